@@ -1,0 +1,42 @@
+"""Index a static conda channel in an S3 bucket or a folder.
+
+    from indexer import Options, index
+    report = index("s3://bucket/channel", Options())
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from indexer.api import index
+    from indexer.core.model import Outputs, Rules
+    from indexer.engine import Options
+    from indexer.errors import IndexerError
+    from indexer.report import Report
+    from indexer.store.target import S3Options, Target
+
+__version__ = "0.1.0"
+
+__all__ = ["IndexerError", "Options", "Outputs", "Report", "Rules", "S3Options", "Target", "index"]
+
+_HOMES = {
+    "index": "indexer.api",
+    "IndexerError": "indexer.errors",
+    "Options": "indexer.engine",
+    "Outputs": "indexer.core.model",
+    "Report": "indexer.report",
+    "Rules": "indexer.core.model",
+    "S3Options": "indexer.store.target",
+    "Target": "indexer.store.target",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever is asked for
+    """Import on first use: `indexer --help` must not wait for what a run needs (PEP 562)."""
+    from importlib import import_module  # noqa: PLC0415
+
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

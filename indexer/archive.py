@@ -1,0 +1,184 @@
+"""The two files of a package archive that an index needs, read under limits against hostile input."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import functools
+import tarfile
+import zipfile
+from typing import IO, TYPE_CHECKING, Protocol, cast
+
+import zstandard
+from conda_package_streaming.package_streaming import tar_generator
+
+from indexer.errors import BadPackage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from indexer.window import Window
+
+INDEX_JSON = "info/index.json"
+RUN_EXPORTS_JSON = "info/run_exports.json"
+_WANTED = (INDEX_JSON, RUN_EXPORTS_JSON)
+_MIB = 2**20
+# The largest real index.json has some hundred kilobytes.
+_MAX_FILE = 4 * _MIB
+# Of a zip with three members the directory has 300 bytes.
+_MAX_DIRECTORY = _MIB
+# What may be decompressed before index.json is found, or to the end of a .conda's info part.
+_MAX_CONTENT = 512 * _MIB
+_MAX_MEMBERS = 100_000
+# What `zstd --ultra -22` writes into the header of a stream, however short.
+_MAX_WINDOW = 128 * _MIB
+_EXTENDED_HEADERS = {
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+}
+
+
+class Source(Protocol):
+    """What can be read from the start."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes, none at the end."""
+
+
+class _Limited:
+    """A decompressed stream that ends in an error instead of without end."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._left = _MAX_CONTENT
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise BadPackage("the archive", f"holds more than {_MAX_CONTENT} bytes before its info/ files end")
+        return data
+
+
+class _BoundedTarInfo(tarfile.TarInfo):
+    """A tar header whose extensions, which tarfile reads into memory whole, have a limit."""
+
+    # The hook that CPython's tarfile.py names for subclasses; typeshed does not know it.
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _EXTENDED_HEADERS and self.size > _MIB:
+            raise BadPackage("the archive", f"has a tar header of {self.size} bytes")
+        return cast("tarfile.TarInfo", super()._proc_member(tar))  # type: ignore[misc]  # see above
+
+
+_open_tar = functools.partial(tarfile.open, tarinfo=_BoundedTarInfo)
+
+# All that the libraries raise on bytes that are no archive of their kind.
+_BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zstandard.ZstdError,
+    EOFError,
+    NotImplementedError,  # a zip method that Python does not know
+    RuntimeError,  # an encrypted zip member
+    OverflowError,
+    ValueError,
+    OSError,  # bz2 says so of bytes that are none of its own; errors of a store are never OSErrors
+)
+
+
+def read_conda(file: Window) -> dict[str, bytes]:
+    """`info/index.json` and, where it is there, `info/run_exports.json` of a `.conda`.  Raises BadPackage."""
+    with _errors():
+        return _read_conda(file)
+
+
+def read_tar_bz2(file: Source) -> dict[str, bytes]:
+    """The same of a `.tar.bz2`, read from the start and no further than its first block of `info/` files."""
+    with _errors():
+        return _read_tar(bz2.BZ2File(cast("IO[bytes]", file)))
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    """Turn what the libraries say of broken archives into ours."""
+    try:
+        yield
+    except _BROKEN as error:
+        raise BadPackage("the archive", f"cannot be read ({error})") from error
+class _Directory:
+    """A file that does not let zipfile read a directory without end into memory."""
+
+    def __init__(self, file: Window) -> None:
+        self._file = file
+        self.seek = file.seek
+        self.tell = file.tell
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        if size > _MAX_DIRECTORY:
+            raise BadPackage("the archive", f"has a zip directory of {size} bytes")
+        return self._file.read(size)
+
+
+def _info_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    members = [
+        member
+        for member in archive.infolist()
+        if member.filename.startswith("info-") and member.filename.endswith(".tar.zst")
+    ]
+    if len(members) != 1:
+        raise BadPackage("the archive", f"has {len(members) or 'no'} info-*.tar.zst")
+    return members[0]
+
+
+def _read_conda(file: Window) -> dict[str, bytes]:
+    with zipfile.ZipFile(cast("IO[bytes]", _Directory(file))) as archive:
+        member = _info_member(archive)
+        # The local header repeats the name, with an extra field of its own.
+        header = 30 + len(member.filename.encode()) + 64
+        file.prefetch(member.header_offset, member.header_offset + header + member.compress_size)
+        with archive.open(member) as compressed:
+            decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+            return _read_tar(decompressor.stream_reader(compressed, read_across_frames=True))
+
+
+def _read_tar(content: Source) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for tar, member in _members(content):
+        if member.name in _WANTED:
+            if member.name in found:
+                raise BadPackage("the archive", f"has {member.name} more than once")
+            found[member.name] = _content(tar, member)
+            if len(found) == len(_WANTED):
+                break
+        elif INDEX_JSON in found and not member.name.startswith("info/"):
+            break  # builders write the info/ files in one block
+    if INDEX_JSON not in found:
+        raise BadPackage("the archive", f"has no {INDEX_JSON}")
+    return found
+
+
+def _members(content: Source) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    for count, (tar, member) in enumerate(tar_generator(_Limited(content), _open_tar)):
+        if count >= _MAX_MEMBERS:
+            raise BadPackage("the archive", f"has more than {_MAX_MEMBERS} files")
+        tar.members.clear()  # tarfile keeps every header it has seen
+        member.name = member.name.removeprefix("./")
+        yield tar, member
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    if not member.isreg():
+        raise BadPackage("the archive", f"has {member.name} as something else than a file")
+    if member.size > _MAX_FILE:
+        raise BadPackage("the archive", f"has {member.name} with {member.size} bytes, more than {_MAX_FILE}")
+    file = tar.extractfile(member)
+    data = file.read() if file else b""
+    if len(data) != member.size:
+        raise BadPackage("the archive", f"ends inside {member.name}")
+    return data

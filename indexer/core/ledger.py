@@ -1,0 +1,81 @@
+"""The memory between runs: which versions of our files belong together, and what they were made from.
+
+It is a hint that makes runs cheaper.  Without it a run looks at more, and publishes the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+import zstandard
+
+from indexer.core.model import Version
+from indexer.core.shards import compress, decompress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.core.model import Outputs, Rules, Stat
+
+# Goes up when the same records and options give other bytes than before, so that no run takes the
+# files of an older release for its own.
+FORMAT = 1
+_MAX_LEDGER = 2**30
+
+
+class Wrote(msgspec.Struct, frozen=True):
+    """One of our files: the version it had when we put it, and the digest of what was in it."""
+
+    version: Version
+    digest: str
+
+
+class Bad(msgspec.Struct, frozen=True):
+    """A package found bad: the version that was read, and why it was rejected."""
+
+    version: Version
+    reason: str
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    """What one run leaves for the next.
+
+    `stamp` stands for the options that shape the output, `listing` for all packages seen, `seen` has
+    the versions of the indexed packages whose record does not tell (an S3 ETag that is the record's
+    md5 needs no entry).
+    """
+
+    stamp: str = ""
+    listing: str = ""
+    wrote: dict[str, Wrote] = {}
+    seen: dict[str, Version] = {}
+    rejected: dict[str, Bad] = {}
+
+
+_ledger = msgspec.json.Decoder(Ledger)
+
+
+def encode(ledger: Ledger) -> bytes:
+    """The ledger as it lies in the channel."""
+    return compress(msgspec.json.encode(ledger, order="deterministic"))
+
+
+def decode(data: bytes) -> Ledger | None:
+    """A ledger; None for one that cannot be read, which is as good as none."""
+    try:
+        return _ledger.decode(decompress(data, _MAX_LEDGER))
+    except (ValueError, msgspec.MsgspecError, zstandard.ZstdError):
+        return None
+
+
+def stamp(outputs: Outputs, rules: Rules) -> str:
+    """Stands for all that shapes the output besides the packages."""
+    return hashlib.sha256(msgspec.json.encode((FORMAT, outputs, rules))).hexdigest()
+
+
+def digest_of(packages: Mapping[str, Stat]) -> str:
+    """Stands for all packages of a listing: their names, sizes and versions."""
+    lines = (f"{name}\0{packages[name].size}\0{packages[name].version}\n" for name in sorted(packages))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,116 @@
+"""The frozen values that the core decides on, and that the shell carries between it and a store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NewType
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Version = NewType("Version", str)
+"""An opaque token of one state of an object.  Only the store that made it looks inside."""
+
+Raw = msgspec.Raw
+"""A slice of JSON that is copied, not parsed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """One object as a listing shows it.
+
+    `key` is relative to where it was listed from, `size` in bytes, `modified_ms` in milliseconds of
+    the store's clock.  `md5` is the hex digest that the version *may* be (an S3 ETag of that shape):
+    equal proves that the content is the same, different proves nothing, for a KMS-encrypted object
+    has an ETag of the same shape.  `sha256` (hex) is there where the store was asked for it and vouches
+    for the digest of the whole object.
+    """
+
+    key: str
+    size: int
+    version: Version
+    modified_ms: int
+    md5: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What a subdir's index says: records by file name, still bytes, and all else it carried.
+
+    `v3` names the records that stand under the `v3` key (CEP 48), every other one is in a legacy map.
+    `run_exports` has what is known of them by file name (CEP 12): an absent name is unknown, not empty.
+    `info` and `rest` are keys of the published file that are not ours: they survive byte for byte.
+    """
+
+    records: Mapping[str, Raw] = field(default_factory=dict)
+    v3: frozenset[str] = frozenset()
+    run_exports: Mapping[str, Raw] = field(default_factory=dict)
+    removed: tuple[str, ...] = ()
+    info: Mapping[str, Raw] = field(default_factory=dict)
+    rest: Mapping[str, Raw] = field(default_factory=dict)
+    v3_rest: Mapping[str, Raw] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """A package that was read: its record without `indexed_timestamp`, and its run exports."""
+
+    filename: str
+    version: Version
+    record: Mapping[str, object]
+    run_exports: Mapping[str, object]
+    v3: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A package that cannot be indexed, and why.  A result, not an exception: the rest is published."""
+
+    filename: str
+    version: Version
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a listing asks of an index.
+
+    `fetch` is to be read; of these, `standing` names the ones whose record still holds (a forced
+    run reads them all the same).  `drop` has no object any more.  `rejected` was found bad before
+    and has not changed since.  `seen` has the versions that kept records were made from, where the
+    record itself does not tell.
+    """
+
+    fetch: tuple[Stat, ...] = ()
+    standing: frozenset[str] = frozenset()
+    drop: frozenset[str] = frozenset()
+    rejected: tuple[Rejected, ...] = ()
+    seen: Mapping[str, Version] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How strictly packages are judged: warnings reject, or a wrong name or subdir only warns."""
+
+    strict: bool = False
+    lenient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Which files a channel has, and what shapes their bytes and headers."""
+
+    zst: bool = True
+    bz2: bool = False
+    shards: bool = True
+    run_exports: bool = True
+    monolithic: bool = True
+    zst_level: int = 16
+    base_url: str | None = None
+    base_url_verbatim: bool = False
+    cache_control: str = "public, max-age=300"
+    shard_cache_control: str = "public, max-age=31536000, immutable"

@@ -1,0 +1,100 @@
+"""What things are called: package files, subdirs, and the artefacts that an indexer owns."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+NOARCH = "noarch"
+
+# rattler's list, the longest of the three clients' (docs/parity.md).  Other folders of a bucket are
+# left alone: a sibling such as `my-channel/` has the form of a subdir too.
+KNOWN_SUBDIRS = frozenset(
+    {
+        NOARCH,
+        *(
+            f"linux-{cpu}"
+            for cpu in (
+                *("32", "64", "aarch64", "armv6l", "armv7l", "loongarch64", "ppc64le", "ppc64", "ppc"),
+                *("s390x", "riscv32", "riscv64"),
+            )
+        ),
+        *(f"freebsd-{cpu}" for cpu in ("32", "64", "arm64", "ppc64le", "ppc64")),
+        *(f"osx-{cpu}" for cpu in ("64", "arm64")),
+        *("ios-arm64", "iossimulator-arm64", "iossimulator-64"),
+        *(f"android-{cpu}" for cpu in ("aarch64", "armv7a", "64", "32")),
+        *(f"win-{cpu}" for cpu in ("32", "64", "arm64")),
+        *("emscripten-wasm32", "emscripten-wasm64", "wasi-wasm32", "zos-z"),
+    }
+)
+
+_SUBDIR = re.compile(r"[a-z0-9]+-[a-z0-9]+")
+_MAX_SUBDIR = 32
+
+REPODATA = "repodata.json"
+REPODATA_ZST = "repodata.json.zst"
+REPODATA_BZ2 = "repodata.json.bz2"
+SHARD_INDEX = "repodata_shards.msgpack.zst"
+RUN_EXPORTS = "run_exports.json"
+RUN_EXPORTS_ZST = "run_exports.json.zst"
+RUN_EXPORTS_BZ2 = "run_exports.json.bz2"
+LEDGER = ".indexer.json.zst"
+SHARDS_FOLDER = "shards/"
+
+# Every mutable file of a subdir that is ours to write, and to delete when it is switched off.  The
+# last three are conda-index's: left standing, the classic solver would prefer them to fresh files.
+OWNED = (
+    SHARD_INDEX,
+    REPODATA_ZST,
+    REPODATA_BZ2,
+    RUN_EXPORTS,
+    RUN_EXPORTS_ZST,
+    RUN_EXPORTS_BZ2,
+    REPODATA,
+    "current_repodata.json",
+    "current_repodata.json.zst",
+    "current_repodata.json.bz2",
+)
+
+CONDA = ".conda"
+TAR_BZ2 = ".tar.bz2"
+EXTENSIONS = (CONDA, TAR_BZ2)
+
+
+class PackageName(NamedTuple):
+    """The parts of a package's file name, `<name>-<version>-<build><extension>` (CEP 26)."""
+
+    name: str
+    version: str
+    build: str
+    extension: str
+
+    @property
+    def stem(self) -> str:
+        """The file name without its extension."""
+        return f"{self.name}-{self.version}-{self.build}"
+
+
+def extension_of(filename: str) -> str | None:
+    """The package extension of a file name, or None for any other file."""
+    return next((extension for extension in EXTENSIONS if filename.endswith(extension)), None)
+
+
+def parse_filename(filename: str) -> PackageName | None:
+    """The parts of a package file name, split from the right; None where it is not of that form.
+
+    A key with fewer than two dashes must never reach an index: one such key in a shard makes
+    rattler's gateway fail the whole query.
+    """
+    extension = extension_of(filename)
+    if extension is None:
+        return None
+    parts = filename[: -len(extension)].rsplit("-", 2)
+    if len(parts) != 3 or not all(parts):  # noqa: PLR2004  name, version, build
+        return None
+    return PackageName(*parts, extension)
+
+
+def is_subdir(name: str) -> bool:
+    """Whether `name` is a valid subdir (CEP 26): `noarch`, or two words of `[a-z0-9]` and a dash."""
+    return name == NOARCH or (len(name) <= _MAX_SUBDIR and _SUBDIR.fullmatch(name) is not None)

@@ -1,0 +1,125 @@
+"""What is to be done: compare a listing with an index, guard against mass removal, merge what was read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from indexer.core.model import Extracted, Index, Plan, Rejected
+from indexer.core.records import dump
+from indexer.core.repodata import facts_of
+from indexer.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from indexer.core.ledger import Ledger
+    from indexer.core.model import Stat, Version
+    from indexer.core.repodata import Facts
+
+# A run that would drop more than this many records, and more than half of them, needs a person's word.
+MASS_REMOVAL = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a run knows besides index and listing.
+
+    `ledger` is None where there is none, or where it was made with other rules.  `in_step` says that
+    the ledger and the index were written by the same run.  `source_ms` is when the index was last
+    written.  `scope` holds the only file names to look at, None for all.
+    """
+
+    ledger: Ledger | None = None
+    in_step: bool = False
+    source_ms: int = 0
+    force: bool = False
+    scope: frozenset[str] | None = None
+
+
+def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
+    """What to read, to drop and to keep, so that the index says what the listing `packages` shows.
+
+    A record stands while its object is the one it was made from: the ledger saw this version; or size
+    and MD5 are the record's; or, where no ledger tells, the size is the same and the object is not
+    younger than the record.  Anything else is read again, so a replaced package is noticed.
+    """
+    rejected_before = known.ledger.rejected if known.ledger else {}
+    in_scope = index.records.keys() if known.scope is None else known.scope & index.records.keys()
+    fetch: list[Stat] = []
+    standing: set[str] = set()
+    rejected: list[Rejected] = []
+    seen: dict[str, Version] = {}
+    for filename, stat in packages.items():
+        record = index.records.get(filename)
+        bad = rejected_before.get(filename)
+        if record is not None and _stands(filename, stat, facts := facts_of(record), known):
+            if known.force:
+                fetch.append(stat)
+                standing.add(filename)
+            if stat.md5 is None or stat.md5 != facts.md5:
+                seen[filename] = stat.version
+        elif bad is not None and bad.version == stat.version and not known.force:
+            rejected.append(Rejected(filename, stat.version, bad.reason))
+        else:
+            fetch.append(stat)
+    return Plan(
+        fetch=tuple(sorted(fetch, key=lambda stat: stat.key)),
+        standing=frozenset(standing),
+        drop=frozenset(in_scope - packages.keys()),
+        rejected=tuple(rejected),
+        seen=seen,
+    )
+
+
+def _stands(filename: str, stat: Stat, facts: Facts, known: Known) -> bool:
+    if facts.size != stat.size:
+        return False
+    if stat.md5 is not None and stat.md5 == facts.md5:
+        return True
+    version = known.ledger.seen.get(filename) if known.ledger else None
+    if version is not None:
+        return version == stat.version
+    if known.in_step:  # no entry: the version was the record's md5 then, and is not now
+        return False
+    indexed_ms = known.source_ms if facts.indexed_timestamp is None else facts.indexed_timestamp
+    return stat.modified_ms <= indexed_ms
+
+
+def dropped(index: Index, plan: Plan, results: Iterable[Extracted | Rejected]) -> frozenset[str]:
+    """The file names whose records leave the index: gone, or replaced by something that is no package."""
+    spoilt = {result.filename for result in (*plan.rejected, *results) if isinstance(result, Rejected)}
+    return plan.drop | ((spoilt - plan.standing) & index.records.keys())
+
+
+def guard(index: Index, leaving: frozenset[str], subdir: str) -> None:
+    """Raise Refused where more than half of a subdir's records would leave at once."""
+    if len(leaving) > MASS_REMOVAL and 2 * len(leaving) > len(index.records):
+        raise Refused(
+            subdir,
+            f"{len(leaving)} of {len(index.records)} indexed packages are gone from the channel",
+            "nothing was changed: look whether the channel is whole, then repeat with --allow-mass-removal",
+        )
+
+
+def merge(index: Index, plan: Plan, results: Iterable[Extracted | Rejected], now_ms: int) -> Index:
+    """The index with what was read and without what is gone.
+
+    A package keeps the `indexed_timestamp` it was given first, and gets `now_ms` where it has none
+    (CEP 47).  The order of `results` does not matter.
+    """
+    results = tuple(results)
+    leaving = dropped(index, plan, results)
+    records = {name: record for name, record in index.records.items() if name not in leaving}
+    run_exports = {name: known for name, known in index.run_exports.items() if name in records}
+    v3 = set(index.v3 - leaving)
+    for result in results:
+        if isinstance(result, Rejected):
+            continue
+        name = result.filename
+        first = facts_of(index.records[name]).indexed_timestamp if name in index.records else None
+        indexed = now_ms if first is None else first
+        records[name] = dump({**result.record, "indexed_timestamp": indexed})
+        run_exports[name] = dump(result.run_exports)
+        (v3.add if result.v3 else v3.discard)(name)
+    return replace(index, records=records, run_exports=run_exports, v3=frozenset(v3))

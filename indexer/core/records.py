@@ -1,0 +1,317 @@
+"""From a package's `index.json` to its record: which fields, what is refused, what is warned of."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import orjson
+
+from indexer.core.model import Raw, Rules
+from indexer.core.names import parse_filename
+from indexer.errors import BadPackage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_INDEX_JSON = "info/index.json"
+_RUN_EXPORTS_JSON = "info/run_exports.json"
+RUN_EXPORTS_KINDS = ("noarch", "strong", "strong_constrains", "weak", "weak_constrains")
+
+_MAX_PART = 64
+_MAX_FILENAME = 211
+# CEP 26 calls the expression case-insensitive and the text says lower case: lower case it is.
+_NAME = re.compile(r"(([a-z0-9])|([a-z0-9_](?!_)))[._-]?([a-z0-9]+(\.|-|_|$))*")
+_VERSION = re.compile(r"[0-9a-z._+!]+")
+_BUILD = re.compile(r"[a-zA-Z0-9_.+]+")
+_FLAG = re.compile(r"[a-z0-9_]+(:[a-z0-9_]+)?")
+_EXTRA = re.compile(r"[a-z0-9_.+-]{1,64}")
+_V3_SPEC = re.compile(r"[\[,]\s*(when|extras|flags)\s*=")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\\s]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# A timestamp above this is in milliseconds, else in seconds: the threshold of both peers.
+_MAX_SECONDS = 253402300799
+_V3 = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PackageFile:
+    """What is known of a package besides its content: where it lies, its size in bytes, its digests (hex)."""
+
+    subdir: str
+    filename: str
+    size: int
+    sha256: str
+    md5: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A record without `indexed_timestamp`, whether it belongs under `v3`, and what is odd about it."""
+
+    record: Mapping[str, object]
+    v3: bool
+    warnings: tuple[str, ...]
+
+
+def dump(value: object) -> Raw:
+    """JSON in our one form: UTF-8 unescaped, keys sorted, compact, no final newline."""
+    return Raw(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+
+
+def parse_json(data: bytes, what: str) -> Any:  # noqa: ANN401  JSON has no narrower type
+    """A JSON value out of a package, strictly: no duplicate keys, no NaN, nothing too deep.
+
+    `what` names the file for the error.  Raises BadPackage.
+    """
+
+    def refuse_constant(text: str) -> NoReturn:
+        raise BadPackage(what, f"holds {text}, which is not JSON")
+
+    def refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in found if keys.count(key) > 1)
+            raise BadPackage(what, f"has the key {twice!r} more than once")
+        return found
+
+    try:
+        return json.loads(
+            data.decode(),
+            object_pairs_hook=refuse_duplicates,
+            parse_constant=refuse_constant,
+        )
+    except UnicodeDecodeError as error:
+        raise BadPackage(what, "is not UTF-8") from error
+    except RecursionError as error:
+        raise BadPackage(what, "is nested too deeply") from error
+    except ValueError as error:  # a JSONDecodeError, or an integer of thousands of digits
+        raise BadPackage(what, f"is not JSON ({error})") from error
+
+
+def judge(index_json: bytes, package: PackageFile, rules: Rules, now_ms: int) -> Judged:
+    """The record of a package, from its `info/index.json` (the rules of docs/design.md, section Records).
+
+    Rejected is what would break a reader or lie to it; the rest is warned of.  Keys that only an
+    indexer may set are never taken from the package.  Raises BadPackage.
+    """
+    fields = parse_json(index_json, _INDEX_JSON)
+    if not isinstance(fields, dict):
+        raise BadPackage(_INDEX_JSON, "is not a JSON object")
+    warnings: list[str] = []
+    record: dict[str, object] = {
+        "name": _word(fields, "name"),
+        "version": _word(fields, "version"),
+        "build": _word(fields, "build"),
+        "build_number": _build_number(fields),
+        "depends": _specs(fields, "depends"),
+        "subdir": fields.get("subdir") or package.subdir,
+        "size": package.size,
+        "sha256": package.sha256,
+        "md5": package.md5,
+    }
+    if constrains := _specs(fields, "constrains"):
+        record["constrains"] = constrains
+    for key, read in _OPTIONAL.items():
+        if fields.get(key) is None:
+            continue
+        try:
+            value = read(fields[key])
+        except (ValueError, TypeError) as error:
+            warnings.append(f"{key} in {_INDEX_JSON} is left out: {error}")
+        else:
+            if value is not None:
+                record[key] = value
+    _check_place(record, package, rules, warnings)
+    warnings += _oddities(record, package.filename, now_ms)
+    try:
+        dump(record)
+    except (TypeError, ValueError) as error:  # lone surrogates, integers over 64 bits
+        raise BadPackage(_INDEX_JSON, f"cannot be written as JSON ({error})") from error
+    return Judged(record, _is_v3(fields, record), tuple(warnings))
+
+
+def _word(fields: Mapping[str, Any], key: str) -> str:
+    value = fields.get(key)
+    if not isinstance(value, str) or not value:
+        raise BadPackage(_INDEX_JSON, f"has no {key}" if value is None else f"has a {key} that is not a text")
+    if _UNSAFE.search(value):
+        raise BadPackage(_INDEX_JSON, f"has the {key} {value!r}, with characters that readers refuse")
+    return value
+
+
+def _build_number(fields: Mapping[str, Any]) -> int:
+    value = fields.get("build_number")
+    if type(value) is not int or value < 0:  # a bool is an int too
+        raise BadPackage(_INDEX_JSON, f"has the build_number {value!r} instead of a whole number")
+    return value
+
+
+def _specs(fields: Mapping[str, Any], key: str) -> list[str]:
+    value = fields.get(key)
+    if value is None:
+        return []
+    if not _is_texts(value):
+        raise BadPackage(_INDEX_JSON, f"has a {key} that is not a list of texts")
+    for spec in value:
+        if not spec.strip() or _CONTROL.search(spec):
+            raise BadPackage(_INDEX_JSON, f"has {spec!r} in {key}, which is no dependency")
+    return list(value)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _filled_text(value: object) -> str | None:
+    return _text(value) or None
+
+
+def _texts(value: object) -> list[str] | None:
+    if not isinstance(value, list) or not _is_texts(value):
+        raise TypeError(f"{value!r} is not a list of texts")
+    return value or None
+
+
+def _sorted_texts(value: object) -> list[str] | None:
+    return sorted(set(_texts(value) or ())) or None
+
+
+def _words(value: object) -> str | None:
+    return _filled_text(" ".join(_texts(value) or ()) if isinstance(value, list) else value)
+
+
+def _noarch(value: object) -> str | None:
+    if value is True:
+        return "generic"  # the form of the oldest packages
+    if value is False or not value:
+        return None
+    if value not in {"generic", "python"}:
+        raise BadPackage(_INDEX_JSON, f"has the noarch {value!r}, which readers refuse")
+    return _text(value)
+
+
+def _timestamp(value: object) -> int:
+    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"{value!r} is not a time")
+    return int(value)
+
+
+def _site_packages(value: object) -> str | None:
+    path = _filled_text(value)
+    if path and (path.startswith(("/", "\\")) or ":" in path or ".." in re.split(r"[/\\]", path)):
+        raise BadPackage(_INDEX_JSON, f"has the python_site_packages_path {path!r}, which leaves the prefix")
+    return path
+
+
+def _flags(value: object) -> list[str] | None:
+    flags = _texts(value)
+    for flag in flags or ():
+        if not _FLAG.fullmatch(flag):
+            raise BadPackage(_INDEX_JSON, f"has the flag {flag!r}, which is not of the form of CEP 45")
+    return flags
+
+
+def _extra_depends(value: object) -> dict[str, list[str]] | None:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is not a map of lists")
+    for group in value:
+        if not _EXTRA.fullmatch(group):
+            raise BadPackage(_INDEX_JSON, f"has the extra {group!r}, which is not of the form of CEP 44")
+    return {group: _specs(value, group) for group in value} or None
+
+
+_OPTIONAL: Mapping[str, Callable[[object], object]] = {
+    "noarch": _noarch,
+    "timestamp": _timestamp,
+    "track_features": _words,
+    "features": _filled_text,
+    "license": _text,
+    "license_family": _text,
+    "purls": _sorted_texts,
+    "python_site_packages_path": _site_packages,
+    "extra_depends": _extra_depends,
+    "flags": _flags,
+}
+
+
+def _check_place(
+    record: Mapping[str, object], package: PackageFile, rules: Rules, warnings: list[str]
+) -> None:
+    """Readers find a record by its file name and folder, so both must agree with what it says."""
+    named = parse_filename(package.filename)
+    if named is None:
+        raise BadPackage(package.filename, "is not of the form name-version-build")
+    claims = {"name": named.name, "version": named.version, "build": named.build, "subdir": package.subdir}
+    for key, place in claims.items():
+        if record[key] != place:
+            where = "the folder" if key == "subdir" else "the file name"
+            said = f"{_INDEX_JSON} says {key} {record[key]!r} where {where} says {place!r}"
+            if not rules.lenient:
+                raise BadPackage(package.filename, said)
+            warnings.append(said)
+
+
+def _oddities(record: Mapping[str, object], filename: str, now_ms: int) -> list[str]:
+    """What breaks a MUST of CEP 26, 33 or 47 without harm to readers."""
+    found = []
+    for key, form in (("name", _NAME), ("version", _VERSION), ("build", _BUILD)):
+        value = str(record[key])
+        if len(value) > _MAX_PART:  # first of all: the expression has nested repetition
+            found.append(f"{key} has {len(value)} characters, more than {_MAX_PART} (CEP 26)")
+        elif not form.fullmatch(value):
+            found.append(f"{key} {value!r} is not of the form of CEP 26")
+    if len(filename) > _MAX_FILENAME:
+        found.append(f"the file name has {len(filename)} characters, more than {_MAX_FILENAME} (CEP 26)")
+    timestamp = record.get("timestamp")
+    if isinstance(timestamp, int):
+        built_ms = timestamp if timestamp > _MAX_SECONDS else timestamp * 1000
+        if built_ms > now_ms:
+            found.append("timestamp is in the future (CEP 47)")
+    return found
+
+
+def _is_v3(fields: Mapping[str, Any], record: Mapping[str, object]) -> bool:
+    """Whether old clients must not see the record (CEP 43 to 45, 48)."""
+    revision = fields.get("repodata_revision")
+    if revision is not None and (type(revision) is not int or not 0 <= revision <= _V3):
+        raise BadPackage(_INDEX_JSON, f"has the repodata_revision {revision!r}, which no client of today reads")
+    schema = fields.get("schema_version")
+    specs: Sequence[object] = [*_listed(record, "depends"), *_listed(record, "constrains")]
+    return (
+        revision == _V3
+        or (type(schema) is int and schema >= _V3)
+        or any(_V3_SPEC.search(str(spec)) for spec in specs)
+    )
+
+
+def _listed(record: Mapping[str, object], key: str) -> list[object]:
+    value = record.get(key)
+    return value if isinstance(value, list) else []
+
+
+def judge_run_exports(data: bytes | None) -> dict[str, list[str]]:
+    """The run exports of a package, from its `info/run_exports.json` or None where it has none.
+
+    The list form means weak ones (CEP 34); unknown kinds and empty lists are left out.  Raises BadPackage.
+    """
+    found = None if data is None else parse_json(data, _RUN_EXPORTS_JSON)
+    if isinstance(found, list):
+        found = {"weak": found}
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise BadPackage(_RUN_EXPORTS_JSON, "is neither a map nor a list")
+    for kind in RUN_EXPORTS_KINDS:
+        if found.get(kind) is not None and not _is_texts(found[kind]):
+            raise BadPackage(_RUN_EXPORTS_JSON, f"has {kind!r} that is not a list of texts")
+    return {kind: found[kind] for kind in RUN_EXPORTS_KINDS if found.get(kind)}

@@ -1,0 +1,218 @@
+"""What a subdir publishes: the content of each artefact, and the order of publication as data."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from enum import Enum, IntEnum
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from indexer.core import names, shards
+from indexer.core.model import Raw
+from indexer.core.repodata import facts_of, join, join_run_exports
+from indexer.core.shards import ShardIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.core.model import Index, Outputs
+
+_JSON = "application/json"
+_ZSTD = "application/zstd"
+_BZIP2 = "application/x-bzip2"
+_SHARDS_BASE_URL = f"./{names.SHARDS_FOLDER}"
+# Deprecated (CEP 36): known to conda once, written by nobody today.
+_STALE_INFO = frozenset({"arch", "platform", "base_url", "subdir", "repodata_revisions"})
+
+
+class Rank(IntEnum):
+    """When an artefact is written: what is named before what names it, the source last of all.
+
+    The source is the file that the next run reads back.  As long as it is old, the next run sees
+    work to do, so a run that dies anywhere is made good by the next one.
+    """
+
+    SHARD = 0
+    SHARD_INDEX = 1
+    DERIVED = 2
+    SOURCE = 3
+    # Only where the shard index is the source: files that would go stale, deleted once it is there.
+    STALE = 4
+    LEDGER = 5
+
+
+class Codec(Enum):
+    """How the content of an artefact is compressed when it is put."""
+
+    NONE = "none"
+    ZSTD = "zstd"
+    BZIP2 = "bzip2"
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One file to publish: `content` before compression, or None where the file must not be there.
+
+    `key` is relative to the subdir.  `immutable` files are named by their content: one that is there
+    is right.
+    """
+
+    key: str
+    rank: Rank
+    content: bytes | None = None
+    codec: Codec = Codec.NONE
+    level: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    immutable: bool = False
+
+    @cached_property
+    def digest(self) -> str:
+        """Stands for the bytes and headers without making them; the empty text for a file to delete."""
+        if self.content is None:
+            return ""
+        shape = msgspec.json.encode((self.codec.value, self.level, self.headers), order="deterministic")
+        return hashlib.sha256(hashlib.sha256(self.content).digest() + shape).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a publication is made for: the subdir, its options, the shard index that stands, the time.
+
+    With `rewrite` no shard is taken to be there because the standing index names it.
+    """
+
+    subdir: str
+    outputs: Outputs
+    previous: ShardIndex
+    now_ms: int
+    rewrite: bool = False
+
+
+def publication(index: Index, scene: Scene) -> list[Artefact]:
+    """Every artefact of a subdir in the order of publication, those that are switched off as deletions."""
+    info = _info(index, scene)
+    wanted = [*_shards(index, info, scene), *_monolith(index, info, scene), *_run_exports(index, scene)]
+    there = {artefact.key for artefact in wanted}
+    unwanted = [Artefact(key, _deletion_rank(key, scene)) for key in names.OWNED if key not in there]
+    return sorted([*unwanted, *wanted], key=lambda artefact: artefact.rank)
+
+
+def source_of(outputs: Outputs) -> str:
+    """The file that the next run reads back."""
+    return names.REPODATA if outputs.monolithic else names.SHARD_INDEX
+
+
+def _deletion_rank(key: str, scene: Scene) -> Rank:
+    """Readers prefer shards to .zst to .json, so what they prefer goes first, unless nothing is left."""
+    if not scene.outputs.monolithic:
+        return Rank.STALE
+    return Rank.SHARD_INDEX if key == names.SHARD_INDEX else Rank.DERIVED
+
+
+def _info(index: Index, scene: Scene) -> dict[str, object]:
+    info: dict[str, object] = {k: v for k, v in index.info.items() if k not in _STALE_INFO}
+    info["subdir"] = scene.subdir
+    if scene.outputs.base_url is not None:
+        info["base_url"] = _base_url(scene.outputs.base_url, scene)
+    if revisions := _revisions(index):
+        info["repodata_revisions"] = revisions
+    return info
+
+
+def _base_url(url: str, scene: Scene) -> str:
+    # Readers join package names to it, older ones without adding the slash (CEP 15).
+    return url if scene.outputs.base_url_verbatim else f"{url.rstrip('/')}/{scene.subdir}/"
+
+
+def _revisions(index: Index) -> dict[str, object]:
+    """`repodata_revisions` (CEP 48): what old clients do not see.  Messages of others survive."""
+    before: dict[str, dict[str, object]] = {}
+    if "repodata_revisions" in index.info:
+        before = msgspec.json.decode(index.info["repodata_revisions"], type=dict[str, dict[str, object]])
+    if not index.v3:
+        return {name: entry for name, entry in before.items() if name != "v3"}
+    dates = [
+        date
+        for filename in index.v3
+        if (date := facts_of(index.records[filename]).indexed_timestamp) is not None
+    ]
+    span = {"oldest": min(dates), "newest": max(dates)} if dates else {}
+    kept = {k: v for k, v in before.get("v3", {}).items() if k == "message"}
+    return {**before, "v3": {**kept, "n_packages": len(index.v3), **span}}
+
+
+def _shards(index: Index, info: Mapping[str, object], scene: Scene) -> list[Artefact]:
+    outputs = scene.outputs
+    if not outputs.shards:
+        return []
+    headers = {"Cache-Control": outputs.shard_cache_control, "Content-Type": _ZSTD}
+    # conda-index keeps its shards beside the packages: those are not where ours are looked for.
+    ours = scene.previous.info.get("shards_base_url") == _SHARDS_BASE_URL
+    known = set(scene.previous.shards.values()) if ours and not scene.rewrite else set()
+    digests: dict[str, bytes] = {}
+    fresh = []
+    for name, shard in shards.build(index).items():
+        shards.check_size(name, shard)
+        digests[name] = shards.digest(shard)
+        if digests[name] not in known:
+            key = names.SHARDS_FOLDER + shards.filename_of(digests[name])
+            fresh.append(Artefact(key, Rank.SHARD, shard, headers=headers, immutable=True))
+    shard_info: dict[str, object] = {
+        "subdir": scene.subdir,
+        "base_url": info.get("base_url", ""),
+        "shards_base_url": _SHARDS_BASE_URL,
+        **{key: _plain(info[key]) for key in shards.SHARED_INFO if key in info},
+    }
+    shard_info["created_at"] = _created_at(ShardIndex(digests, shard_info), scene)
+    content = shards.encode_index(ShardIndex(digests, shard_info))
+    rank = Rank.SHARD_INDEX if outputs.monolithic else Rank.SOURCE
+    return [*fresh, Artefact(names.SHARD_INDEX, rank, content, headers=_mutable(outputs, _ZSTD))]
+
+
+def _plain(value: object) -> object:
+    return msgspec.json.decode(value) if isinstance(value, Raw) else value
+
+
+def _created_at(index: ShardIndex, scene: Scene) -> object:
+    """The time of the last change, so that an index that says the same is the same (CEP 16)."""
+    before = dict(scene.previous.info)
+    created = before.pop("created_at", None)
+    if created is not None and (before, scene.previous.shards) == (index.info, index.shards):
+        return created
+    now = datetime.fromtimestamp(scene.now_ms / 1000, tz=timezone.utc)
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _monolith(index: Index, info: Mapping[str, object], scene: Scene) -> list[Artefact]:
+    if not scene.outputs.monolithic:
+        return []
+    return _variants(names.REPODATA, join(index, info), Rank.SOURCE, scene.outputs)
+
+
+def _run_exports(index: Index, scene: Scene) -> list[Artefact]:
+    if not scene.outputs.run_exports:
+        return []
+    content = join_run_exports(index, scene.subdir)
+    return _variants(names.RUN_EXPORTS, content, Rank.DERIVED, scene.outputs)
+
+
+def _variants(key: str, content: bytes, rank: Rank, outputs: Outputs) -> list[Artefact]:
+    """A JSON file and its compressed forms.  No Content-Encoding: readers ask for the .zst by name."""
+    found = [Artefact(key, rank, content, headers=_mutable(outputs, _JSON))]
+    if outputs.zst:
+        headers = _mutable(outputs, _ZSTD)
+        found.append(
+            Artefact(f"{key}.zst", Rank.DERIVED, content, Codec.ZSTD, outputs.zst_level, headers)
+        )
+    if outputs.bz2:
+        headers = _mutable(outputs, _BZIP2)
+        found.append(Artefact(f"{key}.bz2", Rank.DERIVED, content, Codec.BZIP2, headers=headers))
+    return found
+
+
+def _mutable(outputs: Outputs, content_type: str) -> dict[str, str]:
+    return {"Cache-Control": outputs.cache_control, "Content-Type": content_type}

@@ -1,0 +1,166 @@
+"""A published `repodata.json` and `run_exports.json` as raw slices, and back to bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from indexer.core.model import Index, Raw
+from indexer.core.names import CONDA, EXTENSIONS, TAR_BZ2
+from indexer.errors import BadIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+V = TypeVar("V")
+
+# The highest version that clients read: conda refuses 3 and above.
+_MAX_REPODATA_VERSION = 2
+_SECTIONS = ("packages", "packages.conda")
+# Written by us whatever stood there before; `signatures` would be stale (CEP 36: to be ignored).
+_OURS = frozenset({"info", "v3", "removed", "repodata_version", "signatures", *_SECTIONS})
+
+_raw_map = msgspec.json.Decoder(dict[str, Raw])
+_names = msgspec.json.Decoder(list[str])
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """The few fields of a record that tell which object it was made from."""
+
+    size: int = -1
+    md5: str | None = None
+    indexed_timestamp: int | None = None
+
+
+_facts = msgspec.json.Decoder(Facts)
+
+
+def facts_of(record: Raw) -> Facts:
+    """The facts of a record; a record whose fields have wrong types has none, and is read again."""
+    try:
+        return _facts.decode(record)
+    except msgspec.ValidationError:
+        return Facts()
+
+
+def split(data: bytes, key: str) -> Index:
+    """A `repodata.json` as raw records; an empty file is an empty index (CEP 36).
+
+    Raises BadIndex where it is not a repodata.json that we can carry on.
+    """
+    if not data.strip():
+        return Index()
+    try:
+        top = _raw_map.decode(data)
+        records: dict[str, Raw] = {}
+        for section in _SECTIONS:
+            records |= _raw_map.decode(top.get(section, b"{}"))
+        v3_buckets = _raw_map.decode(top.get("v3", b"{}"))
+        v3 = {
+            stem + extension: record
+            for extension in EXTENSIONS
+            for stem, record in _raw_map.decode(v3_buckets.pop(extension[1:], b"{}")).items()
+        }
+        version = msgspec.json.decode(top.get("repodata_version", b"1"))
+        removed = tuple(_names.decode(top.get("removed", b"[]")))
+        info = _raw_map.decode(top.get("info", b"{}"))
+    except msgspec.DecodeError as error:
+        raise _bad_index(key, f"is not a readable repodata.json ({error})") from error
+    if not isinstance(version, int) or version > _MAX_REPODATA_VERSION:
+        raise _bad_index(key, f"has repodata_version {version!r}, which no client of today reads")
+    return Index(
+        records=records | v3,
+        v3=frozenset(v3),
+        removed=removed,
+        info=info,
+        rest={name: value for name, value in top.items() if name not in _OURS},
+        v3_rest=v3_buckets,
+    )
+
+
+def _bad_index(key: str, reason: str) -> BadIndex:
+    return BadIndex(key, reason, "nothing was changed: restore it, or delete it to index the subdir anew")
+
+
+class _RunExportsFile(msgspec.Struct):
+    """The two maps of a run_exports.json (CEP 12)."""
+
+    packages: dict[str, Raw] = {}
+    conda: dict[str, Raw] = msgspec.field(default={}, name="packages.conda")
+
+
+class _RunExports(msgspec.Struct):
+    run_exports: Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_run_exports_file = msgspec.json.Decoder(_RunExportsFile)
+_run_exports = msgspec.json.Decoder(_RunExports)
+
+
+def split_run_exports(data: bytes, key: str) -> dict[str, Raw]:
+    """The run exports by file name that a `run_exports.json` has.  Raises BadIndex."""
+    try:
+        found = _run_exports_file.decode(data) if data.strip() else _RunExportsFile()
+        return {
+            filename: value
+            for filename, entry in (found.packages | found.conda).items()
+            if isinstance(value := _run_exports.decode(entry).run_exports, Raw)
+        }
+    except msgspec.DecodeError as error:
+        raise _bad_index(key, f"is not a readable run_exports.json ({error})") from error
+
+
+def inline_run_exports(records: Mapping[str, Raw], known: Iterable[str]) -> dict[str, Raw]:
+    """The run exports that stand inside records, as rattler-index writes them, beside those `known`."""
+    found = {}
+    for filename in records.keys() - set(known):
+        if b'"run_exports"' in memoryview(records[filename]).tobytes():
+            value = _run_exports.decode(records[filename]).run_exports
+            if isinstance(value, Raw):
+                found[filename] = value
+    return found
+
+
+def join(index: Index, info: Mapping[str, object]) -> bytes:
+    """The bytes of a `repodata.json`: everything sorted, compact, records copied as they are.
+
+    `info` is the whole `info` key.  The maps go by plain file name; `v3` is there where it has records.
+    """
+    legacy: dict[str, dict[str, Raw]] = {section: {} for section in _SECTIONS}
+    for filename in index.records.keys() - index.v3:
+        legacy[section_of(filename)][filename] = index.records[filename]
+    top: dict[str, object] = {
+        **index.rest,
+        **legacy,
+        "info": info,
+        "removed": index.removed,
+        "repodata_version": _MAX_REPODATA_VERSION if "base_url" in info else 1,
+    }
+    if index.v3 or index.v3_rest:
+        top["v3"] = {**index.v3_rest, **v3_buckets(index.v3, index.records)}
+    return msgspec.json.encode(top, order="deterministic")
+
+
+def section_of(filename: str) -> str:
+    """The legacy map a package stands in, by its extension."""
+    return "packages.conda" if filename.endswith(CONDA) else "packages"
+
+
+def v3_buckets(filenames: Iterable[str], records: Mapping[str, V]) -> dict[str, dict[str, V]]:
+    """Records by extension without dot, then by stem (CEP 48)."""
+    buckets: dict[str, dict[str, V]] = {}
+    for filename in filenames:
+        extension = CONDA if filename.endswith(CONDA) else TAR_BZ2
+        buckets.setdefault(extension[1:], {})[filename.removesuffix(extension)] = records[filename]
+    return buckets
+
+
+def join_run_exports(index: Index, subdir: str) -> bytes:
+    """The bytes of a `run_exports.json` (CEP 12): every package whose run exports are known."""
+    sections: dict[str, dict[str, object]] = {section: {} for section in _SECTIONS}
+    for filename in index.records.keys() & index.run_exports.keys():
+        sections[section_of(filename)][filename] = {"run_exports": index.run_exports[filename]}
+    return msgspec.json.encode(
+        {"info": {"subdir": subdir, "version": 1}, **sections}, order="deterministic"
+    )

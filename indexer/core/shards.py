@@ -1,0 +1,201 @@
+"""CEP 16 shards: one small file a package name, and the index that names them by content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import zstandard
+
+from indexer.core.model import Index, Raw
+from indexer.core.names import parse_filename
+from indexer.core.records import dump
+from indexer.core.repodata import section_of, v3_buckets
+from indexer.errors import BadIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# Shards are rewritten often and read one by one: zstd's default level, with the content size in the
+# header, which older conda-libmamba-solver needs (conda-libmamba-solver#748).
+_LEVEL = 3
+# What conda accepts of one shard, decompressed.
+_MAX_SHARD = 16 * 2**20
+_MAX_SHARD_INDEX = 128 * 2**20
+# Keys of repodata.json's `info` that a shard index carries too (CEP 42, 48).
+SHARED_INFO = ("channel_relations", "repodata_revisions", "virtual_package_detectors")
+# Digests are raw bytes in msgpack, hexadecimal in JSON (CEP 16).
+_DIGESTS = ("md5", "sha256", "legacy_bz2_md5", "attestations_sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardIndex:
+    """The shards of a subdir: sha256 (32 bytes) of the compressed shard by lower-case package name."""
+
+    shards: Mapping[str, bytes] = field(default_factory=dict)
+    info: Mapping[str, object] = field(default_factory=dict)
+
+
+class _Named(msgspec.Struct):
+    name: str = ""
+
+
+_named = msgspec.json.Decoder(_Named)
+
+
+def compress(data: bytes) -> bytes:
+    """One zstd frame as shards have it."""
+    return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)
+
+
+def decompress(data: bytes, limit: int) -> bytes:
+    """The content of a zstd frame, at most `limit` bytes of it.  Raises ValueError."""
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(data) as reader:
+            content = reader.read(limit + 1)
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from error
+    if len(content) > limit:
+        message = f"holds more than {limit} bytes"
+        raise ValueError(message)
+    return content
+
+
+def by_name(index: Index) -> dict[str, list[str]]:
+    """The file names of an index by lower-case package name, which is what readers ask for."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for filename, record in index.records.items():
+        groups[_named.decode(record).name.lower()].append(filename)
+    return groups
+
+
+def encode_shard(index: Index, filenames: Iterable[str], removed: Iterable[str]) -> bytes:
+    """The compressed shard of one package name: its records, and which of its files were `removed`.
+
+    A record's `run_exports` is there when they are known, empty or not: absent means that a reader
+    must look into the package (CEP 21).
+    """
+    shard: dict[str, Any] = {"packages": {}, "packages.conda": {}, "removed": sorted(removed)}
+    decoded = {filename: _in_msgpack(index, filename) for filename in filenames}
+    for filename in decoded.keys() - index.v3:
+        shard[section_of(filename)][filename] = decoded[filename]
+    if v3 := decoded.keys() & index.v3:
+        shard["v3"] = v3_buckets(v3, decoded)
+    return compress(msgspec.msgpack.encode(shard, order="deterministic"))
+
+
+def _in_msgpack(index: Index, filename: str) -> dict[str, Any]:
+    record: dict[str, Any] = msgspec.json.decode(index.records[filename])
+    for key in _DIGESTS:
+        if isinstance(record.get(key), str):
+            record[key] = bytes.fromhex(record[key])
+    if filename in index.run_exports:
+        record["run_exports"] = msgspec.json.decode(index.run_exports[filename])
+    return record
+
+
+def build(index: Index) -> dict[str, bytes]:
+    """Every shard of an index, compressed, by package name."""
+    removed: dict[str, list[str]] = defaultdict(list)
+    for filename in index.removed:
+        if parsed := parse_filename(filename):
+            removed[parsed.name.lower()].append(filename)
+    groups = by_name(index)
+    return {
+        name: encode_shard(index, groups.get(name, ()), removed.get(name, ()))
+        for name in sorted(groups.keys() | removed.keys())
+    }
+
+
+def digest(shard: bytes) -> bytes:
+    """What a shard is called: the sha256 of its compressed bytes."""
+    return hashlib.sha256(shard).digest()
+
+
+def filename_of(sha256: bytes) -> str:
+    """A shard's file name inside the shards folder."""
+    return f"{sha256.hex()}.msgpack.zst"
+
+
+def encode_index(shard_index: ShardIndex) -> bytes:
+    """The bytes of a `repodata_shards.msgpack.zst`."""
+    return compress(
+        msgspec.msgpack.encode(
+            {"version": 1, "info": shard_index.info, "shards": shard_index.shards},
+            order="deterministic",
+        )
+    )
+
+
+def decode_index(data: bytes, key: str) -> ShardIndex:
+    """A published shard index.  Raises BadIndex."""
+    try:
+        top = msgspec.msgpack.decode(decompress(data, _MAX_SHARD_INDEX), type=dict[str, Any])
+        shards = msgspec.convert(top["shards"], dict[str, bytes])
+        return ShardIndex(shards, msgspec.convert(top.get("info", {}), dict[str, Any]))
+    except (ValueError, KeyError, msgspec.MsgspecError) as error:
+        raise BadIndex(
+            key, f"is not a readable shard index ({error})", "nothing was changed: restore it, or delete it"
+        ) from error
+
+
+def decode_shard(data: bytes, key: str) -> Index:
+    """A published shard as an index of one package name.  Raises BadIndex."""
+    try:
+        top = msgspec.msgpack.decode(decompress(data, _MAX_SHARD), type=dict[str, Any])
+        v3 = {
+            f"{stem}.{extension}": record
+            for extension, bucket in top.get("v3", {}).items()
+            for stem, record in bucket.items()
+        }
+        found = {**top.get("packages", {}), **top.get("packages.conda", {}), **v3}
+        run_exports = {
+            filename: dump(record.pop("run_exports"))
+            for filename, record in found.items()
+            if "run_exports" in record
+        }
+        records = {filename: dump(_in_json(record)) for filename, record in found.items()}
+        return Index(
+            records=records,
+            v3=frozenset(v3),
+            run_exports=run_exports,
+            removed=tuple(top.get("removed", ())),
+        )
+    except (ValueError, TypeError, AttributeError, msgspec.MsgspecError) as error:
+        raise BadIndex(
+            key, f"is not a readable shard ({error})", "nothing was changed: restore or delete the shard index"
+        ) from error
+
+
+def _in_json(record: dict[str, Any]) -> dict[str, Any]:
+    return record | {
+        key: bytes(record[key]).hex() for key in _DIGESTS if isinstance(record.get(key), bytes)
+    }
+
+
+def union(parts: Iterable[Index]) -> Index:
+    """One index of all shards of a subdir."""
+    records: dict[str, Raw] = {}
+    run_exports: dict[str, Raw] = {}
+    v3: set[str] = set()
+    removed: set[str] = set()
+    for part in parts:
+        records |= part.records
+        run_exports |= part.run_exports
+        v3 |= part.v3
+        removed.update(part.removed)
+    return Index(records, frozenset(v3), run_exports, tuple(sorted(removed)))
+
+
+def check_size(name: str, shard: bytes) -> None:
+    """Raise BadIndex for a shard that conda would refuse to read."""
+    size = zstandard.frame_content_size(shard)
+    if size > _MAX_SHARD:
+        raise BadIndex(
+            f"shard of {name}",
+            f"would hold {size} bytes, more than the {_MAX_SHARD} that conda reads",
+            "remove old builds of this package, or publish with --no-shards",
+        )

@@ -1,0 +1,356 @@
+"""One lap of a subdir, laps until nobody else was faster, all subdirs of a channel."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from indexer.core import ledger as ledgers
+from indexer.core import names
+from indexer.core.ledger import Bad, Ledger
+from indexer.core.model import Extracted, Index, Outputs, Plan, Rejected, Rules
+from indexer.core.plan import Known, diff, dropped, guard, merge
+from indexer.core.render import Scene, publication, source_of
+from indexer.core.shards import ShardIndex
+from indexer.errors import (
+    BadConfig,
+    BadIndex,
+    BadPackage,
+    Conflict,
+    Denied,
+    GaveUp,
+    IndexerError,
+    Refused,
+    Unavailable,
+)
+from indexer.extractor import Gone, Spec
+from indexer.lister import Lister, Observation, subdirs_of
+from indexer.report import Note, Outcome, Report, SubdirReport, Way
+from indexer.store.wrappers import Unconditional
+from indexer.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Executor
+
+    from indexer.core.ledger import Wrote
+    from indexer.core.model import Stat, Version
+    from indexer.core.render import Artefact
+    from indexer.store import Store
+    from indexer.workers import Workers
+
+_log = logging.getLogger(__name__)
+
+# Ten minutes in all, as rattler-index means it, but with a short first pause.
+_GIVE_UP_AFTER = 600.0
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 60.0
+_OUTCOMES = {Refused: Outcome.REFUSED, GaveUp: Outcome.CONFLICT}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run is asked to do.
+
+    `subdirs` empty means every known one that is there.  `packages` (`SUBDIR/FILENAME`) narrows the
+    run to these; None means all.
+    """
+
+    outputs: Outputs = field(default_factory=Outputs)
+    rules: Rules = field(default_factory=Rules)
+    subdirs: tuple[str, ...] = ()
+    packages: frozenset[str] | None = None
+    force: bool = False
+    verify_digests: bool = False
+    allow_mass_removal: bool = False
+    preconditions: bool = True
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run needs of the world: who reads packages, threads for requests, clocks, chance, an ear."""
+
+    workers: Workers
+    executor: Executor
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    # Full jitter: indexers that met once shall not meet again.
+    jitter: Callable[[float], float] = lambda pause: random.uniform(0, pause)  # noqa: S311  no secret
+    progress: Callable[[str, int, int], None] = lambda _subdir, _done, _total: None
+
+
+def index_channel(store: Store, options: Options, run: Run) -> Report:
+    """Index every subdir of a channel and say what came of each.
+
+    Raises only what concerns the whole channel: a store that cannot be reached, a wrong option.
+    """
+    began = run.monotonic()
+    if not options.preconditions:
+        _log.warning("without conditional writes, indexers that run at the same time can undo each other's work")
+        store = Unconditional(store)
+    subdirs, ignored = _subdirs(store, options)
+    jobs = [_Subdir(store, subdir, options, run, began) for subdir in subdirs]
+    # With strict rules nothing may be written if anything is rejected: all of it is planned first.
+    planned = _each(jobs, dry_run=True) if options.dry_run or options.rules.strict else {}
+    done = planned
+    if not options.dry_run and not any(sub.exit_code for sub in planned.values()):
+        done = _each(jobs, dry_run=False)
+    return Report(done, ignored, run.monotonic() - began, store.usage)
+
+
+def _each(jobs: Sequence[_Subdir], *, dry_run: bool) -> dict[str, SubdirReport]:
+    done: dict[str, SubdirReport] = {}
+    for job in jobs:
+        try:
+            done[job.subdir] = job.laps(dry_run=dry_run)
+        except IndexerError as error:
+            _log.debug("%s failed", job.subdir, exc_info=True)
+            outcome = _OUTCOMES.get(type(error), Outcome.FAILED)
+            done[job.subdir] = SubdirReport(outcome, error=str(error), exit_code=error.exit_code)
+            if isinstance(error, (Unavailable, Denied)):
+                break  # it would be the same with the next one
+    return done
+
+
+def _subdirs(store: Store, options: Options) -> tuple[list[str], tuple[str, ...]]:
+    """The subdirs to index, and the folders that are passed over because they are no known subdir."""
+    named = set(options.subdirs)
+    if options.packages is not None:
+        named |= {package.rpartition("/")[0] for package in options.packages}
+    elif not named:
+        return subdirs_of(store)
+    for subdir in named:
+        if not names.is_subdir(subdir):
+            raise BadConfig(subdir or "package", "is not in a subdir", "name one such as linux-64 or noarch")
+    # Without noarch/repodata.json readers take no folder for a channel (CEP 26).
+    if names.NOARCH not in named and store.stat(f"{names.NOARCH}/{source_of(options.outputs)}") is None:
+        named.add(names.NOARCH)
+    return sorted(named), ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What one lap is about to do: from which index, by which plan, with what was read."""
+
+    index: Index
+    plan: Plan
+    results: tuple[Extracted | Rejected, ...] = ()
+
+    @property
+    def leaving(self) -> frozenset[str]:
+        return dropped(self.index, self.plan, self.results)
+
+    @property
+    def rejected(self) -> tuple[Rejected, ...]:
+        return (*self.plan.rejected, *(it for it in self.results if isinstance(it, Rejected)))
+
+    @property
+    def extracted(self) -> tuple[Extracted, ...]:
+        return tuple(it for it in self.results if isinstance(it, Extracted))
+
+
+@dataclass(frozen=True, slots=True)
+class _Subdir:
+    """One subdir in one run.  `memo` has what was read, so that a lap after a conflict reads nothing twice."""
+
+    store: Store
+    subdir: str
+    options: Options
+    run: Run
+    began: float
+    memo: dict[tuple[str, Version], Extracted | Rejected] = field(default_factory=dict)
+
+    def laps(self, *, dry_run: bool) -> SubdirReport:
+        """Index the subdir: after a conflict look again, never merely send again."""
+        pause = _FIRST_PAUSE
+        for lap in itertools.count(1):
+            try:
+                report = self._lap(trusting=lap == 1, dry_run=dry_run)
+            except Conflict as conflict:
+                wait = self.run.jitter(pause)
+                if self.run.monotonic() + wait - self.began > _GIVE_UP_AFTER:
+                    raise GaveUp(
+                        self.subdir,
+                        f"other indexers were faster {lap} times, last with {conflict}",
+                        "repeat: what is published is whole",
+                    ) from conflict
+                _log.info("%s; looking again in %.1f s", conflict, wait)
+                self.run.sleep(wait)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                report.laps = lap
+                return report
+        raise AssertionError  # count() has no end
+
+    def _lap(self, *, trusting: bool, dry_run: bool) -> SubdirReport:
+        """Look, decide, read, write, in the order that docs/design.md argues for.  Raises Conflict."""
+        lister = Lister(self.store, self.subdir, self.run.executor)
+        seen = lister.observe(self._scope, trusting=trusting)
+        if self._quiet(seen):
+            known = Plan(rejected=_rejected_before(seen))
+            count = len(seen.packages) - len(known.rejected)
+            return self._report(seen, _Change(Index(), known), count)
+        index = lister.read_index(seen, self.options.outputs)
+        plan = diff(index, seen.packages, self._known(seen))
+        ways = self._read(plan.fetch)
+        change = _Change(index, plan, tuple(self.memo[it.key, it.version] for it in plan.fetch))
+        self._guard(seen, change)
+        now_ms = self.run.now_ms()
+        merged = merge(index, plan, change.results, now_ms)
+        artefacts: list[Artefact] = []
+        if change.results or change.leaving or not self._shaped_alike(seen):
+            scene = Scene(
+                self.subdir, self.options.outputs, self._previous(lister, seen), now_ms, self.options.force
+            )
+            artefacts = publication(merged, scene)
+        writer = Writer(self.store, self.subdir, self.run.executor)
+        pending = writer.pending(artefacts, seen)
+        report = self._report(seen, change, len(merged.records))
+        report.ways = ways
+        report.written = tuple(sorted(lister.key(it.key) for it in pending if it.content is not None))
+        report.deleted = tuple(sorted(lister.key(it.key) for it in pending if it.content is None))
+        if dry_run:
+            return replace(report, outcome=Outcome.PLANNED, exit_code=0)
+        wrote = writer.publish(artefacts, seen) if artefacts else _wrote(seen)
+        writer.keep(self._ledger(seen, change, wrote), seen)
+        if pending and not report.rejected:
+            report.outcome = Outcome.PUBLISHED
+        return report
+
+    @property
+    def _scope(self) -> frozenset[str] | None:
+        if self.options.packages is None:
+            return None
+        inside = (key.rpartition("/") for key in self.options.packages)
+        return frozenset(filename for subdir, _, filename in inside if subdir == self.subdir)
+
+    def _quiet(self, seen: Observation) -> bool:
+        """Whether nothing changed since the run that left the ledger, by the listing alone."""
+        ledger = seen.ledger
+        if ledger is None or self.options.force or self._scope is not None or not self._shaped_alike(seen):
+            return False
+        return ledger.listing == ledgers.digest_of(seen.packages)
+
+    def _shaped_alike(self, seen: Observation) -> bool:
+        """Whether our files are what a run with the same options left."""
+        return seen.ledger is not None and seen.in_step and seen.ledger.stamp == self._stamp
+
+    @property
+    def _stamp(self) -> str:
+        return ledgers.stamp(self.options.outputs, self.options.rules)
+
+    def _known(self, seen: Observation) -> Known:
+        ledger = seen.ledger
+        if ledger is not None and ledger.stamp != self._stamp:
+            # Under other rules a package may have been rejected that is good now.
+            ledger = msgspec.structs.replace(ledger, rejected={})
+        return Known(ledger, seen.in_step, seen.source_ms, self.options.force, self._scope)
+
+    def _read(self, packages: Sequence[Stat]) -> dict[str, Way]:
+        """Read into the memo what is not there yet, and count the ways it was read."""
+        ways: dict[str, Way] = {}
+        missing = [stat for stat in packages if (stat.key, stat.version) not in self.memo]
+        if not missing:
+            return ways
+        rules = self.options
+        spec = Spec(self.subdir, rules.rules, self.run.now_ms(), rules.verify_digests)
+        version_of = {stat.key.rpartition("/")[2]: (stat.key, stat.version) for stat in missing}
+        gone: list[str] = []
+        self.run.progress(self.subdir, 0, len(missing))
+        for done, reading in enumerate(self.run.workers(self.store, spec, missing), 1):
+            way = ways.setdefault(reading.way.value, Way())
+            way.packages += 1
+            way.requests += reading.usage.requests.total()
+            way.bytes += reading.usage.bytes_read
+            if isinstance(reading.result, Gone):
+                gone.append(reading.result.filename)
+            else:
+                self.memo[version_of[reading.result.filename]] = reading.result
+            self.run.progress(self.subdir, done, len(missing))
+        if gone:
+            raise Conflict(f"{self.subdir}/{min(gone)}", "changed while it was read")
+        return ways
+
+    def _guard(self, seen: Observation, change: _Change) -> None:
+        """Raise where a person must decide before anything is written."""
+        if not self.options.allow_mass_removal:
+            guard(change.index, change.leaving, self.subdir)
+        if self.options.rules.strict and (bad := (*seen.misnamed, *change.rejected)):
+            raise BadPackage(
+                f"{self.subdir}/{bad[0].filename}",
+                bad[0].reason,
+                f"nothing was changed: mend or delete {_these(len(bad))}, or run without --strict",
+            )
+
+    def _previous(self, lister: Lister, seen: Observation) -> ShardIndex:
+        if not self.options.outputs.shards:
+            return ShardIndex()
+        try:
+            return lister.read_shard_index(seen)
+        except BadIndex as error:
+            # The source is sound, so the shards are made anew from it.
+            _log.warning("%s: %s; it is written anew", error.thing, error.reason)
+            return ShardIndex()
+
+    def _ledger(self, seen: Observation, change: _Change, wrote: Mapping[str, Wrote]) -> Ledger:
+        """What the next run shall know; outside of a scope what the last one knew still holds."""
+        fresh: dict[str, Version] = {
+            it.filename: it.version
+            for it in change.extracted
+            if seen.packages[it.filename].md5 != it.record["md5"]
+        }
+        bad = {it.filename: Bad(it.version, it.reason) for it in change.rejected}
+        versions: dict[str, Version] = {**change.plan.seen, **fresh}
+        listing = ledgers.digest_of(seen.packages)
+        if self._scope is not None:
+            listing = ""
+            if seen.ledger is not None:
+                versions = {k: v for k, v in seen.ledger.seen.items() if k not in self._scope} | versions
+                bad = {k: v for k, v in seen.ledger.rejected.items() if k not in self._scope} | bad
+        return Ledger(self._stamp, listing, dict(wrote), versions, bad)
+
+    def _report(self, seen: Observation, change: _Change, count: int) -> SubdirReport:
+        """What the lap is about, before anything is written."""
+        added, updated = [], []
+        for result in change.extracted:
+            before = change.index.records.get(result.filename)
+            if before is None:
+                added.append(result.filename)
+            elif result.filename not in change.plan.standing:
+                updated.append(result.filename)
+        rejected = sorted((*seen.misnamed, *change.rejected), key=lambda it: it.filename)
+        warnings = [
+            *(Note(filename, "wheels are not indexed") for filename in seen.ignored),
+            *(Note(it.filename, warning) for it in change.extracted for warning in it.warnings),
+        ]
+        return SubdirReport(
+            Outcome.PARTIAL if rejected else Outcome.UNCHANGED,
+            packages=count,
+            exit_code=3 if rejected else 0,
+            added=tuple(sorted(added)),
+            updated=tuple(sorted(updated)),
+            removed=tuple(sorted(change.leaving)),
+            rejected=tuple(Note(it.filename, it.reason) for it in rejected),
+            warnings=tuple(sorted(warnings)),
+        )
+
+
+def _wrote(seen: Observation) -> Mapping[str, Wrote]:
+    return seen.ledger.wrote if seen.ledger else {}
+
+
+def _these(count: int) -> str:
+    return "it" if count == 1 else f"these {count} packages"
+
+
+def _rejected_before(seen: Observation) -> tuple[Rejected, ...]:
+    before = seen.ledger.rejected if seen.ledger else {}
+    return tuple(Rejected(name, bad.version, bad.reason) for name, bad in sorted(before.items()))

@@ -1,0 +1,69 @@
+"""The family of errors: each class says who can act, each message names thing, reason and next step."""
+
+from __future__ import annotations
+
+
+class IndexerError(Exception):
+    """A failure that a person is told of in one line.
+
+    `thing` is the key, file or option it is about, `reason` what is wrong with it, `next_step` what
+    the reader of the line can do.  `exit_code` is what the command ends with (docs/cli.md).
+    """
+
+    exit_code = 1
+
+    def __init__(self, thing: str, reason: str, next_step: str = "") -> None:
+        super().__init__(thing, reason, next_step)
+        self.thing = thing
+        self.reason = reason
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        step = f"; {self.next_step}" if self.next_step else ""
+        return f"{self.thing}: {self.reason}{step}"
+
+
+class Conflict(IndexerError):  # noqa: N818  a conflict is an answer to act on, not a defect
+    """Somebody else changed the object since we looked: look again, then decide again."""
+
+
+class Missing(Conflict):
+    """The object is not there, or not there any more."""
+
+
+class GaveUp(IndexerError):  # noqa: N818
+    """Conflicts with other indexers did not end within the time allowed; safe to repeat."""
+
+    exit_code = 4
+
+
+class Unavailable(IndexerError):  # noqa: N818
+    """The store did not answer, or answered that it cannot now: try again later."""
+
+
+class RangeRefused(Unavailable):
+    """The store does not serve parts of objects: read the whole."""
+
+
+class Denied(IndexerError):  # noqa: N818
+    """The store refuses these credentials, or this action with them: mend the set-up."""
+
+
+class BadConfig(IndexerError):  # noqa: N818
+    """A wrong option, address or configuration: mend the set-up."""
+
+    exit_code = 2
+
+
+class BadIndex(IndexerError):  # noqa: N818
+    """A published index cannot be read, so it is not overwritten: mend or delete it."""
+
+
+class BadPackage(IndexerError):  # noqa: N818
+    """A package cannot be indexed: mend or delete it.  Where it is skipped it is a `Rejected` value."""
+
+
+class Refused(IndexerError):  # noqa: N818
+    """The run would do something that only a person should decide."""
+
+    exit_code = 6

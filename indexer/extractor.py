@@ -1,0 +1,238 @@
+"""One package to one record, reading as little of it as its digests allow."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from indexer.archive import INDEX_JSON, RUN_EXPORTS_JSON, read_conda, read_tar_bz2
+from indexer.core.model import Extracted, Rejected, Rules, Stat
+from indexer.core.names import CONDA
+from indexer.core.records import PackageFile, judge, judge_run_exports
+from indexer.digests import Digests, Hasher, digests_of
+from indexer.errors import BadPackage, Conflict, RangeRefused, Unavailable
+from indexer.store import Usage
+from indexer.store.wrappers import Metered
+from indexer.window import Onward, Window, read_exactly
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.store import Opened, Store
+
+_KIB = 2**10
+_MIB = 2**20
+# A package up to this size is read whole in one request: a part of it would not be cheaper.
+_SMALL = 256 * _KIB
+# A package up to this size may be in memory whole where all of it must be read.
+_WHOLE = 8 * _MIB
+# How much of a .conda's end is asked for.  Of 190 real packages the info part, which builders write
+# last, and the zip directory have 1.3 KiB in the median and less than this in 98 of 100.
+_TAIL = 64 * _KIB
+_STEP = _MIB
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+
+class Way(Enum):
+    """How a package was read (docs/design.md, section Reading)."""
+
+    WHOLE = "whole"
+    TAIL = "tail"
+    HEAD = "head"
+    STREAM = "stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A package that vanished or changed between the listing and the reading: look again."""
+
+    filename: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What all readings of a run share.
+
+    With `verify_digests` every byte is hashed, even where the store vouches for the digests.
+    """
+
+    subdir: str
+    rules: Rules
+    now_ms: int
+    verify_digests: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of one package, the way it was read, and what that took."""
+
+    result: Extracted | Rejected | Gone
+    way: Way
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What was read of a package: its info files by name, its digests, and what was odd."""
+
+    way: Way
+    info: Mapping[str, bytes]
+    digests: Digests
+    warnings: tuple[str, ...] = ()
+
+
+def read(store: Store, stat: Stat, spec: Spec) -> Reading:
+    """Read one package.  A bad one is a result; raises only what the store raises, save Conflict."""
+    metered = Metered(store)
+    filename = stat.key.rpartition("/")[2]
+    way = first_way(stat, spec)
+    result: Extracted | Rejected | Gone
+    try:
+        content = _WAYS[way](metered, stat)
+        way = content.way
+        result = _judged(content, stat, spec)
+    except Conflict:
+        result = Gone(filename)
+    except BadPackage as error:
+        result = Rejected(filename, stat.version, f"{error.thing} {error.reason}")
+    return Reading(result, way, metered.usage)
+
+
+def first_way(stat: Stat, spec: Spec) -> Way:
+    """The way that a package is tried to be read at first."""
+    if stat.size <= _SMALL:
+        return Way.WHOLE
+    if spec.verify_digests:
+        return Way.WHOLE if stat.size <= _WHOLE else Way.STREAM
+    return Way.TAIL if stat.key.endswith(CONDA) else Way.HEAD
+
+
+def weight_of(stat: Stat, spec: Spec) -> int:
+    """How many bytes of memory reading a package may take, roughly."""
+    if first_way(stat, spec) is Way.WHOLE:
+        return 2 * stat.size + _SMALL
+    return 2 * _WHOLE if stat.size > _WHOLE else stat.size + _WHOLE
+
+
+def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
+    filename = stat.key.rpartition("/")[2]
+    package = PackageFile(
+        spec.subdir, filename, stat.size, content.digests.sha256, content.digests.md5
+    )
+    judged = judge(content.info[INDEX_JSON], package, spec.rules, spec.now_ms)
+    run_exports = judge_run_exports(content.info.get(RUN_EXPORTS_JSON))
+    warnings = (*content.warnings, *judged.warnings)
+    if warnings and spec.rules.strict:
+        return Rejected(filename, stat.version, "; ".join(warnings))
+    return Extracted(filename, stat.version, judged.record, run_exports, judged.v3, warnings)
+
+
+def _whole(store: Store, stat: Stat) -> _Content:
+    """One request, all of it in memory."""
+    with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
+        data = b"".join(iter(lambda: onward.read(_STEP), b""))
+    digests = digests_of(data)
+    window = Window(store, stat, data, 0)
+    return _Content(Way.WHOLE, _info(window, stat), digests, _contradiction(onward.opened, digests))
+
+
+def _info(window: Window, stat: Stat) -> dict[str, bytes]:
+    return read_conda(window) if stat.key.endswith(CONDA) else read_tar_bz2(window)
+
+
+def _tail(store: Store, stat: Stat) -> _Content:
+    """The end of a `.conda`, where its directory and its info part lie, if its digests are vouched for.
+
+    The range is an explicit one, for the size is known: some stores answer a suffix range wrongly.
+    """
+    start = max(0, stat.size - _TAIL)
+    digests = data = None
+    with contextlib.suppress(RangeRefused):
+        with store.open(stat.key, range=(start, stat.size), version=stat.version) as reader:
+            digests = vouched(reader.opened) if reader.opened.start == start else None
+            if digests is None:
+                digests = _checksum(store, reader.opened)
+            if digests is not None:
+                data = read_exactly(reader, start, stat.size)
+    if digests is None or data is None:
+        return _stream(store, stat)
+    return _Content(Way.TAIL, read_conda(Window(store, stat, data, start)), digests)
+
+
+def _head(store: Store, stat: Stat) -> _Content:
+    """A `.tar.bz2` up to its info files if its digests are vouched for, else to its end: one request."""
+    with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
+        digests = vouched(onward.opened)
+        if digests is None:
+            return _drain(onward, stat)
+        return _Content(Way.HEAD, read_tar_bz2(onward), digests)
+
+
+def _stream(store: Store, stat: Stat) -> _Content:
+    """One pass over all of it in constant memory: hash and, of a `.tar.bz2`, parse on the fly."""
+    with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
+        if not stat.key.endswith(CONDA):
+            return _drain(onward, stat)
+        tail = b""
+        with Hasher(onward) as hasher:
+            while step := hasher.read(_STEP):
+                tail = (tail + step)[-_STEP:] if len(step) < _STEP else step
+            digests = hasher.digests()
+    info = read_conda(Window(store, stat, tail, stat.size - len(tail)))
+    return _Content(Way.STREAM, info, digests, _contradiction(onward.opened, digests))
+
+
+def _drain(onward: Onward, stat: Stat) -> _Content:
+    with Hasher(onward) as hasher:
+        info = read_tar_bz2(hasher)
+        while hasher.read(_STEP):
+            pass
+        digests = hasher.digests()
+    way = Way.WHOLE if stat.size <= _SMALL else Way.STREAM
+    return _Content(way, info, digests, _contradiction(onward.opened, digests))
+
+
+_WAYS = {Way.WHOLE: _whole, Way.TAIL: _tail, Way.HEAD: _head, Way.STREAM: _stream}
+
+
+def vouched(opened: Opened) -> Digests | None:
+    """The digests that came with an object and that nothing contradicts.
+
+    rattler-build and pixi store both with each upload.  Whoever may set them may also put the
+    package, and clients check the sha256 at every install.
+    """
+    claimed = _claimed(opened)
+    if claimed is None:
+        return None
+    return claimed if opened.stat.md5 in {None, claimed.md5} else None
+
+
+def _claimed(opened: Opened) -> Digests | None:
+    sha256 = opened.metadata.get("package-sha256", "")
+    md5 = opened.metadata.get("package-md5", "")
+    return Digests(sha256, md5) if _SHA256.fullmatch(sha256) and _MD5.fullmatch(md5) else None
+
+
+def _contradiction(opened: Opened, computed: Digests) -> tuple[str, ...]:
+    claimed = _claimed(opened)
+    if claimed in {None, computed}:
+        return ()
+    return (f"the object's metadata says {claimed} where its content has {computed}; the content wins",)
+
+
+def _checksum(store: Store, opened: Opened) -> Digests | None:
+    """The digests of an object that was put in one part with a SHA-256 checksum that the store checked."""
+    stat = opened.stat
+    if stat.size <= _WHOLE or stat.md5 is None or _claimed(opened) is not None:
+        return None  # not worth a request, no MD5 to be had, or contradicted already
+    try:
+        found = store.stat(stat.key, checksum=True)
+    except Unavailable:
+        return None
+    if found is None or found.version != stat.version or not found.sha256 or not found.md5:
+        return None
+    return Digests(found.sha256, found.md5)

@@ -1,0 +1,116 @@
+"""What a run did, as values: one report a subdir, one for the channel, and what they look like as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from indexer.store import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Outcome(Enum):
+    """How a run ended, the worst first."""
+
+    FAILED = "failed"
+    REFUSED = "refused"
+    CONFLICT = "conflict"
+    PARTIAL = "partial"
+    PLANNED = "planned"
+    PUBLISHED = "published"
+    UNCHANGED = "unchanged"
+
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Note:
+    """A file name and what is to be said of it."""
+
+    filename: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Way:
+    """How many packages were read in one way, in how many requests and bytes."""
+
+    packages: int = 0
+    requests: int = 0
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class SubdirReport:
+    """What came of one subdir.  `ways` counts what was read of packages, by the way they were read."""
+
+    outcome: Outcome
+    packages: int = 0
+    laps: int = 1
+    added: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    rejected: tuple[Note, ...] = ()
+    warnings: tuple[Note, ...] = ()
+    written: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    ways: Mapping[str, Way] = field(default_factory=dict)
+    error: str | None = None
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of a channel.  `ignored` are folders that are no known subdir."""
+
+    subdirs: Mapping[str, SubdirReport]
+    ignored: tuple[str, ...] = ()
+    seconds: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    channel: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst outcome of a subdir."""
+        order = list(Outcome)
+        return min((sub.outcome for sub in self.subdirs.values()), key=order.index, default=Outcome.UNCHANGED)
+
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with (docs/cli.md)."""
+        codes = {sub.exit_code for sub in self.subdirs.values()}
+        return next((code for code in (1, 2, 6, 4, 3) if code in codes), 0)
+
+    def as_json(self) -> dict[str, object]:
+        """The object that `--json` prints."""
+        return {
+            "channel": self.channel,
+            "outcome": self.outcome.value,
+            "exit_code": self.exit_code,
+            "seconds": round(self.seconds, 3),
+            "subdirs": {name: _subdir_as_json(sub) for name, sub in sorted(self.subdirs.items())},
+            "store": {
+                "requests": {verb: self.usage.requests[verb] for verb in ("GET", "HEAD", "LIST", "PUT", "DELETE")},
+                "bytes_read": self.usage.bytes_read,
+                "bytes_written": self.usage.bytes_written,
+            },
+        }
+
+
+def _subdir_as_json(sub: SubdirReport) -> dict[str, object]:
+    found: dict[str, object] = {
+        "outcome": sub.outcome.value,
+        "packages": sub.packages,
+        "laps": sub.laps,
+        "added": sub.added,
+        "updated": sub.updated,
+        "removed": sub.removed,
+        "rejected": sub.rejected,
+        "warnings": sub.warnings,
+        "written": sub.written,
+        "deleted": sub.deleted,
+        "read": sub.ways,
+    }
+    return found if sub.error is None else {**found, "error": sub.error}

@@ -1,0 +1,119 @@
+"""A store: the five things an indexer asks of a bucket or a folder, and the promises behind them.
+
+Keys are relative to the channel and use `/`.  `put` is atomic: a reader sees the old bytes or the new
+ones, whole.  An expectation that does not hold raises Conflict and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+
+    from indexer.core.model import Stat, Version
+
+
+class Expect(Enum):
+    """What must hold for a write, besides a Version: nothing is there, or anything may be."""
+
+    ABSENT = "absent"
+    ANYTHING = "anything"
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a store was asked: requests by verb (GET, HEAD, LIST, PUT, DELETE), bytes of bodies.
+
+    For a bucket every request that went over the wire counts, retries included; for a folder each
+    call of the store does.
+    """
+
+    requests: Counter[str] = field(default_factory=Counter)
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+    def add(self, other: Usage) -> None:
+        """Count what another store was asked, too."""
+        self.requests.update(other.requests)
+        self.bytes_read += other.bytes_read
+        self.bytes_written += other.bytes_written
+
+    def since(self, before: Usage) -> Usage:
+        """What was asked since an earlier state of this count."""
+        return Usage(
+            self.requests - before.requests,
+            self.bytes_read - before.bytes_read,
+            self.bytes_written - before.bytes_written,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What is known of an object that is being read.
+
+    `start` is where in the object the body begins: a store that ignores ranges begins at 0.
+    `metadata` has the user's keys in lower case.
+    """
+
+    stat: Stat
+    start: int = 0
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class Reader(Protocol):
+    """The body of an object, to be closed: closing early ends the transfer."""
+
+    opened: Opened
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes, none at the end.  Raises Unavailable where the body breaks off."""
+
+    def close(self) -> None:
+        """End the transfer."""
+
+    def __enter__(self) -> Reader:
+        """Itself."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+
+
+Range = tuple[int, int | None]
+"""First byte and the byte after the last, as in a slice: `(0, 10)`, `(100, None)`, `(-500, None)`."""
+
+
+class Store(Protocol):
+    """Where a channel lies."""
+
+    usage: Usage
+
+    def list(self, prefix: str) -> Iterator[Stat]:
+        """What lies directly under a prefix (empty, or ending in `/`), in no certain order.
+
+        A folder under it is a Stat whose key ends in `/`.  A listing is whole or raises.
+        """
+
+    def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
+        """One object, None where it is absent; with its sha256 where asked and vouched for."""
+
+    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> Reader:  # noqa: A002
+        """Read an object, or a part of it; with a version only that one.
+
+        Raises Missing where it is absent, Conflict where it has another version, RangeRefused where
+        the store does not serve parts.
+        """
+
+    def put(
+        self, key: str, body: bytes, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
+    ) -> Version:
+        """Write an object whole and return its version.  Raises Conflict."""
+
+    def delete(self, key: str, *, expect: Expect | Version) -> None:
+        """Delete one of our own files, never a package; an absent one is fine.  Raises Conflict."""

@@ -1,0 +1,63 @@
+"""Where a channel lies and how to reach it, as a value that travels to other processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from indexer.errors import BadConfig
+
+if TYPE_CHECKING:
+    from indexer.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class S3Options:
+    """How to reach a bucket.  What is None comes from boto3's own chain; each value stands on its own."""
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    addressing_style: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    profile: str | None = None
+    anonymous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A channel: an `s3://BUCKET[/PREFIX]` URL or a folder, and the options to reach it."""
+
+    location: str
+    s3: S3Options = field(default_factory=S3Options)
+    connections: int = 64
+
+    @property
+    def in_bucket(self) -> bool:
+        """Whether the channel lies in a bucket."""
+        return "://" in self.location
+
+    @property
+    def name(self) -> str:
+        """The channel's name in messages and reports: what a person would type."""
+        return self.location.rstrip("/") if self.in_bucket else str(Path(self.location))
+
+
+def open_store(target: Target) -> Store:
+    """The store that holds a channel.  Raises BadConfig."""
+    # boto3 takes 0.3 s to import and a folder does not need it.
+    if not target.in_bucket:
+        from indexer.store.fs import FolderStore  # noqa: PLC0415
+
+        return FolderStore(Path(target.location))
+    from indexer.store.s3 import S3Store  # noqa: PLC0415
+
+    parts = urlsplit(target.location)
+    if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
+        raise BadConfig(
+            target.location, "is not of the form s3://BUCKET[/PREFIX]", "name the bucket and the channel's prefix"
+        )
+    return S3Store(parts.netloc, parts.path, target)

@@ -1,0 +1,77 @@
+"""Stores around a store: one that sends no conditions, one that counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from indexer.core.model import Version
+from indexer.store import Expect, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.core.model import Stat
+    from indexer.store import Range, Reader, Store
+
+
+class Unconditional:
+    """Writes whatever somebody else may have written meanwhile: for stores that know no conditions."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.usage = store.usage
+        self.list = store.list
+        self.stat = store.stat
+        self.open = store.open
+
+    def put(
+        self, key: str, body: bytes, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
+    ) -> Version:
+        """Write an object whole."""
+        del expect
+        return self._store.put(key, body, expect=Expect.ANYTHING, headers=headers)
+
+    def delete(self, key: str, *, expect: Expect | Version) -> None:
+        """Delete an object."""
+        del expect
+        self._store.delete(key, expect=Expect.ANYTHING)
+
+
+class Metered:
+    """Counts what is read through it, apart from what the store counts."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.usage = Usage()
+        self.list = store.list
+        self.put = store.put
+        self.delete = store.delete
+
+    def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
+        """One object, None where it is absent."""
+        self.usage.requests["HEAD"] += 1
+        return self._store.stat(key, checksum=checksum)
+
+    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> Reader:  # noqa: A002
+        """Read an object, or a part of it."""
+        self.usage.requests["GET"] += 1
+        return _MeteredReader(self._store.open(key, range=range, version=version), self.usage)
+
+
+class _MeteredReader:
+    def __init__(self, reader: Reader, usage: Usage) -> None:
+        self._reader = reader
+        self._usage = usage
+        self.opened = reader.opened
+        self.close = reader.close
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._reader.read(size)
+        self._usage.bytes_read += len(data)
+        return data
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,164 @@
+"""An object read as a file: at random through a window that is filled by range, or onwards past breaks."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING
+
+from indexer.errors import BadPackage, Unavailable
+
+if TYPE_CHECKING:
+    from indexer.core.model import Stat
+    from indexer.store import Reader, Store
+
+# What one read outside the window fetches at least, and how much of an object a window may fetch in
+# all: an info part is some kilobytes, seldom megabytes.
+_STEP = 2**20
+_MAX_STEP = 8 * 2**20
+_MAX_FETCHED = 64 * 2**20
+_TRIES = 4
+
+
+class Window(io.RawIOBase):
+    """One version of an object as a seekable file, of which the bytes `data` from `start` on are here.
+
+    These stay.  A read outside of them fetches that part of the object.  Raises what the store raises,
+    and BadPackage where that were too much.
+    """
+
+    def __init__(self, store: Store, stat: Stat, data: bytes, start: int) -> None:
+        super().__init__()
+        self._store = store
+        self._stat = stat
+        self._given = (start, data)
+        self._latest = (start, data)
+        self._position = 0
+        self._fetched = 0
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def tell(self) -> int:
+        """The position in the object."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to a position in the object."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._stat.size}[whence]
+        if base + offset < 0:
+            raise OSError("before the start of the object")  # as a file says it; zipfile expects it
+        self._position = base + offset
+        return self._position
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Exactly `size` bytes, fewer at the end of the object."""
+        start = self._position
+        stop = self._stat.size if size < 0 else min(start + size, self._stat.size)
+        if stop <= start:
+            return b""
+        held = self._held(start, stop)
+        if held is None:
+            held = self._fetch(start, max(stop, start + _STEP))
+        self._position = stop
+        first, data = held
+        return data[start - first : stop - first]
+
+    def prefetch(self, start: int, stop: int) -> None:
+        """Bring a part of the object here in one request, if it is not here."""
+        if self._held(start, min(stop, self._stat.size)) is None:
+            self._fetch(start, min(stop, start + _MAX_STEP))
+
+    def _held(self, start: int, stop: int) -> tuple[int, bytes] | None:
+        for first, data in (self._given, self._latest):
+            if first <= start and stop <= first + len(data):
+                return first, data
+        return None
+
+    def _fetch(self, start: int, stop: int) -> tuple[int, bytes]:
+        stop = min(stop, self._stat.size)
+        self._fetched += stop - start
+        if self._fetched > _MAX_FETCHED:
+            raise BadPackage("the archive", f"needs more than {_MAX_FETCHED} bytes read to find its info/ files")
+        with self._store.open(self._stat.key, range=(start, stop), version=self._stat.version) as reader:
+            self._latest = (start, read_exactly(reader, start, stop))
+        return self._latest
+
+
+def read_exactly(reader: Reader, start: int, stop: int) -> bytes:
+    """The bytes of an object from `start` to `stop`, whatever range its store chose to answer with.
+
+    Raises Unavailable where they are not in the answer.
+    """
+    skip = start - reader.opened.start
+    while skip > 0:  # a store that does not know ranges sends it all
+        skipped = reader.read(min(skip, _STEP))
+        if not skipped:
+            break
+        skip -= len(skipped)
+    data = _read_all(reader, stop - start) if skip == 0 else b""
+    if len(data) != stop - start:
+        raise Unavailable(reader.opened.stat.key, "the store sent another part than it was asked for", "try again")
+    return data
+
+
+def _read_all(reader: Reader, size: int) -> bytes:
+    parts = []
+    while size > 0 and (part := reader.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+class Onward:
+    """An object from its start to its end, taken up again at the same version where the body breaks off."""
+
+    def __init__(self, store: Store, stat: Stat, reader: Reader) -> None:
+        self._store = store
+        self._stat = stat
+        self._reader = reader
+        self.opened = reader.opened
+        self._position = 0
+        self._tries = _TRIES
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes, none at the end.  Raises Unavailable after some breaks."""
+        while True:
+            try:
+                data = self._reader.read(size)
+            except Unavailable:
+                self._resume()
+                continue
+            if not data and self._position < self._stat.size:
+                self._resume()
+                continue
+            self._position += len(data)
+            return data
+
+    def _resume(self) -> None:
+        self._tries -= 1
+        if self._tries <= 0:
+            raise Unavailable(self._stat.key, "the answer broke off again and again", "repeat later")
+        self._reader.close()
+        self._reader = self._store.open(
+            self._stat.key, range=(self._position, None), version=self._stat.version
+        )
+        if self._position and self._reader.opened.start == 0:
+            skipped = _read_all(self._reader, self._position)
+            if len(skipped) < self._position:
+                raise Unavailable(self._stat.key, "the answer broke off again", "repeat later")
+
+    def close(self) -> None:
+        """End the transfer."""
+        self._reader.close()
+
+    def __enter__(self) -> Onward:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

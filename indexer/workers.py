@@ -1,0 +1,122 @@
+"""Who reads the packages: threads of this process or, for many packages, processes with threads."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from indexer.core.model import Stat
+from indexer.extractor import Reading, Spec, read, weight_of
+from indexer.pool import Bounds, bounded
+from indexer.store import Usage
+from indexer.store.target import Target, open_store
+
+if TYPE_CHECKING:
+    from indexer.store import Store
+
+# What all packages under way in one process may take of memory together.
+MEMORY = 64 * 2**20
+# Of S3's latency; a folder has none, and more readers than cores only wait for each other.
+_PARALLEL_IN_BUCKET = 64
+# A process takes as long to start as some hundred packages to read.
+_MANY = 400
+_BATCH = 64
+
+
+class Workers(Protocol):
+    """Gives the readings of packages as they come, in no certain order."""
+
+    def __call__(self, store: Store, spec: Spec, packages: Sequence[Stat]) -> Iterator[Reading]:
+        """Read packages of a store."""
+
+
+def in_threads(executor: Executor, parallel: int) -> Workers:
+    """Workers that read in threads of this process, `parallel` packages at once."""
+
+    def workers(store: Store, spec: Spec, packages: Sequence[Stat]) -> Iterator[Reading]:
+        bounds = Bounds(parallel, MEMORY, lambda stat: weight_of(stat, spec))
+        return bounded(executor, lambda stat: read(store, stat, spec), packages, bounds)
+
+    return workers
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What every batch of a run shares, as it travels to another process."""
+
+    target: Target
+    spec: Spec
+    parallel: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The readings of one batch, and what that process asked of the store for them."""
+
+    readings: list[Reading]
+    usage: Usage
+
+
+# One store a process: to make a client takes as long as to read some ten packages.
+_store_here = functools.lru_cache(maxsize=1)(open_store)
+
+
+def run_job(job: Job, batch: Sequence[Stat]) -> Done:
+    """Read a batch of packages in whatever process this is."""
+    store = _store_here(job.target)
+    before = replace(store.usage, requests=store.usage.requests.copy())
+    with ThreadPoolExecutor(job.parallel) as threads:
+        readings = list(in_threads(threads, job.parallel)(store, job.spec, batch))
+    return Done(readings, store.usage.since(before))
+
+
+def in_processes(executor: Executor, target: Target, processes: int, parallel: int) -> Workers:
+    """Workers that read in other processes, each `parallel` packages at once."""
+
+    def workers(store: Store, spec: Spec, packages: Sequence[Stat]) -> Iterator[Reading]:
+        job = functools.partial(run_job, Job(target, spec, parallel))
+        batches = (packages[i : i + _BATCH] for i in range(0, len(packages), _BATCH))
+        bounds: Bounds[Sequence[Stat]] = Bounds(2 * processes, 2 * processes, lambda _: 1)
+        for done in bounded(executor, job, batches, bounds):
+            store.usage.add(done.usage)
+            yield from done.readings
+
+    return workers
+
+
+def parallel_for(target: Target) -> int:
+    """How many packages are read at once where nobody says."""
+    return _PARALLEL_IN_BUCKET if target.in_bucket else min(4, _cores())
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def local(target: Target, parallel: int) -> Iterator[Workers]:
+    """Threads of this machine, and one process a core once there are many packages to read."""
+    cores = min(_cores(), parallel)
+    with contextlib.ExitStack() as stack:
+        threads = stack.enter_context(ThreadPoolExecutor(parallel))
+        few = in_threads(threads, parallel)
+
+        @functools.cache
+        def many() -> Workers:
+            # Spawned, not forked: threads are running already.
+            context = multiprocessing.get_context("spawn")
+            executor = stack.enter_context(ProcessPoolExecutor(cores, mp_context=context))
+            return in_processes(executor, target, cores, max(1, parallel // cores))
+
+        def workers(store: Store, spec: Spec, packages: Sequence[Stat]) -> Iterator[Reading]:
+            chosen = many() if cores > 1 and len(packages) >= _MANY else few
+            return chosen(store, spec, packages)
+
+        yield workers

@@ -1,0 +1,123 @@
+"""Puts artefacts in the order of publication, each under the version it replaces, and only what changed."""
+
+from __future__ import annotations
+
+import bz2
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import zstandard
+
+from indexer.core import ledger as ledgers
+from indexer.core import names
+from indexer.core.ledger import Wrote
+from indexer.core.render import Artefact, Codec
+from indexer.errors import Conflict
+from indexer.pool import Bounds, bounded
+from indexer.store import Expect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Executor
+
+    from indexer.core.ledger import Ledger
+    from indexer.core.model import Version
+    from indexer.lister import Observation
+    from indexer.store import Store
+
+# Readers of today accept a window of 8 MiB without being asked; levels above 19 would take more.
+_MAX_WINDOW_LOG = 23
+_BOUNDS: Bounds[Artefact] = Bounds(32, 32, lambda _: 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Where to write: the store, the subdir, and an executor for requests that do not wait for each other."""
+
+    store: Store
+    subdir: str
+    executor: Executor
+
+    def pending(self, artefacts: Sequence[Artefact], seen: Observation) -> list[Artefact]:
+        """Those of the artefacts that the subdir is not known to be in step with, in their order."""
+        return [
+            artefact
+            for artefact in artefacts
+            if _standing(artefact, seen) is None
+            and (artefact.content is not None or artefact.key in seen.versions)
+        ]
+
+    def publish(self, artefacts: Sequence[Artefact], seen: Observation) -> Mapping[str, Wrote]:
+        """Bring the subdir's files in step with `artefacts`, rank by rank, and say what is there now.
+
+        Raises Conflict where somebody else wrote meanwhile: what is published then is whole all the
+        same, and the run looks again.
+        """
+        wrote = {
+            artefact.key: standing for artefact in artefacts if (standing := _standing(artefact, seen))
+        }
+        for _, rank in itertools.groupby(self.pending(artefacts, seen), key=lambda artefact: artefact.rank):
+            # All of a rank are through, done or failed, before anything else happens.
+            for artefact, version in bounded(self.executor, self._writing(seen), rank, _BOUNDS):
+                if version is not None and not artefact.immutable:
+                    wrote[artefact.key] = Wrote(version, artefact.digest)
+        return wrote
+
+    def _writing(self, seen: Observation) -> Callable[[Artefact], tuple[Artefact, Version | None]]:
+        return lambda artefact: (artefact, self._write(artefact, seen))
+
+    def _write(self, artefact: Artefact, seen: Observation) -> Version | None:
+        key = f"{self.subdir}/{artefact.key}"
+        expect = seen.versions.get(artefact.key, Expect.ABSENT)
+        if artefact.content is None:
+            self.store.delete(key, expect=expect)
+            return None
+        body = compressed(artefact)
+        try:
+            return self.store.put(key, body, expect=expect, headers=artefact.headers)
+        except Conflict:
+            # A file named by its content is right whoever wrote it.
+            if artefact.immutable and (found := self.store.stat(key)) is not None:
+                return found.version
+            raise
+
+    def keep(self, ledger: Ledger, seen: Observation) -> None:
+        """Leave the ledger for the next run, if it says anything new.  Raises Conflict."""
+        if ledger != seen.ledger:
+            expect = seen.ledger_version or Expect.ABSENT
+            self.store.put(f"{self.subdir}/{names.LEDGER}", ledgers.encode(ledger), expect=expect)
+
+
+def _standing(artefact: Artefact, seen: Observation) -> Wrote | None:
+    """What the ledger knows of a file that is there and already says what it should."""
+    known = seen.ledger.wrote.get(artefact.key) if seen.ledger else None
+    if known is None or artefact.content is None or seen.versions.get(artefact.key) != known.version:
+        return None
+    return known if known.digest == artefact.digest else None
+
+
+def compressed(artefact: Artefact) -> bytes:
+    """The bytes of an artefact as they are put."""
+    content = artefact.content or b""
+    if artefact.codec is Codec.ZSTD:
+        return _zstd(content, artefact.level)
+    return bz2.compress(content) if artefact.codec is Codec.BZIP2 else content
+
+
+def _zstd(content: bytes, level: int) -> bytes:
+    """One frame, with its size in the header and no checksum.
+
+    Always in zstd's threaded mode: its bytes are the same for any number of threads, and other than
+    those of the mode without threads.
+    """
+    shape = zstandard.ZstdCompressionParameters.from_level(level, source_size=len(content))
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        level,
+        source_size=len(content),
+        window_log=min(shape.window_log, _MAX_WINDOW_LOG),
+        threads=-1,
+        write_content_size=True,
+        write_checksum=False,
+    )
+    return zstandard.ZstdCompressor(compression_params=parameters).compress(content)
