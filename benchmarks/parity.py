@@ -243,7 +243,7 @@ def _extra_kinds(difference: Difference) -> bool:
 
 
 def _few_dashes(difference: Difference) -> bool:
-    return _only_theirs(difference) and difference.where.count("-", difference.where.index("/")) < 2  # noqa: PLR2004
+    return _only_theirs(difference) and difference.where.count("-", difference.where.index("/")) < 2
 
 
 def _misplaced(difference: Difference) -> bool:
@@ -512,7 +512,7 @@ class Comparer:
         self.result.differences.append(found)
 
 
-def _there(present: bool) -> object:  # noqa: FBT001 - the one thing to say
+def _there(present: bool) -> object:
     return "there" if present else ABSENT
 
 

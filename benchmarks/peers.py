@@ -96,7 +96,7 @@ class CondaIndex:
 def measure(command: list[str], environment: dict[str, str] | None = None) -> Outcome:
     """Run a command to its end and measure it."""
     with tempfile.TemporaryFile() as log:
-        launched = subprocess.run(  # noqa: S603 - the commands are built here
+        launched = subprocess.run(
             [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command],
             cwd=_ROOT,
             env=environment,
@@ -199,7 +199,6 @@ def _demand(python: str, statement: str, complaint: str) -> None:
 
 def _child(verb: str, target: str) -> None:
     """Do the part of a child process: py-rattler is imported here and nowhere else."""
-    # ruff: noqa: PLC0415 - importing py-rattler in the parent would make it big and let it crash at exit
     if verb == "rattler-fs":
         from rattler.index import index_fs
 
@@ -224,7 +223,7 @@ def _canonical(spec: str) -> str:
 
     try:
         return str(MatchSpec(spec))
-    except Exception:  # noqa: BLE001 - py-rattler's own error type has moved between its releases
+    except Exception:
         return spec
 
 
@@ -237,8 +236,8 @@ def _end(code: int) -> NoReturn:
 
 if __name__ == "__main__":
     try:
-        _child(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "")  # noqa: PLR2004 - verb and target
-    except BaseException as failure:  # noqa: BLE001 - pyo3's panics are no Exception
+        _child(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "")
+    except BaseException as failure:
         sys.stderr.write(f"{failure}\n")
         _end(1)
     _end(0)

@@ -1,7 +1,7 @@
 """Index a static conda channel in an S3 bucket or a folder.
 
-    from indexer import Options, index
-    report = index("s3://bucket/channel", Options())
+from indexer import Options, index
+report = index("s3://bucket/channel", Options())
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever is asked for
+def __getattr__(name: str) -> Any:
     """Import on first use: `indexer --help` must not wait for what a run needs (PEP 562)."""
-    from importlib import import_module  # noqa: PLC0415
+    from importlib import import_module
 
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)

@@ -108,6 +108,8 @@ def _errors() -> Iterator[None]:
         yield
     except _BROKEN as error:
         raise BadPackage("the archive", f"cannot be read ({error})") from error
+
+
 class _Directory:
     """A file that does not let zipfile read a directory without end into memory."""
 

@@ -126,7 +126,8 @@ def _subdirs(store: Store, options: Options) -> tuple[list[str], tuple[str, ...]
     if options.packages is not None:
         named |= {package.rpartition("/")[0] for package in options.packages}
     elif not named:
-        return subdirs_of(store)
+        known, passed_over = subdirs_of(store)
+        return known, tuple(passed_over)
     for subdir in named:
         if not names.is_subdir(subdir):
             raise BadConfig(subdir or "package", "is not in a subdir", "name one such as linux-64 or noarch")
@@ -207,9 +208,7 @@ class _Subdir:
         merged = merge(index, plan, change.results, now_ms)
         artefacts: list[Artefact] = []
         if change.results or change.leaving or not self._shaped_alike(seen):
-            scene = Scene(
-                self.subdir, self.options.outputs, self._previous(lister, seen), now_ms, self.options.force
-            )
+            scene = Scene(self.subdir, self.options.outputs, self._previous(lister, seen), now_ms, self.options.force)
             artefacts = publication(merged, scene)
         writer = Writer(self.store, self.subdir, self.run.executor)
         pending = writer.pending(artefacts, seen)
@@ -303,9 +302,7 @@ class _Subdir:
     def _ledger(self, seen: Observation, change: _Change, wrote: Mapping[str, Wrote]) -> Ledger:
         """What the next run shall know; outside of a scope what the last one knew still holds."""
         fresh: dict[str, Version] = {
-            it.filename: it.version
-            for it in change.extracted
-            if seen.packages[it.filename].md5 != it.record["md5"]
+            it.filename: it.version for it in change.extracted if seen.packages[it.filename].md5 != it.record["md5"]
         }
         bad = {it.filename: Bad(it.version, it.reason) for it in change.rejected}
         versions: dict[str, Version] = {**change.plan.seen, **fresh}

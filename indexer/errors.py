@@ -23,7 +23,7 @@ class IndexerError(Exception):
         return f"{self.thing}: {self.reason}{step}"
 
 
-class Conflict(IndexerError):  # noqa: N818  a conflict is an answer to act on, not a defect
+class Conflict(IndexerError):
     """Somebody else changed the object since we looked: look again, then decide again."""
 
 
@@ -31,13 +31,13 @@ class Missing(Conflict):
     """The object is not there, or not there any more."""
 
 
-class GaveUp(IndexerError):  # noqa: N818
+class GaveUp(IndexerError):
     """Conflicts with other indexers did not end within the time allowed; safe to repeat."""
 
     exit_code = 4
 
 
-class Unavailable(IndexerError):  # noqa: N818
+class Unavailable(IndexerError):
     """The store did not answer, or answered that it cannot now: try again later."""
 
 
@@ -45,25 +45,25 @@ class RangeRefused(Unavailable):
     """The store does not serve parts of objects: read the whole."""
 
 
-class Denied(IndexerError):  # noqa: N818
+class Denied(IndexerError):
     """The store refuses these credentials, or this action with them: mend the set-up."""
 
 
-class BadConfig(IndexerError):  # noqa: N818
+class BadConfig(IndexerError):
     """A wrong option, address or configuration: mend the set-up."""
 
     exit_code = 2
 
 
-class BadIndex(IndexerError):  # noqa: N818
+class BadIndex(IndexerError):
     """A published index cannot be read, so it is not overwritten: mend or delete it."""
 
 
-class BadPackage(IndexerError):  # noqa: N818
+class BadPackage(IndexerError):
     """A package cannot be indexed: mend or delete it.  Where it is skipped it is a `Rejected` value."""
 
 
-class Refused(IndexerError):  # noqa: N818
+class Refused(IndexerError):
     """The run would do something that only a person should decide."""
 
     exit_code = 6

@@ -120,9 +120,7 @@ def weight_of(stat: Stat, spec: Spec) -> int:
 
 def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
     filename = stat.key.rpartition("/")[2]
-    package = PackageFile(
-        spec.subdir, filename, stat.size, content.digests.sha256, content.digests.md5
-    )
+    package = PackageFile(spec.subdir, filename, stat.size, content.digests.sha256, content.digests.md5)
     judged = judge(content.info[INDEX_JSON], package, spec.rules, spec.now_ms)
     run_exports = judge_run_exports(content.info.get(RUN_EXPORTS_JSON))
     warnings = (*content.warnings, *judged.warnings)

@@ -24,7 +24,6 @@ class Outcome(Enum):
     UNCHANGED = "unchanged"
 
 
-
 @dataclass(frozen=True, slots=True, order=True)
 class Note:
     """A file name and what is to be said of it."""

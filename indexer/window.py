@@ -145,9 +145,7 @@ class Onward:
         if self._tries <= 0:
             raise Unavailable(self._stat.key, "the answer broke off again and again", "repeat later")
         self._reader.close()
-        self._reader = self._store.open(
-            self._stat.key, range=(self._position, None), version=self._stat.version
-        )
+        self._reader = self._store.open(self._stat.key, range=(self._position, None), version=self._stat.version)
         if self._position and self._reader.opened.start == 0:
             skipped = _read_all(self._reader, self._position)
             if len(skipped) < self._position:

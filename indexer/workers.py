@@ -6,19 +6,19 @@ import contextlib
 import functools
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from indexer.core.model import Stat
 from indexer.extractor import Reading, Spec, read, weight_of
 from indexer.pool import Bounds, bounded
-from indexer.store import Usage
 from indexer.store.target import Target, open_store
 
 if TYPE_CHECKING:
-    from indexer.store import Store
+    from collections.abc import Iterator, Sequence
+
+    from indexer.core.model import Stat
+    from indexer.store import Store, Usage
 
 # What all packages under way in one process may take of memory together.
 MEMORY = 64 * 2**20
@@ -40,7 +40,7 @@ def in_threads(executor: Executor, parallel: int) -> Workers:
     """Workers that read in threads of this process, `parallel` packages at once."""
 
     def workers(store: Store, spec: Spec, packages: Sequence[Stat]) -> Iterator[Reading]:
-        bounds = Bounds(parallel, MEMORY, lambda stat: weight_of(stat, spec))
+        bounds: Bounds[Stat] = Bounds(parallel, MEMORY, lambda stat: weight_of(stat, spec))
         return bounded(executor, lambda stat: read(store, stat, spec), packages, bounds)
 
     return workers

@@ -44,8 +44,7 @@ class Writer:
         return [
             artefact
             for artefact in artefacts
-            if _standing(artefact, seen) is None
-            and (artefact.content is not None or artefact.key in seen.versions)
+            if _standing(artefact, seen) is None and (artefact.content is not None or artefact.key in seen.versions)
         ]
 
     def publish(self, artefacts: Sequence[Artefact], seen: Observation) -> Mapping[str, Wrote]:
@@ -54,9 +53,7 @@ class Writer:
         Raises Conflict where somebody else wrote meanwhile: what is published then is whole all the
         same, and the run looks again.
         """
-        wrote = {
-            artefact.key: standing for artefact in artefacts if (standing := _standing(artefact, seen))
-        }
+        wrote = {artefact.key: standing for artefact in artefacts if (standing := _standing(artefact, seen))}
         for _, rank in itertools.groupby(self.pending(artefacts, seen), key=lambda artefact: artefact.rank):
             # All of a rank are through, done or failed, before anything else happens.
             for artefact, version in bounded(self.executor, self._writing(seen), rank, _BOUNDS):

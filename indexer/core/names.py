@@ -90,9 +90,10 @@ def parse_filename(filename: str) -> PackageName | None:
     if extension is None:
         return None
     parts = filename[: -len(extension)].rsplit("-", 2)
-    if len(parts) != 3 or not all(parts):  # noqa: PLR2004  name, version, build
+    if len(parts) < len(PackageName._fields) - 1 or not all(parts):
         return None
-    return PackageName(*parts, extension)
+    name, version, build = parts
+    return PackageName(name, version, build, extension)
 
 
 def is_subdir(name: str) -> bool:

@@ -61,7 +61,7 @@ def dump(value: object) -> Raw:
     return Raw(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
 
 
-def parse_json(data: bytes, what: str) -> Any:  # noqa: ANN401  JSON has no narrower type
+def parse_json(data: bytes, what: str) -> Any:
     """A JSON value out of a package, strictly: no duplicate keys, no NaN, nothing too deep.
 
     `what` names the file for the error.  Raises BadPackage.
@@ -244,9 +244,7 @@ _OPTIONAL: Mapping[str, Callable[[object], object]] = {
 }
 
 
-def _check_place(
-    record: Mapping[str, object], package: PackageFile, rules: Rules, warnings: list[str]
-) -> None:
+def _check_place(record: Mapping[str, object], package: PackageFile, rules: Rules, warnings: list[str]) -> None:
     """Readers find a record by its file name and folder, so both must agree with what it says."""
     named = parse_filename(package.filename)
     if named is None:
@@ -288,9 +286,7 @@ def _is_v3(fields: Mapping[str, Any], record: Mapping[str, object]) -> bool:
     schema = fields.get("schema_version")
     specs: Sequence[object] = [*_listed(record, "depends"), *_listed(record, "constrains")]
     return (
-        revision == _V3
-        or (type(schema) is int and schema >= _V3)
-        or any(_V3_SPEC.search(str(spec)) for spec in specs)
+        revision == _V3 or (type(schema) is int and schema >= _V3) or any(_V3_SPEC.search(str(spec)) for spec in specs)
     )
 
 

@@ -135,11 +135,7 @@ def _revisions(index: Index) -> dict[str, object]:
         before = msgspec.json.decode(index.info["repodata_revisions"], type=dict[str, dict[str, object]])
     if not index.v3:
         return {name: entry for name, entry in before.items() if name != "v3"}
-    dates = [
-        date
-        for filename in index.v3
-        if (date := facts_of(index.records[filename]).indexed_timestamp) is not None
-    ]
+    dates = [date for filename in index.v3 if (date := facts_of(index.records[filename]).indexed_timestamp) is not None]
     span = {"oldest": min(dates), "newest": max(dates)} if dates else {}
     kept = {k: v for k, v in before.get("v3", {}).items() if k == "message"}
     return {**before, "v3": {**kept, "n_packages": len(index.v3), **span}}
@@ -205,9 +201,7 @@ def _variants(key: str, content: bytes, rank: Rank, outputs: Outputs) -> list[Ar
     found = [Artefact(key, rank, content, headers=_mutable(outputs, _JSON))]
     if outputs.zst:
         headers = _mutable(outputs, _ZSTD)
-        found.append(
-            Artefact(f"{key}.zst", Rank.DERIVED, content, Codec.ZSTD, outputs.zst_level, headers)
-        )
+        found.append(Artefact(f"{key}.zst", Rank.DERIVED, content, Codec.ZSTD, outputs.zst_level, headers))
     if outputs.bz2:
         headers = _mutable(outputs, _BZIP2)
         found.append(Artefact(f"{key}.bz2", Rank.DERIVED, content, Codec.BZIP2, headers=headers))

@@ -161,6 +161,4 @@ def join_run_exports(index: Index, subdir: str) -> bytes:
     sections: dict[str, dict[str, object]] = {section: {} for section in _SECTIONS}
     for filename in index.records.keys() & index.run_exports.keys():
         sections[section_of(filename)][filename] = {"run_exports": index.run_exports[filename]}
-    return msgspec.json.encode(
-        {"info": {"subdir": subdir, "version": 1}, **sections}, order="deterministic"
-    )
+    return msgspec.json.encode({"info": {"subdir": subdir, "version": 1}, **sections}, order="deterministic")

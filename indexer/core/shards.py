@@ -153,9 +153,7 @@ def decode_shard(data: bytes, key: str) -> Index:
         }
         found = {**top.get("packages", {}), **top.get("packages.conda", {}), **v3}
         run_exports = {
-            filename: dump(record.pop("run_exports"))
-            for filename, record in found.items()
-            if "run_exports" in record
+            filename: dump(record.pop("run_exports")) for filename, record in found.items() if "run_exports" in record
         }
         records = {filename: dump(_in_json(record)) for filename, record in found.items()}
         return Index(
@@ -171,9 +169,7 @@ def decode_shard(data: bytes, key: str) -> Index:
 
 
 def _in_json(record: dict[str, Any]) -> dict[str, Any]:
-    return record | {
-        key: bytes(record[key]).hex() for key in _DIGESTS if isinstance(record.get(key), bytes)
-    }
+    return record | {key: bytes(record[key]).hex() for key in _DIGESTS if isinstance(record.get(key), bytes)}
 
 
 def union(parts: Iterable[Index]) -> Index:

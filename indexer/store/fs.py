@@ -113,7 +113,7 @@ class FolderStore:
         except OSError as error:
             raise _translated(key, error) from error
 
-    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> FolderReader:  # noqa: A002
+    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> FolderReader:
         """Read a file, or a part of it."""
         self.usage.requests["GET"] += 1
         try:

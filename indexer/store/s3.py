@@ -16,13 +16,15 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError as BotoConnectionError,
     HTTPClientError,
     IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
     ResponseStreamingError,
+)
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
 )
 from urllib3.exceptions import HTTPError
 
@@ -38,7 +40,13 @@ if TYPE_CHECKING:
     from indexer.store.target import Target
 
 _MD5_ETAG = re.compile(r'"?([0-9a-f]{32})"?')
-_VERBS = {"ListObjectsV2": "LIST", "GetObject": "GET", "HeadObject": "HEAD", "PutObject": "PUT", "DeleteObject": "DELETE"}
+_VERBS = {
+    "ListObjectsV2": "LIST",
+    "GetObject": "GET",
+    "HeadObject": "HEAD",
+    "PutObject": "PUT",
+    "DeleteObject": "DELETE",
+}
 # What a store answers when somebody else was faster: AWS says 409 while two writes are under way, and
 # 404 to If-Match where the object vanished.
 _CONFLICTS = {"PreconditionFailed", "ConditionalRequestConflict", "OperationAborted", "412", "409"}
@@ -53,7 +61,7 @@ _DENIED = {
 class S3Reader:
     """The body of an object on the wire."""
 
-    def __init__(self, body: Any, opened: Opened, usage: Usage) -> None:  # noqa: ANN401  botocore has no types
+    def __init__(self, body: Any, opened: Opened, usage: Usage) -> None:
         self.opened = opened
         self._body = body
         self._usage = usage
@@ -94,14 +102,14 @@ class S3Store:
         self._client.meta.events.register("before-send.s3", self._count_request)
         self._client.meta.events.register("after-call.s3.ListObjectsV2", self._count_listing)
 
-    def _count_request(self, request: Any, **_: object) -> None:  # noqa: ANN401  botocore has no types
+    def _count_request(self, request: Any, **_: object) -> None:
         verb = "LIST" if "list-type=2" in request.url else request.method
         with self._lock:
             self.usage.requests[verb] += 1
             if verb == "PUT":
                 self.usage.bytes_written += int(request.headers.get("Content-Length") or 0)
 
-    def _count_listing(self, http_response: Any, **_: object) -> None:  # noqa: ANN401  botocore has no types
+    def _count_listing(self, http_response: Any, **_: object) -> None:
         with self._lock:
             self.usage.bytes_read += len(http_response.content)
 
@@ -111,9 +119,7 @@ class S3Store:
     def list(self, prefix: str) -> Iterator[Stat]:
         """The objects and prefixes directly under a prefix, in pages of a thousand."""
         full = self._prefix + prefix
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=full, Delimiter="/"
-        )
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=full, Delimiter="/")
         with self._errors(prefix):
             for page in pages:
                 for entry in page.get("Contents", ()):
@@ -134,7 +140,7 @@ class S3Store:
             return None
         return _answered(key, answer["ContentLength"], answer)
 
-    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> S3Reader:  # noqa: A002
+    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> S3Reader:
         """Read an object, or a part of it; with a version only that one."""
         wanted: dict[str, str] = {}
         if range is not None:
@@ -181,9 +187,7 @@ class S3Store:
         elif expect is not Expect.ANYTHING:
             wanted["IfMatch"] = expect.strip('"') if self._bare_etags else expect
         with self._errors(key):
-            answer = self._client.put_object(
-                Bucket=self._bucket, Key=self._prefix + key, Body=body, **wanted
-            )
+            answer = self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=body, **wanted)
         return Version(answer["ETag"])
 
     def delete(self, key: str, *, expect: Expect | Version) -> None:
@@ -208,11 +212,15 @@ class S3Store:
             raise _translated(self._name(key), error) from error
         except (NoCredentialsError, PartialCredentialsError) as error:
             raise Denied(
-                self._name(key), f"{error}", "give --access-key-id and --secret-access-key, a --profile, or --no-sign-request"
+                self._name(key),
+                f"{error}",
+                "give --access-key-id and --secret-access-key, a --profile, or --no-sign-request",
             ) from error
         except (BotoConnectionError, HTTPClientError) as error:
             raise Unavailable(
-                self._name(key), f"the store does not answer ({error})", "look at --endpoint-url and the network, then repeat"
+                self._name(key),
+                f"the store does not answer ({error})",
+                "look at --endpoint-url and the network, then repeat",
             ) from error
         except BotoCoreError as error:
             raise BadConfig(self._name(key), str(error), "look at the S3 options and AWS_* variables") from error
@@ -221,7 +229,7 @@ class S3Store:
 _PARAMETERS = {"Cache-Control": "CacheControl", "Content-Type": "ContentType"}
 
 
-def _client(target: Target) -> Any:  # noqa: ANN401  made at run time
+def _client(target: Target) -> Any:
     options = target.s3
     shape: dict[str, Any] = {
         # Our own integrity is Content-MD5.  botocore's checksums are trailers that stores other than
@@ -256,7 +264,7 @@ def _client(target: Target) -> Any:  # noqa: ANN401  made at run time
         raise BadConfig(target.name, str(error), "look at the S3 options and AWS_* variables") from error
 
 
-def _stat_of(key: str, size: int, etag: str, modified: Any) -> Stat:  # noqa: ANN401  a datetime
+def _stat_of(key: str, size: int, etag: str, modified: Any) -> Stat:
     shaped = _MD5_ETAG.fullmatch(etag)
     return Stat(key, size, Version(etag), int(modified.timestamp() * 1000), shaped and shaped[1])
 

@@ -50,10 +50,10 @@ def open_store(target: Target) -> Store:
     """The store that holds a channel.  Raises BadConfig."""
     # boto3 takes 0.3 s to import and a folder does not need it.
     if not target.in_bucket:
-        from indexer.store.fs import FolderStore  # noqa: PLC0415
+        from indexer.store.fs import FolderStore
 
         return FolderStore(Path(target.location))
-    from indexer.store.s3 import S3Store  # noqa: PLC0415
+    from indexer.store.s3 import S3Store
 
     parts = urlsplit(target.location)
     if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.core.model import Version
 from indexer.store import Expect, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.core.model import Stat
+    from indexer.core.model import Stat, Version
     from indexer.store import Range, Reader, Store
 
 
@@ -52,7 +51,7 @@ class Metered:
         self.usage.requests["HEAD"] += 1
         return self._store.stat(key, checksum=checksum)
 
-    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> Reader:  # noqa: A002
+    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> Reader:
         """Read an object, or a part of it."""
         self.usage.requests["GET"] += 1
         return _MeteredReader(self._store.open(key, range=range, version=version), self.usage)
