@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import zstandard
 
+from indexer.core.model import Version
 from indexer.core.shards import compress, decompress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.core.model import Outputs, Rules, Stat, Version
+    from indexer.core.model import Outputs, Rules, Stat
 
 # Goes up when the same records and options give other bytes than before, so that no run takes the
 # files of an older release for its own.

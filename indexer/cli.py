@@ -1,0 +1,160 @@
+"""The commands: each builds values from its options, calls one function and prints one report."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from indexer import __version__
+from indexer.errors import BadConfig, IndexerError
+from indexer.flags import Asked, Bucket, Files, Judgement, Selection, Talk, Writing, flattened
+from indexer.store.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from indexer.engine import Options
+    from indexer.report import Report
+
+app = typer.Typer(
+    name="indexer",
+    help="Index a static conda channel in an S3 bucket or a folder.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_URL = Annotated[str, typer.Argument(metavar="s3://BUCKET[/PREFIX]", show_default=False)]
+_DIR = Annotated[str, typer.Argument(metavar="DIR", show_default=False)]
+_TARGET = Annotated[str, typer.Argument(metavar="TARGET", show_default=False)]
+
+
+def _version(value: bool) -> None:  # noqa: FBT001  typer's callbacks are called so
+    if value:
+        typer.echo(f"indexer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Index a static conda channel in an S3 bucket or a folder."""
+
+
+@app.command()
+@flattened
+def s3(
+    channel: _URL,
+    selection: Selection,
+    judgement: Judgement,
+    files: Files,
+    talk: Talk,
+    writing: Writing,
+    bucket: Bucket,
+) -> None:
+    """Index a channel in a bucket."""
+    if not channel.startswith("s3://"):
+        _fail(talk, channel, BadConfig(channel, "is not an s3:// URL", "for a folder call `indexer fs`"))
+    _run(talk, channel, bucket, Asked(selection, judgement, files, writing))
+
+
+@app.command()
+@flattened
+def fs(channel: _DIR, selection: Selection, judgement: Judgement, files: Files, talk: Talk, writing: Writing) -> None:
+    """Index a channel in a folder."""
+    if "://" in channel:
+        _fail(talk, channel, BadConfig(channel, "is not a folder", "for a bucket call `indexer s3`"))
+    _run(talk, channel, Bucket(), Asked(selection, judgement, files, writing))
+
+
+@app.command()
+@flattened
+def status(
+    channel: _TARGET, selection: Selection, judgement: Judgement, files: Files, talk: Talk, bucket: Bucket
+) -> None:
+    """Say what a run would add, update, remove, reject and write.  Nothing is written."""
+    _run(talk, channel, bucket, Asked(selection, judgement, files, Writing(dry_run=True)))
+
+
+def _run(talk: Talk, channel: str, bucket: Bucket, asked: Asked) -> None:
+    """Index, print, and exit with the report's code."""
+    _set_up_logging(talk)
+    _forget_empty_variables()
+    try:
+        report = _index(talk, Target(channel, bucket.s3_options()), asked.options())
+    except IndexerError as error:
+        _fail(talk, channel, error)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what is published is whole, repeat to go on", err=True)
+        raise typer.Exit(130) from None
+    _print(talk, report)
+    raise typer.Exit(report.exit_code)
+
+
+def _index(talk: Talk, target: Target, options: Options) -> Report:
+    from indexer.api import index
+
+    with contextlib.ExitStack() as stack:
+        progress: Callable[[str, int, int], None] | None = None
+        if not talk.quiet:
+            from indexer.progress import bars, lines
+
+            on_terminal = sys.stderr.isatty() and not talk.no_progress
+            progress = stack.enter_context(bars() if on_terminal else lines())
+        return index(target, options, max_parallel=talk.max_parallel, progress=progress)
+
+
+def _print(talk: Talk, report: Report) -> None:
+    from indexer import summary
+
+    for line in summary.complaints(report):
+        typer.echo(line, err=True)
+    if not talk.quiet:
+        for line in summary.remarks(report):
+            typer.echo(line, err=True)
+    if talk.json:
+        _print_json(report.as_json())
+    elif not talk.quiet:
+        for line in summary.summary(report):
+            typer.echo(line)
+
+
+def _print_json(value: object) -> None:
+    import orjson
+
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def _fail(talk: Talk, channel: str, error: IndexerError) -> None:
+    logging.getLogger(__name__).debug("failed", exc_info=error)
+    if talk.json:
+        _print_json({"channel": channel, "outcome": "failed", "exit_code": error.exit_code, "error": str(error)})
+    typer.echo(f"error: {error}", err=True)
+    raise typer.Exit(error.exit_code)
+
+
+def _set_up_logging(talk: Talk) -> None:
+    levels = [logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG]
+    level = levels[max(0, min(3, 1 + talk.verbose - talk.quiet))]
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        logging.addLevelName(number, logging.getLevelName(number).lower())
+    # Ours only: botocore logs headers with credentials at its lower levels.
+    logging.getLogger("indexer").setLevel(level)
+
+
+def _forget_empty_variables() -> None:
+    """An unset CI secret is an empty variable, which would be signed as an empty token."""
+    for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value]:
+        del os.environ[name]

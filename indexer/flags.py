@@ -1,0 +1,263 @@
+"""The options of the commands, in groups: each group is a value, its fields are options on the command line."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Optional, get_type_hints
+
+from typer import Option
+
+from indexer.core.model import Outputs, Rules
+from indexer.engine import Options
+from indexer.errors import BadConfig
+from indexer.store.target import S3Options
+
+# typer reads these annotations at run time, and on Python 3.10 it knows `Optional`, not `X | None`.
+_Text = Optional[str]  # noqa: UP045
+_Parallel = Optional[int]  # noqa: UP045
+
+_OUTPUTS = Outputs()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which packages and subdirs a run looks at."""
+
+    force: Annotated[
+        bool, Option("--force", "-f", help="Read every package again. The date of first indexing is kept.")
+    ] = False
+    subdirs: Annotated[
+        Optional[list[str]],  # noqa: UP045  see _Text
+        Option(
+            "--target-platform",
+            "--subdir",
+            metavar="SUBDIR",
+            help="Index only this subdir; repeatable. noarch/repodata.json is always made sure of.",
+        ),
+    ] = None
+    packages: Annotated[
+        Optional[list[str]],  # noqa: UP045  see _Text
+        Option(
+            "--package",
+            metavar="SUBDIR/FILENAME",
+            help="Look only at this package; repeatable. Nothing is listed, and nothing removed unless it is "
+            "named and gone.",
+        ),
+    ] = None
+    packages_from: Annotated[
+        Optional[Path],  # noqa: UP045  see _Text
+        Option(metavar="FILE", help="The same for the packages named in a file, one a line; - is standard input."),
+    ] = None
+
+    def named_packages(self) -> frozenset[str] | None:
+        """The packages to look at, None for all.  Raises BadConfig."""
+        named = list(self.packages or ())
+        if self.packages_from is not None:
+            named += [line for line in map(str.strip, _lines(self.packages_from)) if line]
+        elif not named:
+            return None
+        for package in named:
+            if package.count("/") != 1 or package.startswith("/") or package.endswith("/"):
+                raise BadConfig(package, "is not of the form SUBDIR/FILENAME", "name it like noarch/foo-1.0-0.conda")
+        return frozenset(named)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return (sys.stdin.read() if str(path) == "-" else path.read_text()).splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadConfig(str(path), str(error), "name a text file with one package a line") from error
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a run accepts."""
+
+    verify_digests: Annotated[
+        bool, Option("--verify-digests", help="Hash every byte even where the store vouches for the digests.")
+    ] = False
+    strict: Annotated[
+        bool, Option("--strict", help="Warnings reject, and one rejected package stops the run before any write.")
+    ] = False
+    lenient: Annotated[
+        bool,
+        Option("--lenient", help="Index packages whose name or subdir disagrees with where they lie, with a warning."),
+    ] = False
+    allow_mass_removal: Annotated[
+        bool,
+        Option("--allow-mass-removal", help="Drop more than half of a subdir's records (and more than 10) if asked."),
+    ] = False
+
+
+@dataclass(frozen=True)
+class Files:
+    """Which files a run publishes, and how."""
+
+    zst: Annotated[
+        bool, Option("--zst/--no-zst", "--write-zst/--no-write-zst", help="Publish the JSON files as .zst too.")
+    ] = _OUTPUTS.zst
+    shards: Annotated[
+        bool, Option("--shards/--no-shards", "--write-shards/--no-write-shards", help="Publish sharded repodata.")
+    ] = _OUTPUTS.shards
+    run_exports: Annotated[bool, Option("--run-exports/--no-run-exports", help="Publish run_exports.json.")] = (
+        _OUTPUTS.run_exports
+    )
+    bz2: Annotated[bool, Option("--bz2/--no-bz2", help="Publish the JSON files as .bz2 too.")] = _OUTPUTS.bz2
+    monolithic: Annotated[
+        bool,
+        Option("--monolithic/--no-monolithic", help="Publish repodata.json; without it shards only."),
+    ] = _OUTPUTS.monolithic
+    zst_level: Annotated[int, Option(min=1, max=22, metavar="N", help="Compression level of .zst files.")] = (
+        _OUTPUTS.zst_level
+    )
+    base_url: Annotated[_Text, Option(metavar="URL", help="Where readers find the packages; /SUBDIR/ is appended.")] = (
+        _OUTPUTS.base_url
+    )
+    base_url_verbatim: Annotated[
+        bool, Option("--base-url-verbatim", help="Write --base-url as it is into every subdir.")
+    ] = _OUTPUTS.base_url_verbatim
+    cache_control: Annotated[str, Option(metavar="VALUE", help="Cache-Control of all files but shards.")] = (
+        _OUTPUTS.cache_control
+    )
+    shard_cache_control: Annotated[str, Option(metavar="VALUE", help="Cache-Control of shards.")] = (
+        _OUTPUTS.shard_cache_control
+    )
+
+    def outputs(self) -> Outputs:
+        """The value the engine takes.  Raises BadConfig."""
+        if not self.monolithic and not self.shards:
+            raise BadConfig("--no-monolithic --no-shards", "leaves nothing to publish", "leave one of them out")
+        return Outputs(**{field.name: getattr(self, field.name) for field in fields(Outputs)})
+
+
+@dataclass(frozen=True)
+class Talk:
+    """How a run talks."""
+
+    verbose: Annotated[
+        int, Option("--verbose", "-v", count=True, show_default=False, help="Say more; -vv also shows tracebacks.")
+    ] = 0
+    quiet: Annotated[int, Option("--quiet", "-q", count=True, show_default=False, help="Say less; only errors.")] = 0
+    json: Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")] = False
+    no_progress: Annotated[
+        bool, Option("--no-progress", help="No progress bars; without a terminal there are none anyway.")
+    ] = False
+    max_parallel: Annotated[
+        _Parallel, Option(min=1, metavar="N", help="Packages read at once. [default: by where the channel lies]")
+    ] = None
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What a run that writes can be told."""
+
+    dry_run: Annotated[bool, Option("--dry-run", help="Only say what the run would do, as `indexer status`.")] = False
+    disable_precondition_checks: Annotated[
+        bool,
+        Option(
+            "--disable-precondition-checks",
+            help="Write without conditions, for stores that know none; then only one indexer may run at a time.",
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """How to reach a bucket.  Each value stands on its own; what is missing comes from AWS's own places."""
+
+    endpoint_url: Annotated[_Text, Option(envvar="S3_ENDPOINT_URL", metavar="URL", help="The store's endpoint.")] = None
+    region: Annotated[_Text, Option(envvar="S3_REGION", help="The bucket's region.")] = None
+    addressing_style: Annotated[
+        _Text,
+        Option(
+            envvar="S3_ADDRESSING_STYLE",
+            metavar="virtual-host|path",
+            help="Whether the bucket is part of the host or of the path. [default: path with an endpoint]",
+        ),
+    ] = None
+    force_path_style: Annotated[bool, Option("--force-path-style", help="The same as --addressing-style path.")] = False
+    access_key_id: Annotated[_Text, Option(envvar="S3_ACCESS_KEY_ID", help="Access key.")] = None
+    secret_access_key: Annotated[_Text, Option(envvar="S3_SECRET_ACCESS_KEY", help="Secret key.")] = None
+    session_token: Annotated[_Text, Option(envvar="S3_SESSION_TOKEN", help="Session token.")] = None
+    profile: Annotated[_Text, Option(envvar="AWS_PROFILE", help="Profile of the AWS configuration.")] = None
+    no_sign_request: Annotated[bool, Option("--no-sign-request", help="Ask as nobody.")] = False
+
+    def s3_options(self) -> S3Options:
+        """The value the store takes.  Raises BadConfig."""
+        style = "path" if self.force_path_style else self.addressing_style or None
+        if style not in {None, "path", "virtual-host"}:
+            raise BadConfig(f"--addressing-style {style}", "is neither virtual-host nor path", "name one of them")
+        return S3Options(
+            endpoint_url=self.endpoint_url or None,
+            region=self.region or None,
+            addressing_style=style,
+            access_key_id=self.access_key_id or None,
+            secret_access_key=self.secret_access_key or None,
+            session_token=self.session_token or None,
+            profile=self.profile or None,
+            anonymous=self.no_sign_request,
+        )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run was asked to do, whatever the command."""
+
+    selection: Selection
+    judgement: Judgement
+    files: Files
+    writing: Writing
+
+    def options(self) -> Options:
+        """The value the engine takes.  Raises BadConfig."""
+        judgement = self.judgement
+        if judgement.strict and judgement.lenient:
+            raise BadConfig("--strict --lenient", "ask for opposite things", "leave one of them out")
+        return Options(
+            outputs=self.files.outputs(),
+            rules=Rules(judgement.strict, judgement.lenient),
+            subdirs=tuple(self.selection.subdirs or ()),
+            packages=self.selection.named_packages(),
+            force=self.selection.force,
+            verify_digests=judgement.verify_digests,
+            allow_mass_removal=judgement.allow_mass_removal,
+            preconditions=not self.writing.disable_precondition_checks,
+            dry_run=self.writing.dry_run,
+        )
+
+
+def flattened(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command whose groups of options are, to typer, options one by one."""
+    hints = get_type_hints(command, include_extras=True)
+    plain: list[inspect.Parameter] = []
+    groups: dict[str, type] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        if not is_dataclass(hints[name]):
+            plain.append(parameter.replace(annotation=hints[name]))
+            continue
+        groups[name] = group = hints[name]
+        inner = get_type_hints(group, include_extras=True)
+        plain += [
+            inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=inner[field.name]
+            )
+            for field in fields(group)
+        ]
+
+    @functools.wraps(command)
+    def wrapper(**given: object) -> object:
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+        return command(**given)
+
+    wrapper.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what inspect looks at first
+        [it.replace(kind=inspect.Parameter.KEYWORD_ONLY) for it in plain]
+    )
+    wrapper.__annotations__ = {it.name: it.annotation for it in plain}
+    del wrapper.__wrapped__  # typer would look at the groups behind it
+    return wrapper

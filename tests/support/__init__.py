@@ -1,0 +1,1 @@
+"""What tests are made of: stores in memory, and values drawn at random."""
