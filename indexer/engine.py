@@ -208,8 +208,9 @@ class _Subdir:
         merged = merge(index, plan, change.results, now_ms)
         artefacts: list[Artefact] = []
         if change.results or change.leaving or not self._shaped_alike(seen):
-            scene = Scene(self.subdir, self.options.outputs, self._previous(lister, seen), now_ms, self.options.force)
-            artefacts = publication(merged, scene)
+            previous = self._previous(lister, seen)
+            there = lister.shards_there() if self.options.force else previous.named
+            artefacts = publication(merged, Scene(self.subdir, self.options.outputs, previous, there, now_ms))
         writer = Writer(self.store, self.subdir, self.run.executor)
         pending = writer.pending(artefacts, seen)
         report = self._report(seen, change, len(merged.records))

@@ -132,6 +132,12 @@ class Lister:
             return ShardIndex()
         return shards.decode_index(self._read(names.SHARD_INDEX, seen), self.key(names.SHARD_INDEX))
 
+    def shards_there(self) -> frozenset[bytes]:
+        """The shards that are there, by their sha256, whatever any index says."""
+        folder = self.key(names.SHARDS_FOLDER)
+        found = (shards.digest_of_filename(stat.key[len(folder) :]) for stat in self.store.list(folder))
+        return frozenset(digest for digest in found if digest)
+
     def _read_shards(self, index: ShardIndex) -> Index:
         base = str(index.info.get("shards_base_url", "")).removeprefix("./")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
+from indexer.core.matchspec import canonical
 from indexer.core.model import Raw, Rules
 from indexer.core.names import parse_filename
 from indexer.errors import BadPackage
@@ -131,7 +132,8 @@ def judge(index_json: bytes, package: PackageFile, rules: Rules, now_ms: int) ->
         dump(record)
     except (TypeError, ValueError) as error:  # lone surrogates, integers over 64 bits
         raise BadPackage(_INDEX_JSON, f"cannot be written as JSON ({error})") from error
-    return Judged(record, _is_v3(fields, record), tuple(warnings))
+    v3 = _is_v3(fields, record)
+    return Judged(_in_v3(record) if v3 else record, v3, tuple(warnings))
 
 
 def _word(fields: Mapping[str, Any], key: str) -> str:
@@ -288,6 +290,19 @@ def _is_v3(fields: Mapping[str, Any], record: Mapping[str, object]) -> bool:
     return (
         revision == _V3 or (type(schema) is int and schema >= _V3) or any(_V3_SPEC.search(str(spec)) for spec in specs)
     )
+
+
+def _in_v3(record: Mapping[str, object]) -> dict[str, object]:
+    """A record whose dependencies are spelled as v3 wants them; elsewhere they stay as they are."""
+    spelled: dict[str, object] = {
+        key: [canonical(str(spec)) for spec in _listed(record, key)]
+        for key in ("depends", "constrains")
+        if key in record
+    }
+    extras = record.get("extra_depends")
+    if isinstance(extras, dict):
+        spelled["extra_depends"] = {group: [canonical(spec) for spec in specs] for group, specs in extras.items()}
+    return {**record, **spelled}
 
 
 def _listed(record: Mapping[str, object], key: str) -> list[object]:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _JSON = "application/json"
 _ZSTD = "application/zstd"
 _BZIP2 = "application/x-bzip2"
-_SHARDS_BASE_URL = f"./{names.SHARDS_FOLDER}"
 # Deprecated (CEP 36): known to conda once, written by nobody today.
 _STALE_INFO = frozenset({"arch", "platform", "base_url", "subdir", "repodata_revisions"})
 
@@ -82,14 +81,15 @@ class Artefact:
 class Scene:
     """What a publication is made for: the subdir, its options, the shard index that stands, the time.
 
-    With `rewrite` no shard is taken to be there because the standing index names it.
+    `there` are the shards that need not be put, by their sha256: those that the standing index names,
+    or those that were seen.
     """
 
     subdir: str
     outputs: Outputs
     previous: ShardIndex
+    there: frozenset[bytes]
     now_ms: int
-    rewrite: bool = False
 
 
 def publication(index: Index, scene: Scene) -> list[Artefact]:
@@ -146,21 +146,18 @@ def _shards(index: Index, info: Mapping[str, object], scene: Scene) -> list[Arte
     if not outputs.shards:
         return []
     headers = {"Cache-Control": outputs.shard_cache_control, "Content-Type": _ZSTD}
-    # conda-index keeps its shards beside the packages: those are not where ours are looked for.
-    ours = scene.previous.info.get("shards_base_url") == _SHARDS_BASE_URL
-    known = set(scene.previous.shards.values()) if ours and not scene.rewrite else set()
     digests: dict[str, bytes] = {}
     fresh = []
     for name, shard in shards.build(index).items():
         shards.check_size(name, shard)
         digests[name] = shards.digest(shard)
-        if digests[name] not in known:
+        if digests[name] not in scene.there:
             key = names.SHARDS_FOLDER + shards.filename_of(digests[name])
             fresh.append(Artefact(key, Rank.SHARD, shard, headers=headers, immutable=True))
     shard_info: dict[str, object] = {
         "subdir": scene.subdir,
         "base_url": info.get("base_url", ""),
-        "shards_base_url": _SHARDS_BASE_URL,
+        "shards_base_url": shards.BASE_URL,
         **{key: _plain(info[key]) for key in shards.SHARED_INFO if key in info},
     }
     shard_info["created_at"] = _created_at(ShardIndex(digests, shard_info), scene)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import msgspec
 import zstandard
 
 from indexer.core.model import Index, Raw
-from indexer.core.names import parse_filename
+from indexer.core.names import SHARDS_FOLDER, parse_filename
 from indexer.core.records import dump
 from indexer.core.repodata import section_of, v3_buckets
 from indexer.errors import BadIndex
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
 # Shards are rewritten often and read one by one: zstd's default level, with the content size in the
 # header, which older conda-libmamba-solver needs (conda-libmamba-solver#748).
 _LEVEL = 3
+_EXTENSION = ".msgpack.zst"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 # What conda accepts of one shard, decompressed.
 _MAX_SHARD = 16 * 2**20
 _MAX_SHARD_INDEX = 128 * 2**20
+BASE_URL = f"./{SHARDS_FOLDER}"
 # Keys of repodata.json's `info` that a shard index carries too (CEP 42, 48).
 SHARED_INFO = ("channel_relations", "repodata_revisions", "virtual_package_detectors")
 # Digests are raw bytes in msgpack, hexadecimal in JSON (CEP 16).
@@ -37,6 +41,15 @@ class ShardIndex:
 
     shards: Mapping[str, bytes] = field(default_factory=dict)
     info: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def named(self) -> frozenset[bytes]:
+        """The shards that are there because this index names them.
+
+        conda-index keeps its shards beside the packages: those are not where ours are looked for.
+        """
+        ours = self.info.get("shards_base_url") == BASE_URL
+        return frozenset(self.shards.values()) if ours else frozenset()
 
 
 class _Named(msgspec.Struct):
@@ -117,7 +130,13 @@ def digest(shard: bytes) -> bytes:
 
 def filename_of(sha256: bytes) -> str:
     """A shard's file name inside the shards folder."""
-    return f"{sha256.hex()}.msgpack.zst"
+    return f"{sha256.hex()}{_EXTENSION}"
+
+
+def digest_of_filename(filename: str) -> bytes | None:
+    """The sha256 that a shard is called by, None for any other file."""
+    name = filename.removesuffix(_EXTENSION)
+    return bytes.fromhex(name) if filename.endswith(_EXTENSION) and _SHA256.fullmatch(name) else None
 
 
 def encode_index(shard_index: ShardIndex) -> bytes:

@@ -1,0 +1,42 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo test check pytest test-s3 fixtures docs bench image clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+help: ## show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(READY) ## index a channel in a bucket on this machine, and install from it with pixi's engine
+	@$(BIN)/python -m fixtures.demo
+
+test: check pytest ## all checks and all tests
+
+check: $(READY) ## lint, types and layers
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-timings > $(VENV)/layers.txt || { cat $(VENV)/layers.txt; false; }
+
+pytest: $(READY) ## all tests
+	@$(BIN)/pytest -n auto -q
+
+fixtures: $(READY) ## make the test packages anew (their bytes are committed)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fixtures]'
+	@$(BIN)/python -m fixtures.build
+
+docs: $(READY) ## write docs/cli.md anew from --help
+	@$(BIN)/python docs/cli.py > docs/cli.md
+
+image: ## build the container image
+	docker build -t indexer .
+
+clean: ## remove what make has made
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,41 @@
+"""Prints docs/cli.md: what `--help` says of every command, so that the page cannot say anything else."""
+
+from __future__ import annotations
+
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from indexer.cli import app
+
+_HEAD = """\
+# The command line
+
+<!-- Made from --help by docs/cli.py: `make docs` writes it anew. -->
+
+Options may stand before the command too, as with rattler-index.  An empty environment variable counts as unset.
+
+| exit code | meaning |
+|---|---|
+| 0 | done, or nothing to do |
+| 1 | failed; nothing half-written: every published file is still a complete, correct index |
+| 2 | wrong usage or configuration |
+| 3 | published, but some packages were rejected; each is named with its reason |
+| 4 | gave up after conflicts with other indexers; safe to repeat |
+| 6 | refused: too many packages would leave the index at once |
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    sections = [_HEAD]
+    for name in (None, *get_command(app).commands):  # type: ignore[attr-defined]  # a group has commands
+        words = [name] if name else []
+        shown = CliRunner().invoke(
+            app, [*words, "--help"], prog_name="indexer", env={"COLUMNS": "100", "TERMINAL_WIDTH": "100"}
+        )
+        sections.append(f"## `{' '.join(['indexer', *words])}`\n\n```text\n{shown.output.strip()}\n```\n")
+    return "\n".join(sections)
+
+
+if __name__ == "__main__":
+    print(page(), end="")  # noqa: T201  it prints a page

@@ -1,0 +1,49 @@
+"""The one spelling of a dependency that v3 records allow (CEP 48): a bare name, or a name and brackets."""
+
+from __future__ import annotations
+
+import re
+
+# Name, version, build, brackets: the version is joined to the name by an operator or parted by white
+# space, and goes on after a comma or a bar.
+_SPEC = re.compile(
+    r"(?P<name>[\w.*-]+)"
+    r"(?:(?P<version>(?:\s*[=<>!~]+|\s+)\s*[^\s\[,|()]+(?:\s*[,|]\s*[^\s\[,|()]+)*))?"
+    r"(?:\s+(?P<build>[^\s\[()]+))?"
+    r"\s*(?:\[(?P<brackets>.*)\])?"
+)
+_EXACT = re.compile(r"==?(?P<version>[^=<>!~*,|]+)=(?P<build>[^=]+)")
+
+
+def canonical(spec: str) -> str:
+    """The spelling of a spec in v3, as rattler-index has it; one that is not understood stays as it is.
+
+    `d 1.2.* h_0` becomes `d[version="1.2.*",build="h_0"]`.  What stands in brackets already is kept as
+    it is written, after version and build.
+    """
+    match = _SPEC.fullmatch(spec.strip())
+    if match is None:
+        return spec
+    name, version, build, brackets = match.group("name", "version", "build", "brackets")
+    fields = []
+    if version is not None:
+        version = re.sub(r"\s+", "", version)
+        if build is None and (exact := _EXACT.fullmatch(version)):
+            version, build = exact["version"], exact["build"]
+        terms = re.split(r"([,|])", version)
+        fields.append(f'version="{"".join(map(_term, terms))}"')
+    if build is not None:
+        fields.append(f'build="{build}"')
+    if brackets:
+        fields.append(brackets)
+    return f"{name.lower()}[{','.join(fields)}]" if fields else name.lower()
+
+
+def _term(term: str) -> str:
+    """One constraint of a version: `1.1` is exact, `=1.1` and `1.1*` mean every `1.1`."""
+    if term in {",", "|", "*"} or term.startswith(("<", ">", "!", "~")):
+        return term
+    version = term.lstrip("=")
+    if version.endswith("*") or (term.startswith("=") and not term.startswith("==")):
+        return f"{version.rstrip('*').rstrip('.')}.*"
+    return f"=={version}"
