@@ -442,7 +442,7 @@ class Comparer:
         """Compare all that the two have of a subdir."""
         self._compare_records(subdir, ours, theirs)
         if not (ours.repodata and theirs.repodata):
-            pair = (_there(bool(ours.repodata)), _there(bool(theirs.repodata)))
+            pair = (_there(present=bool(ours.repodata)), _there(present=bool(theirs.repodata)))
             self._compare_value(Difference(self.result.peer, "repodata.json", "(file)", subdir, *pair))
             return
         self._compare_keys("repodata.json", subdir, ours.repodata, theirs.repodata)
@@ -481,7 +481,7 @@ class Comparer:
 
     def _compare_run_exports(self, subdir: str, ours: Index, theirs: Index) -> None:
         if ours.run_exports is None or theirs.run_exports is None:
-            pair = (_there(ours.run_exports is not None), _there(theirs.run_exports is not None))
+            pair = (_there(present=ours.run_exports is not None), _there(present=theirs.run_exports is not None))
             self._compare_value(Difference(self.result.peer, "run_exports.json", "(file)", subdir, *pair))
             return
         # As with shards: a package that only one has is reported as a record already.
@@ -512,7 +512,7 @@ class Comparer:
         self.result.differences.append(found)
 
 
-def _there(present: bool) -> object:
+def _there(*, present: bool) -> object:
     return "there" if present else ABSENT
 
 
