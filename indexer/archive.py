@@ -78,9 +78,7 @@ _open_tar = functools.partial(tarfile.open, tarinfo=_BoundedTarInfo)
 # All that the libraries raise on bytes that are no archive of their kind.
 _BROKEN = (
     tarfile.TarError,
-    zipfile.BadZipFile,
     zstandard.ZstdError,
-    EOFError,
     NotImplementedError,  # a zip method that Python does not know
     RuntimeError,  # an encrypted zip member
     OverflowError,
@@ -106,8 +104,12 @@ def _errors() -> Iterator[None]:
     """Turn what the libraries say of broken archives into ours."""
     try:
         yield
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise BadPackage("the archive", f"is damaged or not whole ({error})") from error
     except _BROKEN as error:
-        raise BadPackage("the archive", f"cannot be read ({error})") from error
+        # tarfile calls it an empty file where the compressed data ends before the first header.
+        reason = "its info part is not whole" if str(error) == "empty file" else error
+        raise BadPackage("the archive", f"is damaged ({reason})") from error
 
 
 class _Directory:

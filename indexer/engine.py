@@ -21,7 +21,6 @@ from indexer.core.shards import ShardIndex
 from indexer.errors import (
     BadConfig,
     BadIndex,
-    BadPackage,
     Conflict,
     Denied,
     GaveUp,
@@ -203,7 +202,10 @@ class _Subdir:
         plan = diff(index, seen.packages, self._known(seen))
         ways = self._read(plan.fetch)
         change = _Change(index, plan, tuple(self.memo[it.key, it.version] for it in plan.fetch))
-        self._guard(seen, change)
+        if not self.options.allow_mass_removal:
+            guard(index, change.leaving, self.subdir)
+        if self.options.rules.strict and (seen.misnamed or change.rejected):
+            return self._stopped(seen, change)
         now_ms = self.run.now_ms()
         merged = merge(index, plan, change.results, now_ms)
         artefacts: list[Artefact] = []
@@ -279,16 +281,11 @@ class _Subdir:
             raise Conflict(f"{self.subdir}/{min(gone)}", "changed while it was read")
         return ways
 
-    def _guard(self, seen: Observation, change: _Change) -> None:
-        """Raise where a person must decide before anything is written."""
-        if not self.options.allow_mass_removal:
-            guard(change.index, change.leaving, self.subdir)
-        if self.options.rules.strict and (bad := (*seen.misnamed, *change.rejected)):
-            raise BadPackage(
-                f"{self.subdir}/{bad[0].filename}",
-                bad[0].reason,
-                f"nothing was changed: mend or delete {_these(len(bad))}, or run without --strict",
-            )
+    def _stopped(self, seen: Observation, change: _Change) -> SubdirReport:
+        """What a strict run says instead of writing."""
+        report = self._report(seen, change, len(change.index.records))
+        error = f"{self.subdir}: {len(report.rejected)} rejected, so nothing was changed; mend or delete them"
+        return replace(report, outcome=Outcome.FAILED, exit_code=1, error=error)
 
     def _previous(self, lister: Lister, seen: Observation) -> ShardIndex:
         if not self.options.outputs.shards:
@@ -343,10 +340,6 @@ class _Subdir:
 
 def _wrote(seen: Observation) -> Mapping[str, Wrote]:
     return seen.ledger.wrote if seen.ledger else {}
-
-
-def _these(count: int) -> str:
-    return "it" if count == 1 else f"these {count} packages"
 
 
 def _rejected_before(seen: Observation) -> tuple[Rejected, ...]:

@@ -85,7 +85,7 @@ def complaints(report: Report) -> Iterator[str]:
         if sub.error is not None:
             yield f"error: {sub.error}"
         for note in sub.rejected:
-            yield f"rejected: {name}/{note.filename}: {note.reason}; mend or delete it, the rest is published"
+            yield f"rejected: {name}/{note.filename}: {note.reason}; mend or delete the package"
 
 
 def remarks(report: Report) -> Iterator[str]:

@@ -250,15 +250,15 @@ def _check_place(record: Mapping[str, object], package: PackageFile, rules: Rule
     """Readers find a record by its file name and folder, so both must agree with what it says."""
     named = parse_filename(package.filename)
     if named is None:
-        raise BadPackage(package.filename, "is not of the form name-version-build")
+        raise BadPackage("the file name", "is not of the form name-version-build")
     claims = {"name": named.name, "version": named.version, "build": named.build, "subdir": package.subdir}
     for key, place in claims.items():
         if record[key] != place:
             where = "the folder" if key == "subdir" else "the file name"
-            said = f"{_INDEX_JSON} says {key} {record[key]!r} where {where} says {place!r}"
+            said = f"says {key} {record[key]!r} where {where} says {place!r}"
             if not rules.lenient:
-                raise BadPackage(package.filename, said)
-            warnings.append(said)
+                raise BadPackage(_INDEX_JSON, said)
+            warnings.append(f"{_INDEX_JSON} {said}")
 
 
 def _oddities(record: Mapping[str, object], filename: str, now_ms: int) -> list[str]:
