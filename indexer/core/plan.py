@@ -73,7 +73,7 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
 
 
 def _stands(filename: str, stat: Stat, facts: Facts, known: Known) -> bool:
-    if facts.size != stat.size:
+    if not facts.name or facts.size != stat.size:
         return False
     if stat.md5 is not None and stat.md5 == facts.md5:
         return True

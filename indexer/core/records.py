@@ -109,7 +109,7 @@ def judge(index_json: bytes, package: PackageFile, rules: Rules, now_ms: int) ->
         "build": _word(fields, "build"),
         "build_number": _build_number(fields),
         "depends": _specs(fields, "depends"),
-        "subdir": fields.get("subdir") or package.subdir,
+        "subdir": _word(fields, "subdir") if fields.get("subdir") else package.subdir,
         "size": package.size,
         "sha256": package.sha256,
         "md5": package.md5,
@@ -121,19 +121,23 @@ def judge(index_json: bytes, package: PackageFile, rules: Rules, now_ms: int) ->
             continue
         try:
             value = read(fields[key])
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             warnings.append(f"{key} in {_INDEX_JSON} is left out: {error}")
         else:
             if value is not None:
                 record[key] = value
     _check_place(record, package, rules, warnings)
     warnings += _oddities(record, package.filename, now_ms)
-    try:
-        dump(record)
-    except (TypeError, ValueError) as error:  # lone surrogates, integers over 64 bits
-        raise BadPackage(_INDEX_JSON, f"cannot be written as JSON ({error})") from error
+    _check_writable(record, _INDEX_JSON)
     v3 = _is_v3(fields, record)
     return Judged(_in_v3(record) if v3 else record, v3, tuple(warnings))
+
+
+def _check_writable(value: object, what: str) -> None:
+    try:
+        dump(value)
+    except (TypeError, ValueError) as error:  # lone surrogates, integers over 64 bits
+        raise BadPackage(what, f"cannot be written as JSON ({error})") from error
 
 
 def _word(fields: Mapping[str, Any], key: str) -> str:
@@ -325,4 +329,6 @@ def judge_run_exports(data: bytes | None) -> dict[str, list[str]]:
     for kind in RUN_EXPORTS_KINDS:
         if found.get(kind) is not None and not _is_texts(found[kind]):
             raise BadPackage(_RUN_EXPORTS_JSON, f"has {kind!r} that is not a list of texts")
-    return {kind: found[kind] for kind in RUN_EXPORTS_KINDS if found.get(kind)}
+    known = {kind: found[kind] for kind in RUN_EXPORTS_KINDS if found.get(kind)}
+    _check_writable(known, _RUN_EXPORTS_JSON)
+    return known

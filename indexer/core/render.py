@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum, IntEnum
 from functools import cached_property
@@ -94,6 +95,9 @@ class Scene:
 
 def publication(index: Index, scene: Scene) -> list[Artefact]:
     """Every artefact of a subdir in the order of publication, those that are switched off as deletions."""
+    if not scene.outputs.run_exports:
+        # Nothing would remember them for the next run, so no shard may have them either.
+        index = replace(index, run_exports={})
     info = _info(index, scene)
     wanted = [*_shards(index, info, scene), *_monolith(index, info, scene), *_run_exports(index, scene)]
     there = {artefact.key for artefact in wanted}
@@ -132,7 +136,8 @@ def _revisions(index: Index) -> dict[str, object]:
     """`repodata_revisions` (CEP 48): what old clients do not see.  Messages of others survive."""
     before: dict[str, dict[str, object]] = {}
     if "repodata_revisions" in index.info:
-        before = msgspec.json.decode(index.info["repodata_revisions"], type=dict[str, dict[str, object]])
+        with contextlib.suppress(msgspec.ValidationError):  # not of its form: nobody's to keep
+            before = msgspec.json.decode(index.info["repodata_revisions"], type=dict[str, dict[str, object]])
     if not index.v3:
         return {name: entry for name, entry in before.items() if name != "v3"}
     dates = [date for filename in index.v3 if (date := facts_of(index.records[filename]).indexed_timestamp) is not None]

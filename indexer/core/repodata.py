@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import codecs
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
 
@@ -21,13 +22,16 @@ _SECTIONS = ("packages", "packages.conda")
 # Written by us whatever stood there before; `signatures` would be stale (CEP 36: to be ignored).
 _OURS = frozenset({"info", "v3", "removed", "repodata_version", "signatures", *_SECTIONS})
 
+_STEP = 2**20
+
 _raw_map = msgspec.json.Decoder(dict[str, Raw])
 _names = msgspec.json.Decoder(list[str])
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """The few fields of a record that tell which object it was made from."""
+    """The few fields of a record that tell which object it was made from; without a name it is none."""
 
+    name: Annotated[str, msgspec.Meta(min_length=1)] = ""
     size: int = -1
     md5: str | None = None
     indexed_timestamp: int | None = None
@@ -52,6 +56,7 @@ def split(data: bytes, key: str) -> Index:
     if not data.strip():
         return Index()
     try:
+        _check_text(data)
         top = _raw_map.decode(data)
         records: dict[str, Raw] = {}
         for section in _SECTIONS:
@@ -65,7 +70,7 @@ def split(data: bytes, key: str) -> Index:
         version = msgspec.json.decode(top.get("repodata_version", b"1"))
         removed = tuple(_names.decode(top.get("removed", b"[]")))
         info = _raw_map.decode(top.get("info", b"{}"))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _bad_index(key, f"is not a readable repodata.json ({error})") from error
     if not isinstance(version, int) or version > _MAX_REPODATA_VERSION:
         raise _bad_index(key, f"has repodata_version {version!r}, which no client of today reads")
@@ -77,6 +82,14 @@ def split(data: bytes, key: str) -> Index:
         rest={name: value for name, value in top.items() if name not in _OURS},
         v3_rest=v3_buckets,
     )
+
+
+def _check_text(data: bytes) -> None:
+    """Raise UnicodeDecodeError where bytes are no UTF-8: slices are copied unseen, and readers refuse them."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    if not data.isascii():
+        for start in range(0, len(data), _STEP):
+            decoder.decode(data[start : start + _STEP], final=start + _STEP >= len(data))
 
 
 def _bad_index(key: str, reason: str) -> BadIndex:
@@ -101,13 +114,14 @@ _run_exports = msgspec.json.Decoder(_RunExports)
 def split_run_exports(data: bytes, key: str) -> dict[str, Raw]:
     """The run exports by file name that a `run_exports.json` has.  Raises BadIndex."""
     try:
+        _check_text(data)
         found = _run_exports_file.decode(data) if data.strip() else _RunExportsFile()
         return {
             filename: value
             for filename, entry in (found.packages | found.conda).items()
             if isinstance(value := _run_exports.decode(entry).run_exports, Raw)
         }
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _bad_index(key, f"is not a readable run_exports.json ({error})") from error
 
 

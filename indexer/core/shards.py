@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import zstandard
@@ -53,7 +53,7 @@ class ShardIndex:
 
 
 class _Named(msgspec.Struct):
-    name: str = ""
+    name: Annotated[str, msgspec.Meta(min_length=1)]
 
 
 _named = msgspec.json.Decoder(_Named)
@@ -78,11 +78,20 @@ def decompress(data: bytes, limit: int) -> bytes:
 
 
 def by_name(index: Index) -> dict[str, list[str]]:
-    """The file names of an index by lower-case package name, which is what readers ask for."""
+    """The file names of an index by lower-case package name, which is what readers ask for.  Raises BadIndex."""
     groups: dict[str, list[str]] = defaultdict(list)
     for filename, record in index.records.items():
-        groups[_named.decode(record).name.lower()].append(filename)
+        try:
+            groups[_named.decode(record).name.lower()].append(filename)
+        except msgspec.ValidationError as error:
+            raise _bad_record(filename, error) from error
     return groups
+
+
+def _bad_record(filename: str, error: Exception) -> BadIndex:
+    return BadIndex(
+        filename, f"has a record in the index that readers refuse ({error})", "repeat with --force to read it again"
+    )
 
 
 def encode_shard(index: Index, filenames: Iterable[str], removed: Iterable[str]) -> bytes:
@@ -104,7 +113,10 @@ def _in_msgpack(index: Index, filename: str) -> dict[str, Any]:
     record: dict[str, Any] = msgspec.json.decode(index.records[filename])
     for key in _DIGESTS:
         if isinstance(record.get(key), str):
-            record[key] = bytes.fromhex(record[key])
+            try:
+                record[key] = bytes.fromhex(record[key])
+            except ValueError as error:
+                raise _bad_record(filename, error) from error
     if filename in index.run_exports:
         record["run_exports"] = msgspec.json.decode(index.run_exports[filename])
     return record

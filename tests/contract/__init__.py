@@ -1,0 +1,1 @@
+"""One suite that every store passes, and what only one kind of store does."""

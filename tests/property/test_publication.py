@@ -1,0 +1,127 @@
+"""Whatever is published is published in the one safe order, and published again it is the same."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.core import names, shards
+from indexer.core.model import Index, Outputs
+from indexer.core.render import Artefact, Rank, Scene, publication, source_of
+from tests.support.scenes import NOW_MS, contents, first_scene, published, read_back
+from tests.support.strategies import indexes, values
+
+OUTPUTS = st.builds(
+    Outputs,
+    zst=st.booleans(),
+    bz2=st.booleans(),
+    shards=st.booleans(),
+    run_exports=st.booleans(),
+    monolithic=st.booleans(),
+    base_url=st.sampled_from([None, "https://channel.example/c"]),
+).filter(lambda outputs: outputs.monolithic or outputs.shards)
+
+
+def position(artefacts: list[Artefact], key: str) -> int:
+    return [artefact.key for artefact in artefacts].index(key)
+
+
+@given(indexes(), OUTPUTS)
+def test_publication_respects_rank(index: Index, outputs: Outputs) -> None:
+    artefacts = publication(index, first_scene(outputs))
+    ranks = [artefact.rank for artefact in artefacts]
+    assert ranks == sorted(ranks)
+    assert len({artefact.key for artefact in artefacts}) == len(artefacts)
+    for artefact in artefacts:
+        assert artefact.immutable == artefact.key.startswith(names.SHARDS_FOLDER) == (artefact.rank is Rank.SHARD)
+
+
+@given(indexes(), OUTPUTS)
+def test_nothing_is_put_after_the_source(index: Index, outputs: Outputs) -> None:
+    artefacts = publication(index, first_scene(outputs))
+    put = [artefact.key for artefact in artefacts if artefact.content is not None]
+    assert put[-1] == source_of(outputs)
+    assert [artefact.key for artefact in artefacts if artefact.rank is Rank.SOURCE] == [source_of(outputs)]
+
+
+@given(indexes(), OUTPUTS.filter(lambda outputs: outputs.shards))
+def test_shards_are_put_before_the_index_that_names_them(index: Index, outputs: Outputs) -> None:
+    artefacts = publication(index, first_scene(outputs))
+    content = contents(artefacts)[names.SHARD_INDEX]
+    named = {
+        names.SHARDS_FOLDER + shards.filename_of(digest)
+        for digest in shards.decode_index(content, names.SHARD_INDEX).shards.values()
+    }
+    before = {artefact.key for artefact in artefacts[: position(artefacts, names.SHARD_INDEX)]}
+    assert named <= before
+
+
+@given(indexes(), OUTPUTS)
+def test_every_file_that_is_ours_is_either_put_or_deleted(index: Index, outputs: Outputs) -> None:
+    artefacts = publication(index, first_scene(outputs))
+    put = contents(artefacts)
+    gone = {artefact.key for artefact in artefacts if artefact.content is None}
+    wanted = {
+        names.REPODATA: outputs.monolithic,
+        names.REPODATA_ZST: outputs.monolithic and outputs.zst,
+        names.REPODATA_BZ2: outputs.monolithic and outputs.bz2,
+        names.SHARD_INDEX: outputs.shards,
+        names.RUN_EXPORTS: outputs.run_exports,
+        names.RUN_EXPORTS_ZST: outputs.run_exports and outputs.zst,
+        names.RUN_EXPORTS_BZ2: outputs.run_exports and outputs.bz2,
+    }
+    assert {key for key in put if not key.startswith(names.SHARDS_FOLDER)} == {k for k, on in wanted.items() if on}
+    assert gone == set(names.OWNED) - put.keys()
+
+
+@given(indexes(), OUTPUTS)
+def test_what_readers_prefer_is_deleted_before_the_source_unless_nothing_else_is_left(
+    index: Index, outputs: Outputs
+) -> None:
+    artefacts = publication(index, first_scene(outputs))
+    source = position(artefacts, source_of(outputs))
+    gone = [place for place, artefact in enumerate(artefacts) if artefact.content is None]
+    assert all((place < source) == outputs.monolithic for place in gone)
+    if outputs.monolithic and not outputs.shards:  # readers ask for shards first
+        derived = [place for place, artefact in enumerate(artefacts) if artefact.rank is Rank.DERIVED]
+        assert position(artefacts, names.SHARD_INDEX) < min(derived)
+
+
+@given(indexes(), OUTPUTS)
+def test_the_same_input_gives_the_same_bytes(index: Index, outputs: Outputs) -> None:
+    backwards = Index(
+        dict(reversed(list(index.records.items()))),
+        index.v3,
+        dict(reversed(list(index.run_exports.items()))),
+        index.removed,
+        dict(reversed(list(index.info.items()))),
+        dict(reversed(list(index.rest.items()))),
+        index.v3_rest,
+    )
+    assert publication(backwards, first_scene(outputs)) == publication(index, first_scene(outputs))
+
+
+@given(indexes(), st.integers(1, 2**40))
+def test_what_is_read_back_and_published_again_is_the_same(index: Index, later_ms: int) -> None:
+    files = published(index)
+    again, shard_index = read_back(files)
+    scene = Scene("noarch", Outputs(), shard_index, frozenset(), NOW_MS + later_ms)
+    assert contents(publication(again, scene)) == files
+
+
+@given(indexes())
+def test_shards_that_are_there_are_not_put_again(index: Index) -> None:
+    again, shard_index = read_back(published(index))
+    scene = Scene("noarch", Outputs(), shard_index, shard_index.named, NOW_MS)
+    artefacts = publication(again, scene)
+    assert not [artefact for artefact in artefacts if artefact.rank is Rank.SHARD]
+    assert any(artefact.key == names.SHARD_INDEX for artefact in artefacts)
+
+
+@given(indexes())
+def test_unknown_keys_survive_in_the_info_of_repodata(index: Index) -> None:
+    info = json.loads(published(index)[names.REPODATA])["info"]
+    assert {key: info[key] for key in index.info} == values(index.info)
+    assert info["subdir"] == "noarch"

@@ -1,0 +1,73 @@
+"""The shards of a subdir say together what its repodata.json says."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+from hypothesis import given
+
+from indexer.core import names, shards
+from tests.support.scenes import published
+from tests.support.strategies import indexes, values
+
+if TYPE_CHECKING:
+    from indexer.core.model import Index
+
+
+@given(indexes())
+def test_shards_together_equal_repodata(index: Index) -> None:
+    whole = shards.union(shards.decode_shard(shard, name) for name, shard in shards.build(index).items())
+    assert values(whole.records) == values(index.records)
+    assert values(whole.run_exports) == values(index.run_exports)
+    assert (whole.v3, set(whole.removed)) == (index.v3, set(index.removed))
+
+
+@given(indexes())
+def test_every_record_stands_in_the_shard_of_its_name_in_lower_case(index: Index) -> None:
+    built = shards.build(index)
+    for name, shard in built.items():
+        assert name == name.lower()
+        found = shards.decode_shard(shard, name)
+        assert {record["name"].lower() for record in values(found.records).values()} <= {name}
+        assert found.records or found.removed
+
+
+@given(indexes())
+def test_a_shard_is_named_by_the_sha256_of_its_bytes(index: Index) -> None:
+    files = published(index)
+    named = shards.decode_index(files[names.SHARD_INDEX], names.SHARD_INDEX).shards
+    there = {key for key in files if key.startswith(names.SHARDS_FOLDER)}
+    assert there == {f"{names.SHARDS_FOLDER}{digest.hex()}.msgpack.zst" for digest in named.values()}
+    for key in there:
+        assert hashlib.sha256(files[key]).hexdigest() in key
+
+
+@given(indexes())
+def test_digests_in_shards_are_raw_and_both_maps_are_there(index: Index) -> None:
+    for shard in shards.build(index).values():
+        top = msgspec.msgpack.decode(shards.decompress(shard, 2**20))
+        assert (
+            {"packages", "packages.conda", "removed"} <= top.keys() <= {"packages", "packages.conda", "removed", "v3"}
+        )
+        for record in [*top["packages"].values(), *top["packages.conda"].values()]:
+            assert (type(record["md5"]), len(record["md5"])) == (bytes, 16)
+            assert (type(record["sha256"]), len(record["sha256"])) == (bytes, 32)
+
+
+@given(indexes())
+def test_run_exports_are_absent_only_where_they_are_unknown(index: Index) -> None:
+    for shard in shards.build(index).values():
+        top = msgspec.msgpack.decode(shards.decompress(shard, 2**20))
+        for filename, record in {**top["packages"], **top["packages.conda"]}.items():
+            assert ("run_exports" in record) == (filename in index.run_exports)
+
+
+@given(indexes())
+def test_a_shard_index_is_read_as_it_was_written(index: Index) -> None:
+    content = published(index)[names.SHARD_INDEX]
+    decoded = shards.decode_index(content, names.SHARD_INDEX)
+    assert decoded.shards == {name: shards.digest(shard) for name, shard in shards.build(index).items()}
+    assert shards.encode_index(decoded) == content
+    assert decoded.info["subdir"] == "noarch"

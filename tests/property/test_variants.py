@@ -1,0 +1,70 @@
+"""Every compressed file holds the content of its plain one, in bytes that depend on nothing else."""
+
+from __future__ import annotations
+
+import bz2
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.core.model import Index, Outputs
+from indexer.core.render import Artefact, Codec, Rank, publication
+from indexer.writer import compressed
+from tests.support.scenes import first_scene
+from tests.support.strategies import indexes
+
+MIB = 2**20
+MAX_WINDOW = 8 * MIB
+
+
+def zst(content: bytes, level: int) -> bytes:
+    return compressed(Artefact("x.zst", Rank.DERIVED, content, Codec.ZSTD, level))
+
+
+def several_jobs(level: int) -> bytes:
+    """Content that zstd's threads share between them, and that differs from job to job."""
+    size = {1: 6, 3: 20, 16: 40}[level] * MIB
+    return b"".join(b"%d " % number * 64 for number in range(size // 440))
+
+
+@given(indexes(), st.integers(1, 5))
+def test_every_variant_decodes_to_the_json(index: Index, level: int) -> None:
+    artefacts = publication(index, first_scene(Outputs(bz2=True, zst_level=level)))
+    plain = {it.key: it.content for it in artefacts if it.key.endswith(".json") and it.content is not None}
+    decoded = {}
+    for artefact in artefacts:
+        if artefact.codec is Codec.ZSTD:
+            decoded[artefact.key] = zstandard.ZstdDecompressor().decompress(compressed(artefact))
+        elif artefact.codec is Codec.BZIP2:
+            decoded[artefact.key] = bz2.decompress(compressed(artefact))
+        elif artefact.content is not None:
+            assert compressed(artefact) == artefact.content
+    assert decoded == {f"{key}.{codec}": content for key, content in plain.items() for codec in ("zst", "bz2")}
+    assert plain.keys() == {"repodata.json", "run_exports.json"}
+
+
+@given(st.binary(max_size=1000), st.integers(1, 22))
+def test_a_zst_has_its_size_in_the_header_and_no_checksum(content: bytes, level: int) -> None:
+    frame = zstandard.get_frame_parameters(zst(content, level))
+    assert (frame.content_size, frame.has_checksum, frame.dict_id) == (len(content), False, 0)
+
+
+@pytest.mark.parametrize("level", [1, 3, 16])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_bytes_of_a_zst_do_not_depend_on_the_number_of_threads(level: int, threads: int) -> None:
+    content = several_jobs(level)
+    window_log = zstandard.ZstdCompressionParameters.from_level(level, source_size=len(content)).window_log
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        level, source_size=len(content), window_log=window_log, threads=threads
+    )
+    assert zst(content, level) == zstandard.ZstdCompressor(compression_params=parameters).compress(content)
+
+
+@pytest.mark.parametrize("level", [1, 3, 16, 19, 22])
+def test_the_window_of_a_zst_is_no_larger_than_readers_accept(level: int) -> None:
+    content = bytes(9 * MIB)
+    body = zst(content, level)
+    assert zstandard.get_frame_parameters(body).window_size <= MAX_WINDOW
+    assert zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).decompress(body) == content

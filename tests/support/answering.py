@@ -1,0 +1,136 @@
+"""HTTP servers on loopback: one that gives whatever answer a test wants, one that serves a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+# An S3 bucket with nothing in it.
+EMPTY = b'<?xml version="1.0"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>'
+
+
+class Asked(NamedTuple):
+    """One request; the names of headers are in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+
+
+class Answer(NamedTuple):
+    """What is sent back."""
+
+    status: int
+    body: bytes = b""
+
+
+@dataclass
+class Server:
+    """A server that runs: where, and what it was asked."""
+
+    url: str
+    asked: list[Asked] = field(default_factory=list)
+
+    def of(self, method: str) -> list[Asked]:
+        """The requests of one method, in order."""
+        return [asked for asked in self.asked if asked.method == method]
+
+    def environment(self) -> dict[str, str]:
+        """What `indexer s3` needs to find it."""
+        return {
+            "S3_ENDPOINT_URL": self.url,
+            "S3_REGION": "us-east-1",
+            "S3_ADDRESSING_STYLE": "path",
+            "S3_ACCESS_KEY_ID": "some-key",
+            "S3_SECRET_ACCESS_KEY": "some-secret",
+        }
+
+
+def refusal(status: int, code: str, message: str = "as the test wants it") -> Answer:
+    """An error as S3 says it."""
+    return Answer(status, f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode())
+
+
+def an_empty_bucket(asked: Asked) -> Answer:
+    """What a bucket answers that is empty and takes everything."""
+    if "list-type=2" in asked.path:
+        return Answer(200, EMPTY)
+    return Answer(404) if asked.method in {"GET", "HEAD"} else Answer(200)
+
+
+@contextlib.contextmanager
+def answering(answer: Callable[[Asked], Answer]) -> Iterator[Server]:
+    """Serve a function."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            asked = Asked(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
+            server.asked.append(asked)
+            status, body = answer(asked)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Type", "application/xml")
+            self.send_header("ETag", '"00000000000000000000000000000001"')
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def handle_expect_100(self) -> bool:
+            self.send_response_only(100)
+            self.end_headers()
+            return True
+
+        do_GET = do_HEAD = do_PUT = do_DELETE = _answer  # noqa: N815  the base class calls them so
+
+    with _running(ThreadingHTTPServer((LOOPBACK, 0), Handler), "http") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving_folder(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """Serve the files of a folder, over TLS where a context is given."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def log_request(self, code: object = "-", size: object = "-") -> None:
+            del size
+            if code == 200:
+                server.asked.append(Asked(self.command, unquote(self.path), {}))
+
+    http = ThreadingHTTPServer((LOOPBACK, 0), functools.partial(Handler, directory=str(folder)))
+    if tls is not None:
+        http.socket = tls.wrap_socket(http.socket, server_side=True)
+    with _running(http, "https" if tls else "http") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _running(http: ThreadingHTTPServer, scheme: str) -> Iterator[Server]:
+    http.daemon_threads = True
+    thread = threading.Thread(target=functools.partial(http.serve_forever, poll_interval=0.01))
+    thread.start()
+    try:
+        yield Server(f"{scheme}://{LOOPBACK}:{http.server_port}")
+    finally:
+        http.shutdown()
+        thread.join()
+        http.server_close()

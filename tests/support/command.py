@@ -1,0 +1,101 @@
+"""The command line as tests call it: in this process, or as a child process like any user's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from typer.testing import CliRunner
+
+from indexer.__main__ import command_first
+from indexer.cli import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-m", "indexer")
+LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of a call."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The object on standard output, which must hold nothing else."""
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> str:
+        """The one line on standard error."""
+        (line,) = self.err.splitlines()
+        return line
+
+
+def invoke(*words: object, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Ran:
+    """Call the command line in this process."""
+    arguments = command_first([str(word) for word in words])
+    with _levels_put_back():
+        done = CliRunner().invoke(app, arguments, input=stdin, env=env, prog_name="indexer")
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return Ran(done.exit_code, done.stdout, done.stderr)
+
+
+def spawn(*words: object, env: Mapping[str, str] | None = None, stdin: str = "") -> Ran:
+    """Call the command line in a process of its own."""
+    return run([*COMMAND, *map(str, words)], env=env, stdin=stdin)
+
+
+def run(command: list[str], *, env: Mapping[str, str] | None = None, stdin: str = "") -> Ran:
+    """Run a program in the root of the repository, whence it finds our modules."""
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **(env or {})},
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def forget_settings(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """Leave nothing in the environment that could lead a run to somebody's real bucket."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "S3_")) or name.upper() in {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(home / "aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "aws-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@contextlib.contextmanager
+def _levels_put_back() -> Iterator[None]:
+    """A process that ends with the command need not tidy up its logging; this one goes on."""
+    names = {level: logging.getLevelName(level) for level in LEVELS}
+    level = logging.getLogger("indexer").level
+    try:
+        yield
+    finally:
+        for number, name in names.items():
+            logging.addLevelName(number, name)
+        logging.getLogger("indexer").setLevel(level)

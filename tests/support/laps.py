@@ -1,0 +1,53 @@
+"""Laps of the pure core over the life of a subdir, with the ledger that an engine leaves between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from indexer.core.ledger import Bad, Ledger
+from indexer.core.model import Extracted, Index, Plan, Rejected
+from indexer.core.plan import Known, diff, merge
+from tests.support.strategies import extracted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.core.model import Stat, Version
+    from tests.support.strategies import Content
+
+
+@dataclass
+class Subdir:
+    """A subdir's index and ledger as lap after lap leaves them; `read` counts the packages that were read."""
+
+    index: Index = field(default_factory=Index)
+    ledger: Ledger | None = None
+    read: int = 0
+
+    def plan(self, listing: Mapping[str, Stat], now_ms: int, *, force: bool = False) -> Plan:
+        """Compare the index with a listing."""
+        known = Known(self.ledger, in_step=self.ledger is not None, source_ms=now_ms, force=force)
+        return diff(self.index, listing, known)
+
+    def lap(
+        self, contents: Mapping[str, Content], listing: Mapping[str, Stat], now_ms: int, *, force: bool = False
+    ) -> Plan:
+        """Bring the index in step with a listing."""
+        plan = self.plan(listing, now_ms, force=force)
+        results: list[Extracted | Rejected] = []
+        for stat in plan.fetch:
+            name = stat.key.rpartition("/")[2]
+            results.append(extracted(contents[name], name, stat.version))
+        self.read += len(results)
+        self.index = merge(self.index, plan, results, now_ms)
+        fresh: dict[str, Version] = {
+            it.filename: it.version
+            for it in results
+            if isinstance(it, Extracted) and listing[it.filename].md5 != it.record["md5"]
+        }
+        bad = [*plan.rejected, *(it for it in results if isinstance(it, Rejected))]
+        self.ledger = Ledger(
+            seen={**plan.seen, **fresh}, rejected={it.filename: Bad(it.version, it.reason) for it in bad}
+        )
+        return plan

@@ -1,0 +1,42 @@
+"""What a publication is made for, as a next run would find it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from indexer.core import shards
+from indexer.core.model import Index, Outputs
+from indexer.core.names import REPODATA, RUN_EXPORTS, SHARD_INDEX
+from indexer.core.render import Artefact, Scene, publication
+from indexer.core.repodata import split, split_run_exports
+from indexer.core.shards import ShardIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NOW_MS = 1_800_000_000_000
+
+
+def first_scene(outputs: Outputs | None = None) -> Scene:
+    """The scene of a subdir in which nothing is published yet."""
+    return Scene("noarch", outputs or Outputs(), ShardIndex(), frozenset(), NOW_MS)
+
+
+def contents(artefacts: Iterable[Artefact]) -> dict[str, bytes]:
+    """The content of each artefact that is to be there, by key."""
+    return {it.key: it.content for it in artefacts if it.content is not None}
+
+
+def published(index: Index, outputs: Outputs | None = None) -> dict[str, bytes]:
+    """The content of each file of a subdir that is published for the first time."""
+    return contents(publication(index, first_scene(outputs)))
+
+
+def read_back(files: dict[str, bytes]) -> tuple[Index, ShardIndex]:
+    """The index and the shard index that stand, as the next run reads them."""
+    index = split(files[REPODATA], REPODATA)
+    run_exports = split_run_exports(files[RUN_EXPORTS], RUN_EXPORTS)
+    shard_index = shards.decode_index(files[SHARD_INDEX], SHARD_INDEX)
+    return Index(
+        index.records, index.v3, run_exports, index.removed, index.info, index.rest, index.v3_rest
+    ), shard_index

@@ -1,0 +1,190 @@
+"""The files of a subdir: headers, the `info` key, dates that stay, files that go."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from indexer.core import names, shards
+from indexer.core.model import Index, Outputs, Raw
+from indexer.core.render import Artefact, Codec, Rank, Scene, publication, source_of
+from tests.support.scenes import NOW_MS, contents, first_scene, published
+
+if TYPE_CHECKING:
+    from indexer.core.shards import ShardIndex
+
+RECORD = Raw(b'{"indexed_timestamp":5,"name":"a"}')
+INDEX = Index({"a-1-0.conda": RECORD})
+SHORT = "public, max-age=300"
+
+
+def info_of(index: Index = INDEX, outputs: Outputs | None = None) -> dict[str, object]:
+    files = published(index, outputs)
+    info: dict[str, object] = json.loads(files[names.REPODATA])["info"]
+    return info
+
+
+def shard_index(index: Index = INDEX, scene: Scene | None = None) -> ShardIndex:
+    files = contents(publication(index, scene or first_scene()))
+    return shards.decode_index(files[names.SHARD_INDEX], names.SHARD_INDEX)
+
+
+def test_every_file_says_what_it_is_and_how_long_it_may_be_kept() -> None:
+    headers = {
+        it.key: it.headers for it in publication(INDEX, first_scene(Outputs(bz2=True))) if it.content is not None
+    }
+    shard = next(key for key in headers if key.startswith("shards/"))
+    assert headers == {
+        "repodata.json": {"Cache-Control": SHORT, "Content-Type": "application/json"},
+        "repodata.json.zst": {"Cache-Control": SHORT, "Content-Type": "application/zstd"},
+        "repodata.json.bz2": {"Cache-Control": SHORT, "Content-Type": "application/x-bzip2"},
+        "run_exports.json": {"Cache-Control": SHORT, "Content-Type": "application/json"},
+        "run_exports.json.zst": {"Cache-Control": SHORT, "Content-Type": "application/zstd"},
+        "run_exports.json.bz2": {"Cache-Control": SHORT, "Content-Type": "application/x-bzip2"},
+        "repodata_shards.msgpack.zst": {"Cache-Control": SHORT, "Content-Type": "application/zstd"},
+        shard: {"Cache-Control": "public, max-age=31536000, immutable", "Content-Type": "application/zstd"},
+    }
+
+
+def test_the_headers_of_files_and_shards_can_be_chosen() -> None:
+    outputs = Outputs(cache_control="no-cache", shard_cache_control="private")
+    found = {
+        it.rank is Rank.SHARD: it.headers.get("Cache-Control")
+        for it in publication(INDEX, first_scene(outputs))
+        if it.content
+    }
+    assert found == {True: "private", False: "no-cache"}
+
+
+def test_an_empty_subdir_has_every_file_too() -> None:
+    files = published(Index())
+    assert files.keys() == {
+        *("repodata.json", "repodata.json.zst", "run_exports.json", "run_exports.json.zst"),
+        "repodata_shards.msgpack.zst",
+    }
+    empty = b'{"info":{"subdir":"noarch"},"packages":{},"packages.conda":{},"removed":[],"repodata_version":1}'
+    assert files["repodata.json"] == empty
+
+
+@pytest.mark.parametrize(
+    ("options", "url"),
+    [
+        ({"base_url": "https://channel.example/c"}, "https://channel.example/c/noarch/"),
+        ({"base_url": "https://channel.example/c/"}, "https://channel.example/c/noarch/"),
+        ({"base_url": "https://channel.example/c", "base_url_verbatim": True}, "https://channel.example/c"),
+    ],
+)
+def test_a_base_url_has_the_subdir_appended_unless_it_is_verbatim(options: dict[str, object], url: str) -> None:
+    outputs = replace(Outputs(), **options)  # type: ignore[arg-type]  # options by name
+    assert info_of(outputs=outputs)["base_url"] == url
+    assert shard_index(scene=first_scene(outputs)).info["base_url"] == url
+
+
+def test_a_base_url_that_is_switched_off_leaves_the_info() -> None:
+    before = Index(info={"base_url": Raw(b'"https://old.example/"'), "subdir": Raw(b'"elsewhere"')})
+    assert info_of(before) == {"subdir": "noarch"}
+
+
+def test_deprecated_keys_of_the_info_are_not_carried_on_and_unknown_ones_are() -> None:
+    before = Index(info={"arch": Raw(b'"x86_64"'), "platform": Raw(b'"linux"'), "weather": Raw(b'"fine"')})
+    assert info_of(before) == {"subdir": "noarch", "weather": "fine"}
+
+
+def test_the_shard_index_has_the_three_texts_that_readers_need() -> None:
+    info = shard_index().info
+    assert {key: info[key] for key in ("subdir", "base_url", "shards_base_url")} == {
+        "subdir": "noarch",
+        "base_url": "",
+        "shards_base_url": "./shards/",
+    }
+
+
+@pytest.mark.parametrize("key", ["channel_relations", "virtual_package_detectors"])
+def test_the_shard_index_carries_what_repodata_carries(key: str) -> None:
+    assert shard_index(Index(info={key: Raw(b'{"base":"../x"}')})).info[key] == {"base": "../x"}
+
+
+def test_revisions_tell_what_old_clients_do_not_see() -> None:
+    records = {
+        f"{name}-1-0.conda": Raw(b'{"name":"%s","indexed_timestamp":%d}' % (name.encode(), date))
+        for name, date in (("a", 5), ("b", 9), ("c", 1))
+    }
+    index = Index(
+        records,
+        frozenset({"a-1-0.conda", "b-1-0.conda"}),
+        info={"repodata_revisions": Raw(b'{"v3":{"message":"m","n_packages":7,"oldest":0},"v4":{"x":1}}')},
+    )
+    expected = {"v3": {"message": "m", "n_packages": 2, "oldest": 5, "newest": 9}, "v4": {"x": 1}}
+    assert info_of(index)["repodata_revisions"] == expected
+    assert shard_index(index).info["repodata_revisions"] == expected
+    assert info_of(replace(index, v3=frozenset()))["repodata_revisions"] == {"v4": {"x": 1}}
+
+
+def test_the_date_of_a_shard_index_stays_while_it_says_the_same() -> None:
+    before = shard_index()
+    assert before.info["created_at"] == "2027-01-15T08:00:00Z"
+    later = Scene("noarch", Outputs(), before, frozenset(), NOW_MS + 60_000)
+    assert shard_index(scene=later) == before
+
+
+@pytest.mark.parametrize(
+    ("index", "outputs"),
+    [
+        (Index({"a-1-0.conda": Raw(b'{"name":"a"}')}), Outputs()),
+        (Index({**INDEX.records, "b-1-0.conda": Raw(b'{"name":"b"}')}), Outputs()),
+        (Index(), Outputs()),
+        (INDEX, Outputs(base_url="https://channel.example")),
+    ],
+)
+def test_the_date_of_a_shard_index_is_the_time_of_its_last_change(index: Index, outputs: Outputs) -> None:
+    later = Scene("noarch", outputs, shard_index(), frozenset(), NOW_MS + 60_000)
+    assert shard_index(index, later).info["created_at"] == "2027-01-15T08:01:00Z"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "gone"),
+    [
+        (Outputs(), {"repodata.json.bz2", "run_exports.json.bz2"}),
+        (Outputs(bz2=True), set()),
+        (Outputs(bz2=True, zst=False), {"repodata.json.zst", "run_exports.json.zst"}),
+        (Outputs(bz2=True, shards=False), {"repodata_shards.msgpack.zst"}),
+        (Outputs(bz2=True, run_exports=False), {"run_exports.json", "run_exports.json.zst", "run_exports.json.bz2"}),
+        (Outputs(bz2=True, monolithic=False), {"repodata.json", "repodata.json.zst", "repodata.json.bz2"}),
+    ],
+)
+def test_what_is_switched_off_is_deleted(outputs: Outputs, gone: set[str]) -> None:
+    never_ours = {f"current_repodata.json{extension}" for extension in ("", ".zst", ".bz2")}
+    artefacts = publication(INDEX, first_scene(outputs))
+    assert {it.key for it in artefacts if it.content is None} == gone | never_ours
+
+
+def test_the_order_of_a_publication_is_the_one_that_was_proved() -> None:
+    order = [
+        (it.key.partition("/")[0], it.content is None) for it in publication(INDEX, first_scene(Outputs(zst=False)))
+    ]
+    assert order[0] == ("shards", False)
+    assert order[1] == ("repodata_shards.msgpack.zst", False)
+    assert ("repodata.json.zst", True) in order[2:-1]
+    assert order[-1] == ("repodata.json", False)
+
+
+def test_the_source_is_the_file_that_the_next_run_reads() -> None:
+    assert source_of(Outputs()) == "repodata.json"
+    assert source_of(Outputs(monolithic=False)) == "repodata_shards.msgpack.zst"
+
+
+def test_the_digest_of_an_artefact_tells_content_codec_level_and_headers_apart() -> None:
+    plain = Artefact("a", Rank.DERIVED, b"x", Codec.ZSTD, 3, {"A": "1", "B": "2"})
+    others = [
+        replace(plain, content=b"y"),
+        replace(plain, codec=Codec.BZIP2),
+        replace(plain, level=4),
+        replace(plain, headers={"A": "2", "B": "2"}),
+        replace(plain, content=None),
+    ]
+    assert len({it.digest for it in (plain, *others)}) == 6
+    assert replace(plain, headers={"B": "2", "A": "1"}).digest == plain.digest
+    assert replace(plain, content=None).digest == ""

@@ -1,0 +1,130 @@
+"""What is refused as a repodata.json, so that it is never overwritten, and what is carried on."""
+
+from __future__ import annotations
+
+import pytest
+
+from indexer.core.model import Index, Raw
+from indexer.core.render import publication
+from indexer.core.repodata import facts_of, join, split
+from indexer.core.shards import by_name
+from indexer.errors import BadIndex, IndexerError
+from tests.support.scenes import first_scene
+
+WHOLE = (
+    b'{"info":{"subdir":"noarch"},"packages":{"a-1-0.tar.bz2":{"name":"a"}},"packages.conda":{},"repodata_version":1}'
+)
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b" \t\r\n", b"{}"])
+def test_an_empty_file_is_an_empty_index(data: bytes) -> None:
+    assert split(data, "repodata.json") == Index()
+
+
+@pytest.mark.parametrize("length", range(1, len(WHOLE), 7))
+def test_a_truncated_file_is_a_bad_index(length: int) -> None:
+    with pytest.raises(BadIndex, match=r"noarch/repodata\.json: .*nothing was changed"):
+        split(WHOLE[:length], "noarch/repodata.json")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"<!doctype html>", "readable"),
+        (b"[]", "readable"),
+        (b"null", "readable"),
+        (b'{"packages": []}', "readable"),
+        (b'{"packages.conda": 1}', "readable"),
+        (b'{"v3": []}', "readable"),
+        (b'{"v3": {"conda": []}}', "readable"),
+        (b'{"removed": {"a": 1}}', "readable"),
+        (b'{"removed": [1]}', "readable"),
+        (b'{"info": []}', "readable"),
+        (b'{"repodata_version": 3}', "repodata_version 3"),
+        (b'{"repodata_version": "1"}', "repodata_version '1'"),
+        (b'{"repodata_version": null}', "repodata_version None"),
+        (WHOLE + b"x", "readable"),
+    ],
+)
+def test_what_we_could_not_carry_on_is_a_bad_index(data: bytes, reason: str) -> None:
+    with pytest.raises(BadIndex, match=reason):
+        split(data, "repodata.json")
+
+
+def test_records_of_all_maps_are_found_by_file_name() -> None:
+    data = b"""{"packages": {"a-1-0.tar.bz2": {"n":1}}, "packages.conda": {"a-1-0.conda": {"n":2}},
+        "v3": {"conda": {"b-1-0": {"n":3}}, "tar.bz2": {"b-1-0": {"n":4}}, "whl": {"c-1-0": {"n":5}}}}"""
+    index = split(data, "repodata.json")
+    assert index.records == {
+        "a-1-0.tar.bz2": Raw(b'{"n":1}'),
+        "a-1-0.conda": Raw(b'{"n":2}'),
+        "b-1-0.conda": Raw(b'{"n":3}'),
+        "b-1-0.tar.bz2": Raw(b'{"n":4}'),
+    }
+    assert index.v3 == {"b-1-0.conda", "b-1-0.tar.bz2"}
+    assert index.v3_rest == {"whl": Raw(b'{"c-1-0": {"n":5}}')}
+
+
+def test_everything_is_sorted_compact_utf_8_without_a_final_newline() -> None:
+    records = {
+        "foo-9-0.conda": Raw(b'{"name":"foo"}'),
+        "foo-10-0.conda": Raw('{"license":"é"}'.encode()),
+        "foo-1-2-0.tar.bz2": Raw(b"{}"),
+    }
+    published = join(Index(records, rest={"zeta": Raw(b"1"), "alpha": Raw(b"[ 2 ]")}), {"subdir": "noarch"})
+    assert published.decode() == (
+        '{"alpha":[ 2 ],"info":{"subdir":"noarch"},"packages":{"foo-1-2-0.tar.bz2":{}},'
+        '"packages.conda":{"foo-10-0.conda":{"license":"é"},"foo-9-0.conda":{"name":"foo"}},'
+        '"removed":[],"repodata_version":1,"zeta":1}'
+    )
+
+
+def test_signatures_are_not_carried_on() -> None:
+    index = split(b'{"signatures": {"a": 1}, "x": 1}', "repodata.json")
+    assert index.rest == {"x": Raw(b"1")}
+
+
+def test_the_version_is_2_where_there_is_a_base_url() -> None:
+    assert b'"repodata_version":2' in join(Index(), {"base_url": "https://channel.example/noarch/"})
+    assert b'"repodata_version":1' in join(Index(), {})
+
+
+@pytest.mark.parametrize("record", [b'{"size":"1"}', b"[]", b'{"md5":1}', b'{"indexed_timestamp":"now"}'])
+def test_a_record_with_wrong_types_tells_no_size(record: bytes) -> None:
+    assert facts_of(Raw(record)).size == -1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"packages": {"a-1-0.tar.bz2": {"name": 5}}}',
+        b'{"packages": {"a-1-0.tar.bz2": 5}}',
+        b'{"packages": {"a-1-0.tar.bz2": {"name": "a", "md5": "not hex"}}}',
+        b'{"packages": {"a-1-0.tar.bz2": {"name": "a\xff"}}}',
+        b'{"packages": {"\xff": {}}}',
+        b'{"info": {"repodata_revisions": []}}',
+    ],
+)
+def test_an_index_that_cannot_be_published_again_ends_in_one_of_our_errors(data: bytes) -> None:
+    try:
+        index = split(data, "repodata.json")
+        artefacts = publication(index, first_scene())
+    except IndexerError:
+        return
+    assert artefacts
+
+
+def test_bytes_that_are_no_text_are_not_republished() -> None:
+    try:
+        index = split(b'{"x": "\xff"}', "repodata.json")
+    except BadIndex:
+        return
+    join(index, {}).decode()
+
+
+def test_a_record_without_a_name_makes_no_shard_without_a_name() -> None:
+    try:
+        groups = by_name(split(b'{"packages": {"a-1-0.tar.bz2": {"build": "0"}}}', "repodata.json"))
+    except IndexerError:
+        return
+    assert "" not in groups

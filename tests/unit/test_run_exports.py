@@ -1,0 +1,83 @@
+"""The forms in which packages say what they export, and the one form in which it is published."""
+
+from __future__ import annotations
+
+import pytest
+
+from indexer.core.model import Extracted, Index, Plan, Raw, Version
+from indexer.core.plan import merge
+from indexer.core.records import judge_run_exports
+from indexer.core.repodata import inline_run_exports, split_run_exports
+from indexer.errors import BadIndex, BadPackage
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (None, {}),
+        (b"null", {}),
+        (b"{}", {}),
+        (b"[]", {}),
+        (b'["a >=1"]', {"weak": ["a >=1"]}),
+        (b'{"weak": ["a >=1"], "strong": ["b"]}', {"weak": ["a >=1"], "strong": ["b"]}),
+        (b'{"weak": [], "noarch": null, "strong": ["b"]}', {"strong": ["b"]}),
+        (b'{"weak_constrains": ["a"], "strong_constrains": ["b"], "noarch": ["c"]}', ...),
+        (b'{"weak": ["a"], "weakest": ["b"], "schema_version": 1}', {"weak": ["a"]}),
+    ],
+)
+def test_every_form_becomes_a_map_of_lists(said: bytes | None, found: object) -> None:
+    every = {"weak_constrains": ["a"], "strong_constrains": ["b"], "noarch": ["c"]}
+    assert judge_run_exports(said) == (every if found is ... else found)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (b'{"weak": "a >=1"}', "weak"),
+        (b"[1, 2]", "weak"),
+        (b'{"strong": ["a", null]}', "strong"),
+        (b'{"noarch": {"a": 1}}', "noarch"),
+        (b'"a"', "neither"),
+        (b"1", "neither"),
+        (b"{", "not JSON"),
+        (b'{"weak": [], "weak": []}', "more than once"),
+    ],
+)
+def test_what_is_no_list_of_texts_is_rejected(said: bytes, reason: str) -> None:
+    with pytest.raises(BadPackage, match=reason):
+        judge_run_exports(said)
+
+
+def test_text_that_cannot_be_written_is_rejected_before_the_merge() -> None:
+    try:
+        found = judge_run_exports(b'{"weak": ["\\ud800"]}')
+    except BadPackage:
+        return
+    merge(Index(), Plan(), [Extracted("a-1-0.conda", Version("v"), {"name": "a"}, found)], 0)
+
+
+def test_an_empty_file_knows_of_none() -> None:
+    assert split_run_exports(b"", "run_exports.json") == {}
+    assert split_run_exports(b"\n", "run_exports.json") == {}
+    assert split_run_exports(b"{}", "run_exports.json") == {}
+
+
+def test_an_entry_without_run_exports_is_unknown_not_empty() -> None:
+    data = b'{"packages": {"a-1-0.tar.bz2": {}}, "packages.conda": {"b-1-0.conda": {"run_exports": {}}}}'
+    assert split_run_exports(data, "run_exports.json") == {"b-1-0.conda": Raw(b"{}")}
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b'{"packages": []}', b'{"packages": {"a-1-0.conda": []}}'])
+def test_a_file_that_cannot_be_read_is_a_bad_index(data: bytes) -> None:
+    with pytest.raises(BadIndex, match=r"run_exports\.json"):
+        split_run_exports(data, "run_exports.json")
+
+
+def test_run_exports_inside_records_are_found_where_none_are_known() -> None:
+    records = {
+        "a-1-0.conda": Raw(b'{"name":"a","run_exports":{"weak":["a"]}}'),
+        "b-1-0.conda": Raw(b'{"name":"b","run_exports":{"weak":["b"]}}'),
+        "c-1-0.conda": Raw(b'{"name":"c"}'),
+        "d-1-0.conda": Raw(b'{"name":"d","license":"see \\"run_exports\\""}'),
+    }
+    assert inline_run_exports(records, {"b-1-0.conda"}) == {"a-1-0.conda": Raw(b'{"weak":["a"]}')}
