@@ -8,11 +8,18 @@ _COMMANDS = ("s3", "fs", "status")
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line and exit with its code; wrong usage is one line too."""
     # Imported here: the processes that read packages import this module too, and need no commands.
+    from typer.exceptions import TyperException
+
     from indexer.cli import app
 
-    app(args=command_first(sys.argv[1:]))
+    try:
+        sys.exit(app(args=command_first(sys.argv[1:]) or ["--help"], standalone_mode=False))
+    except TyperException as error:
+        said = error.format_message().rstrip(".")
+        sys.stderr.write(f"error: {said}; look at `indexer --help`\n")
+        sys.exit(2)
 
 
 def command_first(arguments: list[str]) -> list[str]:

@@ -27,9 +27,13 @@ _MIB = 2**20
 _MAX_FILE = 4 * _MIB
 # Of a zip with three members the directory has 300 bytes.
 _MAX_DIRECTORY = _MIB
-# What may be decompressed before index.json is found, or to the end of a .conda's info part.
-_MAX_CONTENT = 512 * _MIB
-_MAX_MEMBERS = 100_000
+# What may be decompressed, and how many members looked at, before the info/ files end: some for every
+# archive, and more for what is large as it is.  No content compresses 32-fold that is worth packing, and
+# a member takes more than 64 bytes.
+_FREE_CONTENT = 64 * _MIB
+_FREE_MEMBERS = 20_000
+_MAX_RATIO = 32
+_MIN_MEMBER = 64
 # What `zstd --ultra -22` writes into the header of a stream, however short.
 _MAX_WINDOW = 128 * _MIB
 _EXTENDED_HEADERS = {
@@ -49,17 +53,18 @@ class Source(Protocol):
 
 
 class _Limited:
-    """A decompressed stream that ends in an error instead of without end."""
+    """A decompressed stream that ends in an error instead of without end; `size` is what it has compressed."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, size: int) -> None:
         self._source = source
-        self._left = _MAX_CONTENT
+        self._limit = self._left = _FREE_CONTENT + _MAX_RATIO * size
+        self.members = _FREE_MEMBERS + size // _MIN_MEMBER
 
     def read(self, size: int = -1, /) -> bytes:
         data = self._source.read(size)
         self._left -= len(data)
         if self._left < 0:
-            raise BadPackage("the archive", f"holds more than {_MAX_CONTENT} bytes before its info/ files end")
+            raise BadPackage("the archive", f"holds more than {self._limit} bytes before its info/ files end")
         return data
 
 
@@ -68,9 +73,18 @@ class _BoundedTarInfo(tarfile.TarInfo):
 
     # The hook that CPython's tarfile.py names for subclasses; typeshed does not know it.
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.type in _EXTENDED_HEADERS and self.size > _MIB:
-            raise BadPackage("the archive", f"has a tar header of {self.size} bytes")
+        kept = sum(map(len, tar.pax_headers.values())) if self.type == tarfile.XGLTYPE else 0
+        if self.type in _EXTENDED_HEADERS and self.size + kept > _MIB:
+            raise BadPackage("the archive", f"has a tar header of {self.size + kept} bytes")
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            self._refuse_sparse()
         return cast("tarfile.TarInfo", super()._proc_member(tar))  # type: ignore[misc]  # see above
+
+    def _refuse_sparse(self, *_: object) -> None:
+        raise BadPackage("the archive", "has a sparse file before its info/ files end")
+
+    # tarfile reads the map of a sparse file whole; no builder writes one.
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
 _open_tar = functools.partial(tarfile.open, tarinfo=_BoundedTarInfo)
@@ -83,6 +97,7 @@ _BROKEN = (
     RuntimeError,  # an encrypted zip member
     OverflowError,
     ValueError,
+    IndexError,
     OSError,  # bz2 says so of bytes that are none of its own; errors of a store are never OSErrors
 )
 
@@ -93,10 +108,10 @@ def read_conda(file: Window) -> dict[str, bytes]:
         return _read_conda(file)
 
 
-def read_tar_bz2(file: Source) -> dict[str, bytes]:
-    """The same of a `.tar.bz2`, read from the start and no further than its first block of `info/` files."""
+def read_tar_bz2(file: Source, size: int) -> dict[str, bytes]:
+    """The same of a `.tar.bz2` of `size` bytes, read no further than its first block of `info/` files."""
     with _errors():
-        return _read_tar(bz2.BZ2File(cast("IO[bytes]", file)))
+        return _read_tar(_Limited(bz2.BZ2File(cast("IO[bytes]", file)), size))
 
 
 @contextlib.contextmanager
@@ -137,6 +152,9 @@ def _info_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     ]
     if len(members) != 1:
         raise BadPackage("the archive", f"has {len(members) or 'no'} info-*.tar.zst")
+    if members[0].compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        # zipfile decompresses the other methods without a limit; a .conda is stored (CEP 35).
+        raise BadPackage("the archive", f"is compressed by the zip method {members[0].compress_type}")
     return members[0]
 
 
@@ -148,10 +166,11 @@ def _read_conda(file: Window) -> dict[str, bytes]:
         file.prefetch(member.header_offset, member.header_offset + header + member.compress_size)
         with archive.open(member) as compressed:
             decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
-            return _read_tar(decompressor.stream_reader(compressed, read_across_frames=True))
+            reader = decompressor.stream_reader(compressed, read_across_frames=True)
+            return _read_tar(_Limited(reader, member.compress_size))
 
 
-def _read_tar(content: Source) -> dict[str, bytes]:
+def _read_tar(content: _Limited) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for tar, member in _members(content):
         if member.name in _WANTED:
@@ -167,10 +186,10 @@ def _read_tar(content: Source) -> dict[str, bytes]:
     return found
 
 
-def _members(content: Source) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    for count, (tar, member) in enumerate(tar_generator(_Limited(content), _open_tar)):
-        if count >= _MAX_MEMBERS:
-            raise BadPackage("the archive", f"has more than {_MAX_MEMBERS} files")
+def _members(content: _Limited) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    for count, (tar, member) in enumerate(tar_generator(content, _open_tar)):
+        if count >= content.members:
+            raise BadPackage("the archive", f"has more than {content.members} files before its info/ files end")
         tar.members.clear()  # tarfile keeps every header it has seen
         member.name = member.name.removeprefix("./")
         yield tar, member

@@ -139,7 +139,10 @@ def _print_json(value: object) -> None:
 def _fail(talk: Talk, channel: str, error: IndexerError) -> None:
     logging.getLogger(__name__).debug("failed", exc_info=error)
     if talk.json:
-        _print_json({"channel": channel, "outcome": "failed", "exit_code": error.exit_code, "error": str(error)})
+        from indexer.report import Report
+
+        failure = {"outcome": "failed", "exit_code": error.exit_code, "error": str(error)}
+        _print_json({**Report({}, channel=channel).as_json(), **failure})
     typer.echo(f"error: {error}", err=True)
     raise typer.Exit(error.exit_code)
 

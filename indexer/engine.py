@@ -129,7 +129,7 @@ def _subdirs(store: Store, options: Options) -> tuple[list[str], tuple[str, ...]
         return known, tuple(passed_over)
     for subdir in named:
         if not names.is_subdir(subdir):
-            raise BadConfig(subdir or "package", "is not in a subdir", "name one such as linux-64 or noarch")
+            raise BadConfig(subdir or "''", "is not a subdir", "name one such as linux-64 or noarch")
     # Without noarch/repodata.json readers take no folder for a channel (CEP 26).
     if names.NOARCH not in named and store.stat(f"{names.NOARCH}/{source_of(options.outputs)}") is None:
         named.add(names.NOARCH)
@@ -238,6 +238,8 @@ class _Subdir:
         """Whether nothing changed since the run that left the ledger, by the listing alone."""
         ledger = seen.ledger
         if ledger is None or self.options.force or self._scope is not None or not self._shaped_alike(seen):
+            return False
+        if self.options.rules.strict and seen.misnamed:
             return False
         return ledger.listing == ledgers.digest_of(seen.packages)
 

@@ -139,7 +139,7 @@ def _whole(store: Store, stat: Stat) -> _Content:
 
 
 def _info(window: Window, stat: Stat) -> dict[str, bytes]:
-    return read_conda(window) if stat.key.endswith(CONDA) else read_tar_bz2(window)
+    return read_conda(window) if stat.key.endswith(CONDA) else read_tar_bz2(window, stat.size)
 
 
 def _tail(store: Store, stat: Stat) -> _Content:
@@ -167,7 +167,7 @@ def _head(store: Store, stat: Stat) -> _Content:
         digests = vouched(onward.opened)
         if digests is None:
             return _drain(onward, stat)
-        return _Content(Way.HEAD, read_tar_bz2(onward), digests)
+        return _Content(Way.HEAD, read_tar_bz2(onward, stat.size), digests)
 
 
 def _stream(store: Store, stat: Stat) -> _Content:
@@ -186,7 +186,7 @@ def _stream(store: Store, stat: Stat) -> _Content:
 
 def _drain(onward: Onward, stat: Stat) -> _Content:
     with Hasher(onward) as hasher:
-        info = read_tar_bz2(hasher)
+        info = read_tar_bz2(hasher, stat.size)
         while hasher.read(_STEP):
             pass
         digests = hasher.digests()

@@ -35,18 +35,14 @@ def _subdir(sub: SubdirReport) -> str:
         return sub.outcome.value
     changes = f"+{len(sub.added)} ~{len(sub.updated)} -{len(sub.removed)}"
     would = "would write" if sub.outcome is Outcome.PLANNED else "wrote"
-    done = f"{would} {_files(len(sub.written))}" if sub.written or sub.deleted else "nothing to write"
+    done = f"{would} {_count(len(sub.written), 'file')}" if sub.written or sub.deleted else "nothing to write"
     if sub.deleted:
-        done += f", deleted {len(sub.deleted)}"
+        done += f", {'would delete' if sub.outcome is Outcome.PLANNED else 'deleted'} {len(sub.deleted)}"
     if sub.rejected:
-        done += f", rejected {len(sub.rejected)}"
+        done += f", {'would reject' if sub.outcome is Outcome.PLANNED else 'rejected'} {len(sub.rejected)}"
     if sub.laps > 1:
         done += f", in {sub.laps} laps"
     return f"{_count(sub.packages, 'package'):>14}  {changes:<12}  {done}"
-
-
-def _files(count: int) -> str:
-    return _count(count, "file")
 
 
 def _count(count: int, what: str) -> str:

@@ -6,7 +6,7 @@ import io
 import os
 from typing import TYPE_CHECKING
 
-from indexer.errors import BadPackage, Unavailable
+from indexer.errors import BadPackage, RangeRefused, Unavailable
 
 if TYPE_CHECKING:
     from indexer.core.model import Stat
@@ -82,12 +82,20 @@ class Window(io.RawIOBase):
 
     def _fetch(self, start: int, stop: int) -> tuple[int, bytes]:
         stop = min(stop, self._stat.size)
+        if start < 0:
+            raise BadPackage("the archive", "has a zip directory that points before its beginning")
         self._fetched += stop - start
         if self._fetched > _MAX_FETCHED:
             raise BadPackage("the archive", f"needs more than {_MAX_FETCHED} bytes read to find its info/ files")
-        with self._store.open(self._stat.key, range=(start, stop), version=self._stat.version) as reader:
+        with self._open(start, stop) as reader:
             self._latest = (start, read_exactly(reader, start, stop))
         return self._latest
+
+    def _open(self, start: int, stop: int) -> Reader:
+        try:
+            return self._store.open(self._stat.key, range=(start, stop), version=self._stat.version)
+        except RangeRefused:
+            return self._store.open(self._stat.key, version=self._stat.version)
 
 
 def read_exactly(reader: Reader, start: int, stop: int) -> bytes:
@@ -95,16 +103,23 @@ def read_exactly(reader: Reader, start: int, stop: int) -> bytes:
 
     Raises Unavailable where they are not in the answer.
     """
-    skip = start - reader.opened.start
-    while skip > 0:  # a store that does not know ranges sends it all
-        skipped = reader.read(min(skip, _STEP))
-        if not skipped:
-            break
-        skip -= len(skipped)
-    data = _read_all(reader, stop - start) if skip == 0 else b""
+    skip_to(reader, start)
+    data = _read_all(reader, stop - start)
     if len(data) != stop - start:
-        raise Unavailable(reader.opened.stat.key, "the store sent another part than it was asked for", "try again")
+        raise Unavailable(reader.opened.stat.key, "the answer is shorter than it says", "repeat later")
     return data
+
+
+def skip_to(reader: Reader, start: int) -> None:
+    """Read over what an answer has before the byte `start` of its object: a store may send it all.
+
+    Raises Unavailable where it begins after that byte, or ends before.
+    """
+    skip = start - reader.opened.start
+    while skip > 0 and (skipped := reader.read(min(skip, _STEP))):
+        skip -= len(skipped)
+    if skip:
+        raise Unavailable(reader.opened.stat.key, "the store sent another part than it was asked for", "repeat later")
 
 
 def _read_all(reader: Reader, size: int) -> bytes:
@@ -145,11 +160,11 @@ class Onward:
         if self._tries <= 0:
             raise Unavailable(self._stat.key, "the answer broke off again and again", "repeat later")
         self._reader.close()
-        self._reader = self._store.open(self._stat.key, range=(self._position, None), version=self._stat.version)
-        if self._position and self._reader.opened.start == 0:
-            skipped = _read_all(self._reader, self._position)
-            if len(skipped) < self._position:
-                raise Unavailable(self._stat.key, "the answer broke off again", "repeat later")
+        try:
+            self._reader = self._store.open(self._stat.key, range=(self._position, None), version=self._stat.version)
+        except RangeRefused:
+            self._reader = self._store.open(self._stat.key, version=self._stat.version)
+        skip_to(self._reader, self._position)
 
     def close(self) -> None:
         """End the transfer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
@@ -37,14 +38,21 @@ class Facts(msgspec.Struct, frozen=True):
     indexed_timestamp: int | None = None
 
 
+class _Date(msgspec.Struct):
+    indexed_timestamp: int | None = None
+
+
 _facts = msgspec.json.Decoder(Facts)
+_date = msgspec.json.Decoder(_Date)
 
 
 def facts_of(record: Raw) -> Facts:
-    """The facts of a record; a record whose fields have wrong types has none, and is read again."""
+    """The facts of a record; one whose fields have wrong types has none but its date, and is read again."""
     try:
         return _facts.decode(record)
     except msgspec.ValidationError:
+        with contextlib.suppress(msgspec.ValidationError):
+            return Facts(indexed_timestamp=_date.decode(record).indexed_timestamp)
         return Facts()
 
 

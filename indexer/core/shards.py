@@ -27,6 +27,7 @@ _EXTENSION = ".msgpack.zst"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # What conda accepts of one shard, decompressed.
 _MAX_SHARD = 16 * 2**20
+_STEP = 2**20
 _MAX_SHARD_INDEX = 128 * 2**20
 BASE_URL = f"./{SHARDS_FOLDER}"
 # Keys of repodata.json's `info` that a shard index carries too (CEP 42, 48).
@@ -66,15 +67,18 @@ def compress(data: bytes) -> bytes:
 
 def decompress(data: bytes, limit: int) -> bytes:
     """The content of a zstd frame, at most `limit` bytes of it.  Raises ValueError."""
+    parts = []
+    size = 0
     try:
         with zstandard.ZstdDecompressor().stream_reader(data) as reader:
-            content = reader.read(limit + 1)
+            while part := reader.read(_STEP):
+                size += len(part)
+                if size > limit:
+                    raise ValueError(f"holds more than {limit} bytes")
+                parts.append(part)
     except zstandard.ZstdError as error:
         raise ValueError(str(error)) from error
-    if len(content) > limit:
-        message = f"holds more than {limit} bytes"
-        raise ValueError(message)
-    return content
+    return b"".join(parts)
 
 
 def by_name(index: Index) -> dict[str, list[str]]:

@@ -70,6 +70,8 @@ class FolderStore:
         """The files and folders directly under a prefix."""
         self.usage.requests["LIST"] += 1
         folder = self._root / prefix
+        if not self._inside(folder):
+            return
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
@@ -116,6 +118,8 @@ class FolderStore:
     def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> FolderReader:
         """Read a file, or a part of it."""
         self.usage.requests["GET"] += 1
+        if not self._inside(self._root / key):
+            raise Missing(key, "is a link that leaves the channel")
         try:
             # Not blocking, so that a FIFO put in a file's place cannot hold us up.
             file = os.fdopen(os.open(self._root / key, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
@@ -175,8 +179,9 @@ class FolderStore:
         path = self._root / key
         try:
             with _locked(path.parent):
-                self._expected(key, expect)
-                path.unlink(missing_ok=True)
+                if self._peek(key) is not None:
+                    self._expected(key, expect)
+                    path.unlink(missing_ok=True)
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from indexer.store import Range
-    from indexer.store.target import Target
+    from indexer.store.target import S3Options, Target
 
 _MD5_ETAG = re.compile(r'"?([0-9a-f]{32})"?')
 _VERBS = {
@@ -71,7 +71,7 @@ class S3Reader:
         try:
             data: bytes = self._body.read(None if size < 0 else size)
         except (IncompleteReadError, ResponseStreamingError, HTTPClientError, HTTPError, OSError) as error:
-            raise Unavailable(self.opened.stat.key, f"the answer broke off ({error})", "try again") from error
+            raise Unavailable(self.opened.stat.key, f"the answer broke off ({_masked(error)})", "try again") from error
         self._usage.bytes_read += len(data)
         return data
 
@@ -219,11 +219,11 @@ class S3Store:
         except (BotoConnectionError, HTTPClientError) as error:
             raise Unavailable(
                 self._name(key),
-                f"the store does not answer ({error})",
+                f"the store does not answer ({_masked(error)})",
                 "look at --endpoint-url and the network, then repeat",
             ) from error
         except BotoCoreError as error:
-            raise BadConfig(self._name(key), str(error), "look at the S3 options and AWS_* variables") from error
+            raise BadConfig(self._name(key), _masked(error), "look at the S3 options and AWS_* variables") from error
 
 
 _PARAMETERS = {"Cache-Control": "CacheControl", "Content-Type": "ContentType"}
@@ -231,6 +231,7 @@ _PARAMETERS = {"Cache-Control": "CacheControl", "Content-Type": "ContentType"}
 
 def _client(target: Target) -> Any:
     options = target.s3
+    _check_pair(options)
     shape: dict[str, Any] = {
         # Our own integrity is Content-MD5.  botocore's checksums are trailers that stores other than
         # AWS refuse or, worse, keep inside the file (boto/boto3#4392, #4435); and a checksum of the
@@ -261,7 +262,23 @@ def _client(target: Target) -> Any:
     except ProfileNotFound as error:
         raise BadConfig(f"profile {options.profile}", str(error), "name a profile of ~/.aws/config") from error
     except (BotoCoreError, ValueError) as error:
-        raise BadConfig(target.name, str(error), "look at the S3 options and AWS_* variables") from error
+        raise BadConfig(target.name, _masked(error), "look at the S3 options and AWS_* variables") from error
+
+
+def _check_pair(options: S3Options) -> None:
+    """Raise BadConfig for half a pair of keys: botocore would sign with what is missing."""
+    if bool(options.access_key_id) != bool(options.secret_access_key):
+        given, missing = "--access-key-id", "--secret-access-key"
+        if options.secret_access_key:
+            given, missing = missing, given
+        raise BadConfig(given, f"is given without {missing}", "give both, or neither and let AWS's own places tell")
+    if options.session_token and not options.access_key_id:
+        raise BadConfig("--session-token", "is given without --access-key-id", "give it with its pair of keys")
+
+
+def _masked(error: Exception) -> str:
+    """What an error says, without the password that an endpoint may have in it."""
+    return re.sub(r"//[^/@\s]+@", "//***@", str(error))
 
 
 def _stat_of(key: str, size: int, etag: str, modified: Any) -> Stat:
