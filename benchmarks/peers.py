@@ -35,7 +35,7 @@ import os, sys, time
 started = time.perf_counter()
 child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)])
 _, status, usage = os.wait4(child, 0)
-print(status, usage.ru_maxrss, time.perf_counter() - started)
+print(status, usage.ru_maxrss, time.perf_counter() - started, usage.ru_utime + usage.ru_stime)
 """
 
 _CONDA_SOURCE_HELP = """conda-index imports the package `conda`, which PyPI does not carry:
@@ -59,6 +59,8 @@ class Outcome:
     """`ok`, `exit N` or `killed by SIGNAL`."""
     output: str
     """The end of what the run wrote to stdout and stderr."""
+    cpu_seconds: float
+    """What all processes of the run took of the cores."""
 
     @property
     def ok(self) -> bool:
@@ -110,10 +112,10 @@ def measure(command: list[str], environment: dict[str, str] | None = None) -> Ou
     if launched.returncode != 0:
         message = f"cannot run {Path(command[0]).name}: {output.strip().splitlines()[-1]}"
         raise PeerMissingError(message)
-    status, peak, seconds = launched.stdout.split()
+    status, peak, seconds, cpu = launched.stdout.split()
     code = os.waitstatus_to_exitcode(int(status))
     state = "ok" if code == 0 else f"exit {code}" if code > 0 else f"killed by {signal.Signals(-code).name}"
-    return Outcome(float(seconds), int(peak) / _RSS_PER_MIB, state, output)
+    return Outcome(float(seconds), int(peak) / _RSS_PER_MIB, state, output, float(cpu))
 
 
 def ours(folder: Path) -> Outcome:
@@ -126,17 +128,28 @@ def rattler_folder(folder: Path) -> Outcome:
     return measure([sys.executable, "-m", "benchmarks.peers", "rattler-fs", str(folder)])
 
 
+def ours_bucket(target: S3Target) -> Outcome:
+    """Index a bucket with this project, by its defaults."""
+    return measure([sys.executable, "-m", "indexer", "s3", target.url], _environment(target))
+
+
 def rattler_bucket(target: S3Target) -> Outcome:
     """Index a bucket with rattler-index, by its defaults (zst and shards)."""
+    return measure([sys.executable, "-m", "benchmarks.peers", "rattler-s3", target.url], _environment(target))
+
+
+def _environment(target: S3Target) -> dict[str, str]:
     # Keys go by environment: a command line can be read by everybody on the machine.
-    environment = {
+    return {
         **os.environ,
         "S3_ENDPOINT_URL": target.endpoint_url,
         "S3_REGION": target.region,
         "S3_ACCESS_KEY_ID": target.access_key_id,
         "S3_SECRET_ACCESS_KEY": target.secret_access_key,
+        "S3_SESSION_TOKEN": "",  # a real one in the caller's environment would be sent along
+        "NO_PROXY": "*",
+        "no_proxy": "*",
     }
-    return measure([sys.executable, "-m", "benchmarks.peers", "rattler-s3", target.url], environment)
 
 
 def canonical_specs(specs: set[str]) -> dict[str, str]:

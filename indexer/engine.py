@@ -96,7 +96,7 @@ def index_channel(store: Store, options: Options, run: Run) -> Report:
         _log.warning("without conditional writes, indexers that run at the same time can undo each other's work")
         store = Unconditional(store)
     subdirs, ignored = _subdirs(store, options)
-    jobs = [_Subdir(store, subdir, options, run, began) for subdir in subdirs]
+    jobs = [_Subdir(store, subdir, options, run) for subdir in subdirs]
     # With strict rules nothing may be written if anything is rejected: all of it is planned first.
     planned = _each(jobs, dry_run=True) if options.dry_run or options.rules.strict else {}
     done = planned
@@ -165,18 +165,20 @@ class _Subdir:
     subdir: str
     options: Options
     run: Run
-    began: float
     memo: dict[tuple[str, Version], Extracted | Rejected] = field(default_factory=dict)
 
     def laps(self, *, dry_run: bool) -> SubdirReport:
         """Index the subdir: after a conflict look again, never merely send again."""
         pause = _FIRST_PAUSE
+        deadline: float | None = None
         for lap in itertools.count(1):
             try:
                 report = self._lap(trusting=lap == 1, dry_run=dry_run)
             except Conflict as conflict:
                 wait = self.run.jitter(pause)
-                if self.run.monotonic() + wait - self.began > _GIVE_UP_AFTER:
+                # From the first conflict on: to read a large channel may take longer than that.
+                deadline = deadline or self.run.monotonic() + _GIVE_UP_AFTER
+                if self.run.monotonic() + wait > deadline:
                     raise GaveUp(
                         self.subdir,
                         f"other indexers were faster {lap} times, last with {conflict}",
@@ -197,7 +199,8 @@ class _Subdir:
         if self._quiet(seen):
             known = Plan(rejected=_rejected_before(seen))
             count = len(seen.packages) - len(known.rejected)
-            return self._report(seen, _Change(Index(), known), count)
+            report = self._report(seen, _Change(Index(), known), count)
+            return replace(report, outcome=Outcome.PLANNED, exit_code=0) if dry_run else report
         index = lister.read_index(seen, self.options.outputs)
         plan = diff(index, seen.packages, self._known(seen))
         ways = self._read(plan.fetch)

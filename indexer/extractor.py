@@ -32,7 +32,8 @@ _WHOLE = 8 * _MIB
 # How much of a .conda's end is asked for.  Of 190 real packages the info part, which builders write
 # last, and the zip directory have 1.3 KiB in the median and less than this in 98 of 100.
 _TAIL = 64 * _KIB
-_STEP = _MIB
+# What is read at once of a package that is not in memory whole.
+_STEP = 512 * _KIB
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
@@ -115,7 +116,7 @@ def weight_of(stat: Stat, spec: Spec) -> int:
     """How many bytes of memory reading a package may take, roughly."""
     if first_way(stat, spec) is Way.WHOLE:
         return 2 * stat.size + _SMALL
-    return 2 * _WHOLE if stat.size > _WHOLE else stat.size + _WHOLE
+    return 4 * _STEP
 
 
 def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:

@@ -29,7 +29,7 @@ class Observation:
     """A subdir as it was seen.
 
     `versions` has our files that are there, `ledger_version` is None where there is no ledger.
-    `source_ms` is when the newest of our files was written, 0 where the ledger vouches for all of them.
+    `source_ms` is when the source was written, 0 where there is none or the ledger vouches for it.
     `packages` has what can be a package by its name, `misnamed` what claims to be one.
     """
 
@@ -78,7 +78,8 @@ class Lister:
                 return _observation(listed, Observation(versions, ledger, ledger_version))
         stats = self._stats(names.OWNED)
         versions = {name: stat.version for name, stat in stats.items()}
-        source_ms = max((stat.modified_ms for stat in stats.values()), default=0)
+        source = stats.get(names.REPODATA) or stats.get(names.SHARD_INDEX)
+        source_ms = source.modified_ms if source else 0
         seen = Observation(versions, ledger, ledger_version, source_ms)
         return _observation(self._listing(scope), seen)
 

@@ -94,6 +94,13 @@ class FolderStore:
         # Neither FIFOs nor sockets nor devices: reading one could wait for ever.
         return _stat_of(prefix + entry.name, status) if st.S_ISREG(status.st_mode) else None
 
+    def _own(self, key: str) -> Path:
+        """Where a file of ours lies, which must be inside the channel.  Raises Denied."""
+        path = self._root / key
+        if not self._inside(path.parent):
+            raise Denied(key, "lies behind a link that leaves the channel", "make it a folder of the channel")
+        return path
+
     def _inside(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self._root)
 
@@ -142,7 +149,7 @@ class FolderStore:
         """Write a file whole: beside its place, to the disk, then into place."""
         del headers  # a folder has none
         self.usage.requests["PUT"] += 1
-        path = self._root / key
+        path = self._own(key)
         scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +183,7 @@ class FolderStore:
     def delete(self, key: str, *, expect: Expect | Version) -> None:
         """Delete a file."""
         self.usage.requests["DELETE"] += 1
-        path = self._root / key
+        path = self._own(key)
         try:
             with _locked(path.parent):
                 if self._peek(key) is not None:

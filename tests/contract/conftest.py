@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.bucket import ACCESS_KEY, REGION, SECRET_KEY, Bucket, serving
+from fixtures.bucket import ACCESS_KEY, REGION, SECRET_KEY, Bucket
 from indexer.store import Usage
 from indexer.store.fs import FolderStore
 from indexer.store.s3 import S3Store
 from indexer.store.target import S3Options, Target
+from tests.support.buckets import moto_server
 from tests.support.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
 
     from indexer.store import Store
 
+__all__ = ["moto_server"]
+
 
 @pytest.fixture(scope="session")
-def moto() -> Iterator[Bucket]:
-    with serving("contract") as bucket:
-        yield bucket
+def moto(moto_server: Bucket) -> Bucket:
+    moto_server.client.create_bucket(Bucket="contract")
+    return moto_server
 
 
 def in_moto(moto: Bucket, bucket: str = "contract") -> S3Store:
@@ -42,14 +45,6 @@ def in_moto(moto: Bucket, bucket: str = "contract") -> S3Store:
     return S3Store(bucket, prefix, Target(f"s3://{bucket}/{prefix}", options))
 
 
-@pytest.fixture
-def s3(moto: Bucket) -> Iterator[S3Store]:
-    """A store in moto's bucket."""
-    store = in_moto(moto)
-    yield store
-    store._client.close()
-
-
 @pytest.fixture(scope="session")
 def _shared(moto: Bucket) -> Iterator[S3Store]:
     store = in_moto(moto)
@@ -61,7 +56,14 @@ def _emptied(store: S3Store) -> S3Store:
     """The same store as if it were new: to make a client takes longer than to run a test."""
     store._prefix = f"{uuid.uuid4().hex}/"
     store.usage = Usage()
+    store._bare_etags = False
     return store
+
+
+@pytest.fixture
+def s3(_shared: S3Store) -> S3Store:
+    """A store in moto's bucket, empty."""
+    return _emptied(_shared)
 
 
 @contextlib.contextmanager
@@ -99,7 +101,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     elif request.param == "folder":
         yield FolderStore(tmp_path)
     elif request.param == "moto":
-        yield _emptied(request.getfixturevalue("_shared"))
+        yield request.getfixturevalue("s3")
     else:
         with _in_real_bucket() as real:
             yield real

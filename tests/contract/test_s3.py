@@ -9,7 +9,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ConnectionClosedError  # type: ignore[import-untyped]  # ships no type hints
+from botocore.exceptions import ConnectionClosedError
 
 from indexer.core.model import Version
 from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Missing, RangeRefused, Unavailable
@@ -41,8 +41,11 @@ SECRET = "correct-horse-battery-staple"
 
 
 @pytest.fixture
-def wire(s3: S3Store) -> Wire:
-    return Wire(s3)
+def wire(s3: S3Store) -> Iterator[Wire]:
+    """What goes over the wire between the store and its server."""
+    listening = Wire(s3)
+    yield listening
+    listening.leave()
 
 
 def full(store: S3Store, key: str) -> dict[str, str]:
@@ -226,7 +229,7 @@ def test_the_md5_is_the_etag_where_that_has_its_form(s3: S3Store) -> None:
     ],
 )
 def test_there_is_no_md5_of_parts_and_of_what_is_encrypted(s3: S3Store, wire: Wire, headers: dict[str, str]) -> None:
-    wire.answer = lambda _: response(200, Content_Length="10", Last_Modified=DATE, **headers)
+    wire.answer = lambda _: response(200, b"", Content_Length="10", Last_Modified=DATE, **headers)
     found = s3.stat(KEY)
     assert found is not None
     assert found.md5 is None
@@ -243,7 +246,7 @@ def test_a_sha256_that_the_store_has_checked_is_given(s3: S3Store) -> None:
 def test_a_sha256_of_checksums_is_none_of_the_object(s3: S3Store, wire: Wire, extra: dict[str, str]) -> None:
     checksum = base64.b64encode(hashlib.sha256(TEN).digest()).decode() + extra.get("suffix", "")
     headers = {"x-amz-checksum-sha256": checksum, **extra}
-    wire.answer = lambda _: response(200, Content_Length="10", Last_Modified=DATE, ETag=ETAG, **headers)
+    wire.answer = lambda _: response(200, b"", Content_Length="10", Last_Modified=DATE, ETag=ETAG, **headers)
     found = s3.stat(KEY, checksum=True)
     assert found is not None
     assert found.sha256 is None
@@ -389,9 +392,7 @@ def test_a_store_that_refuses_us_denies_every_call(s3: S3Store, wire: Wire, call
 
 
 @pytest.mark.parametrize("call", [CALLS[0], CALLS[2], CALLS[3]])
-def test_a_bucket_that_is_not_there_is_a_mistake_in_the_set_up(
-    moto: Bucket, call: Callable[[Store], object]
-) -> None:
+def test_a_bucket_that_is_not_there_is_a_mistake_in_the_set_up(moto: Bucket, call: Callable[[Store], object]) -> None:
     store = in_moto(moto, "no-such-bucket")
     with pytest.raises(BadConfig, match="no such bucket"):
         call(store)
@@ -483,10 +484,18 @@ def test_without_credentials_the_options_are_named(nobody: None, call: Callable[
     assert "--no-sign-request" in str(caught.value)
 
 
+def ask_and_be_refused(target: Target) -> None:
+    """Open a store and ask it for something that its server refuses."""
+    store = open_store(target)
+    assert isinstance(store, S3Store)
+    Wire(store).answer = lambda _: refusal(403, "SignatureDoesNotMatch")
+    list(store.list(""))
+
+
 def test_half_a_pair_of_credentials_is_refused_by_name(nobody: None) -> None:
     options = S3Options(endpoint_url="http://127.0.0.1:1", region="us-east-1", access_key_id="key")
     with pytest.raises(IndexerError, match=r"(?i)secret"):
-        list(open_store(Target("s3://bucket/channel", options)).list(""))
+        ask_and_be_refused(Target("s3://bucket/channel", options))
 
 
 def test_an_unknown_profile_is_a_mistake_in_the_set_up(nobody: None) -> None:

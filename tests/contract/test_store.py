@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.core.model import Version
 from indexer.errors import Conflict, Missing, RangeRefused
 from indexer.store import Expect
-from indexer.store.fs import FolderStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from indexer.core.model import Version
     from indexer.store import Range, Store
 
 KEY = "linux-64/repodata.json"
@@ -255,7 +254,14 @@ def test_a_stat_says_the_same_as_a_listing_and_a_reader(store: Store) -> None:
 
 
 def test_a_listing_has_one_level_with_folders_that_end_in_a_slash(store: Store) -> None:
-    for key in ("top.json", "linux-64/a-1-0.conda", "linux-64/shards/x", "linux-64/shards/y", "linux-641/b", "noarch/c"):
+    for key in (
+        "top.json",
+        "linux-64/a-1-0.conda",
+        "linux-64/shards/x",
+        "linux-64/shards/y",
+        "linux-641/b",
+        "noarch/c",
+    ):
         lay(store, key)
     assert sorted(it.key for it in store.list("")) == ["linux-64/", "linux-641/", "noarch/", "top.json"]
     assert sorted(it.key for it in store.list("linux-64/")) == ["linux-64/a-1-0.conda", "linux-64/shards/"]
@@ -296,10 +302,7 @@ def test_the_absent_may_be_deleted(store: Store, key: str, expect: Expect) -> No
     assert store.stat(key) is None
 
 
-def test_what_somebody_else_has_deleted_may_be_deleted(store: Store, request: pytest.FixtureRequest) -> None:
-    if isinstance(store, FolderStore):
-        reason = "FolderStore.delete raises Conflict for an absent file with a version; S3Store and the protocol do not"
-        request.applymarker(pytest.mark.xfail(strict=True, raises=Conflict, reason=reason))
+def test_what_somebody_else_has_deleted_may_be_deleted(store: Store) -> None:
     version = lay(store)
     lay(store, "linux-64/other")
     store.delete(KEY, expect=Expect.ANYTHING)

@@ -35,6 +35,11 @@ class Answer(NamedTuple):
     body: bytes = b""
 
 
+class _Listening(ThreadingHTTPServer):
+    request_queue_size = 1024  # with five, readers of many shards at once wait for the network to try again
+    daemon_threads = True
+
+
 @dataclass
 class Server:
     """A server that runs: where, and what it was asked."""
@@ -99,7 +104,7 @@ def answering(answer: Callable[[Asked], Answer]) -> Iterator[Server]:
 
         do_GET = do_HEAD = do_PUT = do_DELETE = _answer  # noqa: N815  the base class calls them so
 
-    with _running(ThreadingHTTPServer((LOOPBACK, 0), Handler), "http") as server:
+    with _running(_Listening((LOOPBACK, 0), Handler), "http") as server:
         yield server
 
 
@@ -108,6 +113,8 @@ def serving_folder(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[
     """Serve the files of a folder, over TLS where a context is given."""
 
     class Handler(SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def log_message(self, *_: object) -> None:
             pass
 
@@ -116,7 +123,7 @@ def serving_folder(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[
             if code == 200:
                 server.asked.append(Asked(self.command, unquote(self.path), {}))
 
-    http = ThreadingHTTPServer((LOOPBACK, 0), functools.partial(Handler, directory=str(folder)))
+    http = _Listening((LOOPBACK, 0), functools.partial(Handler, directory=str(folder)))
     if tls is not None:
         http.socket = tls.wrap_socket(http.socket, server_side=True)
     with _running(http, "https" if tls else "http") as server:
@@ -125,7 +132,6 @@ def serving_folder(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[
 
 @contextlib.contextmanager
 def _running(http: ThreadingHTTPServer, scheme: str) -> Iterator[Server]:
-    http.daemon_threads = True
     thread = threading.Thread(target=functools.partial(http.serve_forever, poll_interval=0.01))
     thread.start()
     try:

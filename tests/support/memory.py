@@ -49,6 +49,7 @@ class Stored:
 class Manners:
     """How a store behaves.
 
+    An answer to a range begins `early_by` bytes too early, and says so.
     The body of an answer ends after `breaks_after` bytes, with an error or `silently` without one; this happens
     `breaks` times, then no more.
     """
@@ -56,6 +57,7 @@ class Manners:
     ignores_ranges: bool = False
     refuses_ranges: bool = False
     drops_metadata: bool = False
+    early_by: int = 0
     breaks_after: int | None = None
     breaks: int = 1
     silently: bool = False
@@ -181,6 +183,8 @@ class MemoryStore:
                 raise RangeRefused(key, "the store does not serve parts of objects")
             whole = range is None or self.manners.ignores_ranges
             start, stop, _ = slice(*(range if range and not whole else (0, None))).indices(len(stored.body))
+            if not whole:
+                start = max(0, start - self.manners.early_by)
             metadata = {} if self.manners.drops_metadata else {k.lower(): v for k, v in stored.metadata.items()}
             reader = MemoryReader(stored.body[start:stop], Opened(stored.stat, start, metadata), self)
             self.readers.append(reader)

@@ -99,13 +99,17 @@ class Content:
     @property
     def body(self) -> bytes:
         """The bytes of it."""
-        return f"content {self.number}".encode()
+        return f"content {self.number}{self.v3:d}{self.bad:d}".encode()  # all of one size, none like another
 
 
 # Small numbers, so that contents come back and sizes are alike.
 CONTENTS = st.builds(Content, st.integers(0, 9), v3=st.booleans(), bad=st.sampled_from([False, False, False, True]))
-# What lies in a subdir after each of some changes.
-LIVES = st.lists(st.dictionaries(filenames(), CONTENTS, max_size=5), min_size=1, max_size=4)
+# What lies in a subdir after each of some changes.  Few names, so that packages are replaced and come back.
+LIVES = st.lists(
+    st.dictionaries(st.sampled_from(["a-1-0.conda", "a-1-0.tar.bz2", "reed-bed-2-h_0.conda"]), CONTENTS),
+    min_size=1,
+    max_size=4,
+)
 
 
 def listed(content: Content, filename: str, written_ms: int, *, md5: bool) -> Stat:

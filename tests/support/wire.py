@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from botocore.awsrequest import AWSResponse  # type: ignore[import-untyped]  # ships no type hints
+from botocore.awsrequest import AWSResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +50,12 @@ class Wire:
         events.register("before-send.s3", self._send)
         events.register_first("needs-retry.s3", _at_once)
 
+    def leave(self) -> None:
+        """Listen no more."""
+        events = self.store._client.meta.events
+        events.unregister("before-send.s3", self._send)
+        events.unregister("needs-retry.s3", _at_once)
+
     def _send(self, request: Any, **_: object) -> AWSResponse | None:
         headers = {name.lower(): _text(value) for name, value in request.headers.items()}
         self.sent.append(Sent(request.method, request.url, headers, _bytes(request.body)))
@@ -60,7 +66,7 @@ class Wire:
         return [sent for sent in self.sent if sent.method == method]
 
 
-def response(status: int, body: bytes = b"", **headers: str) -> AWSResponse:
+def response(status: int, body: bytes = b"", /, **headers: str) -> AWSResponse:
     """An answer; `_` in a header's name stands for a dash."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     named.setdefault("Content-Length", str(len(body)))

@@ -1,0 +1,1 @@
+"""The command line as a contract, in process and as child processes."""

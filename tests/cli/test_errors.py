@@ -1,0 +1,251 @@
+"""Every error is one line on standard error that names the thing, the reason and the next step."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.answering import Answer, Asked, answering, refusal
+from tests.support.channels import lay_up
+from tests.support.command import Ran, invoke, spawn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fixtures.bucket import Bucket
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """Words with a mistake in them, and what must be said of it: the thing, the reason, the next step."""
+
+    words: list[str]
+    thing: str
+    reason: str
+    step: str
+    code: int = 2
+    env: dict[str, str] = field(default_factory=dict)
+
+
+# {} is a folder with a channel.
+MISTAKES = {
+    "missing folder": Mistake(["fs", "{}/nowhere"], "{}/nowhere", "not a folder", "name the folder"),
+    "file for a folder": Mistake(["fs", "{}/file"], "{}/file", "not a folder", "name the folder"),
+    "missing folder of status": Mistake(["status", "{}/nowhere"], "{}/nowhere", "not a folder", "name the folder"),
+    "folder to s3": Mistake(["s3", "{}"], "{}", "not an s3:// URL", "indexer fs"),
+    "URL of another kind to s3": Mistake(["s3", "gs://b/c"], "gs://b/c", "not an s3:// URL", "indexer fs"),
+    "URL of another kind to status": Mistake(["status", "gs://b/c"], "gs://b/c", "not of the form s3://", "name the"),
+    "bucket to fs": Mistake(["fs", "s3://b/c"], "s3://b/c", "not a folder", "indexer s3"),
+    "no bucket": Mistake(["s3", "s3:///c"], "s3:///c", "not of the form s3://", "name the bucket"),
+    "query": Mistake(["s3", "s3://b/c?x=y"], "s3://b/c?x=y", "not of the form s3://", "name the bucket"),
+    "bad subdir": Mistake(["fs", "{}", "--subdir", "Linux_64"], "Linux_64", "is not a subdir", "linux-64 or noarch"),
+    "subdir of a package": Mistake(["fs", "{}", "--package", "x/a-1-0.conda"], "x", "subdir", "linux-64 or noarch"),
+    "nothing to publish": Mistake(
+        ["fs", "{}", "--no-shards", "--no-monolithic"], "--no-monolithic --no-shards", "nothing", "leave one"
+    ),
+    "package without subdir": Mistake(
+        ["fs", "{}", "--package", "a-1-0.conda"], "a-1-0.conda", "not of the form SUBDIR/FILENAME", "name it like"
+    ),
+    "package too deep": Mistake(
+        ["fs", "{}", "--package", "a/b/c-1-0.conda"], "a/b/c-1-0.conda", "not of the form SUBDIR", "name it like"
+    ),
+    "package without name": Mistake(["fs", "{}", "--package", "noarch/"], "noarch/", "not of the form", "name it like"),
+    "no file of packages": Mistake(
+        ["fs", "{}", "--packages-from", "{}/nowhere"], "{}/nowhere", "No such file", "name a text file"
+    ),
+    "a binary file of packages": Mistake(
+        ["fs", "{}", "--packages-from", "{}/binary"], "{}/binary", "can't decode", "name a text file"
+    ),
+    "opposites": Mistake(["fs", "{}", "--strict", "--lenient"], "--strict --lenient", "opposite", "leave one"),
+    "addressing style": Mistake(
+        ["s3", "s3://b", "--addressing-style", "round"], "--addressing-style round", "neither", "name one"
+    ),
+    "addressing style by variable": Mistake(
+        ["s3", "s3://b"], "round", "neither", "name one", env={"S3_ADDRESSING_STYLE": "round"}
+    ),
+    "profile": Mistake(["s3", "s3://b", "--profile", "nobodys"], "profile nobodys", "not be found", "~/.aws/config"),
+    "profile by variable": Mistake(
+        ["s3", "s3://b"], "profile nobodys", "not be found", "~/.aws/config", env={"AWS_PROFILE": "nobodys"}
+    ),
+    "endpoint": Mistake(["s3", "s3://b", "--endpoint-url", "nonsense"], "nonsense", "Invalid", "S3 options"),
+    "no credentials": Mistake(["s3", "s3://b"], "s3://b/", "credentials", "--access-key-id", code=1),
+}
+
+
+def name_the_fault(done: Ran, mistake: Mistake, folder: Path) -> None:
+    assert done.code == mistake.code, done.err
+    assert done.error.startswith("error: ")
+    told, _, step = done.error.partition("; ")
+    for expected, where in ((mistake.thing, told), (mistake.reason, told), (mistake.step, step)):
+        assert expected.replace("{}", str(folder)) in where
+    assert "Traceback" not in done.err
+
+
+@pytest.fixture
+def faulty(channel: Path) -> Path:
+    (channel / "file").write_bytes(b"")
+    (channel / "binary").write_bytes(b"\xff\xfe\x00")
+    return channel
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_named_with_its_reason_and_what_to_do(faulty: Path, mistake: Mistake) -> None:
+    done = invoke(*(word.replace("{}", str(faulty)) for word in mistake.words), env=mistake.env)
+    name_the_fault(done, mistake, faulty)
+    assert done.out == ""
+
+
+@pytest.mark.parametrize("kind", ["missing folder", "profile"])
+def test_a_traceback_is_shown_with_two_v_only(faulty: Path, kind: str) -> None:
+    words = [word.replace("{}", str(faulty)) for word in MISTAKES[kind].words]
+    plain, shown = spawn(*words, "-v"), spawn(*words, "-vv")
+    assert plain.error.startswith("error: ")
+    assert "Traceback (most recent call last)" in shown.err
+    assert shown.err.splitlines()[-1] == plain.error
+    assert shown.code == 2
+
+
+def test_a_broken_index_is_named_left_alone_and_not_overwritten(channel: Path) -> None:
+    (channel / "noarch" / "repodata.json").write_bytes(b"[]")
+    done = spawn("fs", channel, "-q")
+    broken = Mistake([], "noarch/repodata.json", "not a readable repodata.json", "delete it to index", code=1)
+    assert "nothing was changed" in done.error
+    told, _, step = done.error.partition("; ")
+    assert broken.thing in told
+    assert broken.reason in told
+    assert broken.step in step
+    assert (channel / "noarch" / "repodata.json").read_bytes() == b"[]"
+    assert "Traceback" in spawn("fs", channel, "-q", "-vvv").err
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_is_named(channel: Path) -> None:
+    (channel / "noarch").chmod(0o500)
+    done = invoke("fs", channel, "--subdir", "noarch", "-q")
+    (channel / "noarch").chmod(0o700)
+    name_the_fault(done, Mistake([], "noarch/", "Permission denied", "let this user", code=1), channel)
+
+
+def test_a_bucket_that_is_not_there_is_wrong_usage(bucket: Bucket) -> None:
+    done = invoke("s3", "s3://no-such-bucket/ch", env=bucket.environment())
+    assert done.code == 2
+    assert done.error == (
+        "error: s3://no-such-bucket/ch/: there is no such bucket; look at the bucket's name and at --endpoint-url"
+    )
+
+
+def test_a_bucket_that_is_not_there_has_a_traceback_with_two_v(bucket: Bucket) -> None:
+    done = spawn("s3", "s3://no-such-bucket/ch", "-vv", env=bucket.environment())
+    assert "Traceback" in done.err
+    assert "NoSuchBucket" in done.err
+
+
+def test_a_broken_index_in_a_bucket_is_named(bucket: Bucket) -> None:
+    url = lay_up(bucket, "ch")
+    bucket.client.put_object(Bucket=bucket.bucket, Key="ch/noarch/repodata.json", Body=b"{")
+    done = invoke("s3", url, "-q", env=bucket.environment())
+    assert done.code == 1
+    assert "noarch/repodata.json: is not a readable repodata.json" in done.error
+
+
+REFUSALS = {
+    "unknown key": refusal(403, "InvalidAccessKeyId"),
+    "wrong secret": refusal(403, "SignatureDoesNotMatch"),
+    "no rights": refusal(403, "AccessDenied"),
+    "old token": refusal(400, "ExpiredToken"),
+    "not even XML": Answer(403, b"<html>go away</html>"),
+}
+
+
+@pytest.mark.parametrize("answer", REFUSALS.values(), ids=REFUSALS.keys())
+def test_wrong_credentials_are_named_as_such(answer: Answer) -> None:
+    with answering(lambda _: answer) as server:
+        done = invoke("s3", "s3://some-bucket/ch", env=server.environment())
+    refused = Mistake([], "s3://some-bucket/ch/", "the store refuses", "look at the credentials", code=1)
+    assert done.out == ""
+    assert done.code == refused.code
+    assert refused.thing in done.error
+    assert refused.reason in done.error
+    assert refused.step in done.error
+
+
+def test_a_wrong_region_points_to_the_region() -> None:
+    with answering(lambda _: refusal(400, "IllegalLocationConstraintException")) as server:
+        done = invoke("s3", "s3://some-bucket", env=server.environment())
+    assert done.code == 2
+    assert "--region" in done.error
+
+
+def test_rights_that_end_in_the_middle_of_a_run_are_one_line_for_the_subdir() -> None:
+    def may_look_only(asked: Asked) -> Answer:
+        if "list-type=2" in asked.path:
+            return Answer(200, b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+        return refusal(403, "AccessDenied") if asked.method == "PUT" else Answer(404)
+
+    with answering(may_look_only) as server:
+        done = invoke("s3", "s3://some-bucket/ch", "--json", env=server.environment())
+    assert (done.code, done.json["subdirs"]["noarch"]["outcome"]) == (1, "failed")
+    assert "AccessDenied" in done.error
+
+
+def test_a_store_that_does_not_answer_is_named_with_the_endpoint() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can have it
+        endpoint = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        done = invoke("s3", "s3://some-bucket", "--endpoint-url", endpoint, "--no-sign-request")
+    assert done.code == 1
+    assert done.error.startswith("error: s3://some-bucket/: the store does not answer")
+    assert endpoint in done.error
+    assert done.error.endswith("look at --endpoint-url and the network, then repeat")
+
+
+def test_the_error_stands_in_the_json_too(tmp_path: Path) -> None:
+    done = invoke("fs", tmp_path / "nowhere", "--json")
+    assert done.code == 2
+    assert done.json["outcome"] == "failed"
+    assert done.json["exit_code"] == 2
+    assert f"error: {done.json['error']}" == done.error
+
+
+@pytest.mark.parametrize(
+    ("words", "thing"),
+    [
+        (["fs"], "DIR"),
+        (["no-such"], "no-such"),
+        (["fs", "{}", "{}"], "{}"),
+        (["fs", "{}", "--no-such"], "--no-such"),
+        (["fs", "{}", "--zst-level", "99"], "--zst-level"),
+        (["fs", "{}", "--max-parallel", "0"], "--max-parallel"),
+        (["s3", "s3://b", "--secret-access-key"], "--secret-access-key"),
+    ],
+)
+def test_wrong_usage_is_one_line_too(channel: Path, words: list[str], thing: str) -> None:
+    done = spawn(*(word.format(channel) for word in words))
+    assert (done.code, done.out) == (2, "")
+    assert done.error.startswith("error: ")
+    assert thing.format(channel) in done.error
+    assert done.error.endswith("; look at `indexer --help`")
+
+
+@pytest.mark.parametrize(
+    "half",
+    [["--secret-access-key", "x"], ["--session-token", "x"], ["--secret-access-key", "x", "--session-token", "y"]],
+)
+def test_a_key_without_its_other_half_is_wrong_usage_and_no_crash(half: list[str]) -> None:
+    with answering(lambda _: refusal(403, "InvalidAccessKeyId")) as server:
+        done = invoke("s3", "s3://some-bucket", "--endpoint-url", server.url, *half)
+    assert done.code == 2
+    assert "--access-key-id" in done.error
+    assert server.asked == []
+
+
+def test_an_access_key_without_its_secret_is_not_sent() -> None:
+    with answering(lambda _: refusal(403, "InvalidAccessKeyId")) as server:
+        done = invoke("s3", "s3://some-bucket", "--endpoint-url", server.url, "--access-key-id", "some-key")
+    assert done.code == 2
+    assert "--secret-access-key" in done.error
+    assert server.asked == []

@@ -1,0 +1,80 @@
+"""What the command line says of itself, and how little it loads for that."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import indexer
+from tests.support.command import ROOT, invoke, run, spawn
+
+# Runs the command line, then says which of the slow modules it has loaded.
+LOADED = """
+import sys
+from indexer.__main__ import main
+try:
+    main()
+finally:
+    print("\\nloaded:", *sorted({name.partition(".")[0] for name in sys.modules} & {"boto3", "botocore", "tqdm"}))
+"""
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["s3", "--help"], ["fs", "--help"], ["status", "-h"]])
+def test_help_and_version_import_neither_boto3_nor_botocore(words: list[str]) -> None:
+    done = run([sys.executable, "-c", LOADED, *words])
+    assert done.code == 0
+    assert done.out.splitlines()[-1] == "loaded:"
+
+
+def test_the_list_of_loaded_modules_has_botocore_when_a_bucket_is_asked_for() -> None:
+    done = run([sys.executable, "-c", LOADED, "s3", "s3://some-bucket", "--profile", "nobodys"])
+    assert done.out.splitlines()[-1] == "loaded: boto3 botocore tqdm"
+
+
+def test_version_is_one_line_with_name_and_number() -> None:
+    done = spawn("--version")
+    assert re.fullmatch(r"indexer \d+\.\d+\.\d+\n", done.out)
+    assert (done.out, done.err, done.code) == (f"indexer {indexer.__version__}\n", "", 0)
+
+
+def test_the_page_on_the_command_line_is_what_its_script_prints() -> None:
+    done = run([sys.executable, "docs/cli.py"])
+    assert done.code == 0
+    assert (ROOT / "docs" / "cli.md").read_text() == done.out
+
+
+def test_help_names_every_command() -> None:
+    done = invoke("--help")
+    assert done.code == 0
+    assert {line.split()[0] for line in done.out.splitlines() if line.startswith("  ")} >= {"s3", "fs", "status"}
+
+
+@pytest.mark.parametrize("command", ["s3", "fs", "status"])
+def test_help_tells_each_default_that_is_not_off(command: str) -> None:
+    shown = " ".join(invoke(command, "--help", env={"COLUMNS": "100", "TERMINAL_WIDTH": "100"}).out.split())
+    for default in ("[default: 16;", "[default: public, max-age=300]", "[default: zst]", "[default: monolithic]"):
+        assert default in shown, default
+
+
+@pytest.mark.parametrize("command", ["s3", "status"])
+def test_help_names_the_variable_of_each_option_of_a_bucket(command: str) -> None:
+    shown = invoke(command, "--help").out
+    names = ("ENDPOINT_URL", "REGION", "ADDRESSING_STYLE", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
+    for variable in (*(f"S3_{name}" for name in names), "AWS_PROFILE"):
+        assert f"[env var: {variable}]" in " ".join(shown.split()), variable
+
+
+def test_no_words_at_all_show_the_help() -> None:
+    done = spawn()
+    assert "Usage: " in done.out
+    assert "status" in done.out
+
+
+def test_the_installed_command_is_the_module() -> None:
+    script = Path(sys.executable).with_name("indexer")
+    if not script.exists():
+        pytest.skip("the package is not installed, so there is no command")
+    assert run([str(script), "--version"]).out == spawn("--version").out

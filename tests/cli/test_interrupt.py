@@ -1,0 +1,42 @@
+"""Somebody presses Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+
+from tests.support.answering import Answer, Asked, answering
+from tests.support.command import COMMAND, ROOT
+
+
+def test_an_interrupted_run_says_in_a_line_that_what_is_published_is_whole() -> None:
+    asked, over = threading.Event(), threading.Event()
+
+    def never(_: Asked) -> Answer:
+        asked.set()
+        over.wait(60)
+        return Answer(503)
+
+    with answering(never) as server:
+        command = [*COMMAND, "s3", "s3://slow-bucket"]
+        with subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **server.environment()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as child:
+            try:
+                assert asked.wait(60), "it never asked"
+                child.send_signal(signal.SIGINT)
+                out, err = child.communicate(timeout=60)
+            finally:
+                over.set()
+                child.kill()
+    assert err == "interrupted; what is published is whole, repeat to go on\n"
+    assert out == ""
+    assert child.returncode == 130

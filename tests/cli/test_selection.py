@@ -1,0 +1,142 @@
+"""Which packages and subdirs a run looks at."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.channels import lay_up, objects, records, records_of, snapshot, write
+from tests.support.command import invoke, spawn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fixtures.bucket import Bucket
+
+PACKAGE = "noarch/mire-1.0-0.conda"
+OTHER = "linux-64/dew-1.0-0.conda"
+
+
+def test_force_reads_everything_again_and_keeps_the_dates(channel: Path) -> None:
+    invoke("fs", channel)
+    before = records(channel, "noarch")
+    assert invoke("fs", channel, "--json").json["subdirs"]["noarch"]["read"] == {}
+    for flag in ("--force", "-f"):
+        done = invoke("fs", channel, flag, "--json")
+        assert done.json["subdirs"]["noarch"]["read"]["whole"]["packages"] == 5
+    assert records(channel, "noarch") == before
+
+
+@pytest.mark.parametrize("option", ["--target-platform", "--subdir"])
+def test_only_a_named_subdir_is_indexed_and_noarch_made_sure_of(channel: Path, option: str) -> None:
+    done = invoke("fs", channel, option, "linux-64", "--json")
+    assert done.code == 0
+    assert set(done.json["subdirs"]) == {"linux-64", "noarch"}
+    assert (channel / "noarch" / "repodata.json").is_file()
+    assert not (channel / "osx-arm64" / "repodata.json").exists()
+
+
+@pytest.mark.parametrize("option", ["--target-platform", "--subdir"])
+def test_subdirs_can_be_named_again_and_again(channel: Path, option: str) -> None:
+    invoke("fs", channel)
+    write(channel, "noarch/late-1.0-0.conda")
+    done = invoke("fs", channel, option, "linux-64", option, "osx-arm64", "--json")
+    # noarch is a channel's already, so it is left as it is.
+    assert set(done.json["subdirs"]) == {"linux-64", "osx-arm64"}
+    assert "late-1.0-0.conda" not in records(channel, "noarch")
+
+
+def test_a_folder_that_is_no_known_subdir_is_indexed_only_by_name(channel: Path) -> None:
+    write(channel, "espidf-xtensa/tiny-1.0-0.conda")
+    done = invoke("fs", channel)
+    assert not (channel / "espidf-xtensa" / "repodata.json").exists()
+    assert "espidf-xtensa" in done.err
+    assert "--subdir" in done.err
+    assert invoke("fs", channel, "--subdir", "espidf-xtensa").code == 0
+    assert set(records(channel, "espidf-xtensa")) == {"tiny-1.0-0.conda"}
+
+
+def test_only_named_packages_are_looked_at(channel: Path) -> None:
+    done = invoke("fs", channel, "--package", PACKAGE, "--package", OTHER, "--json")
+    assert done.code == 0
+    assert set(records(channel, "noarch")) == {"mire-1.0-0.conda"}
+    assert set(records(channel, "linux-64")) == {"dew-1.0-0.conda"}
+    assert set(done.json["subdirs"]) == {"linux-64", "noarch"}
+
+
+def test_a_bucket_is_not_listed_for_named_packages(bucket: Bucket) -> None:
+    url = lay_up(bucket, "ch")
+    done = invoke("s3", url, "--package", PACKAGE, "--json", env=bucket.environment())
+    assert done.json["store"]["requests"]["LIST"] == 0
+    assert set(records_of(json.loads(objects(bucket, "ch")["noarch/repodata.json"]))) == {"mire-1.0-0.conda"}
+
+
+def test_a_named_package_that_is_gone_leaves_and_no_other_does(channel: Path) -> None:
+    invoke("fs", channel)
+    (channel / PACKAGE).unlink()
+    (channel / "noarch" / "reedbed-1.0.0-0.conda").unlink()
+    done = invoke("fs", channel, "--package", PACKAGE, "--json")
+    assert done.json["subdirs"]["noarch"]["removed"] == ["mire-1.0-0.conda"]
+    left = records(channel, "noarch")
+    assert "mire-1.0-0.conda" not in left
+    assert "reedbed-1.0.0-0.conda" in left
+
+
+def test_packages_are_named_in_a_file_one_a_line(channel: Path, tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text(f"\n  {PACKAGE}  \n\n{OTHER}\n")
+    assert invoke("fs", channel, "--packages-from", names).code == 0
+    assert {*records(channel, "noarch"), *records(channel, "linux-64")} == {"mire-1.0-0.conda", "dew-1.0-0.conda"}
+
+
+def test_packages_are_named_on_standard_input(channel: Path) -> None:
+    done = spawn("fs", channel, "--packages-from", "-", "--json", stdin=f"{PACKAGE}\n{OTHER}\n")
+    assert done.code == 0
+    assert {*records(channel, "noarch"), *records(channel, "linux-64")} == {"mire-1.0-0.conda", "dew-1.0-0.conda"}
+
+
+def test_names_of_the_option_and_of_the_file_add_up(channel: Path) -> None:
+    invoke("fs", channel, "--package", PACKAGE, "--packages-from", "-", stdin=OTHER)
+    assert {*records(channel, "noarch"), *records(channel, "linux-64")} == {"mire-1.0-0.conda", "dew-1.0-0.conda"}
+
+
+def test_an_empty_list_of_packages_means_none_and_not_all(channel: Path) -> None:
+    invoke("fs", channel)
+    write(channel, "linux-64/late-1.0-0.conda")
+    (channel / OTHER).unlink()
+    before = snapshot(channel)
+    done = invoke("fs", channel, "--packages-from", "-", "--json", stdin="")
+    assert done.code == 0
+    assert done.json["outcome"] == "unchanged"
+    assert snapshot(channel) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--force", "fs", "{}", "--json"],
+        ["--subdir", "noarch", "--no-zst", "fs", "{}", "--json"],
+        ["fs", "--json", "--force", "{}"],
+        ["-f", "--max-parallel", "2", "--json", "fs", "{}"],
+    ],
+    ids=" ".join,
+)
+def test_options_may_stand_before_the_command_as_with_rattler_index(channel: Path, words: list[str]) -> None:
+    invoke("fs", channel, "--subdir", "noarch")
+    done = spawn(*(word.format(channel) for word in words))
+    assert done.code == 0, done.err
+    noarch = done.json["subdirs"]["noarch"]
+    if "--no-zst" in words:
+        assert noarch["deleted"] == ["noarch/repodata.json.zst", "noarch/run_exports.json.zst"]
+    else:
+        assert noarch["read"]["whole"]["packages"] == 5
+
+
+def test_a_folder_may_be_called_as_a_command_is(channel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    channel.rename(channel.with_name("status"))
+    monkeypatch.chdir(channel.parent)
+    done = invoke("fs", "status", "--subdir", "noarch", "--json")
+    assert done.json["channel"] == "status"
+    assert done.json["outcome"] == "published"

@@ -1,0 +1,90 @@
+"""`status` and --dry-run write nothing, and say what a run then does."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.channels import BROKEN, PACKAGES, copy, lay_up, objects, snapshot, write
+from tests.support.command import invoke
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fixtures.bucket import Bucket
+
+WAYS = [["status", "{}"], ["fs", "{}", "--dry-run"]]
+OPTIONS = [[], ["--force"], ["--no-zst"], ["--no-monolithic"], ["--strict"], ["--subdir", "noarch"], ["--bz2"]]
+SHARD = re.compile(r"[0-9a-f]{64}")  # a new record has the date of its run, so its shard has another name
+PLAN = ("added", "updated", "removed", "rejected", "written", "deleted", "packages")
+
+
+def without_digests(subdirs: Any) -> Any:
+    told = {name: {key: sub[key] for key in PLAN} for name, sub in subdirs.items()}
+    return json.loads(SHARD.sub("*", json.dumps(told)))
+
+
+def change(folder: Path) -> None:
+    """Something to add, to remove and to reject."""
+    write(folder, "linux-64/late-1.0-0.conda")
+    (folder / "noarch" / "mire-1.0-0.conda").unlink()
+    copy(BROKEN / "linux-64" / "half-1.0-0.conda", folder)
+
+
+@pytest.mark.parametrize("words", WAYS, ids=" ".join)
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
+def test_a_folder_that_was_never_indexed_stays_as_it_is(channel: Path, words: list[str], options: list[str]) -> None:
+    before = snapshot(channel)
+    done = invoke(*(word.format(channel) for word in words), *options, "--json")
+    if "--strict" in options:  # the fixtures hold something to warn of
+        assert (done.code, done.json["outcome"]) == (1, "failed")
+    else:
+        assert (done.code, done.json["outcome"]) == (0, "planned")
+    assert done.json["store"]["requests"]["PUT"] == done.json["store"]["requests"]["DELETE"] == 0
+    assert snapshot(channel) == before
+
+
+@pytest.mark.parametrize("words", WAYS, ids=" ".join)
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
+def test_an_indexed_folder_that_changed_stays_as_it_is(channel: Path, words: list[str], options: list[str]) -> None:
+    invoke("fs", channel)
+    change(channel)
+    before = snapshot(channel)
+    done = invoke(*(word.format(channel) for word in words), *options, "--json")
+    assert any(sub["written"] or sub["rejected"] for sub in done.json["subdirs"].values())
+    assert snapshot(channel) == before
+
+
+@pytest.mark.parametrize("words", WAYS, ids=" ".join)
+@pytest.mark.parametrize("options", [[], ["--no-zst"], ["--bz2", "--no-shards"], ["--force"]], ids=" ".join)
+def test_a_run_does_what_the_plan_said(channel: Path, words: list[str], options: list[str]) -> None:
+    invoke("fs", channel)
+    change(channel)
+    plan = invoke(*(word.format(channel) for word in words), *options, "--json").json["subdirs"]
+    done = invoke("fs", channel, *options, "--json").json["subdirs"]
+    assert without_digests(plan) == without_digests(done)
+
+
+@pytest.mark.parametrize("words", [["status", "{}"], ["s3", "{}", "--dry-run"]], ids=" ".join)
+def test_a_bucket_sees_neither_put_nor_delete(bucket: Bucket, words: list[str]) -> None:
+    url = lay_up(bucket, "ch", [PACKAGES / "noarch" / "mire-1.0-0.conda"])
+    for options in ([], ["--no-zst", "--force"]):
+        before, start = objects(bucket, "ch"), len(bucket.requests)
+        done = invoke(*(word.format(url) for word in words), *options, "--json", env=bucket.environment())
+        methods = {request.method for request in bucket.requests[start:]}
+        assert (done.code, done.json["outcome"]) == (0, "planned")
+        noarch = done.json["subdirs"]["noarch"]
+        assert noarch["written"] or noarch["deleted"], "there was something to do"
+        assert "GET" in methods
+        assert methods <= {"GET", "HEAD"}
+        assert objects(bucket, "ch") == before
+        assert invoke("s3", url, env=bucket.environment()).code == 0
+
+
+def test_a_folder_that_is_no_channel_yet_is_planned_as_one(tmp_path: Path) -> None:
+    done = invoke("status", tmp_path, "--json")
+    assert "noarch/repodata.json" in done.json["subdirs"]["noarch"]["written"]
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,1 @@
+"""Real clients read, solve and install from what we publish."""

@@ -1,0 +1,1 @@
+"""Whole runs of the engine over a store in memory."""

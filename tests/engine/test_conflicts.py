@@ -1,0 +1,266 @@
+"""Two indexers at once: whoever comes second looks again, and nothing that was uploaded is lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from indexer.core import names
+from indexer.report import Outcome
+from tests.support.faulty import Faulty
+from tests.support.scene import (
+    DAY_MS,
+    NOW_MS,
+    PLAIN,
+    Clock,
+    channel,
+    fill,
+    index,
+    is_package,
+    keys,
+    missing_shards,
+    only,
+    package,
+    packages_read,
+    published,
+    records,
+    repodata,
+    sharded,
+    with_outputs,
+)
+
+if TYPE_CHECKING:
+    from tests.support.memory import Call, MemoryStore
+
+NEW = "linux-64/new-1.0-0.conda"
+GONE = keys(3)[0]
+OTHER = "linux-64/other-1.0-0.conda"
+SOURCE = "linux-64/repodata.json"
+SHARD_INDEX = "linux-64/repodata_shards.msgpack.zst"
+GIVE_UP_AFTER = 600.0
+# More than any run below asks of its store.
+MANY = 60
+
+
+def prepared() -> MemoryStore:
+    """An indexed channel with a new package in it."""
+    store = channel(*keys(3), *keys(1, "noarch"))
+    index(store)
+    return fill(store, NEW)
+
+
+def names_in(store: MemoryStore) -> set[str]:
+    """The packages of linux-64 that lie in the channel."""
+    return {key.partition("/")[2] for key in store.bodies("linux-64/") if is_package(key) and "/shards/" not in key}
+
+
+def test_what_another_indexer_publishes_between_look_and_write_is_not_lost() -> None:
+    store = prepared()
+
+    def publish_first(_number: int, call: Call) -> None:
+        if call.verb == "PUT" and not fell_in:
+            fell_in.append(call.key)
+            fill(store, OTHER)
+            index(store, now_ms=NOW_MS + DAY_MS)
+
+    fell_in: list[str] = []
+    faulty, clock = Faulty(store, before=publish_first), Clock()
+    report = index(faulty, now_ms=NOW_MS + 2 * DAY_MS, clock=clock)
+    assert fell_in
+    assert report.exit_code == 0
+    assert only(report).laps == 2
+    assert clock.slept == [0.5]
+    assert records(store).keys() == sharded(store) == names_in(store)
+    assert records(store)["new-1.0-0.conda"]["indexed_timestamp"] == NOW_MS + DAY_MS
+
+
+def test_what_was_read_is_not_read_twice_in_one_run() -> None:
+    store = prepared()
+
+    def touch(number: int, call: Call) -> None:
+        if call.key == SOURCE and call.verb == "PUT" and number < MANY:
+            store.upload(SOURCE, store.bodies()[SOURCE].rstrip() + b" " * number)
+
+    first = len(store.calls)
+    report = index(Faulty(store, before=touch))
+    assert only(report).laps > 1
+    assert packages_read(store.calls, first) == [NEW]
+    assert records(store).keys() == names_in(store)
+
+
+def after_upload_and_run(store: MemoryStore, at: int) -> Faulty:
+    """Let somebody upload a package and another indexer run before call number `at`."""
+
+    def fall_in(number: int, _call: Call) -> None:
+        if number == at:
+            fill(store, OTHER)
+            index(store, now_ms=NOW_MS + DAY_MS)
+
+    return Faulty(store, before=fall_in)
+
+
+@pytest.mark.parametrize("before", ["nothing", "an index"])
+@pytest.mark.parametrize("shape", [{}, {"monolithic": False}, {"shards": False}])
+def test_nothing_is_lost_wherever_another_indexer_falls_in(before: str, shape: dict[str, bool]) -> None:
+    options = with_outputs(**shape)
+    count = MANY
+    for at in range(1, MANY):
+        if at > count:
+            break
+        store = channel(*keys(3), *keys(1, "noarch"))
+        if before == "an index":
+            index(store, options)
+        fill(store, NEW)
+
+        def fall_in(number: int, _call: Call, store: MemoryStore = store, at: int = at) -> None:
+            if number == at:
+                fill(store, OTHER)
+                index(store, options, now_ms=NOW_MS + DAY_MS)
+
+        faulty = Faulty(store, before=fall_in)
+        report = index(faulty, options, now_ms=NOW_MS + 2 * DAY_MS)
+        count = len(faulty.calls)
+        assert report.exit_code == 0, at
+        assert missing_shards(store) == set(), at
+        assert all(found == names_in(store) for found in readers(store)), at
+        again = len(store.calls)
+        index(store, options)
+        assert packages_read(store.calls, again) == [], at
+    assert count > 10
+
+
+def readers(store: MemoryStore) -> list[set[str]]:
+    """What readers of each form find that there is."""
+    found = [set(records(store))] if SOURCE in store.bodies() else []
+    if SHARD_INDEX in store.bodies():
+        found.append(sharded(store))
+    assert found
+    return found
+
+
+def test_what_another_indexer_removed_does_not_come_back() -> None:
+    count = MANY
+    for at in range(1, MANY):
+        if at > count:
+            break
+        store = prepared()
+
+        def fall_in(number: int, _call: Call, store: MemoryStore = store, at: int = at) -> None:
+            if number == at:
+                store.remove(GONE)
+                index(store)
+
+        faulty = Faulty(store, before=fall_in)
+        assert index(faulty).exit_code == 0, at
+        count = len(faulty.calls)
+        assert records(store).keys() == sharded(store) == names_in(store), at
+        assert "p00-1.0-0.conda" not in records(store), at
+
+
+def test_a_package_uploaded_at_any_moment_is_indexed_by_the_next_run_at_the_latest() -> None:
+    count = MANY
+    for at in range(1, MANY):
+        if at > count:
+            break
+        store = prepared()
+
+        def fall_in(number: int, _call: Call, store: MemoryStore = store, at: int = at) -> None:
+            if number == at:
+                fill(store, OTHER)
+                store.upload(NEW, package(NEW, license="replaced"))
+
+        faulty = Faulty(store, before=fall_in)
+        assert index(faulty).exit_code == 0, at
+        count = len(faulty.calls)
+        index(store)
+        assert records(store).keys() == sharded(store) == names_in(store), at
+        assert records(store)["new-1.0-0.conda"]["license"] == "replaced", at
+
+
+def test_a_package_replaced_while_it_is_read_makes_another_lap() -> None:
+    store = prepared()
+
+    def replace_it(_number: int, call: Call) -> None:
+        if call.key == NEW and store.bodies()[NEW] == package(NEW):
+            store.upload(NEW, package(NEW, license="newer"))
+
+    report = index(Faulty(store, before=replace_it))
+    assert only(report).laps == 2
+    assert records(store)["new-1.0-0.conda"]["license"] == "newer"
+
+
+def test_a_package_deleted_while_it_is_read_makes_another_lap() -> None:
+    store = prepared()
+
+    def delete_it(_number: int, call: Call) -> None:
+        if call.key == NEW and NEW in store.bodies():
+            store.remove(NEW)
+
+    report = index(Faulty(store, before=delete_it))
+    assert report.exit_code == 0
+    assert only(report).laps == 2
+    assert records(store).keys() == names_in(store)
+
+
+def contested(store: MemoryStore) -> Faulty:
+    """Somebody who is always faster: the source changes before each time it is put."""
+
+    def be_faster(number: int, call: Call) -> None:
+        if call.verb == "PUT" and call.key == SOURCE:
+            content = repodata(store)
+            store.upload(SOURCE, store.bodies()[SOURCE].rstrip() + b" " * number)
+            assert content == repodata(store)
+
+    return Faulty(store, before=be_faster)
+
+
+def test_a_run_gives_up_after_ten_minutes_of_conflicts() -> None:
+    store, clock = prepared(), Clock()
+    began = clock.now
+    report = index(contested(store), clock=clock)
+    assert only(report).outcome is Outcome.CONFLICT
+    assert report.exit_code == 4
+    assert "repeat" in (only(report).error or "")
+    assert clock.slept[:8] == [0.5, 1, 2, 4, 8, 16, 32, 60]
+    assert set(clock.slept[8:]) == {60}
+    assert GIVE_UP_AFTER - 60 <= clock.now - began <= GIVE_UP_AFTER
+    assert only(report, "noarch").exit_code == 0
+
+
+def test_after_giving_up_what_is_published_is_whole_and_the_next_run_ends_it() -> None:
+    store = prepared()
+    index(contested(store), clock=Clock())
+    assert missing_shards(store) == set()
+    assert index(store).exit_code == 0
+    assert records(store).keys() == sharded(store) == names_in(store)
+
+
+def test_without_conditions_a_run_ends_where_others_would_look_again() -> None:
+    store = prepared()
+    report = index(contested(store), replace(PLAIN, preconditions=False))
+    assert report.exit_code == 0
+    assert only(report).laps == 1
+    assert records(store).keys() == names_in(store)
+
+
+def test_every_mutable_file_is_put_under_the_version_that_was_seen() -> None:
+    store = prepared()
+    seen = {key: stored.stat.version for key, stored in store.objects.items()}
+    first = len(store.calls)
+    index(store)
+    mutable = [call for call in store.calls[first:] if call.verb == "PUT" and "/shards/" not in call.key]
+    assert {call.key for call in mutable} >= {SOURCE, f"linux-64/{names.LEDGER}"}
+    for call in mutable:
+        assert call.expect == seen[call.key]
+
+
+def test_a_whole_channel_that_changes_under_two_indexers_ends_the_same_for_both() -> None:
+    store = prepared()
+    index(after_upload_and_run(store, at=12), now_ms=NOW_MS + DAY_MS)
+    straight = channel(*keys(3), *keys(1, "noarch"))
+    index(straight)
+    fill(straight, NEW, OTHER)
+    index(straight, now_ms=NOW_MS + DAY_MS)
+    assert published(store)[SOURCE] == published(straight)[SOURCE]

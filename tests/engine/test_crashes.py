@@ -1,0 +1,197 @@
+"""A run may die at any call: readers never see a hole, and one more run makes what an undisturbed one makes."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from indexer.core import names
+from indexer.report import Outcome
+from tests.support.faulty import Crash, Faulty, crash_at
+from tests.support.scene import (
+    DAY_MS,
+    NOW_MS,
+    PLAIN,
+    changes,
+    channel,
+    fill,
+    fixture,
+    index,
+    is_package,
+    keys,
+    missing_shards,
+    package,
+    packages_read,
+    published,
+    shards,
+    unpacked,
+    with_outputs,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from indexer.engine import Options
+    from tests.support.memory import Call, MemoryStore
+
+LATER_MS = NOW_MS + DAY_MS
+BAD = "linux-64/half-1.0-0.conda"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A channel as it was indexed, what happened to it since, and how it is to be indexed now."""
+
+    prepare: Callable[[], MemoryStore]
+    options: Options = PLAIN
+
+
+def _first() -> MemoryStore:
+    return channel(*keys(3), *keys(1, "noarch"))
+
+
+def _changed(before: Options = PLAIN) -> MemoryStore:
+    store = channel(*keys(4), *keys(1, "noarch"))
+    index(store, before)
+    store.remove(keys(4)[0])
+    store.upload(keys(4)[1], package(keys(4)[1], license="replaced"))
+    store.upload(BAD, fixture(BAD, "broken"))
+    return fill(store, "linux-64/new-1.0-0.conda")
+
+
+def _foreign() -> MemoryStore:
+    store = _changed()
+    for name in (names.LEDGER, "repodata.json.zst", "run_exports.json.zst"):
+        store.remove(f"linux-64/{name}")
+    store.upload("linux-64/current_repodata.json", b"{}")
+    return store
+
+
+SHARDS_ONLY = with_outputs(monolithic=False)
+SCENES = {
+    "a first run": Scene(_first),
+    "a changed channel": Scene(_changed),
+    "a channel taken over": Scene(_foreign),
+    "shards switched off": Scene(_changed, with_outputs(shards=False)),
+    "shards switched on": Scene(lambda: _changed(with_outputs(shards=False))),
+    "only shards": Scene(lambda: _changed(SHARDS_ONLY), SHARDS_ONLY),
+    "to shards alone": Scene(_changed, SHARDS_ONLY),
+    "from shards alone": Scene(lambda: _changed(SHARDS_ONLY)),
+    "from json alone to shards alone": Scene(lambda: _changed(with_outputs(shards=False)), SHARDS_ONLY),
+    "a first run of shards alone": Scene(_first, SHARDS_ONLY),
+}
+
+
+def undisturbed(scene: Scene) -> tuple[dict[str, bytes], int]:
+    """What a run makes that nobody disturbs, and how many calls it takes."""
+    store = scene.prepare()
+    faulty = Faulty(store)
+    index(faulty, scene.options, now_ms=LATER_MS)
+    return published(store), len(faulty.calls)
+
+
+def mutable(store: MemoryStore) -> dict[str, bytes]:
+    """The files that readers ask for by name."""
+    return {key: body for key, body in published(store).items() if "/shards/" not in key}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("name", SCENES)
+def test_one_run_after_a_crash_makes_what_an_undisturbed_one_makes(name: str, moment: str) -> None:
+    scene = SCENES[name]
+    expected, count = undisturbed(scene)
+    for at in range(1, count + 1):
+        store = scene.prepare()
+        faulty = Faulty(store, before=crash_at(at)) if moment == "before" else Faulty(store, after=crash_at(at))
+        with pytest.raises(Crash):
+            index(faulty, scene.options, now_ms=LATER_MS)
+        index(store, scene.options, now_ms=LATER_MS)
+        assert published(store) == expected, f"after a crash at call {at}, {faulty.calls[at - 1]}"
+        first = len(store.calls)
+        assert index(store, scene.options).outcome in {Outcome.UNCHANGED, Outcome.PARTIAL}
+        assert changes(store.calls, first) == []
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_no_shard_index_names_a_missing_shard_after_any_call(name: str) -> None:
+    scene = SCENES[name]
+    store = scene.prepare()
+    seen = []
+
+    def look(_number: int, call: Call) -> None:
+        if call.verb in {"PUT", "DELETE"}:
+            seen.append(call.key)
+            assert missing_shards(store) == set(), call
+
+    index(Faulty(store, after=look), scene.options, now_ms=LATER_MS)
+    assert seen
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_every_file_is_the_old_one_or_the_new_one_after_any_call(name: str) -> None:
+    scene = SCENES[name]
+    expected, _ = undisturbed(scene)
+    store = scene.prepare()
+    before = mutable(store)
+
+    def look(_number: int, call: Call) -> None:
+        for key, body in mutable(store).items():
+            assert body in (before.get(key), expected.get(key)), (call, key)
+
+    index(Faulty(store, after=look), scene.options, now_ms=LATER_MS)
+    assert mutable(store) == {key: body for key, body in expected.items() if "/shards/" not in key}
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_reader_finds_an_index_after_any_call(name: str) -> None:
+    scene = SCENES[name]
+    store = scene.prepare()
+    sources = {"linux-64/repodata.json", "linux-64/repodata_shards.msgpack.zst"}
+    had_one = bool(sources & store.bodies().keys())
+
+    def look(_number: int, call: Call) -> None:
+        assert not had_one or sources & store.bodies().keys(), call
+
+    index(Faulty(store, after=look), scene.options, now_ms=LATER_MS)
+    assert sources & store.bodies().keys()
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_no_package_is_ever_written_or_deleted(name: str) -> None:
+    scene = SCENES[name]
+    store = scene.prepare()
+    before = {key: stored.stat.version for key, stored in store.objects.items() if is_package(key)}
+    index(store, scene.options, now_ms=LATER_MS)
+    assert {key: stored.stat.version for key, stored in store.objects.items() if is_package(key)} == before
+
+
+def test_dates_survive_a_crash_between_the_new_shard_index_and_the_end_of_the_old_json() -> None:
+    store = _changed()
+
+    def die(_number: int, call: Call) -> None:
+        if call.verb == "DELETE":
+            raise Crash
+
+    with pytest.raises(Crash):
+        index(Faulty(store, before=die), SHARDS_ONLY, now_ms=LATER_MS)
+    assert "linux-64/repodata.json" in store.bodies()
+    first = len(store.calls)
+    index(store, SHARDS_ONLY, now_ms=LATER_MS + DAY_MS)
+    assert not [key for key in packages_read(store.calls, first) if key != BAD]
+    (record,) = unpacked(store.bodies()[shards(store)["new"]])["packages.conda"].values()
+    assert record["indexed_timestamp"] == LATER_MS
+
+
+def test_two_crashes_in_a_row_are_made_good_too() -> None:
+    scene = SCENES["a changed channel"]
+    expected, count = undisturbed(scene)
+    for at in range(1, count + 1):
+        store = scene.prepare()
+        for number in (at, count - at + 1):
+            with contextlib.suppress(Crash):
+                index(Faulty(store, after=crash_at(number)), scene.options, now_ms=LATER_MS)
+        index(store, scene.options, now_ms=LATER_MS)
+        assert published(store) == expected, at

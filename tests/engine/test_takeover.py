@@ -1,0 +1,160 @@
+"""A channel that another indexer made is carried on without a package being read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import msgspec
+import zstandard
+
+from indexer.report import Outcome
+from tests.support.memory import MemoryStore
+from tests.support.scene import NOW_MS, changes, fill, index, keys, only, package, packages_read, records, sharded
+
+KEYS = keys(3)
+UNCOUTH = b'{ "b" : [1,  2],"a":1.50 , "\xc3\xa9" : "\\u00e9" }'
+
+
+def record(key: str, **more: object) -> dict[str, object]:
+    """What another tool says of a package."""
+    body = package(key)
+    filename = key.partition("/")[2]
+    return {
+        "name": filename.split("-")[0],
+        "version": "1.0",
+        "build": "0",
+        "build_number": 0,
+        "depends": ["  oddly   spaced >=1 "],
+        "md5": hashlib.md5(body).hexdigest(),
+        "sha256": hashlib.sha256(body).hexdigest(),
+        "size": len(body),
+        "subdir": "linux-64",
+        "unknown": {"to": "us"},
+        **more,
+    }
+
+
+def foreign(raw: bytes = b"", **more: Any) -> tuple[MemoryStore, dict[str, object]]:
+    """A channel with a repodata.json, and the records in it."""
+    store = fill(MemoryStore(clock_ms=NOW_MS - 1000), *KEYS)
+    found = {key.partition("/")[2]: record(key) for key in KEYS}
+    content = {"info": {"subdir": "linux-64"}, "packages": {}, "packages.conda": found, "repodata_version": 1, **more}
+    body = json.dumps(content).encode()
+    store.upload("linux-64/repodata.json", body[:-1] + raw + b"}")
+    return store, found  # type: ignore[return-value]  # dict is invariant
+
+
+def test_no_package_is_read_and_all_records_stay_as_they_are() -> None:
+    store, found = foreign()
+    report = index(store)
+    assert report.exit_code == 0
+    assert packages_read(store.calls) == []
+    assert only(report).added == only(report).updated == only(report).removed == ()
+    assert only(report).packages == 3
+    assert records(store) == found
+    assert sharded(store) == found.keys()
+    again = len(store.calls)
+    assert index(store).outcome is Outcome.UNCHANGED
+    assert changes(store.calls, again) == []
+
+
+def test_no_package_is_read_where_only_sizes_and_times_tell() -> None:
+    store, found = foreign()
+    for key in KEYS:
+        store.disguise(key)
+    index(store)
+    assert packages_read(store.calls) == []
+    assert records(store) == found
+
+
+def test_a_package_that_is_younger_than_the_foreign_index_is_read() -> None:
+    store, _ = foreign()
+    store.clock_ms = NOW_MS
+    fill(store, KEYS[1])
+    for key in KEYS:
+        store.disguise(key)
+    index(store)
+    assert packages_read(store.calls) == [KEYS[1]]
+
+
+def test_a_package_of_another_size_than_its_record_is_read() -> None:
+    store, found = foreign()
+    store.upload(KEYS[0], package(KEYS[0], license="somebody replaced it"))
+    report = index(store)
+    assert packages_read(store.calls) == [KEYS[0]]
+    assert only(report).updated == ("p00-1.0-0.conda",)
+    assert records(store)["p01-1.0-0.conda"] == found["p01-1.0-0.conda"]
+
+
+def test_unknown_keys_survive_byte_for_byte() -> None:
+    store, _ = foreign(b',"uncouth":' + UNCOUTH, info={"subdir": "linux-64", "arch": "x86_64", "channel_relations": 7})
+    index(store)
+    published = store.bodies()["linux-64/repodata.json"]
+    assert b'"uncouth":' + UNCOUTH in published
+    assert json.loads(published)["info"] == {"subdir": "linux-64", "channel_relations": 7}
+    fill(store, "linux-64/new-1.0-0.conda")
+    index(store)
+    assert b'"uncouth":' + UNCOUTH in store.bodies()["linux-64/repodata.json"]
+
+
+def test_the_bytes_of_foreign_records_survive() -> None:
+    raw = b'{"name":"p00" , "size": %d,"md5":"%s", "z":1,"a":"\\u00e9"}'
+    body = package(KEYS[0])
+    entry = raw % (len(body), hashlib.md5(body).hexdigest().encode())
+    store = fill(MemoryStore(), KEYS[0])
+    store.upload("linux-64/repodata.json", b'{"packages.conda":{"p00-1.0-0.conda":' + entry + b"}}")
+    index(store)
+    assert entry in store.bodies()["linux-64/repodata.json"]
+
+
+def test_removed_names_and_dates_survive() -> None:
+    store, _ = foreign(removed=["gone-1-0.conda"])
+    index(store)
+    content = json.loads(store.bodies()["linux-64/repodata.json"])
+    assert content["removed"] == ["gone-1-0.conda"]
+    assert "signatures" not in content
+
+
+def test_stale_files_of_conda_index_are_deleted() -> None:
+    store, _ = foreign(signatures={})
+    stale = ["current_repodata.json", "current_repodata.json.zst", "current_repodata.json.bz2", "repodata.json.bz2"]
+    for name in stale:
+        store.upload(f"linux-64/{name}", b"{}")
+    report = index(store)
+    assert not {f"linux-64/{name}" for name in stale} & store.bodies().keys()
+    assert set(only(report).deleted) == {f"linux-64/{name}" for name in stale}
+
+
+def test_an_empty_repodata_is_an_empty_index() -> None:
+    store = fill(MemoryStore(), *KEYS)
+    store.upload("linux-64/repodata.json", b"")
+    report = index(store)
+    assert len(only(report).added) == 3
+
+
+def test_run_exports_inside_records_reach_shards_and_run_exports_json() -> None:
+    store = fill(MemoryStore(), KEYS[0])
+    found = {"p00-1.0-0.conda": record(KEYS[0], run_exports={"weak": ["p00 >=1"]})}
+    store.upload("linux-64/repodata.json", json.dumps({"packages.conda": found}).encode())
+    index(store)
+    assert packages_read(store.calls) == []
+    assert json.loads(store.bodies()["linux-64/run_exports.json"])["packages.conda"] == {
+        "p00-1.0-0.conda": {"run_exports": {"weak": ["p00 >=1"]}}
+    }
+
+
+def test_shards_that_lie_beside_packages_are_put_where_ours_are_looked_for() -> None:
+    store, _ = foreign()
+    index(store)
+    for key in [key for key in store.bodies() if "/shards/" in key]:
+        body = store.bodies()[key]
+        store.remove(key)
+        store.upload(key.replace("/shards/", "/"), body)
+    key = "linux-64/repodata_shards.msgpack.zst"
+    content = msgspec.msgpack.decode(zstandard.decompress(store.bodies()[key]))
+    content["info"]["shards_base_url"] = ""
+    store.upload(key, zstandard.compress(msgspec.msgpack.encode(content)))
+    index(store)
+    assert len([key for key in store.bodies() if "/shards/" in key and "linux-64" in key]) == 3

@@ -1,0 +1,1 @@
+"""Whole channels compared with committed ones, byte for byte."""

@@ -1,0 +1,76 @@
+"""The engine makes of every committed case what is committed with it, byte for byte."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fixtures.golden import CHANNELS, DECODED, cases, expected, make
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CASES = cases()
+# conda-index takes a package's own word for when it was indexed; this one says 1970, is younger, and so is read again.
+FORGED = {"teal-1.0-0.conda"}
+
+
+def test_there_are_cases_for_what_channels_go_through() -> None:
+    assert {"first", "incremental", "conda-index", "rattler-index", "shards", "v3", "base-url"} <= set(CASES)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_channel_is_made_as_it_is_committed(case: str, tmp_path: Path) -> None:
+    made, wanted = make(case, tmp_path), expected(case)
+    assert sorted(made) == sorted(wanted)
+    for key, body in wanted.items():
+        assert made[key].decode() == body.decode(), key
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_all_forms_of_a_committed_index_say_the_same(case: str) -> None:
+    files = expected(case)
+    for key, body in files.items():
+        for suffix in (".zst", ".bz2"):
+            plain = key.removesuffix(suffix + DECODED)
+            if plain != key and plain.endswith(".json"):
+                assert body == files[plain]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_records_in_shards_are_those_of_the_committed_repodata(case: str) -> None:
+    files = {key: json.loads(body) for key, body in expected(case).items()}
+    for key, repodata in files.items():
+        if not key.endswith("/repodata.json"):
+            continue
+        folder = key.removesuffix("repodata.json") + "shards/"
+        shards = [shard for name, shard in files.items() if name.startswith(folder) and name.endswith(DECODED)]
+        for section in ("packages", "packages.conda"):
+            found = {filename: record for shard in shards for filename, record in shard[section].items()}
+            assert {filename: _as_in_json(record) for filename, record in found.items()} == {
+                filename: _without_run_exports(record) for filename, record in repodata[section].items()
+            }
+
+
+def _as_in_json(record: dict[str, object]) -> dict[str, object]:
+    plain = {key: value.removeprefix("bytes ") if isinstance(value, str) else value for key, value in record.items()}
+    return _without_run_exports(plain)
+
+
+def _without_run_exports(record: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in record.items() if key != "run_exports"}
+
+
+@pytest.mark.parametrize("case", ["conda-index", "rattler-index"])
+def test_records_of_another_tool_are_republished_as_they_were(case: str) -> None:
+    after = expected(case)
+    for path in (CHANNELS / case / "before").glob("*/repodata.json"):
+        before = json.loads(path.read_bytes())
+        now = json.loads(after[f"{path.parent.name}/repodata.json"])
+        for section in ("packages", "packages.conda"):
+            stay = before[section].keys() - FORGED
+            assert {filename: before[section][filename] for filename in stay} == {
+                filename: now[section][filename] for filename in stay
+            }

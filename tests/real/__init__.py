@@ -1,0 +1,1 @@
+"""Packages that other people have built."""

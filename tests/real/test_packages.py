@@ -1,0 +1,103 @@
+"""Packages that other people built are indexed, all of them, to the same bytes wherever they lie."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from indexer import Target
+from indexer.core.names import KNOWN_SUBDIRS, LEDGER
+from indexer.report import Outcome
+from tests.real.conftest import WITH_BZ2, Indexed, run
+from tests.support.channels import copy, files, lay_out, objects, records
+
+if TYPE_CHECKING:
+    from fixtures.bucket import Bucket
+
+
+def published(content: dict[str, bytes]) -> dict[str, bytes]:
+    """What a reader may ask for: neither packages, nor what we keep for ourselves of versions in this store."""
+    return {
+        key: body
+        for key, body in content.items()
+        if not key.endswith((".conda", ".tar.bz2", LEDGER)) and key.partition("/")[0] in KNOWN_SUBDIRS
+    }
+
+
+def test_a_folder_and_a_bucket_hold_the_same_bytes(folder: Indexed, in_bucket: Indexed, moto_server: Bucket) -> None:
+    there = published(files(Path(folder.target.location)))
+    here = published(objects(moto_server, "real"))
+    assert sorted(there) == sorted(here)
+    assert {key for key in there if there[key] != here[key]} == set()
+
+
+@pytest.mark.parametrize("where", ["folder", "in_bucket"])
+def test_no_package_of_a_known_subdir_is_rejected(request: pytest.FixtureRequest, where: str) -> None:
+    indexed: Indexed = request.getfixturevalue(where)
+    assert {name: sub.rejected for name, sub in indexed.report.subdirs.items() if sub.rejected} == {}
+    assert {sub.outcome for sub in indexed.report.subdirs.values()} == {Outcome.PUBLISHED}
+
+
+def test_every_package_is_in_the_index_with_its_digests(packages: Path, folder: Indexed) -> None:
+    manifest: list[dict[str, Any]] = json.loads((packages / "manifest.json").read_bytes())
+    expected = {
+        entry["file"]: (entry["sha256"], entry["size"])
+        for entry in manifest
+        if entry["file"].partition("/")[0] in KNOWN_SUBDIRS
+    }
+    channel = Path(folder.target.location)
+    found = {
+        f"{subdir}/{name}": (record["sha256"], record["size"])
+        for subdir in folder.report.subdirs
+        for name, record in records(channel, subdir).items()
+    }
+    assert found == expected
+    assert len(found) > 250
+
+
+def test_a_second_run_has_nothing_to_do(folder: Indexed, in_bucket: Indexed) -> None:
+    for indexed in (folder, in_bucket):
+        again = run(indexed.target)
+        assert not any(sub.written or sub.deleted for sub in again.subdirs.values())
+        assert {name: sub.packages for name, sub in again.subdirs.items()} == {
+            name: sub.packages for name, sub in indexed.report.subdirs.items()
+        }
+
+
+def test_a_forced_run_reads_all_and_changes_no_byte(folder: Indexed) -> None:
+    before = files(Path(folder.target.location))
+    again = run(folder.target, replace(WITH_BZ2, force=True))
+    assert sum(way.packages for sub in again.subdirs.values() for way in sub.ways.values()) > 250
+    assert published(files(Path(folder.target.location))) == published(before)
+
+
+def test_a_folder_that_is_no_known_subdir_is_left_alone_and_named(folder: Indexed) -> None:
+    assert "linux-fake" in folder.report.ignored
+    assert not (Path(folder.target.location) / "linux-fake" / "repodata.json").exists()
+
+
+def test_each_broken_package_is_rejected_with_a_reason_and_the_good_ones_stay(packages: Path, tmp_path: Path) -> None:
+    broken = sorted((packages / "broken").glob("*/*"))
+    channel = lay_out(tmp_path / "channel", broken)
+    copy(packages / "noarch" / "t-unicode-1.0-h4616a5c_0.conda", channel)
+    report = run(Target(str(channel)))
+    rejected = {f"{name}/{note.filename}": note.reason for name, sub in report.subdirs.items() for note in sub.rejected}
+    assert set(rejected) == {f"{path.parent.name}/{path.name}" for path in broken}
+    assert all(len(reason) > 10 and "\n" not in reason for reason in rejected.values())
+    assert report.exit_code == 3
+    assert set(records(channel, "noarch")) == {"t-unicode-1.0-h4616a5c_0.conda"}
+
+
+def test_an_odd_package_does_not_stop_the_run(packages: Path, tmp_path: Path) -> None:
+    odd = sorted((packages / "odd").glob("*/*"))
+    channel = lay_out(tmp_path / "channel", odd)
+    report = run(Target(str(channel)))
+    assert report.exit_code in {0, 3}
+    for path in odd:
+        sub = report.subdirs[path.parent.name]
+        named = path.name in {note.filename for note in sub.rejected}
+        assert named is not (path.name in records(channel, path.parent.name)), "indexed or named, never neither"

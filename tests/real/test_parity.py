@@ -1,0 +1,71 @@
+"""Every difference from rattler-index and conda-index on real packages has a written reason."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks import parity, peers
+from tests.support.channels import lay_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.parity import Index
+    from benchmarks.peers import Outcome
+    from tests.real.conftest import Indexed
+
+
+def by_rattler(folder: Path) -> Outcome:
+    return peers.rattler_folder(folder)
+
+
+def by_conda(folder: Path) -> Outcome:
+    source = os.environ.get("CONDA_SOURCE")
+    if not source:
+        pytest.skip("CONDA_SOURCE names no checkout of conda, which conda-index imports")
+    python = os.environ.get("INDEXER_TEST_CONDA_PYTHON", sys.executable)
+    return peers.CondaIndex(python, Path(source)).run(folder, comparable=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "tool"), [(parity.RATTLER, by_rattler), (parity.CONDA, by_conda)], ids=[parity.RATTLER, parity.CONDA]
+)
+def test_each_difference_from_a_peer_is_explained(
+    name: str, tool: Callable[[Path], Outcome], folder: Indexed, good: list[Path], tmp_path: Path
+) -> None:
+    known = [path for path in good if path.parent.name in folder.report.subdirs]
+    theirs = lay_out(tmp_path / "theirs", known)
+    outcome = tool(theirs)
+    assert outcome.ok, outcome.output
+    found = compared(name, Path(folder.target.location), theirs, list(folder.report.subdirs))
+    assert found.records >= len(known)
+    unexplained = [difference for difference in found.differences if parity.reason_for(difference) is None]
+    assert unexplained == []
+    assert found.differences, "there are always some that are explained"
+
+
+def compared(peer: str, ours: Path, theirs: Path, subdirs: list[str]) -> parity.Comparison:
+    indexes: dict[str, tuple[Index, Index]] = {}
+    for subdir in subdirs:
+        indexes[subdir] = (parity.read_index(ours / subdir), parity.read_index(theirs / subdir))
+    specs = {spec for pair in indexes.values() for index in pair for spec in parity._specs_of(index)}
+    comparer = parity.Comparer(peer, peers.canonical_specs(specs))
+    for subdir, pair in indexes.items():
+        comparer.compare(subdir, *pair)
+    return comparer.result
+
+
+def test_a_difference_without_a_reason_is_found(folder: Indexed, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs" / "osx-arm64"
+    shutil.copytree(Path(folder.target.location) / "osx-arm64", theirs)
+    path = theirs / "repodata.json"
+    path.write_bytes(path.read_bytes().replace(b'"build_number":0', b'"build_number":7', 1))
+    found = compared(parity.RATTLER, Path(folder.target.location), theirs.parent, ["osx-arm64"])
+    assert [difference.key for difference in found.differences] == ["build_number"]
+    assert parity.reason_for(found.differences[0]) is None

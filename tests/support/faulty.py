@@ -1,0 +1,94 @@
+"""A store that lets a test do something before and after each call: change the channel, look, or raise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.support.memory import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from indexer.core.model import Stat, Version
+    from indexer.store import Expect, Range, Reader, Store, Usage
+
+
+class Crash(Exception):
+    """The process died here."""
+
+
+def _nothing(_number: int, _call: Call) -> None:
+    return None
+
+
+@dataclass
+class Faulty:
+    """Passes every call on to `store`, with its number, from 1, told to `before` and `after`."""
+
+    store: Store
+    before: Callable[[int, Call], None] = _nothing
+    after: Callable[[int, Call], None] = _nothing
+    calls: list[Call] = field(default_factory=list)
+    usage: Usage = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Count what the store counts."""
+        self.usage = self.store.usage
+
+    def _begin(self, call: Call) -> int:
+        self.calls.append(call)
+        number = len(self.calls)
+        self.before(number, call)
+        return number
+
+    def list(self, prefix: str) -> Iterator[Stat]:
+        """What lies directly under a prefix."""
+        call = Call("LIST", prefix)
+        number = self._begin(call)
+        found = list(self.store.list(prefix))
+        self.after(number, call)
+        return iter(found)
+
+    def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
+        """One object."""
+        call = Call("HEAD", key, checksum=checksum)
+        number = self._begin(call)
+        found = self.store.stat(key, checksum=checksum)
+        self.after(number, call)
+        return found
+
+    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> Reader:
+        """Read an object."""
+        call = Call("GET", key, range=range, version=version)
+        number = self._begin(call)
+        reader = self.store.open(key, range=range, version=version)
+        self.after(number, call)
+        return reader
+
+    def put(
+        self, key: str, body: bytes, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
+    ) -> Version:
+        """Write an object."""
+        call = Call("PUT", key, expect=expect)
+        number = self._begin(call)
+        version = self.store.put(key, body, expect=expect, headers=headers)
+        self.after(number, call)
+        return version
+
+    def delete(self, key: str, *, expect: Expect | Version) -> None:
+        """Delete an object."""
+        call = Call("DELETE", key, expect=expect)
+        number = self._begin(call)
+        self.store.delete(key, expect=expect)
+        self.after(number, call)
+
+
+def crash_at(number: int) -> Callable[[int, Call], None]:
+    """Die at a call, and do nothing more after it."""
+
+    def die(now: int, _call: Call) -> None:
+        if now >= number:
+            raise Crash
+
+    return die

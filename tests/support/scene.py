@@ -1,0 +1,219 @@
+"""What a run of the engine needs, made for tests: packages in a store, one thread, a clock that nobody waits for."""
+
+from __future__ import annotations
+
+import bz2
+import functools
+import hashlib
+import io
+import json
+import tarfile
+import zipfile
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import zstandard
+
+from indexer.core import names
+from indexer.core.model import Outputs
+from indexer.engine import Options, Run, index_channel
+from indexer.workers import in_threads
+from tests.support.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from typing_extensions import ParamSpec
+
+    from indexer.report import Report, SubdirReport
+    from indexer.store import Store
+    from tests.support.memory import Call
+
+    P = ParamSpec("P")
+T = TypeVar("T")
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+NOW_MS = 1_800_000_000_000
+DAY_MS = 86_400_000
+FAST = Outputs(zst_level=1)
+PLAIN = Options(outputs=FAST)
+
+
+class Inline(Executor):
+    """Does each job where it is handed in, so that a run makes the same calls in the same order every time."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Do it now."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  the caller's to raise, as of any executor
+            future.set_exception(error)
+        return future
+
+
+@dataclass
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    now: float = 1000.0
+    slept: list[float] = field(default_factory=list)
+
+    def monotonic(self) -> float:
+        """The time now."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def index(store: Store, options: Options = PLAIN, *, now_ms: int = NOW_MS, clock: Clock | None = None) -> Report:
+    """One run over a channel."""
+    clock = clock or Clock()
+    inline = Inline()
+    run = Run(
+        in_threads(inline, 4),
+        inline,
+        now_ms=lambda: now_ms,
+        monotonic=clock.monotonic,
+        sleep=clock.sleep,
+        jitter=lambda pause: pause,
+    )
+    return index_channel(store, options, run)
+
+
+def only(report: Report, subdir: str = "linux-64") -> SubdirReport:
+    """What a run says of one subdir."""
+    return report.subdirs[subdir]
+
+
+def with_outputs(**shape: Any) -> Options:
+    """Options for other outputs than the usual ones."""
+    return replace(PLAIN, outputs=replace(FAST, **shape))
+
+
+@functools.cache
+def _package(filename: str, subdir: str, fields: str) -> bytes:
+    parsed = names.parse_filename(filename)
+    assert parsed is not None
+    index_json = {
+        "name": parsed.name,
+        "version": parsed.version,
+        "build": parsed.build,
+        "build_number": 0,
+        "depends": [],
+        "subdir": subdir,
+        **json.loads(fields),
+    }
+    run_exports = index_json.pop("run_exports", None)
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for name, value in (("index", index_json), ("run_exports", run_exports)):
+            if value is not None:
+                data = json.dumps(value).encode()
+                member = tarfile.TarInfo(f"info/{name}.json")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    if parsed.extension == names.TAR_BZ2:
+        return bz2.compress(content.getvalue())
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("metadata.json", '{"conda_pkg_format_version": 2}')
+        zipped.writestr(f"info-{parsed.stem}.tar.zst", zstandard.compress(content.getvalue()))
+    return archive.getvalue()
+
+
+def package(key: str, **fields: object) -> bytes:
+    """A package of this key whose index.json says also this."""
+    subdir, _, filename = key.partition("/")
+    return _package(filename, subdir, json.dumps(fields, sort_keys=True))
+
+
+def keys(count: int, subdir: str = "linux-64", start: int = 0) -> list[str]:
+    """The keys of some packages, each of a name of its own."""
+    return [f"{subdir}/p{number:02d}-1.0-0.conda" for number in range(start, start + count)]
+
+
+def fill(store: MemoryStore, *wanted: str) -> MemoryStore:
+    """Upload a package for every key."""
+    for key in wanted:
+        store.upload(key, package(key))
+    return store
+
+
+def channel(*wanted: str) -> MemoryStore:
+    """A channel with these packages."""
+    return fill(MemoryStore(), *wanted)
+
+
+def fixture(key: str, kind: str = "packages") -> bytes:
+    """One of the committed packages."""
+    return (FIXTURES / kind / key).read_bytes()
+
+
+def is_package(key: str) -> bool:
+    """Whether a key names a package."""
+    return key.endswith(names.EXTENSIONS)
+
+
+def packages_read(calls: list[Call], since: int = 0) -> list[str]:
+    """The keys of the packages whose content was asked for."""
+    return [call.key for call in calls[since:] if call.verb == "GET" and is_package(call.key)]
+
+
+def changes(calls: list[Call], since: int = 0) -> list[tuple[str, str]]:
+    """The calls that write, in order."""
+    return [(call.verb, call.key) for call in calls[since:] if call.verb in {"PUT", "DELETE"}]
+
+
+def repodata(bodies: Mapping[str, bytes] | MemoryStore, subdir: str = "linux-64") -> dict[str, Any]:
+    """What repodata.json says."""
+    content: dict[str, Any] = json.loads(_bodies(bodies)[f"{subdir}/repodata.json"])
+    return content
+
+
+def records(bodies: Mapping[str, bytes] | MemoryStore, subdir: str = "linux-64") -> dict[str, Any]:
+    """The records of repodata.json by file name."""
+    found = repodata(bodies, subdir)
+    return {**found["packages"], **found["packages.conda"]}
+
+
+def unpacked(data: bytes) -> Any:
+    """What a file in msgpack and zstd says."""
+    return msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(data))
+
+
+def shards(bodies: Mapping[str, bytes] | MemoryStore, subdir: str = "linux-64") -> dict[str, str]:
+    """The keys of the shards that a subdir's shard index names, by package name; none where it has none."""
+    data = _bodies(bodies).get(f"{subdir}/{names.SHARD_INDEX}")
+    if data is None:
+        return {}
+    return {name: f"{subdir}/shards/{sha.hex()}.msgpack.zst" for name, sha in unpacked(data)["shards"].items()}
+
+
+def sharded(bodies: Mapping[str, bytes] | MemoryStore, subdir: str = "linux-64") -> set[str]:
+    """The file names that a reader of shards finds."""
+    found = _bodies(bodies)
+    whole = (unpacked(found[key]) for key in shards(found, subdir).values())
+    return {name for shard in whole for section in ("packages", "packages.conda") for name in shard[section]}
+
+
+def missing_shards(bodies: Mapping[str, bytes] | MemoryStore) -> set[str]:
+    """The shards that a shard index names and that are not there, or are not what their name says."""
+    found = _bodies(bodies)
+    named = {key for subdir in ("linux-64", "noarch", "osx-arm64") for key in shards(found, subdir).values()}
+    return {key for key in named if key not in found or hashlib.sha256(found[key]).hexdigest() not in key}
+
+
+def published(store: MemoryStore) -> dict[str, bytes]:
+    """Everything that readers see besides packages: not the ledger."""
+    return {key: body for key, body in store.bodies().items() if not is_package(key) and not key.endswith(names.LEDGER)}
+
+
+def _bodies(bodies: Mapping[str, bytes] | MemoryStore) -> Mapping[str, bytes]:
+    return bodies.bodies() if isinstance(bodies, MemoryStore) else bodies
