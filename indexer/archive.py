@@ -73,7 +73,7 @@ class _BoundedTarInfo(tarfile.TarInfo):
 
     # The hook that CPython's tarfile.py names for subclasses; typeshed does not know it.
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
-        kept = sum(map(len, tar.pax_headers.values())) if self.type == tarfile.XGLTYPE else 0
+        kept = sum(len(k) + len(v) for k, v in tar.pax_headers.items()) if self.type == tarfile.XGLTYPE else 0
         if self.type in _EXTENDED_HEADERS and self.size + kept > _MIB:
             raise BadPackage("the archive", f"has a tar header of {self.size + kept} bytes")
         if self.type == tarfile.GNUTYPE_SPARSE:
@@ -97,7 +97,6 @@ _BROKEN = (
     RuntimeError,  # an encrypted zip member
     OverflowError,
     ValueError,
-    IndexError,
     OSError,  # bz2 says so of bytes that are none of its own; errors of a store are never OSErrors
 )
 

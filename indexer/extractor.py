@@ -13,7 +13,7 @@ from indexer.core.model import Extracted, Rejected, Rules, Stat
 from indexer.core.names import CONDA
 from indexer.core.records import PackageFile, judge, judge_run_exports
 from indexer.digests import Digests, Hasher, digests_of
-from indexer.errors import BadPackage, Conflict, RangeRefused, Unavailable
+from indexer.errors import BadConfig, BadPackage, Conflict, Denied, RangeRefused, Unavailable
 from indexer.store import Usage
 from indexer.store.wrappers import Metered
 from indexer.window import Onward, Window, read_exactly
@@ -230,8 +230,8 @@ def _checksum(store: Store, opened: Opened) -> Digests | None:
         return None  # not worth a request, no MD5 to be had, or contradicted already
     try:
         found = store.stat(stat.key, checksum=True)
-    except Unavailable:
-        return None
+    except (Unavailable, BadConfig, Denied):
+        return None  # some stores refuse the question
     if found is None or found.version != stat.version or not found.sha256 or not found.md5:
         return None
     return Digests(found.sha256, found.md5)

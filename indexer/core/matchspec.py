@@ -12,6 +12,7 @@ _SPEC = re.compile(
     r"(?:\s+(?P<build>[^\s\[()]+))?"
     r"\s*(?:\[(?P<brackets>.*)\])?"
 )
+_MAX_LENGTH = 1024
 _EXACT = re.compile(r"==?(?P<version>[^=<>!~*,|]+)=(?P<build>[^=]+)")
 
 
@@ -21,7 +22,8 @@ def canonical(spec: str) -> str:
     `d 1.2.* h_0` becomes `d[version="1.2.*",build="h_0"]`.  What stands in brackets already is kept as
     it is written, after version and build.
     """
-    match = _SPEC.fullmatch(spec.strip())
+    # The expression takes time by the square of the length; the longest real spec has some hundred characters.
+    match = _SPEC.fullmatch(spec.strip()) if len(spec) <= _MAX_LENGTH else None
     if match is None:
         return spec
     name, version, build, brackets = match.group("name", "version", "build", "brackets")

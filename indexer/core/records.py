@@ -260,7 +260,7 @@ def _check_place(record: Mapping[str, object], package: PackageFile, rules: Rule
         if record[key] != place:
             where = "the folder" if key == "subdir" else "the file name"
             said = f"says {key} {record[key]!r} where {where} says {place!r}"
-            if not rules.lenient:
+            if not rules.lenient or key in {"version", "build"}:
                 raise BadPackage(_INDEX_JSON, said)
             warnings.append(f"{_INDEX_JSON} {said}")
 

@@ -277,3 +277,9 @@ def test_a_timestamp_beyond_all_numbers_does_not_end_the_run() -> None:
 def test_a_subdir_of_a_wrong_type_is_rejected_whatever_the_rules(subdir: object) -> None:
     with pytest.raises(BadPackage, match="subdir"):
         judged({"subdir": subdir}, rules=Rules(lenient=True))
+
+
+@pytest.mark.parametrize(("key", "value"), [("version", "2.1"), ("build", "other_0")])
+def test_lenient_rules_accept_no_other_version_or_build(key: str, value: str) -> None:
+    with pytest.raises(BadPackage, match=f"says {key}"):
+        judged({key: value}, rules=Rules(lenient=True))
