@@ -184,7 +184,7 @@ def draw(runs: list[Run], file: Path) -> None:
     groups = _groups(runs)
     rows = list(dict.fromkeys((run.scenario, run.latency_ms) for run in runs))
     # A panel a measure, all with the same rows; pyplot's own types say little of arrays of axes.
-    figure, axes = plt.subplots(1, len(_PANELS), sharey=True, figsize=(13, 1.6 + 0.62 * len(rows)), squeeze=False)
+    figure, axes = plt.subplots(1, len(_PANELS), sharey=True, figsize=(14, 1.6 + 0.62 * len(rows)), squeeze=False)
     for panel, (title, measure, shown) in zip(axes[0], _PANELS, strict=True):
         values = {
             tool: [groups[scenario, latency_ms, CASES[0], tool].median(measure) for scenario, latency_ms in rows]
@@ -210,6 +210,8 @@ def _label(run: Run) -> str:
 
 
 def _draw_panel(panel: Any, title: str, values: dict[str, list[float]], shown: Callable[[float], str]) -> None:
+    from matplotlib import ticker
+
     panel.set_xscale("log")
     for tool, measured in values.items():
         panel.plot(measured, range(len(measured)), "o", markersize=8, color=_COLOURS[tool], label=tool, zorder=3)
@@ -235,7 +237,11 @@ def _draw_panel(panel: Any, title: str, values: dict[str, list[float]], shown: C
     panel.set_xlim(min(everything) / room, max(everything) * room)
     panel.set_ylim(-0.6, len(next(iter(values.values()))) - 0.4)
     panel.set_title(title, fontsize=10, loc="left")
-    panel.grid(visible=True, axis="x", color="#eeeeee")
+    panel.grid(visible=True, axis="x", color="#e6e6e6")
+    # Each dot has its number, so that some decades are enough.
+    panel.xaxis.set_major_locator(ticker.LogLocator(numticks=4))
+    panel.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
+    panel.xaxis.set_minor_formatter("")
     panel.tick_params(which="both", length=0, labelsize=9)
     panel.spines[:].set_visible(False)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import bz2
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import zstandard
 
-from tests.support.channels import lay_up, repodata, unpacked
+from tests.support.channels import lay_up, records_of, repodata, unpacked
 from tests.support.command import Ran, invoke
 
 if TYPE_CHECKING:
@@ -171,12 +172,16 @@ def test_objects_carry_their_media_type_and_no_encoding(bucket: Bucket) -> None:
         assert "ContentEncoding" not in told
 
 
-def test_the_shard_index_names_shards_that_are_there(channel: Path) -> None:
+def test_the_shard_index_names_shards_that_are_there_and_hold_raw_digests(channel: Path) -> None:
     index(channel, "--no-monolithic")
     told = unpacked(channel / "noarch" / "repodata_shards.msgpack.zst")
     assert set(told["shards"]) == {"mire", "reedbed", "reedbed-data"}
-    for digest in told["shards"].values():
-        assert (channel / "noarch" / "shards" / f"{digest.hex()}.msgpack.zst").is_file()
+    for name, digest in told["shards"].items():
+        shard = channel / "noarch" / "shards" / f"{digest.hex()}.msgpack.zst"
+        assert hashlib.sha256(shard.read_bytes()).digest() == digest
+        for record in records_of(unpacked(shard)).values():
+            assert record["name"] == name
+            assert [len(record["md5"]), len(record["sha256"])] == [16, 32]  # bytes: older clients read no hex
 
 
 def test_run_exports_are_those_of_the_packages(channel: Path) -> None:
