@@ -229,12 +229,14 @@ def _large(text: str) -> tuple[int, int]:
 
 
 def _measure_all(options: argparse.Namespace) -> list[Run]:
+    """Measure the scenarios asked for, and keep the results of each as soon as it is done."""
     sizes = Sizes(options.small, tuple(options.large))
     runs: list[Run] = []
     with tempfile.TemporaryDirectory(dir=options.scratch, prefix="benchmark-", ignore_cleanup_errors=True) as scratch:
         for scenario in tables.SCENARIOS:
             if options.only is None or scenario.startswith(options.only):
-                runs += _measure_scenario(scenario, options, sizes, Path(scratch))
+                done = _measure_scenario(scenario, options, sizes, Path(scratch))
+                runs = [*runs, *done] if options.quick else _keep(done, options.results)
     return runs
 
 
@@ -261,8 +263,6 @@ def main() -> int:
     except (peers.PeerMissingError, RunFailedError) as error:
         _say(f"benchmarks.bucket: {error}")
         return 2
-    if not options.quick:
-        runs = _keep(runs, options.results)
     print(tables.report(runs))
     return 0
 

@@ -100,14 +100,23 @@ def _groups(runs: Iterable[Run]) -> dict[tuple[str, float, str, str], _Group]:
     return groups
 
 
-def _title(run: Run) -> str:
+def _processor() -> str:
+    """The processor's name, where Linux tells it."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _title(run: Run, laps: int) -> str:
     """What is measured, in words: a full run's corpus and latency."""
     what = {
         "small": "small packages, vouched",
         "large vouched": "large packages, vouched",
         "large unvouched": "large packages, not vouched",
     }[run.scenario]
-    return f"{run.packages:,} {what}, {_size(run.packages_bytes)}; {run.latency_ms:g} ms latency"
+    turns = f"({laps} laps)" if laps > 1 else "(1 lap)"
+    return f"{run.packages:,} {what}, {_size(run.packages_bytes)}; {run.latency_ms:g} ms latency {turns}"
 
 
 def _size(size: float) -> str:
@@ -119,16 +128,11 @@ def _size(size: float) -> str:
 def report(runs: list[Run]) -> str:
     """All tables."""
     groups = _groups(runs)
-    laps = max(run.lap for run in runs) + 1
-    lines = [
-        f"Medians of {laps} laps, in which the tools took turns; {os.cpu_count()} cores that server, proxy and tool "
-        f"share, Linux {platform.release()}, Python {platform.python_version()}."
-        if sys.platform == "linux"
-        else f"Medians of {laps} laps; {os.cpu_count()} cores; {platform.platform()}."
-    ]
+    machine = f"{os.cpu_count()} cores ({_processor()}), {platform.system()}, Python {platform.python_version()}"
+    lines = [f"Medians of laps, in which the tools took turns. Server, proxy and tool shared {machine}."]
     for scenario, latency_ms in dict.fromkeys((run.scenario, run.latency_ms) for run in runs):
-        full = groups[scenario, latency_ms, CASES[0], OURS].runs[0]
-        lines += ["", f"### {_title(full)}", "", *_table(groups, scenario, latency_ms)]
+        full = groups[scenario, latency_ms, CASES[0], OURS].runs
+        lines += ["", f"### {_title(full[0], len(full))}", "", *_table(groups, scenario, latency_ms)]
     return "\n".join(lines)
 
 

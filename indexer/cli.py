@@ -95,6 +95,10 @@ def _run(talk: Talk, channel: str, bucket: Bucket, asked: Asked) -> None:
         report = _index(talk, Target(channel, bucket.s3_options()), asked.options())
     except IndexerError as error:
         _fail(talk, channel, error)
+    except Exception as error:
+        logging.getLogger(__name__).debug("failed", exc_info=error)
+        unexpected = f"failed in a way that nobody foresaw ({type(error).__name__}: {error})"
+        _fail(talk, channel, IndexerError(channel, unexpected, "repeat with -vv and report it"))
     except KeyboardInterrupt:
         typer.echo("interrupted; what is published is whole, repeat to go on", err=True)
         raise typer.Exit(130) from None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from indexer import __version__
 from indexer.core import ledger as ledgers
 from indexer.core import names
 from indexer.core.ledger import Bad, Ledger
@@ -115,7 +116,9 @@ def _each(jobs: Sequence[_Subdir], *, dry_run: bool) -> dict[str, SubdirReport]:
             outcome = _OUTCOMES.get(type(error), Outcome.FAILED)
             done[job.subdir] = SubdirReport(outcome, error=str(error), exit_code=error.exit_code)
             if isinstance(error, (Unavailable, Denied)):
-                break  # it would be the same with the next one
+                # It would be the same with the next one.
+                skipped = SubdirReport(Outcome.FAILED, error=f"{error.thing}: failed, so the rest was not looked at")
+                return {**{it.subdir: replace(skipped, exit_code=1) for it in jobs}, **done}
     return done
 
 
@@ -159,13 +162,19 @@ class _Change:
 
 @dataclass(frozen=True, slots=True)
 class _Subdir:
-    """One subdir in one run.  `memo` has what was read, so that a lap after a conflict reads nothing twice."""
+    """One subdir in one run.
+
+    `memo` has what was read, by key and version, so that a lap after a conflict reads nothing twice;
+    `ways` counts it.  `begun` has the reports of laps that a conflict ended while they wrote.
+    """
 
     store: Store
     subdir: str
     options: Options
     run: Run
     memo: dict[tuple[str, Version], Extracted | Rejected] = field(default_factory=dict)
+    ways: dict[str, Way] = field(default_factory=dict)
+    begun: list[SubdirReport] = field(default_factory=list)
 
     def laps(self, *, dry_run: bool) -> SubdirReport:
         """Index the subdir: after a conflict look again, never merely send again."""
@@ -189,43 +198,48 @@ class _Subdir:
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
                 report.laps = lap
-                return report
+                report.ways = self.ways
+                return report.after(self.begun)
         raise AssertionError  # count() has no end
 
     def _lap(self, *, trusting: bool, dry_run: bool) -> SubdirReport:
         """Look, decide, read, write, in the order that docs/design.md argues for.  Raises Conflict."""
-        lister = Lister(self.store, self.subdir, self.run.executor)
+        outputs = self.options.outputs
+        # Before anything is looked at: a package put after this moment is younger than its record.
+        now_ms = self.run.now_ms()
+        lister = Lister(self.store, self.subdir, outputs, self.run.executor)
         seen = lister.observe(self._scope, trusting=trusting)
-        if self._quiet(seen):
-            known = Plan(rejected=_rejected_before(seen))
-            count = len(seen.packages) - len(known.rejected)
-            report = self._report(seen, _Change(Index(), known), count)
-            return replace(report, outcome=Outcome.PLANNED, exit_code=0) if dry_run else report
-        index = lister.read_index(seen, self.options.outputs)
-        plan = diff(index, seen.packages, self._known(seen))
-        ways = self._read(plan.fetch)
+        if seen.ledger is not None and self._quiet(seen, seen.ledger):
+            known = Plan(rejected=_rejected_before(seen.ledger))
+            return self._report(seen, _Change(Index(), known), seen.ledger.packages, dry_run=dry_run)
+        index = lister.read_index(seen)
+        plan = diff(index, seen.packages, self._known(seen, lister.source(seen)))
+        self._read(plan.fetch, now_ms)
         change = _Change(index, plan, tuple(self.memo[it.key, it.version] for it in plan.fetch))
         if not self.options.allow_mass_removal:
             guard(index, change.leaving, self.subdir)
         if self.options.rules.strict and (seen.misnamed or change.rejected):
             return self._stopped(seen, change)
-        now_ms = self.run.now_ms()
         merged = merge(index, plan, change.results, now_ms)
         artefacts: list[Artefact] = []
         if change.results or change.leaving or not self._shaped_alike(seen):
             previous = self._previous(lister, seen)
             there = lister.shards_there() if self.options.force else previous.named
-            artefacts = publication(merged, Scene(self.subdir, self.options.outputs, previous, there, now_ms))
+            scene = Scene(self.subdir, outputs, previous, there, now_ms, lister.source(seen))
+            artefacts = publication(merged, scene)
         writer = Writer(self.store, self.subdir, self.run.executor)
         pending = writer.pending(artefacts, seen)
-        report = self._report(seen, change, len(merged.records))
-        report.ways = ways
+        report = self._report(seen, change, len(merged.records), dry_run=dry_run)
         report.written = tuple(sorted(lister.key(it.key) for it in pending if it.content is not None))
         report.deleted = tuple(sorted(lister.key(it.key) for it in pending if it.content is None))
         if dry_run:
-            return replace(report, outcome=Outcome.PLANNED, exit_code=0)
+            return report
+        self.begun.append(report)
         wrote = writer.publish(artefacts, seen) if artefacts else _wrote(seen)
-        writer.keep(self._ledger(seen, change, wrote), seen)
+        if self._scope is None or artefacts:  # a look at a few that shows nothing new tells nothing of the rest
+            ledger = self._ledger(seen, change, wrote)
+            writer.keep(msgspec.structs.replace(ledger, packages=len(merged.records)), seen)
+        self.begun.remove(report)
         if pending and not report.rejected:
             report.outcome = Outcome.PUBLISHED
         return report
@@ -235,12 +249,12 @@ class _Subdir:
         if self.options.packages is None:
             return None
         inside = (key.rpartition("/") for key in self.options.packages)
-        return frozenset(filename for subdir, _, filename in inside if subdir == self.subdir)
+        # noarch is made sure of although nothing in it is named: then it is looked at whole.
+        return frozenset(filename for subdir, _, filename in inside if subdir == self.subdir) or None
 
-    def _quiet(self, seen: Observation) -> bool:
+    def _quiet(self, seen: Observation, ledger: Ledger) -> bool:
         """Whether nothing changed since the run that left the ledger, by the listing alone."""
-        ledger = seen.ledger
-        if ledger is None or self.options.force or self._scope is not None or not self._shaped_alike(seen):
+        if self.options.force or self._scope is not None or not self._shaped_alike(seen):
             return False
         if self.options.rules.strict and seen.misnamed:
             return False
@@ -252,43 +266,61 @@ class _Subdir:
 
     @property
     def _stamp(self) -> str:
-        return ledgers.stamp(self.options.outputs, self.options.rules)
+        return ledgers.stamp(self.options.outputs, self.options.rules, __version__)
 
-    def _known(self, seen: Observation) -> Known:
-        ledger = seen.ledger
-        if ledger is not None and ledger.stamp != self._stamp:
-            # Under other rules a package may have been rejected that is good now.
-            ledger = msgspec.structs.replace(ledger, rejected={})
-        return Known(ledger, seen.in_step, seen.source_ms, self.options.force, self._scope)
+    def _known(self, seen: Observation, source: str) -> Known:
+        ledger = self._of_these_rules(seen.ledger)
+        changing = (
+            frozenset(
+                filename
+                for filename, stat in seen.packages.items()
+                if any(key == stat.key and version != stat.version for key, version in self.memo)
+            )
+            if self.memo
+            else frozenset()
+        )
+        return Known(
+            ledger, seen.stands(source), seen.modified_ms.get(source, 0), self.options.force, self._scope, changing
+        )
 
-    def _read(self, packages: Sequence[Stat]) -> dict[str, Way]:
+    def _of_these_rules(self, ledger: Ledger | None) -> Ledger | None:
+        """What the ledger knows; under other rules a package may have been rejected that is good now."""
+        if ledger is None or ledger.stamp == self._stamp:
+            return ledger
+        return msgspec.structs.replace(ledger, rejected={})
+
+    def _read(self, packages: Sequence[Stat], now_ms: int) -> None:
         """Read into the memo what is not there yet, and count the ways it was read."""
-        ways: dict[str, Way] = {}
         missing = [stat for stat in packages if (stat.key, stat.version) not in self.memo]
         if not missing:
-            return ways
-        rules = self.options
-        spec = Spec(self.subdir, rules.rules, self.run.now_ms(), rules.verify_digests)
+            return
+        spec = Spec(self.subdir, self.options.rules, now_ms, self.options.verify_digests)
         version_of = {stat.key.rpartition("/")[2]: (stat.key, stat.version) for stat in missing}
         gone: list[str] = []
+        refused: list[Rejected] = []
         self.run.progress(self.subdir, 0, len(missing))
         for done, reading in enumerate(self.run.workers(self.store, spec, missing), 1):
-            way = ways.setdefault(reading.way.value, Way())
+            way = self.ways.setdefault(reading.way.value, Way())
             way.packages += 1
-            way.requests += reading.usage.requests.total()
+            way.requests += sum(reading.usage.requests.values())
             way.bytes += reading.usage.bytes_read
             if isinstance(reading.result, Gone):
                 gone.append(reading.result.filename)
             else:
                 self.memo[version_of[reading.result.filename]] = reading.result
+                if isinstance(reading.result, Rejected) and reading.result.passing:
+                    refused.append(reading.result)
             self.run.progress(self.subdir, done, len(missing))
         if gone:
             raise Conflict(f"{self.subdir}/{min(gone)}", "changed while it was read")
-        return ways
+        if len(refused) == len(missing) > 1:
+            raise Denied(
+                f"{self.subdir}/{refused[0].filename}", refused[0].reason, "look at the rights to read objects"
+            )
 
     def _stopped(self, seen: Observation, change: _Change) -> SubdirReport:
         """What a strict run says instead of writing."""
-        report = self._report(seen, change, len(change.index.records))
+        report = self._report(seen, change, len(change.index.records), dry_run=False)
         error = f"{self.subdir}: {len(report.rejected)} rejected, so nothing was changed; mend or delete them"
         return replace(report, outcome=Outcome.FAILED, exit_code=1, error=error)
 
@@ -307,34 +339,40 @@ class _Subdir:
         fresh: dict[str, Version] = {
             it.filename: it.version for it in change.extracted if seen.packages[it.filename].md5 != it.record["md5"]
         }
-        bad = {it.filename: Bad(it.version, it.reason) for it in change.rejected}
+        bad = {it.filename: Bad(it.version, it.reason) for it in change.rejected if not it.passing}
         versions: dict[str, Version] = {**change.plan.seen, **fresh}
-        listing = ledgers.digest_of(seen.packages)
+        passing = any(it.passing for it in change.rejected)
+        listing = "" if passing or self._scope is not None else ledgers.digest_of(seen.packages)
+        whole = True
         if self._scope is not None:
-            listing = ""
-            if seen.ledger is not None:
-                versions = {k: v for k, v in seen.ledger.seen.items() if k not in self._scope} | versions
-                bad = {k: v for k, v in seen.ledger.rejected.items() if k not in self._scope} | bad
-        return Ledger(self._stamp, listing, dict(wrote), versions, bad)
+            before = self._of_these_rules(seen.ledger if seen.in_step else None)
+            whole = before is not None and before.whole
+            if before is not None:
+                versions = {k: v for k, v in before.seen.items() if k not in self._scope} | versions
+                bad = {k: v for k, v in before.rejected.items() if k not in self._scope} | bad
+        return Ledger(self._stamp, listing, whole=whole, wrote=dict(wrote), seen=versions, rejected=bad)
 
-    def _report(self, seen: Observation, change: _Change, count: int) -> SubdirReport:
+    def _report(self, seen: Observation, change: _Change, count: int, *, dry_run: bool) -> SubdirReport:
         """What the lap is about, before anything is written."""
         added, updated = [], []
         for result in change.extracted:
             before = change.index.records.get(result.filename)
             if before is None:
                 added.append(result.filename)
-            elif result.filename not in change.plan.standing:
+            elif result.filename not in change.plan.held:
                 updated.append(result.filename)
         rejected = sorted((*seen.misnamed, *change.rejected), key=lambda it: it.filename)
         warnings = [
             *(Note(filename, "wheels are not indexed") for filename in seen.ignored),
+            *(Note(filename, "was yanked by another indexer and stays out") for filename in change.plan.yanked),
+            *(Note(filename, "is neither in the channel nor in its index") for filename in self._nowhere(seen, change)),
             *(Note(it.filename, warning) for it in change.extracted for warning in it.warnings),
         ]
+        outcome = Outcome.PLANNED if dry_run else Outcome.PARTIAL if rejected else Outcome.UNCHANGED
         return SubdirReport(
-            Outcome.PARTIAL if rejected else Outcome.UNCHANGED,
+            outcome,
             packages=count,
-            exit_code=3 if rejected else 0,
+            exit_code=3 if outcome is Outcome.PARTIAL else 0,
             added=tuple(sorted(added)),
             updated=tuple(sorted(updated)),
             removed=tuple(sorted(change.leaving)),
@@ -342,11 +380,13 @@ class _Subdir:
             warnings=tuple(sorted(warnings)),
         )
 
+    def _nowhere(self, seen: Observation, change: _Change) -> frozenset[str]:
+        return (self._scope or frozenset()) - seen.packages.keys() - change.index.records.keys()
+
 
 def _wrote(seen: Observation) -> Mapping[str, Wrote]:
     return seen.ledger.wrote if seen.ledger else {}
 
 
-def _rejected_before(seen: Observation) -> tuple[Rejected, ...]:
-    before = seen.ledger.rejected if seen.ledger else {}
-    return tuple(Rejected(name, bad.version, bad.reason) for name, bad in sorted(before.items()))
+def _rejected_before(ledger: Ledger) -> tuple[Rejected, ...]:
+    return tuple(Rejected(name, bad.version, bad.reason) for name, bad in sorted(ledger.rejected.items()))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from indexer.archive import INDEX_JSON, RUN_EXPORTS_JSON, read_conda, read_tar_bz2
+from indexer.archive import INDEX_JSON, RUN_EXPORTS_JSON, Source, read_conda, read_tar_bz2
 from indexer.core.model import Extracted, Rejected, Rules, Stat
 from indexer.core.names import CONDA
 from indexer.core.records import PackageFile, judge, judge_run_exports
@@ -81,7 +82,7 @@ class _Content:
     """What was read of a package: its info files by name, its digests, and what was odd."""
 
     way: Way
-    info: Mapping[str, bytes]
+    info: Mapping[str, bytes] | BadPackage
     digests: Digests
     warnings: tuple[str, ...] = ()
 
@@ -100,6 +101,9 @@ def read(store: Store, stat: Stat, spec: Spec) -> Reading:
         result = Gone(filename)
     except BadPackage as error:
         result = Rejected(filename, stat.version, f"{error.thing} {error.reason}")
+    except Denied as error:
+        # One package of another owner, another key or in cold storage is no reason to stop.
+        result = Rejected(filename, stat.version, error.reason, passing=True)
     return Reading(result, way, metered.usage)
 
 
@@ -122,11 +126,16 @@ def weight_of(stat: Stat, spec: Spec) -> int:
 def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
     filename = stat.key.rpartition("/")[2]
     package = PackageFile(spec.subdir, filename, stat.size, content.digests.sha256, content.digests.md5)
-    judged = judge(content.info[INDEX_JSON], package, spec.rules, spec.now_ms)
-    run_exports = judge_run_exports(content.info.get(RUN_EXPORTS_JSON))
+    try:
+        if isinstance(content.info, BadPackage):
+            raise content.info
+        judged = judge(content.info[INDEX_JSON], package, spec.rules, spec.now_ms)
+        run_exports = judge_run_exports(content.info.get(RUN_EXPORTS_JSON))
+    except BadPackage as error:
+        return Rejected(filename, stat.version, f"{error.thing} {error.reason}", package.sha256)
     warnings = (*content.warnings, *judged.warnings)
     if warnings and spec.rules.strict:
-        return Rejected(filename, stat.version, "; ".join(warnings))
+        return Rejected(filename, stat.version, "; ".join(warnings), package.sha256)
     return Extracted(filename, stat.version, judged.record, run_exports, judged.v3, warnings)
 
 
@@ -135,12 +144,16 @@ def _whole(store: Store, stat: Stat) -> _Content:
     with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
         data = b"".join(iter(lambda: onward.read(_STEP), b""))
     digests = digests_of(data)
-    window = Window(store, stat, data, 0)
-    return _Content(Way.WHOLE, _info(window, stat), digests, _contradiction(onward.opened, digests))
+    info = _info(Window(store, stat, data, 0), stat) if stat.key.endswith(CONDA) else _info(io.BytesIO(data), stat)
+    return _Content(Way.WHOLE, info, digests, _contradiction(onward.opened, digests))
 
 
-def _info(window: Window, stat: Stat) -> dict[str, bytes]:
-    return read_conda(window) if stat.key.endswith(CONDA) else read_tar_bz2(window, stat.size)
+def _info(file: Window | Source, stat: Stat) -> dict[str, bytes] | BadPackage:
+    """The info files of a package, or why there are none: its digests are worth knowing all the same."""
+    try:
+        return read_conda(file) if isinstance(file, Window) else read_tar_bz2(file, stat.size)
+    except BadPackage as error:
+        return error
 
 
 def _tail(store: Store, stat: Stat) -> _Content:
@@ -159,16 +172,16 @@ def _tail(store: Store, stat: Stat) -> _Content:
                 data = read_exactly(reader, start, stat.size)
     if digests is None or data is None:
         return _stream(store, stat)
-    return _Content(Way.TAIL, read_conda(Window(store, stat, data, start)), digests)
+    return _Content(Way.TAIL, _info(Window(store, stat, data, start), stat), digests)
 
 
 def _head(store: Store, stat: Stat) -> _Content:
     """A `.tar.bz2` up to its info files if its digests are vouched for, else to its end: one request."""
     with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
-        digests = vouched(onward.opened)
+        digests = vouched(onward.opened) or _checksum(store, onward.opened)
         if digests is None:
             return _drain(onward, stat)
-        return _Content(Way.HEAD, read_tar_bz2(onward, stat.size), digests)
+        return _Content(Way.HEAD, _info(onward, stat), digests)
 
 
 def _stream(store: Store, stat: Stat) -> _Content:
@@ -181,13 +194,13 @@ def _stream(store: Store, stat: Stat) -> _Content:
             while step := hasher.read(_STEP):
                 tail = (tail + step)[-_STEP:] if len(step) < _STEP else step
             digests = hasher.digests()
-    info = read_conda(Window(store, stat, tail, stat.size - len(tail)))
+    info = _info(Window(store, stat, tail, stat.size - len(tail)), stat)
     return _Content(Way.STREAM, info, digests, _contradiction(onward.opened, digests))
 
 
 def _drain(onward: Onward, stat: Stat) -> _Content:
     with Hasher(onward) as hasher:
-        info = read_tar_bz2(hasher, stat.size)
+        info = _info(hasher, stat)
         while hasher.read(_STEP):
             pass
         digests = hasher.digests()

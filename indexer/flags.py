@@ -13,6 +13,7 @@ from typing import Annotated, Any, Optional, get_type_hints
 from typer import Option
 
 from indexer.core.model import Outputs, Rules
+from indexer.core.names import parse_filename
 from indexer.engine import Options
 from indexer.errors import BadConfig
 from indexer.store.target import S3Options
@@ -62,7 +63,7 @@ class Selection:
         elif not named:
             return None
         for package in named:
-            if package.count("/") != 1 or package.startswith("/") or package.endswith("/"):
+            if package.count("/") != 1 or parse_filename(package.partition("/")[2]) is None:
                 raise BadConfig(package, "is not of the form SUBDIR/FILENAME", "name it like noarch/foo-1.0-0.conda")
         return frozenset(named)
 
@@ -71,7 +72,8 @@ def _lines(path: Path) -> list[str]:
     try:
         return (sys.stdin.read() if str(path) == "-" else path.read_text()).splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadConfig(str(path), str(error), "name a text file with one package a line") from error
+        reason = error.strerror or str(error) if isinstance(error, OSError) else "is not a text"
+        raise BadConfig(str(path), reason, "name a text file with one package a line") from error
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ class Bucket:
     access_key_id: Annotated[_Text, Option(envvar="S3_ACCESS_KEY_ID", help="Access key.")] = None
     secret_access_key: Annotated[_Text, Option(envvar="S3_SECRET_ACCESS_KEY", help="Secret key.")] = None
     session_token: Annotated[_Text, Option(envvar="S3_SESSION_TOKEN", help="Session token.")] = None
-    profile: Annotated[_Text, Option(envvar="AWS_PROFILE", help="Profile of the AWS configuration.")] = None
+    profile: Annotated[_Text, Option(help="Profile of the AWS configuration. [env var: AWS_PROFILE]")] = None
     no_sign_request: Annotated[bool, Option("--no-sign-request", help="Ask as nobody.")] = False
 
     def s3_options(self) -> S3Options:
@@ -216,13 +218,16 @@ class Asked:
     def options(self) -> Options:
         """The value the engine takes.  Raises BadConfig."""
         judgement = self.judgement
+        packages = self.selection.named_packages()
+        if packages is not None and self.selection.subdirs:
+            raise BadConfig("--package --subdir", "both say where to look", "leave one of them out")
         if judgement.strict and judgement.lenient:
             raise BadConfig("--strict --lenient", "ask for opposite things", "leave one of them out")
         return Options(
             outputs=self.files.outputs(),
             rules=Rules(judgement.strict, judgement.lenient),
             subdirs=tuple(self.selection.subdirs or ()),
-            packages=self.selection.named_packages(),
+            packages=packages,
             force=self.selection.force,
             verify_digests=judgement.verify_digests,
             allow_mass_removal=judgement.allow_mass_removal,

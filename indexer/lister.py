@@ -13,7 +13,7 @@ from indexer.core import names, repodata, shards
 from indexer.core.model import Index, Raw, Rejected, Version
 from indexer.core.records import dump
 from indexer.core.shards import ShardIndex
-from indexer.errors import Missing
+from indexer.errors import BadIndex, Missing, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,22 +24,32 @@ if TYPE_CHECKING:
     from indexer.store import Store
 
 
+_REBUILD = "nothing was changed: restore it, or delete the shard index to index the subdir anew"
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """A subdir as it was seen.
 
     `versions` has our files that are there, `ledger_version` is None where there is no ledger.
-    `source_ms` is when the source was written, 0 where there is none or the ledger vouches for it.
+    `modified_ms` is when each was written, empty where the ledger vouches for all.  `unpatched` says that
+    there is the unpatched index of another indexer.
     `packages` has what can be a package by its name, `misnamed` what claims to be one.
     """
 
     versions: Mapping[str, Version] = field(default_factory=dict)
     ledger: Ledger | None = None
     ledger_version: Version | None = None
-    source_ms: int = 0
+    modified_ms: Mapping[str, int] = field(default_factory=dict)
+    unpatched: bool = False
     packages: Mapping[str, Stat] = field(default_factory=dict)
     misnamed: tuple[Rejected, ...] = ()
     ignored: tuple[str, ...] = ()
+
+    def stands(self, name: str) -> bool:
+        """Whether one of our files is the one that the writer of the ledger left."""
+        wrote = self.ledger.wrote.get(name) if self.ledger else None
+        return wrote is not None and wrote.version == self.versions.get(name)
 
     @property
     def in_step(self) -> bool:
@@ -53,10 +63,11 @@ def _versions_of(ledger: Ledger) -> dict[str, Version]:
 
 @dataclass(frozen=True, slots=True)
 class Lister:
-    """How to look: the store, the subdir, and an executor for requests that do not wait for each other."""
+    """How to look: the store, the subdir, what it shall publish, and an executor for independent requests."""
 
     store: Store
     subdir: str
+    outputs: Outputs
     executor: Executor
 
     def key(self, name: str) -> str:
@@ -76,11 +87,11 @@ class Lister:
             listed = self._listing(scope)
             if scope is not None or _owned(listed) == versions:
                 return _observation(listed, Observation(versions, ledger, ledger_version))
-        stats = self._stats(names.OWNED)
+        stats = self._stats((*names.OWNED, names.UNPATCHED))
+        unpatched = stats.pop(names.UNPATCHED, None)
         versions = {name: stat.version for name, stat in stats.items()}
-        source = stats.get(names.REPODATA) or stats.get(names.SHARD_INDEX)
-        source_ms = source.modified_ms if source else 0
-        seen = Observation(versions, ledger, ledger_version, source_ms)
+        modified = {name: stat.modified_ms for name, stat in stats.items()}
+        seen = Observation(versions, ledger, ledger_version, modified, unpatched=unpatched is not None)
         return _observation(self._listing(scope), seen)
 
     def _ledger(self) -> tuple[Ledger | None, Version | None]:
@@ -102,26 +113,52 @@ class Lister:
         start = len(self.key(""))
         return {stat.key[start:]: stat for stat in self.store.list(self.key(""))}
 
-    def read_index(self, seen: Observation, outputs: Outputs) -> Index:
+    def source(self, seen: Observation) -> str:
+        """The file that the index is read from, the empty text where there is none.
+
+        Where a channel shall have shards only and has both, the newer is it: another indexer leaves a stale
+        shard index when it stops to write it, a crash of ours a stale repodata.json.
+        """
+        there = [name for name in (names.REPODATA, names.SHARD_INDEX) if name in seen.versions]
+        if self.outputs.monolithic or len(there) < 2:  # noqa: PLR2004  one of two
+            return there[0] if there else ""
+        return max(reversed(there), key=lambda name: seen.modified_ms.get(name, 0))
+
+    def read_index(self, seen: Observation) -> Index:
         """The index that stands.  Raises BadIndex, and Conflict where it changed since it was seen.
 
-        It is read from repodata.json, or from all shards where a channel has nothing else.
+        It is read from repodata.json, or from all shards where a channel has nothing else.  Raises Refused
+        for one that another indexer has patched.
         """
-        sources = [names.REPODATA, names.SHARD_INDEX]
-        if not outputs.monolithic:
-            sources.reverse()
-        source = next((name for name in sources if name in seen.versions), None)
-        if source is None:
+        source = self.source(seen)
+        if not source:
             return Index()
         if source == names.SHARD_INDEX:
             return self._read_shards(self.read_shard_index(seen))
         index = repodata.split(self._read(source, seen), self.key(source))
+        if seen.unpatched and not seen.stands(source):
+            self._refuse_patched(index)
         run_exports: dict[str, Raw] = {}
         if names.RUN_EXPORTS in seen.versions:
             data = self._read(names.RUN_EXPORTS, seen)
             run_exports = repodata.split_run_exports(data, self.key(names.RUN_EXPORTS))
-        inline = repodata.inline_run_exports(index.records, run_exports)
-        return replace(index, run_exports=inline | run_exports)
+        if not seen.stands(source):  # written by another indexer, so its records know best
+            run_exports |= repodata.inline_run_exports(index.records)
+        return replace(index, run_exports=run_exports)
+
+    def _refuse_patched(self, index: Index) -> None:
+        """Raise Refused where the records are not those of the unpatched file beside them."""
+        key = self.key(names.UNPATCHED)
+        with self.store.open(key) as reader:
+            unpatched = repodata.split(reader.read(), key).records
+        if unpatched.keys() != index.records.keys() or any(
+            bytes(record) != bytes(index.records[filename]) for filename, record in unpatched.items()
+        ):
+            raise Refused(
+                key,
+                "differs from repodata.json, so the latter is patched, and this release knows no patches",
+                "nothing was changed: delete the unpatched file to keep the patched records as they are",
+            )
 
     def _read(self, name: str, seen: Observation) -> bytes:
         with self.store.open(self.key(name), version=seen.versions[name]) as reader:
@@ -141,15 +178,27 @@ class Lister:
 
     def _read_shards(self, index: ShardIndex) -> Index:
         base = str(index.info.get("shards_base_url", "")).removeprefix("./")
+        if "//" in base or base.startswith(("/", "..")):
+            raise BadIndex(self.key(names.SHARD_INDEX), f"has its shards elsewhere ({base})", "index the channel there")
 
         def read(digest: bytes) -> Index:
             key = self.key(base + shards.filename_of(digest))
-            with self.store.open(key) as reader:
-                return shards.decode_shard(reader.read(), key)
+            return shards.decode_shard(self._read_shard(key, digest), key)
 
         whole = shards.union(self.executor.map(read, index.shards.values()))
         info = {key: dump(index.info[key]) for key in shards.SHARED_INFO if key in index.info}
         return replace(whole, info=info)
+
+    def _read_shard(self, key: str, digest: bytes) -> bytes:
+        """A shard that the index names.  Raises BadIndex: without it the records it has are not known."""
+        try:
+            with self.store.open(key) as reader:
+                data = reader.read()
+        except Missing as error:
+            raise BadIndex(key, "is named by the shard index and is not there", _REBUILD) from error
+        if shards.digest(data) != digest:
+            raise BadIndex(key, "has another content than its name says", _REBUILD)
+        return data
 
 
 def _owned(listed: Mapping[str, Stat]) -> dict[str, Version]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from indexer.store import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class Outcome(Enum):
@@ -58,6 +58,15 @@ class SubdirReport:
     ways: Mapping[str, Way] = field(default_factory=dict)
     error: str | None = None
     exit_code: int = 0
+
+    def after(self, earlier: Sequence[SubdirReport]) -> SubdirReport:
+        """This report of the last lap with what laps did before it that a conflict ended while they wrote."""
+        laps = (*earlier, self)
+        for name in ("added", "updated", "removed", "written", "deleted"):
+            setattr(self, name, tuple(sorted({item for lap in laps for item in getattr(lap, name)})))
+        if earlier and self.outcome is Outcome.UNCHANGED:
+            self.outcome = Outcome.PUBLISHED
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ _PARALLEL_IN_BUCKET = 64
 # A process takes as long to start as some hundred packages to read.
 _MANY = 400
 _BATCH = 64
+# A container's share of the machine is not always known, and each process takes memory.
+_MAX_PROCESSES = 8
 
 
 class Workers(Protocol):
@@ -103,7 +105,7 @@ def _cores() -> int:
 @contextlib.contextmanager
 def local(target: Target, parallel: int) -> Iterator[Workers]:
     """Threads of this machine, and one process a core once there are many packages to read."""
-    cores = min(_cores(), parallel)
+    cores = min(_cores(), parallel, _MAX_PROCESSES)
     with contextlib.ExitStack() as stack:
         threads = stack.enter_context(ThreadPoolExecutor(parallel))
         few = in_threads(threads, parallel)

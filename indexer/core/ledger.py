@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from indexer.core.model import Outputs, Rules, Stat
 
-# Goes up when the same records and options give other bytes than before, so that no run takes the
-# files of an older release for its own.
-FORMAT = 1
 _MAX_LEDGER = 2**30
 
 
@@ -42,13 +39,16 @@ class Bad(msgspec.Struct, frozen=True):
 class Ledger(msgspec.Struct, frozen=True):
     """What one run leaves for the next.
 
-    `stamp` stands for the options that shape the output, `listing` for all packages seen, `seen` has
-    the versions of the indexed packages whose record does not tell (an S3 ETag that is the record's
-    md5 needs no entry).
+    `stamp` stands for the options that shape the output, `listing` for all packages seen (empty where not
+    all were), `packages` counts the records.  `seen` has the versions of the indexed packages whose
+    record does not tell (an S3 ETag that is the record's md5 needs no entry); it has all of them where
+    it is `whole`.
     """
 
     stamp: str = ""
     listing: str = ""
+    packages: int = 0
+    whole: bool = True
     wrote: dict[str, Wrote] = {}
     seen: dict[str, Version] = {}
     rejected: dict[str, Bad] = {}
@@ -70,9 +70,9 @@ def decode(data: bytes) -> Ledger | None:
         return None
 
 
-def stamp(outputs: Outputs, rules: Rules) -> str:
-    """Stands for all that shapes the output besides the packages."""
-    return hashlib.sha256(msgspec.json.encode((FORMAT, outputs, rules))).hexdigest()
+def stamp(outputs: Outputs, rules: Rules, release: str) -> str:
+    """Stands for all that shapes the output besides the packages; another release looks at all again."""
+    return hashlib.sha256(msgspec.json.encode((release, outputs, rules))).hexdigest()
 
 
 def digest_of(packages: Mapping[str, Stat]) -> str:

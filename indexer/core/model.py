@@ -42,7 +42,8 @@ class Index:
 
     `v3` names the records that stand under the `v3` key (CEP 48), every other one is in a legacy map.
     `run_exports` has what is known of them by file name (CEP 12): an absent name is unknown, not empty.
-    `info` and `rest` are keys of the published file that are not ours: they survive byte for byte.
+    `info` and `rest` are keys of the published file that are not ours, `v3_rest` has the buckets of `v3`
+    for other things than packages, such as wheels: they survive byte for byte.
     """
 
     records: Mapping[str, Raw] = field(default_factory=dict)
@@ -51,7 +52,7 @@ class Index:
     removed: tuple[str, ...] = ()
     info: Mapping[str, Raw] = field(default_factory=dict)
     rest: Mapping[str, Raw] = field(default_factory=dict)
-    v3_rest: Mapping[str, Raw] = field(default_factory=dict)
+    v3_rest: Mapping[str, Mapping[str, Raw]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +69,34 @@ class Extracted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A package that cannot be indexed, and why.  A result, not an exception: the rest is published."""
+    """A package that cannot be indexed, and why.  A result, not an exception: the rest is published.
+
+    `sha256` is there where the content was hashed, or vouched for, all the same.  `passing` is a reason
+    that may be gone next time.
+    """
 
     filename: str
     version: Version
     reason: str
+    sha256: str | None = None
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a listing asks of an index.
 
-    `fetch` is to be read; of these, `standing` names the ones whose record still holds (a forced
-    run reads them all the same).  `drop` has no object any more.  `rejected` was found bad before
-    and has not changed since.  `seen` has the versions that kept records were made from, where the
-    record itself does not tell.
+    `fetch` is to be read.  `held` names those whose record still holds although they are to be read, as
+    a forced run does, or were rejected.  `drop` has no object any more, or was yanked.  `rejected` was
+    found bad before and has not changed since.  `yanked` is there and listed as removed.  `seen` has the
+    versions that kept records were made from, where the record itself does not tell.
     """
 
     fetch: tuple[Stat, ...] = ()
-    standing: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
     drop: frozenset[str] = frozenset()
     rejected: tuple[Rejected, ...] = ()
+    yanked: frozenset[str] = frozenset()
     seen: Mapping[str, Version] = field(default_factory=dict)
 
 

@@ -39,10 +39,18 @@ RUN_EXPORTS = "run_exports.json"
 RUN_EXPORTS_ZST = "run_exports.json.zst"
 RUN_EXPORTS_BZ2 = "run_exports.json.bz2"
 LEDGER = ".indexer.json.zst"
+# What the index was before it was patched, where another indexer patches it.
+UNPATCHED = "repodata_from_packages.json"
 SHARDS_FOLDER = "shards/"
 
-# Every mutable file of a subdir that is ours to write, and to delete when it is switched off.  The
-# last three are conda-index's: left standing, the classic solver would prefer them to fresh files.
+# conda-index's: left standing, the classic solver would prefer them to fresh files.
+FOREIGN = (
+    "current_repodata.json",
+    "current_repodata.json.zst",
+    "current_repodata.json.bz2",
+)
+
+# Every mutable file of a subdir that is ours to write, and to delete when it is switched off.
 OWNED = (
     SHARD_INDEX,
     REPODATA_ZST,
@@ -51,9 +59,7 @@ OWNED = (
     RUN_EXPORTS_ZST,
     RUN_EXPORTS_BZ2,
     REPODATA,
-    "current_repodata.json",
-    "current_repodata.json.zst",
-    "current_repodata.json.bz2",
+    *FOREIGN,
 )
 
 CONDA = ".conda"

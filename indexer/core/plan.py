@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 
 # A run that would drop more than this many records, and more than half of them, needs a person's word.
 MASS_REMOVAL = 10
+# S3 cuts times to seconds, and clocks differ.  By more than this only where no ledger tells, and the
+# package was replaced by one of the same size within the difference.
+_CLOCKS_DIFFER_MS = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """What a run knows besides index and listing.
 
-    `ledger` is None where there is none, or where it was made with other rules.  `in_step` says that
-    the ledger and the index were written by the same run.  `source_ms` is when the index was last
-    written.  `scope` holds the only file names to look at, None for all.
+    `ledger` is None where there is none, `in_step` says that it and the index were written by the same
+    run.  `source_ms` is when the index was last written.  `scope` holds the only file names to look at,
+    None for all.  `changing` are those that this run has met at another version before.
     """
 
     ledger: Ledger | None = None
@@ -35,61 +38,79 @@ class Known:
     source_ms: int = 0
     force: bool = False
     scope: frozenset[str] | None = None
+    changing: frozenset[str] = frozenset()
 
 
 def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
     """What to read, to drop and to keep, so that the index says what the listing `packages` shows.
 
     A record stands while its object is the one it was made from: the ledger saw this version; or size
-    and MD5 are the record's; or, where no ledger tells, the size is the same and the object is not
-    younger than the record.  Anything else is read again, so a replaced package is noticed.
+    and MD5 are the record's; or, where no ledger tells, the size is the same and the object is older
+    than the record.  Anything else is read again, so a replaced package is noticed.  What is listed as
+    removed and still lies there was yanked: it stays out.
     """
     rejected_before = known.ledger.rejected if known.ledger else {}
     in_scope = index.records.keys() if known.scope is None else known.scope & index.records.keys()
     fetch: list[Stat] = []
-    standing: set[str] = set()
+    held: set[str] = set()
+    yanked = packages.keys() & set(index.removed)
     rejected: list[Rejected] = []
     seen: dict[str, Version] = {}
     for filename, stat in packages.items():
         record = index.records.get(filename)
         bad = rejected_before.get(filename)
+        if filename in yanked:
+            continue
         if record is not None and _stands(filename, stat, facts := facts_of(record), known):
             if known.force:
                 fetch.append(stat)
-                standing.add(filename)
+                held.add(filename)
             if stat.md5 is None or stat.md5 != facts.md5:
                 seen[filename] = stat.version
         elif bad is not None and bad.version == stat.version and not known.force:
             rejected.append(Rejected(filename, stat.version, bad.reason))
+            if known.in_step:  # a record that is there was kept by the run that rejected the package
+                held.add(filename)
         else:
             fetch.append(stat)
     return Plan(
         fetch=tuple(sorted(fetch, key=lambda stat: stat.key)),
-        standing=frozenset(standing),
-        drop=frozenset(in_scope - packages.keys()),
+        held=frozenset(held),
+        drop=frozenset(in_scope - packages.keys()) | (yanked & index.records.keys()),
         rejected=tuple(rejected),
+        yanked=frozenset(yanked),
         seen=seen,
     )
 
 
 def _stands(filename: str, stat: Stat, facts: Facts, known: Known) -> bool:
-    if not facts.name or facts.size != stat.size:
+    if not facts.name or facts.size != stat.size or filename in known.changing:
         return False
     if stat.md5 is not None and stat.md5 == facts.md5:
         return True
-    version = known.ledger.seen.get(filename) if known.ledger else None
-    if version is not None:
-        return version == stat.version
-    if known.in_step:  # no entry: the version was the record's md5 then, and is not now
-        return False
+    if known.ledger is not None and known.in_step:
+        # Out of step it may have seen another object than the one that the record is of.
+        version = known.ledger.seen.get(filename)
+        if version is not None or known.ledger.whole:
+            # No entry: the version was the record's md5 then, and is not now.
+            return version == stat.version
     indexed_ms = known.source_ms if facts.indexed_timestamp is None else facts.indexed_timestamp
-    return stat.modified_ms <= indexed_ms
+    return stat.modified_ms + _CLOCKS_DIFFER_MS <= indexed_ms
 
 
 def dropped(index: Index, plan: Plan, results: Iterable[Extracted | Rejected]) -> frozenset[str]:
-    """The file names whose records leave the index: gone, or replaced by something that is no package."""
-    spoilt = {result.filename for result in (*plan.rejected, *results) if isinstance(result, Rejected)}
-    return plan.drop | ((spoilt - plan.standing) & index.records.keys())
+    """The file names whose records leave the index: gone, or replaced by something that is no package.
+
+    A record of the very bytes that are rejected stays: readers got by with it until now.
+    """
+    spoilt = {
+        result.filename
+        for result in (*plan.rejected, *results)
+        if isinstance(result, Rejected)
+        and result.filename in index.records
+        and (result.sha256 is None or facts_of(index.records[result.filename]).sha256 != result.sha256)
+    }
+    return plan.drop | (spoilt - plan.held)
 
 
 def guard(index: Index, leaving: frozenset[str], subdir: str) -> None:

@@ -273,7 +273,7 @@ def _oddities(record: Mapping[str, object], filename: str, now_ms: int) -> list[
         if len(value) > _MAX_PART:  # first of all: the expression has nested repetition
             found.append(f"{key} has {len(value)} characters, more than {_MAX_PART} (CEP 26)")
         elif not form.fullmatch(value):
-            found.append(f"{key} {value!r} is not of the form of CEP 26")
+            found.append(f"{key} {value!r} is not of the form of CEP 26; readers may not find it")
     if len(filename) > _MAX_FILENAME:
         found.append(f"the file name has {len(filename)} characters, more than {_MAX_FILENAME} (CEP 26)")
     timestamp = record.get("timestamp")

@@ -40,7 +40,7 @@ class Rank(IntEnum):
     SHARD_INDEX = 1
     DERIVED = 2
     SOURCE = 3
-    # Only where the shard index is the source: files that would go stale, deleted once it is there.
+    # Deletions that must not come before the new source is there.
     STALE = 4
     LEDGER = 5
 
@@ -83,7 +83,7 @@ class Scene:
     """What a publication is made for: the subdir, its options, the shard index that stands, the time.
 
     `there` are the shards that need not be put, by their sha256: those that the standing index names,
-    or those that were seen.
+    or those that were seen.  `source` is the file that the index was read from, empty for none.
     """
 
     subdir: str
@@ -91,6 +91,7 @@ class Scene:
     previous: ShardIndex
     there: frozenset[bytes]
     now_ms: int
+    source: str = ""
 
 
 def publication(index: Index, scene: Scene) -> list[Artefact]:
@@ -111,8 +112,12 @@ def source_of(outputs: Outputs) -> str:
 
 
 def _deletion_rank(key: str, scene: Scene) -> Rank:
-    """Readers prefer shards to .zst to .json, so what they prefer goes first, unless nothing is left."""
-    if not scene.outputs.monolithic:
+    """Readers prefer shards to .zst to .json, so what they prefer goes first.
+
+    But what the index was read from goes once the new source stands, or a crash would leave none; and
+    so does what is not ours, for the credentials may not allow it.
+    """
+    if not scene.outputs.monolithic or key == scene.source or key in names.FOREIGN:
         return Rank.STALE
     return Rank.SHARD_INDEX if key == names.SHARD_INDEX else Rank.DERIVED
 
@@ -138,12 +143,14 @@ def _revisions(index: Index) -> dict[str, object]:
     if "repodata_revisions" in index.info:
         with contextlib.suppress(msgspec.ValidationError):  # not of its form: nobody's to keep
             before = msgspec.json.decode(index.info["repodata_revisions"], type=dict[str, dict[str, object]])
-    if not index.v3:
+    if not index.v3 and not index.v3_rest:
         return {name: entry for name, entry in before.items() if name != "v3"}
-    dates = [date for filename in index.v3 if (date := facts_of(index.records[filename]).indexed_timestamp) is not None]
+    records = [index.records[filename] for filename in index.v3]
+    records += [record for bucket in index.v3_rest.values() for record in bucket.values()]
+    dates = [date for record in records if (date := facts_of(record).indexed_timestamp) is not None]
     span = {"oldest": min(dates), "newest": max(dates)} if dates else {}
     kept = {k: v for k, v in before.get("v3", {}).items() if k == "message"}
-    return {**before, "v3": {**kept, "n_packages": len(index.v3), **span}}
+    return {**before, "v3": {**kept, "n_packages": len(records), **span}}
 
 
 def _shards(index: Index, info: Mapping[str, object], scene: Scene) -> list[Artefact]:

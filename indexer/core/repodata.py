@@ -35,6 +35,7 @@ class Facts(msgspec.Struct, frozen=True):
     name: Annotated[str, msgspec.Meta(min_length=1)] = ""
     size: int = -1
     md5: str | None = None
+    sha256: str | None = None
     indexed_timestamp: int | None = None
 
 
@@ -75,6 +76,7 @@ def split(data: bytes, key: str) -> Index:
             for extension in EXTENSIONS
             for stem, record in _raw_map.decode(v3_buckets.pop(extension[1:], b"{}")).items()
         }
+        v3_rest = {bucket: _raw_map.decode(records) for bucket, records in v3_buckets.items()}
         version = msgspec.json.decode(top.get("repodata_version", b"1"))
         removed = tuple(_names.decode(top.get("removed", b"[]")))
         info = _raw_map.decode(top.get("info", b"{}"))
@@ -88,7 +90,7 @@ def split(data: bytes, key: str) -> Index:
         removed=removed,
         info=info,
         rest={name: value for name, value in top.items() if name not in _OURS},
-        v3_rest=v3_buckets,
+        v3_rest=v3_rest,
     )
 
 
@@ -133,12 +135,12 @@ def split_run_exports(data: bytes, key: str) -> dict[str, Raw]:
         raise _bad_index(key, f"is not a readable run_exports.json ({error})") from error
 
 
-def inline_run_exports(records: Mapping[str, Raw], known: Iterable[str]) -> dict[str, Raw]:
-    """The run exports that stand inside records, as rattler-index writes them, beside those `known`."""
+def inline_run_exports(records: Mapping[str, Raw]) -> dict[str, Raw]:
+    """The run exports that stand inside records, as rattler-index writes them."""
     found = {}
-    for filename in records.keys() - set(known):
-        if b'"run_exports"' in memoryview(records[filename]).tobytes():
-            value = _run_exports.decode(records[filename]).run_exports
+    for filename, record in records.items():
+        if b'"run_exports"' in memoryview(record).tobytes():
+            value = _run_exports.decode(record).run_exports
             if isinstance(value, Raw):
                 found[filename] = value
     return found

@@ -12,9 +12,9 @@ import msgspec
 import zstandard
 
 from indexer.core.model import Index, Raw
-from indexer.core.names import SHARDS_FOLDER, parse_filename
+from indexer.core.names import EXTENSIONS, SHARDS_FOLDER, parse_filename
 from indexer.core.records import dump
-from indexer.core.repodata import section_of, v3_buckets
+from indexer.core.repodata import facts_of, section_of, v3_buckets
 from indexer.errors import BadIndex
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ def decompress(data: bytes, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def by_name(index: Index) -> dict[str, list[str]]:
-    """The file names of an index by lower-case package name, which is what readers ask for.  Raises BadIndex."""
+def by_name(records: Mapping[str, Raw]) -> dict[str, list[str]]:
+    """File names by lower-case package name, which is what readers ask for.  Raises BadIndex."""
     groups: dict[str, list[str]] = defaultdict(list)
-    for filename, record in index.records.items():
+    for filename, record in records.items():
         try:
             groups[_named.decode(record).name.lower()].append(filename)
         except msgspec.ValidationError as error:
@@ -98,31 +98,31 @@ def _bad_record(filename: str, error: Exception) -> BadIndex:
     )
 
 
-def encode_shard(index: Index, filenames: Iterable[str], removed: Iterable[str]) -> bytes:
-    """The compressed shard of one package name: its records, and which of its files were `removed`.
+def encode_shard(index: Index, filenames: Iterable[str], removed: Iterable[str]) -> dict[str, Any]:
+    """The shard of one package name: its records, and which of its files were `removed`.
 
     A record's `run_exports` is there when they are known, empty or not: absent means that a reader
     must look into the package (CEP 21).
     """
     shard: dict[str, Any] = {"packages": {}, "packages.conda": {}, "removed": sorted(removed)}
-    decoded = {filename: _in_msgpack(index, filename) for filename in filenames}
+    decoded = {filename: _in_msgpack(filename, index.records[filename]) for filename in filenames}
+    for filename in decoded.keys() & index.run_exports.keys():
+        decoded[filename]["run_exports"] = msgspec.json.decode(index.run_exports[filename])
     for filename in decoded.keys() - index.v3:
         shard[section_of(filename)][filename] = decoded[filename]
     if v3 := decoded.keys() & index.v3:
         shard["v3"] = v3_buckets(v3, decoded)
-    return compress(msgspec.msgpack.encode(shard, order="deterministic"))
+    return shard
 
 
-def _in_msgpack(index: Index, filename: str) -> dict[str, Any]:
-    record: dict[str, Any] = msgspec.json.decode(index.records[filename])
+def _in_msgpack(filename: str, raw: Raw) -> dict[str, Any]:
+    record: dict[str, Any] = msgspec.json.decode(raw)
     for key in _DIGESTS:
         if isinstance(record.get(key), str):
             try:
                 record[key] = bytes.fromhex(record[key])
             except ValueError as error:
                 raise _bad_record(filename, error) from error
-    if filename in index.run_exports:
-        record["run_exports"] = msgspec.json.decode(index.run_exports[filename])
     return record
 
 
@@ -132,11 +132,25 @@ def build(index: Index) -> dict[str, bytes]:
     for filename in index.removed:
         if parsed := parse_filename(filename):
             removed[parsed.name.lower()].append(filename)
-    groups = by_name(index)
-    return {
-        name: encode_shard(index, groups.get(name, ()), removed.get(name, ()))
-        for name in sorted(groups.keys() | removed.keys())
+    groups = by_name(index.records)
+    # Of what is not ours to judge, a record without a name is in no shard.
+    others = {
+        bucket: by_name({key: record for key, record in records.items() if facts_of(record).name})
+        for bucket, records in index.v3_rest.items()
     }
+    shards: dict[str, bytes] = {}
+    for name in sorted({*groups, *removed, *(name for names in others.values() for name in names)}):
+        shard = encode_shard(index, groups.get(name, ()), removed.get(name, ()))
+        for bucket, names in others.items():
+            if name in names:
+                records = index.v3_rest[bucket]
+                found = {key: _in_msgpack(key, records[key]) for key in names[name]}
+                shard.setdefault("v3", {})[bucket] = found
+        try:
+            shards[name] = compress(msgspec.msgpack.encode(shard, order="deterministic"))
+        except OverflowError as error:
+            raise _bad_record(f"a package of the name {name}", error) from error
+    return shards
 
 
 def digest(shard: bytes) -> bytes:
@@ -181,10 +195,11 @@ def decode_shard(data: bytes, key: str) -> Index:
     """A published shard as an index of one package name.  Raises BadIndex."""
     try:
         top = msgspec.msgpack.decode(decompress(data, _MAX_SHARD), type=dict[str, Any])
+        v3_rest = dict(top.get("v3", {}))
         v3 = {
-            f"{stem}.{extension}": record
-            for extension, bucket in top.get("v3", {}).items()
-            for stem, record in bucket.items()
+            stem + extension: record
+            for extension in EXTENSIONS
+            for stem, record in v3_rest.pop(extension[1:], {}).items()
         }
         found = {**top.get("packages", {}), **top.get("packages.conda", {}), **v3}
         run_exports = {
@@ -196,6 +211,10 @@ def decode_shard(data: bytes, key: str) -> Index:
             v3=frozenset(v3),
             run_exports=run_exports,
             removed=tuple(top.get("removed", ())),
+            v3_rest={
+                bucket: {key: dump(_in_json(record)) for key, record in others.items()}
+                for bucket, others in v3_rest.items()
+            },
         )
     except (ValueError, TypeError, AttributeError, msgspec.MsgspecError) as error:
         raise BadIndex(
@@ -213,12 +232,15 @@ def union(parts: Iterable[Index]) -> Index:
     run_exports: dict[str, Raw] = {}
     v3: set[str] = set()
     removed: set[str] = set()
+    v3_rest: dict[str, dict[str, Raw]] = {}
     for part in parts:
         records |= part.records
         run_exports |= part.run_exports
         v3 |= part.v3
         removed.update(part.removed)
-    return Index(records, frozenset(v3), run_exports, tuple(sorted(removed)))
+        for bucket, others in part.v3_rest.items():
+            v3_rest.setdefault(bucket, {}).update(others)
+    return Index(records, frozenset(v3), run_exports, tuple(sorted(removed)), v3_rest=v3_rest)
 
 
 def check_size(name: str, shard: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import stat as st
 import uuid
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from indexer.store import Range
+
+
+_log = logging.getLogger(__name__)
 
 
 class FolderReader:
@@ -83,6 +87,9 @@ class FolderStore:
             raise _translated(prefix or str(self._root), error) from error
 
     def _listed(self, prefix: str, entry: os.DirEntry[str]) -> Stat | None:
+        if not _is_text(entry.name):
+            _log.warning("%s%r: the name is not UTF-8, left alone", prefix, entry.name)
+            return None
         try:
             if entry.is_symlink() and not self._inside(Path(entry.path)):
                 return None
@@ -216,6 +223,14 @@ def _locked(folder: Path) -> Iterator[None]:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8, as Python shows them
+        return False
+    return True
 
 
 def _stat_of(key: str, status: os.stat_result) -> Stat:

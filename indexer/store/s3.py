@@ -8,9 +8,13 @@ import hashlib
 import re
 import threading
 from dataclasses import replace
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import (
@@ -26,6 +30,7 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
+from botocore.utils import parse_timestamp
 from urllib3.exceptions import HTTPError
 
 from indexer.core.model import Stat, Version
@@ -231,7 +236,7 @@ _PARAMETERS = {"Cache-Control": "CacheControl", "Content-Type": "ContentType"}
 
 def _client(target: Target) -> Any:
     options = target.s3
-    _check_pair(options)
+    _check(options)
     shape: dict[str, Any] = {
         # Our own integrity is Content-MD5.  botocore's checksums are trailers that stores other than
         # AWS refuse or, worse, keep inside the file (boto/boto3#4392, #4435); and a checksum of the
@@ -250,7 +255,10 @@ def _client(target: Target) -> Any:
     if options.anonymous:
         shape["signature_version"] = UNSIGNED
     try:
+        core = botocore.session.Session()
+        core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
         session = boto3.Session(
+            botocore_session=core,
             aws_access_key_id=options.access_key_id,
             aws_secret_access_key=options.secret_access_key,
             aws_session_token=options.session_token,
@@ -265,8 +273,17 @@ def _client(target: Target) -> Any:
         raise BadConfig(target.name, _masked(error), "look at the S3 options and AWS_* variables") from error
 
 
-def _check_pair(options: S3Options) -> None:
-    """Raise BadConfig for half a pair of keys: botocore would sign with what is missing."""
+def _time(text: str) -> datetime:
+    """A time as listings and headers have it: botocore's own parser takes longer than all else of a listing."""
+    with contextlib.suppress(ValueError, AttributeError):
+        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    with contextlib.suppress(ValueError, TypeError):
+        return parsedate_to_datetime(text)
+    return parse_timestamp(text)  # type: ignore[no-any-return]  # botocore has no types
+
+
+def _check(options: S3Options) -> None:
+    """Raise BadConfig for half a pair of keys, with which botocore would sign, and for keys in the wrong place."""
     if bool(options.access_key_id) != bool(options.secret_access_key):
         given, missing = "--access-key-id", "--secret-access-key"
         if options.secret_access_key:
@@ -274,6 +291,10 @@ def _check_pair(options: S3Options) -> None:
         raise BadConfig(given, f"is given without {missing}", "give both, or neither and let AWS's own places tell")
     if options.session_token and not options.access_key_id:
         raise BadConfig("--session-token", "is given without --access-key-id", "give it with its pair of keys")
+    if options.endpoint_url and "@" in urlsplit(options.endpoint_url).netloc:
+        raise BadConfig(
+            "--endpoint-url", "has a user or password in it", "give --access-key-id and --secret-access-key"
+        )
 
 
 def _masked(error: Exception) -> str:

@@ -99,7 +99,7 @@ def test_the_first_run_of_a_channel_may_name_packages() -> None:
     store = channel(*keys(2), *keys(2, "noarch"))
     index(store, of(keys(2)[1]))
     assert list(records(store)) == ["p01-1.0-0.conda"]
-    assert records(store, "noarch") == {}
+    assert len(records(store, "noarch")) == 2
     index(store)
     assert len(records(store)) == len(records(store, "noarch")) == 2
 

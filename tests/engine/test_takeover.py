@@ -38,10 +38,11 @@ def record(key: str, **more: object) -> dict[str, object]:
 
 def foreign(raw: bytes = b"", **more: Any) -> tuple[MemoryStore, dict[str, object]]:
     """A channel with a repodata.json, and the records in it."""
-    store = fill(MemoryStore(clock_ms=NOW_MS - 1000), *KEYS)
+    store = fill(MemoryStore(clock_ms=NOW_MS - 10_000), *KEYS)
     found = {key.partition("/")[2]: record(key) for key in KEYS}
     content = {"info": {"subdir": "linux-64"}, "packages": {}, "packages.conda": found, "repodata_version": 1, **more}
     body = json.dumps(content).encode()
+    store.clock_ms = NOW_MS - 1000
     store.upload("linux-64/repodata.json", body[:-1] + raw + b"}")
     return store, found  # type: ignore[return-value]  # dict is invariant
 
@@ -71,7 +72,7 @@ def test_no_package_is_read_where_only_sizes_and_times_tell() -> None:
 
 def test_a_package_that_is_younger_than_the_foreign_index_is_read() -> None:
     store, _ = foreign()
-    store.clock_ms = NOW_MS
+    store.clock_ms = NOW_MS + 10_000
     fill(store, KEYS[1])
     for key in KEYS:
         store.disguise(key)

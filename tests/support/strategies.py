@@ -30,6 +30,9 @@ SPECS = st.lists(st.sampled_from(["python", "python >=3.8", "reed  1.* h_0", "Ü
 # What nobody knows, so that it can meet nothing that somebody does.
 UNKNOWN = st.dictionaries(TEXTS.map("x_{}".format), JSON, max_size=2)
 RUN_EXPORTS = st.dictionaries(st.sampled_from(RUN_EXPORTS_KINDS), SPECS.filter(bool), max_size=3)
+WHEELS = st.dictionaries(
+    TEXTS, st.one_of(UNKNOWN, st.fixed_dictionaries({"name": st.just("wheel"), "url": TEXTS})), max_size=2
+)
 
 
 @st.composite
@@ -84,7 +87,7 @@ def indexes(draw: st.DrawFn) -> Index:
         removed=tuple(sorted(set(removed) - set(names))),
         info={key: spell(value) for key, value in draw(UNKNOWN).items()},
         rest={key: spell(value) for key, value in draw(UNKNOWN).items()},
-        v3_rest={"whl": spell(draw(st.dictionaries(TEXTS, UNKNOWN, max_size=2)))} if draw(st.booleans()) else {},
+        v3_rest={"whl": {key: spell(value) for key, value in draw(WHEELS).items()}} if draw(st.booleans()) else {},
     )
 
 

@@ -15,6 +15,8 @@ MIB = 2**20
 LEDGER = Ledger(
     "stamp",
     "listing",
+    1,
+    False,  # noqa: FBT003  as it is written
     {"repodata.json": Wrote(Version('"abc"'), "digest")},
     {"a-1-0.conda": Version("1-2-3")},
     {"b-1-0.conda": Bad(Version("v"), "is broken: “é”")},
@@ -64,8 +66,8 @@ def test_the_stamp_tells_options_apart_that_shape_the_output() -> None:
         (Outputs(), Rules(strict=True)),
         (Outputs(), Rules(lenient=True)),
     ]
-    assert len({ledgers.stamp(*shape) for shape in shapes}) == len(shapes)
-    assert ledgers.stamp(Outputs(), Rules()) == ledgers.stamp(Outputs(), Rules())
+    assert len({ledgers.stamp(*shape, "1.0") for shape in shapes}) == len(shapes)
+    assert ledgers.stamp(Outputs(), Rules(), "1.0") == ledgers.stamp(Outputs(), Rules(), "1.0")
 
 
 def test_the_digest_of_a_listing_tells_names_sizes_and_versions_apart() -> None:

@@ -15,14 +15,16 @@ from indexer.errors import Refused
 NAME = "a-1-0.conda"
 MD5 = "0123456789abcdef" * 2
 OTHER = "f" * 32
-NOW = 1000
+NOW = 10_000
+# Times of clocks that may differ by two seconds.
+OLD = NOW - 2000
 
 
 def index(**fields: object) -> Index:
     return Index(records={NAME: dump({"name": "a", "size": 10, "md5": MD5, "indexed_timestamp": NOW, **fields})})
 
 
-def stat(size: int = 10, version: str = "v1", modified_ms: int = NOW, md5: str | None = None) -> Stat:
+def stat(size: int = 10, version: str = "v1", modified_ms: int = OLD, md5: str | None = None) -> Stat:
     return Stat(f"noarch/{NAME}", size, Version(version), modified_ms, md5)
 
 
@@ -34,11 +36,16 @@ def ledger(version: str | None = None) -> Ledger:
     ("listed", "known", "stands"),
     [
         # By the ledger: the version that was read.
-        (stat(modified_ms=NOW + 1), Known(ledger("v1")), True),
         (stat(modified_ms=NOW + 1), Known(ledger("v1"), in_step=True), True),
-        (stat(version="v2", modified_ms=0), Known(ledger("v1")), False),
+        # Out of step it may have seen another object than the record's.
+        (stat(modified_ms=NOW + 1), Known(ledger("v1")), False),
+        (stat(version="v2"), Known(ledger("v1")), True),
+        # Met at another version in this run.
+        (stat(), Known(changing=frozenset({NAME})), False),
+        # One that saw not all of them proves nothing by what it lacks.
+        (stat(), Known(Ledger(whole=False), in_step=True), True),
         (stat(version="v2", modified_ms=0), Known(ledger("v1"), in_step=True), False),
-        (stat(size=11), Known(ledger("v1")), False),
+        (stat(size=11), Known(ledger("v1"), in_step=True), False),
         # By MD5: an ETag that is the record's.
         (stat(md5=MD5, modified_ms=NOW + 1), Known(), True),
         (stat(md5=MD5, version="v2", modified_ms=NOW + 1), Known(ledger("v1"), in_step=True), True),
@@ -46,7 +53,7 @@ def ledger(version: str | None = None) -> Ledger:
         # By age, where no ledger tells: another MD5 proves nothing.
         (stat(), Known(), True),
         (stat(md5=OTHER), Known(), True),
-        (stat(modified_ms=NOW + 1), Known(), False),
+        (stat(modified_ms=OLD + 1), Known(), False),
         (stat(md5=OTHER, modified_ms=NOW + 1), Known(), False),
         (stat(), Known(ledger()), True),
         # A ledger in step without an entry says that the version was the record's md5 then.
@@ -97,8 +104,8 @@ def test_what_lies_outside_the_scope_is_not_dropped() -> None:
 def test_a_forced_run_reads_what_stands_and_says_so() -> None:
     plan = diff(index(), {NAME: stat()}, Known(force=True))
     assert plan.fetch == (stat(),)
-    assert plan.standing == {NAME}
-    assert diff(index(), {NAME: stat(size=11)}, Known(force=True)).standing == frozenset()
+    assert plan.held == {NAME}
+    assert diff(index(), {NAME: stat(size=11)}, Known(force=True)).held == frozenset()
 
 
 def test_what_was_rejected_is_not_read_again_until_it_changes() -> None:
@@ -120,7 +127,7 @@ def test_a_package_replaced_by_something_bad_leaves_the_index() -> None:
 
 
 def test_a_package_that_stands_is_never_dropped_by_the_rules() -> None:
-    plan = Plan(fetch=(stat(),), standing=frozenset({NAME}))
+    plan = Plan(fetch=(stat(),), held=frozenset({NAME}))
     bad = Rejected(NAME, Version("v1"), "is broken")
     assert dropped(index(), plan, [bad]) == frozenset()
     assert merge(index(), plan, [bad], NOW) == index()

@@ -168,7 +168,8 @@ def test_the_order_of_a_publication_is_the_one_that_was_proved() -> None:
     assert order[0] == ("shards", False)
     assert order[1] == ("repodata_shards.msgpack.zst", False)
     assert ("repodata.json.zst", True) in order[2:-1]
-    assert order[-1] == ("repodata.json", False)
+    assert order[-4] == ("repodata.json", False)
+    assert all(key.startswith("current_repodata.json") and gone for key, gone in order[-3:])
 
 
 def test_the_source_is_the_file_that_the_next_run_reads() -> None:

@@ -73,11 +73,14 @@ def test_a_file_that_cannot_be_read_is_a_bad_index(data: bytes) -> None:
         split_run_exports(data, "run_exports.json")
 
 
-def test_run_exports_inside_records_are_found_where_none_are_known() -> None:
+def test_run_exports_inside_records_are_found() -> None:
     records = {
         "a-1-0.conda": Raw(b'{"name":"a","run_exports":{"weak":["a"]}}'),
         "b-1-0.conda": Raw(b'{"name":"b","run_exports":{"weak":["b"]}}'),
         "c-1-0.conda": Raw(b'{"name":"c"}'),
         "d-1-0.conda": Raw(b'{"name":"d","license":"see \\"run_exports\\""}'),
     }
-    assert inline_run_exports(records, {"b-1-0.conda"}) == {"a-1-0.conda": Raw(b'{"weak":["a"]}')}
+    assert inline_run_exports(records) == {
+        "a-1-0.conda": Raw(b'{"weak":["a"]}'),
+        "b-1-0.conda": Raw(b'{"weak":["b"]}'),
+    }
