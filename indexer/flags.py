@@ -72,7 +72,7 @@ def _lines(path: Path) -> list[str]:
     try:
         return (sys.stdin.read() if str(path) == "-" else path.read_text()).splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror or str(error) if isinstance(error, OSError) else "is not a text"
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise BadConfig(str(path), reason, "name a text file with one package a line") from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import os
 import re
 import threading
 from dataclasses import replace
@@ -268,7 +269,8 @@ def _client(target: Target) -> Any:
         region = options.region or session.region_name or "us-east-1"
         return session.client("s3", region_name=region, endpoint_url=options.endpoint_url, config=Config(**shape))
     except ProfileNotFound as error:
-        raise BadConfig(f"profile {options.profile}", str(error), "name a profile of ~/.aws/config") from error
+        named = options.profile or os.environ.get("AWS_PROFILE")
+        raise BadConfig(f"profile {named}", str(error), "name a profile of ~/.aws/config") from error
     except (BotoCoreError, ValueError) as error:
         raise BadConfig(target.name, _masked(error), "look at the S3 options and AWS_* variables") from error
 

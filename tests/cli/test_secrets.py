@@ -107,12 +107,7 @@ def test_the_keys_of_a_profile_are_used_and_not_printed() -> None:
     "loud",
     [
         [],
-        pytest.param(
-            ["-vv"],
-            marks=pytest.mark.xfail(
-                strict=True, reason="the traceback has botocore's own error, and that the endpoint"
-            ),
-        ),
+        ["-vv"],
     ],
     ids=["plain", "loud"],
 )
