@@ -198,7 +198,8 @@ class _Subdir:
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
                 report.laps = lap
-                report.ways = self.ways
+                read = len({key for key, _ in self.memo})
+                report.ways = {"kept": Way(max(0, report.packages + len(report.rejected) - read)), **self.ways}
                 return report.after(self.begun)
         raise AssertionError  # count() has no end
 

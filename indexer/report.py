@@ -43,7 +43,7 @@ class Way:
 
 @dataclass(slots=True)
 class SubdirReport:
-    """What came of one subdir.  `ways` counts what was read of packages, by the way they were read."""
+    """What came of one subdir.  `ways` counts what was read of packages, by the way they were read or `kept`."""
 
     outcome: Outcome
     packages: int = 0

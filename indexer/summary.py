@@ -21,7 +21,7 @@ def summary(report: Report) -> Iterator[str]:
     for name, sub in sorted(report.subdirs.items()):
         yield f"  {name:<{width}}  {_subdir(sub)}"
     if read := _read(report):
-        yield f"  packages read: {read}"
+        yield f"  packages: {read}"
     usage = report.usage
     verbs = ", ".join(f"{count} {verb}" for verb, count in sorted(usage.requests.items()))
     yield (
@@ -50,19 +50,26 @@ def _count(count: int, what: str) -> str:
 
 
 def _read(report: Report) -> str:
-    """The ways that packages were read, in words."""
+    """The ways that packages were read, or not, in words."""
     ways: dict[str, list[int]] = {}
     for sub in report.subdirs.values():
         for name, way in sub.ways.items():
             total = ways.setdefault(name, [0, 0, 0])
             total[:] = total[0] + way.packages, total[1] + way.requests, total[2] + way.bytes
     return "; ".join(
-        f"{packages:,} {_WORDS[name]} ({_count(requests, 'request')}, {size(count)})"
+        f"{packages:,} {_WORDS[name]}" + (f" ({_count(requests, 'request')}, {size(count)})" if requests else "")
         for name, (packages, requests, count) in sorted(ways.items())
+        if packages
     )
 
 
-_WORDS = {"whole": "whole", "tail": "by their tail", "head": "by their head", "stream": "as a stream"}
+_WORDS = {
+    "kept": "known without reading",
+    "whole": "read whole",
+    "tail": "read by their tail",
+    "head": "read by their head",
+    "stream": "read as a stream",
+}
 
 
 def size(count: int) -> str:
