@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from indexer.release import __version__
+
 if TYPE_CHECKING:
     from indexer.api import index
     from indexer.core.model import Outputs, Rules
-    from indexer.engine import Options
     from indexer.errors import IndexerError
+    from indexer.options import Options
     from indexer.report import Report
     from indexer.store.target import S3Options, Target
 
-__version__ = "0.1.0"
 
-__all__ = ["IndexerError", "Options", "Outputs", "Report", "Rules", "S3Options", "Target", "index"]
+__all__ = ["IndexerError", "Options", "Outputs", "Report", "Rules", "S3Options", "Target", "__version__", "index"]
 
 _HOMES = {
     "index": "indexer.api",
     "IndexerError": "indexer.errors",
-    "Options": "indexer.engine",
+    "Options": "indexer.options",
     "Outputs": "indexer.core.model",
     "Report": "indexer.report",
     "Rules": "indexer.core.model",

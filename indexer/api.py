@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from indexer import workers
-from indexer.engine import Options, Run, index_channel
+from indexer.engine import index_channel
+from indexer.options import Options, Run
 from indexer.store.target import Target, open_store
 
 if TYPE_CHECKING:

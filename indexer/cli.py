@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from indexer import __version__
 from indexer.errors import BadConfig, IndexerError
 from indexer.flags import Asked, Bucket, Files, Judgement, Selection, Talk, Writing, flattened
+from indexer.release import __version__
 from indexer.store.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from indexer.engine import Options
+    from indexer.options import Options
     from indexer.report import Report
 
 app = typer.Typer(

@@ -1,90 +1,28 @@
-"""One lap of a subdir, laps until nobody else was faster, all subdirs of a channel."""
+"""All subdirs of a channel, one after the other, and what came of each."""
 
 from __future__ import annotations
 
-import itertools
 import logging
-import random
-import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from indexer import __version__
-from indexer.core import ledger as ledgers
 from indexer.core import names
-from indexer.core.ledger import Bad, Ledger
-from indexer.core.model import Extracted, Index, Outputs, Plan, Rejected, Rules
-from indexer.core.plan import Known, diff, dropped, guard, merge
-from indexer.core.render import Scene, publication, source_of
-from indexer.core.shards import ShardIndex
-from indexer.errors import (
-    BadConfig,
-    BadIndex,
-    Conflict,
-    Denied,
-    GaveUp,
-    IndexerError,
-    Refused,
-    Unavailable,
-)
-from indexer.extractor import Gone, Spec
-from indexer.lister import Lister, Observation, subdirs_of
-from indexer.report import Note, Outcome, Report, SubdirReport, Way
+from indexer.core.render import source_of
+from indexer.errors import BadConfig, Denied, GaveUp, IndexerError, Refused, Unavailable
+from indexer.laps import Subdir
+from indexer.lister import subdirs_of
+from indexer.report import Outcome, Report, SubdirReport
 from indexer.store.wrappers import Unconditional
-from indexer.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from concurrent.futures import Executor
+    from collections.abc import Sequence
 
-    from indexer.core.ledger import Wrote
-    from indexer.core.model import Stat, Version
-    from indexer.core.render import Artefact
+    from indexer.options import Options, Run
     from indexer.store import Store
-    from indexer.workers import Workers
 
 _log = logging.getLogger(__name__)
 
-# Ten minutes in all, as rattler-index means it, but with a short first pause.
-_GIVE_UP_AFTER = 600.0
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 60.0
 _OUTCOMES = {Refused: Outcome.REFUSED, GaveUp: Outcome.CONFLICT}
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a run is asked to do.
-
-    `subdirs` empty means every known one that is there.  `packages` (`SUBDIR/FILENAME`) narrows the
-    run to these; None means all.
-    """
-
-    outputs: Outputs = field(default_factory=Outputs)
-    rules: Rules = field(default_factory=Rules)
-    subdirs: tuple[str, ...] = ()
-    packages: frozenset[str] | None = None
-    force: bool = False
-    verify_digests: bool = False
-    allow_mass_removal: bool = False
-    preconditions: bool = True
-    dry_run: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What a run needs of the world: who reads packages, threads for requests, clocks, chance, an ear."""
-
-    workers: Workers
-    executor: Executor
-    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    # Full jitter: indexers that met once shall not meet again.
-    jitter: Callable[[float], float] = lambda pause: random.uniform(0, pause)  # noqa: S311  no secret
-    progress: Callable[[str, int, int], None] = lambda _subdir, _done, _total: None
 
 
 def index_channel(store: Store, options: Options, run: Run) -> Report:
@@ -97,7 +35,7 @@ def index_channel(store: Store, options: Options, run: Run) -> Report:
         _log.warning("without conditional writes, indexers that run at the same time can undo each other's work")
         store = Unconditional(store)
     subdirs, ignored = _subdirs(store, options)
-    jobs = [_Subdir(store, subdir, options, run) for subdir in subdirs]
+    jobs = [Subdir(store, subdir, options, run) for subdir in subdirs]
     # With strict rules nothing may be written if anything is rejected: all of it is planned first.
     planned = _each(jobs, dry_run=True) if options.dry_run or options.rules.strict else {}
     done = planned
@@ -106,7 +44,7 @@ def index_channel(store: Store, options: Options, run: Run) -> Report:
     return Report(done, ignored, run.monotonic() - began, store.usage)
 
 
-def _each(jobs: Sequence[_Subdir], *, dry_run: bool) -> dict[str, SubdirReport]:
+def _each(jobs: Sequence[Subdir], *, dry_run: bool) -> dict[str, SubdirReport]:
     done: dict[str, SubdirReport] = {}
     for job in jobs:
         try:
@@ -137,257 +75,3 @@ def _subdirs(store: Store, options: Options) -> tuple[list[str], tuple[str, ...]
     if names.NOARCH not in named and store.stat(f"{names.NOARCH}/{source_of(options.outputs)}") is None:
         named.add(names.NOARCH)
     return sorted(named), ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """What one lap is about to do: from which index, by which plan, with what was read."""
-
-    index: Index
-    plan: Plan
-    results: tuple[Extracted | Rejected, ...] = ()
-
-    @property
-    def leaving(self) -> frozenset[str]:
-        return dropped(self.index, self.plan, self.results)
-
-    @property
-    def rejected(self) -> tuple[Rejected, ...]:
-        return (*self.plan.rejected, *(it for it in self.results if isinstance(it, Rejected)))
-
-    @property
-    def extracted(self) -> tuple[Extracted, ...]:
-        return tuple(it for it in self.results if isinstance(it, Extracted))
-
-
-@dataclass(frozen=True, slots=True)
-class _Subdir:
-    """One subdir in one run.
-
-    `memo` has what was read, by key and version, so that a lap after a conflict reads nothing twice;
-    `ways` counts it.  `begun` has the reports of laps that a conflict ended while they wrote.
-    """
-
-    store: Store
-    subdir: str
-    options: Options
-    run: Run
-    memo: dict[tuple[str, Version], Extracted | Rejected] = field(default_factory=dict)
-    ways: dict[str, Way] = field(default_factory=dict)
-    begun: list[SubdirReport] = field(default_factory=list)
-
-    def laps(self, *, dry_run: bool) -> SubdirReport:
-        """Index the subdir: after a conflict look again, never merely send again."""
-        pause = _FIRST_PAUSE
-        deadline: float | None = None
-        for lap in itertools.count(1):
-            try:
-                report = self._lap(trusting=lap == 1, dry_run=dry_run)
-            except Conflict as conflict:
-                wait = self.run.jitter(pause)
-                # From the first conflict on: to read a large channel may take longer than that.
-                deadline = deadline or self.run.monotonic() + _GIVE_UP_AFTER
-                if self.run.monotonic() + wait > deadline:
-                    raise GaveUp(
-                        self.subdir,
-                        f"other indexers were faster {lap} times, last with {conflict}",
-                        "repeat: what is published is whole",
-                    ) from conflict
-                _log.info("%s; looking again in %.1f s", conflict, wait)
-                self.run.sleep(wait)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-            else:
-                report.laps = lap
-                read = len({key for key, _ in self.memo})
-                report.ways = {"kept": Way(max(0, report.packages + len(report.rejected) - read)), **self.ways}
-                return report.after(self.begun)
-        raise AssertionError  # count() has no end
-
-    def _lap(self, *, trusting: bool, dry_run: bool) -> SubdirReport:
-        """Look, decide, read, write, in the order that docs/design.md argues for.  Raises Conflict."""
-        outputs = self.options.outputs
-        # Before anything is looked at: a package put after this moment is younger than its record.
-        now_ms = self.run.now_ms()
-        lister = Lister(self.store, self.subdir, outputs, self.run.executor)
-        seen = lister.observe(self._scope, trusting=trusting)
-        if seen.ledger is not None and self._quiet(seen, seen.ledger):
-            known = Plan(rejected=_rejected_before(seen.ledger))
-            return self._report(seen, _Change(Index(), known), seen.ledger.packages, dry_run=dry_run)
-        index = lister.read_index(seen)
-        plan = diff(index, seen.packages, self._known(seen, lister.source(seen)))
-        self._read(plan.fetch, now_ms)
-        change = _Change(index, plan, tuple(self.memo[it.key, it.version] for it in plan.fetch))
-        if not self.options.allow_mass_removal:
-            guard(index, change.leaving, self.subdir)
-        if self.options.rules.strict and (seen.misnamed or change.rejected):
-            return self._stopped(seen, change)
-        merged = merge(index, plan, change.results, now_ms)
-        artefacts: list[Artefact] = []
-        if change.results or change.leaving or not self._shaped_alike(seen):
-            previous = self._previous(lister, seen)
-            there = lister.shards_there() if self.options.force else previous.named
-            scene = Scene(self.subdir, outputs, previous, there, now_ms, lister.source(seen))
-            artefacts = publication(merged, scene)
-        writer = Writer(self.store, self.subdir, self.run.executor)
-        pending = writer.pending(artefacts, seen)
-        report = self._report(seen, change, len(merged.records), dry_run=dry_run)
-        report.written = tuple(sorted(lister.key(it.key) for it in pending if it.content is not None))
-        report.deleted = tuple(sorted(lister.key(it.key) for it in pending if it.content is None))
-        if dry_run:
-            return report
-        self.begun.append(report)
-        wrote = writer.publish(artefacts, seen) if artefacts else _wrote(seen)
-        if self._scope is None or artefacts:  # a look at a few that shows nothing new tells nothing of the rest
-            ledger = self._ledger(seen, change, wrote)
-            writer.keep(msgspec.structs.replace(ledger, packages=len(merged.records)), seen)
-        self.begun.remove(report)
-        if pending and not report.rejected:
-            report.outcome = Outcome.PUBLISHED
-        return report
-
-    @property
-    def _scope(self) -> frozenset[str] | None:
-        if self.options.packages is None:
-            return None
-        inside = (key.rpartition("/") for key in self.options.packages)
-        # noarch is made sure of although nothing in it is named: then it is looked at whole.
-        return frozenset(filename for subdir, _, filename in inside if subdir == self.subdir) or None
-
-    def _quiet(self, seen: Observation, ledger: Ledger) -> bool:
-        """Whether nothing changed since the run that left the ledger, by the listing alone."""
-        if self.options.force or self._scope is not None or not self._shaped_alike(seen):
-            return False
-        if self.options.rules.strict and seen.misnamed:
-            return False
-        return ledger.listing == ledgers.digest_of(seen.packages)
-
-    def _shaped_alike(self, seen: Observation) -> bool:
-        """Whether our files are what a run with the same options left."""
-        return seen.ledger is not None and seen.in_step and seen.ledger.stamp == self._stamp
-
-    @property
-    def _stamp(self) -> str:
-        return ledgers.stamp(self.options.outputs, self.options.rules, __version__)
-
-    def _known(self, seen: Observation, source: str) -> Known:
-        ledger = self._of_these_rules(seen.ledger)
-        changing = (
-            frozenset(
-                filename
-                for filename, stat in seen.packages.items()
-                if any(key == stat.key and version != stat.version for key, version in self.memo)
-            )
-            if self.memo
-            else frozenset()
-        )
-        return Known(
-            ledger, seen.stands(source), seen.modified_ms.get(source, 0), self.options.force, self._scope, changing
-        )
-
-    def _of_these_rules(self, ledger: Ledger | None) -> Ledger | None:
-        """What the ledger knows; under other rules a package may have been rejected that is good now."""
-        if ledger is None or ledger.stamp == self._stamp:
-            return ledger
-        return msgspec.structs.replace(ledger, rejected={})
-
-    def _read(self, packages: Sequence[Stat], now_ms: int) -> None:
-        """Read into the memo what is not there yet, and count the ways it was read."""
-        missing = [stat for stat in packages if (stat.key, stat.version) not in self.memo]
-        if not missing:
-            return
-        spec = Spec(self.subdir, self.options.rules, now_ms, self.options.verify_digests)
-        version_of = {stat.key.rpartition("/")[2]: (stat.key, stat.version) for stat in missing}
-        gone: list[str] = []
-        refused: list[Rejected] = []
-        self.run.progress(self.subdir, 0, len(missing))
-        for done, reading in enumerate(self.run.workers(self.store, spec, missing), 1):
-            way = self.ways.setdefault(reading.way.value, Way())
-            way.packages += 1
-            way.requests += sum(reading.usage.requests.values())
-            way.bytes += reading.usage.bytes_read
-            if isinstance(reading.result, Gone):
-                gone.append(reading.result.filename)
-            else:
-                self.memo[version_of[reading.result.filename]] = reading.result
-                if isinstance(reading.result, Rejected) and reading.result.passing:
-                    refused.append(reading.result)
-            self.run.progress(self.subdir, done, len(missing))
-        if gone:
-            raise Conflict(f"{self.subdir}/{min(gone)}", "changed while it was read")
-        if len(refused) == len(missing) > 1:
-            raise Denied(
-                f"{self.subdir}/{refused[0].filename}", refused[0].reason, "look at the rights to read objects"
-            )
-
-    def _stopped(self, seen: Observation, change: _Change) -> SubdirReport:
-        """What a strict run says instead of writing."""
-        report = self._report(seen, change, len(change.index.records), dry_run=False)
-        error = f"{self.subdir}: {len(report.rejected)} rejected, so nothing was changed; mend or delete them"
-        return replace(report, outcome=Outcome.FAILED, exit_code=1, error=error)
-
-    def _previous(self, lister: Lister, seen: Observation) -> ShardIndex:
-        if not self.options.outputs.shards:
-            return ShardIndex()
-        try:
-            return lister.read_shard_index(seen)
-        except BadIndex as error:
-            # The source is sound, so the shards are made anew from it.
-            _log.warning("%s: %s; it is written anew", error.thing, error.reason)
-            return ShardIndex()
-
-    def _ledger(self, seen: Observation, change: _Change, wrote: Mapping[str, Wrote]) -> Ledger:
-        """What the next run shall know; outside of a scope what the last one knew still holds."""
-        fresh: dict[str, Version] = {
-            it.filename: it.version for it in change.extracted if seen.packages[it.filename].md5 != it.record["md5"]
-        }
-        bad = {it.filename: Bad(it.version, it.reason) for it in change.rejected if not it.passing}
-        versions: dict[str, Version] = {**change.plan.seen, **fresh}
-        passing = any(it.passing for it in change.rejected)
-        listing = "" if passing or self._scope is not None else ledgers.digest_of(seen.packages)
-        whole = True
-        if self._scope is not None:
-            before = self._of_these_rules(seen.ledger if seen.in_step else None)
-            whole = before is not None and before.whole
-            if before is not None:
-                versions = {k: v for k, v in before.seen.items() if k not in self._scope} | versions
-                bad = {k: v for k, v in before.rejected.items() if k not in self._scope} | bad
-        return Ledger(self._stamp, listing, whole=whole, wrote=dict(wrote), seen=versions, rejected=bad)
-
-    def _report(self, seen: Observation, change: _Change, count: int, *, dry_run: bool) -> SubdirReport:
-        """What the lap is about, before anything is written."""
-        added, updated = [], []
-        for result in change.extracted:
-            before = change.index.records.get(result.filename)
-            if before is None:
-                added.append(result.filename)
-            elif result.filename not in change.plan.held:
-                updated.append(result.filename)
-        rejected = sorted((*seen.misnamed, *change.rejected), key=lambda it: it.filename)
-        warnings = [
-            *(Note(filename, "wheels are not indexed") for filename in seen.ignored),
-            *(Note(filename, "was yanked by another indexer and stays out") for filename in change.plan.yanked),
-            *(Note(filename, "is neither in the channel nor in its index") for filename in self._nowhere(seen, change)),
-            *(Note(it.filename, warning) for it in change.extracted for warning in it.warnings),
-        ]
-        outcome = Outcome.PLANNED if dry_run else Outcome.PARTIAL if rejected else Outcome.UNCHANGED
-        return SubdirReport(
-            outcome,
-            packages=count,
-            exit_code=3 if outcome is Outcome.PARTIAL else 0,
-            added=tuple(sorted(added)),
-            updated=tuple(sorted(updated)),
-            removed=tuple(sorted(change.leaving)),
-            rejected=tuple(Note(it.filename, it.reason) for it in rejected),
-            warnings=tuple(sorted(warnings)),
-        )
-
-    def _nowhere(self, seen: Observation, change: _Change) -> frozenset[str]:
-        return (self._scope or frozenset()) - seen.packages.keys() - change.index.records.keys()
-
-
-def _wrote(seen: Observation) -> Mapping[str, Wrote]:
-    return seen.ledger.wrote if seen.ledger else {}
-
-
-def _rejected_before(ledger: Ledger) -> tuple[Rejected, ...]:
-    return tuple(Rejected(name, bad.version, bad.reason) for name, bad in sorted(ledger.rejected.items()))

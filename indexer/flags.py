@@ -14,8 +14,8 @@ from typer import Option
 
 from indexer.core.model import Outputs, Rules
 from indexer.core.names import parse_filename
-from indexer.engine import Options
 from indexer.errors import BadConfig
+from indexer.options import Options
 from indexer.store.target import S3Options
 
 # typer reads these annotations at run time, and on Python 3.10 it knows `Optional`, not `X | None`.

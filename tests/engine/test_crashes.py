@@ -34,7 +34,7 @@ from tests.support.scene import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from indexer.engine import Options
+    from indexer.options import Options
     from tests.support.memory import Call, MemoryStore
 
 LATER_MS = NOW_MS + DAY_MS

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from indexer.core import names
-from indexer.engine import Options
 from indexer.errors import BadConfig
+from indexer.options import Options
 from indexer.report import Outcome
 from tests.support.memory import MemoryStore
 from tests.support.scene import (

@@ -27,7 +27,7 @@ from tests.support.scene import (
 )
 
 if TYPE_CHECKING:
-    from indexer.engine import Options
+    from indexer.options import Options
     from tests.support.memory import MemoryStore
 
 STRICT = replace(PLAIN, rules=Rules(strict=True))

@@ -13,7 +13,8 @@ import pytest
 from fixtures.bucket import ACCESS_KEY, REGION, SECRET_KEY, Bucket
 from indexer import S3Options, Target, workers
 from indexer.core.model import Outputs
-from indexer.engine import Options, Run, index_channel
+from indexer.engine import index_channel
+from indexer.options import Options, Run
 from indexer.store.target import open_store
 from tests.support.buckets import moto_server
 from tests.support.channels import lay_out, lay_up

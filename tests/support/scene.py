@@ -19,7 +19,8 @@ import zstandard
 
 from indexer.core import names
 from indexer.core.model import Outputs
-from indexer.engine import Options, Run, index_channel
+from indexer.engine import index_channel
+from indexer.options import Options, Run
 from indexer.workers import in_threads
 from tests.support.memory import MemoryStore
 

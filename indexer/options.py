@@ -1,0 +1,49 @@
+"""What a run is asked to do, and what it needs of the world."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from indexer.core.model import Outputs, Rules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
+    from indexer.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run is asked to do.
+
+    `subdirs` empty means every known one that is there.  `packages` (`SUBDIR/FILENAME`) narrows the
+    run to these; None means all.
+    """
+
+    outputs: Outputs = field(default_factory=Outputs)
+    rules: Rules = field(default_factory=Rules)
+    subdirs: tuple[str, ...] = ()
+    packages: frozenset[str] | None = None
+    force: bool = False
+    verify_digests: bool = False
+    allow_mass_removal: bool = False
+    preconditions: bool = True
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run needs of the world: who reads packages, threads for requests, clocks, chance, an ear."""
+
+    workers: Workers
+    executor: Executor
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    # Full jitter: indexers that met once shall not meet again.
+    jitter: Callable[[float], float] = lambda pause: random.uniform(0, pause)  # noqa: S311  no secret
+    progress: Callable[[str, int, int], None] = lambda _subdir, _done, _total: None
