@@ -23,7 +23,7 @@ check: $(READY) ## lint, types and layers
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-timings > $(VENV)/layers.txt || { cat $(VENV)/layers.txt; false; }
+	@$(BIN)/lint-imports > $(VENV)/layers.txt || { cat $(VENV)/layers.txt; false; }
 
 pytest: $(READY) ## all tests
 	@$(BIN)/pytest -n auto -q
