@@ -104,8 +104,8 @@ class Subdir:
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
                 report.laps = lap
-                read = len({key for key, _ in self.memo})
-                report.ways = {"kept": Way(max(0, report.packages + len(report.rejected) - read)), **self.ways}
+                kept = report.packages + len(report.rejected) - len({key for key, _ in self.memo})
+                report.ways = {**({"kept": Way(kept)} if kept > 0 else {}), **self.ways}
                 return report.after(self.begun)
         raise AssertionError  # count() has no end
 

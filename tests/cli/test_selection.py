@@ -22,7 +22,7 @@ OTHER = "linux-64/dew-1.0-0.conda"
 def test_force_reads_everything_again_and_keeps_the_dates(channel: Path) -> None:
     invoke("fs", channel)
     before = records(channel, "noarch")
-    assert invoke("fs", channel, "--json").json["subdirs"]["noarch"]["read"] == {}
+    assert invoke("fs", channel, "--json").json["subdirs"]["noarch"]["read"].keys() == {"kept"}
     for flag in ("--force", "-f"):
         done = invoke("fs", channel, flag, "--json")
         assert done.json["subdirs"]["noarch"]["read"]["whole"]["packages"] == 5
