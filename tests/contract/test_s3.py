@@ -194,7 +194,7 @@ def test_a_listing_that_breaks_in_the_middle_is_no_listing(s3: S3Store, wire: Wi
 def test_a_channel_in_the_root_of_a_bucket_has_plain_keys(moto: Bucket) -> None:
     moto.client.create_bucket(Bucket="root")
     store = in_moto(moto, "root")
-    store._prefix = S3Store("root", "/", Target("s3://root/", S3Options(region="us-east-1")))._prefix
+    store._prefix = S3Store("top", "/", Target("s3://top/", S3Options(region="us-east-1")))._prefix
     store.put(KEY, TEN, expect=Expect.ABSENT)
     assert [entry["Key"] for entry in moto.client.list_objects_v2(Bucket="root")["Contents"]] == [KEY]
     assert [it.key for it in store.list("")] == ["linux-64/"]
