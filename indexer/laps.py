@@ -180,18 +180,13 @@ class Subdir:
 
     def _known(self, seen: Observation, source: str) -> Known:
         ledger = self._of_these_rules(seen.ledger)
-        changing = (
-            frozenset(
-                filename
-                for filename, stat in seen.packages.items()
-                if any(key == stat.key and version != stat.version for key, version in self.memo)
-            )
-            if self.memo
-            else frozenset()
+        source_ms = seen.modified_ms.get(source, 0)
+        # Met in this run at another version: no date proves that such a record stands.
+        met = ((key.rpartition("/")[2], version) for key, version in self.memo)
+        changing = frozenset(
+            name for name, version in met if (now := seen.packages.get(name)) and now.version != version
         )
-        return Known(
-            ledger, seen.stands(source), seen.modified_ms.get(source, 0), self.options.force, self._scope, changing
-        )
+        return Known(ledger, seen.stands(source), source_ms, self.options.force, self._scope, changing)
 
     def _of_these_rules(self, ledger: Ledger | None) -> Ledger | None:
         """What the ledger knows; under other rules a package may have been rejected that is good now."""

@@ -6,6 +6,7 @@ import fcntl
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,6 @@ from indexer.store.fs import FolderStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 KEY = "noarch/repodata.json"
 
@@ -233,3 +233,11 @@ def test_a_file_that_shrinks_while_it_is_read_is_a_conflict(store: FolderStore, 
 def test_a_missing_folder_is_a_mistake_in_the_set_up(tmp_path: Path, channel: Path, name: str) -> None:
     with pytest.raises(BadConfig, match=name):
         FolderStore(tmp_path / name)
+
+
+def test_a_name_that_is_no_text_is_left_alone(store: FolderStore, channel: Path) -> None:
+    folder = channel / "linux-64"
+    folder.mkdir(exist_ok=True)
+    (folder / "good-1-0.conda").write_bytes(b"x")
+    Path(os.fsdecode(os.fsencode(folder) + b"/bad-1-\xff.conda")).write_bytes(b"x")
+    assert [it.key for it in store.list("linux-64/")] == ["linux-64/good-1-0.conda"]
