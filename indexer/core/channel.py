@@ -1,0 +1,59 @@
+"""What a channel says of itself beside its packages: notices, relations, revisions and detectors, as frozen values.
+
+A value that breaks a rule of its CEP cannot be made: ValueError, which msgspec names the place of.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+_MAX_MESSAGE = 8192
+
+
+class Notice(Struct, frozen=True, kw_only=True):
+    """One entry of `notices.json` (CEP 6).  All but `interval` is required: conda fetches others again and again."""
+
+    id: Annotated[str, Meta(min_length=1)]
+    message: Annotated[str, Meta(min_length=1)]
+    level: Literal["info", "warning", "critical"]
+    created_at: datetime
+    expires_at: datetime
+    interval: Annotated[int, Meta(ge=0)] | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a time that is not a moment, or an end before the beginning."""
+        if self.created_at.tzinfo is None or self.expires_at.tzinfo is None:
+            raise ValueError("created_at and expires_at need a time zone, such as Z at the end")
+        if self.expires_at < self.created_at:
+            raise ValueError("expires_at is before created_at")
+
+
+class ChannelRelations(Struct, frozen=True):
+    """`info.channel_relations` (CEP 42): sibling channels of higher (`base`) and lower (`overrides`) priority."""
+
+    base: str | None = None
+    overrides: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what is no path from `../`, and for one channel named twice."""
+        for name in (self.base, self.overrides):
+            if name is not None and (not name.startswith("../") or not name.strip("./")):
+                raise ValueError(f"{name!r} is not a relative path that begins with ../, such as ../conda-forge")
+        if self.base and self.overrides and posixpath.normpath(self.base) == posixpath.normpath(self.overrides):
+            raise ValueError("base and overrides name the same channel")
+
+
+class Revision(Struct, frozen=True):
+    """A revision that `info.repodata_revisions` tells of (CEP 48), and what it says to clients that read none."""
+
+    revision: Literal["v3"]
+    message: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a message of more than 8192 bytes."""
+        if self.message is not None and len(self.message.encode()) > _MAX_MESSAGE:
+            raise ValueError(f"the message of {self.revision} has more than {_MAX_MESSAGE} bytes")

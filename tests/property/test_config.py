@@ -1,0 +1,77 @@
+"""Tables of index-config layer as rattler-index layers them, whatever their names and files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.config import Config, File, Place
+from indexer.keys import IndexConfig
+
+PARTS = st.lists(st.sampled_from(["a", "ab", "b"]), max_size=3)
+CHANNELS = PARTS.map(lambda parts: "/".join(["s3://reeds", *parts]))
+TABLES = st.builds(
+    IndexConfig,
+    write_zst=st.none() | st.booleans(),
+    write_shards=st.none() | st.booleans(),
+    base_url=st.none() | st.sampled_from(["x", "y"]),
+)
+FILES = st.lists(st.tuples(TABLES, st.dictionaries(CHANNELS, TABLES, max_size=4)), max_size=3)
+
+
+def config(files: list[tuple[IndexConfig, dict[str, IndexConfig]]]) -> Config:
+    return Config(
+        tuple(
+            File(
+                defaults=(Place(Path(str(at))), defaults),
+                channels={name: (Place(Path(str(at)), name), table) for name, table in channels.items()},
+            )
+            for at, (defaults, channels) in enumerate(files)
+        )
+    )
+
+
+def by_the_book(files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel: str) -> dict[str, object]:
+    """One field after the other: the longest name that covers the channel and has it, else the defaults."""
+    found: dict[str, object] = {}
+    steps = channel.split("/")
+    for field in IndexConfig.__struct_fields__:
+        for length in range(len(steps), -1, -1):
+            tables = [
+                defaults if not length else channels.get("/".join(steps[:length]), IndexConfig())
+                for defaults, channels in files
+            ]
+            said = [value for table in tables if (value := getattr(table, field)) is not None]
+            if said:
+                found[field] = said[-1]
+                break
+    return found
+
+
+@given(FILES, CHANNELS)
+def test_the_most_specific_table_that_has_a_field_wins_and_among_equals_the_strongest_file(
+    files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel: str
+) -> None:
+    found = {name: it.value for name, it in config(files).index(channel).items()}
+    assert found == by_the_book(files, channel)
+
+
+@given(FILES, CHANNELS)
+def test_slashes_at_the_end_of_a_name_or_channel_mean_nothing(
+    files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel: str
+) -> None:
+    slashed = [(defaults, {f"{name}/": table for name, table in channels.items()}) for defaults, channels in files]
+    plain = {name: it.value for name, it in config(files).index(channel).items()}
+    assert {name: it.value for name, it in config(slashed).index(f"{channel}/").items()} == plain
+
+
+@given(FILES, CHANNELS)
+def test_each_value_stands_where_its_place_says(
+    files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel: str
+) -> None:
+    for field, it in config(files).index(channel).items():
+        defaults, channels = files[int(it.place.file.name)]
+        table = channels[it.place.table] if it.place.table else defaults
+        assert getattr(table, field) == it.value

@@ -1,0 +1,269 @@
+"""What configuration files say, what is refused in them, and which of them wins."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from indexer.config import Config, Place, load
+from indexer.core.channel import ChannelRelations, Notice, Revision
+from indexer.errors import BadConfig
+from indexer.places import Surroundings
+
+BUCKET = '[s3-options.reeds]\nendpoint-url = "https://s3.example"\nregion = "eu"\nforce-path-style = true\n'
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def around(folder: Path, home: Path | None = None) -> Surroundings:
+    """A machine that has no configuration of its own."""
+    return Surroundings({}, folder, home, system=folder / "nowhere")
+
+
+def read(tmp_path: Path, text: str, name: str = "config.toml") -> Config:
+    """What a named file says."""
+    return load(write(tmp_path / name, text), around(tmp_path))
+
+
+def complaint(tmp_path: Path, text: str, name: str = "config.toml") -> str:
+    with pytest.raises(BadConfig) as caught:
+        read(tmp_path, text, name)
+    assert str(caught.value).startswith(str(tmp_path / name))
+    return str(caught.value).removeprefix(str(tmp_path / name))
+
+
+def values(config: Config, bucket: str = "reeds") -> dict[str, object]:
+    return {name: found.value for name, found in config.bucket(bucket).items()}
+
+
+def test_the_options_of_a_bucket_are_read_as_pixi_has_them(tmp_path: Path) -> None:
+    config = read(tmp_path, BUCKET)
+    assert values(config) == {"endpoint_url": "https://s3.example", "region": "eu", "force_path_style": True}
+    assert config.bucket("reeds")["region"].place == Place(tmp_path / "config.toml", "s3-options.reeds")
+    assert str(config.bucket("reeds")["region"].place) == f"{tmp_path}/config.toml [s3-options.reeds]"
+    assert config.bucket("others") == {}
+
+
+def test_each_option_of_a_bucket_stands_on_its_own(tmp_path: Path) -> None:
+    assert values(read(tmp_path, '[s3-options.reeds]\naddressing-style = "path"\n')) == {"addressing_style": "path"}
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("pixi.toml", "workspace"),
+        ("pixi.toml", "project"),
+        ("mojoproject.toml", "workspace"),
+        ("pyproject.toml", "tool.pixi.workspace"),
+        ("pyproject.toml", "tool.pixi.project"),
+    ],
+)
+def test_a_manifest_has_the_options_within_its_workspace(tmp_path: Path, name: str, table: str) -> None:
+    config = read(tmp_path, f'[{table}]\nname = "pond"\n{BUCKET.replace("s3-options", f"{table}.s3-options")}', name)
+    assert values(config)["region"] == "eu"
+    assert config.bucket("reeds")["region"].place.table == f"{table}.s3-options.reeds"
+
+
+def test_all_keys_of_a_channel_are_read(tmp_path: Path) -> None:
+    config = read(
+        tmp_path,
+        """
+        [index-config."s3://reeds/ch"]
+        write-zst = false
+        write-shards = true
+        base-url = "https://cdn.example/ch/"
+        repodata-revisions = ["v3"]
+        package-revision-assignment = "latest"
+        channel-relations = { base = "../conda-forge", overrides = "../old" }
+        virtual-package-detectors = { cuda = ["__cuda", "__cuda_arch"] }
+        [[index-config."s3://reeds/ch".notices]]
+        id = "n1"
+        message = "look"
+        level = "warning"
+        created_at = "2025-01-01T12:00:00Z"
+        expires_at = 2026-01-01T12:00:00Z
+        """,
+    )
+    found = {name: found.value for name, found in config.index("s3://reeds/ch").items()}
+    when = datetime(2025, 1, 1, 12, tzinfo=timezone.utc)
+    assert found == {
+        "write_zst": False,
+        "write_shards": True,
+        "base_url": "https://cdn.example/ch/",
+        "repodata_revisions": (Revision("v3"),),
+        "package_revision_assignment": "latest",
+        "channel_relations": ChannelRelations("../conda-forge", "../old"),
+        "virtual_package_detectors": {"cuda": ("__cuda", "__cuda_arch")},
+        "notices": (
+            Notice(id="n1", message="look", level="warning", created_at=when, expires_at=when.replace(year=2026)),
+        ),
+    }
+
+
+def test_a_revision_may_have_a_message(tmp_path: Path) -> None:
+    config = read(tmp_path, '[index-config]\nrepodata-revisions = [{ revision = "v3", message = "m" }]\n')
+    assert config.index("/any")["repodata_revisions"].value == (Revision("v3", "m"),)
+
+
+def test_downloads_and_the_file_of_credentials_are_read(tmp_path: Path) -> None:
+    config = read(tmp_path, 'authentication-override-file = "keys.json"\n[concurrency]\ndownloads = 3\nsolves = 2\n')
+    assert config.downloads() is not None
+    assert config.downloads().value == 3  # type: ignore[union-attr]
+    assert config.auth_file().value == Path("keys.json")  # type: ignore[union-attr]
+    assert read(tmp_path, 'authentication_override_file = "keys.json"\n').auth_file() is not None
+
+
+def test_other_tables_are_nobodys_business_here(tmp_path: Path) -> None:
+    text = 'default-channels = 7\n[repodata-config]\nwhatever = true\n[pypi-config]\nindex-url = "x"\n'
+    assert read(tmp_path, text).index("s3://reeds") == {}
+
+
+MISTAKES = {
+    "[s3-options.reeds]\nendpoint-ur = 'x'": (
+        " [s3-options.reeds] endpoint-ur: is no key that is known; write endpoint-url"
+    ),
+    "[s3-options.reeds]\nforce_path_style = true": (
+        " [s3-options.reeds] force_path_style: is no key that is known; write force-path-style"
+    ),
+    "[s3-options.reeds]\nzzz = 1": (
+        " [s3-options.reeds] zzz: is no key that is known; "
+        "write one of endpoint-url, region, force-path-style, addressing-style"
+    ),
+    "[s3-options]\nregion = 'eu'": (
+        " [s3-options] region: is not within the table of a bucket; write [s3-options.BUCKET]"
+    ),
+    "s3-options = 1": " s3-options: is no table; write [s3-options]",
+    "[s3-options.reeds]\nregion = ''": " [s3-options.reeds] region: expected str of length >= 1; give a text",
+    "[s3-options.reeds]\nregion = 1": " [s3-options.reeds] region: expected str, got int; give a text",
+    "[s3-options.reeds]\naddressing-style = 'round'": (
+        " [s3-options.reeds] addressing-style: invalid enum value 'round'; give virtual-host or path"
+    ),
+    "[s3-options.reeds]\nforce-path-style = false\naddressing-style = 'path'": (
+        " [s3-options.reeds]: force-path-style and addressing-style ask for opposite things; mend it"
+    ),
+    "[index-config]\nwrite-zstd = true": " [index-config] write-zstd: is no key that is known; write write-zst",
+    "[index-config.chanel-relations]\nbase = '../x'": (
+        " [index-config] chanel-relations: is no key that is known; write channel-relations"
+    ),
+    "[index-config.'s3://reeds']\nbaseurl = 'x'": (
+        ' [index-config."s3://reeds"] baseurl: is no key that is known; write base-url'
+    ),
+    "[index-config]\n's3://reeds' = 3": ' [index-config."s3://reeds"]: is no table; give it keys, such as write-zst',
+    "[index-config]\nrepodata-revisions = ['v4']": (
+        " [index-config] repodata-revisions[0].revision: invalid enum value 'v4'; mend it"
+    ),
+    "[index-config]\nrepodata-revisions = ['v3', 'v3']": (
+        " [index-config]: repodata-revisions names v3 more than once; mend it"
+    ),
+    "[index-config]\nchannel-relations = { basis = '../x' }": (
+        " [index-config] channel-relations basis: is no key that is known; write base"
+    ),
+    "[[index-config.notices]]\nid = 'n'": " [index-config] notices[0]: object missing required field message; mend it",
+    "[[index-config.notices]]\nid = 'n'\ncreated-at = 1": (
+        " [index-config] notices created-at: is no key that is known; write created_at"
+    ),
+    "[concurrency]\ndownloads = 0": " [concurrency] downloads: expected int >= 1; give a number from 1",
+    "[concurrency]\ndownload = 1": " [concurrency] download: is no key that is known; write downloads",
+    "authentication-override-file = 1": (
+        " authentication-override-file: is no path; give the path of a file of credentials"
+    ),
+    "x = \n": ": is no TOML (Invalid value (at line 1, column 5)); mend it",
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_a_mistake_is_an_error_that_names_the_file_the_place_and_what_belongs_there(tmp_path: Path, text: str) -> None:
+    assert complaint(tmp_path, text) == MISTAKES[text]
+
+
+def test_a_mistake_in_a_manifest_names_the_whole_table(tmp_path: Path) -> None:
+    said = complaint(tmp_path, "[tool.pixi.workspace.s3-options.reeds]\nregio = 'eu'\n", "pyproject.toml")
+    assert said == " [tool.pixi.workspace.s3-options.reeds] regio: is no key that is known; write region"
+
+
+@pytest.mark.parametrize(
+    ("relations", "complaint_about"),
+    [
+        ({"base": "conda-forge"}, "is not a relative path"),
+        ({"base": "https://x.example/ch"}, "is not a relative path"),
+        ({"overrides": "../"}, "is not a relative path"),
+        ({"base": "../a", "overrides": "../b/../a/"}, "name the same channel"),
+    ],
+)
+def test_a_relation_is_a_path_from_the_channel_to_another_one(relations: dict[str, str], complaint_about: str) -> None:
+    with pytest.raises(ValueError, match=complaint_about):
+        ChannelRelations(**relations)
+
+
+def notice(created_at: datetime, expires_at: datetime) -> Notice:
+    return Notice(id="n", message="m", level="info", created_at=created_at, expires_at=expires_at)
+
+
+def test_a_notice_has_moments_in_the_right_order() -> None:
+    moment = datetime(2025, 1, 1, tzinfo=timezone.utc)
+    assert notice(moment, moment).interval is None
+    with pytest.raises(ValueError, match="time zone"):
+        notice(moment.replace(tzinfo=None), moment)
+    with pytest.raises(ValueError, match="before"):
+        notice(moment, moment.replace(year=2024))
+
+
+def test_the_message_of_a_revision_has_at_most_8192_bytes() -> None:
+    assert Revision("v3", "é" * 4096).message
+    with pytest.raises(ValueError, match="8192"):
+        Revision("v3", "é" * 4096 + "x")
+
+
+@pytest.mark.parametrize("name", ["nobody.toml", "."])
+def test_a_named_file_must_be_there(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadConfig, match="name a file of TOML"):
+        load(tmp_path / name, around(tmp_path))
+
+
+def test_a_named_manifest_must_have_a_workspace(tmp_path: Path) -> None:
+    assert "has no workspace" in complaint(tmp_path, "[package]\nname = 'x'\n", "pixi.toml")
+
+
+def test_a_named_file_is_the_only_one(tmp_path: Path) -> None:
+    write(tmp_path / "pixi.toml", BUCKET.replace("s3-options", "workspace.s3-options"))
+    assert values(read(tmp_path, "[concurrency]\ndownloads = 3\n")) == {}
+
+
+def test_the_manifest_wins_over_the_workspaces_file_and_that_over_the_users(tmp_path: Path) -> None:
+    machine = around(tmp_path / "project" / "src", tmp_path / "home")
+    machine.folder.mkdir(parents=True)
+    write(tmp_path / "project" / "pixi.toml", "[workspace]\n")
+    for path, table in (
+        ("home/.config/rattler/config.toml", "s3-options"),
+        ("home/.config/pixi/config.toml", "s3-options"),
+        ("home/.pixi/config.toml", "s3-options"),
+        ("project/.pixi/config.toml", "s3-options"),
+        ("project/pixi.toml", "workspace.s3-options"),
+    ):
+        write(tmp_path / path, f"[{table}.reeds]\nregion = '{path}'\n")
+        assert values(load(None, machine)) == {"region": path}
+
+
+def test_the_nearest_manifest_with_a_workspace_counts(tmp_path: Path) -> None:
+    write(tmp_path / "pixi.toml", "[workspace.s3-options.reeds]\nregion = 'far'\n")
+    write(tmp_path / "a" / "pyproject.toml", "[tool.pixi.workspace.s3-options.reeds]\nregion = 'near'\n")
+    write(tmp_path / "a" / "b" / "pixi.toml", "[package]\nname = 'a package of the workspace'\n")
+    write(tmp_path / "a" / "b" / "c" / "pyproject.toml", "this is not even TOML")
+    assert values(load(None, around(tmp_path / "a" / "b" / "c"))) == {"region": "near"}
+
+
+def test_without_any_file_nothing_is_said(tmp_path: Path) -> None:
+    config = load(None, around(tmp_path))
+    assert (config.bucket("reeds"), config.index("/x"), config.downloads(), config.auth_file()) == ({}, {}, None, None)
+
+
+def test_a_bucket_is_taken_whole_from_the_strongest_file_that_has_it(tmp_path: Path) -> None:
+    write(tmp_path / ".pixi" / "config.toml", BUCKET)
+    write(tmp_path / "pixi.toml", '[workspace.s3-options.reeds]\nendpoint-url = "https://other.example"\n')
+    assert values(load(None, around(tmp_path))) == {"endpoint_url": "https://other.example"}
