@@ -146,10 +146,12 @@ class Subdir:
 
     def _artefacts(self, lister: Lister, seen: Observation, change: _Change) -> list[Artefact]:
         """All that the subdir shall publish; nothing where that is known to stand."""
-        if not change.results and not change.leaving and self._shaped_alike(seen):
+        if not change.results and not change.leaving and self._shaped_alike(seen) and seen.vouched:
             return []
         previous = self._previous(lister, seen)
-        there = lister.shards_there() if self.options.force else previous.named
+        there = previous.named
+        if there and (self.options.force or not seen.vouched):
+            there &= lister.shards_there()
         outputs = self.options.outputs
         scene = Scene(self.subdir, outputs, previous, there, change.now_ms, lister.source(seen))
         return publication(change.merged, scene)
@@ -164,7 +166,7 @@ class Subdir:
 
     def _quiet(self, seen: Observation, ledger: Ledger) -> bool:
         """Whether nothing changed since the run that left the ledger, by the listing alone."""
-        if self.options.force or self._scope is not None or not self._shaped_alike(seen):
+        if self.options.force or self._scope is not None or not self._shaped_alike(seen) or seen.noted:
             return False
         if self.options.rules.strict and seen.misnamed:
             return False

@@ -33,7 +33,7 @@ class Observation:
 
     `versions` has our files that are there, `ledger_version` is None where there is no ledger.
     `modified_ms` is when each was written, empty where the ledger vouches for all.  `unpatched` says that
-    there is the unpatched index of another indexer.
+    there is the unpatched index of another indexer, `noted` that a gc is at work or has died.
     `packages` has what can be a package by its name, `misnamed` what claims to be one.
     """
 
@@ -42,6 +42,7 @@ class Observation:
     ledger_version: Version | None = None
     modified_ms: Mapping[str, int] = field(default_factory=dict)
     unpatched: bool = False
+    noted: bool = False
     packages: Mapping[str, Stat] = field(default_factory=dict)
     misnamed: tuple[Rejected, ...] = ()
     ignored: tuple[str, ...] = ()
@@ -55,6 +56,11 @@ class Observation:
     def in_step(self) -> bool:
         """Whether our files are those that the writer of the ledger left, all of them."""
         return self.ledger is not None and self.versions == _versions_of(self.ledger)
+
+    @property
+    def vouched(self) -> bool:
+        """Whether every shard that the shard index names is known to be there: no run has died, and no gc."""
+        return self.in_step and not self.noted
 
 
 def _versions_of(ledger: Ledger) -> dict[str, Version]:
@@ -218,7 +224,8 @@ def _observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
             misnamed.append(Rejected(filename, stat.version, "the file name is not of the form name-version-build"))
         elif filename.endswith(".whl"):
             ignored.append(filename)
-    return replace(seen, packages=packages, misnamed=tuple(misnamed), ignored=tuple(ignored))
+    noted = names.GC_NOTE in listed
+    return replace(seen, noted=noted, packages=packages, misnamed=tuple(misnamed), ignored=tuple(ignored))
 
 
 def subdirs_of(store: Store) -> tuple[list[str], list[str]]:

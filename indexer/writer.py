@@ -36,6 +36,15 @@ _BOUNDS: Bounds[Artefact] = Bounds(32, 32, lambda _: 1)
 
 
 @dataclass(frozen=True, slots=True)
+class _Done:
+    """An artefact that was put, or deleted; `revived` where it was there although no index named it."""
+
+    artefact: Artefact
+    version: Version | None = None
+    revived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Writer:
     """Where to write: the store, the subdir, and an executor for requests that do not wait for each other."""
 
@@ -58,30 +67,50 @@ class Writer:
         same, and the run looks again.
         """
         wrote = {artefact.key: standing for artefact in artefacts if (standing := _standing(artefact, seen))}
+        revived: list[Artefact] = []
         for _, rank in itertools.groupby(self.pending(artefacts, seen), key=lambda artefact: artefact.rank):
+            indexed = False
             # All of a rank are through, done or failed, before anything else happens.
-            for artefact, version in bounded(self.executor, self._writing(seen), rank, _BOUNDS):
-                if version is not None and not artefact.immutable:
-                    wrote[artefact.key] = Wrote(version, artefact.digest)
+            for done in bounded(self.executor, self._writing(seen), rank, _BOUNDS):
+                if done.revived:
+                    revived.append(done.artefact)
+                elif done.version is not None and not done.artefact.immutable:
+                    wrote[done.artefact.key] = Wrote(done.version, done.artefact.digest)
+                indexed = indexed or done.artefact.key == names.SHARD_INDEX
+            if indexed:
+                self._look_after(revived)
+                revived = []
+        self._look_after(revived)
         return wrote
 
-    def _writing(self, seen: Observation) -> Callable[[Artefact], tuple[Artefact, Version | None]]:
-        return lambda artefact: (artefact, self._write(artefact, seen))
+    def _writing(self, seen: Observation) -> Callable[[Artefact], _Done]:
+        return lambda artefact: self._write(artefact, seen)
 
-    def _write(self, artefact: Artefact, seen: Observation) -> Version | None:
-        key = f"{self.subdir}/{artefact.key}"
+    def _write(self, artefact: Artefact, seen: Observation) -> _Done:
         expect = seen.versions.get(artefact.key, Expect.ABSENT)
         if artefact.content is None:
-            self.store.delete(key, expect=expect)
-            return None
-        body = compressed(artefact)
+            self.store.delete(self._key(artefact), expect=expect)
+            return _Done(artefact)
         try:
-            return self.store.put(key, body, expect=expect, headers=artefact.headers)
+            return _Done(artefact, self._put(artefact, expect))
         except Conflict:
-            # A file named by its content is right whoever wrote it.
-            if artefact.immutable and (found := self.store.stat(key)) is not None:
-                return found.version
-            raise
+            if not artefact.immutable:
+                raise
+        # Named by its content, it is right whoever wrote it.  But it may have lain here unnamed until a
+        # gc is about to delete it: put again, it is young.
+        return _Done(artefact, self._put(artefact, Expect.ANYTHING), revived=True)
+
+    def _look_after(self, revived: Sequence[Artefact]) -> None:
+        """Put back what a gc has deleted although it had just been put: it had looked before that."""
+        there = self.executor.map(self.store.stat, [self._key(artefact) for artefact in revived])
+        for artefact in [artefact for artefact, stat in zip(revived, there, strict=True) if stat is None]:
+            self._put(artefact, Expect.ANYTHING)
+
+    def _put(self, artefact: Artefact, expect: Expect | Version) -> Version:
+        return self.store.put(self._key(artefact), compressed(artefact), expect=expect, headers=artefact.headers)
+
+    def _key(self, artefact: Artefact) -> str:
+        return f"{self.subdir}/{artefact.key}"
 
     def keep(self, ledger: Ledger, seen: Observation) -> None:
         """Leave the ledger for the next run, if it says anything new.  Raises Conflict."""

@@ -39,6 +39,8 @@ RUN_EXPORTS = "run_exports.json"
 RUN_EXPORTS_ZST = "run_exports.json.zst"
 RUN_EXPORTS_BZ2 = "run_exports.json.bz2"
 LEDGER = ".indexer.json.zst"
+# There while `indexer gc` works on a subdir, and left behind by one that died.
+GC_NOTE = ".indexer-gc.json"
 # What the index was before it was patched, where another indexer patches it.
 UNPATCHED = "repodata_from_packages.json"
 SHARDS_FOLDER = "shards/"

@@ -82,8 +82,8 @@ class Artefact:
 class Scene:
     """What a publication is made for: the subdir, its options, the shard index that stands, the time.
 
-    `there` are the shards that need not be put, by their sha256: those that the standing index names,
-    or those that were seen.  `source` is the file that the index was read from, empty for none.
+    `there` are the shards that need not be put, by their sha256: those that the standing index names and
+    that are known to be there, or were seen.  `source` is the file that the index was read from, empty for none.
     """
 
     subdir: str
