@@ -6,9 +6,23 @@ import os
 import signal
 import subprocess
 import threading
+from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.support.answering import Answer, Asked, answering
 from tests.support.command import COMMAND, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _heard() -> Iterator[None]:
+    """A suite in the background of a shell ignores Ctrl-C, and would hand that down to the child."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupted_run_says_in_a_line_that_what_is_published_is_whole() -> None:
