@@ -1,7 +1,8 @@
 """Index a static conda channel in an S3 bucket or a folder.
 
-from indexer import Options, index
+from indexer import Options, check, index
 report = index("s3://bucket/channel", Options())
+verdict = check("s3://bucket/channel")
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from indexer.release import __version__
 
 if TYPE_CHECKING:
-    from indexer.api import index
+    from indexer.api import check, index
     from indexer.core.model import Outputs, Rules
     from indexer.errors import IndexerError
     from indexer.options import Options
@@ -19,9 +20,21 @@ if TYPE_CHECKING:
     from indexer.store.target import S3Options, Target
 
 
-__all__ = ["IndexerError", "Options", "Outputs", "Report", "Rules", "S3Options", "Target", "__version__", "index"]
+__all__ = [
+    "IndexerError",
+    "Options",
+    "Outputs",
+    "Report",
+    "Rules",
+    "S3Options",
+    "Target",
+    "__version__",
+    "check",
+    "index",
+]
 
 _HOMES = {
+    "check": "indexer.api",
     "index": "indexer.api",
     "IndexerError": "indexer.errors",
     "Options": "indexer.options",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from indexer.errors import BadConfig, IndexerError
-from indexer.flags import Asked, Bucket, Files, Judgement, Selection, Talk, Writing, flattened
+from indexer.flags import Asked, Bucket, Files, Judgement, Scrutiny, Selection, Sweeping, Talk, Writing, flattened
 from indexer.release import __version__
 from indexer.store.target import Target
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from indexer.options import Options
-    from indexer.report import Report
+    from indexer.report import Collected, Report, Verdict
+
+    Told = Report | Verdict | Collected
 
 app = typer.Typer(
     name="indexer",
@@ -87,12 +89,52 @@ def status(
     _run(talk, channel, bucket, Asked(selection, judgement, files, Writing(dry_run=True)))
 
 
+@app.command()
+@flattened
+def check(channel: _TARGET, scrutiny: Scrutiny, talk: Talk, bucket: Bucket) -> None:
+    """Say whether files and packages agree with each other.  Nothing is written."""
+
+    def checked() -> Verdict:
+        from indexer.api import check as look
+
+        with contextlib.ExitStack() as stack:
+            return look(
+                Target(channel, bucket.s3_options()),
+                subdirs=tuple(scrutiny.subdirs or ()),
+                deep=scrutiny.deep,
+                max_parallel=talk.max_parallel,
+                progress=_progress(talk, stack),
+            )
+
+    _tell(talk, channel, checked)
+
+
+@app.command()
+@flattened
+def gc(channel: _TARGET, sweeping: Sweeping, talk: Talk, bucket: Bucket) -> None:
+    """Name the shards that no index names any more, and with --yes delete them."""
+
+    def collected() -> Collected:
+        from indexer.api import gc as sweep
+        from indexer.gc import Sweep
+
+        asked = Sweep(sweeping.older_than_ms(), sweeping.yes, subdirs=tuple(sweeping.subdirs or ()))
+        return sweep(Target(channel, bucket.s3_options()), asked)
+
+    _tell(talk, channel, collected)
+
+
 def _run(talk: Talk, channel: str, bucket: Bucket, asked: Asked) -> None:
     """Index, print, and exit with the report's code."""
+    _tell(talk, channel, lambda: _index(talk, Target(channel, bucket.s3_options()), asked.options()))
+
+
+def _tell(talk: Talk, channel: str, do: Callable[[], Told]) -> None:
+    """Do something, print its report, and exit with the report's code."""
     _set_up_logging(talk)
     _forget_empty_variables()
     try:
-        report = _index(talk, Target(channel, bucket.s3_options()), asked.options())
+        report = do()
     except IndexerError as error:
         _fail(talk, channel, error)
     except Exception as error:
@@ -110,16 +152,19 @@ def _index(talk: Talk, target: Target, options: Options) -> Report:
     from indexer.api import index
 
     with contextlib.ExitStack() as stack:
-        progress: Callable[[str, int, int], None] | None = None
-        if not talk.quiet:
-            from indexer.progress import bars, lines
-
-            on_terminal = sys.stderr.isatty() and not talk.no_progress
-            progress = stack.enter_context(bars() if on_terminal else lines())
-        return index(target, options, max_parallel=talk.max_parallel, progress=progress)
+        return index(target, options, max_parallel=talk.max_parallel, progress=_progress(talk, stack))
 
 
-def _print(talk: Talk, report: Report) -> None:
+def _progress(talk: Talk, stack: contextlib.ExitStack) -> Callable[[str, int, int], None] | None:
+    if talk.quiet:
+        return None
+    from indexer.progress import bars, lines
+
+    on_terminal = sys.stderr.isatty() and not talk.no_progress
+    return stack.enter_context(bars() if on_terminal else lines())
+
+
+def _print(talk: Talk, report: Told) -> None:
     from indexer import summary
 
     for line in summary.complaints(report):

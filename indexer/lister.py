@@ -5,6 +5,7 @@ The reverse could drop a package that another indexer has published between the 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from indexer.core import names, repodata, shards
 from indexer.core.model import Index, Raw, Rejected, Version
 from indexer.core.records import dump
 from indexer.core.shards import ShardIndex
-from indexer.errors import BadIndex, Missing, Refused
+from indexer.errors import BadConfig, BadIndex, Missing, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
     from indexer.store import Store
 
 
+_log = logging.getLogger(__name__)
+
 _REBUILD = "nothing was changed: restore it, or delete the shard index to index the subdir anew"
+
+
+class _Lost(BadIndex):
+    """A shard is named and is not there: a gc that died may have deleted it (docs/design.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,13 @@ class Lister:
         seen = Observation(versions, ledger, ledger_version, modified, unpatched=unpatched is not None)
         return _observation(self._listing(scope), seen)
 
+    def survey(self) -> Observation:
+        """What one listing shows, and the ledger: for who only reads, and looks again to see whether it stood still."""
+        ledger, ledger_version = self._ledger()
+        listed = self._listing(None)
+        seen = Observation(_owned(listed), ledger, ledger_version, unpatched=names.UNPATCHED in listed)
+        return _observation(listed, seen)
+
     def _ledger(self) -> tuple[Ledger | None, Version | None]:
         try:
             with self.store.open(self.key(names.LEDGER)) as reader:
@@ -140,13 +154,13 @@ class Lister:
         if not source:
             return Index()
         if source == names.SHARD_INDEX:
-            return self._read_shards(self.read_shard_index(seen))
-        index = repodata.split(self._read(source, seen), self.key(source))
+            return self._read_shards(self.read_shard_index(seen), healing=not seen.vouched)
+        index = repodata.split(self.read(source, seen), self.key(source))
         if seen.unpatched and not seen.stands(source):
             self._refuse_patched(index)
         run_exports: dict[str, Raw] = {}
         if names.RUN_EXPORTS in seen.versions:
-            data = self._read(names.RUN_EXPORTS, seen)
+            data = self.read(names.RUN_EXPORTS, seen)
             run_exports = repodata.split_run_exports(data, self.key(names.RUN_EXPORTS))
         if not seen.stands(source):  # written by another indexer, so its records know best
             run_exports |= repodata.inline_run_exports(index.records)
@@ -166,7 +180,8 @@ class Lister:
                 "nothing was changed: delete the unpatched file to keep the patched records as they are",
             )
 
-    def _read(self, name: str, seen: Observation) -> bytes:
+    def read(self, name: str, seen: Observation) -> bytes:
+        """One of our files as it was seen.  Raises Conflict."""
         with self.store.open(self.key(name), version=seen.versions[name]) as reader:
             return reader.read()
 
@@ -174,7 +189,7 @@ class Lister:
         """The shard index that stands, an empty one where there is none.  Raises BadIndex."""
         if names.SHARD_INDEX not in seen.versions:
             return ShardIndex()
-        return shards.decode_index(self._read(names.SHARD_INDEX, seen), self.key(names.SHARD_INDEX))
+        return shards.decode_index(self.read(names.SHARD_INDEX, seen), self.key(names.SHARD_INDEX))
 
     def shards_there(self) -> frozenset[bytes]:
         """The shards that are there, by their sha256, whatever any index says."""
@@ -182,14 +197,24 @@ class Lister:
         found = (shards.digest_of_filename(stat.key[len(folder) :]) for stat in self.store.list(folder))
         return frozenset(digest for digest in found if digest)
 
-    def _read_shards(self, index: ShardIndex) -> Index:
-        base = str(index.info.get("shards_base_url", "")).removeprefix("./")
-        if "//" in base or base.startswith(("/", "..")):
-            raise BadIndex(self.key(names.SHARD_INDEX), f"has its shards elsewhere ({base})", "index the channel there")
+    def _read_shards(self, index: ShardIndex, *, healing: bool) -> Index:
+        """What all shards say.  One that is lost is as good as empty when `healing`: its packages are read again."""
+        folder = index.folder
+        if folder is None:
+            where = index.info["shards_base_url"]
+            raise BadIndex(
+                self.key(names.SHARD_INDEX), f"has its shards elsewhere ({where})", "index the channel there"
+            )
 
         def read(digest: bytes) -> Index:
-            key = self.key(base + shards.filename_of(digest))
-            return shards.decode_shard(self._read_shard(key, digest), key)
+            key = self.key(folder + shards.filename_of(digest))
+            try:
+                return shards.decode_shard(self._read_shard(key, digest), key)
+            except _Lost as error:
+                if not healing:
+                    raise
+                _log.warning("%s: %s; its packages are read again, and dated anew", key, error.reason)
+                return Index()
 
         whole = shards.union(self.executor.map(read, index.shards.values()))
         info = {key: dump(index.info[key]) for key in shards.SHARED_INFO if key in index.info}
@@ -201,7 +226,7 @@ class Lister:
             with self.store.open(key) as reader:
                 data = reader.read()
         except Missing as error:
-            raise BadIndex(key, "is named by the shard index and is not there", _REBUILD) from error
+            raise _Lost(key, "is named by the shard index and is not there", _REBUILD) from error
         if shards.digest(data) != digest:
             raise BadIndex(key, "has another content than its name says", _REBUILD)
         return data
@@ -233,3 +258,11 @@ def subdirs_of(store: Store) -> tuple[list[str], list[str]]:
     folders = {stat.key[:-1] for stat in store.list("") if stat.key.endswith("/")}
     known = (folders & names.KNOWN_SUBDIRS) | {names.NOARCH}
     return sorted(known), sorted(folders - known)
+
+
+def chosen(store: Store, named: Iterable[str]) -> list[str]:
+    """The subdirs that are named, or all known ones of a channel where none is.  Raises BadConfig."""
+    for subdir in named:
+        if not names.is_subdir(subdir):
+            raise BadConfig(subdir or "''", "is not a subdir", "name one such as linux-64 or noarch")
+    return sorted(set(named)) or subdirs_of(store)[0]

@@ -1,4 +1,4 @@
-"""What a run did, as values: one report a subdir, one for the channel, and what they look like as JSON."""
+"""What a run did, a check found or a gc deleted: a value a subdir, one for the channel, and their form as JSON."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from indexer.store import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from indexer.core.agreement import Fault
 
 
 class Outcome(Enum):
@@ -99,11 +101,7 @@ class Report:
             "exit_code": self.exit_code,
             "seconds": round(self.seconds, 3),
             "subdirs": {name: _subdir_as_json(sub) for name, sub in sorted(self.subdirs.items())},
-            "store": {
-                "requests": {verb: self.usage.requests[verb] for verb in ("GET", "HEAD", "LIST", "PUT", "DELETE")},
-                "bytes_read": self.usage.bytes_read,
-                "bytes_written": self.usage.bytes_written,
-            },
+            "store": _usage_as_json(self.usage),
         }
 
 
@@ -120,5 +118,133 @@ def _subdir_as_json(sub: SubdirReport) -> dict[str, object]:
         "written": sub.written,
         "deleted": sub.deleted,
         "read": sub.ways,
+    }
+    return found if sub.error is None else {**found, "error": sub.error}
+
+
+def _usage_as_json(usage: Usage) -> dict[str, object]:
+    return {
+        "requests": {verb: usage.requests[verb] for verb in ("GET", "HEAD", "LIST", "PUT", "DELETE")},
+        "bytes_read": usage.bytes_read,
+        "bytes_written": usage.bytes_written,
+    }
+
+
+@dataclass(slots=True)
+class SubdirVerdict:
+    """What a check found in one subdir, and how much it looked at; `read` counts packages that were read."""
+
+    faults: list[Fault] = field(default_factory=list)
+    hints: list[Fault] = field(default_factory=list)
+    packages: int = 0
+    shards: int = 0
+    read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check found: `faults` make a channel faulty, `hints` are worth knowing."""
+
+    subdirs: Mapping[str, SubdirVerdict]
+    seconds: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    channel: str = ""
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """All faults, by key."""
+        return tuple(sorted(fault for sub in self.subdirs.values() for fault in sub.faults))
+
+    @property
+    def hints(self) -> tuple[Fault, ...]:
+        """All hints, by key."""
+        return tuple(sorted(hint for sub in self.subdirs.values() for hint in sub.hints))
+
+    @property
+    def outcome(self) -> str:
+        """`sound` or `faulty`."""
+        return "faulty" if self.faults else "sound"
+
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with (docs/cli.md)."""
+        return 5 if self.faults else 0
+
+    def as_json(self) -> dict[str, object]:
+        """The object that `--json` prints."""
+        return {
+            "channel": self.channel,
+            "outcome": self.outcome,
+            "exit_code": self.exit_code,
+            "seconds": round(self.seconds, 3),
+            "faults": [fault._asdict() for fault in self.faults],
+            "hints": [hint._asdict() for hint in self.hints],
+            "subdirs": {
+                name: {"packages": sub.packages, "shards": sub.shards, "read": sub.read}
+                for name, sub in sorted(self.subdirs.items())
+            },
+            "store": _usage_as_json(self.usage),
+        }
+
+
+@dataclass(slots=True)
+class SubdirCollected:
+    """What a gc found in one subdir, in `bytes` altogether.
+
+    `orphans` are the keys that no index names, deleted or not; `restored` were named again while they were
+    deleted, and are back.  `missing` are shards that the index names and that are not there.
+    """
+
+    orphans: list[str] = field(default_factory=list)
+    bytes: int = 0
+    restored: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    error: str | None = None
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a gc found, and whether it `deleted` that."""
+
+    subdirs: Mapping[str, SubdirCollected]
+    seconds: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    deleted: bool = False
+    channel: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """`failed`, `unchanged` where there was nothing to do, else `planned` or `collected`."""
+        if any(sub.exit_code for sub in self.subdirs.values()):
+            return "failed"
+        if not any(sub.orphans for sub in self.subdirs.values()):
+            return "unchanged"
+        return "collected" if self.deleted else "planned"
+
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with (docs/cli.md)."""
+        codes = {sub.exit_code for sub in self.subdirs.values()}
+        return next((code for code in (1, 2, 4) if code in codes), 0)
+
+    def as_json(self) -> dict[str, object]:
+        """The object that `--json` prints."""
+        return {
+            "channel": self.channel,
+            "outcome": self.outcome,
+            "exit_code": self.exit_code,
+            "seconds": round(self.seconds, 3),
+            "subdirs": {name: _collected_as_json(sub) for name, sub in sorted(self.subdirs.items())},
+            "store": _usage_as_json(self.usage),
+        }
+
+
+def _collected_as_json(sub: SubdirCollected) -> dict[str, object]:
+    found: dict[str, object] = {
+        "orphans": sorted(sub.orphans),
+        "bytes": sub.bytes,
+        "restored": sub.restored,
+        "missing": sub.missing,
     }
     return found if sub.error is None else {**found, "error": sub.error}

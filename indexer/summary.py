@@ -1,33 +1,64 @@
-"""What a person reads of a report: the summary, and a line for each package that is not as it should be."""
+"""What a person reads of a report: the summary, and a line for each thing that is not as it should be."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.report import Outcome
+from indexer.report import Collected, Outcome, Report, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from indexer.report import Report, SubdirReport
+    from indexer.report import SubdirCollected, SubdirReport, SubdirVerdict
+    from indexer.store import Usage
 
 _SUBDIRS_NAMED = 5
 
 
-def summary(report: Report) -> Iterator[str]:
+def summary(report: Report | Verdict | Collected) -> Iterator[str]:
     """The lines of a report on standard output."""
-    yield f"{report.channel}: {report.outcome.value} in {report.seconds:.1f} s"
-    width = max(map(len, report.subdirs), default=0)
-    for name, sub in sorted(report.subdirs.items()):
-        yield f"  {name:<{width}}  {_subdir(sub)}"
-    if read := _read(report):
-        yield f"  packages: {read}"
-    usage = report.usage
+    outcome = report.outcome.value if isinstance(report, Report) else report.outcome
+    yield f"{report.channel}: {outcome} in {report.seconds:.1f} s"
+    if isinstance(report, Report):
+        yield from _by_subdir({name: _subdir(sub) for name, sub in report.subdirs.items()})
+        if read := _read(report):
+            yield f"  packages: {read}"
+    elif isinstance(report, Verdict):
+        yield from _by_subdir({name: _looked_at(sub) for name, sub in report.subdirs.items()})
+    else:
+        yield from _by_subdir({name: _swept(sub, report) for name, sub in report.subdirs.items()})
+        if report.outcome == "planned":
+            yield "  nothing was deleted; repeat with --yes to delete"
+    yield _store(report.usage)
+
+
+def _by_subdir(said: Mapping[str, str]) -> Iterator[str]:
+    width = max(map(len, said), default=0)
+    return (f"  {name:<{width}}  {words}" for name, words in sorted(said.items()))
+
+
+def _store(usage: Usage) -> str:
     verbs = ", ".join(f"{count} {verb}" for verb, count in sorted(usage.requests.items()))
-    yield (
+    return (
         f"  store: {usage.requests.total()} requests ({verbs}), "
         f"{size(usage.bytes_read)} read, {size(usage.bytes_written)} written"
     )
+
+
+def _looked_at(sub: SubdirVerdict) -> str:
+    read = f", {_count(sub.read, 'package')} read" if sub.read else ""
+    shards = f"  {_count(sub.shards, 'shard')}" if sub.shards else ""
+    return f"{_count(sub.packages, 'package'):>14}{shards}{read}  {_count(len(sub.faults), 'fault')}"
+
+
+def _swept(sub: SubdirCollected, report: Collected) -> str:
+    if sub.error is not None:
+        return "failed"
+    if not sub.orphans:
+        return "nothing to delete"
+    would = "deleted" if report.deleted else "would delete"
+    back = f", put back {len(sub.restored)}" if sub.restored else ""
+    return f"{would} {_count(len(sub.orphans), 'file')}, {size(sub.bytes)}{back}"
 
 
 def _subdir(sub: SubdirReport) -> str:
@@ -82,8 +113,20 @@ def size(count: int) -> str:
     return f"{amount:.1f} TB"
 
 
-def complaints(report: Report) -> Iterator[str]:
-    """A line for each error and each rejected package."""
+def complaints(report: Report | Verdict | Collected) -> Iterator[str]:
+    """A line for each error, each fault and each rejected package."""
+    if isinstance(report, Verdict):
+        yield from (f"fault: {fault}" for fault in report.faults)
+    elif isinstance(report, Collected):
+        for _, found in sorted(report.subdirs.items()):
+            if found.error is not None:
+                yield f"error: {found.error}"
+            yield from (f"fault: {key}: is not there, and the index names it; run the indexer" for key in found.missing)
+    else:
+        yield from _rejected(report)
+
+
+def _rejected(report: Report) -> Iterator[str]:
     for name, sub in sorted(report.subdirs.items()):
         if sub.error is not None:
             yield f"error: {sub.error}"
@@ -91,8 +134,18 @@ def complaints(report: Report) -> Iterator[str]:
             yield f"rejected: {name}/{note.filename}: {note.reason}; mend or delete the package"
 
 
-def remarks(report: Report) -> Iterator[str]:
-    """A line for each warning."""
+def remarks(report: Report | Verdict | Collected) -> Iterator[str]:
+    """A line for each warning or hint, and for each file that a gc would delete."""
+    if isinstance(report, Verdict):
+        yield from (f"hint: {hint}" for hint in report.hints)
+    elif isinstance(report, Collected):
+        would = "deleted" if report.deleted else "would delete"
+        yield from (f"{would}: {key}" for _, sub in sorted(report.subdirs.items()) for key in sorted(sub.orphans))
+    else:
+        yield from _warnings(report)
+
+
+def _warnings(report: Report) -> Iterator[str]:
     if report.ignored:
         named = ", ".join(report.ignored[:_SUBDIRS_NAMED])
         more = len(report.ignored) - _SUBDIRS_NAMED

@@ -106,6 +106,20 @@ def _bad_index(key: str, reason: str) -> BadIndex:
     return BadIndex(key, reason, "nothing was changed: restore it, or delete it to index the subdir anew")
 
 
+def named_twice(data: bytes) -> set[str]:
+    """The packages that a readable `repodata.json` has more than one record of, in whatever maps."""
+    top = _raw_map.decode(data)
+    revised = _raw_map.decode(top.get("v3", b"{}"))
+    maps = [set(_raw_map.decode(top.get(section, b"{}"))) for section in _SECTIONS]
+    maps += [{key + it for key in _raw_map.decode(revised.get(it[1:], b"{}"))} for it in EXTENSIONS]
+    seen: set[str] = set()
+    twice: set[str] = set()
+    for keys in maps:
+        twice |= seen & keys
+        seen |= keys
+    return twice
+
+
 class _RunExportsFile(msgspec.Struct):
     """The two maps of a run_exports.json (CEP 12)."""
 

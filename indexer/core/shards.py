@@ -52,6 +52,12 @@ class ShardIndex:
         ours = self.info.get("shards_base_url") == BASE_URL
         return frozenset(self.shards.values()) if ours else frozenset()
 
+    @property
+    def folder(self) -> str | None:
+        """Where the shards lie, from the subdir on; None where that is outside of it."""
+        base = str(self.info.get("shards_base_url", "")).removeprefix("./")
+        return None if "//" in base or base.startswith(("/", "..")) else base
+
 
 class _Named(msgspec.Struct):
     name: Annotated[str, msgspec.Meta(min_length=1)]
@@ -193,8 +199,24 @@ def decode_index(data: bytes, key: str) -> ShardIndex:
 
 def decode_shard(data: bytes, key: str) -> Index:
     """A published shard as an index of one package name.  Raises BadIndex."""
+    return index_of(open_shard(data, key), key)
+
+
+def open_shard(data: bytes, key: str) -> dict[str, Any]:
+    """A published shard as it is.  Raises BadIndex."""
     try:
-        top = msgspec.msgpack.decode(decompress(data, _MAX_SHARD), type=dict[str, Any])
+        return msgspec.msgpack.decode(decompress(data, _MAX_SHARD), type=dict[str, Any])
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise _bad_shard(key, error) from error
+
+
+def _bad_shard(key: str, error: Exception) -> BadIndex:
+    return BadIndex(key, f"is not a readable shard ({error})", "nothing was changed: restore or delete the shard index")
+
+
+def index_of(top: Mapping[str, Any], key: str) -> Index:
+    """What a decoded shard says.  Raises BadIndex."""
+    try:
         v3_rest = dict(top.get("v3", {}))
         v3 = {
             stem + extension: record
@@ -217,9 +239,7 @@ def decode_shard(data: bytes, key: str) -> Index:
             },
         )
     except (ValueError, TypeError, AttributeError, msgspec.MsgspecError) as error:
-        raise BadIndex(
-            key, f"is not a readable shard ({error})", "nothing was changed: restore or delete the shard index"
-        ) from error
+        raise _bad_shard(key, error) from error
 
 
 def _in_json(record: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from tests.support.scene import (
     missing_shards,
     only,
     package,
+    sharded,
     shards,
     with_outputs,
 )
@@ -187,3 +188,19 @@ def test_an_orphan_that_is_needed_again_is_put_although_the_listing_shows_it() -
     index(store)
     assert shards(store)["p00"] == orphan
     assert store.objects[orphan].stat.version != version
+
+
+@pytest.mark.parametrize("sign", ["no ledger", "a note"])
+def test_a_lost_shard_of_a_channel_of_shards_is_made_anew_from_its_packages_where_something_has_died(sign: str) -> None:
+    options = with_outputs(monolithic=False)
+    store = channel(*keys(3), *keys(1, "noarch"))
+    index(store, options)
+    store.remove(shards(store)["p01"])
+    if sign == "no ledger":
+        store.remove(LEDGER)
+    else:
+        store.upload(NOTE, b"{}")
+    report = only(index(store, options, now_ms=NOW_MS + DAY_MS))
+    assert report.added == ("p01-1.0-0.conda",)
+    assert missing_shards(store) == set()
+    assert sharded(store) == {key.partition("/")[2] for key in keys(3)}

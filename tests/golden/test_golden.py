@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.golden import CHANNELS, DECODED, cases, expected, make
+from fixtures.golden import CHANNELS, DECODED, PACKAGES, cases, expected, make
+from indexer.store.fs import FolderStore
+from tests.support.channels import copy, records_of
+from tests.support.judge import faults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +31,21 @@ def test_a_channel_is_made_as_it_is_committed(case: str, tmp_path: Path) -> None
     assert sorted(made) == sorted(wanted)
     for key, body in wanted.items():
         assert made[key].decode() == body.decode(), key
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_check_finds_no_fault_in_a_channel_that_was_made(case: str, tmp_path: Path) -> None:
+    make(case, tmp_path)
+    assert faults(FolderStore(tmp_path), deep=True) == []
+
+
+@pytest.mark.parametrize("case", ["conda-index", "rattler-index"])
+def test_a_check_finds_no_fault_in_what_another_tool_has_made(case: str, tmp_path: Path) -> None:
+    shutil.copytree(CHANNELS / case / "before", tmp_path, dirs_exist_ok=True)
+    for path in (CHANNELS / case / "before").glob("*/repodata.json"):
+        for filename in records_of(json.loads(path.read_bytes())):
+            copy(PACKAGES / path.parent.name / filename, tmp_path)
+    assert faults(FolderStore(tmp_path), deep=True) == []
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,0 +1,105 @@
+"""`indexer gc` names what no index names, and deletes it only when told to."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.channels import PACKAGES, lay_up, objects, snapshot, write
+from tests.support.command import invoke, spawn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fixtures.bucket import Bucket
+
+
+@pytest.fixture
+def orphaned(channel: Path) -> Path:
+    """A channel with a shard that nothing names since a package was replaced, a month ago."""
+    invoke("fs", channel)
+    write(channel, "noarch/mire-1.0-0.conda", license="BSD-3-Clause")
+    invoke("fs", channel)
+    age(channel)
+    return channel
+
+
+def age(channel: Path, days: int = 30) -> None:
+    then = time.time() - days * 86_400
+    for path in channel.glob("*/shards/*"):
+        os.utime(path, (then, then))
+
+
+def shards(channel: Path) -> set[str]:
+    return {path.relative_to(channel).as_posix() for path in channel.glob("*/shards/*")}
+
+
+def test_without_yes_it_says_what_would_go_and_how_much_and_leaves_all(orphaned: Path) -> None:
+    before = snapshot(orphaned)
+    done = spawn("gc", orphaned)
+    assert done.code == 0
+    assert done.err.startswith("would delete: noarch/shards/")
+    lines = done.out.splitlines()
+    assert lines[0].startswith(f"{orphaned}: planned in ")
+    assert "noarch     would delete 1 file, " in lines[2]
+    assert "repeat with --yes" in lines[4]
+    assert snapshot(orphaned) == before
+
+
+def test_with_yes_the_orphan_goes_and_the_channel_stays_sound(orphaned: Path) -> None:
+    before = shards(orphaned)
+    done = invoke("gc", orphaned, "--yes", "--json")
+    assert (done.code, done.json["outcome"]) == (0, "collected")
+    assert done.json["subdirs"]["noarch"]["orphans"] == sorted(before - shards(orphaned))
+    assert len(before - shards(orphaned)) == 1
+    assert not list(orphaned.glob("*/.indexer-gc.json"))
+    assert invoke("check", orphaned, "--deep").code == 0
+    assert invoke("fs", orphaned, "--json").json["outcome"] == "unchanged"
+    assert invoke("gc", orphaned, "--yes", "--json").json["outcome"] == "unchanged"
+
+
+@pytest.mark.parametrize(
+    ("words", "goes"), [([], True), (["--older-than", "31d"], False), (["--older-than", "12h"], True)]
+)
+def test_what_is_younger_stays(orphaned: Path, words: list[str], goes: bool) -> None:  # noqa: FBT001
+    done = invoke("gc", orphaned, *words, "--json").json
+    assert bool(done["subdirs"]["noarch"]["orphans"]) is goes
+
+
+def test_only_the_subdir_that_is_named_is_looked_at(orphaned: Path) -> None:
+    assert invoke("gc", orphaned, "--yes", "--subdir", "linux-64", "--json").json["outcome"] == "unchanged"
+
+
+@pytest.mark.parametrize("age", ["7", "d", "1w", "-1d", "1.5d", ""])
+def test_what_is_no_age_is_wrong_usage(orphaned: Path, age: str) -> None:
+    done = spawn("gc", orphaned, f"--older-than={age}")
+    assert done.code == 2
+    assert "give one such as 30m, 12h or 7d" in done.error
+
+
+def test_what_a_killed_run_was_writing_goes_too(orphaned: Path) -> None:
+    scratch = orphaned / "noarch" / f".repodata.json.{'0' * 32}.tmp"
+    scratch.write_bytes(b"{")
+    os.utime(scratch, (0, 0))
+    assert invoke("gc", orphaned, "--yes").code == 0
+    assert not scratch.exists()
+
+
+def test_a_bucket_is_tidied_by_single_deletes(bucket: Bucket) -> None:
+    package = PACKAGES / "noarch" / "mire-1.0-0.conda"
+    url, env = lay_up(bucket, "ch", [package]), bucket.environment()
+    invoke("s3", url, env=env)
+    bucket.client.delete_object(Bucket=bucket.bucket, Key="ch/noarch/mire-1.0-0.conda")
+    invoke("s3", url, env=env)
+    before, start = objects(bucket, "ch"), len(bucket.requests)
+    assert invoke("gc", url, "--older-than", "0s", env=env).code == 0
+    assert {request.method for request in bucket.requests[start:]} <= {"GET", "HEAD"}
+    done = invoke("gc", url, "--older-than", "0s", "--yes", "--json", env=env)
+    assert (done.code, done.json["outcome"]) == (0, "collected")
+    gone = [f"{key}" for key in before if key not in objects(bucket, "ch")]
+    assert gone == done.json["subdirs"]["noarch"]["orphans"]
+    assert "POST" not in {request.method for request in bucket.requests[start:]}
+    assert invoke("check", url, env=env).code == 0

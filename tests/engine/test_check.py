@@ -1,0 +1,423 @@
+"""A check finds each kind of fault that is planted, and invents none after a run of whatever kind."""
+
+from __future__ import annotations
+
+import bz2
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+import zstandard
+
+from indexer.core import names
+from indexer.core.names import REPODATA, REPODATA_BZ2, REPODATA_ZST, RUN_EXPORTS, RUN_EXPORTS_ZST, SHARD_INDEX
+from indexer.errors import BadConfig, GaveUp
+from tests.engine.test_crashes import SCENES
+from tests.support.faulty import Faulty
+from tests.support.judge import check, faults
+from tests.support.memory import MemoryStore
+from tests.support.scene import (
+    DAY_MS,
+    NOW_MS,
+    PLAIN,
+    changes,
+    channel,
+    fill,
+    fixture,
+    index,
+    keys,
+    package,
+    shards,
+    unpacked,
+    with_outputs,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from indexer.options import Options
+    from tests.support.memory import Call
+
+ALL = with_outputs(bz2=True)
+V3 = "linux-64/flagged-1.0-0.conda"
+BAD = "linux-64/half-1.0-0.conda"
+P0 = "p00-1.0-0.conda"
+
+
+def sound(options: Options = ALL) -> MemoryStore:
+    """A channel with a bit of everything: run exports, a record of v3, one package rejected."""
+    store = channel(*keys(3), *keys(1, "noarch"))
+    store.upload("linux-64/old-1.0-0.tar.bz2", package("linux-64/old-1.0-0.tar.bz2", run_exports={"weak": ["old"]}))
+    store.upload(V3, package(V3, schema_version=3, depends=["x[when='y']"]))
+    store.upload(BAD, fixture(BAD, "broken"))
+    index(store, options)
+    return store
+
+
+def key(name: str) -> str:
+    return f"linux-64/{name}"
+
+
+def rewrite(store: MemoryStore, name: str, change: Callable[[Any], object]) -> None:
+    """Let a JSON file say something else; its compressed forms stay in step with it."""
+    content = json.loads(store.bodies()[key(name)])
+    change(content)
+    body = json.dumps(content).encode()
+    store.upload(key(name), body)
+    for suffix, compress in ((".zst", zstandard.ZstdCompressor().compress), (".bz2", bz2.compress)):
+        if key(name + suffix) in store.bodies():
+            store.upload(key(name + suffix), compress(body))
+
+
+def reshard(store: MemoryStore, name: str, change: Callable[[Any], object]) -> None:
+    """Let a shard say something else, and the shard index name it."""
+    shard = unpacked(store.bodies()[shards(store)[name]])
+    change(shard)
+    body = zstandard.compress(msgspec.msgpack.encode(shard))
+    digest = hashlib.sha256(body).digest()
+    store.upload(key(f"shards/{digest.hex()}.msgpack.zst"), body)
+    reindex(store, lambda content: content["shards"].update({name: digest}))
+
+
+def reindex(store: MemoryStore, change: Callable[[Any], object]) -> None:
+    """Let the shard index say something else."""
+    content = unpacked(store.bodies()[key(SHARD_INDEX)])
+    change(content)
+    store.upload(key(SHARD_INDEX), zstandard.compress(msgspec.msgpack.encode(content)))
+
+
+def recompress(store: MemoryStore, name: str, change: Callable[[Any], object]) -> None:
+    """Let a compressed file say something else than the plain one."""
+    packed = store.bodies()[key(name)]
+    decompress = bz2.decompress if name.endswith("bz2") else zstandard.decompress
+    content = json.loads(decompress(packed))
+    change(content)
+    compress = bz2.compress if name.endswith("bz2") else zstandard.compress
+    store.upload(key(name), compress(json.dumps(content).encode()))
+
+
+def spoil(store: MemoryStore, name: str, cut: int = 5) -> None:
+    store.upload(key(name), store.bodies()[key(name)][:-cut])
+
+
+def swap_shard(store: MemoryStore) -> None:
+    store.upload(shards(store)["p00"], store.bodies()[shards(store)["p01"]])
+
+
+def replaced(store: MemoryStore) -> None:
+    """Put another package of the same size in a package's place."""
+    body = bytearray(store.bodies()[key(P0)])
+    body[-1] ^= 1
+    store.upload(key(P0), bytes(body))
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A fault: how it comes about, at which file it is found, and what is said of it."""
+
+    plant: Callable[[MemoryStore], object]
+    at: str
+    said: str
+
+
+def record_of(content: Any, name: str = P0) -> Any:
+    return content["packages.conda"][name]
+
+
+FAULTS = {
+    "zst lacks a record": Planted(
+        lambda s: recompress(s, REPODATA_ZST, lambda c: c["packages.conda"].pop(P0)),
+        REPODATA_ZST,
+        f"lacks 1 package: {P0}",
+    ),
+    "bz2 has another record": Planted(
+        lambda s: recompress(s, REPODATA_BZ2, lambda c: record_of(c).update(build_number=7)),
+        REPODATA_BZ2,
+        f"says something else of 1 package: {P0}",
+    ),
+    "zst has another base url": Planted(
+        lambda s: recompress(s, REPODATA_ZST, lambda c: c["info"].update(base_url="x")), REPODATA_ZST, "base_url"
+    ),
+    "zst has other keys": Planted(
+        lambda s: recompress(s, REPODATA_ZST, lambda c: c.update(extra=1)), REPODATA_ZST, "something else of extra"
+    ),
+    "zst lists others as removed": Planted(
+        lambda s: recompress(s, REPODATA_ZST, lambda c: c.update(removed=["z-1-0.conda"])), REPODATA_ZST, "z-1-0.conda"
+    ),
+    "zst has a package in another map": Planted(
+        lambda s: recompress(
+            s, REPODATA_ZST, lambda c: c["packages.conda"].update({V3[9:]: c.pop("v3")["conda"][V3[9:-6]]})
+        ),
+        REPODATA_ZST,
+        f"in another of the maps and v3: {V3[9:]}",
+    ),
+    "zst is cut off": Planted(lambda s: spoil(s, REPODATA_ZST), REPODATA_ZST, "not"),
+    "bz2 is cut off": Planted(lambda s: spoil(s, REPODATA_BZ2), REPODATA_BZ2, "damaged or not whole"),
+    "zst is no zst": Planted(lambda s: s.upload(key(REPODATA_ZST), b"no"), REPODATA_ZST, "damaged"),
+    "json is cut off": Planted(lambda s: spoil(s, REPODATA), REPODATA, "is not a readable repodata.json"),
+    "json is gone, its zst not": Planted(
+        lambda s: s.remove(key(REPODATA)), REPODATA_ZST, "is there and repodata.json is not"
+    ),
+    "json is of another subdir": Planted(
+        lambda s: rewrite(s, REPODATA, lambda c: c["info"].update(subdir="win-64")),
+        REPODATA,
+        "says that it is of win-64",
+    ),
+    "json announces other revisions": Planted(
+        lambda s: rewrite(s, REPODATA, lambda c: c["info"]["repodata_revisions"]["v3"].update(n_packages=9)),
+        REPODATA,
+        "announces 9 records of v3 and has 1",
+    ),
+    "json has a package in two maps": Planted(
+        lambda s: rewrite(s, REPODATA, lambda c: c["packages"].update({P0: record_of(c)})),
+        REPODATA,
+        f"more than one record of {P0}",
+    ),
+    "json has a record without a name": Planted(
+        lambda s: rewrite(s, REPODATA, lambda c: record_of(c).pop("name")),
+        REPODATA,
+        f"records that readers refuse: {P0}",
+    ),
+    "json has a key that breaks readers": Planted(
+        lambda s: rewrite(s, REPODATA, lambda c: c["packages.conda"].update({"x.conda": record_of(c)})),
+        REPODATA,
+        "no file name of a package: x.conda",
+    ),
+    "a shard is gone": Planted(
+        lambda s: s.remove(shards(s)["p00"]), "shards/", "is not there, and the shard index names"
+    ),
+    "a shard is another's": Planted(swap_shard, "shards/", "another content than its name says"),
+    "a shard has another record": Planted(
+        lambda s: reshard(s, "p00", lambda c: record_of(c).update(license="other")),
+        SHARD_INDEX,
+        "something else of 1 package",
+    ),
+    "a shard lacks a record": Planted(
+        lambda s: reshard(s, "p00", lambda c: c["packages.conda"].clear()), SHARD_INDEX, f"lacks 1 package: {P0}"
+    ),
+    "a shard has a record too many": Planted(
+        lambda s: reshard(s, "p00", lambda c: c["packages.conda"].update({"p00-9-0.conda": record_of(c)})),
+        SHARD_INDEX,
+        "has 1 package too many: p00-9-0.conda",
+    ),
+    "a shard has packages of another name": Planted(
+        lambda s: reindex(s, lambda c: c["shards"].update(other=c["shards"].pop("p00"))),
+        "shards/",
+        "packages of other names",
+    ),
+    "a shard has no map": Planted(
+        lambda s: reshard(s, "p00", lambda c: c.pop("packages")), "shards/", "has no packages"
+    ),
+    "a shard has digests as text": Planted(
+        lambda s: reshard(s, "p00", lambda c: record_of(c).update(md5=record_of(c)["md5"].hex())), "shards/", "md5"
+    ),
+    "a shard lists others as removed": Planted(
+        lambda s: reshard(s, "p00", lambda c: c.update(removed=["p00-2-0.conda"])), SHARD_INDEX, "p00-2-0.conda"
+    ),
+    "a shard has other run exports": Planted(
+        lambda s: reshard(s, "p00", lambda c: record_of(c).update(run_exports={"weak": ["q"]})), RUN_EXPORTS, P0
+    ),
+    "a shard does not know run exports": Planted(
+        lambda s: reshard(s, "p00", lambda c: record_of(c).pop("run_exports")), RUN_EXPORTS, "do not know the same"
+    ),
+    "the shard index is cut off": Planted(
+        lambda s: spoil(s, SHARD_INDEX), SHARD_INDEX, "is not a readable shard index"
+    ),
+    "the shard index has no base url": Planted(
+        lambda s: reindex(s, lambda c: c["info"].pop("base_url")), SHARD_INDEX, "has no base_url"
+    ),
+    "the shard index has another base url": Planted(
+        lambda s: reindex(s, lambda c: c["info"].update(base_url="https://x/")), SHARD_INDEX, "another base_url"
+    ),
+    "the shard index is of another subdir": Planted(
+        lambda s: reindex(s, lambda c: c["info"].update(subdir="win-64")), SHARD_INDEX, "says that it is of win-64"
+    ),
+    "the shard index announces other revisions": Planted(
+        lambda s: reindex(s, lambda c: c["info"].pop("repodata_revisions")), SHARD_INDEX, "other repodata_revisions"
+    ),
+    "run exports say something else": Planted(
+        lambda s: rewrite(s, RUN_EXPORTS, lambda c: record_of(c).update(run_exports={"weak": ["q"]})), RUN_EXPORTS, P0
+    ),
+    "run exports of a package that is gone": Planted(
+        lambda s: rewrite(s, RUN_EXPORTS, lambda c: c["packages.conda"].update({"z-1-0.conda": {"run_exports": {}}})),
+        RUN_EXPORTS,
+        "not in the index: z-1-0.conda",
+    ),
+    "run exports are cut off": Planted(
+        lambda s: spoil(s, RUN_EXPORTS), RUN_EXPORTS, "is not a readable run_exports.json"
+    ),
+    "zst of run exports says something else": Planted(
+        lambda s: recompress(s, RUN_EXPORTS_ZST, lambda c: c["packages.conda"].pop(P0)),
+        RUN_EXPORTS_ZST,
+        f"lacks 1 package: {P0}",
+    ),
+    "run exports are gone, their zst not": Planted(
+        lambda s: s.remove(key(RUN_EXPORTS)), RUN_EXPORTS_ZST, "is there and run_exports.json is not"
+    ),
+    "older clients' file is stale": Planted(
+        lambda s: s.upload(key("current_repodata.json"), b'{"packages":{"z-1-0.tar.bz2":{"name":"z"}}}'),
+        "current_repodata.json",
+        "has records that the index has not: z-1-0.tar.bz2",
+    ),
+    "older clients' file is broken": Planted(
+        lambda s: s.upload(key("current_repodata.json.bz2"), b"no"), "current_repodata.json.bz2", "damaged or not whole"
+    ),
+    "a package is gone": Planted(lambda s: s.remove(key(P0)), P0, "is in the index and not in the channel"),
+    "a package is new": Planted(lambda s: fill(s, "linux-64/new-1.0-0.conda"), "new-1.0-0.conda", "not in the index"),
+    "a package has another size": Planted(
+        lambda s: s.upload(key(P0), package(key(P0), license="another")), P0, "bytes in the index and"
+    ),
+    "a package was replaced by one of the same size": Planted(replaced, P0, "was replaced since it was indexed"),
+    "a rejected package was replaced": Planted(
+        lambda s: s.upload(BAD, b"other"), BAD[9:], "is in the channel and not in the index"
+    ),
+    "a yanked package has a record": Planted(
+        lambda s: rewrite(s, REPODATA, lambda c: c.update(removed=[P0])), P0, "is listed as removed and has a record"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_found_at_its_file_with_its_reason_and_what_to_do(name: str) -> None:
+    store, planted = sound(), FAULTS[name]
+    assert faults(store) == []
+    planted.plant(store)
+    found = [
+        fault for fault in check(store).faults if fault.key.startswith(key(planted.at)) and planted.said in fault.reason
+    ]
+    assert len(found) == 1, faults(store)
+    assert found[0].next_step
+    assert "\n" not in str(found[0])
+    assert check(store).exit_code == 5
+
+
+def test_a_channel_without_an_index_is_faulty_and_an_empty_one_lacks_noarch() -> None:
+    assert [fault.key for fault in check(MemoryStore()).faults] == ["noarch/repodata.json"]
+    store = channel(*keys(1))
+    assert [fault.key for fault in check(store).faults] == ["linux-64/repodata.json", "noarch/repodata.json"]
+
+
+@pytest.mark.parametrize("at", ["md5", "license", "depends", "build_number", "run_exports"])
+def test_a_deep_check_compares_each_package_with_its_record(at: str) -> None:
+    store = sound(with_outputs(shards=False))
+    assert faults(store, deep=True) == []
+    if at == "run_exports":
+        rewrite(store, RUN_EXPORTS, lambda c: record_of(c).update(run_exports={"weak": ["q"]}))
+    else:
+        value = {"md5": "0" * 32, "depends": ["q 1"], "build_number": 9}.get(at, "other")
+        rewrite(store, REPODATA, lambda c: record_of(c).update({at: value}))
+    assert faults(store) == []
+    (found,) = check(store, deep=True).faults
+    assert found.key == key(P0)
+    assert found.reason.startswith(f"has {at} ")
+
+
+def test_a_deep_check_finds_a_package_that_cannot_be_read_any_more() -> None:
+    store = sound()
+    store.remove(key(names.LEDGER))
+    store.remove(BAD)
+    store.upload(key(P0), b"x" * len(package(key(P0))))
+    assert faults(store) == []
+    (found,) = check(store, deep=True).faults
+    assert (found.key, found.reason.partition(" (")[0]) == (key(P0), "cannot be indexed as it lies there")
+
+
+def test_a_deep_check_forgives_another_spelling_of_the_same() -> None:
+    store = channel(key("q-1.0-0.conda"), *keys(1, "noarch"))
+    store.upload(key("q-1.0-0.conda"), package(key("q-1.0-0.conda"), depends=["a 1", "b >=2"], noarch="generic"))
+    index(store, with_outputs(shards=False))
+    rewrite(
+        store,
+        REPODATA,
+        lambda c: record_of(c, "q-1.0-0.conda").update(depends=["a ==1", "b  >=2"], noarch=True, arch="x86_64"),
+    )
+    assert faults(store, deep=True) == []
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_no_fault_is_invented_after_a_run(name: str) -> None:
+    store = SCENES[name].prepare()
+    index(store, SCENES[name].options, now_ms=NOW_MS + DAY_MS)
+    assert faults(store, deep=True) == []
+
+
+@pytest.mark.parametrize("shape", [{"zst": False, "shards": False, "run_exports": False}, {"monolithic": False}])
+def test_a_channel_with_few_files_is_sound(shape: dict[str, bool]) -> None:
+    store = sound(with_outputs(**shape))
+    assert faults(store, deep=True) == []
+
+
+def test_a_check_neither_writes_nor_deletes() -> None:
+    store = sound()
+    FAULTS["a shard is gone"].plant(store)
+    first = len(store.calls)
+    check(store, deep=True)
+    assert changes(store.calls, first) == []
+
+
+def test_what_was_rejected_before_is_a_hint_and_so_is_a_note_of_a_gc() -> None:
+    store = sound()
+    store.upload(key(names.GC_NOTE), b"{}")
+    verdict = check(store)
+    assert verdict.outcome == "sound"
+    assert {hint.key for hint in verdict.hints} == {BAD, key(names.GC_NOTE)}
+
+
+def test_an_index_that_is_published_while_the_check_looks_is_no_fault() -> None:
+    store = sound()
+
+    def publish(_number: int, call: Call) -> None:
+        if call.key == key(REPODATA_ZST) and not fell_in:
+            fell_in.append(call.key)
+            fill(store, "linux-64/new-1.0-0.conda")
+            index(store, ALL)
+
+    fell_in: list[str] = []
+    assert faults(Faulty(store, before=publish)) == []
+    assert fell_in
+
+
+def test_a_channel_that_never_stands_still_is_neither_sound_nor_faulty() -> None:
+    store = sound()
+
+    def touch(_number: int, call: Call) -> None:
+        if call.verb == "LIST" and call.key == "linux-64/":
+            fill(store, f"linux-64/n{len(store.calls)}-1.0-0.conda")
+
+    with pytest.raises(GaveUp):
+        check(Faulty(store, before=touch))
+
+
+def test_only_the_subdirs_that_are_named_are_looked_at() -> None:
+    store = sound()
+    store.remove("noarch/repodata.json")
+    assert check(store, subdirs=["linux-64"]).faults == ()
+    assert check(store).exit_code == 5
+    with pytest.raises(BadConfig):
+        check(store, subdirs=["No Subdir"])
+
+
+def test_shards_that_lie_elsewhere_are_a_hint() -> None:
+    store = sound()
+    reindex(store, lambda c: c["info"].update(shards_base_url="https://elsewhere/"))
+    verdict = check(store)
+    assert verdict.faults == ()
+    assert "elsewhere" in str(verdict.hints)
+
+
+def test_a_crash_leaves_no_fault_after_the_next_run_and_the_check_sees_the_one_before() -> None:
+    store = sound()
+    fill(store, "linux-64/new-1.0-0.conda")
+
+    def die(_number: int, call: Call) -> None:
+        if call.key == key(REPODATA) and call.verb == "PUT":
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        index(Faulty(store, before=die), ALL)
+    assert any("lacks" in fault or "too many" in fault for fault in faults(store))
+    index(store, replace(PLAIN, outputs=ALL.outputs))
+    assert faults(store, deep=True) == []

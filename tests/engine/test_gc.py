@@ -1,0 +1,330 @@
+"""A gc deletes what no index names; whoever dies or falls in at whatever call, no named shard stays missing."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+import zstandard
+
+from indexer.core import names
+from indexer.core.model import Version
+from indexer.gc import Sweep, collect
+from indexer.options import Run
+from indexer.workers import in_threads
+from tests.support.faulty import Crash, Faulty, crash_at
+from tests.support.judge import faults
+from tests.support.memory import MemoryStore
+from tests.support.scene import (
+    DAY_MS,
+    NOW_MS,
+    PLAIN,
+    Clock,
+    Inline,
+    changes,
+    fill,
+    index,
+    keys,
+    missing_shards,
+    package,
+    shards,
+    with_outputs,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from indexer.core.model import Stat
+    from indexer.options import Options
+    from indexer.report import Collected, SubdirCollected
+    from indexer.store import Store
+    from tests.support.memory import Call
+
+FIRST, NEW = keys(1)[0], "linux-64/new-1.0-0.conda"
+NOTE = f"linux-64/{names.GC_NOTE}"
+SHARD_INDEX = f"linux-64/{names.SHARD_INDEX}"
+DELETE = Sweep(delete=True)
+SHARDS_ONLY = with_outputs(monolithic=False)
+
+
+class Bucket(MemoryStore):
+    """Versions are ETags, so the same bytes put again have the same version: no condition tells a young shard."""
+
+    def _lay(self, key: str, body: bytes, **more: Any) -> Stat:
+        stat = super()._lay(key, body, **more)
+        stat = replace(stat, version=Version(hashlib.md5(body, usedforsecurity=False).hexdigest()))
+        self.objects[key] = replace(self.objects[key], stat=stat)
+        return stat
+
+
+def gc(store: Store, sweep: Sweep = DELETE, *, now_ms: int = NOW_MS) -> Collected:
+    """One gc over a channel."""
+    inline = Inline()
+    return collect(store, sweep, Run(in_threads(inline, 1), inline, lambda: now_ms, Clock().monotonic))
+
+
+def gc_here(store: Store) -> Collected:
+    """One gc over the subdir that the tests are about."""
+    return gc(store, replace(DELETE, subdirs=("linux-64",)))
+
+
+def only(collected: Collected) -> SubdirCollected:
+    return collected.subdirs["linux-64"]
+
+
+def orphaned(options: Options = PLAIN) -> tuple[Bucket, str]:
+    """An indexed channel, a package of which is about to come back as it was; and the old shard it needs then."""
+    store = Bucket(NOW_MS - 30 * DAY_MS)
+    fill(store, *keys(3), *keys(1, "noarch"))
+    index(store, options, now_ms=NOW_MS - 30 * DAY_MS)
+    before = shards(store)["p00"]
+    store.upload(FIRST, package(FIRST, license="another"))
+    index(store, options, now_ms=NOW_MS - 29 * DAY_MS)
+    store.clock_ms = NOW_MS
+    assert before not in shards(store).values()
+    return store, before
+
+
+def rolled_back(options: Options = PLAIN) -> tuple[Bucket, str]:
+    """The same, and the package is back: the next run needs the orphan."""
+    store, orphan = orphaned(options)
+    store.upload(FIRST, package(FIRST))
+    return store, orphan
+
+
+def calls_of(do: Callable[[Faulty], object], store: MemoryStore) -> int:
+    faulty = Faulty(store)
+    do(faulty)
+    return len(faulty.calls)
+
+
+def test_an_old_orphan_goes_and_nothing_else() -> None:
+    store, orphan = orphaned()
+    before = store.bodies()
+    collected = gc(store)
+    assert (collected.outcome, collected.exit_code) == ("collected", 0)
+    assert only(collected).orphans == [orphan]
+    assert only(collected).bytes == len(before[orphan])
+    assert store.bodies() == {key: body for key, body in before.items() if key != orphan}
+    assert faults(store, deep=True) == []
+    assert gc(store).outcome == "unchanged"
+
+
+def test_without_being_told_to_delete_it_only_says_what_would_go() -> None:
+    store, orphan = orphaned()
+    first = len(store.calls)
+    collected = gc(store, Sweep())
+    assert (collected.outcome, only(collected).orphans) == ("planned", [orphan])
+    assert changes(store.calls, first) == []
+
+
+def test_a_gc_that_finds_nothing_writes_nothing() -> None:
+    store, _ = orphaned()
+    gc(store)
+    first = len(store.calls)
+    assert gc(store).exit_code == 0
+    assert changes(store.calls, first) == []
+
+
+@pytest.mark.parametrize(("age", "goes"), [(29, True), (31, False)])
+def test_only_what_is_older_than_asked_goes(age: int, goes: bool) -> None:  # noqa: FBT001
+    store, _ = orphaned()
+    collected = gc(store, replace(DELETE, older_than_ms=age * DAY_MS))
+    assert bool(only(collected).orphans) is goes
+
+
+def test_the_age_is_told_by_the_clock_of_the_store() -> None:
+    store, orphan = orphaned()
+    store.clock_ms = NOW_MS - 29 * DAY_MS
+    gc(store)
+    assert orphan in store.bodies(), "a year passed on this machine, a day in the store"
+
+
+def test_what_is_no_shard_by_its_name_stays() -> None:
+    store, orphan = orphaned()
+    store.clock_ms = NOW_MS - 20 * DAY_MS
+    for key in (
+        "linux-64/shards/README",
+        "linux-64/shards/" + "a" * 63 + ".msgpack.zst",
+        "linux-64/" + "a" * 64 + ".msgpack.zst",
+    ):
+        store.upload(key, b"x")
+    store.clock_ms = NOW_MS
+    assert only(gc(store)).orphans == [orphan]
+
+
+def test_what_the_unpatched_index_of_another_tool_names_stays() -> None:
+    store, orphan = orphaned()
+    content = {"info": {"shards_base_url": "./shards/"}, "shards": {"p00": bytes.fromhex(orphan[16:80])}}
+    other = "linux-64/repodata_shards_from_packages.msgpack.zst"
+    store.upload(other, zstandard.compress(msgspec.msgpack.encode(content)))
+    assert only(gc(store)).orphans == []
+
+
+def test_a_broken_index_stops_the_subdir_and_not_the_others() -> None:
+    store, orphan = orphaned()
+    store.upload(SHARD_INDEX, b"no index")
+    collected = gc(store)
+    assert (collected.outcome, collected.exit_code) == ("failed", 1)
+    assert "is not a readable shard index" in str(only(collected).error)
+    assert collected.subdirs["noarch"].error is None
+    assert orphan in store.bodies()
+    assert NOTE not in store.bodies()
+
+
+def test_shards_are_all_orphans_where_there_is_no_shard_index() -> None:
+    store, _ = orphaned()
+    index(store, with_outputs(shards=False))
+    gc(store)
+    assert not store.bodies("linux-64/shards/")
+
+
+def test_the_index_is_read_before_and_after_each_batch_and_the_note_renewed() -> None:
+    store, _ = orphaned()
+    store.clock_ms = NOW_MS - 20 * DAY_MS
+    for number in range(250):
+        body = str(number).encode()
+        store.upload(f"linux-64/shards/{hashlib.sha256(body).hexdigest()}.msgpack.zst", body)
+    store.clock_ms = NOW_MS
+    first = len(store.calls)
+    assert len(only(gc(store, replace(DELETE, subdirs=("linux-64",)))).orphans) == 251
+    asked = [(call.verb, call.key) for call in store.calls[first:]]
+    assert asked.count(("PUT", NOTE)) == 3
+    assert asked.count(("GET", SHARD_INDEX)) == 2 + 2 * 3
+    assert NOTE not in store.bodies()
+    deletes = [at for at, (verb, _) in enumerate(asked) if verb == "DELETE"]
+    assert asked.index(("PUT", NOTE)) < deletes[0]
+    assert asked[deletes[-1]] == ("DELETE", NOTE)
+
+
+def test_another_gc_that_may_be_alive_is_not_disturbed_and_a_dead_one_is_taken_over() -> None:
+    store, orphan = orphaned()
+    store.clock_ms = NOW_MS - 60_000
+    store.upload(NOTE, b"{}")
+    store.clock_ms = NOW_MS
+    collected = gc(store)
+    assert (collected.exit_code, orphan in store.bodies()) == (4, True)
+    assert "another gc is at work" in str(only(collected).error)
+    later = NOW_MS + 3_600_000
+    store.clock_ms = later
+    assert gc(store, now_ms=later).exit_code == 0
+    assert orphan not in store.bodies()
+    assert NOTE not in store.bodies()
+
+
+def test_a_gc_stops_where_another_has_taken_over() -> None:
+    store, orphan = orphaned()
+
+    def take_over(_number: int, call: Call) -> None:
+        if (call.verb, call.key) == ("PUT", NOTE):
+            store.upload(NOTE, b"another's")
+
+    collected = gc(Faulty(store, before=take_over))
+    assert (collected.exit_code, orphan in store.bodies()) == (4, True)
+    assert store.bodies()[NOTE] == b"another's"
+
+
+def test_a_gc_leaves_its_note_where_a_shard_is_missing_and_the_next_run_heals_it() -> None:
+    store, _ = orphaned()
+    gone = shards(store)["p01"]
+    store.remove(gone)
+    assert only(gc(store)).missing == [gone]
+    assert NOTE in store.bodies()
+    index(store)
+    assert missing_shards(store) == set()
+
+
+def test_scratch_files_of_a_killed_run_go_where_a_folder_is_asked_for() -> None:
+    store, orphan = orphaned()
+    digest = orphan.rpartition("/")[2]
+    old = [f"linux-64/.repodata.json.{'0' * 32}.tmp", f"linux-64/shards/.{digest}.{'f' * 32}.tmp"]
+    others = ["linux-64/.mine.tmp", f"linux-64/.mine.{'0' * 32}.tmp", f"linux-64/repodata.json.{'0' * 32}.tmp"]
+    store.clock_ms = NOW_MS - 20 * DAY_MS
+    for key in (*old, *others):
+        store.upload(key, b"x")
+    store.clock_ms = NOW_MS
+    young = f"linux-64/.repodata.json.{'1' * 32}.tmp"
+    store.upload(young, b"x")
+    assert only(gc(store)).orphans == [orphan]
+    assert sorted(only(gc(store, replace(DELETE, scratch=True))).orphans) == sorted(old)
+    assert {young, *others} <= store.bodies().keys()
+
+
+@pytest.mark.parametrize("options", [PLAIN, SHARDS_ONLY], ids=["with json", "shards only"])
+def test_an_indexer_that_falls_in_at_any_call_of_a_gc_ends_with_every_shard_there(options: Options) -> None:
+    count = calls_of(gc, rolled_back(options)[0])
+    for at in range(1, count + 1):
+        store, orphan = rolled_back(options)
+
+        def fall_in(number: int, _call: Call, at: int = at, store: MemoryStore = store) -> None:
+            if number == at:
+                index(store, options)
+
+        assert gc(Faulty(store, before=fall_in)).exit_code == 0
+        assert shards(store)["p00"] == orphan
+        assert missing_shards(store) == set(), at
+        assert faults(store, deep=True) == [], at
+
+
+@pytest.mark.parametrize("options", [PLAIN, SHARDS_ONLY], ids=["with json", "shards only"])
+def test_a_gc_that_falls_in_at_any_call_of_an_indexer_leaves_every_shard_there(options: Options) -> None:
+    count = calls_of(lambda faulty: index(faulty, options), rolled_back(options)[0])
+    for at in range(1, count + 1):
+        store, orphan = rolled_back(options)
+
+        def fall_in(number: int, _call: Call, at: int = at, store: MemoryStore = store) -> None:
+            if number == at:
+                assert gc(store).exit_code == 0
+
+        index(Faulty(store, before=fall_in), options)
+        assert shards(store)["p00"] == orphan
+        assert missing_shards(store) == set(), at
+        assert faults(store, deep=True) == [], at
+
+
+@pytest.mark.parametrize("options", [PLAIN, SHARDS_ONLY], ids=["with json", "shards only"])
+def test_a_gc_may_die_at_any_call_with_an_indexer_falling_in_at_any_and_one_more_run_heals_all(
+    options: Options,
+) -> None:
+    count = calls_of(gc_here, rolled_back(options)[0])
+    for death in range(1, count + 1):
+        for at in range(1, death + 1):
+            store, _ = rolled_back(options)
+
+            def live(number: int, call: Call, at: int = at, death: int = death, store: MemoryStore = store) -> None:
+                if number == at:
+                    index(store, options)
+                crash_at(death)(number, call)
+
+            with contextlib.suppress(Crash):
+                gc_here(Faulty(store, before=live))
+            index(store, options)
+            assert missing_shards(store) == set(), (death, at)
+            assert faults(store) == [], (death, at)
+
+
+def test_a_second_gc_after_a_dead_one_does_not_hide_the_hole_from_the_next_run() -> None:
+    later = NOW_MS + DAY_MS
+    holes = 0
+    count = calls_of(gc_here, rolled_back()[0])
+    for death in range(1, count + 1):
+        for at in range(1, death + 1):
+            store, _ = rolled_back()
+
+            def live(number: int, call: Call, at: int = at, death: int = death, store: MemoryStore = store) -> None:
+                if number == at:
+                    index(store)
+                crash_at(death)(number, call)
+
+            with contextlib.suppress(Crash):
+                gc_here(Faulty(store, before=live))
+            holes += bool(missing_shards(store))
+            store.clock_ms = later
+            gc(store, now_ms=later)
+            index(store)
+            assert missing_shards(store) == set(), (death, at)
+    assert holes, "the law is about something"
