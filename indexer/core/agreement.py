@@ -11,12 +11,11 @@ import zstandard
 
 from indexer.core.matchspec import canonical
 from indexer.core.model import Raw, Rejected
-from indexer.core.names import parse_filename
 from indexer.core.records import RUN_EXPORTS_KINDS, dump
 from indexer.errors import BadIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from indexer.core.model import Extracted, Index
 
@@ -171,12 +170,7 @@ def revisions_count(index: Index) -> str | None:
         return "has repodata_revisions that are not of their form"
     count = said.get("v3", {}).get("n_packages")
     there = len(index.v3) + sum(map(len, index.v3_rest.values()))
-    return f"announces {count} records of v3 and has {there}" if count not in {None, there} else None
-
-
-def searchable(removed: Iterable[str]) -> set[str]:
-    """What is listed as removed and belongs to a package name, so to a shard."""
-    return {filename for filename in removed if parse_filename(filename)}
+    return f"announces {count} records of v3 and has {there}" if count not in (None, there) else None
 
 
 def contradictions(
@@ -198,7 +192,7 @@ def contradictions(
     if not patched:
         odd += [key for key in _SPECS if _specs(truth.get(key)) != _specs(said.get(key))]
         odd += [key for key in _OTHER if _plain(truth.get(key)) != _plain(said.get(key))]
-    if said.get("subdir") not in {*_NO_SUBDIR, truth.get("subdir")}:
+    if said.get("subdir") not in (*_NO_SUBDIR, truth.get("subdir")):
         odd.append("subdir")
     for key in odd:
         yield f"has {key} {_short(said.get(key))} in the index and {_short(truth.get(key))} in the package"
@@ -209,7 +203,7 @@ def contradictions(
 def _kinds(run_exports: Raw) -> dict[str, Any]:
     """Run exports by kind; conda-index leaves a bare list, which means weak ones, and kinds that nobody knows."""
     said = msgspec.json.decode(run_exports)
-    kinds = {"weak": said} if isinstance(said, list) else said
+    kinds = said if isinstance(said, dict) else {"weak": said}
     return {kind: specs for kind, specs in kinds.items() if specs and kind in RUN_EXPORTS_KINDS}
 
 
@@ -221,7 +215,7 @@ def _plain(value: object) -> object:
 
 
 def _specs(value: object) -> list[str]:
-    return [canonical(spec) for spec in value] if isinstance(value, list) else []
+    return [canonical(str(spec)) for spec in value] if isinstance(value, list) else []
 
 
 def _short(value: object) -> str:

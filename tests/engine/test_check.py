@@ -294,6 +294,13 @@ def test_a_fault_is_found_at_its_file_with_its_reason_and_what_to_do(name: str) 
     assert check(store).exit_code == 5
 
 
+@pytest.mark.parametrize("name", ["a shard is gone", "a shard is another's", "a package is gone", "zst lacks a record"])
+def test_one_fault_is_one_line(name: str) -> None:
+    store = sound()
+    FAULTS[name].plant(store)
+    assert len(check(store).faults) == 1
+
+
 def test_a_channel_without_an_index_is_faulty_and_an_empty_one_lacks_noarch() -> None:
     assert [fault.key for fault in check(MemoryStore()).faults] == ["noarch/repodata.json"]
     store = channel(*keys(1))

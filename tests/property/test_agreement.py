@@ -1,0 +1,52 @@
+"""All forms of whatever is published agree, and a record that is changed in one of them is noticed."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import assume, given
+
+from indexer.core import names
+from indexer.core.model import Index, Outputs
+from indexer.core.render import publication
+from indexer.forms import Forms
+from indexer.lister import Lister
+from indexer.report import SubdirVerdict
+from indexer.writer import compressed
+from tests.property.test_publication import OUTPUTS
+from tests.support.memory import MemoryStore
+from tests.support.scene import Inline
+from tests.support.scenes import first_scene
+from tests.support.strategies import indexes
+
+
+def publish(index: Index, outputs: Outputs) -> MemoryStore:
+    store = MemoryStore()
+    for artefact in publication(index, first_scene(outputs)):
+        if artefact.content is not None:
+            store.upload(f"noarch/{artefact.key}", compressed(artefact))
+    return store
+
+
+def verdict(store: MemoryStore) -> SubdirVerdict:
+    lister, found = Lister(store, "noarch", Outputs(), Inline()), SubdirVerdict()
+    Forms(lister, lister.survey(), found).index()
+    return found
+
+
+@given(indexes(), OUTPUTS)
+def test_the_forms_of_one_publication_agree(index: Index, outputs: Outputs) -> None:
+    assert verdict(publish(index, outputs)).faults == []
+
+
+@given(indexes())
+def test_a_record_that_only_one_form_has_is_noticed(index: Index) -> None:
+    store = publish(index, Outputs(zst_level=1))
+    assume(index.records.keys() - index.v3)
+    content = json.loads(store.bodies()["noarch/repodata.json"])
+    section = content["packages"] or content["packages.conda"]
+    gone = min(section)
+    del section[gone]
+    store.upload("noarch/repodata.json", json.dumps(content).encode())
+    found = {fault.key.partition("/")[2] for fault in verdict(store).faults if gone in fault.reason}
+    assert {names.REPODATA_ZST, names.SHARD_INDEX} <= found
