@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from indexer.core.model import Outputs, Rules
     from indexer.errors import IndexerError
     from indexer.options import Options
-    from indexer.report import Report
+    from indexer.report import Report, Verdict
     from indexer.store.target import S3Options, Target
 
 
@@ -28,6 +28,7 @@ __all__ = [
     "Rules",
     "S3Options",
     "Target",
+    "Verdict",
     "__version__",
     "check",
     "index",
@@ -43,6 +44,7 @@ _HOMES = {
     "Rules": "indexer.core.model",
     "S3Options": "indexer.store.target",
     "Target": "indexer.store.target",
+    "Verdict": "indexer.report",
 }
 
 

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from indexer.report import SubdirVerdict
 
 _BOUNDS: Bounds[tuple[str, bytes]] = Bounds(32, 32, lambda _: 1)
-_MAX_CONTENT = 2**32
+# What a file may unpack to that is not as long as the plain one beside it, and one that has none.
+_MORE = 64 * 2**20
+_MAX_CURRENT = 2**30
 _PARTS_OF_INFO = ("subdir", "base_url", "shards_base_url")
 _SHA256_SIZE = 32
 # conda-index has them in one of its files and not in the other.
@@ -107,7 +109,7 @@ class Forms:
         packed = self.lister.read(name, self.seen)
         if not holds(packed, name, data):
             try:
-                yield from differ(unpacked(packed, name, _MAX_CONTENT))
+                yield from differ(unpacked(packed, name, 2 * len(data) + _MORE))
             except BadIndex as error:
                 yield error.reason
 
@@ -139,7 +141,7 @@ class Forms:
         for name in [name for name in names.FOREIGN if name in self.seen.versions]:
             content = self.lister.read(name, self.seen)
             try:
-                plain = content if name.endswith(".json") else unpacked(content, name, _MAX_CONTENT)
+                plain = content if name.endswith(".json") else unpacked(content, name, _MAX_CURRENT)
                 part = repodata.split(plain, name).records
             except BadIndex as error:
                 self._fault(name, [error.reason])

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 AGAIN = "run the indexer, or check again when the one at work has ended"
 
 _STEP = 2**20
-# So little may unpack to much.
-_FEED = 2**14
+# So little may unpack to 32 MiB.
+_FEED = 2**10
 # How many packages a line names before it says how many more there are.
 _NAMED = 3
 # What readers find a record by, and know its package by.

@@ -407,6 +407,13 @@ def test_only_the_subdirs_that_are_named_are_looked_at() -> None:
         check(store, subdirs=["No Subdir"])
 
 
+def test_a_file_that_unpacks_to_much_more_than_the_plain_one_is_not_unpacked_whole() -> None:
+    store = sound()
+    store.upload(key(REPODATA_ZST), zstandard.compress(bytes(200 * 2**20)))
+    (found,) = check(store).faults
+    assert (found.key, found.reason.partition(" bytes")[0][:15]) == (key(REPODATA_ZST), "holds more than")
+
+
 def test_shards_that_lie_elsewhere_are_a_hint() -> None:
     store = sound()
     reindex(store, lambda c: c["info"].update(shards_base_url="https://elsewhere/"))
