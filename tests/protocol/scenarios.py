@@ -1,0 +1,91 @@
+"""What is walked: scenarios that hold, and ways to work that are refuted, each by a scenario and a law."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tests.protocol.indexer import FINDS_ALL, I1, I3, I4
+from tests.protocol.walk import HEALS, HEALS_LOST, QUIET, SEEN_BY, Scenario
+from tests.protocol.world import FULL, JSON, SHARDS, Change, Foreign, Gc, Protocol
+
+# Two packages are indexed, a (0b1) and b (0b100); bits two by two are contents of the same file name.
+A, NEWER_A, NEW = 0b1, 0b10, 0b10000
+UPLOAD, DELETE, REPLACE, DELETE_AGAIN = Change(new=NEW), Change(gone=A), Change(gone=A, new=NEWER_A), Change(gone=NEW)
+INDEXED = 0b101
+COMES_BACK = INDEXED | NEW  # a package that was there before, so its shard still lies there
+RATTLER, GC = Foreign(), Gc()
+
+SMALL = (
+    Scenario("2 indexers; upload, replacement", (FULL, FULL), (UPLOAD, REPLACE)),
+    Scenario("2 indexers of a new channel; upload", (FULL, FULL), (UPLOAD,), indexed=0, before=None),
+    Scenario("all formats beside json only; upload", (FULL, JSON), (UPLOAD,)),
+    Scenario("shards only beside json only; upload", (SHARDS, JSON), (UPLOAD,)),
+    Scenario("2 indexers of shards only; upload, deletion", (SHARDS, SHARDS), (UPLOAD, DELETE), before=SHARDS),
+    Scenario("1 beside rattler-index; replacement", (FULL, RATTLER), (REPLACE,)),
+    Scenario("1 beside gc; a shard comes back", (FULL, GC), (), packages=COMES_BACK, shards=NEW),
+    Scenario("1 beside 2 gc; a shard comes back", (FULL, GC, GC), (), packages=COMES_BACK, shards=NEW),
+    Scenario("1 of shards only beside gc; same", (SHARDS, GC), (), INDEXED, COMES_BACK, shards=NEW, before=SHARDS),
+    Scenario("1 beside gc; 1 of 2 orphans comes back", (FULL, GC), (UPLOAD,), shards=NEW | NEW << 2),
+)
+LARGE = (
+    Scenario("2 indexers; upload, deletion, replacement", (FULL, FULL), (UPLOAD, Change(gone=0b100), REPLACE)),
+    Scenario("2 indexers; upload deleted again, deletion", (FULL, FULL), (UPLOAD, DELETE_AGAIN, DELETE)),
+    Scenario("3 indexers; upload", (FULL, FULL, FULL), (UPLOAD,)),
+    Scenario("all formats beside shards only; 2 changes", (FULL, SHARDS), (UPLOAD, REPLACE)),
+    Scenario("all formats beside json only; 2 changes", (FULL, JSON), (UPLOAD, REPLACE)),
+    Scenario("all three options at once; upload", (FULL, JSON, SHARDS), (UPLOAD,)),
+    Scenario("1 beside rattler-index; upload, replacement", (FULL, RATTLER), (UPLOAD, REPLACE)),
+    Scenario("2 beside rattler-index; upload", (FULL, FULL, RATTLER), (UPLOAD,)),
+    Scenario("2 beside gc; a package comes back", (FULL, FULL, GC), (UPLOAD,), shards=NEW),
+    Scenario("2 beside gc; one that came back goes again", (FULL, FULL, GC), (DELETE_AGAIN,), INDEXED, COMES_BACK, NEW),
+    Scenario("2 beside 2 gc; a shard comes back", (FULL, FULL, GC, GC), (), INDEXED, COMES_BACK, NEW),
+    Scenario("rattler-index and 1 beside gc; same", (FULL, RATTLER, GC), (), INDEXED, COMES_BACK, NEW),
+)
+# On a plain bucket a version is the MD5 of the content, so one that was there before can come back.
+ETAGS = (
+    Scenario("2 indexers; upload deleted again", (FULL, FULL), (UPLOAD, DELETE_AGAIN)),
+    Scenario("3 indexers; upload deleted again", (FULL, FULL, FULL), (UPLOAD, DELETE_AGAIN)),
+)
+
+
+class Unsound(NamedTuple):
+    """A way to work that a scenario refutes, and the laws that it breaks there."""
+
+    name: str
+    protocol: Protocol
+    scenario: Scenario
+    laws: frozenset[str]
+
+
+_TWO = Scenario("2 indexers; upload", (FULL, FULL), (UPLOAD,))
+_BACK = SMALL[6]
+_BACK_TWICE = SMALL[7]
+_SHARDS_BACK = SMALL[8]
+UNSOUND = (
+    Unsound("packages listed before versions are seen", Protocol(list_first=True), _TWO, frozenset({I3, FINDS_ALL})),
+    Unsound(
+        "no conditions",
+        Protocol(conditional=False),
+        Scenario("", (FULL, FULL), (UPLOAD, DELETE)),
+        frozenset({I3, I4, FINDS_ALL}),
+    ),
+    Unsound("the index before its shards", Protocol(order="the index before its shards"), _TWO, frozenset({I1})),
+    Unsound(
+        "source first, no ledger", Protocol(order="source first", ledger=False), _TWO, frozenset({QUIET, HEALS_LOST})
+    ),
+    Unsound(
+        "compressed, source, shards; no ledger",
+        Protocol(order="compressed, source, shards", ledger=False),
+        _TWO,
+        frozenset({QUIET, HEALS_LOST}),
+    ),
+    Unsound("a shard that comes back stays old", Protocol(revive=False), _BACK, frozenset({SEEN_BY})),
+    Unsound("no look after the index", Protocol(look_after=False), _BACK, frozenset({SEEN_BY})),
+    Unsound("out of step, shards are believed in", Protocol(verify=False), _BACK, frozenset({HEALS})),
+    Unsound("an orphan counts as there", Protocol(named_only=False), _BACK, frozenset({SEEN_BY})),
+    Unsound("gc without a note", Protocol(note=False), _BACK, frozenset({QUIET})),
+    Unsound("a note that nobody heeds", Protocol(heed_note=False), _BACK, frozenset({QUIET})),
+    Unsound("two gc at once", Protocol(lock=False), _BACK_TWICE, frozenset({SEEN_BY})),
+    Unsound("gc that takes the note of a dead one away", Protocol(last_look=False), _BACK_TWICE, frozenset({SEEN_BY})),
+    Unsound("shards only, a lost shard is a bad index", Protocol(heals_source=False), _SHARDS_BACK, frozenset({HEALS})),
+)
