@@ -17,6 +17,7 @@ from indexer.core.model import Outputs, Rules
 from indexer.core.names import parse_filename
 from indexer.errors import BadConfig
 from indexer.options import Options
+from indexer.store.providers import NAMES
 from indexer.store.target import S3Options
 
 # typer reads these annotations at run time, and on Python 3.10 it knows `Optional`, not `X | None`.
@@ -219,10 +220,18 @@ class Bucket:
         Option(
             envvar="S3_ADDRESSING_STYLE",
             metavar="virtual-host|path",
-            help="Whether the bucket is part of the host or of the path. [default: path with an endpoint]",
+            help="Whether the bucket is part of the host or of the path. [default: by the provider]",
         ),
     ] = None
     force_path_style: Annotated[bool, Option("--force-path-style", help="The same as --addressing-style path.")] = False
+    provider: Annotated[
+        _Text,
+        Option(
+            envvar="S3_PROVIDER",
+            metavar="NAME",
+            help=f"Whose store it is: {', '.join(NAMES)}. [default: by the endpoint]",
+        ),
+    ] = None
     access_key_id: Annotated[_Text, Option(envvar="S3_ACCESS_KEY_ID", help="Access key.")] = None
     secret_access_key: Annotated[_Text, Option(envvar="S3_SECRET_ACCESS_KEY", help="Secret key.")] = None
     session_token: Annotated[_Text, Option(envvar="S3_SESSION_TOKEN", help="Session token.")] = None
@@ -242,6 +251,7 @@ class Bucket:
             secret_access_key=self.secret_access_key or None,
             session_token=self.session_token or None,
             profile=self.profile or None,
+            provider=self.provider or None,
             anonymous=self.no_sign_request,
         )
 

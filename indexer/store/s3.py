@@ -5,19 +5,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import os
 import re
 import threading
 from dataclasses import replace
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-import boto3
-import botocore.session
-from botocore import UNSIGNED
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -25,25 +17,24 @@ from botocore.exceptions import (
     IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
-    ProfileNotFound,
     ResponseStreamingError,
 )
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
-from botocore.utils import parse_timestamp
 from urllib3.exceptions import HTTPError
 
 from indexer.core.model import Stat, Version
 from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Missing, RangeRefused, Unavailable
 from indexer.store import Expect, Opened, Usage
+from indexer.store.client import connect, masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from indexer.store import Range
-    from indexer.store.target import S3Options, Target
+    from indexer.store.target import Target
 
 _MD5_ETAG = re.compile(r'"?([0-9a-f]{32})"?')
 _VERBS = {
@@ -77,7 +68,7 @@ class S3Reader:
         try:
             data: bytes = self._body.read(None if size < 0 else size)
         except (IncompleteReadError, ResponseStreamingError, HTTPClientError, HTTPError, OSError) as error:
-            raise Unavailable(self.opened.stat.key, f"the answer broke off ({_masked(error)})", "try again") from error
+            raise Unavailable(self.opened.stat.key, f"the answer broke off ({masked(error)})", "try again") from error
         self._usage.bytes_read += len(data)
         return data
 
@@ -104,7 +95,7 @@ class S3Store:
         self._lock = threading.Lock()
         # Ceph RGW 16 compares If-Match with the quotes, and so refuses the form of the standard.
         self._bare_etags = False
-        self._client = _client(target)
+        self._client, self._provider = connect(bucket, target)
         self._client.meta.events.register("before-send.s3", self._count_request)
         self._client.meta.events.register("after-call.s3.ListObjectsV2", self._count_listing)
 
@@ -138,7 +129,7 @@ class S3Store:
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One object, None where it is absent; with its sha256 where asked and vouched for."""
         # Asked for seldom: some stores refuse requests with this header.
-        wanted = {"ChecksumMode": "ENABLED"} if checksum else {}
+        wanted = {"ChecksumMode": "ENABLED"} if checksum and self._provider.checksums else {}
         try:
             with self._errors(key):
                 answer = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key, **wanted)
@@ -225,83 +216,14 @@ class S3Store:
         except (BotoConnectionError, HTTPClientError) as error:
             raise Unavailable(
                 self._name(key),
-                f"the store does not answer ({_masked(error)})",
+                f"the store does not answer ({masked(error)})",
                 "look at --endpoint-url and the network, then repeat",
             ) from error
         except BotoCoreError as error:
-            raise BadConfig(self._name(key), _masked(error), "look at the S3 options and AWS_* variables") from error
+            raise BadConfig(self._name(key), masked(error), "look at the S3 options and AWS_* variables") from error
 
 
 _PARAMETERS = {"Cache-Control": "CacheControl", "Content-Type": "ContentType"}
-
-
-def _client(target: Target) -> Any:
-    options = target.s3
-    _check(options)
-    shape: dict[str, Any] = {
-        # Our own integrity is Content-MD5.  botocore's checksums are trailers that stores other than
-        # AWS refuse or, worse, keep inside the file (boto/boto3#4392, #4435); and a checksum of the
-        # whole object on a ranged answer fails the read (ceph/ceph#61901).
-        "request_checksum_calculation": "when_required",
-        "response_checksum_validation": "when_required",
-        "retries": {"mode": "standard", "total_max_attempts": 6},
-        "connect_timeout": 10,
-        "read_timeout": 60,
-        "max_pool_connections": target.connections,
-        "user_agent_extra": "conda-channel-indexer",
-    }
-    if options.addressing_style is not None:
-        style = {"virtual-host": "virtual", "path": "path"}[options.addressing_style]
-        shape["s3"] = {"addressing_style": style}
-    if options.anonymous:
-        shape["signature_version"] = UNSIGNED
-    try:
-        core = botocore.session.Session()
-        core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
-        session = boto3.Session(
-            botocore_session=core,
-            aws_access_key_id=options.access_key_id,
-            aws_secret_access_key=options.secret_access_key,
-            aws_session_token=options.session_token,
-            region_name=options.region,
-            profile_name=options.profile,
-        )
-        region = options.region or session.region_name or "us-east-1"
-        return session.client("s3", region_name=region, endpoint_url=options.endpoint_url, config=Config(**shape))
-    except ProfileNotFound as error:
-        named = options.profile or os.environ.get("AWS_PROFILE")
-        raise BadConfig(f"profile {named}", str(error), "name a profile of ~/.aws/config") from error
-    except (BotoCoreError, ValueError) as error:
-        raise BadConfig(target.name, _masked(error), "look at the S3 options and AWS_* variables") from error
-
-
-def _time(text: str) -> datetime:
-    """A time as listings and headers have it: botocore's own parser takes longer than all else of a listing."""
-    with contextlib.suppress(ValueError, AttributeError):
-        return datetime.fromisoformat(text.replace("Z", "+00:00"))
-    with contextlib.suppress(ValueError, TypeError):
-        return parsedate_to_datetime(text)
-    return parse_timestamp(text)  # type: ignore[no-any-return]  # botocore has no types
-
-
-def _check(options: S3Options) -> None:
-    """Raise BadConfig for half a pair of keys, with which botocore would sign, and for keys in the wrong place."""
-    if bool(options.access_key_id) != bool(options.secret_access_key):
-        given, missing = "--access-key-id", "--secret-access-key"
-        if options.secret_access_key:
-            given, missing = missing, given
-        raise BadConfig(given, f"is given without {missing}", "give both, or neither and let AWS's own places tell")
-    if options.session_token and not options.access_key_id:
-        raise BadConfig("--session-token", "is given without --access-key-id", "give it with its pair of keys")
-    if options.endpoint_url and "@" in urlsplit(options.endpoint_url).netloc:
-        raise BadConfig(
-            "--endpoint-url", "has a user or password in it", "give --access-key-id and --secret-access-key"
-        )
-
-
-def _masked(error: Exception) -> str:
-    """What an error says, without the password that an endpoint may have in it."""
-    return re.sub(r"//[^/@\s]+@", "//***@", str(error))
 
 
 def _stat_of(key: str, size: int, etag: str, modified: Any) -> Stat:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class S3Options:
-    """How to reach a bucket.  What is None comes from boto3's own chain; each value stands on its own."""
+    """How to reach a bucket.  Each value stands on its own.
+
+    What is None comes from boto3's own chain, or from the table of providers (indexer/store/providers.py).
+    """
 
     endpoint_url: str | None = None
     region: str | None = None
@@ -24,6 +27,7 @@ class S3Options:
     secret_access_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
     profile: str | None = None
+    provider: str | None = None
     anonymous: bool = False
 
 

@@ -103,6 +103,7 @@ def test_options_win_over_variables(server: Server) -> None:
         "S3_REGION",
         "S3_SESSION_TOKEN",
         "S3_ADDRESSING_STYLE",
+        "S3_PROVIDER",
         "AWS_PROFILE",
         "AWS_SESSION_TOKEN",
         "AWS_REGION",
@@ -144,6 +145,7 @@ def through_a_proxy(server: Server, *words: str, env: dict[str, str] | None = No
         (["--force-path-style"], {}, "http://s3.example/some-bucket"),
         (["--addressing-style", "virtual-host"], {}, "http://some-bucket.s3.example/"),
         ([], {}, "http://s3.example/some-bucket"),
+        (["--provider", "aws"], {}, "http://some-bucket.s3.example/"),
         ([], {"S3_ADDRESSING_STYLE": "virtual-host"}, "http://some-bucket.s3.example/"),
         ([], {"S3_ADDRESSING_STYLE": "path"}, "http://s3.example/some-bucket"),
         (["--force-path-style"], {"S3_ADDRESSING_STYLE": "virtual-host"}, "http://s3.example/some-bucket"),
@@ -154,6 +156,38 @@ def test_the_addressing_style_is_that_of_the_option_or_variable(
     server: Server, words: list[str], env: dict[str, str], address: str
 ) -> None:
     assert through_a_proxy(server, *words, env=env) == address
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "region"),
+    [
+        (["--provider", "r2"], {}, "auto"),
+        ([], {"S3_PROVIDER": "r2"}, "auto"),
+        ([], {"S3_PROVIDER": ""}, "us-east-1"),
+        (["--provider", "r2"], {"AWS_DEFAULT_REGION": "eu-central-1"}, "auto"),
+        (["--provider", "r2", "--region", "weur"], {}, "weur"),
+        (["--provider", "minio"], {"AWS_DEFAULT_REGION": "eu-central-1"}, "eu-central-1"),
+    ],
+)
+def test_a_provider_brings_its_region_and_the_option_wins(
+    server: Server, words: list[str], env: dict[str, str], region: str
+) -> None:
+    assert signed_by(first(server, "--endpoint-url", server.url, *KEYS, *words, env=env))[1] == region
+
+
+def test_a_provider_is_known_by_the_endpoint_wherever_that_was_found(server: Server) -> None:
+    proxied = {"HTTP_PROXY": server.url, "http_proxy": server.url, "NO_PROXY": "", "no_proxy": ""}
+    env = {**proxied, "AWS_ENDPOINT_URL_S3": "http://some-account.r2.cloudflarestorage.com"}
+    asked = first(server, *KEYS, env=env)
+    assert asked.path.startswith("http://some-account.r2.cloudflarestorage.com/some-bucket?")
+    assert signed_by(asked)[1] == "auto"
+
+
+def test_an_unknown_provider_is_refused_with_the_known_ones(server: Server) -> None:
+    done = invoke("status", "s3://some-bucket", "--endpoint-url", server.url, *KEYS, "--provider", "azure")
+    assert done.code == 2
+    assert "azure" in done.error
+    assert "seaweedfs" in done.error
 
 
 def conditions(server: Server) -> list[set[str]]:
