@@ -1,10 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check pytest fixtures docs bench image clean
+.PHONY: help fuzz demo test check pytest fixtures docs bench image clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SECONDS ?= 20
 
 help: ## show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +39,10 @@ docs: $(READY) ## write docs/cli.md anew from --help
 bench: $(READY) ## measure beside rattler-index on a bucket (half an hour, 12 GB)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(BIN)/python -m benchmarks.bucket
+
+fuzz: $(READY) ## throw what strangers could write at every reader, SECONDS=20 each
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@$(BIN)/python -m tests.fuzz $(SECONDS)
 
 image: ## build the container image
 	docker build -t indexer .

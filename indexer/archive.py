@@ -15,7 +15,7 @@ from conda_package_streaming.package_streaming import tar_generator
 from indexer.errors import BadPackage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from indexer.window import Window
 
@@ -23,8 +23,8 @@ INDEX_JSON = "info/index.json"
 RUN_EXPORTS_JSON = "info/run_exports.json"
 _WANTED = (INDEX_JSON, RUN_EXPORTS_JSON)
 _MIB = 2**20
-# The largest real index.json has some hundred kilobytes.
-_MAX_FILE = 4 * _MIB
+# The largest real index.json has some hundred kilobytes.  Parsed, JSON takes up to thirty times its size.
+_MAX_FILE = _MIB
 # Of a zip with three members the directory has 300 bytes.
 _MAX_DIRECTORY = _MIB
 # What may be decompressed, and how many members looked at, before the info/ files end: some for every
@@ -33,9 +33,16 @@ _MAX_DIRECTORY = _MIB
 _FREE_CONTENT = 64 * _MIB
 _FREE_MEMBERS = 20_000
 _MAX_RATIO = 32
+# What extended tar headers may have in all: each record of one takes a microsecond, and has six bytes at least.
+_FREE_HEADERS = 2 * _MIB
+_MAX_HEADER_RATIO = 8
 _MIN_MEMBER = 64
-# What `zstd --ultra -22` writes into the header of a stream, however short.
+# What `zstd --ultra -22` writes into the header of a stream, however short.  A window takes as much memory
+# as it is filled, so where it may be larger than the usual one, less content is allowed.
 _MAX_WINDOW = 128 * _MIB
+_FRAME_HEADER = 18
+_USUAL_WINDOW = 8 * _MIB
+_CONTENT_IN_LARGE_WINDOW = 40 * _MIB
 _EXTENDED_HEADERS = {
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -53,12 +60,25 @@ class Source(Protocol):
 
 
 class _Limited:
-    """A decompressed stream that ends in an error instead of without end; `size` is what it has compressed."""
+    """A decompressed stream that ends in an error instead of without end.
 
-    def __init__(self, source: Source, size: int) -> None:
+    `size` is what it has compressed, `window` what decompressing may keep in memory.
+    """
+
+    def __init__(self, source: Source, size: int, window: int = 0) -> None:
         self._source = source
-        self._limit = self._left = _FREE_CONTENT + _MAX_RATIO * size
+        self._limit = _FREE_CONTENT + _MAX_RATIO * size
+        if window > _USUAL_WINDOW:
+            self._limit = min(self._limit, _CONTENT_IN_LARGE_WINDOW)
+        self._left = self._limit
+        self._headers = _FREE_HEADERS + _MAX_HEADER_RATIO * size
         self.members = _FREE_MEMBERS + size // _MIN_MEMBER
+
+    def take_header(self, size: int) -> None:
+        """Take an extended tar header into account.  Raises BadPackage."""
+        self._headers -= size
+        if self._headers < 0:
+            raise BadPackage("the archive", "has more extended tar headers than a package of its size")
 
     def read(self, size: int = -1, /) -> bytes:
         data = self._source.read(size)
@@ -71,11 +91,15 @@ class _Limited:
 class _BoundedTarInfo(tarfile.TarInfo):
     """A tar header whose extensions, which tarfile reads into memory whole, have a limit."""
 
+    content: _Limited
+
     # The hook that CPython's tarfile.py names for subclasses; typeshed does not know it.
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         kept = sum(len(k) + len(v) for k, v in tar.pax_headers.items()) if self.type == tarfile.XGLTYPE else 0
         if self.type in _EXTENDED_HEADERS and self.size + kept > _MIB:
             raise BadPackage("the archive", f"has a tar header of {self.size + kept} bytes")
+        if self.type in _EXTENDED_HEADERS:
+            self.content.take_header(self.size)
         if self.type == tarfile.GNUTYPE_SPARSE:
             self._refuse_sparse()
         return cast("tarfile.TarInfo", super()._proc_member(tar))  # type: ignore[misc]  # see above
@@ -87,7 +111,11 @@ class _BoundedTarInfo(tarfile.TarInfo):
     _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
-_open_tar = functools.partial(tarfile.open, tarinfo=_BoundedTarInfo)
+def _open_tar(content: _Limited) -> Callable[..., tarfile.TarFile]:
+    # tarfile makes the headers, so what bounds them can only be reached through their class.
+    bounded = type("_BoundedTarInfo", (_BoundedTarInfo,), {"content": content})
+    return functools.partial(tarfile.open, tarinfo=bounded)
+
 
 # All that the libraries raise on bytes that are no archive of their kind.
 _BROKEN = (
@@ -120,6 +148,8 @@ def _errors() -> Iterator[None]:
         yield
     except (zipfile.BadZipFile, EOFError) as error:
         raise BadPackage("the archive", f"is damaged or not whole ({error})") from error
+    except RecursionError as error:
+        raise BadPackage("the archive", "has tar headers upon tar headers without a file") from error
     except _BROKEN as error:
         # tarfile calls it an empty file where the compressed data ends before the first header.
         reason = "its info part is not whole" if str(error) == "empty file" else error
@@ -164,9 +194,13 @@ def _read_conda(file: Window) -> dict[str, bytes]:
         header = 30 + len(member.filename.encode()) + 64
         file.prefetch(member.header_offset, member.header_offset + header + member.compress_size)
         with archive.open(member) as compressed:
-            decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+            window = zstandard.get_frame_parameters(
+                cast("zipfile.ZipExtFile", compressed).peek(_FRAME_HEADER)
+            ).window_size
+            # What a frame asks for, all that follow may have too, and no more.
+            decompressor = zstandard.ZstdDecompressor(max_window_size=min(max(window, _USUAL_WINDOW), _MAX_WINDOW))
             reader = decompressor.stream_reader(compressed, read_across_frames=True)
-            return _read_tar(_Limited(reader, member.compress_size))
+            return _read_tar(_Limited(reader, member.compress_size, window))
 
 
 def _read_tar(content: _Limited) -> dict[str, bytes]:
@@ -186,7 +220,7 @@ def _read_tar(content: _Limited) -> dict[str, bytes]:
 
 
 def _members(content: _Limited) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    for count, (tar, member) in enumerate(tar_generator(content, _open_tar)):
+    for count, (tar, member) in enumerate(tar_generator(content, _open_tar(content))):
         if count >= content.members:
             raise BadPackage("the archive", f"has more than {content.members} files before its info/ files end")
         tar.members.clear()  # tarfile keeps every header it has seen

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+_LONGEST = 400
+
+
+def one_line(text: str) -> str:
+    """A text that strangers may have had a hand in, fit to be printed: short, and nothing moves the cursor."""
+    cut = text[: _LONGEST + 1]
+    shown = cut if cut.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+
 
 class IndexerError(Exception):
     """A failure that a person is told of in one line.
@@ -14,8 +23,8 @@ class IndexerError(Exception):
 
     def __init__(self, thing: str, reason: str, next_step: str = "") -> None:
         super().__init__(thing, reason, next_step)
-        self.thing = thing
-        self.reason = reason
+        self.thing = one_line(thing)
+        self.reason = one_line(reason)
         self.next_step = next_step
 
     def __str__(self) -> str:

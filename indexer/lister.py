@@ -99,20 +99,20 @@ class Lister:
             versions = _versions_of(ledger)
             listed = self._listing(scope)
             if scope is not None or _owned(listed) == versions:
-                return _observation(listed, Observation(versions, ledger, ledger_version))
+                return observation(listed, Observation(versions, ledger, ledger_version))
         stats = self._stats((*names.OWNED, names.UNPATCHED))
         unpatched = stats.pop(names.UNPATCHED, None)
         versions = {name: stat.version for name, stat in stats.items()}
         modified = {name: stat.modified_ms for name, stat in stats.items()}
         seen = Observation(versions, ledger, ledger_version, modified, unpatched=unpatched is not None)
-        return _observation(self._listing(scope), seen)
+        return observation(self._listing(scope), seen)
 
     def survey(self) -> Observation:
         """What one listing shows, and the ledger: for who only reads, and looks again to see whether it stood still."""
         ledger, ledger_version = self._ledger()
         listed = self._listing(None)
         seen = Observation(_owned(listed), ledger, ledger_version, unpatched=names.UNPATCHED in listed)
-        return _observation(listed, seen)
+        return observation(listed, seen)
 
     def _ledger(self) -> tuple[Ledger | None, Version | None]:
         try:
@@ -236,7 +236,8 @@ def _owned(listed: Mapping[str, Stat]) -> dict[str, Version]:
     return {name: listed[name].version for name in names.OWNED if name in listed}
 
 
-def _observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
+def observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
+    """What was seen, with what a listing of the subdir by file name shows."""
     packages: dict[str, Stat] = {}
     misnamed: list[Rejected] = []
     ignored: list[str] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from indexer.errors import one_line
 from indexer.report import Collected, Outcome, Report, Verdict
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _rejected(report: Report) -> Iterator[str]:
         if sub.error is not None:
             yield f"error: {sub.error}"
         for note in sub.rejected:
-            yield f"rejected: {name}/{note.filename}: {note.reason}; mend or delete the package"
+            yield f"rejected: {name}/{one_line(note.filename)}: {note.reason}; mend or delete the package"
 
 
 def remarks(report: Report | Verdict | Collected) -> Iterator[str]:
@@ -147,7 +148,7 @@ def remarks(report: Report | Verdict | Collected) -> Iterator[str]:
 
 def _warnings(report: Report) -> Iterator[str]:
     if report.ignored:
-        named = ", ".join(report.ignored[:_SUBDIRS_NAMED])
+        named = ", ".join(map(one_line, report.ignored[:_SUBDIRS_NAMED]))
         more = len(report.ignored) - _SUBDIRS_NAMED
         yield (
             f"note: not a known subdir, left alone: {named}{f' and {more} more' if more > 0 else ''}"
@@ -155,4 +156,4 @@ def _warnings(report: Report) -> Iterator[str]:
         )
     for name, sub in sorted(report.subdirs.items()):
         for note in sub.warnings:
-            yield f"warning: {name}/{note.filename}: {note.reason}"
+            yield f"warning: {name}/{one_line(note.filename)}: {note.reason}"

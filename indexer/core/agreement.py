@@ -10,7 +10,7 @@ import msgspec
 import zstandard
 
 from indexer.core.matchspec import canonical
-from indexer.core.model import Raw, Rejected
+from indexer.core.model import UNREADABLE, Raw, Rejected
 from indexer.core.records import RUN_EXPORTS_KINDS, dump
 from indexer.errors import BadIndex
 
@@ -166,7 +166,7 @@ def revisions_count(index: Index) -> str | None:
     """What is wrong with the number of v3 records that `info` announces (CEP 48), None if nothing."""
     try:
         said = msgspec.json.decode(index.info.get("repodata_revisions", b"{}"), type=dict[str, dict[str, Any]])
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return "has repodata_revisions that are not of their form"
     count = said.get("v3", {}).get("n_packages")
     there = len(index.v3) + sum(map(len, index.v3_rest.values()))

@@ -9,9 +9,8 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import msgspec
-import zstandard
 
-from indexer.core.model import Version
+from indexer.core.model import UNREADABLE, Version
 from indexer.core.shards import compress, decompress
 
 if TYPE_CHECKING:
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
 
     from indexer.core.model import Outputs, Rules, Stat
 
-_MAX_LEDGER = 2**30
+# A million packages have some hundred megabytes.
+_MAX_LEDGER = 2**28
 
 
 class Wrote(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ def decode(data: bytes) -> Ledger | None:
     """A ledger; None for one that cannot be read, which is as good as none."""
     try:
         return _ledger.decode(decompress(data, _MAX_LEDGER))
-    except (ValueError, msgspec.MsgspecError, zstandard.ZstdError):
+    except (*UNREADABLE, ValueError):
         return None
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 # Name, version, build, brackets: the version is joined to the name by an operator or parted by white
-# space, and goes on after a comma or a bar.
+# space, and goes on after a comma or a bar.  No character may belong to two neighbouring parts, or a
+# spec that does not match takes time by the square of its length.
 _SPEC = re.compile(
     r"(?P<name>[\w.*-]+)"
-    r"(?:(?P<version>(?:\s*[=<>!~]+|\s+)\s*[^\s\[,|()]+(?:\s*[,|]\s*[^\s\[,|()]+)*))?"
+    r"(?:(?P<version>(?:\s*[=<>!~]+\s*|\s+)[^\s\[,|()=<>!~][^\s\[,|()]*(?:\s*[,|]\s*[^\s\[,|()]+)*))?"
     r"(?:\s+(?P<build>[^\s\[()]+))?"
     r"\s*(?:\[(?P<brackets>.*)\])?"
 )
@@ -22,7 +23,7 @@ def canonical(spec: str) -> str:
     `d 1.2.* h_0` becomes `d[version="1.2.*",build="h_0"]`.  What stands in brackets already is kept as
     it is written, after version and build.
     """
-    # The expression takes time by the square of the length; the longest real spec has some hundred characters.
+    # The longest real spec has some hundred characters.
     match = _SPEC.fullmatch(spec.strip()) if len(spec) <= _MAX_LENGTH else None
     if match is None:
         return spec

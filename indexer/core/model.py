@@ -16,6 +16,9 @@ Version = NewType("Version", str)
 Raw = msgspec.Raw
 """A slice of JSON that is copied, not parsed."""
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises on bytes that are not of the form that was asked for, or nested too deeply."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stat:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from indexer.core.model import Extracted, Index, Plan, Rejected
+from indexer.core.names import parse_filename
 from indexer.core.records import dump
 from indexer.core.repodata import facts_of
 from indexer.errors import Refused
@@ -47,10 +48,12 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
     A record stands while its object is the one it was made from: the ledger saw this version; or size
     and MD5 are the record's; or, where no ledger tells, the size is the same and the object is older
     than the record.  Anything else is read again, so a replaced package is noticed.  What is listed as
-    removed and still lies there was yanked: it stays out.
+    removed and still lies there was yanked: it stays out.  What no package can be called goes, in scope or not:
+    readers fail on it.
     """
     rejected_before = known.ledger.rejected if known.ledger else {}
     in_scope = index.records.keys() if known.scope is None else known.scope & index.records.keys()
+    misnamed = frozenset(name for name in index.records if parse_filename(name) is None)
     fetch: list[Stat] = []
     held: set[str] = set()
     yanked = packages.keys() & set(index.removed)
@@ -76,7 +79,7 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
     return Plan(
         fetch=tuple(sorted(fetch, key=lambda stat: stat.key)),
         held=frozenset(held),
-        drop=frozenset(in_scope - packages.keys()) | (yanked & index.records.keys()),
+        drop=frozenset(in_scope - packages.keys()) | (yanked & index.records.keys()) | misnamed,
         rejected=tuple(rejected),
         yanked=frozenset(yanked),
         seen=seen,

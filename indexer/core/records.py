@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
+from indexer.core import readable
 from indexer.core.matchspec import canonical
 from indexer.core.model import Raw, Rules
 from indexer.core.names import parse_filename
-from indexer.errors import BadPackage
+from indexer.errors import BadPackage, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +25,7 @@ RUN_EXPORTS_KINDS = ("noarch", "strong", "strong_constrains", "weak", "weak_cons
 
 _MAX_PART = 64
 _MAX_FILENAME = 211
+_MAX_WORD = 1024  # no store has longer names
 # CEP 26 calls the expression case-insensitive and the text says lower case: lower case it is.
 _NAME = re.compile(r"(([a-z0-9])|([a-z0-9_](?!_)))[._-]?([a-z0-9]+(\.|-|_|$))*")
 _VERSION = re.compile(r"[0-9a-z._+!]+")
@@ -30,8 +33,6 @@ _BUILD = re.compile(r"[a-zA-Z0-9_.+]+")
 _FLAG = re.compile(r"[a-z0-9_]+(:[a-z0-9_]+)?")
 _EXTRA = re.compile(r"[a-z0-9_.+-]{1,64}")
 _V3_SPEC = re.compile(r"[\[,]\s*(when|extras|flags)\s*=")
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\\s]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # A timestamp above this is in milliseconds, else in seconds: the threshold of both peers.
 _MAX_SECONDS = 253402300799
 _V3 = 3
@@ -74,8 +75,7 @@ def parse_json(data: bytes, what: str) -> Any:
     def refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in found if keys.count(key) > 1)
+            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
             raise BadPackage(what, f"has the key {twice!r} more than once")
         return found
 
@@ -122,15 +122,24 @@ def judge(index_json: bytes, package: PackageFile, rules: Rules, now_ms: int) ->
         try:
             value = read(fields[key])
         except (ValueError, TypeError, OverflowError) as error:
-            warnings.append(f"{key} in {_INDEX_JSON} is left out: {error}")
+            warnings.append(one_line(f"{key} in {_INDEX_JSON} is left out: {error}"))
         else:
             if value is not None:
                 record[key] = value
+    _check_readable(record, package.filename)
     _check_place(record, package, rules, warnings)
     warnings += _oddities(record, package.filename, now_ms)
     _check_writable(record, _INDEX_JSON)
     v3 = _is_v3(fields, record)
     return Judged(_in_v3(record) if v3 else record, v3, tuple(warnings))
+
+
+def _check_readable(record: Mapping[str, object], filename: str) -> None:
+    if readable.UNSAFE.search(filename):
+        raise BadPackage("the file name", "has characters that readers refuse")
+    for key, form in (("name", readable.NAME), ("version", readable.VERSION)):
+        if not form.fullmatch(str(record[key])):
+            raise BadPackage(_INDEX_JSON, f"has the {key} {record[key]!r}, which readers cannot parse")
 
 
 def _check_writable(value: object, what: str) -> None:
@@ -144,7 +153,9 @@ def _word(fields: Mapping[str, Any], key: str) -> str:
     value = fields.get(key)
     if not isinstance(value, str) or not value:
         raise BadPackage(_INDEX_JSON, f"has no {key}" if value is None else f"has a {key} that is not a text")
-    if _UNSAFE.search(value):
+    if len(value) > _MAX_WORD:
+        raise BadPackage(_INDEX_JSON, f"has a {key} of {len(value)} characters")
+    if readable.UNSAFE.search(value):
         raise BadPackage(_INDEX_JSON, f"has the {key} {value!r}, with characters that readers refuse")
     return value
 
@@ -163,7 +174,7 @@ def _specs(fields: Mapping[str, Any], key: str) -> list[str]:
     if not _is_texts(value):
         raise BadPackage(_INDEX_JSON, f"has a {key} that is not a list of texts")
     for spec in value:
-        if not spec.strip() or _CONTROL.search(spec):
+        if not spec.strip() or readable.CONTROL.search(spec):
             raise BadPackage(_INDEX_JSON, f"has {spec!r} in {key}, which is no dependency")
     return list(value)
 
@@ -175,6 +186,8 @@ def _is_texts(value: object) -> bool:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a text")
+    if readable.CONTROL_IN_TEXT.search(value):
+        raise ValueError(f"{value!r} has control characters")
     return value
 
 
@@ -188,8 +201,12 @@ def _texts(value: object) -> list[str] | None:
     return value or None
 
 
-def _sorted_texts(value: object) -> list[str] | None:
-    return sorted(set(_texts(value) or ())) or None
+def _purls(value: object) -> list[str] | None:
+    purls = sorted(set(_texts(value) or ()))
+    for purl in purls:
+        if not readable.PURL.fullmatch(purl):
+            raise ValueError(f"{purl!r} is no package URL that readers parse")
+    return purls or None
 
 
 def _words(value: object) -> str | None:
@@ -209,6 +226,8 @@ def _noarch(value: object) -> str | None:
 def _timestamp(value: object) -> int:
     if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
         raise TypeError(f"{value!r} is not a time")
+    if (value if value > _MAX_SECONDS else value * 1000) > readable.LAST_MS:
+        raise ValueError(f"{value!r} is after the year 9999")
     return int(value)
 
 
@@ -243,7 +262,7 @@ _OPTIONAL: Mapping[str, Callable[[object], object]] = {
     "features": _filled_text,
     "license": _text,
     "license_family": _text,
-    "purls": _sorted_texts,
+    "purls": _purls,
     "python_site_packages_path": _site_packages,
     "extra_depends": _extra_depends,
     "flags": _flags,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core import names, shards
-from indexer.core.model import Raw
+from indexer.core.model import UNREADABLE, Raw
 from indexer.core.repodata import facts_of, join, join_run_exports
 from indexer.core.shards import ShardIndex
 
@@ -141,7 +141,7 @@ def _revisions(index: Index) -> dict[str, object]:
     """`repodata_revisions` (CEP 48): what old clients do not see.  Messages of others survive."""
     before: dict[str, dict[str, object]] = {}
     if "repodata_revisions" in index.info:
-        with contextlib.suppress(msgspec.ValidationError):  # not of its form: nobody's to keep
+        with contextlib.suppress(*UNREADABLE):  # not of its form: nobody's to keep
             before = msgspec.json.decode(index.info["repodata_revisions"], type=dict[str, dict[str, object]])
     if not index.v3 and not index.v3_rest:
         return {name: entry for name, entry in before.items() if name != "v3"}

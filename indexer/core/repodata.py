@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
 
-from indexer.core.model import Index, Raw
+from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import CONDA, EXTENSIONS, TAR_BZ2
 from indexer.errors import BadIndex
 
@@ -51,8 +51,8 @@ def facts_of(record: Raw) -> Facts:
     """The facts of a record; one whose fields have wrong types has none but its date, and is read again."""
     try:
         return _facts.decode(record)
-    except msgspec.ValidationError:
-        with contextlib.suppress(msgspec.ValidationError):
+    except UNREADABLE:
+        with contextlib.suppress(*UNREADABLE):
             return Facts(indexed_timestamp=_date.decode(record).indexed_timestamp)
         return Facts()
 
@@ -80,7 +80,7 @@ def split(data: bytes, key: str) -> Index:
         version = msgspec.json.decode(top.get("repodata_version", b"1"))
         removed = tuple(_names.decode(top.get("removed", b"[]")))
         info = _raw_map.decode(top.get("info", b"{}"))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise _bad_index(key, f"is not a readable repodata.json ({error})") from error
     if not isinstance(version, int) or version > _MAX_REPODATA_VERSION:
         raise _bad_index(key, f"has repodata_version {version!r}, which no client of today reads")
@@ -145,7 +145,7 @@ def split_run_exports(data: bytes, key: str) -> dict[str, Raw]:
             for filename, entry in (found.packages | found.conda).items()
             if isinstance(value := _run_exports.decode(entry).run_exports, Raw)
         }
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise _bad_index(key, f"is not a readable run_exports.json ({error})") from error
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import zstandard
 
-from indexer.core.model import Index, Raw
+from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import EXTENSIONS, SHARDS_FOLDER, parse_filename
 from indexer.core.records import dump
 from indexer.core.repodata import facts_of, section_of, v3_buckets
@@ -56,7 +56,7 @@ class ShardIndex:
     def folder(self) -> str | None:
         """Where the shards lie, from the subdir on; None where that is outside of it."""
         base = str(self.info.get("shards_base_url", "")).removeprefix("./")
-        return None if "//" in base or base.startswith(("/", "..")) else base
+        return None if "//" in base or base.startswith("/") or ".." in base.split("/") else base
 
 
 class _Named(msgspec.Struct):
@@ -93,7 +93,7 @@ def by_name(records: Mapping[str, Raw]) -> dict[str, list[str]]:
     for filename, record in records.items():
         try:
             groups[_named.decode(record).name.lower()].append(filename)
-        except msgspec.ValidationError as error:
+        except UNREADABLE as error:
             raise _bad_record(filename, error) from error
     return groups
 
@@ -122,7 +122,10 @@ def encode_shard(index: Index, filenames: Iterable[str], removed: Iterable[str])
 
 
 def _in_msgpack(filename: str, raw: Raw) -> dict[str, Any]:
-    record: dict[str, Any] = msgspec.json.decode(raw)
+    try:
+        record: dict[str, Any] = msgspec.json.decode(raw)
+    except UNREADABLE as error:  # a number that is too large
+        raise _bad_record(filename, error) from error
     for key in _DIGESTS:
         if isinstance(record.get(key), str):
             try:
@@ -154,7 +157,7 @@ def build(index: Index) -> dict[str, bytes]:
                 shard.setdefault("v3", {})[bucket] = found
         try:
             shards[name] = compress(msgspec.msgpack.encode(shard, order="deterministic"))
-        except OverflowError as error:
+        except (OverflowError, RecursionError) as error:
             raise _bad_record(f"a package of the name {name}", error) from error
     return shards
 
@@ -190,8 +193,10 @@ def decode_index(data: bytes, key: str) -> ShardIndex:
     try:
         top = msgspec.msgpack.decode(decompress(data, _MAX_SHARD_INDEX), type=dict[str, Any])
         shards = msgspec.convert(top["shards"], dict[str, bytes])
-        return ShardIndex(shards, msgspec.convert(top.get("info", {}), dict[str, Any]))
-    except (ValueError, KeyError, msgspec.MsgspecError) as error:
+        info = msgspec.convert(top.get("info", {}), dict[str, Any])
+        dump(info)  # msgpack has keys that are no text: what JSON cannot say cannot be written again
+        return ShardIndex(shards, info)
+    except (*UNREADABLE, ValueError, TypeError, KeyError) as error:
         raise BadIndex(
             key, f"is not a readable shard index ({error})", "nothing was changed: restore it, or delete it"
         ) from error
@@ -206,7 +211,7 @@ def open_shard(data: bytes, key: str) -> dict[str, Any]:
     """A published shard as it is.  Raises BadIndex."""
     try:
         return msgspec.msgpack.decode(decompress(data, _MAX_SHARD), type=dict[str, Any])
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise _bad_shard(key, error) from error
 
 
@@ -224,6 +229,7 @@ def index_of(top: Mapping[str, Any], key: str) -> Index:
             for stem, record in v3_rest.pop(extension[1:], {}).items()
         }
         found = {**top.get("packages", {}), **top.get("packages.conda", {}), **v3}
+        msgspec.convert(found, dict[str, dict[str, Any]])
         run_exports = {
             filename: dump(record.pop("run_exports")) for filename, record in found.items() if "run_exports" in record
         }
@@ -232,13 +238,13 @@ def index_of(top: Mapping[str, Any], key: str) -> Index:
             records=records,
             v3=frozenset(v3),
             run_exports=run_exports,
-            removed=tuple(top.get("removed", ())),
+            removed=tuple(msgspec.convert(top.get("removed", []), list[str])),
             v3_rest={
                 bucket: {key: dump(_in_json(record)) for key, record in others.items()}
                 for bucket, others in v3_rest.items()
             },
         )
-    except (ValueError, TypeError, AttributeError, msgspec.MsgspecError) as error:
+    except (*UNREADABLE, ValueError, TypeError, AttributeError) as error:
         raise _bad_shard(key, error) from error
 
 

@@ -1,0 +1,112 @@
+"""Every reader of what strangers wrote, as one function of bytes that gives back something comparable.
+
+A reader may raise IndexerError and nothing else.  What is compressed on its way is compressed here, or a
+fuzzer would not get past the checksums.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import partial
+from typing import TYPE_CHECKING
+
+from indexer.archive import read_conda, read_tar_bz2
+from indexer.core import ledger, shards
+from indexer.core.matchspec import canonical
+from indexer.core.model import Index, Rules, Stat, Version
+from indexer.core.names import parse_filename
+from indexer.core.plan import Known, diff, dropped, guard, merge
+from indexer.core.records import PackageFile, judge, judge_run_exports
+from indexer.core.repodata import inline_run_exports, split, split_run_exports
+from indexer.errors import IndexerError
+from indexer.lister import Observation, observation
+from indexer.window import Window
+from tests.support.archives import conda, zst
+from tests.support.memory import MemoryStore
+from tests.support.scenes import published
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NOW_MS = 1_800_000_000_000
+_FILE = PackageFile("linux-64", "reed-1.0-0.conda", 1000, "a" * 64, "b" * 32)
+
+
+def _zip(data: bytes) -> object:
+    store = MemoryStore()
+    return read_conda(Window(store, store.upload("linux-64/reed-1.0-0.conda", data), data, 0))
+
+
+def _tar(data: bytes) -> object:
+    return _zip(conda("reed-1.0-0", zst(data)))
+
+
+def _bz2(data: bytes) -> object:
+    return read_tar_bz2(io.BytesIO(data), len(data))
+
+
+def _index_json(data: bytes) -> object:
+    return [_said(partial(judge, data, _FILE, rules, _NOW_MS)) for rules in (Rules(), Rules(lenient=True))]
+
+
+def _said(call: Callable[[], object]) -> object:
+    try:
+        return call()
+    except IndexerError as error:
+        return str(error)
+
+
+def _carried_on(index: Index) -> object:
+    """What a run makes of an index that it has read: everything is there, then nothing."""
+    listing = {name: Stat(f"linux-64/{name}", 1, Version("v"), 0) for name in index.records if parse_filename(name)}
+    plan = diff(index, listing, Known())
+    kept = merge(index, plan, (), _NOW_MS)
+    gone = diff(index, {}, Known())
+    _said(lambda: guard(index, dropped(index, gone, ()), "linux-64"))
+    return inline_run_exports(index.records), published(kept)
+
+
+def _repodata(data: bytes) -> object:
+    return _carried_on(split(data, "repodata.json"))
+
+
+def _shard(data: bytes) -> object:
+    return _carried_on(shards.union([shards.decode_shard(shards.compress(data), "shard")]))
+
+
+def _shard_index(data: bytes) -> object:
+    found = shards.decode_index(shards.compress(data), "shard index")
+    return found, found.named, shards.encode_index(found)
+
+
+def _ledger(data: bytes) -> object:
+    found = ledger.decode(shards.compress(data))
+    return found and ledger.decode(ledger.encode(found))
+
+
+def _listing(data: bytes) -> object:
+    names = data.decode("utf-8", "replace").split("\0")
+    seen = observation({name: Stat(f"noarch/{name}", 1, Version("v"), 0) for name in names}, Observation())
+    index = Index()
+    plan = diff(index, seen.packages, Known())
+    return plan, seen.misnamed, seen.ignored, published(merge(index, plan, (), _NOW_MS))
+
+
+def _spec(data: bytes) -> object:
+    return canonical(data.decode("utf-8", "replace"))
+
+
+READERS: dict[str, Callable[[bytes], object]] = {
+    "zip": _zip,
+    "tar": _tar,
+    "bz2": _bz2,
+    "index_json": _index_json,
+    "run_exports_json": judge_run_exports,
+    "repodata": _repodata,
+    "run_exports": lambda data: split_run_exports(data, "run_exports.json"),
+    "shard": _shard,
+    "shard_index": _shard_index,
+    "ledger": _ledger,
+    "listing": _listing,
+    "spec": _spec,
+}
