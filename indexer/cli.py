@@ -13,6 +13,7 @@ import typer
 from indexer.errors import BadConfig, IndexerError
 from indexer.flags import Asked, Bucket, Files, Judgement, Scrutiny, Selection, Sweeping, Talk, Writing, flattened
 from indexer.release import __version__
+from indexer.secrets import MaskedFormatter, masked
 from indexer.store.target import Target
 
 if TYPE_CHECKING:
@@ -168,21 +169,25 @@ def _print(talk: Talk, report: Told) -> None:
     from indexer import summary
 
     for line in summary.complaints(report):
-        typer.echo(line, err=True)
+        _say(line)
     if not talk.quiet:
         for line in summary.remarks(report):
-            typer.echo(line, err=True)
+            _say(line)
     if talk.json:
         _print_json(report.as_json())
     elif not talk.quiet:
         for line in summary.summary(report):
-            typer.echo(line)
+            typer.echo(masked(line))
+
+
+def _say(line: str) -> None:
+    typer.echo(masked(line), err=True)
 
 
 def _print_json(value: object) -> None:
     import orjson
 
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    typer.echo(masked(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()))
 
 
 def _fail(talk: Talk, channel: str, error: IndexerError) -> None:
@@ -192,14 +197,16 @@ def _fail(talk: Talk, channel: str, error: IndexerError) -> None:
 
         failure = {"outcome": "failed", "exit_code": error.exit_code, "error": str(error)}
         _print_json({**Report({}, channel=channel).as_json(), **failure})
-    typer.echo(f"error: {error}", err=True)
+    _say(f"error: {error}")
     raise typer.Exit(error.exit_code)
 
 
 def _set_up_logging(talk: Talk) -> None:
     levels = [logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG]
     level = levels[max(0, min(3, 1 + talk.verbose - talk.quiet))]
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(MaskedFormatter("%(levelname)s: %(message)s"))
     for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
         logging.addLevelName(number, logging.getLevelName(number).lower())
     # Ours only: botocore logs headers with credentials at its lower levels.

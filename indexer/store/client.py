@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ProfileNotFound
 from botocore.utils import parse_timestamp
 
 from indexer.errors import BadConfig
+from indexer.secrets import masked, note
 from indexer.store.providers import Addressing, Provider, addressing_of, provider_of
 
 if TYPE_CHECKING:
@@ -29,11 +29,13 @@ _STYLES: dict[str, Addressing] = {"virtual-host": "virtual", "path": "path"}
 def connect(bucket: str, target: Target) -> tuple[Any, Provider]:
     """A client for a bucket, and the row of the store that it leads to.  Raises BadConfig."""
     options = target.s3
+    note(options.secret_access_key, options.session_token)
     _check(options)
     provider = provider_of(options.endpoint_url, options.provider)
     try:
         client = _client(bucket, target, provider)
         # boto3 finds an endpoint in the environment and in the profile too, and only then tells.
+        _check_endpoint(client.meta.endpoint_url)
         found = provider_of(client.meta.endpoint_url, options.provider)
         if found != provider:
             client.close()
@@ -78,7 +80,9 @@ def _client(bucket: str, target: Target, provider: Provider) -> Any:
         shape["signature_version"] = UNSIGNED
     # A region of AWS's own places is meant for AWS, and many CI jobs have one.
     region = options.region or provider.region or session.region_name or "us-east-1"
-    return session.client("s3", region_name=region, endpoint_url=options.endpoint_url, config=Config(**shape))
+    client = session.client("s3", region_name=region, endpoint_url=options.endpoint_url, config=Config(**shape))
+    _note_credentials(session)
+    return client
 
 
 def _time(text: str) -> datetime:
@@ -99,12 +103,17 @@ def _check(options: S3Options) -> None:
         raise BadConfig(given, f"is given without {missing}", "give both, or neither and let AWS's own places tell")
     if options.session_token and not options.access_key_id:
         raise BadConfig("--session-token", "is given without --access-key-id", "give it with its pair of keys")
-    if options.endpoint_url and "@" in urlsplit(options.endpoint_url).netloc:
-        raise BadConfig(
-            "--endpoint-url", "has a user or password in it", "give --access-key-id and --secret-access-key"
-        )
+    if options.endpoint_url:
+        _check_endpoint(options.endpoint_url)
 
 
-def masked(error: Exception) -> str:
-    """What an error says, without the password that an endpoint may have in it."""
-    return re.sub(r"//[^/@\s]+@", "//***@", str(error))
+def _check_endpoint(url: str) -> None:
+    # Whatever stands before an @, and with or without a scheme, is not printed.
+    if "@" in url:
+        raise BadConfig("the endpoint", "has a user or password in it", "give --access-key-id and --secret-access-key")
+
+
+def _note_credentials(session: boto3.Session) -> None:
+    credentials = session.get_credentials()  # made with the client, or none for an anonymous one
+    if type(credentials) is Credentials:  # others fetch them only when asked
+        note(credentials.secret_key, credentials.token)

@@ -26,8 +26,9 @@ from urllib3.exceptions import HTTPError
 
 from indexer.core.model import Stat, Version
 from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Missing, RangeRefused, Unavailable
+from indexer.secrets import masked, note
 from indexer.store import Expect, Opened, Usage
-from indexer.store.client import connect, masked
+from indexer.store.client import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -101,6 +102,8 @@ class S3Store:
 
     def _count_request(self, request: Any, **_: object) -> None:
         verb = "LIST" if "list-type=2" in request.url else request.method
+        # Of refreshed credentials too, which nobody else tells of.
+        note(_text(request.headers.get("X-Amz-Security-Token")))
         with self._lock:
             self.usage.requests[verb] += 1
             if verb == "PUT":
@@ -224,6 +227,10 @@ class S3Store:
 
 
 _PARAMETERS = {"Cache-Control": "CacheControl", "Content-Type": "ContentType"}
+
+
+def _text(value: str | bytes | None) -> str | None:
+    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 def _stat_of(key: str, size: int, etag: str, modified: Any) -> Stat:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from indexer.errors import BadConfig
+from indexer.secrets import masked
 
 if TYPE_CHECKING:
     from indexer.store import Store
@@ -60,8 +61,10 @@ def open_store(target: Target) -> Store:
     from indexer.store.s3 import S3Store
 
     parts = urlsplit(target.location)
-    if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
+    if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
         raise BadConfig(
-            target.location, "is not of the form s3://BUCKET[/PREFIX]", "name the bucket and the channel's prefix"
+            masked(target.location),
+            "is not of the form s3://BUCKET[/PREFIX]",
+            "name the bucket and the channel's prefix",
         )
     return S3Store(parts.netloc, parts.path, target)

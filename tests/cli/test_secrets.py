@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import multiprocessing
+import traceback
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from indexer import IndexerError, Rules, S3Options, Target
+from indexer.core.model import Stat, Version
+from indexer.extractor import Spec
+from indexer.workers import Job, run_job
 from tests.support.answering import Answer, Asked, answering, refusal
 from tests.support.channels import lay_up
 from tests.support.command import Ran, spawn
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from fixtures.bucket import Bucket
 
@@ -44,7 +54,8 @@ def test_a_run_that_works_prints_no_secret(bucket: Bucket, words: list[str]) -> 
 
 def tell_all(asked: Asked) -> Answer:
     """A store that repeats what it was sent, save what no store knows: the secret key itself."""
-    return refusal(403, "SignatureDoesNotMatch", f"{asked.headers.get('authorization')} {asked.path}")
+    said = f"{asked.headers.get('authorization')} {asked.headers.get('x-amz-security-token')} {asked.path}"
+    return refusal(403, "SignatureDoesNotMatch", said)
 
 
 FAILURES = {
@@ -84,23 +95,94 @@ def test_a_mistake_prints_no_secret(words: list[str]) -> None:
     says_no_secret(done)
 
 
-@pytest.fixture
-def _profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials in a file, as `aws configure` leaves them."""
-    path = tmp_path / "credentials"
-    path.write_text(
-        f"[mine]\naws_access_key_id = some-key\naws_secret_access_key = {CANARY}-8\naws_session_token = {CANARY}-9\n"
-    )
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+@dataclass(frozen=True)
+class Way:
+    """A way to give secrets: words, variables, files of the home folder.  A new one needs a row of WAYS, no more."""
+
+    words: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    code: int = 1
 
 
-@pytest.mark.usefixtures("_profile")
-def test_the_keys_of_a_profile_are_used_and_not_printed() -> None:
+_KEYS = f"aws_access_key_id = some-key\naws_secret_access_key = {CANARY}-8\naws_session_token = {CANARY}-9\n"
+_PROCESS = {"Version": 1, "AccessKeyId": "k", "SecretAccessKey": f"{CANARY}-11", "SessionToken": f"{CANARY}-12"}
+WAYS = {
+    "flags": Way(tuple(OPTIONS)),
+    "S3 variables": Way(env={k: v for k, v in VARIABLES.items() if k.startswith("S3_")}),
+    "AWS variables": Way(env={k: v for k, v in VARIABLES.items() if k.startswith("AWS_")}),
+    "a profile": Way(("--profile", "mine"), files={"aws-credentials": f"[mine]\n{_KEYS}"}),
+    "a profile of the configuration": Way(
+        env={"AWS_PROFILE": "mine"}, files={"aws-config": f"[profile mine]\n{_KEYS}"}
+    ),
+    "a process": Way(
+        files={
+            "aws-config": "[default]\ncredential_process = cat {home}/answer.json\n",
+            "answer.json": json.dumps(_PROCESS),
+        }
+    ),
+    # As `--from-file` leaves it: http.client quotes what it cannot send.
+    "a token with a line break": Way((*OPTIONS, "--session-token", f"{CANARY}-13\n")),
+    "a token of the environment with a line break": Way(
+        env={"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": f"{CANARY}-14", "AWS_SESSION_TOKEN": f"{CANARY}-15\nx"}
+    ),
+    "a token that is not ASCII": Way((*OPTIONS, "--session-token", f"{CANARY}-\u00e9\u4e2d")),
+    "an endpoint": Way(("--endpoint-url", f"http://user:{CANARY}-16@127.0.0.1:9"), code=2),
+    "an endpoint without a scheme": Way(("--endpoint-url", f"user:{CANARY}-17@127.0.0.1:9"), code=2),
+    "an endpoint with a slash in the password": Way(
+        ("--endpoint-url", f"http://user:a/{CANARY}-18@127.0.0.1:9"), code=2
+    ),
+    "an endpoint of the environment": Way(
+        env={"S3_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_S3": f"http://user:{CANARY}-19@127.0.0.1:9"}, code=2
+    ),
+    "a proxy": Way(tuple(OPTIONS), env={"http_proxy": f"http://user:{CANARY}-20@127.0.0.1:9", "no_proxy": ""}),
+}
+
+
+@pytest.mark.parametrize("verb", ["s3", "status"])
+@pytest.mark.parametrize("name", WAYS)
+def test_no_way_to_give_a_secret_lets_it_be_printed(name: str, verb: str, tmp_path: Path) -> None:
+    way = WAYS[name]
+    for file, text in way.files.items():
+        (tmp_path / file).write_text(text.replace("{home}", str(tmp_path)))
     with answering(tell_all) as server:
-        done = spawn("s3", "s3://some-bucket", "--endpoint-url", server.url, "--profile", "mine", "-vv")
-    assert server.asked[0].headers["x-amz-security-token"] == f"{CANARY}-9"
+        env = {
+            "HOME": str(tmp_path),
+            "AWS_CONFIG_FILE": str(tmp_path / "aws-config"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "aws-credentials"),
+            "AWS_MAX_ATTEMPTS": "1",
+            "S3_ENDPOINT_URL": server.url,
+            **way.env,
+        }
+        done = spawn(verb, "s3://some-bucket/ch", "-vv", "--json", *way.words, env=env)
+    assert done.code == way.code, done.err
     assert "Traceback" in done.err
+    assert done.json["error"]
     says_no_secret(done)
+
+
+@pytest.mark.parametrize(
+    "url", [f"s3://key:{CANARY}-21@some-bucket/ch", f"s3://some-bucket/ch?X-Amz-Signature={CANARY}-22"]
+)
+def test_a_secret_in_the_address_of_a_channel_is_not_printed(url: str) -> None:
+    done = spawn("s3", url, "--json", "-vv")
+    assert done.code == 2
+    says_no_secret(done)
+
+
+def test_a_process_that_reads_packages_shows_no_secret() -> None:
+    target = Target(
+        "s3://some-bucket/ch",
+        S3Options("http://127.0.0.1:9", "us-east-1", "path", "some-key", f"{CANARY}-23", f"{CANARY}-24"),
+    )
+    job = Job(target, Spec("noarch", Rules(), 0), 1)
+    assert CANARY not in repr(job)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        error = executor.submit(run_job, job, [Stat("noarch/a-1-0.conda", 1, Version("v"), 0)]).exception()
+        arguments = [Path(f"/proc/{pid}/cmdline") for pid in executor._processes]
+        shown = [path.read_bytes().decode() for path in arguments if path.exists()]
+    assert isinstance(error, IndexerError)
+    assert CANARY not in "".join([*traceback.format_exception(error), repr(error), *shown])
 
 
 @pytest.mark.parametrize(
