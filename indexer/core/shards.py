@@ -222,7 +222,7 @@ def _bad_shard(key: str, error: Exception) -> BadIndex:
 def index_of(top: Mapping[str, Any], key: str) -> Index:
     """What a decoded shard says.  Raises BadIndex."""
     try:
-        v3_rest = dict(top.get("v3", {}))
+        v3_rest = msgspec.convert(top.get("v3", {}), dict[str, dict[str, dict[str, Any]]])
         v3 = {
             stem + extension: record
             for extension in EXTENSIONS

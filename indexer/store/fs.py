@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_LARGE = 64 * 2**20
+
 
 class FolderReader:
     """The body of a file."""
@@ -143,6 +145,12 @@ class FolderStore:
             raise _translated(key, error) from error
         status = os.fstat(file.fileno())
         found = _stat_of(key, status)
+        if _has_hole(file.fileno(), found.size):
+            file.close()
+            raise Denied(key, "is a file with holes, so not written whole", "put it there again")
+        if version is None and not st.S_ISREG(status.st_mode):
+            file.close()
+            raise Missing(key, "is no file")
         if not st.S_ISREG(status.st_mode) or (version is not None and found.version != version):
             file.close()
             raise Conflict(key, "changed since it was looked at")
@@ -223,6 +231,18 @@ def _locked(folder: Path) -> Iterator[None]:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _has_hole(descriptor: int, size: int) -> bool:
+    """Whether a large file is sparse: a terabyte of nothing takes no disk, and an hour to hash."""
+    if size < _LARGE or not hasattr(os, "SEEK_HOLE"):
+        return False
+    try:
+        hole = os.lseek(descriptor, 0, os.SEEK_HOLE)
+    except OSError:  # a file system that does not know
+        return False
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return hole < size
 
 
 def _is_text(name: str) -> bool:

@@ -50,6 +50,8 @@ _VERBS = {
 _CONFLICTS = {"PreconditionFailed", "ConditionalRequestConflict", "OperationAborted", "412", "409"}
 _MISSING = {"NoSuchKey", "NotFound", "404"}
 _RANGE_REFUSED = {416, 501}
+# An empty body, or any other XML, has none of them.
+_OF_A_LISTING = {"Name", "KeyCount", "IsTruncated", "Contents", "CommonPrefixes"}
 _DENIED = {
     *("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"),
     *("TokenRefreshRequired", "AuthorizationHeaderMalformed", "Unauthorized", "Forbidden", "401", "403"),
@@ -122,12 +124,23 @@ class S3Store:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=full, Delimiter="/")
         with self._errors(prefix):
             for page in pages:
+                self._check_page(full, page)
                 for entry in page.get("Contents", ()):
                     key = entry["Key"][len(self._prefix) :]
                     if not key.endswith("/"):  # a marker object, as rattler-index leaves one
                         yield _stat_of(key, entry["Size"], entry["ETag"], entry["LastModified"])
                 for entry in page.get("CommonPrefixes", ()):
                     yield Stat(entry["Prefix"][len(self._prefix) :], 0, Version(""), 0)
+
+    def _check_page(self, full: str, page: Mapping[str, Any]) -> None:
+        """Raise Unavailable for half a listing: whatever it lacks would be taken for deleted."""
+        name = f"s3://{self._bucket}/{full}"
+        if not page.keys() & _OF_A_LISTING:
+            raise Unavailable(name, "the store answered something else than a listing", "repeat later")
+        if page.get("IsTruncated") and not page.get("NextContinuationToken"):
+            raise Unavailable(name, "the listing breaks off and does not say where it goes on", "repeat later")
+        if any(not entry["Key"].startswith(full) for entry in page.get("Contents", ())):
+            raise Unavailable(name, "the store listed other objects than it was asked for", "report this with its name")
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One object, None where it is absent; with its sha256 where asked and vouched for."""

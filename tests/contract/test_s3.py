@@ -178,6 +178,28 @@ def test_more_than_a_thousand_objects_are_listed(s3: S3Store, wire: Wire) -> Non
     assert len({it.key for it in s3.list("noarch/")}) == 1500
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "something else than a listing"),
+        (b"<html><body>Welcome</body></html>", "something else than a listing"),
+        (b"<ListBucketResult/>", "something else than a listing"),
+        (b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>", "breaks off"),
+        (
+            b"<ListBucketResult><Contents><Key>other/a-1-0.conda</Key><Size>1</Size></Contents></ListBucketResult>",
+            "other objects",
+        ),
+    ],
+    ids=lambda it: str(it[:30]),
+)
+def test_what_is_no_whole_listing_is_not_taken_for_an_empty_one(
+    s3: S3Store, wire: Wire, body: bytes, reason: str
+) -> None:
+    wire.answer = lambda _: response(200, body)
+    with pytest.raises(Unavailable, match=reason):
+        list(s3.list("noarch/"))
+
+
 def test_a_listing_that_breaks_in_the_middle_is_no_listing(s3: S3Store, wire: Wire) -> None:
     for number in range(4):
         s3.put(f"noarch/p{number}-1-0.conda", TEN, expect=Expect.ABSENT)

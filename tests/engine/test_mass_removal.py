@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
+from indexer.errors import Conflict
 from indexer.report import Outcome
-from tests.support.scene import PLAIN, changes, channel, fixture, index, keys, only, published, records
+from tests.support.scene import (
+    PLAIN,
+    changes,
+    channel,
+    fixture,
+    index,
+    keys,
+    only,
+    package,
+    published,
+    records,
+    with_outputs,
+)
+
+if TYPE_CHECKING:
+    from tests.support.memory import Call
 
 ALLOWED = replace(PLAIN, allow_mass_removal=True)
 
@@ -90,3 +107,92 @@ def test_a_dry_run_says_so_too() -> None:
     for key in keys(12):
         store.remove(key)
     assert index(store, replace(PLAIN, dry_run=True)).exit_code == 6
+
+
+def test_a_scope_is_guarded_as_the_whole_is() -> None:
+    store = channel(*keys(12))
+    index(store)
+    before = published(store)
+    for key in keys(12):
+        store.remove(key)
+    scoped = replace(PLAIN, packages=frozenset(keys(12)))
+    assert index(store, scoped).exit_code == 6
+    assert published(store) == before
+    assert index(store, replace(scoped, packages=frozenset(keys(10)))).exit_code == 0
+    assert len(records(store)) == 2
+
+
+def test_a_channel_of_another_indexer_is_guarded_when_it_is_taken_over() -> None:
+    store = channel(*keys(13))
+    index(store)
+    source = store.bodies()["linux-64/repodata.json"]
+    taken = channel(*keys(1))
+    taken.upload("linux-64/repodata.json", source)
+    assert index(taken).exit_code == 6
+    assert taken.bodies()["linux-64/repodata.json"] == source
+    assert index(taken, ALLOWED).exit_code == 0
+    assert len(records(taken)) == 1
+
+
+def test_a_channel_of_shards_alone_is_guarded_too() -> None:
+    shards_only = with_outputs(monolithic=False)
+    store = channel(*keys(12))
+    index(store, shards_only)
+    before = published(store)
+    for key in keys(12):
+        store.remove(key)
+    assert index(store, shards_only).exit_code == 6
+    assert published(store) == before
+
+
+def test_a_lap_after_a_conflict_is_guarded_too() -> None:
+    store = channel(*keys(12))
+    index(store)
+    before = published(store)
+    store.upload("linux-64/new-1.0-0.conda", package("linux-64/new-1.0-0.conda"))
+
+    def meanwhile(call: Call) -> None:
+        if call.verb == "PUT" and call.key.endswith("repodata.json.zst"):
+            store.hook = lambda _: None
+            for key in keys(12):
+                store.remove(key)
+            raise Conflict(call.key, "changed since it was looked at")
+
+    store.hook = meanwhile
+    report = index(store)
+    assert only(report).outcome is Outcome.REFUSED
+    assert records(store).keys() == {key.partition("/")[2] for key in keys(12)}
+    assert published(store)["linux-64/repodata.json"] == before["linux-64/repodata.json"]
+
+
+def test_a_forced_run_over_packages_that_are_all_spoilt_drops_none_that_still_lie_there() -> None:
+    store = channel(*keys(12))
+    index(store)
+    for key in keys(12):
+        store.upload(key, b"spoilt")
+    assert index(store, replace(PLAIN, force=True)).exit_code == 6
+    assert len(records(store)) == 12
+
+
+def test_a_subdir_without_any_package_left_is_still_looked_at() -> None:
+    store = channel(*keys(12), *keys(1, "osx-arm64"))
+    index(store)
+    for key in keys(12):
+        store.remove(key)
+    assert "linux-64" in index(store).subdirs  # its index lies in it, so its folder is listed
+    for key in [key for key in store.bodies() if key.startswith("osx-arm64/")]:
+        store.remove(key)
+    before = store.bodies()
+    report = index(store)
+    assert "osx-arm64" not in report.subdirs  # nothing is left that could say something wrong
+    assert store.bodies() == before
+
+
+def test_a_listing_of_subdirs_that_lacks_one_changes_nothing_in_it() -> None:
+    store = channel(*keys(12), *keys(1, "noarch"))
+    index(store)
+    before = store.bodies()
+    whole = store.list
+    store.list = lambda prefix: (it for it in whole(prefix) if it.key != "linux-64/")  # type: ignore[method-assign]
+    assert "linux-64" not in index(store).subdirs
+    assert store.bodies() == before

@@ -96,6 +96,9 @@ SEEDS: Mapping[str, Sequence[bytes]] = {
         b'{"packages":{"a":[]}}',
     ],
     "shard": [
+        _msgpack({"packages": {1: _IN_MSGPACK}}),
+        _msgpack({"v3": {1.5: {"a": {"name": "a"}}, "whl": {2: {"name": "a"}}}}),
+        _msgpack({"v3": {1.5: {"a": {"name": "a"}}}}),
         _msgpack(
             {"packages": {}, "packages.conda": {"reed-1.0-0.conda": _IN_MSGPACK}, "removed": ["reed-0.9-0.conda"]}
         ),
