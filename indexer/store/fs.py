@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import stat as st
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _LARGE = 64 * 2**20
+# What a look-up says of a file that is not there; a link in a circle leads to none.
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
 
 class FolderReader:
@@ -98,8 +101,10 @@ class FolderStore:
             if entry.is_dir():
                 return Stat(f"{prefix}{entry.name}/", 0, Version(""), 0)
             status = entry.stat()
-        except FileNotFoundError:  # gone since the folder was opened, or a link to nothing
-            return None
+        except OSError as error:  # gone since the folder was opened, or a link to nothing
+            if error.errno in _NOT_THERE:
+                return None
+            raise
         # Neither FIFOs nor sockets nor devices: reading one could wait for ever.
         return _stat_of(prefix + entry.name, status) if st.S_ISREG(status.st_mode) else None
 
@@ -111,7 +116,8 @@ class FolderStore:
         return path
 
     def _inside(self, path: Path) -> bool:
-        return path.resolve().is_relative_to(self._root)
+        # Not Path.resolve, which raises where links go in a circle.
+        return Path(os.path.realpath(path)).is_relative_to(self._root)
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One file, None where it is absent."""
@@ -126,9 +132,9 @@ class FolderStore:
             if not st.S_ISREG(status.st_mode) or not self._inside(path):
                 return None
             return _stat_of(key, status)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
         except OSError as error:
+            if error.errno in _NOT_THERE:
+                return None
             raise _translated(key, error) from error
 
     def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> FolderReader:
@@ -139,9 +145,9 @@ class FolderStore:
         try:
             # Not blocking, so that a FIFO put in a file's place cannot hold us up.
             file = os.fdopen(os.open(self._root / key, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise Missing(key, "is not there any more") from error
         except OSError as error:
+            if error.errno in _NOT_THERE:
+                raise Missing(key, "is not there any more") from error
             raise _translated(key, error) from error
         status = os.fstat(file.fileno())
         found = _stat_of(key, status)
