@@ -114,7 +114,11 @@ def local(target: Target, parallel: int) -> Iterator[Workers]:
         def many() -> Workers:
             # Spawned, not forked: threads are running already.
             context = multiprocessing.get_context("spawn")
-            executor = stack.enter_context(ProcessPoolExecutor(cores, mp_context=context))
+            try:
+                executor = stack.enter_context(ProcessPoolExecutor(cores, mp_context=context))
+            except (NotImplementedError, OSError):
+                # No semaphores where there is no /dev/shm, as on AWS Lambda and in some hardened containers.
+                return few
             return in_processes(executor, target, cores, max(1, parallel // cores))
 
         def workers(store: Store, spec: Spec, packages: Sequence[Stat]) -> Iterator[Reading]:

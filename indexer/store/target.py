@@ -50,6 +50,19 @@ class Target:
         """The channel's name in messages and reports: what a person would type."""
         return self.location.rstrip("/") if self.in_bucket else str(Path(self.location))
 
+    @property
+    def bucket_and_prefix(self) -> tuple[str, str]:
+        """The bucket, and the prefix of all keys of the channel: empty, or ending in `/`.  Raises BadConfig."""
+        parts = urlsplit(self.location)
+        if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
+            raise BadConfig(
+                masked(self.location),
+                "is not of the form s3://BUCKET[/PREFIX]",
+                "name the bucket and the channel's prefix",
+            )
+        prefix = parts.path.strip("/")
+        return parts.netloc, f"{prefix}/" if prefix else ""
+
 
 def open_store(target: Target) -> Store:
     """The store that holds a channel.  Raises BadConfig."""
@@ -60,11 +73,5 @@ def open_store(target: Target) -> Store:
         return FolderStore(Path(target.location))
     from indexer.store.s3 import S3Store
 
-    parts = urlsplit(target.location)
-    if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
-        raise BadConfig(
-            masked(target.location),
-            "is not of the form s3://BUCKET[/PREFIX]",
-            "name the bucket and the channel's prefix",
-        )
-    return S3Store(parts.netloc, parts.path, target)
+    bucket, prefix = target.bucket_and_prefix
+    return S3Store(bucket, prefix, target)

@@ -1,0 +1,123 @@
+"""The packages that an event notification of a store names, in whatever envelope it comes.
+
+Known forms: Amazon S3 (also as MinIO, Ceph and SeaweedFS send it), by itself or inside SQS, SNS and EventBridge;
+Cloudflare R2; Google Cloud Pub/Sub.  An event says only where to look: what is there, the run sees itself, so
+neither the kind of event nor the order nor duplicates matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote_plus
+
+import msgspec
+
+from indexer.core.names import is_subdir, parse_filename
+from indexer.errors import BadConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# EventBridge in SNS in SQS in a batch takes seven.
+_MAX_DEPTH = 16
+_TEST_EVENT = "s3:TestEvent"
+# What an envelope carries its content in, first as text, then as a value.
+_TEXTS = ("body", "Body", "Message")
+_VALUES = ("Records", "Messages", "receivedMessages", "message", "Sns")
+
+
+class Place(NamedTuple):
+    """An object that an event is about."""
+
+    bucket: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What events name of one channel: packages as `SUBDIR/FILENAME`, and how many other objects."""
+
+    packages: frozenset[str]
+    others: int
+
+
+def places(document: bytes | str) -> list[Place]:
+    """The objects that a notification (JSON) is about; none for S3's test event.  Raises BadConfig."""
+    return list(_in_text(document, 0))
+
+
+def named(objects: Iterable[Place], bucket: str, prefix: str) -> Named:
+    """Those objects that are packages of the channel at `prefix` (empty, or ending in `/`) of a bucket."""
+    packages: set[str] = set()
+    others = 0
+    for place in objects:
+        subdir, slash, filename = place.key[len(prefix) :].partition("/")
+        inside = place.bucket == bucket and place.key.startswith(prefix) and slash
+        if inside and is_subdir(subdir) and "/" not in filename and parse_filename(filename) is not None:
+            packages.add(f"{subdir}/{filename}")
+        else:
+            others += 1
+    return Named(frozenset(packages), others)
+
+
+def _in_text(text: bytes | str, depth: int) -> Iterator[Place]:
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _no_event(f"is not JSON ({error})") from error
+    yield from _in_value(value, depth)
+
+
+def _in_value(value: Any, depth: int) -> Iterator[Place]:
+    if depth > _MAX_DEPTH:
+        raise _no_event("has too many envelopes")
+    if isinstance(value, list):
+        for item in value:
+            yield from _in_value(item, depth + 1)
+    elif not isinstance(value, dict):
+        raise _no_event(f"has {str(value)[:80]!r} where an event belongs")
+    elif value.get("Event") != _TEST_EVENT:
+        place = _place(value)
+        yield from _in_envelope(value, depth) if place is None else (place,)
+
+
+def _in_envelope(envelope: dict[str, Any], depth: int) -> Iterator[Place]:
+    for key in (*_TEXTS, *_VALUES):
+        content = envelope.get(key)
+        if key in _TEXTS and isinstance(content, str):
+            return _in_text(content, depth + 1)
+        if key in _VALUES and isinstance(content, (dict, list)):
+            return _in_value(content, depth + 1)
+    raise _no_event(f"has none of the known forms of an event (its keys: {', '.join(sorted(envelope))[:80]})")
+
+
+def _place(event: dict[str, Any]) -> Place | None:
+    """The object of one event, None for an envelope."""
+    # Keys are form-encoded in S3's own notification, and as they are everywhere else:
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+    # https://developers.cloudflare.com/r2/buckets/event-notifications/
+    # https://cloud.google.com/storage/docs/pubsub-notifications
+    try:
+        if "s3" in event:
+            return Place(_text(event["s3"]["bucket"]["name"]), unquote_plus(_text(event["s3"]["object"]["key"])))
+        if "detail" in event:
+            return Place(_text(event["detail"]["bucket"]["name"]), _text(event["detail"]["object"]["key"]))
+        if "bucketId" in (event.get("attributes") or {}):  # a message of SQS has other ones
+            return Place(_text(event["attributes"]["bucketId"]), _text(event["attributes"]["objectId"]))
+        if "bucket" in event and "object" in event:
+            return Place(_text(event["bucket"]), _text(event["object"]["key"]))
+    except (KeyError, TypeError) as error:
+        raise _no_event(f"has an event without bucket and key ({error})") from error
+    return None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{str(value)[:80]!r} is not a text")
+    return value
+
+
+def _no_event(reason: str) -> BadConfig:
+    return BadConfig("the event", reason, "give the notification as the store, SQS, SNS or EventBridge sends it")
