@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# To try again helps where the store failed or others were faster; a bad package stays bad.
-_AGAIN = {1, 4, 6}
+# Anything else may be better next time, or ends in the dead-letter queue; a bad package (3) stays bad.
+_DONE = {0, 3}
 
 Answer: TypeAlias = "dict[str, Any]"
 
@@ -94,7 +94,7 @@ def _index(where: Target, options: Options | None, named: Mapping[str, frozenset
 
 
 def _undone(report: Report) -> dict[str, str]:
-    return {name: sub.error or sub.outcome.value for name, sub in report.subdirs.items() if sub.exit_code in _AGAIN}
+    return {name: sub.error or sub.outcome.value for name, sub in report.subdirs.items() if sub.exit_code not in _DONE}
 
 
 def _subdirs(packages: frozenset[str]) -> set[str]:

@@ -1,0 +1,1 @@
+"""The recipes of docs/recipes, run as far as they can be here."""
