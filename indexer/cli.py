@@ -127,7 +127,12 @@ def gc(channel: _TARGET, sweeping: Sweeping, talk: Talk, bucket: Bucket) -> None
 
 def _run(talk: Talk, channel: str, bucket: Bucket, asked: Asked) -> None:
     """Index, print, and exit with the report's code."""
-    _tell(talk, channel, lambda: _index(talk, Target(channel, bucket.s3_options()), asked.options()))
+
+    def indexed() -> Report:
+        target = Target(channel, bucket.s3_options())
+        return _index(talk, target, asked.options(target))
+
+    _tell(talk, channel, indexed)
 
 
 def _tell(talk: Talk, channel: str, do: Callable[[], Told]) -> None:

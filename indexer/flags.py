@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import re
 import sys
 from collections.abc import Callable
@@ -13,12 +14,15 @@ from typing import Annotated, Any, Optional, get_type_hints
 
 from typer import Option
 
+from indexer.core import events
 from indexer.core.model import Outputs, Rules
 from indexer.core.names import parse_filename
 from indexer.errors import BadConfig
 from indexer.options import Options
 from indexer.store.providers import NAMES
-from indexer.store.target import S3Options
+from indexer.store.target import S3Options, Target
+
+_log = logging.getLogger(__name__)
 
 # typer reads these annotations at run time, and on Python 3.10 it knows `Optional`, not `X | None`.
 _Text = Optional[str]  # noqa: UP045
@@ -56,26 +60,46 @@ class Selection:
         Optional[Path],  # noqa: UP045  see _Text
         Option(metavar="FILE", help="The same for the packages named in a file, one a line; - is standard input."),
     ] = None
+    event: Annotated[
+        Optional[Path],  # noqa: UP045  see _Text
+        Option(
+            metavar="FILE",
+            help="The same for the packages that an event notification is about: of S3, also wrapped in SQS, SNS or "
+            "EventBridge, of R2 or of Pub/Sub; - is standard input.",
+        ),
+    ] = None
 
-    def named_packages(self) -> frozenset[str] | None:
+    def named_packages(self, channel: Target) -> frozenset[str] | None:
         """The packages to look at, None for all.  Raises BadConfig."""
+        if not self.packages and self.packages_from is None and self.event is None:
+            return None
         named = list(self.packages or ())
         if self.packages_from is not None:
-            named += [line for line in map(str.strip, _lines(self.packages_from)) if line]
-        elif not named:
-            return None
+            lines = _text_of(self.packages_from, "name a text file with one package a line").splitlines()
+            named += [line for line in map(str.strip, lines) if line]
+        if self.event is not None:
+            named += _named_by_event(self.event, channel)
         for package in named:
             if package.count("/") != 1 or parse_filename(package.partition("/")[2]) is None:
                 raise BadConfig(package, "is not of the form SUBDIR/FILENAME", "name it like noarch/foo-1.0-0.conda")
         return frozenset(named)
 
 
-def _lines(path: Path) -> list[str]:
+def _named_by_event(path: Path, channel: Target) -> frozenset[str]:
+    """The packages of a channel that a notification names; whatever else it names is none of ours."""
+    place = channel.bucket_and_prefix
+    found = events.named(events.places(_text_of(path, "name a file with a notification")), *place)
+    if found.others:
+        _log.info("passed over %d objects of the event that are no packages of %s", found.others, channel.name)
+    return found.packages
+
+
+def _text_of(path: Path, next_step: str) -> str:
     try:
-        return (sys.stdin.read() if str(path) == "-" else path.read_text()).splitlines()
+        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise BadConfig(str(path), reason, "name a text file with one package a line") from error
+        raise BadConfig(str(path), reason, next_step) from error
 
 
 @dataclass(frozen=True)
@@ -265,10 +289,10 @@ class Asked:
     files: Files
     writing: Writing
 
-    def options(self) -> Options:
+    def options(self, channel: Target) -> Options:
         """The value the engine takes.  Raises BadConfig."""
         judgement = self.judgement
-        packages = self.selection.named_packages()
+        packages = self.selection.named_packages(channel)
         if packages is not None and self.selection.subdirs:
             raise BadConfig("--package --subdir", "both say where to look", "leave one of them out")
         if judgement.strict and judgement.lenient:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.channels import lay_up, objects, records, records_of, snapshot, write
 from tests.support.command import invoke, spawn
+from tests.support.notifications import in_sqs, s3
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,3 +141,43 @@ def test_a_folder_may_be_called_as_a_command_is(channel: Path, monkeypatch: pyte
     done = invoke("fs", "status", "--subdir", "noarch", "--json")
     assert done.json["channel"] == "status"
     assert done.json["outcome"] == "published"
+
+
+def test_the_packages_of_an_event_are_looked_at_and_nothing_is_listed(
+    bucket: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = lay_up(bucket, "some/channel")
+    invoke("s3", url, env=bucket.environment())
+    prefix = f"some/channel/{PACKAGE.partition('/')[0]}"
+    bucket.client.delete_object(Bucket=bucket.bucket, Key=f"some/channel/{PACKAGE}")
+    bucket.client.delete_object(Bucket=bucket.bucket, Key=f"some/channel/{OTHER}")
+    event = in_sqs(s3(f"some/channel/{PACKAGE}", f"{prefix}/repodata.json", bucket=bucket.bucket))
+    before = len(bucket.requests)
+    done = invoke("s3", url, "--event", "-", "--json", "-v", env=bucket.environment(), stdin=json.dumps(event))
+    assert done.code == 0
+    assert done.json["subdirs"]["noarch"]["removed"] == ["mire-1.0-0.conda"]
+    assert "linux-64" not in done.json["subdirs"]
+    assert done.json["store"]["requests"]["LIST"] == 0
+    assert not [asked for asked in bucket.requests[before:] if "list-type=2" in asked.path]
+    assert "passed over 1 objects" in caplog.text
+
+
+def test_an_event_of_another_channel_changes_nothing(bucket: Bucket, tmp_path: Path) -> None:
+    url = lay_up(bucket, "some/channel")
+    invoke("s3", url, env=bucket.environment())
+    event = tmp_path / "event.json"
+    event.write_text(json.dumps(s3(f"other/channel/{PACKAGE}", bucket=bucket.bucket)))
+    done = invoke("s3", url, "--event", event, "--json", env=bucket.environment())
+    assert (done.code, done.json["outcome"], done.json["store"]["requests"]["PUT"]) == (0, "unchanged", 0)
+
+
+def test_what_is_no_event_is_wrong_usage(bucket: Bucket, channel: Path, tmp_path: Path) -> None:
+    event = tmp_path / "event.json"
+    event.write_text("{}")
+    done = invoke("s3", f"s3://{bucket.bucket}", "--event", event, env=bucket.environment())
+    assert done.code == 2
+    assert done.error.startswith("error: the event: has none of the known forms")
+    assert invoke("s3", f"s3://{bucket.bucket}", "--event", tmp_path / "none", env=bucket.environment()).code == 2
+    done = invoke("fs", channel, "--event", event)
+    assert done.code == 2
+    assert "s3://" in done.error
