@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core import ledger as ledgers
+from indexer.core import names
 from indexer.core.ledger import Bad, Ledger
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.plan import Known, diff, dropped, guard, merge
@@ -153,7 +154,8 @@ class Subdir:
         if there and (self.options.force or not seen.vouched):
             there &= lister.shards_there()
         outputs = self.options.outputs
-        scene = Scene(self.subdir, outputs, previous, there, change.now_ms, lister.source(seen))
+        source = names.REPODATA if names.REPODATA in seen.versions else lister.source(seen)
+        scene = Scene(self.subdir, outputs, previous, there, change.now_ms, source)
         return publication(change.merged, scene)
 
     @property

@@ -83,7 +83,8 @@ class Scene:
     """What a publication is made for: the subdir, its options, the shard index that stands, the time.
 
     `there` are the shards that need not be put, by their sha256: those that the standing index names and
-    that are known to be there, or were seen.  `source` is the file that the index was read from, empty for none.
+    that are known to be there, or were seen.  `source` is the file that an index can be read from, empty
+    for none: repodata.json where it is there, else the shard index.
     """
 
     subdir: str
@@ -183,10 +184,15 @@ def _plain(value: object) -> object:
 
 
 def _created_at(index: ShardIndex, scene: Scene) -> object:
-    """The time of the last change, so that an index that says the same is the same (CEP 16)."""
+    """The time of the last change, so that an index that says the same is the same (CEP 16).
+
+    Where repodata.json is about to go it is another one all the same: a run with opposite options that
+    shall delete the shard index meets a conflict then, or both would be gone.
+    """
     before = dict(scene.previous.info)
     created = before.pop("created_at", None)
-    if created is not None and (before, scene.previous.shards) == (index.info, index.shards):
+    alone = scene.source == names.REPODATA and not scene.outputs.monolithic
+    if created is not None and not alone and (before, scene.previous.shards) == (index.info, index.shards):
         return created
     now = datetime.fromtimestamp(scene.now_ms / 1000, tz=timezone.utc)
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -264,3 +264,27 @@ def test_a_whole_channel_that_changes_under_two_indexers_ends_the_same_for_both(
     fill(straight, NEW, OTHER)
     index(straight, now_ms=NOW_MS + DAY_MS)
     assert published(store)[SOURCE] == published(straight)[SOURCE]
+
+
+def test_runs_that_shall_delete_each_others_index_do_not_leave_a_channel_without_one() -> None:
+    store = channel(*keys(3), *keys(1, "noarch"))
+    index(store)
+    shard_index = store.bodies()[SHARD_INDEX]
+
+    def fall_in(_number: int, call: Call) -> None:
+        assert {SOURCE, SHARD_INDEX} & store.objects.keys(), "readers find no index"
+        if call.verb in {"PUT", "DELETE"} and call.key.startswith("linux-64/") and not fell_in:
+            fell_in.append(call.key)
+            index(Faulty(store, after=look), with_outputs(shards=False), now_ms=NOW_MS + DAY_MS)
+
+    def look(_number: int, call: Call) -> None:
+        if (call.verb, call.key) == ("PUT", SHARD_INDEX):
+            # On a plain bucket a version is the MD5 of the content.
+            assert store.bodies()[SHARD_INDEX] != shard_index
+        assert {SOURCE, SHARD_INDEX} & store.objects.keys(), "readers find no index"
+
+    fell_in: list[str] = []
+    index(Faulty(store, fall_in, look), with_outputs(monolithic=False), now_ms=NOW_MS + 2 * DAY_MS)
+    assert fell_in
+    index(store)
+    assert {it["indexed_timestamp"] for it in records(store).values()} == {NOW_MS}

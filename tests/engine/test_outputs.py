@@ -129,6 +129,9 @@ def test_from_shards_alone_and_back_no_record_changes_and_no_package_is_read() -
     index(store, now_ms=NOW_MS + 2 * DAY_MS)
     assert packages_read(store.calls, first) == []
     assert records(store)["p00-1.0-0.conda"]["indexed_timestamp"] == NOW_MS
+    assert shards(store) == shards(before)
+    for subdir in ("linux-64", "noarch"):  # its created_at tells when it was alone
+        before[f"{subdir}/{names.SHARD_INDEX}"] = store.bodies()[f"{subdir}/{names.SHARD_INDEX}"]
     assert published(store) == before
 
 

@@ -170,7 +170,9 @@ def _planned(actor: Actor, role: Outputs, protocol: Protocol, there: int) -> Act
             else:
                 todo.append((("delete", which),))
         elif wanted[which]:
-            if _standing(actor, which):
+            # A shard index that is to stand alone is put anew before repodata.json goes.
+            alone = not role.json and bool(actor.seen[J].version)
+            if _standing(actor, which) and not alone:
                 wrote[which] = actor.seen[which].version
             else:
                 todo.append((("put", which),))

@@ -33,13 +33,10 @@ LARGE = (
     Scenario("3 indexers; upload", (FULL, FULL, FULL), (UPLOAD,)),
     Scenario("all formats beside shards only; 2 changes", (FULL, SHARDS), (UPLOAD, REPLACE)),
     Scenario("all formats beside json only; 2 changes", (FULL, JSON), (UPLOAD, REPLACE)),
-    Scenario("all three options at once; upload", (FULL, JSON, SHARDS), (UPLOAD,)),
     Scenario("1 beside rattler-index; upload, replacement", (FULL, RATTLER), (UPLOAD, REPLACE)),
-    Scenario("2 beside rattler-index; upload", (FULL, FULL, RATTLER), (UPLOAD,)),
     Scenario("2 beside gc; a package comes back", (FULL, FULL, GC), (UPLOAD,), shards=NEW),
     Scenario("2 beside gc; one that came back goes again", (FULL, FULL, GC), (DELETE_AGAIN,), INDEXED, COMES_BACK, NEW),
     Scenario("2 beside 2 gc; a shard comes back", (FULL, FULL, GC, GC), (), INDEXED, COMES_BACK, NEW),
-    Scenario("rattler-index and 1 beside gc; same", (FULL, RATTLER, GC), (), INDEXED, COMES_BACK, NEW),
 )
 # On a plain bucket a version is the MD5 of the content, so one that was there before can come back.
 ETAGS = (

@@ -17,7 +17,9 @@ from tests.protocol.world import (
     ABSENT,
     FORGOTTEN,
     FULL,
+    JSON,
     NO_LEDGER,
+    SHARDS,
     Actor,
     Change,
     File,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from tests.protocol.world import Files, Protocol, Role, Step
 
 SEEN_BY = "a hole without a note has an indexer before its look"
+THERE = "readers find an index"
 HEALS = "one undisturbed run makes it whole"
 HEALS_LOST = "so it does without a ledger"
 QUIET = "no run is quiet on a wrong state"
@@ -145,6 +148,11 @@ class Walk:
     def _foreign(self) -> bool:
         return any(isinstance(role, Foreign) for role in self.scenario.roles)
 
+    @property
+    def _indexed(self) -> bool:
+        """Whether there must be an index at any moment; runs with opposite options may meet without one."""
+        return self.scenario.before is not None and not {JSON, SHARDS} <= set(self.scenario.roles)
+
     def _unseen(self, actor: Actor) -> bool:
         """Whether the next call is to put a shard that nobody will look for before the index names it."""
         return not self.protocol.ages and bool(actor.todo) and actor.at == "write" and actor.todo[0][0][0] == "shard"
@@ -157,6 +165,8 @@ class Walk:
                 held |= actor.held
             if world.missing & ~held:
                 yield SEEN_BY
+        if self._indexed and not world.files[S].version and not world.files[J].version:
+            yield THERE
         shape = world if self.protocol.etags else _rename((world, (), ()), in_order=self._timed)[0]
         shape = shape._replace(changes=0, clock=99)
         s, z, j = (file._replace(listed=0) for file in shape.files)
