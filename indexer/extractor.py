@@ -17,7 +17,7 @@ from indexer.digests import Digests, Hasher, digests_of
 from indexer.errors import BadConfig, BadPackage, Conflict, Denied, RangeRefused, Unavailable
 from indexer.store import Usage
 from indexer.store.wrappers import Metered
-from indexer.window import Onward, Window, read_exactly
+from indexer.window import Onward, Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,7 +142,7 @@ def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
 def _whole(store: Store, stat: Stat) -> _Content:
     """One request, all of it in memory."""
     with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
-        data = b"".join(iter(lambda: onward.read(_STEP), b""))
+        data = onward.rest()
     digests = digests_of(data)
     info = _info(Window(store, stat, data, 0), stat) if stat.key.endswith(CONDA) else _info(io.BytesIO(data), stat)
     return _Content(Way.WHOLE, info, digests, _contradiction(onward.opened, digests))
@@ -164,12 +164,13 @@ def _tail(store: Store, stat: Stat) -> _Content:
     start = max(0, stat.size - _TAIL)
     digests = data = None
     with contextlib.suppress(RangeRefused):
-        with store.open(stat.key, range=(start, stat.size), version=stat.version) as reader:
-            digests = vouched(reader.opened) if reader.opened.start == start else None
+        reader = store.open(stat.key, range=(start, stat.size), version=stat.version)
+        with Onward(store, stat, reader, (start, stat.size)) as onward:
+            digests = vouched(onward.opened) if onward.opened.start == start else None
             if digests is None:
-                digests = _checksum(store, reader.opened)
+                digests = _checksum(store, onward.opened)
             if digests is not None:
-                data = read_exactly(reader, start, stat.size)
+                data = onward.rest()
     if digests is None or data is None:
         return _stream(store, stat)
     return _Content(Way.TAIL, _info(Window(store, stat, data, start), stat), digests)

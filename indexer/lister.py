@@ -15,6 +15,7 @@ from indexer.core.model import Index, Raw, Rejected, Version
 from indexer.core.records import dump
 from indexer.core.shards import ShardIndex
 from indexer.errors import BadConfig, BadIndex, Missing, Refused
+from indexer.window import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -116,10 +117,10 @@ class Lister:
 
     def _ledger(self) -> tuple[Ledger | None, Version | None]:
         try:
-            with self.store.open(self.key(names.LEDGER)) as reader:
-                return ledgers.decode(reader.read()), reader.opened.stat.version
+            data, stat = read_whole(self.store, self.key(names.LEDGER))
         except Missing:
             return None, None
+        return ledgers.decode(data), stat.version
 
     def _stats(self, filenames: Iterable[str]) -> dict[str, Stat]:
         """Those of some files that are there."""
@@ -169,8 +170,7 @@ class Lister:
     def _refuse_patched(self, index: Index) -> None:
         """Raise Refused where the records are not those of the unpatched file beside them."""
         key = self.key(names.UNPATCHED)
-        with self.store.open(key) as reader:
-            unpatched = repodata.split(reader.read(), key).records
+        unpatched = repodata.split(read_whole(self.store, key)[0], key).records
         if unpatched.keys() != index.records.keys() or any(
             bytes(record) != bytes(index.records[filename]) for filename, record in unpatched.items()
         ):
@@ -182,8 +182,7 @@ class Lister:
 
     def read(self, name: str, seen: Observation) -> bytes:
         """One of our files as it was seen.  Raises Conflict."""
-        with self.store.open(self.key(name), version=seen.versions[name]) as reader:
-            return reader.read()
+        return read_whole(self.store, self.key(name), seen.versions[name])[0]
 
     def read_shard_index(self, seen: Observation) -> ShardIndex:
         """The shard index that stands, an empty one where there is none.  Raises BadIndex."""
@@ -223,8 +222,7 @@ class Lister:
     def _read_shard(self, key: str, digest: bytes) -> bytes:
         """A shard that the index names.  Raises BadIndex: without it the records it has are not known."""
         try:
-            with self.store.open(key) as reader:
-                data = reader.read()
+            data, _ = read_whole(self.store, key)
         except Missing as error:
             raise _Lost(key, "is named by the shard index and is not there", _REBUILD) from error
         if shards.digest(data) != digest:

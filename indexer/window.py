@@ -1,4 +1,4 @@
-"""An object read as a file: at random through a window that is filled by range, or onwards past breaks."""
+"""An object read as a file: whole, at random through a window that is filled by range, or onwards past breaks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from indexer.errors import BadPackage, RangeRefused, Unavailable
 
 if TYPE_CHECKING:
-    from indexer.core.model import Stat
+    from indexer.core.model import Stat, Version
     from indexer.store import Reader, Store
 
 # What one read outside the window fetches at least, and how much of an object a window may fetch in
@@ -87,30 +87,41 @@ class Window(io.RawIOBase):
         self._fetched += stop - start
         if self._fetched > _MAX_FETCHED:
             raise BadPackage("the archive", f"needs more than {_MAX_FETCHED} bytes read to find its info/ files")
-        with self._open(start, stop) as reader:
-            self._latest = (start, read_exactly(reader, start, stop))
+        with Onward(self._store, self._stat, _open(self._store, self._stat, start, stop), (start, stop)) as onward:
+            self._latest = (start, onward.rest())
         return self._latest
 
-    def _open(self, start: int, stop: int) -> Reader:
-        try:
-            return self._store.open(self._stat.key, range=(start, stop), version=self._stat.version)
-        except RangeRefused:
-            return self._store.open(self._stat.key, version=self._stat.version)
 
+def read_whole(store: Store, key: str, version: Version | None = None) -> tuple[bytes, Stat]:
+    """An object in memory, read again from its start where the body breaks off; with a version only that one.
 
-def read_exactly(reader: Reader, start: int, stop: int) -> bytes:
-    """The bytes of an object from `start` to `stop`, whatever range its store chose to answer with.
-
-    Raises Unavailable where they are not in the answer.
+    Raises what the store raises, and Unavailable after some breaks.
     """
-    skip_to(reader, start)
-    data = _read_all(reader, stop - start)
-    if len(data) != stop - start:
-        raise Unavailable(reader.opened.stat.key, "the answer is shorter than it says", "repeat later")
-    return data
+    broke: Unavailable | None = None
+    for _ in range(_TRIES):
+        with store.open(key, version=version) as reader:
+            try:
+                data = reader.read()
+            except Unavailable as error:
+                broke = error
+                continue
+            if len(data) == reader.opened.stat.size:
+                return data, reader.opened.stat
+    raise _broke_off(key) from broke
 
 
-def skip_to(reader: Reader, start: int) -> None:
+def _open(store: Store, stat: Stat, start: int, stop: int) -> Reader:
+    try:
+        return store.open(stat.key, range=(start, stop), version=stat.version)
+    except RangeRefused:
+        return store.open(stat.key, version=stat.version)
+
+
+def _broke_off(key: str) -> Unavailable:
+    return Unavailable(key, "the answer broke off again and again", "repeat later")
+
+
+def _skip_to(reader: Reader, start: int) -> None:
     """Read over what an answer has before the byte `start` of its object: a store may send it all.
 
     Raises Unavailable where it begins after that byte, or ends before.
@@ -122,49 +133,51 @@ def skip_to(reader: Reader, start: int) -> None:
         raise Unavailable(reader.opened.stat.key, "the store sent another part than it was asked for", "repeat later")
 
 
-def _read_all(reader: Reader, size: int) -> bytes:
-    parts = []
-    while size > 0 and (part := reader.read(size)):
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
-
-
 class Onward:
-    """An object from its start to its end, taken up again at the same version where the body breaks off."""
+    """A part of an object, all of it unless said, taken up again at the same version where the body breaks off.
 
-    def __init__(self, store: Store, stat: Stat, reader: Reader) -> None:
+    `reader` may begin earlier and go on for longer, as where a store knows no ranges.
+    """
+
+    def __init__(self, store: Store, stat: Stat, reader: Reader, part: tuple[int, int] | None = None) -> None:
         self._store = store
         self._stat = stat
         self._reader = reader
         self.opened = reader.opened
-        self._position = 0
+        self._position, self._stop = part or (0, stat.size)
+        self._placed = False
         self._tries = _TRIES
 
     def read(self, size: int = -1, /) -> bytes:
         """At most `size` bytes, none at the end.  Raises Unavailable after some breaks."""
-        while True:
+        left = self._stop - self._position
+        wanted = left if size < 0 else min(size, left)
+        while wanted:
             try:
-                data = self._reader.read(size)
-            except Unavailable:
-                self._resume()
+                if not self._placed:
+                    _skip_to(self._reader, self._position)
+                    self._placed = True
+                data = self._reader.read(wanted)
+            except Unavailable as error:
+                self._resume(error)
                 continue
-            if not data and self._position < self._stat.size:
-                self._resume()
-                continue
-            self._position += len(data)
-            return data
+            if data:
+                self._position += len(data)
+                return data
+            self._resume(None)
+        return b""
 
-    def _resume(self) -> None:
+    def rest(self) -> bytes:
+        """All that is left, in memory."""
+        return b"".join(iter(self.read, b""))
+
+    def _resume(self, broke: Unavailable | None) -> None:
         self._tries -= 1
         if self._tries <= 0:
-            raise Unavailable(self._stat.key, "the answer broke off again and again", "repeat later")
+            raise _broke_off(self._stat.key) from broke
         self._reader.close()
-        try:
-            self._reader = self._store.open(self._stat.key, range=(self._position, None), version=self._stat.version)
-        except RangeRefused:
-            self._reader = self._store.open(self._stat.key, version=self._stat.version)
-        skip_to(self._reader, self._position)
+        self._reader = _open(self._store, self._stat, self._position, self._stop)
+        self._placed = False
 
     def close(self) -> None:
         """End the transfer."""

@@ -66,7 +66,7 @@ def _client(bucket: str, target: Target, provider: Provider) -> Any:
         # whole object on a ranged answer fails the read (ceph/ceph#61901).
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",
-        "retries": {"mode": "standard", "total_max_attempts": 6},
+        "retries": {"mode": "standard", "total_max_attempts": 1},  # indexer.store.retries has them
         "connect_timeout": 10,
         "read_timeout": 60,
         "max_pool_connections": target.connections,

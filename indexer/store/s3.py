@@ -13,11 +13,17 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    CredentialRetrievalError,
     HTTPClientError,
     IncompleteReadError,
+    MetadataRetrievalError,
     NoCredentialsError,
+    PaginationError,
     PartialCredentialsError,
+    RefreshWithMFAUnsupportedError,
     ResponseStreamingError,
+    SSOError,
+    TokenRetrievalError,
 )
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
@@ -29,6 +35,7 @@ from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Missing, R
 from indexer.secrets import masked, note
 from indexer.store import Expect, Opened, Usage
 from indexer.store.client import connect
+from indexer.store.retries import Retries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,6 +63,12 @@ _DENIED = {
     *("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"),
     *("TokenRefreshRequired", "AuthorizationHeaderMalformed", "Unauthorized", "Forbidden", "401", "403"),
 }
+# What boto3's chain raises where it cannot get credentials, or cannot renew those that expire while a run
+# works; botocore has no word of its own for renewed ones that are expired too.
+_CANNOT_RENEW = (
+    *(CredentialRetrievalError, MetadataRetrievalError, RefreshWithMFAUnsupportedError),
+    *(SSOError, TokenRetrievalError, RuntimeError),
+)
 
 
 class S3Reader:
@@ -91,7 +104,7 @@ class S3Reader:
 class S3Store:
     """A channel under a prefix of a bucket.  A version is an ETag exactly as received."""
 
-    def __init__(self, bucket: str, prefix: str, target: Target) -> None:
+    def __init__(self, bucket: str, prefix: str, target: Target, retries: Retries | None = None) -> None:
         self.usage = Usage()
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -99,6 +112,7 @@ class S3Store:
         # Ceph RGW 16 compares If-Match with the quotes, and so refuses the form of the standard.
         self._bare_etags = False
         self._client, self._provider = connect(bucket, target)
+        self._client.meta.events.register("needs-retry.s3", retries or Retries())
         self._client.meta.events.register("before-send.s3", self._count_request)
         self._client.meta.events.register("after-call.s3.ListObjectsV2", self._count_listing)
 
@@ -149,9 +163,9 @@ class S3Store:
         try:
             with self._errors(key):
                 answer = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key, **wanted)
+                return _answered(key, answer["ContentLength"], answer)
         except Missing:
             return None
-        return _answered(key, answer["ContentLength"], answer)
 
     def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> S3Reader:
         """Read an object, or a part of it; with a version only that one."""
@@ -163,8 +177,8 @@ class S3Store:
             wanted["IfMatch"] = version
         with self._errors(key, ranged=range is not None):
             answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key, **wanted)
-        start, size = _extent(answer)
-        stat = _answered(key, size, answer)
+            start, size = _extent(answer)
+            stat = _answered(key, size, answer)
         reader = S3Reader(answer["Body"], Opened(stat, start, _metadata(answer)), self.usage)
         if version is not None and stat.version.strip('"') != version.strip('"'):
             reader.close()  # a store that does not know If-Match
@@ -201,7 +215,7 @@ class S3Store:
             wanted["IfMatch"] = expect.strip('"') if self._bare_etags else expect
         with self._errors(key):
             answer = self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=body, **wanted)
-        return Version(answer["ETag"])
+            return Version(answer["ETag"])
 
     def delete(self, key: str, *, expect: Expect | Version) -> None:
         """Delete an object.  Few stores know conditions on DELETE, so the version is looked at first."""
@@ -228,6 +242,16 @@ class S3Store:
                 self._name(key),
                 f"{error}",
                 "give --access-key-id and --secret-access-key, a --profile, or --no-sign-request",
+            ) from error
+        except _CANNOT_RENEW as error:
+            said = " ".join(masked(error).split())  # it may be what another program said, over some lines
+            raise Denied(
+                self._name(key), f"no valid credentials ({said})", "renew them or log in again, then repeat"
+            ) from error
+        except (KeyError, PaginationError) as error:
+            wrong = f"the answer has no {error}" if isinstance(error, KeyError) else str(error)
+            raise Unavailable(
+                self._name(key), wrong, "look at what stands between here and the store, then repeat"
             ) from error
         except (BotoConnectionError, HTTPClientError) as error:
             raise Unavailable(

@@ -13,6 +13,7 @@ from indexer.store.s3 import S3Store
 from indexer.store.target import Target
 from tests.support.buckets import moto_server, options_for, real_bucket
 from tests.support.memory import MemoryStore
+from tests.support.wire import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ def moto(moto_server: Bucket) -> Bucket:
 def in_moto(moto: Bucket, bucket: str = "contract") -> S3Store:
     """A store under a prefix of its own."""
     prefix = uuid.uuid4().hex
-    return S3Store(bucket, prefix, Target(f"s3://{bucket}/{prefix}", options_for(moto)))
+    return S3Store(bucket, prefix, Target(f"s3://{bucket}/{prefix}", options_for(moto)), at_once())
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.awsrequest import AWSResponse
 
+from indexer.store.retries import Retries
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from indexer.store.s3 import S3Store
-
-TRIES = 6
-"""How often botocore sends a request, as the store configures it."""
 
 
 class Raw(io.BytesIO):
@@ -45,16 +44,12 @@ class Wire:
     sent: list[Sent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Listen, and let no retry wait: the pauses between them are botocore's business."""
-        events = self.store._client.meta.events
-        events.register("before-send.s3", self._send)
-        events.register_first("needs-retry.s3", _at_once)
+        """Listen."""
+        self.store._client.meta.events.register("before-send.s3", self._send)
 
     def leave(self) -> None:
         """Listen no more."""
-        events = self.store._client.meta.events
-        events.unregister("before-send.s3", self._send)
-        events.unregister("needs-retry.s3", _at_once)
+        self.store._client.meta.events.unregister("before-send.s3", self._send)
 
     def _send(self, request: Any, **_: object) -> AWSResponse | None:
         headers = {name.lower(): _text(value) for name, value in request.headers.items()}
@@ -64,6 +59,11 @@ class Wire:
     def of(self, method: str) -> list[Sent]:
         """The requests of one method, in order."""
         return [sent for sent in self.sent if sent.method == method]
+
+
+def at_once() -> Retries:
+    """Retries that nobody waits for."""
+    return Retries(jitter=lambda _: 0.0)
 
 
 def response(status: int, body: bytes = b"", /, **headers: str) -> AWSResponse:
@@ -77,12 +77,6 @@ def refusal(status: int, code: str, message: str = "as the test wants it") -> AW
     """An error as S3 says it."""
     text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
     return response(status, text.encode(), Content_Type="application/xml")
-
-
-def _at_once(response: Any, attempts: int, **_: object) -> int | None:
-    """How long to wait before the next try, None for none: what botocore decides, without its pauses."""
-    transient = response is None or response[0].status_code in {429, 500, 502, 503, 504}
-    return 0 if transient and attempts < TRIES else None
 
 
 def _bytes(body: Any) -> bytes:

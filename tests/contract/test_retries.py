@@ -1,0 +1,126 @@
+"""Requests are sent again where that can help, so often, after such pauses; and never where it cannot."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+
+from indexer.errors import IndexerError, Unavailable
+from indexer.store import Expect
+from indexer.store.retries import ATTEMPTS, Retries
+from indexer.store.s3 import S3Reader, S3Store
+from indexer.store.target import S3Options, Target
+from tests.contract.test_s3 import CALLS, KEY, SECRET, TEN, closed_port
+from tests.support.buckets import options_for
+from tests.support.wire import Wire, at_once, refusal, response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fixtures.bucket import Bucket
+    from indexer.store import Store
+
+    Call = Callable[[Store], object]
+
+
+@pytest.fixture
+def wire(s3: S3Store) -> Iterator[Wire]:
+    listening = Wire(s3)
+    yield listening
+    listening.leave()
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "refused",
+    [
+        (403, "AccessDenied"),
+        (403, "RequestTimeTooSkewed"),
+        (400, "ExpiredToken"),
+        (400, "InvalidArgument"),
+        (404, "NoSuchBucket"),
+        (412, "PreconditionFailed"),
+        (409, "OperationAborted"),
+        (501, "NotImplemented"),
+    ],
+    ids=str,
+)
+def test_what_the_store_refuses_is_asked_once(s3: S3Store, wire: Wire, call: Call, refused: tuple[int, str]) -> None:
+    status, code = refused
+    wire.answer = lambda request: response(status) if request.method == "HEAD" else refusal(status, code)
+    with contextlib.suppress(IndexerError):
+        call(s3)
+    asked = Counter(sent.method for sent in wire.sent)
+    # A put that conflicts looks once whose it was; botocore looks once for the region where a HEAD is answered by 400.
+    assert asked.pop("HEAD", 0) <= (2 if status == 400 else 1)
+    assert sum(asked.values()) <= 1
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_what_may_pass_is_asked_six_times(s3: S3Store, wire: Wire, call: Call, status: int) -> None:
+    wire.answer = lambda request: response(status) if request.method == "HEAD" else refusal(status, "SlowDown")
+    with pytest.raises(Unavailable):
+        call(s3)
+    assert len(wire.sent) == ATTEMPTS
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("error", [ConnectionClosedError, ReadTimeoutError])
+def test_a_lost_connection_is_tried_again(s3: S3Store, wire: Wire, call: Call, error: Callable[..., Exception]) -> None:
+    s3.put(KEY, TEN, expect=Expect.ANYTHING)
+    wire.sent.clear()
+
+    def lose(_request: Any) -> None:
+        if len(wire.sent) < ATTEMPTS:
+            raise error(endpoint_url="https://somewhere")
+
+    wire.answer = lose
+    answer = call(s3)
+    if isinstance(answer, S3Reader):
+        answer.close()
+    assert len(wire.sent) == ATTEMPTS
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_server_that_is_not_there_is_unavailable_after_some_tries(call: Call) -> None:
+    options = S3Options(f"http://127.0.0.1:{closed_port()}", "us-east-1", "path", "key", SECRET)
+    store = S3Store("bucket", "channel", Target("s3://bucket/channel", options), at_once())
+    with pytest.raises(Unavailable, match="--endpoint-url") as caught:
+        call(store)
+    assert store.usage.requests.total() == ATTEMPTS / 2
+    assert SECRET not in str(caught.value)
+
+
+def test_the_pauses_grow_and_have_a_limit_each_and_together(moto: Bucket) -> None:
+    longest: list[float] = []
+
+    def jitter(pause: float) -> float:
+        longest.append(pause)
+        return 0.0
+
+    target = Target("s3://contract/pauses", options_for(moto))
+    store = S3Store("contract", "pauses", target, Retries(jitter))
+    Wire(store).answer = lambda _: refusal(503, "SlowDown")
+    with pytest.raises(Unavailable, match="SlowDown"):
+        list(store.list(""))
+    assert longest == [1, 2, 4, 8, 16]
+    store._client.close()
+
+
+def test_a_storm_over_many_requests_uses_no_tries_up_for_others(s3: S3Store, wire: Wire) -> None:
+    for number in range(40):
+        calm = len(wire.sent) + ATTEMPTS
+        wire.answer = lambda _: refusal(500, "InternalError") if len(wire.sent) < calm else None  # noqa: B023
+        s3.put(f"noarch/{number}", TEN, expect=Expect.ABSENT)
+    assert s3.usage.requests["PUT"] == 40 * ATTEMPTS
+
+
+def test_the_jitter_of_a_pause_stays_within_it() -> None:
+    drawn = [Retries().jitter(4.0) for _ in range(200)]
+    assert 0 <= min(drawn) < 1
+    assert 3 < max(drawn) <= 4
