@@ -16,6 +16,7 @@ from indexer.extractor import Gone, Spec
 from indexer.forms import Forms
 from indexer.lister import Lister, chosen
 from indexer.report import SubdirVerdict, Verdict
+from indexer.window import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -155,7 +156,8 @@ class _Auditor:
         """The packages whose records another indexer has patched, and which say so."""
         if not seen.unpatched:
             return frozenset()
-        with contextlib.suppress(Missing, BadIndex), self.store.open(f"{self.subdir}/{names.UNPATCHED}") as reader:
-            before = repodata.split(reader.read(), names.UNPATCHED).records
+        with contextlib.suppress(Missing, BadIndex):
+            data, _ = read_whole(self.store, f"{self.subdir}/{names.UNPATCHED}")
+            before = repodata.split(data, names.UNPATCHED).records
             return frozenset(key for key, record in index.records.items() if not same(record, before.get(key)))
         return frozenset()

@@ -25,6 +25,7 @@ from indexer.core.records import dump
 from indexer.core.repodata import facts_of
 from indexer.errors import BadIndex, Missing
 from indexer.pool import Bounds, bounded
+from indexer.window import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -200,8 +201,7 @@ class Forms:
             name, digest = named
             key = self.lister.key(folder + shards.filename_of(digest))
             try:
-                with self.lister.store.open(key) as reader:
-                    data = reader.read()
+                data, _ = read_whole(self.lister.store, key)
             except Missing:
                 return None, Fault(key, f"is not there, and the shard index names it for {name}")
             if len(digest) != _SHA256_SIZE or shards.digest(data) != digest:

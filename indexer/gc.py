@@ -17,6 +17,7 @@ from indexer.lister import chosen
 from indexer.pool import Bounds, bounded
 from indexer.report import Collected, SubdirCollected
 from indexer.store import Expect
+from indexer.window import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,8 +166,9 @@ class _Collector:
         """The indexes that name shards now.  Raises BadIndex."""
         found = []
         for name in _INDEXES:
-            with contextlib.suppress(Missing), self.store.open(self._key(name)) as reader:
-                found.append(shards.decode_index(reader.read(), self._key(name)))
+            with contextlib.suppress(Missing):
+                data, _ = read_whole(self.store, self._key(name))
+                found.append(shards.decode_index(data, self._key(name)))
         return found
 
     def _named(self) -> set[bytes]:
@@ -198,11 +200,11 @@ class _Collector:
         def take(stat: Stat) -> None:
             digest = _digest(stat)
             with contextlib.suppress(Conflict):  # gone, or put again, so young
-                with self.store.open(stat.key) as reader:
-                    if digest is None or now_ms - reader.opened.stat.modified_ms < self.sweep.older_than_ms:
-                        return
-                    held[digest] = reader.read()
-                self.store.delete(stat.key, expect=reader.opened.stat.version)
+                data, found = read_whole(self.store, stat.key)
+                if digest is None or now_ms - found.modified_ms < self.sweep.older_than_ms:
+                    return
+                held[digest] = data
+                self.store.delete(stat.key, expect=found.version)
                 self._count([stat])
 
         try:
