@@ -1,14 +1,16 @@
 .DEFAULT_GOAL := help
-.PHONY: help fuzz demo test check pytest test-s3 fixtures docs bench image clean
+.PHONY: help test-lowest fuzz demo test check pytest test-s3 fixtures docs bench image clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SECONDS ?= 20
+LOWEST := .venv-lowest
+LOWEST_PYTHON ?= python3.10
 
 help: ## show this help
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
@@ -45,6 +47,12 @@ bench: $(READY) ## measure beside rattler-index on a bucket (half an hour, 12 GB
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(BIN)/python -m benchmarks.bucket
 
+test-lowest: ## the tests with the oldest Python and the lowest versions of pyproject.toml
+	@$(LOWEST_PYTHON) -m venv --clear $(LOWEST)
+	@$(LOWEST)/bin/pip install --quiet --disable-pip-version-check uv
+	@$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[dev]'
+	@$(LOWEST)/bin/pytest -n auto -q -p no:cacheprovider tests/unit tests/engine tests/contract tests/cli
+
 fuzz: $(READY) ## throw what strangers could write at every reader, SECONDS=20 each
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@$(BIN)/python -m tests.fuzz $(SECONDS)
@@ -53,4 +61,4 @@ image: ## build the container image
 	docker build -t indexer .
 
 clean: ## remove what make has made
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
