@@ -86,9 +86,10 @@ class CondaIndex:
     python: str
     conda_source: Path
 
-    def run(self, folder: Path, *, comparable: bool) -> Outcome:
+    def run(self, folder: Path, *, comparable: bool, patch: Path | None = None) -> Outcome:
         """Index a folder; `comparable` switches on the outputs that the others write by default."""
         extra = ["--zst", "--write-shards", "--run-exports"] if comparable else []
+        extra += [] if patch is None else ["--patch-generator", str(patch)]
         with tempfile.TemporaryDirectory() as home:
             # A HOME of its own, so that nobody's .condarc takes part.
             environment = {**os.environ, "HOME": home, "PYTHONPATH": str(self.conda_source)}
@@ -123,9 +124,10 @@ def ours(folder: Path) -> Outcome:
     return measure([sys.executable, "-m", "indexer", "fs", str(folder)])
 
 
-def rattler_folder(folder: Path) -> Outcome:
-    """Index a folder with rattler-index, by its defaults (zst and shards)."""
-    return measure([sys.executable, "-m", "benchmarks.peers", "rattler-fs", str(folder)])
+def rattler_folder(folder: Path, patch: str | None = None) -> Outcome:
+    """Index a folder with rattler-index, by its defaults (zst and shards), `patch` names a patch package."""
+    named = [] if patch is None else ["--repodata-patch", patch]
+    return measure([sys.executable, "-m", "benchmarks.peers", "rattler-fs", str(folder), *named])
 
 
 def ours_bucket(target: S3Target) -> Outcome:
@@ -210,12 +212,13 @@ def _demand(python: str, statement: str, complaint: str) -> None:
         raise PeerMissingError(message)
 
 
-def _child(verb: str, target: str) -> None:
+def _child(verb: str, target: str, *options: str) -> None:
     """Do the part of a child process: py-rattler is imported here and nowhere else."""
     if verb == "rattler-fs":
         from rattler.index import index_fs
 
-        asyncio.run(index_fs(Path(target)))
+        patch = options[1] if options[:1] == ("--repodata-patch",) else None
+        asyncio.run(index_fs(Path(target), repodata_patch=patch))
     elif verb == "rattler-s3":
         from rattler.index import S3Credentials, index_s3
 
@@ -249,7 +252,7 @@ def _end(code: int) -> NoReturn:
 
 if __name__ == "__main__":
     try:
-        _child(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "")
+        _child(sys.argv[1], *(sys.argv[2:] or [""]))
     except BaseException as failure:
         sys.stderr.write(f"{failure}\n")
         _end(1)

@@ -22,7 +22,7 @@ Options may stand before the command too, as with rattler-index.  An empty envir
 | 3 | published, but some packages were rejected; each is named with its reason |
 | 4 | gave up after conflicts with other indexers; safe to repeat |
 | 5 | `check` found a fault |
-| 6 | refused: too many packages would leave the index at once |
+| 6 | refused: too many packages would leave the index at once, or it is patched and nothing says by what |
 """
 
 

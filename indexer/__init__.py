@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from indexer.release import __version__
 
 if TYPE_CHECKING:
-    from indexer.api import check, index
+    from indexer.api import check, index, unyank, yank
     from indexer.core.model import Outputs, Rules
     from indexer.errors import IndexerError
     from indexer.options import Options
@@ -32,11 +32,15 @@ __all__ = [
     "__version__",
     "check",
     "index",
+    "unyank",
+    "yank",
 ]
 
 _HOMES = {
     "check": "indexer.api",
     "index": "indexer.api",
+    "unyank": "indexer.api",
+    "yank": "indexer.api",
     "IndexerError": "indexer.errors",
     "Options": "indexer.options",
     "Outputs": "indexer.core.model",

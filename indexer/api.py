@@ -1,4 +1,4 @@
-"""What the commands call: index, check or tidy a channel, with everything that a run of this machine needs."""
+"""What the commands call: index, check, tidy, yank and unyank, with everything that a run of this machine needs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from indexer.engine import index_channel
 from indexer.gc import Sweep, collect
 from indexer.options import Options, Run
 from indexer.store.target import Target, open_store
+from indexer.yanking import Order, carry_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from indexer.report import Collected, Report, Verdict
     from indexer.store import Store
@@ -39,11 +40,38 @@ def index(
     concerns the whole channel; what concerns one subdir stands in its report.
     """
     where = _target(target)
-    # Nobody vouches for the digests of files in a folder.
-    chosen = options or Options()
-    chosen = chosen if where.in_bucket else replace(chosen, verify_digests=True)
     with _opened(where, max_parallel, progress) as (store, run):
-        return replace(index_channel(store, chosen, run), channel=where.name)
+        return replace(index_channel(store, _fitting(where, options), run), channel=where.name)
+
+
+def _fitting(where: Target, options: Options | None) -> Options:
+    chosen = options or Options()
+    # Nobody vouches for the digests of files in a folder.
+    return chosen if where.in_bucket else replace(chosen, verify_digests=True)
+
+
+def yank(target: Target | str, packages: Collection[str], reason: str) -> Report:
+    """Withdraw packages (`SUBDIR/FILENAME`) from the channel's index for a `reason`, and report.
+
+    They stay where they lie, and withdrawn whoever indexes next, until they are unyanked.  What is published
+    otherwise is as the last run left it.  Raises IndexerError, where a package is not there before anything is
+    changed.
+    """
+    return _carry_out(target, Order(frozenset(packages), reason))
+
+
+def unyank(target: Target | str, packages: Collection[str]) -> Report:
+    """Bring yanked packages (`SUBDIR/FILENAME`) back into the index, with the date they had, and report.
+
+    Raises IndexerError.
+    """
+    return _carry_out(target, Order(frozenset(packages)))
+
+
+def _carry_out(target: Target | str, order: Order) -> Report:
+    where = _target(target)
+    with _opened(where, None, None) as (store, run):
+        return replace(carry_out(store, order, _fitting(where, None), run), channel=where.name)
 
 
 def check(

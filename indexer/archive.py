@@ -1,10 +1,12 @@
-"""The two files of a package archive that an index needs, read under limits against hostile input."""
+"""The few files of a package archive that an index needs, read under limits against hostile input."""
 
 from __future__ import annotations
 
 import bz2
 import contextlib
 import functools
+import io
+import re
 import tarfile
 import zipfile
 from typing import IO, TYPE_CHECKING, Protocol, cast
@@ -52,6 +54,11 @@ _EXTENDED_HEADERS = {
 }
 
 
+# Instructions for the largest channel there is take some hundred MiB, and are named by who runs the indexer.
+_FREE_PATCHES = 2**30
+_PATCHES = re.compile(r"(?P<subdir>[^/]+)/patch_instructions\.json")
+
+
 class Source(Protocol):
     """What can be read from the start."""
 
@@ -65,9 +72,9 @@ class _Limited:
     `size` is what it has compressed, `window` what decompressing may keep in memory.
     """
 
-    def __init__(self, source: Source, size: int, window: int = 0) -> None:
+    def __init__(self, source: Source, size: int, window: int = 0, free: int = _FREE_CONTENT) -> None:
         self._source = source
-        self._limit = _FREE_CONTENT + _MAX_RATIO * size
+        self._limit = free + _MAX_RATIO * size
         if window > _USUAL_WINDOW:
             self._limit = min(self._limit, _CONTENT_IN_LARGE_WINDOW)
         self._left = self._limit
@@ -141,6 +148,18 @@ def read_tar_bz2(file: Source, size: int) -> dict[str, bytes]:
         return _read_tar(_Limited(bz2.BZ2File(cast("IO[bytes]", file)), size))
 
 
+def read_patches(package: bytes, filename: str) -> dict[str, bytes]:
+    """Every `<subdir>/patch_instructions.json` of a patch package, by subdir.  Raises BadPackage."""
+    with _errors():
+        if filename.endswith(".tar.bz2"):
+            return _read_patches(_Limited(bz2.BZ2File(io.BytesIO(package)), len(package), free=_FREE_PATCHES))
+        with zipfile.ZipFile(cast("IO[bytes]", _Directory(io.BytesIO(package)))) as archive:
+            member = _part(archive, "pkg")
+            with archive.open(member) as compressed:
+                reader = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).stream_reader(compressed)
+                return _read_patches(_Limited(reader, member.compress_size, free=_FREE_PATCHES))
+
+
 @contextlib.contextmanager
 def _errors() -> Iterator[None]:
     """Turn what the libraries say of broken archives into ours."""
@@ -159,7 +178,7 @@ def _errors() -> Iterator[None]:
 class _Directory:
     """A file that does not let zipfile read a directory without end into memory."""
 
-    def __init__(self, file: Window) -> None:
+    def __init__(self, file: Window | io.BytesIO) -> None:
         self._file = file
         self.seek = file.seek
         self.tell = file.tell
@@ -173,14 +192,14 @@ class _Directory:
         return self._file.read(size)
 
 
-def _info_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+def _part(archive: zipfile.ZipFile, part: str) -> zipfile.ZipInfo:
     members = [
         member
         for member in archive.infolist()
-        if member.filename.startswith("info-") and member.filename.endswith(".tar.zst")
+        if member.filename.startswith(f"{part}-") and member.filename.endswith(".tar.zst")
     ]
     if len(members) != 1:
-        raise BadPackage("the archive", f"has {len(members) or 'no'} info-*.tar.zst")
+        raise BadPackage("the archive", f"has {len(members) or 'no'} {part}-*.tar.zst")
     if members[0].compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         # zipfile decompresses the other methods without a limit; a .conda is stored (CEP 35).
         raise BadPackage("the archive", f"is compressed by the zip method {members[0].compress_type}")
@@ -189,7 +208,7 @@ def _info_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
 
 def _read_conda(file: Window) -> dict[str, bytes]:
     with zipfile.ZipFile(cast("IO[bytes]", _Directory(file))) as archive:
-        member = _info_member(archive)
+        member = _part(archive, "info")
         # The local header repeats the name, with an extra field of its own.
         header = 30 + len(member.filename.encode()) + 64
         file.prefetch(member.header_offset, member.header_offset + header + member.compress_size)
@@ -201,6 +220,17 @@ def _read_conda(file: Window) -> dict[str, bytes]:
             decompressor = zstandard.ZstdDecompressor(max_window_size=min(max(window, _USUAL_WINDOW), _MAX_WINDOW))
             reader = decompressor.stream_reader(compressed, read_across_frames=True)
             return _read_tar(_Limited(reader, member.compress_size, window))
+
+
+def _read_patches(content: _Limited) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for tar, member in _members(content):
+        match = _PATCHES.fullmatch(member.name)
+        if match is not None:
+            if match["subdir"] in found:
+                raise BadPackage("the archive", f"has {member.name} more than once")
+            found[match["subdir"]] = _content(tar, member, _FREE_PATCHES)
+    return found
 
 
 def _read_tar(content: _Limited) -> dict[str, bytes]:
@@ -228,11 +258,11 @@ def _members(content: _Limited) -> Iterator[tuple[tarfile.TarFile, tarfile.TarIn
         yield tar, member
 
 
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, limit: int = _MAX_FILE) -> bytes:
     if not member.isreg():
         raise BadPackage("the archive", f"has {member.name} as something else than a file")
-    if member.size > _MAX_FILE:
-        raise BadPackage("the archive", f"has {member.name} with {member.size} bytes, more than {_MAX_FILE}")
+    if member.size > limit:
+        raise BadPackage("the archive", f"has {member.name} with {member.size} bytes, more than {limit}")
     file = tar.extractfile(member)
     data = file.read() if file else b""
     if len(data) != member.size:

@@ -154,7 +154,7 @@ class _Auditor:
 
     def _patched(self, seen: Observation, index: Index) -> frozenset[str]:
         """The packages whose records another indexer has patched, and which say so."""
-        if not seen.unpatched:
+        if names.UNPATCHED not in seen.versions:
             return frozenset()
         with contextlib.suppress(Missing, BadIndex):
             data, _ = read_whole(self.store, f"{self.subdir}/{names.UNPATCHED}")

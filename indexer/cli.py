@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from indexer.errors import BadConfig, IndexerError
-from indexer.flags import Asked, Bucket, Files, Judgement, Scrutiny, Selection, Sweeping, Talk, Writing, flattened
+from indexer.flags import (
+    Asked,
+    Bucket,
+    Files,
+    Judgement,
+    Patching,
+    Scrutiny,
+    Selection,
+    Sweeping,
+    Talk,
+    Writing,
+    flattened,
+)
 from indexer.release import __version__
 from indexer.secrets import MaskedFormatter, masked
 from indexer.store.target import Target
@@ -37,6 +49,7 @@ app = typer.Typer(
 _URL = Annotated[str, typer.Argument(metavar="s3://BUCKET[/PREFIX]", show_default=False)]
 _DIR = Annotated[str, typer.Argument(metavar="DIR", show_default=False)]
 _TARGET = Annotated[str, typer.Argument(metavar="TARGET", show_default=False)]
+_PACKAGES = Annotated[list[str], typer.Argument(metavar="SUBDIR/FILENAME...", show_default=False)]
 
 
 def _version(value: bool) -> None:  # noqa: FBT001  typer's callbacks are called so
@@ -62,6 +75,7 @@ def s3(
     selection: Selection,
     judgement: Judgement,
     files: Files,
+    patching: Patching,
     talk: Talk,
     writing: Writing,
     bucket: Bucket,
@@ -69,25 +83,39 @@ def s3(
     """Index a channel in a bucket."""
     if not channel.startswith("s3://"):
         _fail(talk, channel, BadConfig(channel, "is not an s3:// URL", "for a folder call `indexer fs`"))
-    _run(talk, channel, bucket, Asked(selection, judgement, files, writing))
+    _run(talk, channel, bucket, Asked(selection, judgement, files, patching, writing))
 
 
 @app.command()
 @flattened
-def fs(channel: _DIR, selection: Selection, judgement: Judgement, files: Files, talk: Talk, writing: Writing) -> None:
+def fs(
+    channel: _DIR,
+    selection: Selection,
+    judgement: Judgement,
+    files: Files,
+    patching: Patching,
+    talk: Talk,
+    writing: Writing,
+) -> None:
     """Index a channel in a folder."""
     if "://" in channel:
         _fail(talk, channel, BadConfig(channel, "is not a folder", "for a bucket call `indexer s3`"))
-    _run(talk, channel, Bucket(), Asked(selection, judgement, files, writing))
+    _run(talk, channel, Bucket(), Asked(selection, judgement, files, patching, writing))
 
 
 @app.command()
 @flattened
 def status(
-    channel: _TARGET, selection: Selection, judgement: Judgement, files: Files, talk: Talk, bucket: Bucket
+    channel: _TARGET,
+    selection: Selection,
+    judgement: Judgement,
+    files: Files,
+    patching: Patching,
+    talk: Talk,
+    bucket: Bucket,
 ) -> None:
     """Say what a run would add, update, remove, reject and write.  Nothing is written."""
-    _run(talk, channel, bucket, Asked(selection, judgement, files, Writing(dry_run=True)))
+    _run(talk, channel, bucket, Asked(selection, judgement, files, patching, Writing(dry_run=True)))
 
 
 @app.command()
@@ -123,6 +151,32 @@ def gc(channel: _TARGET, sweeping: Sweeping, talk: Talk, bucket: Bucket) -> None
         return sweep(Target(channel, bucket.s3_options()), asked)
 
     _tell(talk, channel, collected)
+
+
+@app.command()
+@flattened
+def yank(
+    channel: _TARGET,
+    packages: _PACKAGES,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; whoever looks at the channel's status reads it.")],
+    talk: Talk,
+    bucket: Bucket,
+) -> None:
+    """Withdraw packages from the index, whoever indexes next.  They stay where they lie."""
+    from indexer import api
+
+    if not reason.strip():
+        _fail(talk, channel, BadConfig("--reason", "is empty", "say why, in a few words"))
+    _tell(talk, channel, lambda: api.yank(Target(channel, bucket.s3_options()), packages, reason.strip()))
+
+
+@app.command()
+@flattened
+def unyank(channel: _TARGET, packages: _PACKAGES, talk: Talk, bucket: Bucket) -> None:
+    """Bring yanked packages back into the index."""
+    from indexer import api
+
+    _tell(talk, channel, lambda: api.unyank(Target(channel, bucket.s3_options()), packages))
 
 
 def _run(talk: Talk, channel: str, bucket: Bucket, asked: Asked) -> None:

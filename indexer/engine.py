@@ -6,7 +6,9 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from indexer import patches
 from indexer.core import names
+from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.render import source_of
 from indexer.errors import BadConfig, Denied, GaveUp, IndexerError, Refused, Unavailable
 from indexer.laps import Subdir
@@ -15,7 +17,7 @@ from indexer.report import Outcome, Report, SubdirReport
 from indexer.store.wrappers import Unconditional
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from indexer.options import Options, Run
     from indexer.store import Store
@@ -35,13 +37,25 @@ def index_channel(store: Store, options: Options, run: Run) -> Report:
         _log.warning("without conditional writes, indexers that run at the same time can undo each other's work")
         store = Unconditional(store)
     subdirs, ignored = _subdirs(store, options)
-    jobs = [Subdir(store, subdir, options, run) for subdir in subdirs]
+    patch = _patches(store, options)
+    jobs = [Subdir(store, subdir, options, run, patch(subdir)) for subdir in subdirs]
     # With strict rules nothing may be written if anything is rejected: all of it is planned first.
     planned = _each(jobs, dry_run=True) if options.dry_run or options.rules.strict else {}
     done = planned
     if not options.dry_run and not any(sub.exit_code for sub in planned.values()):
         done = _each(jobs, dry_run=False)
     return Report(done, ignored, run.monotonic() - began, store.usage)
+
+
+def _patches(store: Store, options: Options) -> Callable[[str], bytes | None]:
+    """The instructions that were named for each subdir.
+
+    A named patch is the whole truth: what it does not speak of is not patched any more.
+    """
+    if options.repodata_patch is None:
+        return lambda _: None
+    found = patches.load(store, options.repodata_patch) if options.repodata_patch else {}
+    return lambda subdir: found.get(subdir, NO_PATCH)
 
 
 def _each(jobs: Sequence[Subdir], *, dry_run: bool) -> dict[str, SubdirReport]:

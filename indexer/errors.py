@@ -68,6 +68,10 @@ class BadIndex(IndexerError):
     """A published index cannot be read, so it is not overwritten: mend or delete it."""
 
 
+class BadPatch(IndexerError):
+    """Instructions that a channel's owner gave, a repodata patch or yanks, cannot be followed: mend them."""
+
+
 class BadPackage(IndexerError):
     """A package cannot be indexed: mend or delete it.  Where it is skipped it is a `Rejected` value."""
 

@@ -164,6 +164,33 @@ class Files:
 
 
 @dataclass(frozen=True)
+class Patching:
+    """What is laid over what the packages say."""
+
+    repodata_patch: Annotated[
+        _Text,
+        Option(
+            metavar="FILENAME",
+            help="Patch package in noarch/ (.conda or .tar.bz2) whose instructions come into force, and stay so in "
+            "later runs without this option.",
+        ),
+    ] = None
+    no_repodata_patch: Annotated[
+        bool, Option("--no-repodata-patch", help="End the patch that is in force: publish what the packages say.")
+    ] = False
+
+    def named(self) -> str | None:
+        """The patch as the engine takes it.  Raises BadConfig."""
+        if self.repodata_patch is None:
+            return "" if self.no_repodata_patch else None
+        if self.no_repodata_patch:
+            raise BadConfig("--repodata-patch --no-repodata-patch", "ask for opposite things", "leave one of them out")
+        if not self.repodata_patch:
+            raise BadConfig("--repodata-patch", "is empty", "name a patch package in noarch/, or leave it out")
+        return self.repodata_patch.removeprefix("noarch/")
+
+
+@dataclass(frozen=True)
 class Talk:
     """How a run talks."""
 
@@ -287,6 +314,7 @@ class Asked:
     selection: Selection
     judgement: Judgement
     files: Files
+    patching: Patching
     writing: Writing
 
     def options(self, channel: Target) -> Options:
@@ -303,6 +331,7 @@ class Asked:
             subdirs=tuple(self.selection.subdirs or ()),
             packages=packages,
             force=self.selection.force,
+            repodata_patch=self.patching.named(),
             verify_digests=judgement.verify_digests,
             allow_mass_removal=judgement.allow_mass_removal,
             preconditions=not self.writing.disable_precondition_checks,

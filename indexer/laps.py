@@ -5,21 +5,23 @@ from __future__ import annotations
 import itertools
 import logging
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from indexer.change import Change, reported
 from indexer.core import ledger as ledgers
 from indexer.core import names
-from indexer.core.ledger import Bad, Ledger
+from indexer.core.ledger import Bad, Ledger, Wrote
 from indexer.core.model import Extracted, Index, Plan, Rejected
-from indexer.core.plan import Known, diff, dropped, guard, merge
-from indexer.core.render import Scene, publication
+from indexer.core.patch import NONE as NO_PATCH
+from indexer.core.plan import Known, diff, guard
+from indexer.core.render import Scene, instructions_of, publication, unpatched_of
 from indexer.core.shards import ShardIndex
 from indexer.errors import BadIndex, Conflict, Denied, GaveUp
 from indexer.extractor import Gone, Spec
 from indexer.lister import Lister, Observation
+from indexer.patience import waits
 from indexer.release import __version__
 from indexer.report import Note, Outcome, SubdirReport, Way
 from indexer.writer import Writer
@@ -27,50 +29,20 @@ from indexer.writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from indexer.core.ledger import Wrote
     from indexer.core.model import Stat, Version
+    from indexer.core.overlay import Overlay
     from indexer.core.render import Artefact
     from indexer.options import Options, Run
     from indexer.store import Store
 
 _log = logging.getLogger(__name__)
 
-# Ten minutes in all, as rattler-index means it, but with a short first pause.
-_GIVE_UP_AFTER = 600.0
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 60.0
-
-
-@dataclass(frozen=True)
-class _Change:
-    """What one lap is about to do: from which index, by which plan, with what was read, dated when."""
-
-    index: Index
-    plan: Plan
-    results: tuple[Extracted | Rejected, ...] = ()
-    now_ms: int = 0
-
-    @cached_property
-    def merged(self) -> Index:
-        return merge(self.index, self.plan, self.results, self.now_ms)
-
-    @cached_property
-    def leaving(self) -> frozenset[str]:
-        return dropped(self.index, self.plan, self.results)
-
-    @property
-    def rejected(self) -> tuple[Rejected, ...]:
-        return (*self.plan.rejected, *(it for it in self.results if isinstance(it, Rejected)))
-
-    @property
-    def extracted(self) -> tuple[Extracted, ...]:
-        return tuple(it for it in self.results if isinstance(it, Extracted))
-
 
 @dataclass(frozen=True, slots=True)
 class Subdir:
     """One subdir in one run.
 
+    `patch` has the instructions that were named for it, None where those that lie there stay in force.
     `memo` has what was read, by key and version, so that a lap after a conflict reads nothing twice;
     `ways` counts it.  `begun` has the reports of laps that a conflict ended while they wrote.
     """
@@ -79,22 +51,20 @@ class Subdir:
     subdir: str
     options: Options
     run: Run
+    patch: bytes | None = None
     memo: dict[tuple[str, Version], Extracted | Rejected] = field(default_factory=dict)
     ways: dict[str, Way] = field(default_factory=dict)
     begun: list[SubdirReport] = field(default_factory=list)
 
     def laps(self, *, dry_run: bool) -> SubdirReport:
         """Index the subdir: after a conflict look again, never merely send again."""
-        pause = _FIRST_PAUSE
-        deadline: float | None = None
+        pauses = waits(self.run)
         for lap in itertools.count(1):
             try:
                 report = self._lap(trusting=lap == 1, dry_run=dry_run)
             except Conflict as conflict:
-                wait = self.run.jitter(pause)
-                # From the first conflict on: to read a large channel may take longer than that.
-                deadline = deadline or self.run.monotonic() + _GIVE_UP_AFTER
-                if self.run.monotonic() + wait > deadline:
+                wait = next(pauses, None)
+                if wait is None:
                     raise GaveUp(
                         self.subdir,
                         f"other indexers were faster {lap} times, last with {conflict}",
@@ -102,7 +72,6 @@ class Subdir:
                     ) from conflict
                 _log.info("%s; looking again in %.1f s", conflict, wait)
                 self.run.sleep(wait)
-                pause = min(2 * pause, _LONGEST_PAUSE)
             else:
                 report.laps = lap
                 kept = report.packages + len(report.rejected) - len({key for key, _ in self.memo})
@@ -117,46 +86,96 @@ class Subdir:
         lister = Lister(self.store, self.subdir, self.options.outputs, self.run.executor)
         seen = lister.observe(self._scope, trusting=trusting)
         if seen.ledger is not None and self._quiet(seen, seen.ledger):
-            known = Plan(rejected=_rejected_before(seen.ledger))
-            return self._report(seen, _Change(Index(), known), seen.ledger.packages, dry_run=dry_run)
-        index = lister.read_index(seen)
+            return self._unchanged(seen, seen.ledger, dry_run=dry_run)
+        overlay = self._overlay(lister, seen)
+        index = self._lifted(lister.read_index(seen, overlay))
         plan = diff(index, seen.packages, self._known(seen, lister.source(seen)))
         self._read(plan.fetch, now_ms)
         results = tuple(self.memo[it.key, it.version] for it in plan.fetch)
-        change = _Change(index, plan, results, now_ms)
+        change = Change(index, plan, results, now_ms, overlay)
         if not self.options.allow_mass_removal:
             guard(index, change.leaving, self.subdir)
         if self.options.rules.strict and (seen.misnamed or change.rejected):
             return self._stopped(seen, change)
-        artefacts = self._artefacts(lister, seen, change)
+        scene = self._scene(lister, seen, change)
+        artefacts = [] if scene is None else self._artefacts(scene, seen, change)
         writer = Writer(self.store, self.subdir, self.run.executor)
         pending = writer.pending(artefacts, seen)
-        report = self._report(seen, change, len(change.merged.records), dry_run=dry_run)
+        report = reported(seen, change, self._scope, dry_run=dry_run)
         report.written = tuple(sorted(lister.key(it.key) for it in pending if it.content is not None))
         report.deleted = tuple(sorted(lister.key(it.key) for it in pending if it.content is None))
         if dry_run:
             return report
         self.begun.append(report)
-        wrote = writer.publish(artefacts, seen) if artefacts else _wrote(seen)
+        wrote = _wrote(seen)
+        if scene is not None:
+            apart = self._set_apart(writer, scene, seen, change)
+            wrote = {**self._state(seen, overlay), **writer.publish(artefacts, apart)}
         if self._scope is None or artefacts:  # a look at a few that shows nothing new tells nothing of the rest
-            writer.keep(self._ledger(seen, change, wrote), seen)
+            writer.keep(self._ledger(lister, seen, change, wrote), seen)
         self.begun.remove(report)
         if pending and not report.rejected:
             report.outcome = Outcome.PUBLISHED
         return report
 
-    def _artefacts(self, lister: Lister, seen: Observation, change: _Change) -> list[Artefact]:
-        """All that the subdir shall publish; nothing where that is known to stand."""
+    def _scene(self, lister: Lister, seen: Observation, change: Change) -> Scene | None:
+        """What there is to publish for, None where all is known to stand."""
         if not change.results and not change.leaving and self._shaped_alike(seen) and seen.vouched:
-            return []
+            return None
         previous = self._previous(lister, seen)
         there = previous.named
         if there and (self.options.force or not seen.vouched):
             there &= lister.shards_there()
-        outputs = self.options.outputs
-        source = names.REPODATA if names.REPODATA in seen.versions else lister.source(seen)
-        scene = Scene(self.subdir, outputs, previous, there, change.now_ms, source)
-        return publication(change.merged, scene)
+        fresh = change.overlay.patch if change.overlay.fresh else None
+        source = next((name for name in (names.REPODATA, names.SHARD_INDEX) if name in seen.versions), "")
+        return Scene(self.subdir, self.options.outputs, previous, there, change.now_ms, source, fresh)
+
+    def _artefacts(self, scene: Scene, seen: Observation, change: Change) -> list[Artefact]:
+        """All that the subdir shall publish."""
+        kept_apart = bool(change.overlay) or names.UNPATCHED in seen.versions
+        return publication(change.patched.index, scene, change.merged if kept_apart else None)
+
+    def _set_apart(self, writer: Writer, scene: Scene, seen: Observation, change: Change) -> Observation:
+        """Put aside what stands before anything patched is published: a crash must not leave that alone."""
+        if not change.overlay or names.UNPATCHED in seen.versions:
+            return seen
+        # Where an unpatched index was lost, what stands is patched, and all packages were read again.
+        sound = change.merged if self._lost(seen) else change.index
+        wrote = writer.publish([unpatched_of(sound, scene, {})], seen)
+        return replace(seen, versions={**seen.versions, names.UNPATCHED: wrote[names.UNPATCHED].version})
+
+    def _lost(self, seen: Observation) -> bool:
+        """Whether the unpatched index that a run left is gone."""
+        there_once = seen.ledger is not None and names.UNPATCHED in seen.ledger.wrote
+        return there_once and names.UNPATCHED not in seen.versions
+
+    def _lifted(self, index: Index) -> Index:
+        """The index without the word of another indexer that a package was removed, where it is unyanked."""
+        lifted = {key.rpartition("/")[2] for key in self.options.unyanked if key.rpartition("/")[0] == self.subdir}
+        return replace(index, removed=tuple(name for name in index.removed if name not in lifted))
+
+    def _overlay(self, lister: Lister, seen: Observation) -> Overlay:
+        """What shall be in force.  Raises BadIndex where the unpatched index that a run left is gone."""
+        found = lister.overlay(seen)
+        if self._lost(seen) and found and not self.options.force:
+            raise BadIndex(
+                lister.key(names.UNPATCHED),
+                f"is gone, and {names.REPODATA} is patched",
+                "nothing was changed: restore it, or read all packages again with --force",
+            )
+        if self.patch is None:
+            return found
+        nothing_to_end = found.patch is None and names.UNPATCHED not in seen.versions
+        if self.patch == NO_PATCH and nothing_to_end:
+            return found
+        return replace(found, patch=self.patch, fresh=self.patch != found.patch)
+
+    def _state(self, seen: Observation, overlay: Overlay) -> dict[str, Wrote]:
+        """The state that the run was made from, as the ledger remembers it."""
+        digests = {names.YANKED: ""}
+        if overlay.patch is not None and not overlay.fresh:
+            digests[names.INSTRUCTIONS] = instructions_of(overlay.patch, self.options.outputs).digest
+        return {name: Wrote(seen.versions[name], it) for name, it in digests.items() if name in seen.versions}
 
     @property
     def _scope(self) -> frozenset[str] | None:
@@ -176,7 +195,14 @@ class Subdir:
 
     def _shaped_alike(self, seen: Observation) -> bool:
         """Whether our files are what a run with the same options left."""
-        return seen.ledger is not None and seen.in_step and seen.ledger.stamp == self._stamp
+        if seen.ledger is None or not seen.settled or seen.ledger.stamp != self._stamp:
+            return False
+        if self.patch is None:
+            return True
+        named = seen.ledger.wrote.get(names.INSTRUCTIONS)
+        if named is None:
+            return self.patch == NO_PATCH and names.UNPATCHED not in seen.versions
+        return named.digest == instructions_of(self.patch, self.options.outputs).digest
 
     @property
     def _stamp(self) -> str:
@@ -227,11 +253,19 @@ class Subdir:
                 f"{self.subdir}/{refused[0].filename}", refused[0].reason, "look at the rights to read objects"
             )
 
-    def _stopped(self, seen: Observation, change: _Change) -> SubdirReport:
+    def _stopped(self, seen: Observation, change: Change) -> SubdirReport:
         """What a strict run says instead of writing."""
-        report = self._report(seen, change, len(change.index.records), dry_run=False)
+        report = reported(seen, change, self._scope, dry_run=False)
+        report.packages = len(change.index.records)
         error = f"{self.subdir}: {len(report.rejected)} rejected, so nothing was changed; mend or delete them"
         return replace(report, outcome=Outcome.FAILED, exit_code=1, error=error)
+
+    def _unchanged(self, seen: Observation, ledger: Ledger, *, dry_run: bool) -> SubdirReport:
+        """What is said where there was nothing to look at."""
+        report = reported(seen, Change(plan=Plan(rejected=_rejected_before(ledger))), None, dry_run=dry_run)
+        report.packages = ledger.packages
+        report.yanked = tuple(Note(name, reason) for name, reason in sorted(ledger.yanked.items()))
+        return report
 
     def _previous(self, lister: Lister, seen: Observation) -> ShardIndex:
         if not self.options.outputs.shards:
@@ -243,7 +277,7 @@ class Subdir:
             _log.warning("%s: %s; it is written anew", error.thing, error.reason)
             return ShardIndex()
 
-    def _ledger(self, seen: Observation, change: _Change, wrote: Mapping[str, Wrote]) -> Ledger:
+    def _ledger(self, lister: Lister, seen: Observation, change: Change, wrote: Mapping[str, Wrote]) -> Ledger:
         """What the next run shall know; outside of a scope what the last one knew still holds."""
         fresh: dict[str, Version] = {
             it.filename: it.version for it in change.extracted if seen.packages[it.filename].md5 != it.record["md5"]
@@ -254,44 +288,17 @@ class Subdir:
         listing = "" if passing or self._scope is not None else ledgers.digest_of(seen.packages)
         whole = True
         if self._scope is not None:
-            before = self._of_these_rules(seen.ledger if seen.in_step else None)
+            # What it says of versions is of the records in the source, whatever became of other files.
+            stands = lister.source(seen) and seen.stands(lister.source(seen))
+            before = self._of_these_rules(seen.ledger if stands else None)
             whole = before is not None and before.whole
             if before is not None:
                 versions = {k: v for k, v in before.seen.items() if k not in self._scope} | versions
                 bad = {k: v for k, v in before.rejected.items() if k not in self._scope} | bad
-        count = len(change.merged.records)
-        return Ledger(self._stamp, listing, count, whole, dict(wrote), versions, bad)
-
-    def _report(self, seen: Observation, change: _Change, count: int, *, dry_run: bool) -> SubdirReport:
-        """What the lap is about, before anything is written."""
-        added, updated = [], []
-        for result in change.extracted:
-            before = change.index.records.get(result.filename)
-            if before is None:
-                added.append(result.filename)
-            elif result.filename not in change.plan.held:
-                updated.append(result.filename)
-        rejected = sorted((*seen.misnamed, *change.rejected), key=lambda it: it.filename)
-        warnings = [
-            *(Note(filename, "wheels are not indexed") for filename in seen.ignored),
-            *(Note(filename, "was yanked by another indexer and stays out") for filename in change.plan.yanked),
-            *(Note(filename, "is neither in the channel nor in its index") for filename in self._nowhere(seen, change)),
-            *(Note(it.filename, warning) for it in change.extracted for warning in it.warnings),
-        ]
-        outcome = Outcome.PLANNED if dry_run else Outcome.PARTIAL if rejected else Outcome.UNCHANGED
-        return SubdirReport(
-            outcome,
-            packages=count,
-            exit_code=3 if outcome is Outcome.PARTIAL else 0,
-            added=tuple(sorted(added)),
-            updated=tuple(sorted(updated)),
-            removed=tuple(sorted(change.leaving)),
-            rejected=tuple(Note(it.filename, it.reason) for it in rejected),
-            warnings=tuple(sorted(warnings)),
-        )
-
-    def _nowhere(self, seen: Observation, change: _Change) -> frozenset[str]:
-        return (self._scope or frozenset()) - seen.packages.keys() - change.index.records.keys()
+        count = len(change.patched.index.records)
+        yanked = {name: yank.reason for name, yank in change.overlay.yanks.items()}
+        ledger = Ledger(self._stamp, listing, count, whole, dict(wrote), versions, bad, yanked)
+        return msgspec.structs.replace(ledger, outputs=self.options.outputs, rules=self.options.rules)
 
 
 def _wrote(seen: Observation) -> Mapping[str, Wrote]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from indexer.core import ledger as ledgers
-from indexer.core import names, repodata, shards
+from indexer.core import names, patch, repodata, shards
 from indexer.core.model import Index, Raw, Rejected, Version
+from indexer.core.overlay import Overlay, decode_yanks
 from indexer.core.records import dump
 from indexer.core.shards import ShardIndex
 from indexer.errors import BadConfig, BadIndex, Missing, Refused
@@ -39,9 +40,9 @@ class _Lost(BadIndex):
 class Observation:
     """A subdir as it was seen.
 
-    `versions` has our files that are there, `ledger_version` is None where there is no ledger.
-    `modified_ms` is when each was written, empty where the ledger vouches for all.  `unpatched` says that
-    there is the unpatched index of another indexer, `noted` that a gc is at work or has died.
+    `versions` has our files that are there, state among them, `ledger_version` is None where there is no ledger.
+    `modified_ms` is when each was written, empty where the ledger vouches for all.  `noted` says that a gc is at
+    work or has died.
     `packages` has what can be a package by its name, `misnamed` what claims to be one.
     """
 
@@ -49,7 +50,6 @@ class Observation:
     ledger: Ledger | None = None
     ledger_version: Version | None = None
     modified_ms: Mapping[str, int] = field(default_factory=dict)
-    unpatched: bool = False
     noted: bool = False
     packages: Mapping[str, Stat] = field(default_factory=dict)
     misnamed: tuple[Rejected, ...] = ()
@@ -62,13 +62,22 @@ class Observation:
 
     @property
     def in_step(self) -> bool:
-        """Whether our files are those that the writer of the ledger left, all of them."""
+        """Whether our files are those that the writer of the ledger left, all of them, whatever is in force."""
+        return self.ledger is not None and _files(self.versions) == _files(_versions_of(self.ledger))
+
+    @property
+    def settled(self) -> bool:
+        """Whether the state too is that of which the writer of the ledger made our files."""
         return self.ledger is not None and self.versions == _versions_of(self.ledger)
 
     @property
     def vouched(self) -> bool:
         """Whether every shard that the shard index names is known to be there: no run has died, and no gc."""
         return self.in_step and not self.noted
+
+
+def _files(versions: Mapping[str, Version]) -> dict[str, Version]:
+    return {name: version for name, version in versions.items() if name not in names.STATE}
 
 
 def _versions_of(ledger: Ledger) -> dict[str, Version]:
@@ -94,26 +103,24 @@ class Lister:
         What the ledger says of versions stands where the listing that follows shows the same: the
         files were like that before the listing began.  If it does not, or when not `trusting` the
         ledger because a conflict has just shown otherwise, each file is asked for, and listed again.
+        State is as the listing shows it: never older than the files that were made from it.
         """
         ledger, ledger_version = self._ledger()
         if ledger is not None and trusting:
-            versions = _versions_of(ledger)
+            versions = _files(_versions_of(ledger))
             listed = self._listing(scope)
-            if scope is not None or _owned(listed) == versions:
+            if scope is not None or _versions(listed, names.TRACKED) == versions:
                 return observation(listed, Observation(versions, ledger, ledger_version))
-        stats = self._stats((*names.OWNED, names.UNPATCHED))
-        unpatched = stats.pop(names.UNPATCHED, None)
+        stats = self._stats(names.TRACKED)
         versions = {name: stat.version for name, stat in stats.items()}
         modified = {name: stat.modified_ms for name, stat in stats.items()}
-        seen = Observation(versions, ledger, ledger_version, modified, unpatched=unpatched is not None)
-        return observation(self._listing(scope), seen)
+        return observation(self._listing(scope), Observation(versions, ledger, ledger_version, modified))
 
     def survey(self) -> Observation:
         """What one listing shows, and the ledger: for who only reads, and looks again to see whether it stood still."""
         ledger, ledger_version = self._ledger()
         listed = self._listing(None)
-        seen = Observation(_owned(listed), ledger, ledger_version, unpatched=names.UNPATCHED in listed)
-        return observation(listed, seen)
+        return observation(listed, Observation(_versions(listed, names.TRACKED), ledger, ledger_version))
 
     def _ledger(self) -> tuple[Ledger | None, Version | None]:
         try:
@@ -130,7 +137,7 @@ class Lister:
 
     def _listing(self, scope: frozenset[str] | None) -> dict[str, Stat]:
         if scope is not None:
-            return self._stats(scope)
+            return self._stats((*names.STATE, *scope))
         start = len(self.key(""))
         return {stat.key[start:]: stat for stat in self.store.list(self.key(""))}
 
@@ -140,44 +147,72 @@ class Lister:
         Where a channel shall have shards only and has both, the newer is it: another indexer leaves a stale
         shard index when it stops to write it, a crash of ours a stale repodata.json.
         """
+        if names.UNPATCHED in seen.versions:
+            return names.UNPATCHED
         there = [name for name in (names.REPODATA, names.SHARD_INDEX) if name in seen.versions]
         if self.outputs.monolithic or len(there) < 2:  # noqa: PLR2004  one of two
             return there[0] if there else ""
         return max(reversed(there), key=lambda name: seen.modified_ms.get(name, 0))
 
-    def read_index(self, seen: Observation) -> Index:
-        """The index that stands.  Raises BadIndex, and Conflict where it changed since it was seen.
+    def overlay(self, seen: Observation) -> Overlay:
+        """What is in force by the state that was seen.  Raises BadPatch, and Conflict where it changed since."""
+        instructions = self.read(names.INSTRUCTIONS, seen) if names.INSTRUCTIONS in seen.versions else None
+        yanks = {}
+        if names.YANKED in seen.versions:
+            yanks = decode_yanks(self.read(names.YANKED, seen), self.key(names.YANKED))
+        return Overlay(self.key(names.INSTRUCTIONS), instructions, yanks=yanks)
 
-        It is read from repodata.json, or from all shards where a channel has nothing else.  Raises Refused
-        for one that another indexer has patched.
+    def read_index(self, seen: Observation, overlay: Overlay) -> Index:
+        """What the packages say, by the index that stands and the state in which it was written.
+
+        It is read from the unpatched index where there is one, from repodata.json, or from all shards where a
+        channel has nothing else.  Raises BadIndex, Refused for what another indexer has patched by
+        instructions that nobody can see, and Conflict where something changed since it was seen.
         """
         source = self.source(seen)
         if not source:
             return Index()
         if source == names.SHARD_INDEX:
             return self._read_shards(self.read_shard_index(seen), healing=not seen.vouched)
-        index = repodata.split(self.read(source, seen), self.key(source))
-        if seen.unpatched and not seen.stands(source):
-            self._refuse_patched(index)
+        index, own = repodata.split_unpatched(self.read(source, seen), self.key(source))
+        if source == names.UNPATCHED and not seen.stands(names.REPODATA):
+            index = self._beside_published(index, seen, overlay)
         run_exports: dict[str, Raw] = {}
         if names.RUN_EXPORTS in seen.versions:
             data = self.read(names.RUN_EXPORTS, seen)
             run_exports = repodata.split_run_exports(data, self.key(names.RUN_EXPORTS))
         if not seen.stands(source):  # written by another indexer, so its records know best
+            for filename in patch.run_exports_named(overlay.instructions):
+                run_exports.pop(filename, None)  # as they were patched: what the package has is unknown
             run_exports |= repodata.inline_run_exports(index.records)
-        return replace(index, run_exports=run_exports)
+        return replace(index, run_exports={**run_exports, **own})
 
-    def _refuse_patched(self, index: Index) -> None:
-        """Raise Refused where the records are not those of the unpatched file beside them."""
-        key = self.key(names.UNPATCHED)
-        unpatched = repodata.split(read_whole(self.store, key)[0], key).records
-        if unpatched.keys() != index.records.keys() or any(
-            bytes(record) != bytes(index.records[filename]) for filename, record in unpatched.items()
-        ):
+    def _beside_published(self, index: Index, seen: Observation, overlay: Overlay) -> Index:
+        """The unpatched index with the dates that only a repodata.json of another indexer has.
+
+        Raises Refused where that is patched and nothing tells by which instructions.
+        """
+        if names.REPODATA not in seen.versions:
+            return index
+        try:
+            published = repodata.split(self.read(names.REPODATA, seen), self.key(names.REPODATA))
+        except BadIndex as error:
+            _log.warning("%s: %s; it is written anew", error.thing, error.reason)
+            return index
+        if overlay.patch is None and not seen.stands(names.UNPATCHED):
+            self._refuse_unknown_patch(index, published, overlay)
+        unknown = published.records.keys() - index.records.keys()
+        dates = {name: repodata.facts_of(published.records[name]).indexed_timestamp for name in unknown}
+        return replace(index, dates={name: date for name, date in dates.items() if date is not None})
+
+    def _refuse_unknown_patch(self, index: Index, published: Index, overlay: Overlay) -> None:
+        withdrawn = index.records.keys() & set(published.removed) - overlay.yanks.keys()
+        both = index.records.keys() & published.records.keys()
+        if withdrawn or any(patch.is_patched(index.records[name], published.records[name]) for name in both):
             raise Refused(
-                key,
-                "differs from repodata.json, so the latter is patched, and this release knows no patches",
-                "nothing was changed: delete the unpatched file to keep the patched records as they are",
+                self.key(names.REPODATA),
+                f"is patched, for it differs from {names.UNPATCHED}, and no {names.INSTRUCTIONS} says by what",
+                "nothing was changed: name the patch with --repodata-patch, or end it with --no-repodata-patch",
             )
 
     def read(self, name: str, seen: Observation) -> bytes:
@@ -230,8 +265,8 @@ class Lister:
         return data
 
 
-def _owned(listed: Mapping[str, Stat]) -> dict[str, Version]:
-    return {name: listed[name].version for name in names.OWNED if name in listed}
+def _versions(listed: Mapping[str, Stat], wanted: Iterable[str]) -> dict[str, Version]:
+    return {name: listed[name].version for name in wanted if name in listed}
 
 
 def observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
@@ -248,8 +283,9 @@ def observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
             misnamed.append(Rejected(filename, stat.version, "the file name is not of the form name-version-build"))
         elif filename.endswith(".whl"):
             ignored.append(filename)
-    noted = names.GC_NOTE in listed
-    return replace(seen, noted=noted, packages=packages, misnamed=tuple(misnamed), ignored=tuple(ignored))
+    versions = {**seen.versions, **_versions(listed, names.STATE)}
+    seen = replace(seen, versions=versions, noted=names.GC_NOTE in listed)
+    return replace(seen, packages=packages, misnamed=tuple(misnamed), ignored=tuple(ignored))
 
 
 def subdirs_of(store: Store) -> tuple[list[str], list[str]]:

@@ -21,7 +21,9 @@ class Options:
     """What a run is asked to do.
 
     `subdirs` empty means every known one that is there.  `packages` (`SUBDIR/FILENAME`) narrows the
-    run to these; None means all.
+    run to these; None means all.  `repodata_patch` is a patch package in `noarch/` that comes into force,
+    the empty text ends the patch that is in force; None leaves it.  `unyanked` (`SUBDIR/FILENAME`) shall be
+    indexed again although another indexer lists them as removed.
     """
 
     outputs: Outputs = field(default_factory=Outputs)
@@ -29,6 +31,8 @@ class Options:
     subdirs: tuple[str, ...] = ()
     packages: frozenset[str] | None = None
     force: bool = False
+    repodata_patch: str | None = None
+    unyanked: frozenset[str] = frozenset()
     verify_digests: bool = False
     allow_mass_removal: bool = False
     preconditions: bool = True

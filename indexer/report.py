@@ -45,7 +45,11 @@ class Way:
 
 @dataclass(slots=True)
 class SubdirReport:
-    """What came of one subdir.  `ways` counts what was read of packages, by the way they were read or `kept`."""
+    """What came of one subdir.
+
+    `yanked` has all that was yanked, with the reason.  `ways` counts what was read of packages, by the way they
+    were read or `kept`.
+    """
 
     outcome: Outcome
     packages: int = 0
@@ -55,6 +59,7 @@ class SubdirReport:
     removed: tuple[str, ...] = ()
     rejected: tuple[Note, ...] = ()
     warnings: tuple[Note, ...] = ()
+    yanked: tuple[Note, ...] = ()
     written: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     ways: Mapping[str, Way] = field(default_factory=dict)
@@ -115,6 +120,7 @@ def _subdir_as_json(sub: SubdirReport) -> dict[str, object]:
         "removed": sub.removed,
         "rejected": sub.rejected,
         "warnings": sub.warnings,
+        "yanked": sub.yanked,
         "written": sub.written,
         "deleted": sub.deleted,
         "read": sub.ways,

@@ -22,6 +22,7 @@ def summary(report: Report | Verdict | Collected) -> Iterator[str]:
     yield f"{report.channel}: {outcome} in {report.seconds:.1f} s"
     if isinstance(report, Report):
         yield from _by_subdir({name: _subdir(sub) for name, sub in report.subdirs.items()})
+        yield from _yanked(report)
         if read := _read(report):
             yield f"  packages: {read}"
     elif isinstance(report, Verdict):
@@ -31,6 +32,13 @@ def summary(report: Report | Verdict | Collected) -> Iterator[str]:
         if report.outcome == "planned":
             yield "  nothing was deleted; repeat with --yes to delete"
     yield _store(report.usage)
+
+
+def _yanked(report: Report) -> Iterator[str]:
+    """What a plan finds yanked."""
+    for name, sub in sorted(report.subdirs.items()):
+        if sub.outcome is Outcome.PLANNED:
+            yield from (f"  yanked: {name}/{note.filename}: {note.reason}" for note in sub.yanked)
 
 
 def _by_subdir(said: Mapping[str, str]) -> Iterator[str]:
@@ -72,6 +80,8 @@ def _subdir(sub: SubdirReport) -> str:
         done += f", {'would delete' if sub.outcome is Outcome.PLANNED else 'deleted'} {len(sub.deleted)}"
     if sub.rejected:
         done += f", {'would reject' if sub.outcome is Outcome.PLANNED else 'rejected'} {len(sub.rejected)}"
+    if sub.yanked:
+        done += f", {len(sub.yanked)} yanked"
     if sub.laps > 1:
         done += f", in {sub.laps} laps"
     return f"{_count(sub.packages, 'package'):>14}  {changes:<12}  {done}"

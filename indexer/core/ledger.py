@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.core.model import UNREADABLE, Version
+from indexer.core.model import UNREADABLE, Outputs, Rules, Version
 from indexer.core.shards import compress, decompress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.core.model import Outputs, Rules, Stat
+    from indexer.core.model import Stat
 
 # A million packages have some hundred megabytes.
 _MAX_LEDGER = 2**28
@@ -42,7 +42,8 @@ class Ledger(msgspec.Struct, frozen=True):
     `stamp` stands for the options that shape the output, `listing` for all packages seen (empty where not
     all were), `packages` counts the records.  `seen` has the versions of the indexed packages whose
     record does not tell (an S3 ETag that is the record's md5 needs no entry); it has all of them where
-    it is `whole`.
+    it is `whole`.  `yanked` has the reasons by file name.  `outputs` and `rules` are those of the run: a yank
+    publishes with them, whoever types it.
     """
 
     stamp: str = ""
@@ -52,6 +53,9 @@ class Ledger(msgspec.Struct, frozen=True):
     wrote: dict[str, Wrote] = {}
     seen: dict[str, Version] = {}
     rejected: dict[str, Bad] = {}
+    yanked: dict[str, str] = {}
+    outputs: Outputs | None = None
+    rules: Rules | None = None
 
 
 _ledger = msgspec.json.Decoder(Ledger)

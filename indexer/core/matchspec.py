@@ -17,6 +17,28 @@ _MAX_LENGTH = 1024
 _EXACT = re.compile(r"==?(?P<version>[^=<>!~*,|]+)=(?P<build>[^=]+)")
 
 
+# What a dependency begins with: `channel/subdir::`, a namespace, the name.
+_NAMED = re.compile(r"\s*(?:[^\s\[:]*::?)*[\w.*^$+-]")
+_PAIRS = {"[": "]", "(": ")"}
+
+
+def fault(spec: str) -> str | None:
+    """Why no reader can make sense of a dependency, None where one may.
+
+    Only what is wrong in every dialect: conda, mamba and rattler differ, and a channel must not be refused
+    for the dialect that its readers speak.
+    """
+    if not _NAMED.match(spec):
+        return "has no name"
+    outside = re.sub(r"\"[^\"]*\"|'[^']*'", "", spec)
+    for opening, closing in _PAIRS.items():
+        if outside.count(opening) != outside.count(closing):
+            return f"has a {opening} without a {closing}, or the reverse"
+    if re.search(r"(?:[<>!~=]=|[<>!,|])\s*$", outside.partition("[")[0]):
+        return "ends where a version belongs"
+    return None
+
+
 def canonical(spec: str) -> str:
     """The spelling of a spec in v3, as rattler-index has it; one that is not understood stays as it is.
 

@@ -46,7 +46,8 @@ class Index:
     `v3` names the records that stand under the `v3` key (CEP 48), every other one is in a legacy map.
     `run_exports` has what is known of them by file name (CEP 12): an absent name is unknown, not empty.
     `info` and `rest` are keys of the published file that are not ours, `v3_rest` has the buckets of `v3`
-    for other things than packages, such as wheels: they survive byte for byte.
+    for other things than packages, such as wheels: they survive byte for byte.  `dates` tells when packages
+    without a record were first indexed, by what another indexer published of them.
     """
 
     records: Mapping[str, Raw] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Index:
     info: Mapping[str, Raw] = field(default_factory=dict)
     rest: Mapping[str, Raw] = field(default_factory=dict)
     v3_rest: Mapping[str, Mapping[str, Raw]] = field(default_factory=dict)
+    dates: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

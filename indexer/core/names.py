@@ -41,8 +41,12 @@ RUN_EXPORTS_BZ2 = "run_exports.json.bz2"
 LEDGER = ".indexer.json.zst"
 # There while `indexer gc` works on a subdir, and left behind by one that died.
 GC_NOTE = ".indexer-gc.json"
-# What the index was before it was patched, where another indexer patches it.
+# The index as the packages have it, where a patch or a yank is in force or ever was: the source then.
 UNPATCHED = "repodata_from_packages.json"
+# What is in force, for whoever indexes next.  State is put, never deleted (docs/design.md).
+INSTRUCTIONS = "patch_instructions.json"
+YANKED = ".indexer-yanked.json"
+STATE = (INSTRUCTIONS, YANKED)
 SHARDS_FOLDER = "shards/"
 
 # conda-index's: left standing, the classic solver would prefer them to fresh files.
@@ -63,6 +67,9 @@ OWNED = (
     REPODATA,
     *FOREIGN,
 )
+
+# Every mutable file whose version tells whether the subdir is as a run left it.
+TRACKED = (*OWNED, UNPATCHED)
 
 CONDA = ".conda"
 TAR_BZ2 = ".tar.bz2"

@@ -135,15 +135,16 @@ def merge(index: Index, plan: Plan, results: Iterable[Extracted | Rejected], now
     results = tuple(results)
     leaving = dropped(index, plan, results)
     records = {name: record for name, record in index.records.items() if name not in leaving}
-    run_exports = {name: known for name, known in index.run_exports.items() if name in records}
+    run_exports = {name: found for name, found in index.run_exports.items() if name in records}
     v3 = set(index.v3 - leaving)
     for result in results:
         if isinstance(result, Rejected):
             continue
         name = result.filename
-        first = facts_of(index.records[name]).indexed_timestamp if name in index.records else None
+        known = index.records.get(name)
+        first = index.dates.get(name) if known is None else facts_of(known).indexed_timestamp
         indexed = now_ms if first is None else first
         records[name] = dump({**result.record, "indexed_timestamp": indexed})
         run_exports[name] = dump(result.run_exports)
         (v3.add if result.v3 else v3.discard)(name)
-    return replace(index, records=records, run_exports=run_exports, v3=frozenset(v3))
+    return replace(index, records=records, run_exports=run_exports, v3=frozenset(v3), dates={})

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 _INDEX_JSON = "info/index.json"
 _RUN_EXPORTS_JSON = "info/run_exports.json"
+# What a repodata patch may change: rattler-index's list.  The rest says which package it is, or when it came (CEP 47).
+PATCHABLE = frozenset(
+    {
+        *("depends", "constrains", "extra_depends", "flags", "track_features", "features"),
+        *("license", "license_family", "purls"),
+    }
+)
 RUN_EXPORTS_KINDS = ("noarch", "strong", "strong_constrains", "weak", "weak_constrains")
 
 _MAX_PART = 64
@@ -269,6 +276,22 @@ _OPTIONAL: Mapping[str, Callable[[object], object]] = {
 }
 
 
+def judge_patch(key: str, value: object) -> object:
+    """The value that a repodata patch gives one of the fields in PATCHABLE, by the rules for a package's own.
+
+    None where the record shall not have the field.  Raises BadPackage, TypeError or ValueError.
+    """
+    if key in {"depends", "constrains"}:
+        specs = _specs({key: value}, key)
+        return specs if specs or key == "depends" else None
+    return None if value is None else _OPTIONAL[key](value)
+
+
+def is_v3_spec(spec: str) -> bool:
+    """Whether only readers of the third revision understand a dependency (CEP 43 to 45)."""
+    return _V3_SPEC.search(spec) is not None
+
+
 def _check_place(record: Mapping[str, object], package: PackageFile, rules: Rules, warnings: list[str]) -> None:
     """Readers find a record by its file name and folder, so both must agree with what it says."""
     named = parse_filename(package.filename)
@@ -310,9 +333,7 @@ def _is_v3(fields: Mapping[str, Any], record: Mapping[str, object]) -> bool:
         raise BadPackage(_INDEX_JSON, f"has the repodata_revision {revision!r}, which no client of today reads")
     schema = fields.get("schema_version")
     specs: Sequence[object] = [*_listed(record, "depends"), *_listed(record, "constrains")]
-    return (
-        revision == _V3 or (type(schema) is int and schema >= _V3) or any(_V3_SPEC.search(str(spec)) for spec in specs)
-    )
+    return revision == _V3 or (type(schema) is int and schema >= _V3) or any(is_v3_spec(str(spec)) for spec in specs)
 
 
 def _in_v3(record: Mapping[str, object]) -> dict[str, object]:

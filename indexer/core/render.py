@@ -14,7 +14,7 @@ import msgspec
 
 from indexer.core import names, shards
 from indexer.core.model import UNREADABLE, Raw
-from indexer.core.repodata import facts_of, join, join_run_exports
+from indexer.core.repodata import facts_of, join, join_run_exports, join_unpatched
 from indexer.core.shards import ShardIndex
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class Rank(IntEnum):
     """When an artefact is written: what is named before what names it, the source last of all.
 
     The source is the file that the next run reads back.  As long as it is old, the next run sees
-    work to do, so a run that dies anywhere is made good by the next one.
+    work to do, so a run that dies anywhere is made good by the next one.  With the shards go the instructions
+    that all the rest is made by.
     """
 
     SHARD = 0
@@ -84,7 +85,8 @@ class Scene:
 
     `there` are the shards that need not be put, by their sha256: those that the standing index names and
     that are known to be there, or were seen.  `source` is the file that an index can be read from, empty
-    for none: repodata.json where it is there, else the shard index.
+    for none: repodata.json where it is there, else the shard index.  `instructions` are those of a patch that
+    lie there not yet.
     """
 
     subdir: str
@@ -93,23 +95,54 @@ class Scene:
     there: frozenset[bytes]
     now_ms: int
     source: str = ""
+    instructions: bytes | None = None
 
 
-def publication(index: Index, scene: Scene) -> list[Artefact]:
-    """Every artefact of a subdir in the order of publication, those that are switched off as deletions."""
+def publication(index: Index, scene: Scene, unpatched: Index | None = None) -> list[Artefact]:
+    """Every artefact of a subdir in the order of publication, those that are switched off as deletions.
+
+    `index` is what readers shall see.  `unpatched` is what it was made from, where that is kept: then it
+    is the source, and all else derives from `index`.
+    """
     if not scene.outputs.run_exports:
         # Nothing would remember them for the next run, so no shard may have them either.
         index = replace(index, run_exports={})
+        unpatched = unpatched and replace(unpatched, run_exports={})
     info = _info(index, scene)
-    wanted = [*_shards(index, info, scene), *_monolith(index, info, scene), *_run_exports(index, scene)]
+    source = source_of(scene.outputs, unpatched)
+    wanted = [
+        *_state(scene),
+        *([] if unpatched is None else [unpatched_of(unpatched, scene, index.run_exports)]),
+        *_shards(index, info, scene, source),
+        *_monolith(index, info, scene, source),
+        # Those of yanked packages too: it is of the unpatched index (CEP 12).
+        *_run_exports(replace(unpatched or index, run_exports=index.run_exports), scene),
+    ]
     there = {artefact.key for artefact in wanted}
     unwanted = [Artefact(key, _deletion_rank(key, scene)) for key in names.OWNED if key not in there]
     return sorted([*unwanted, *wanted], key=lambda artefact: artefact.rank)
 
 
-def source_of(outputs: Outputs) -> str:
+def source_of(outputs: Outputs, unpatched: Index | None = None) -> str:
     """The file that the next run reads back."""
+    if unpatched is not None:
+        return names.UNPATCHED
     return names.REPODATA if outputs.monolithic else names.SHARD_INDEX
+
+
+def instructions_of(content: bytes, outputs: Outputs) -> Artefact:
+    """The file of patch instructions, as they were given."""
+    return Artefact(names.INSTRUCTIONS, Rank.SHARD, content, headers=_mutable(outputs, _JSON))
+
+
+def _state(scene: Scene) -> list[Artefact]:
+    return [] if scene.instructions is None else [instructions_of(scene.instructions, scene.outputs)]
+
+
+def unpatched_of(index: Index, scene: Scene, published: Mapping[str, Raw]) -> Artefact:
+    """What the packages say; `published` are the run exports that another file remembers for the next run."""
+    content = join_unpatched(index, _info(index, scene), published)
+    return Artefact(names.UNPATCHED, Rank.SOURCE, content, headers=_mutable(scene.outputs, _JSON))
 
 
 def _deletion_rank(key: str, scene: Scene) -> Rank:
@@ -154,7 +187,7 @@ def _revisions(index: Index) -> dict[str, object]:
     return {**before, "v3": {**kept, "n_packages": len(records), **span}}
 
 
-def _shards(index: Index, info: Mapping[str, object], scene: Scene) -> list[Artefact]:
+def _shards(index: Index, info: Mapping[str, object], scene: Scene, source: str) -> list[Artefact]:
     outputs = scene.outputs
     if not outputs.shards:
         return []
@@ -175,7 +208,7 @@ def _shards(index: Index, info: Mapping[str, object], scene: Scene) -> list[Arte
     }
     shard_info["created_at"] = _created_at(ShardIndex(digests, shard_info), scene)
     content = shards.encode_index(ShardIndex(digests, shard_info))
-    rank = Rank.SHARD_INDEX if outputs.monolithic else Rank.SOURCE
+    rank = Rank.SOURCE if source == names.SHARD_INDEX else Rank.SHARD_INDEX
     return [*fresh, Artefact(names.SHARD_INDEX, rank, content, headers=_mutable(outputs, _ZSTD))]
 
 
@@ -198,10 +231,11 @@ def _created_at(index: ShardIndex, scene: Scene) -> object:
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _monolith(index: Index, info: Mapping[str, object], scene: Scene) -> list[Artefact]:
+def _monolith(index: Index, info: Mapping[str, object], scene: Scene, source: str) -> list[Artefact]:
     if not scene.outputs.monolithic:
         return []
-    return _variants(names.REPODATA, join(index, info), Rank.SOURCE, scene.outputs)
+    rank = Rank.SOURCE if source == names.REPODATA else Rank.DERIVED
+    return _variants(names.REPODATA, join(index, info), rank, scene.outputs)
 
 
 def _run_exports(index: Index, scene: Scene) -> list[Artefact]:

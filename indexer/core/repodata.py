@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
@@ -24,6 +25,7 @@ _SECTIONS = ("packages", "packages.conda")
 _OURS = frozenset({"info", "v3", "removed", "repodata_version", "signatures", *_SECTIONS})
 
 _STEP = 2**20
+_RUN_EXPORTS = "run_exports"
 
 _raw_map = msgspec.json.Decoder(dict[str, Raw])
 _names = msgspec.json.Decoder(list[str])
@@ -178,6 +180,31 @@ def join(index: Index, info: Mapping[str, object]) -> bytes:
     if index.v3 or index.v3_rest:
         top["v3"] = {**index.v3_rest, **v3_buckets(index.v3, index.records)}
     return msgspec.json.encode(top, order="deterministic")
+
+
+def join_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[str, Raw]) -> bytes:
+    """The bytes of a `repodata_from_packages.json`.
+
+    Run exports that a patch changes are `patched` in every other file, so the packages' own stand here,
+    under a key that is no reader's business (CEP 36).
+    """
+    own = {name: it for name, it in index.run_exports.items() if patched.get(name) is not it}
+    if own:
+        index = replace(index, rest={**index.rest, _RUN_EXPORTS: Raw(msgspec.json.encode(own, order="deterministic"))})
+    return join(index, info)
+
+
+def split_unpatched(data: bytes, key: str) -> tuple[Index, Mapping[str, Raw]]:
+    """A `repodata_from_packages.json` as raw records, and the run exports that only it knows.  Raises BadIndex."""
+    index = split(data, key)
+    own = index.rest.get(_RUN_EXPORTS)
+    if own is None:
+        return index, {}
+    try:
+        known = _raw_map.decode(own)
+    except UNREADABLE as error:
+        raise _bad_index(key, f"has a key {_RUN_EXPORTS} that is no map ({error})") from error
+    return replace(index, rest={name: it for name, it in index.rest.items() if name != _RUN_EXPORTS}), known
 
 
 def section_of(filename: str) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from indexer.core import names
+from indexer.core.overlay import Yank, encode_yanks
 from indexer.report import Outcome
 from tests.support.faulty import Crash, Faulty, crash_at
 from tests.support.scene import (
     DAY_MS,
     NOW_MS,
+    PATCH,
     PLAIN,
     changes,
     channel,
@@ -22,6 +25,7 @@ from tests.support.scene import (
     index,
     is_package,
     keys,
+    lay_patch,
     missing_shards,
     package,
     packages_read,
@@ -70,6 +74,26 @@ def _foreign() -> MemoryStore:
     return store
 
 
+def _patched(before: Options = PLAIN, *, now: bool = True) -> MemoryStore:
+    """A channel that changed since it was indexed, with a patch and a yank in force, or not yet unless `now`."""
+    first, second, third, fourth = keys(4)
+    store = channel(first, second, third, fourth)
+    changed = {filename: {"depends": [FIX]} for filename in (third.partition("/")[2], "new-1.0-0.conda")}
+    lay_patch(store, {"packages.conda": changed})
+    lay_patch(store, {"remove": [third.partition("/")[2]]}, ANOTHER)
+    index(store, before)
+    store.upload(f"linux-64/{names.YANKED}", encode_yanks({fourth.partition("/")[2]: Yank("broken", NOW_MS)}))
+    if now:
+        index(store, replace(before, repodata_patch=PATCH))
+    store.remove(first)
+    store.upload(second, package(second, license="replaced"))
+    return fill(store, "linux-64/new-1.0-0.conda")
+
+
+FIX = "the-fix-of-the-patch"
+ANOTHER = "another-2-0.conda"
+PATCHING = replace(PLAIN, repodata_patch=PATCH)
+ENDING = replace(PLAIN, repodata_patch="")
 SHARDS_ONLY = with_outputs(monolithic=False)
 SCENES = {
     "a first run": Scene(_first),
@@ -82,6 +106,14 @@ SCENES = {
     "from shards alone": Scene(lambda: _changed(SHARDS_ONLY)),
     "from json alone to shards alone": Scene(lambda: _changed(with_outputs(shards=False)), SHARDS_ONLY),
     "a first run of shards alone": Scene(_first, SHARDS_ONLY),
+    "a patch and a yank come into force": Scene(lambda: _patched(now=False), PATCHING),
+    "a yank comes into force": Scene(lambda: _patched(now=False)),
+    "a patched channel changes": Scene(_patched),
+    "a patch is replaced": Scene(_patched, replace(PLAIN, repodata_patch=ANOTHER)),
+    "a patch ends": Scene(_patched, ENDING),
+    "a patch of shards alone comes into force": Scene(
+        lambda: _patched(SHARDS_ONLY, now=False), replace(SHARDS_ONLY, repodata_patch=PATCH)
+    ),
 }
 
 
@@ -95,7 +127,7 @@ def undisturbed(scene: Scene) -> tuple[dict[str, bytes], int]:
 
 def mutable(store: MemoryStore) -> dict[str, bytes]:
     """The files that readers ask for by name."""
-    return {key: body for key, body in published(store).items() if "/shards/" not in key}
+    return {key: it for key, it in published(store).items() if "/shards/" not in key and names.UNPATCHED not in key}
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -142,7 +174,7 @@ def test_every_file_is_the_old_one_or_the_new_one_after_any_call(name: str) -> N
             assert body in (before.get(key), expected.get(key)), (call, key)
 
     index(Faulty(store, after=look), scene.options, now_ms=LATER_MS)
-    assert mutable(store) == {key: body for key, body in expected.items() if "/shards/" not in key}
+    assert mutable(store) == {key: body for key, body in expected.items() if key in mutable(store)}
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -195,3 +227,31 @@ def test_two_crashes_in_a_row_are_made_good_too() -> None:
                 index(Faulty(store, after=crash_at(number)), scene.options, now_ms=LATER_MS)
         index(store, scene.options, now_ms=LATER_MS)
         assert published(store) == expected, at
+
+
+@pytest.mark.parametrize("name", [name for name in SCENES if "patch" in name])
+def test_no_patch_is_baked_into_what_the_packages_say_after_any_call(name: str) -> None:
+    scene = SCENES[name]
+    store = scene.prepare()
+
+    def look(_number: int, call: Call) -> None:
+        assert FIX.encode() not in store.bodies().get(f"linux-64/{names.UNPATCHED}", b""), call
+
+    index(Faulty(store, after=look), scene.options, now_ms=LATER_MS)
+    assert f"linux-64/{names.UNPATCHED}" in store.bodies()
+
+
+def test_a_patch_that_died_coming_into_force_can_be_ended_without_a_trace() -> None:
+    scene = SCENES["a patch and a yank come into force"]
+    _, count = undisturbed(scene)
+    expected = None
+    for at in range(count, 0, -1):
+        store = scene.prepare()
+        with contextlib.suppress(Crash):
+            index(Faulty(store, after=crash_at(at)), scene.options, now_ms=LATER_MS)
+        index(store, now_ms=LATER_MS)  # by somebody who knows of no patch
+        index(store, ENDING, now_ms=LATER_MS)
+        found = json.loads(store.bodies()["linux-64/repodata.json"])
+        assert FIX not in json.dumps(found)
+        expected = expected or found
+        assert found == expected, at

@@ -112,21 +112,45 @@ def _package(filename: str, subdir: str, fields: str) -> bytes:
         **json.loads(fields),
     }
     run_exports = index_json.pop("run_exports", None)
+    files = {"index": index_json} if run_exports is None else {"index": index_json, "run_exports": run_exports}
+    return archive(filename, {f"info/{name}.json": json.dumps(value).encode() for name, value in files.items()})
+
+
+def archive(filename: str, info: Mapping[str, bytes], content: Mapping[str, bytes] | None = None) -> bytes:
+    """A package archive of these info files and this content, in the format that its name asks for."""
+    if filename.endswith(names.TAR_BZ2):
+        return bz2.compress(_tar({**info, **(content or {})}))
+    zipped = io.BytesIO()
+    stem = filename.removesuffix(names.CONDA)
+    with zipfile.ZipFile(zipped, "w") as opened:
+        parts = {"metadata.json": b'{"conda_pkg_format_version": 2}'}
+        if content is not None:
+            parts[f"pkg-{stem}.tar.zst"] = zstandard.compress(_tar(content))
+        parts[f"info-{stem}.tar.zst"] = zstandard.compress(_tar(info))
+        for name, data in parts.items():
+            opened.writestr(zipfile.ZipInfo(name), data)  # of no time, so that its bytes are the same every time
+    return zipped.getvalue()
+
+
+def _tar(files: Mapping[str, bytes]) -> bytes:
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
-        for name, value in (("index", index_json), ("run_exports", run_exports)):
-            if value is not None:
-                data = json.dumps(value).encode()
-                member = tarfile.TarInfo(f"info/{name}.json")
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
-    if parsed.extension == names.TAR_BZ2:
-        return bz2.compress(content.getvalue())
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as zipped:
-        zipped.writestr("metadata.json", '{"conda_pkg_format_version": 2}')
-        zipped.writestr(f"info-{parsed.stem}.tar.zst", zstandard.compress(content.getvalue()))
-    return archive.getvalue()
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return content.getvalue()
+
+
+PATCH = "patch-1-0.conda"
+
+
+def lay_patch(store: MemoryStore, instructions: Mapping[str, object], filename: str = PATCH) -> str:
+    """Upload a patch package with these instructions for linux-64."""
+    index = {"name": "patch", "version": "1", "build": "0", "build_number": 0, "depends": [], "subdir": "noarch"}
+    content = {"linux-64/patch_instructions.json": json.dumps(instructions).encode()}
+    store.upload(f"noarch/{filename}", archive(filename, {"info/index.json": json.dumps(index).encode()}, content))
+    return filename
 
 
 def package(key: str, **fields: object) -> bytes:

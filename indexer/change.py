@@ -1,0 +1,85 @@
+"""What one lap is about to do to a subdir, and what there is to say of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from indexer.core import names
+from indexer.core.model import Extracted, Index, Plan, Rejected
+from indexer.core.overlay import Overlay
+from indexer.core.plan import dropped, merge
+from indexer.report import Note, Outcome, SubdirReport
+
+if TYPE_CHECKING:
+    from indexer.core.patch import Patched
+    from indexer.lister import Observation
+
+
+@dataclass(frozen=True)
+class Change:
+    """From which index, by which plan, with what was read, dated when, under which patch and yanks."""
+
+    index: Index = field(default_factory=Index)
+    plan: Plan = field(default_factory=Plan)
+    results: tuple[Extracted | Rejected, ...] = ()
+    now_ms: int = 0
+    overlay: Overlay = field(default_factory=Overlay)
+
+    @cached_property
+    def merged(self) -> Index:
+        """What the packages say."""
+        return merge(self.index, self.plan, self.results, self.now_ms)
+
+    @cached_property
+    def patched(self) -> Patched:
+        """What readers shall see."""
+        return self.overlay.apply(self.merged)
+
+    @cached_property
+    def leaving(self) -> frozenset[str]:
+        """The file names whose records leave the index."""
+        return dropped(self.index, self.plan, self.results)
+
+    @property
+    def rejected(self) -> tuple[Rejected, ...]:
+        """What was found bad, now or before."""
+        return (*self.plan.rejected, *(it for it in self.results if isinstance(it, Rejected)))
+
+    @property
+    def extracted(self) -> tuple[Extracted, ...]:
+        """What was read."""
+        return tuple(it for it in self.results if isinstance(it, Extracted))
+
+
+def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *, dry_run: bool) -> SubdirReport:
+    """What a lap is about, before anything is written; `scope` are the only packages it was told to look at."""
+    added, updated = [], []
+    for result in change.extracted:
+        before = change.index.records.get(result.filename)
+        if before is None:
+            added.append(result.filename)
+        elif result.filename not in change.plan.held:
+            updated.append(result.filename)
+    rejected = sorted((*seen.misnamed, *change.rejected), key=lambda it: it.filename)
+    nowhere = (scope or frozenset()) - seen.packages.keys() - change.index.records.keys()
+    warnings = [
+        *(Note(filename, "wheels are not indexed") for filename in seen.ignored),
+        *(Note(filename, "was yanked by another indexer and stays out") for filename in change.plan.yanked),
+        *(Note(filename, "is neither in the channel nor in its index") for filename in nowhere),
+        *(Note(it.filename, warning) for it in change.extracted for warning in it.warnings),
+        *(Note(names.INSTRUCTIONS, warning) for warning in change.patched.warnings),
+    ]
+    outcome = Outcome.PLANNED if dry_run else Outcome.PARTIAL if rejected else Outcome.UNCHANGED
+    return SubdirReport(
+        outcome,
+        packages=len(change.patched.index.records),
+        exit_code=3 if outcome is Outcome.PARTIAL else 0,
+        added=tuple(sorted(added)),
+        updated=tuple(sorted(updated)),
+        removed=tuple(sorted(change.leaving)),
+        rejected=tuple(Note(it.filename, it.reason) for it in rejected),
+        warnings=tuple(sorted(warnings)),
+        yanked=tuple(Note(name, yank.reason) for name, yank in sorted(change.overlay.yanks.items())),
+    )

@@ -1,0 +1,88 @@
+"""What a channel's owner lays over what the packages say, and which lasts from run to run: a repodata patch, and yanks.
+
+Both lie in the subdir as files of state.  They are only ever put, never deleted, and whoever indexes next
+follows them (docs/design.md, section Patches and yanks).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from indexer.core import patch
+from indexer.core.model import UNREADABLE
+from indexer.core.patch import Instructions, Patched
+from indexer.errors import BadPatch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.core.model import Index
+
+_VERSION = 1
+
+
+class Yank(msgspec.Struct, frozen=True):
+    """Why a package was yanked, and when (milliseconds)."""
+
+    reason: str
+    yanked_timestamp: int
+
+
+class _Yanked(msgspec.Struct, frozen=True):
+    """The file of yanks: which packages, by file name."""
+
+    yanked: dict[str, Yank] = {}
+    version: int = _VERSION
+
+
+_yanked = msgspec.json.Decoder(_Yanked)
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """What is in force in a subdir.
+
+    `patch` is the content of its `patch_instructions.json` (`key`), None where it has none; it is `fresh`
+    where this run was given it, and it does not lie there yet.  `yanks` are by file name.
+    """
+
+    key: str = ""
+    patch: bytes | None = None
+    fresh: bool = False
+    yanks: Mapping[str, Yank] = field(default_factory=dict)
+
+    @cached_property
+    def instructions(self) -> Instructions:
+        """The patch as it is followed.  Raises BadPatch."""
+        return Instructions() if self.patch is None else patch.parse(self.patch, self.key)
+
+    def __bool__(self) -> bool:
+        return bool(self.yanks or self.instructions)
+
+    def apply(self, index: Index) -> Patched:
+        """The index as readers shall see it: patched, and without what was yanked.  Raises BadPatch."""
+        patched = patch.apply(index, self.instructions) if self.instructions else Patched(index)
+        return Patched(patch.withdraw(patched.index, self.yanks), patched.warnings)
+
+
+def decode_yanks(data: bytes, key: str) -> dict[str, Yank]:
+    """The yanks in a published file.  Raises BadPatch: nobody may guess what was yanked."""
+    try:
+        found = _yanked.decode(data) if data.strip() else _Yanked()
+    except UNREADABLE as error:
+        raise BadPatch(key, f"is not a readable list of yanks ({error})", _RESTORE) from error
+    if found.version > _VERSION:
+        raise BadPatch(key, f"is of version {found.version}, which this release does not know", "update the indexer")
+    return found.yanked
+
+
+_RESTORE = "nothing was changed: restore it, or delete it to bring back all that was yanked"
+
+
+def encode_yanks(yanks: Mapping[str, Yank]) -> bytes:
+    """The file of yanks."""
+    return msgspec.json.encode(_Yanked(dict(yanks)), order="deterministic")

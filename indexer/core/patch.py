@@ -1,0 +1,287 @@
+"""Repodata patch instructions: what a channel's owner says of packages that cannot be built again.
+
+They change a few fields of records, revoke packages or remove them, and never touch a package (CEP 21 and
+conda-index's `patch_instructions.json`; docs/adr/0008-patches.md says what is taken from which indexer).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from indexer.core.matchspec import canonical, fault
+from indexer.core.model import UNREADABLE, Index, Raw
+from indexer.core.names import CONDA, TAR_BZ2
+from indexer.core.records import PATCHABLE, dump, is_v3_spec, judge_patch, judge_run_exports
+from indexer.core.repodata import section_of
+from indexer.errors import BadPackage, BadPatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# The highest version of the instructions that there is: 2 may patch run exports (CEP 21).
+_MAX_VERSION = 2
+_RUN_EXPORTS = "run_exports"
+_SPECS = ("depends", "constrains")
+# What a revoked package depends on: nobody makes it (conda-index).
+_NOBODY = "package_has_been_revoked"
+
+NONE = b'{"packages":{},"packages.conda":{},"patch_instructions_version":1,"remove":[],"revoke":[]}'
+"""The instructions of a subdir where a patch was ended: a file that says so, and not the absence of one."""
+
+_raw_map = msgspec.json.Decoder(dict[str, Raw])
+_fields = msgspec.json.Decoder(dict[str, Any])
+_names = msgspec.json.Decoder(list[str])
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """Parsed instructions; `key` is where they lie, for errors.
+
+    `legacy` has the patches of each file name in the order they are applied, `v3` those of records under
+    `v3` by bucket and stem; each is a JSON object of fields.  `remove` and `revoke` name files.
+    """
+
+    key: str = ""
+    version: int = 1
+    legacy: Mapping[str, tuple[Raw, ...]] = field(default_factory=dict)
+    v3: Mapping[str, Mapping[str, Raw]] = field(default_factory=dict)
+    remove: frozenset[str] = frozenset()
+    revoke: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.legacy or self.v3 or self.remove or self.revoke)
+
+
+@dataclass(frozen=True, slots=True)
+class Patched:
+    """An index as readers shall see it, and what of the instructions was not followed."""
+
+    index: Index
+    warnings: tuple[str, ...] = ()
+
+
+def parse(data: bytes, key: str) -> Instructions:
+    """The instructions in a `patch_instructions.json`; unknown keys are ignored.
+
+    What is said of a `.tar.bz2` is said of its `.conda` twin too, before what is said of that.
+    Raises BadPatch.
+    """
+    try:
+        data.decode()
+        top = _raw_map.decode(data) if data.strip() else {}
+        if all(bytes(value) == b"{}" for value in top.values()):
+            # conda-index leaves a file of this form, its keys package names, where it was given no patch.
+            return Instructions(key)
+        version = msgspec.json.decode(top.get("patch_instructions_version", b"1"))
+        legacy: dict[str, tuple[Raw, ...]] = {}
+        for section in ("packages", "packages.conda"):
+            for filename, patch in _raw_map.decode(top.get(section, b"{}")).items():
+                if section_of(filename) == section:
+                    for name in _with_twin(filename):
+                        legacy[name] = (*legacy.get(name, ()), patch)
+        v3 = {bucket: _raw_map.decode(patches) for bucket, patches in _raw_map.decode(top.get("v3", b"{}")).items()}
+        remove = _names.decode(top.get("remove", b"[]"))
+        revoke = _names.decode(top.get("revoke", b"[]"))
+    except UNREADABLE as error:
+        raise _bad(key, f"is not a readable patch_instructions.json ({error})") from error
+    if type(version) is not int or version > _MAX_VERSION:
+        raise _bad(key, f"has patch_instructions_version {version!r}, and the highest known is {_MAX_VERSION}")
+    return Instructions(key, version, legacy, v3, _with_twins(remove), _with_twins(revoke))
+
+
+def _with_twin(filename: str) -> tuple[str, ...]:
+    """A file name and, of a `.tar.bz2`, that of the same build as a `.conda`."""
+    if filename.endswith(TAR_BZ2):
+        return filename, filename.removesuffix(TAR_BZ2) + CONDA
+    return (filename,)
+
+
+def _with_twins(filenames: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for filename in filenames for name in _with_twin(filename))
+
+
+def _bad(key: str, reason: str) -> BadPatch:
+    return BadPatch(key, reason, "nothing was changed: mend the patch, or end it with --no-repodata-patch")
+
+
+def check(instructions: Instructions) -> None:
+    """Raise BadPatch for what could not be applied, whether or not there is such a package today."""
+    for filename, patches in instructions.legacy.items():
+        _changes(instructions, filename, patches, v3=False)
+    for bucket, stems in instructions.v3.items():
+        for stem, patch in stems.items():
+            _changes(instructions, f"{stem}.{bucket}", (patch,), v3=True)
+
+
+def apply(index: Index, instructions: Instructions) -> Patched:
+    """An index with the instructions followed; what they do not name stays the same slice of bytes.
+
+    Only fields in PATCHABLE are changed, and `run_exports` by instructions of version 2; null clears a field.
+    File names that the index does not have are ignored.  Removed records leave the maps *and* stand in
+    `removed`, for conda does not look there.  Raises BadPatch.
+    """
+    work = _Work(instructions, dict(index.records), dict(index.run_exports))
+    for filename, patches in instructions.legacy.items():
+        if filename in work.records and filename not in index.v3:
+            work.patch(filename, patches)
+    rest = {bucket: dict(records) for bucket, records in index.v3_rest.items()}
+    for bucket, stems in instructions.v3.items():
+        others = rest.get(bucket, {})
+        for stem, patch in stems.items():
+            filename = f"{stem}.{bucket}"
+            if filename in index.v3:
+                work.patch(filename, (patch,), v3=True)
+            elif stem in others:
+                others[stem] = work.changed(filename, others[stem], (patch,), v3=True)
+    for filename in instructions.revoke & work.records.keys():
+        work.records[filename] = _revoked(work.records[filename])
+    whole = replace(index, records=work.records, run_exports=work.run_exports, v3_rest=rest)
+    return Patched(withdraw(whole, instructions.remove), work.warnings())
+
+
+def withdraw(index: Index, filenames: Iterable[str]) -> Index:
+    """An index without some of its records, which stand in `removed` instead."""
+    leaving = index.records.keys() & set(filenames)
+    if not leaving:
+        return index
+    return replace(
+        index,
+        records={name: record for name, record in index.records.items() if name not in leaving},
+        v3=index.v3 - leaving,
+        removed=tuple(sorted({*index.removed, *leaving})),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """An index while it is patched, and the fields that were named and must not be."""
+
+    instructions: Instructions
+    records: dict[str, Raw]
+    run_exports: dict[str, Raw]
+    refused: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def patch(self, filename: str, patches: tuple[Raw, ...], *, v3: bool = False) -> None:
+        self.records[filename] = self.changed(filename, self.records[filename], patches, v3=v3)
+
+    def changed(self, filename: str, record: Raw, patches: tuple[Raw, ...], *, v3: bool) -> Raw:
+        changes = _changes(self.instructions, filename, patches, v3=v3)
+        for key in changes.refused:
+            self.refused[key].append(filename)
+        if changes.run_exports is not None:
+            self.run_exports[filename] = dump(changes.run_exports)
+        return _with(record, changes.fields)
+
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(
+            f"sets {key}, which no patch may change, of {min(names)}"
+            + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+            for key, names in sorted(self.refused.items())
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """What patches come to for one record: new values, None for a field to clear."""
+
+    fields: Mapping[str, object]
+    run_exports: Mapping[str, object] | None
+    refused: tuple[str, ...]
+
+
+def _changes(instructions: Instructions, filename: str, patches: tuple[Raw, ...], *, v3: bool) -> _Changes:
+    try:
+        named: dict[str, Any] = {}
+        for patch in patches:
+            named |= _fields.decode(patch)
+        run_exports = None
+        if instructions.version >= _MAX_VERSION and _RUN_EXPORTS in named:
+            run_exports = judge_run_exports(bytes(dump(named.pop(_RUN_EXPORTS))))
+        values = {key: judge_patch(key, value) for key, value in named.items() if key in PATCHABLE}
+        if v3:
+            values = {key: _canonical(key, value) for key, value in values.items()}
+        else:
+            _check_specs(values)
+    except BadPackage as error:
+        raise _bad(instructions.key, f"{error.reason}, for {filename}") from error
+    except (*UNREADABLE, TypeError, ValueError) as error:
+        raise _bad(instructions.key, f"cannot be followed for {filename}: {error}") from error
+    return _Changes(values, run_exports, tuple(key for key in named if key not in PATCHABLE))
+
+
+def _canonical(key: str, value: object) -> object:
+    """The value of a field as v3 wants dependencies spelled."""
+    if key in _SPECS and isinstance(value, list):
+        return [canonical(spec) for spec in value]
+    if key == "extra_depends" and isinstance(value, dict):
+        return {group: [canonical(spec) for spec in specs] for group, specs in value.items()}
+    return value
+
+
+def _check_specs(values: Mapping[str, object]) -> None:
+    """Raise ValueError for a dependency that readers of the legacy maps refuse."""
+    for key in _SPECS:
+        for spec in values.get(key) or ():  # type: ignore[attr-defined]  # judged to be a list of texts
+            if (wrong := _legacy_fault(spec)) is not None:
+                raise ValueError(f"{spec!r} in {key} {wrong}")
+
+
+# A patch of a hundred thousand packages has some thousand dependencies.
+@functools.lru_cache(maxsize=2**14)
+def _legacy_fault(spec: str) -> str | None:
+    return "is of the third revision, which readers of this record refuse" if is_v3_spec(spec) else fault(spec)
+
+
+def _with(record: Raw, changes: Mapping[str, object]) -> Raw:
+    """A record with other values of some fields; the bytes of all others, and of one that says so already, stay.
+
+    A record that is none stays too: whoever publishes it refuses it.
+    """
+    try:
+        fields = _raw_map.decode(record)
+        before = dict(fields)
+        for key, value in changes.items():
+            if value is None:
+                fields.pop(key, None)
+            elif key not in fields or msgspec.json.decode(fields[key]) != value:
+                fields[key] = dump(value)
+    except UNREADABLE:
+        return record
+    return record if fields == before else Raw(msgspec.json.encode(fields, order="deterministic"))
+
+
+def _revoked(record: Raw) -> Raw:
+    found = _fields_of(record).get("depends")
+    depends = found if isinstance(found, list) else []
+    return _with(record, {"revoked": True, "depends": [*depends, *([] if _NOBODY in depends else [_NOBODY])]})
+
+
+def _fields_of(record: Raw) -> dict[str, Any]:
+    """The fields of a record, none of one that cannot be read."""
+    try:
+        return _fields.decode(record)
+    except UNREADABLE:
+        return {}
+
+
+def is_patched(record: Raw, published: Raw) -> bool:
+    """Whether a published record differs from that of the same package in a field that a patch may change."""
+    if bytes(record) == bytes(published):
+        return False
+    ours, theirs = _fields_of(record), _fields_of(published)
+    same = ours.get("sha256") == theirs.get("sha256")
+    return same and any(ours.get(key) != theirs.get(key) for key in (*PATCHABLE, "revoked"))
+
+
+def run_exports_named(instructions: Instructions) -> frozenset[str]:
+    """The file names whose run exports the instructions patch."""
+    if instructions.version < _MAX_VERSION:
+        return frozenset()
+    patches = dict(instructions.legacy)
+    patches |= {f"{stem}.{bucket}": (it,) for bucket, stems in instructions.v3.items() for stem, it in stems.items()}
+    return frozenset(name for name, its in patches.items() if any(_RUN_EXPORTS in _raw_map.decode(it) for it in its))

@@ -1,0 +1,118 @@
+"""Yank and unyank: the list of yanked packages is changed by compare-and-swap, then their subdirs are indexed."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from indexer.core import ledger as ledgers
+from indexer.core import names
+from indexer.core.overlay import Yank, decode_yanks, encode_yanks
+from indexer.engine import index_channel
+from indexer.errors import BadConfig, Conflict, GaveUp, Missing
+from indexer.patience import waits
+from indexer.store import Expect
+from indexer.window import read_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.core.model import Version
+    from indexer.options import Options, Run
+    from indexer.report import Report
+    from indexer.store import Store
+
+_log = logging.getLogger(__name__)
+
+_HEADERS = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Packages (`SUBDIR/FILENAME`) to yank for a reason, or to unyank where there is none."""
+
+    packages: frozenset[str]
+    reason: str | None = None
+
+    def within(self, subdir: str) -> frozenset[str]:
+        """The file names that it names in a subdir."""
+        return frozenset(key.rpartition("/")[2] for key in self.packages if key.rpartition("/")[0] == subdir)
+
+    def edit(self, yanks: Mapping[str, Yank], filenames: frozenset[str], now_ms: int) -> dict[str, Yank]:
+        """The yanks of a subdir as they shall be; what was yanked before keeps its date."""
+        if self.reason is None:
+            return {name: yank for name, yank in yanks.items() if name not in filenames}
+        return {**yanks, **{name: _yanked(yanks.get(name), self.reason, now_ms) for name in filenames}}
+
+
+def _yanked(before: Yank | None, reason: str, now_ms: int) -> Yank:
+    return Yank(reason, before.yanked_timestamp if before else now_ms)
+
+
+def carry_out(store: Store, order: Order, options: Options, run: Run) -> Report:
+    """Yank or unyank packages, and index their subdirs in the way that the last run did.
+
+    Raises BadConfig where a package is not there, before anything is changed.
+    """
+    subdirs = sorted({key.rpartition("/")[0] for key in order.packages})
+    for subdir in subdirs:
+        _check(store, subdir, order)
+    for subdir in subdirs:
+        _rewrite(store, subdir, order, run)
+    lifted = order.packages if order.reason is None else frozenset()
+    options = replace(_as_last_time(store, subdirs, options), packages=order.packages, unyanked=lifted)
+    return index_channel(store, options, run)
+
+
+def _check(store: Store, subdir: str, order: Order) -> None:
+    """Raise BadConfig for a name that is neither a package of the subdir nor yanked already."""
+    if not names.is_subdir(subdir):
+        raise BadConfig(subdir or "''", "is not a subdir", "name one such as linux-64 or noarch")
+    yanks, _ = _read(store, subdir)
+    for filename in sorted(order.within(subdir) - yanks.keys()):
+        key = f"{subdir}/{filename}"
+        if names.parse_filename(filename) is None or store.stat(key) is None:
+            raise BadConfig(key, "is no package of the channel", "nothing was changed: look at the name")
+
+
+def _read(store: Store, subdir: str) -> tuple[dict[str, Yank], Version | None]:
+    key = f"{subdir}/{names.YANKED}"
+    try:
+        data, opened = read_whole(store, key)
+    except Missing:
+        return {}, None
+    return decode_yanks(data, key), opened.version
+
+
+def _rewrite(store: Store, subdir: str, order: Order, run: Run) -> None:
+    """Change the list of yanks; several who do so at once lose nothing.  Raises GaveUp."""
+    key = f"{subdir}/{names.YANKED}"
+    pauses = waits(run)
+    while True:
+        yanks, version = _read(store, subdir)
+        wanted = order.edit(yanks, order.within(subdir), run.now_ms())
+        if wanted == yanks:
+            return
+        try:
+            store.put(key, encode_yanks(wanted), expect=version or Expect.ABSENT, headers=_HEADERS)
+        except Conflict as conflict:
+            wait = next(pauses, None)
+            if wait is None:
+                raise GaveUp(key, "others changed it again and again", "repeat: nothing was changed") from conflict
+            run.sleep(wait)
+        else:
+            return
+
+
+def _as_last_time(store: Store, subdirs: list[str], options: Options) -> Options:
+    """Options with the outputs and rules of the last run: a yank must not switch a file on or off."""
+    for subdir in subdirs:
+        try:
+            found = ledgers.decode(read_whole(store, f"{subdir}/{names.LEDGER}")[0])
+        except Missing:
+            continue
+        if found is not None and found.outputs is not None and found.rules is not None:
+            return replace(options, outputs=found.outputs, rules=found.rules)
+    _log.warning("no run has left word of its options, so the usual files are published")
+    return options

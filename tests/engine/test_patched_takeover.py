@@ -1,0 +1,190 @@
+"""Channels that another indexer has patched, or indexes in between: patches and yanks hold, dates are taken over."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from indexer.core import names
+from indexer.core.overlay import Yank, encode_yanks
+from indexer.core.patch import NONE
+from indexer.report import Outcome
+from tests.support.scene import (
+    DAY_MS,
+    NOW_MS,
+    PATCH,
+    PLAIN,
+    changes,
+    channel,
+    fill,
+    index,
+    keys,
+    lay_patch,
+    only,
+    packages_read,
+    records,
+    repodata,
+    sharded,
+)
+
+if TYPE_CHECKING:
+    from tests.support.memory import MemoryStore
+
+FIRST, SECOND, THIRD = (key.partition("/")[2] for key in keys(3))
+NEW = "new-1.0-0.conda"
+FIX = {"packages.conda": {FIRST: {"depends": ["fixed"]}}, "remove": [SECOND]}
+REPODATA, UNPATCHED, INSTRUCTIONS, YANKED = (
+    f"linux-64/{name}" for name in (names.REPODATA, names.UNPATCHED, names.INSTRUCTIONS, names.YANKED)
+)
+
+
+def content(store: MemoryStore, key: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(store.bodies()[key])
+    return found
+
+
+def put(store: MemoryStore, key: str, value: object) -> None:
+    store.upload(key, json.dumps(value).encode())
+
+
+def foreign(*, instructions: bool, yanked_stay: bool) -> MemoryStore:
+    """A channel that another indexer patched: one leaves its instructions, the other leaves yanked records."""
+    store = channel(*keys(3))
+    index(store)
+    plain = repodata(store)
+    for key in [key for key in store.bodies() if not key.endswith(names.EXTENSIONS)]:
+        store.remove(key)
+    put(store, UNPATCHED, plain)
+    found = dict(plain["packages.conda"])
+    found[FIRST] = {**found[FIRST], "depends": ["fixed"]}
+    if not yanked_stay:
+        del found[SECOND]
+    put(store, REPODATA, {**plain, "packages.conda": found, "removed": [SECOND]})
+    if instructions:
+        put(store, INSTRUCTIONS, FIX)
+    return store
+
+
+def test_a_patch_whose_instructions_lie_there_is_carried_on() -> None:
+    store = foreign(instructions=True, yanked_stay=False)
+    first = len(store.calls)
+    assert index(store).exit_code == 0
+    assert packages_read(store.calls, first) == []
+    assert set(records(store)) == sharded(store) == {FIRST, THIRD}
+    assert records(store)[FIRST]["depends"] == ["fixed"]
+    assert content(store, UNPATCHED)["packages.conda"][FIRST]["depends"] == []
+    first = len(store.calls)
+    assert index(store).outcome is Outcome.UNCHANGED
+    assert changes(store.calls, first) == []
+
+
+def test_a_patch_without_instructions_is_refused_until_it_is_named_or_ended() -> None:
+    for yanked_stay in (True, False):
+        store = foreign(instructions=False, yanked_stay=yanked_stay)
+        before = store.bodies("linux-64")
+        report = index(store)
+        assert only(report).outcome is Outcome.REFUSED
+        assert "name the patch with --repodata-patch, or end it with --no-repodata-patch" in str(only(report).error)
+        assert store.bodies("linux-64") == before
+
+    lay_patch(store, FIX)
+    index(store, replace(PLAIN, repodata_patch=PATCH))
+    assert set(records(store)) == {FIRST, THIRD}
+    assert records(store)[FIRST]["depends"] == ["fixed"]
+
+
+def test_a_patch_without_instructions_can_be_ended() -> None:
+    store = foreign(instructions=False, yanked_stay=True)
+    index(store, replace(PLAIN, repodata_patch=""))
+    assert set(records(store)) == {FIRST, SECOND, THIRD}
+    assert records(store)[FIRST]["depends"] == []
+    assert store.bodies()[INSTRUCTIONS] == NONE
+    first = len(store.calls)
+    assert index(store).outcome is Outcome.UNCHANGED
+    assert changes(store.calls, first) == []
+
+
+def test_an_unpatched_index_beside_one_that_says_the_same_is_kept_in_step() -> None:
+    store = channel(*keys(2))
+    index(store)
+    plain = store.bodies()[REPODATA]
+    store.remove("linux-64/.indexer.json.zst")
+    store.upload(UNPATCHED, plain)
+    # What conda-index leaves where it writes shards and was given no patch.
+    put(store, INSTRUCTIONS, {"p00": {}, "remove": {}})
+    fill(store, f"linux-64/{NEW}")
+    assert index(store).exit_code == 0
+    assert set(records(store)) == {FIRST, SECOND, NEW}
+    assert store.bodies()[UNPATCHED] == store.bodies()[REPODATA]
+
+
+def test_a_package_that_was_replaced_is_not_taken_for_a_patched_one() -> None:
+    store = foreign(instructions=False, yanked_stay=True)
+    plain = content(store, UNPATCHED)
+    found = content(store, UNPATCHED)
+    found["packages.conda"][FIRST] |= {"sha256": "0" * 64, "depends": ["other"]}
+    put(store, UNPATCHED, found)
+    put(store, REPODATA, plain)
+    assert only(index(store)).outcome is Outcome.PUBLISHED
+
+
+def in_force() -> MemoryStore:
+    store = channel(*keys(3))
+    lay_patch(store, {"packages.conda": {FIRST: {"depends": ["fixed"]}, NEW: {"depends": ["fixed"]}}})
+    index(store, replace(PLAIN, repodata_patch=PATCH))
+    store.upload(YANKED, encode_yanks({THIRD: Yank("broken", NOW_MS)}))
+    index(store)
+    assert set(records(store)) == {FIRST, SECOND}
+    return store
+
+
+def run_of_rattler_index(store: MemoryStore) -> None:
+    """Without the patch named it takes repodata.json for the truth, and reads what is not in it."""
+    fill(store, f"linux-64/{NEW}")
+    other = channel(*keys(3), f"linux-64/{NEW}")
+    index(other, now_ms=NOW_MS + DAY_MS)
+    found = content(store, REPODATA)
+    fresh = {name: record for name, record in records(other).items() if name not in found["packages.conda"]}
+    put(store, REPODATA, {**found, "packages.conda": {**found["packages.conda"], **fresh}, "removed": []})
+
+
+def test_patches_and_yanks_are_restored_after_another_indexer_and_its_dates_taken_over() -> None:
+    store = in_force()
+    run_of_rattler_index(store)
+    assert set(records(store)) == {FIRST, SECOND, THIRD, NEW}
+    first = len(store.calls)
+    index(store, now_ms=NOW_MS + 5 * DAY_MS)
+    assert set(records(store)) == sharded(store) == {FIRST, SECOND, NEW}
+    assert repodata(store)["removed"] == [THIRD]
+    assert records(store)[FIRST]["depends"] == records(store)[NEW]["depends"] == ["fixed"]
+    assert packages_read(store.calls, first) == [f"linux-64/{NEW}"]
+    assert records(store)[NEW]["indexed_timestamp"] == NOW_MS + DAY_MS
+    assert content(store, UNPATCHED)["packages.conda"][NEW]["depends"] == []
+
+
+def test_a_broken_repodata_of_another_indexer_is_written_anew_from_the_unpatched_one() -> None:
+    store = in_force()
+    before = store.bodies()[REPODATA]
+    store.upload(REPODATA, b"{")
+    index(store)
+    assert store.bodies()[REPODATA] == before
+
+
+def test_a_lost_ledger_bakes_nothing_in() -> None:
+    store = in_force()
+    before = {key: body for key, body in store.bodies().items() if not key.endswith(names.LEDGER)}
+    store.remove(f"linux-64/{names.LEDGER}")
+    index(store)
+    assert {key: body for key, body in store.bodies().items() if not key.endswith(names.LEDGER)} == before
+
+
+def test_an_unpatched_index_of_another_indexer_is_taken_for_what_the_packages_say() -> None:
+    store = in_force()
+    found = content(store, UNPATCHED)
+    found["packages.conda"][SECOND]["depends"] = ["spelled  otherwise"]
+    put(store, UNPATCHED, found)
+    index(store)
+    assert records(store)[SECOND]["depends"] == ["spelled  otherwise"]
+    assert records(store)[FIRST]["depends"] == ["fixed"]
+    assert set(records(store)) == {FIRST, SECOND}

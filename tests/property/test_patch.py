@@ -1,0 +1,123 @@
+"""A patch touches only what it names, whatever the order, and what it withdrew can come back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.core import names
+from indexer.core.model import Index
+from indexer.core.overlay import Overlay, Yank
+from indexer.core.patch import apply, parse
+from indexer.core.records import PATCHABLE
+from indexer.core.render import publication
+from indexer.core.repodata import split_run_exports, split_unpatched
+from tests.support.scenes import contents, first_scene
+from tests.support.strategies import RUN_EXPORTS, SPECS, TEXTS, filenames, indexes, values
+
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "depends": SPECS | st.none(),
+        "constrains": SPECS | st.none(),
+        "license": TEXTS | st.none(),
+        "track_features": TEXTS | st.none(),
+        "size": st.integers(),
+        "indexed_timestamp": st.none(),
+        "run_exports": RUN_EXPORTS,
+        "x_nobody_knows": TEXTS,
+    },
+)
+
+
+@st.composite
+def patches(draw: st.DrawFn, index: Index) -> dict[str, Any]:
+    """Draw instructions for some packages of an index, and for some that are not there."""
+    named = st.sampled_from(sorted(index.records)) | filenames() if index.records else filenames()
+    found = draw(st.dictionaries(named, FIELDS, max_size=4))
+    return {
+        "patch_instructions_version": draw(st.sampled_from([1, 2])),
+        "packages": {name: fields for name, fields in found.items() if name.endswith(names.TAR_BZ2)},
+        "packages.conda": {name: fields for name, fields in found.items() if name.endswith(names.CONDA)},
+        "v3": {
+            extension[1:]: {name.removesuffix(extension): it for name, it in found.items() if name.endswith(extension)}
+            for extension in names.EXTENSIONS
+        },
+        "remove": draw(st.lists(named, max_size=1)),
+        "revoke": draw(st.lists(named, max_size=1)),
+        "nobody": "knows",
+    }
+
+
+def with_twin(filename: str) -> set[str]:
+    return {filename, filename.replace(names.TAR_BZ2, names.CONDA)}
+
+
+@given(st.data(), indexes())
+def test_a_patch_touches_only_what_it_names(data: st.DataObject, index: Index) -> None:
+    said = data.draw(patches(index))
+    patched = apply(index, parse(json.dumps(said).encode(), "")).index
+    named = {twin for section in ("packages", "packages.conda") for name in said[section] for twin in with_twin(name)}
+    revoked = {twin for name in said["revoke"] for twin in with_twin(name)}
+    removed = {twin for name in said["remove"] for twin in with_twin(name)} & index.records.keys()
+    assert patched.records.keys() == index.records.keys() - removed
+    assert set(patched.removed) == set(index.removed) | removed
+    assert (patched.info, patched.rest, patched.v3_rest) == (index.info, index.rest, index.v3_rest)
+    for name, record in patched.records.items():
+        if name not in named | revoked:
+            assert record is index.records[name]
+        before, after = values({"": index.records[name]})[""], values({"": record})[""]
+        allowed = PATCHABLE | ({"revoked"} if name in revoked else set())
+        assert {key: it for key, it in before.items() if key not in allowed} == {
+            key: it for key, it in after.items() if key not in allowed
+        }
+    changed = {name for name, it in patched.run_exports.items() if index.run_exports.get(name) is not it}
+    assert changed <= (named if said["patch_instructions_version"] == 2 else set())
+
+
+@given(st.data(), indexes())
+def test_the_order_of_packages_and_of_instructions_does_not_matter(data: st.DataObject, index: Index) -> None:
+    said = data.draw(patches(index))
+    backwards = {key: dict(reversed(it.items())) if isinstance(it, dict) else it for key, it in said.items()}
+    other = Index(**{**{name: getattr(index, name) for name in Index.__slots__}, "records": _reversed(index.records)})
+    one = apply(index, parse(json.dumps(said).encode(), ""))
+    two = apply(other, parse(json.dumps(backwards).encode(), ""))
+    assert values(one.index.records) == values(two.index.records)
+    assert (one.index.removed, one.index.v3, one.warnings) == (two.index.removed, two.index.v3, two.warnings)
+
+
+def _reversed(mapping: Any) -> dict[str, Any]:
+    return dict(reversed(mapping.items()))
+
+
+@given(st.data(), indexes())
+def test_a_patch_of_a_patched_index_that_says_the_same_changes_nothing(data: st.DataObject, index: Index) -> None:
+    said = {**data.draw(patches(index)), "remove": []}
+    instructions = parse(json.dumps(said).encode(), "")
+    once = apply(index, instructions).index
+    assert apply(once, instructions).index.records == once.records
+
+
+@given(data=st.data(), index=indexes(), run_exports=st.booleans())
+def test_what_the_packages_say_is_kept_whatever_is_laid_over_it(
+    data: st.DataObject, index: Index, *, run_exports: bool
+) -> None:
+    yanked = data.draw(st.lists(st.sampled_from(sorted(index.records)), max_size=2)) if index.records else []
+    said = json.dumps(data.draw(patches(index))).encode()
+    overlay = Overlay("", said, yanks={name: Yank("broken", 1) for name in yanked})
+    scene = first_scene()
+    if not run_exports:
+        scene = first_scene(type(scene.outputs)(run_exports=False))
+    found = contents(publication(overlay.apply(index).index, scene, index))
+    kept, own = split_unpatched(found[names.UNPATCHED], "")
+    assert values(kept.records) == values(index.records)
+    assert (kept.v3, kept.removed, kept.v3_rest.keys()) == (index.v3, index.removed, index.v3_rest.keys())
+    assert values(kept.rest) == values(index.rest)
+    if run_exports:
+        told = {**split_run_exports(found[names.RUN_EXPORTS], ""), **own}
+        assert values(told) == values(index.run_exports)
+    else:
+        assert own == {}
