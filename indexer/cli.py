@@ -49,7 +49,7 @@ app = typer.Typer(
 _URL = Annotated[str, typer.Argument(metavar="s3://BUCKET[/PREFIX]", show_default=False)]
 _DIR = Annotated[str, typer.Argument(metavar="DIR", show_default=False)]
 _TARGET = Annotated[str, typer.Argument(metavar="TARGET", show_default=False)]
-_PACKAGES = Annotated[list[str], typer.Argument(metavar="SUBDIR/FILENAME...", show_default=False)]
+_PACKAGES = Annotated[list[str], typer.Argument(metavar="SUBDIR/FILENAME", show_default=False)]
 
 
 def _version(value: bool) -> None:  # noqa: FBT001  typer's callbacks are called so

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer import Options, Outputs, index
+from indexer import Options, Outputs, index, unyank, yank
 from tests.support.answering import serving_folder
 from tests.support.channels import BROKEN, copy, lay_out, write
 from tests.support.pixi import FORMATS, Errand, Found, ReaderError, send
@@ -49,6 +50,34 @@ def test_a_package_that_was_removed_is_offered_in_no_format(channel: Path) -> No
     for form in FORMATS:
         assert "noarch/reedbed-1.1.0-0.conda" not in found.records[form]
         assert "noarch/reedbed-1.0.0-0.conda" in found.solutions[form]
+
+
+def test_a_package_that_was_yanked_is_offered_in_no_format_until_it_is_unyanked(channel: Path) -> None:
+    yank(str(channel), ["noarch/reedbed-1.1.0-0.conda", "noarch/mire-1.0-0.conda"], "broken")
+    found = visit(channel, spec="reedbed")
+    for form in FORMATS:
+        assert not {"noarch/reedbed-1.1.0-0.conda", "noarch/mire-1.0-0.conda"} & found.records[form].keys()
+        assert "noarch/reedbed-1.0.0-0.conda" in found.solutions[form]
+    unyank(str(channel), ["noarch/reedbed-1.1.0-0.conda"])
+    found = visit(channel, spec="reedbed")
+    for form in FORMATS:
+        assert "noarch/reedbed-1.1.0-0.conda" in found.solutions[form]
+
+
+def test_a_patched_dependency_is_seen_and_solved_by_in_every_format(channel: Path) -> None:
+    said = {
+        "packages.conda": {"reedbed-1.1.0-0.conda": {"depends": ["mire"]}},
+        "remove": ["reedbed-1.0.0-0.conda"],
+        "revoke": ["reedbed-data-2026.1-0.conda"],
+    }
+    (channel / "noarch" / "patch_instructions.json").write_text(json.dumps(said))
+    index(str(channel), WITH_BZ2)
+    found = visit(channel, spec="reedbed")
+    for form in FORMATS:
+        assert found.records[form]["noarch/reedbed-1.1.0-0.conda"]["depends"] == ["mire"]
+        assert "noarch/reedbed-1.0.0-0.conda" not in found.records[form]
+        assert "package_has_been_revoked" in found.records[form]["noarch/reedbed-data-2026.1-0.conda"]["depends"]
+        assert found.solutions[form] == ["noarch/mire-1.0-0.conda", "noarch/reedbed-1.1.0-0.conda"]
 
 
 def test_the_last_package_of_a_name_leaves_nothing_to_solve_with(channel: Path) -> None:
