@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from indexer.core import names, repodata
-from indexer.core.agreement import Fault, contradictions, same
-from indexer.core.model import Outputs, Rules
+from indexer.core.agreement import Fault, contradictions, differences, same
+from indexer.core.model import Index, Outputs, Rules
 from indexer.core.plan import Known, diff
 from indexer.core.repodata import facts_of
-from indexer.errors import BadIndex, Conflict, GaveUp, Missing
+from indexer.errors import BadIndex, BadPatch, Conflict, GaveUp, Missing
 from indexer.extractor import Gone, Spec
 from indexer.forms import Forms
 from indexer.lister import Lister, chosen
@@ -21,7 +21,7 @@ from indexer.window import read_whole
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from indexer.core.model import Index, Stat
+    from indexer.core.model import Stat
     from indexer.lister import Observation
     from indexer.options import Run
     from indexer.store import Store
@@ -75,10 +75,25 @@ class _Auditor:
                 verdict.faults.append(Fault(f"{self.subdir}/{names.REPODATA}", "is not there"))
             return verdict
         verdict.packages = len(index.records)
+        verdict.faults += self._in_force(seen, index)
         verdict.faults += self._packages(seen, index)
         if self.deep:
             verdict.faults += self._contents(seen, index, verdict)
         return verdict
+
+    def _in_force(self, seen: Observation, index: Index) -> Iterator[Fault]:
+        """Whether readers see what our patch and yanks make of the packages' own word."""
+        if not seen.stands(names.UNPATCHED):
+            return  # of another indexer, who follows other instructions
+        try:
+            unpatched, _ = repodata.split_unpatched(self._lister.read(names.UNPATCHED, seen), names.UNPATCHED)
+            wanted = self._lister.overlay(seen).apply(unpatched).index
+        except (BadIndex, BadPatch) as error:
+            yield Fault(f"{self.subdir}/{error.thing.rpartition('/')[2]}", error.reason, error.next_step)
+            return
+        said = differences(_bare(wanted), _bare(index))
+        key = f"{self.subdir}/{names.REPODATA if names.REPODATA in seen.versions else names.SHARD_INDEX}"
+        yield from (Fault(key, f"{reason} (beside the patch and the yanks in force)") for reason in said)
 
     def _hints(self, seen: Observation) -> Iterator[Fault]:
         if seen.noted:
@@ -161,3 +176,7 @@ class _Auditor:
             before = repodata.split(data, names.UNPATCHED).records
             return frozenset(key for key, record in index.records.items() if not same(record, before.get(key)))
         return frozenset()
+
+
+def _bare(index: Index) -> Index:
+    return Index(index.records, index.v3, removed=index.removed)

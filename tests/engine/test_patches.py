@@ -12,6 +12,7 @@ from indexer.core import names
 from indexer.core.patch import NONE
 from indexer.errors import BadConfig, BadPatch
 from indexer.report import Outcome
+from tests.support.judge import check
 from tests.support.scene import (
     DAY_MS,
     NOW_MS,
@@ -259,3 +260,23 @@ def test_an_unpatched_index_that_vanished_is_not_replaced_by_the_patched_one() -
     assert only(index(store, replace(PLAIN, force=True))).outcome is Outcome.PUBLISHED
     assert unpatched(store)[FIRST]["depends"] == []
     assert records(store)[FIRST]["depends"] == ["fixed >=1"]
+
+
+def test_a_check_finds_what_is_in_force_and_not_published() -> None:
+    store = patched()
+    assert _faults(store) == []
+    lay_patch(store, {"packages.conda": {THIRD: {"license": "MIT-0"}}})
+    store.upload(INSTRUCTIONS, json.dumps({"packages.conda": {THIRD: {"license": "MIT-0"}}}).encode())
+    assert [fault.partition(" (")[0] for fault in _faults(store)] == [
+        f"linux-64/repodata.json: disagrees on what is removed: {SECOND}",
+        f"linux-64/repodata.json: lacks 1 package: {SECOND}",
+        f"linux-64/repodata.json: says something else of 2 packages: {FIRST}, {THIRD}",
+    ]
+    store.upload(INSTRUCTIONS, b"[]")
+    (fault,) = _faults(store)
+    assert fault.startswith("linux-64/patch_instructions.json: is not a readable patch_instructions.json")
+
+
+def _faults(store: MemoryStore) -> list[str]:
+    found = check(store, deep=True).faults
+    return [f"{fault.key}: {fault.reason}" for fault in found if fault.key.startswith("linux-64/")]
