@@ -166,6 +166,10 @@ class S3Store:
                 return _answered(key, answer["ContentLength"], answer)
         except Missing:
             return None
+        except BadConfig:
+            with contextlib.suppress(Missing):
+                self.open(key).close()  # an expired token is a 400, of which only an answer with a body says so
+            raise
 
     def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> S3Reader:
         """Read an object, or a part of it; with a version only that one."""

@@ -35,7 +35,7 @@ class Answer(NamedTuple):
     body: bytes = b""
 
 
-class _Listening(ThreadingHTTPServer):
+class Listening(ThreadingHTTPServer):
     request_queue_size = 1024  # with five, readers of many shards at once wait for the network to try again
     daemon_threads = True
 
@@ -104,7 +104,7 @@ def answering(answer: Callable[[Asked], Answer]) -> Iterator[Server]:
 
         do_GET = do_HEAD = do_PUT = do_DELETE = _answer  # noqa: N815  the base class calls them so
 
-    with _running(_Listening((LOOPBACK, 0), Handler), "http") as server:
+    with _running(Listening((LOOPBACK, 0), Handler), "http") as server:
         yield server
 
 
@@ -123,7 +123,7 @@ def serving_folder(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[
             if code == 200:
                 server.asked.append(Asked(self.command, unquote(self.path), {}))
 
-    http = _Listening((LOOPBACK, 0), functools.partial(Handler, directory=str(folder)))
+    http = Listening((LOOPBACK, 0), functools.partial(Handler, directory=str(folder)))
     if tls is not None:
         http.socket = tls.wrap_socket(http.socket, server_side=True)
     with _running(http, "https" if tls else "http") as server:

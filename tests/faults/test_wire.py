@@ -1,0 +1,56 @@
+"""Answers are spoilt on the wire: what may pass is not noticed, what may not ends the run, nothing is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.wire import FAULTS, Channel, channel_in, once, store_at, storm
+from tests.support.buckets import moto_server, new_bucket, real_bucket
+from tests.support.meddling import Meddling, meddling_with
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fixtures.bucket import Bucket
+    from indexer.store.s3 import S3Store
+
+__all__ = ["moto_server", "real_bucket"]
+
+
+class Scene:
+    """A channel, and the proxy through which it is indexed."""
+
+    def __init__(self, bucket: Bucket, meddling: Meddling) -> None:
+        self.meddling = meddling
+        self.store: S3Store = store_at(meddling, bucket)
+        self.channel: Channel = channel_in(bucket, self.store, meddling)
+
+
+@pytest.fixture(scope="module", params=["moto", pytest.param("s3", marks=pytest.mark.s3)])
+def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
+    if request.param == "moto":
+        bucket = new_bucket(request.getfixturevalue("moto_server"))
+    else:
+        bucket = request.getfixturevalue("real_bucket")
+    with meddling_with(bucket.endpoint) as meddling:
+        scene = Scene(bucket, meddling)
+        yield scene
+        scene.store._client.close()
+
+
+@pytest.mark.parametrize("number", range(len(FAULTS)), ids=[fault.name for fault in FAULTS])
+def test_a_spoilt_answer_loses_nothing_and_the_next_run_heals(scene: Scene, number: int) -> None:
+    # Each fault befalls another part of the requests; `python -m tests.faults` lets each befall all.
+    befell = [
+        once(scene.channel, scene.store, scene.meddling, FAULTS[number], at)
+        for at in range(1 + number % 9, scene.channel.requests + 1, 9)
+    ]
+    assert any(befell)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_storm_on_the_wire_loses_nothing(scene: Scene, seed: int) -> None:
+    storm(scene.channel, scene.store, scene.meddling, seed)
+    assert scene.meddling.befell

@@ -1,0 +1,179 @@
+"""A proxy before an S3 server that spoils answers on the wire: refused, lost, cut, old, or of another question."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import socket
+import struct
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from tests.support.answering import LOOPBACK, Listening
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_REFUSALS = {
+    "503": (503, "SlowDown"),
+    "500": (500, "InternalError"),
+    "403": (403, "AccessDenied"),
+    "400": (400, "InvalidRequest"),
+    "expired": (400, "ExpiredToken"),
+    "412": (412, "PreconditionFailed"),
+    "409": (409, "ConditionalRequestConflict"),
+    "404": (404, "NoSuchKey"),
+}
+# What a hop in between may not pass on, or the server here writes itself.
+_HOP = {"connection", "transfer-encoding", "content-length", "date", "server", "keep-alive"}
+
+
+class Question(NamedTuple):
+    """One request as it came."""
+
+    verb: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def of_bucket(self) -> bool:
+        """Whether it asks for a listing."""
+        return "list-type=2" in self.path
+
+
+class Reply(NamedTuple):
+    """What the server said."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+@dataclass
+class Meddling:
+    """The proxy that runs: where, what it was asked, and which fault, if any, befalls a request, by number from 1."""
+
+    url: str
+    asked: list[Question] = field(default_factory=list)
+    choose: Callable[[int, Question], str] = lambda _number, _question: ""
+    befell: list[str] = field(default_factory=list)
+    # By verb, the reply before: for answers that come twice.
+    last: dict[str, Reply] = field(default_factory=dict)
+    # By path of a GET or HEAD, the reply before the latest one: for answers that are old.
+    seen: dict[tuple[str, str], Reply] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fault(self, question: Question) -> str:
+        """What shall befall a request."""
+        with self.lock:
+            self.asked.append(question)
+            fault = self.choose(len(self.asked), question)
+            if fault:
+                self.befell.append(fault)
+            return fault
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+
+    def __init__(self, meddling: Meddling, backend: str, *arguments: object) -> None:
+        self._meddling = meddling
+        self._backend = http.client.HTTPConnection(backend, timeout=60)
+        super().__init__(*arguments)  # type: ignore[arg-type]  # what the server hands over
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def handle_expect_100(self) -> bool:
+        self.send_response_only(100)
+        self.end_headers()
+        return True
+
+    def finish(self) -> None:
+        self._backend.close()
+        super().finish()
+
+    def _one(self) -> None:
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        question = Question(self.command, self.path, headers, body)
+        fault = self._meddling.fault(question)
+        if fault in _REFUSALS:
+            status, code = _REFUSALS[fault]
+            text = f"<Error><Code>{code}</Code><Message>as the test wants it</Message></Error>".encode()
+            return self._send(Reply(status, [("Content-Type", "application/xml")], text))
+        if fault == "reset":
+            return self._reset()
+        old = self._meddling.seen.get((question.verb, question.path))
+        twice = self._meddling.last.get("LIST" if question.of_bucket else question.verb)
+        reply = self._forward(question)
+        if fault == "lost":
+            return self._reset()
+        if fault == "stale" and old is not None:
+            reply = old
+        if fault == "twice" and twice is not None:
+            reply = twice
+        return self._send(reply, fault)
+
+    def _forward(self, question: Question) -> Reply:
+        self._backend.request(question.verb, question.path, question.body, question.headers)
+        answer = self._backend.getresponse()
+        length = answer.getheader("Content-Length") or "0"
+        headers = [(name, value) for name, value in answer.getheaders() if name.lower() not in _HOP]
+        if question.verb == "HEAD":
+            headers.append(("Content-Length", length))
+        reply = Reply(answer.status, headers, answer.read())
+        with self._meddling.lock:
+            self._meddling.seen[question.verb, question.path] = reply
+            self._meddling.last["LIST" if question.of_bucket else question.verb] = reply
+        return reply
+
+    def _send(self, reply: Reply, fault: str = "") -> None:
+        body = reply.body
+        said = len(body)
+        if fault in {"cut", "torn", "lying"}:
+            body = body[: len(body) // 2]
+            said = len(body) if fault == "lying" else said
+        self.send_response_only(reply.status)
+        for name, value in reply.headers:
+            self.send_header(name, value)
+        if self.command != "HEAD" or "Content-Length" not in {name for name, _ in reply.headers}:
+            self.send_header("Content-Length", str(said))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+        if fault == "cut" and said > len(body):
+            self.close_connection = True
+        if fault == "torn" and said > len(body):
+            self.wfile.flush()
+            self._reset()
+
+    def _reset(self) -> None:
+        """Let the client see a connection that is reset, not one that is closed."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+
+    do_GET = do_HEAD = do_PUT = do_DELETE = do_POST = _one  # noqa: N815  the base class calls them so
+
+
+@contextlib.contextmanager
+def meddling_with(endpoint: str) -> Iterator[Meddling]:
+    """A proxy before a server, for as long as a `with` block."""
+    meddling = Meddling("")
+    backend = urlsplit(endpoint).netloc
+    http_server = Listening((LOOPBACK, 0), functools.partial(_Handler, meddling, backend))
+    meddling.url = f"http://{LOOPBACK}:{http_server.server_port}"
+    thread = threading.Thread(target=functools.partial(http_server.serve_forever, poll_interval=0.01))
+    thread.start()
+    try:
+        yield meddling
+    finally:
+        http_server.shutdown()
+        thread.join()
+        http_server.server_close()

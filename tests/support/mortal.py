@@ -1,0 +1,296 @@
+"""Indexers, uploaders and readers as processes of their own, which may be killed in the middle of what they do.
+
+A runner imports all that they need once and forks a process for each: `Job` says what it shall do.  A killed one
+dies of SIGKILL, as in a container that is taken away: nothing is tidied up, nothing is flushed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from indexer import workers
+from indexer.core.model import Outputs
+from indexer.engine import index_channel
+from indexer.errors import Missing
+from indexer.options import Options, Run
+from indexer.store import Expect
+from indexer.store.target import S3Options, Target, open_store
+from tests.support.readers import unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from indexer.core.model import Stat, Version
+    from indexer.store import Range, Reader, Store, Usage
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).parents[2]
+KILLED = -signal.SIGKILL
+_BROKEN = 99
+_READINGS = 30
+# What a process does to a folder, as Python's own audit events tell it.
+_DEEDS = {"open", "os.rename", "os.remove", "os.utime", "os.mkdir", "fcntl.flock"}
+
+
+class Where(msgspec.Struct, frozen=True):
+    """A channel in a folder, or in a bucket where there is an endpoint."""
+
+    location: str
+    endpoint: str = ""
+    key: str = ""
+    secret: str = ""
+
+    @property
+    def target(self) -> Target:
+        """The same as the indexer knows it."""
+        if not self.endpoint:
+            return Target(self.location)
+        return Target(self.location, S3Options(self.endpoint, "us-east-1", "path", self.key, self.secret), 16)
+
+
+class Job(msgspec.Struct):
+    """What one process does: put and delete packages, then index the channel, unless it only reads.
+
+    It is killed `before` or `after` call number `at` of the store, or before `deed` number `at` on the folder.
+    """
+
+    where: Where
+    put: dict[str, bytes] = {}
+    delete: list[str] = []
+    reads: bool = False
+    at: int = 0
+    moment: str = ""
+
+
+class Ended(msgspec.Struct):
+    """How a process ended: its exit code or minus the signal, how many calls or deeds it had begun, what it said."""
+
+    code: int
+    count: int
+    said: str
+
+
+@dataclass
+class Mortal:
+    """Passes every call on to a store, and dies at one of them."""
+
+    store: Store
+    tick: Callable[[str], None]
+    usage: Usage = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Count what the store counts."""
+        self.usage = self.store.usage
+
+    def _call(self, call: Callable[[], T]) -> T:
+        self.tick("before")
+        answer = call()
+        self.tick("after")
+        return answer
+
+    def list(self, prefix: str) -> Iterator[Stat]:
+        """What lies directly under a prefix."""
+        return iter(self._call(lambda: [*self.store.list(prefix)]))
+
+    def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
+        """One object."""
+        return self._call(lambda: self.store.stat(key, checksum=checksum))
+
+    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> Reader:
+        """Read an object."""
+        return self._call(lambda: self.store.open(key, range=range, version=version))
+
+    def put(
+        self, key: str, body: bytes, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
+    ) -> Version:
+        """Write an object."""
+        return self._call(lambda: self.store.put(key, body, expect=expect, headers=headers))
+
+    def delete(self, key: str, *, expect: Expect | Version) -> None:
+        """Delete an object."""
+        self._call(lambda: self.store.delete(key, expect=expect))
+
+
+class _Count:
+    """Counts moments of one kind, and kills this process at one of them."""
+
+    def __init__(self, job: Job, report: int) -> None:
+        self._job = job
+        self._report = report
+        self._lock = threading.Lock()
+        self._number = 0
+
+    def tick(self, moment: str) -> None:
+        if moment != (self._job.moment or "before"):
+            return
+        with self._lock:
+            self._number += 1
+            os.pwrite(self._report, self._number.to_bytes(8, "little"), 0)
+            if self._number == self._job.at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def hook(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event not in _DEEDS:
+            return
+        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & os.O_CREAT):
+            return
+        if event == "fcntl.flock" or str(arguments[0]).startswith(self._job.where.location):
+            self.tick("deed")
+
+
+def _index(job: Job, count: _Count) -> int:
+    target = job.where.target
+    store: Store = open_store(target)
+    _change(job, store)
+    if job.moment in {"before", "after", ""}:
+        store = Mortal(store, count.tick)
+    else:
+        sys.addaudithook(count.hook)
+    options = Options(Outputs(zst_level=1), verify_digests=not target.in_bucket)
+    with workers.local(target, 4) as local, ThreadPoolExecutor(8) as threads:
+        report = index_channel(store, options, Run(local, threads))
+    for sub in report.subdirs.values():
+        if sub.error:
+            print(sub.error)  # noqa: T201  its own output is what the test shows
+    return report.exit_code
+
+
+def _change(job: Job, store: Store) -> None:
+    """Put and delete packages as an uploader does."""
+    for key, body in job.put.items():
+        store.put(key, body, expect=Expect.ANYTHING)
+    for key in job.delete:
+        store.delete(key, expect=Expect.ANYTHING)
+
+
+def _read(job: Job) -> int:
+    """Read the channel as clients do, again and again: every file whole, every shard there."""
+    for _ in range(_READINGS):
+        bodies = content(job.where, packages=False)
+        wrong = [line for line in unreadable(bodies) if "is not there" not in line]
+        # A shard may have been put after we listed: what counts is whether it can be had now.
+        store = store_at(job.where)
+        missing = [line.partition(":")[0] for line in unreadable(bodies) if "is not there" in line]
+        wrong += [f"{key}: is not there" for key in missing if store.stat(key) is None]
+        if wrong:
+            print(wrong)  # noqa: T201  its own output is what the test shows
+            return _BROKEN
+    return 0
+
+
+@functools.lru_cache(maxsize=1)
+def store_at(where: Where) -> Store:
+    """The store of a channel; to make a client takes longer than to read a small one."""
+    return open_store(where.target)
+
+
+def content(where: Where, *, packages: bool = True) -> dict[str, bytes]:
+    """The content of all that lies in a channel, by key; what vanishes meanwhile is left out."""
+    store = store_at(where)
+    found: dict[str, bytes] = {}
+
+    def keys(prefix: str) -> Iterator[str]:
+        for stat in list(store.list(prefix)):
+            if stat.key.endswith("/"):
+                yield from keys(stat.key)
+            elif packages or not stat.key.endswith((".conda", ".tar.bz2")):
+                yield stat.key
+
+    for key in list(keys("")):
+        with contextlib.suppress(Missing):
+            with store.open(key) as reader:
+                found[key] = reader.read()
+    return found
+
+
+def _child(job: Job, report: int, output: int) -> None:
+    """Do a job in the process that was made for it, and leave it."""
+    code = _BROKEN
+    try:
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        code = _read(job) if job.reads else _index(job, _Count(job, report))
+    except BaseException:  # noqa: BLE001  whatever it is, the parent is told
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _serve() -> None:
+    """For each line, a list of jobs, fork a process a job, wait for all, and answer with a line."""
+    jobs = msgspec.json.Decoder(list[Job])
+    for line in sys.stdin.buffer:
+        started = []
+        for job in jobs.decode(line):
+            report, output = os.memfd_create("report"), os.memfd_create("output")
+            pid = os.fork()
+            if pid == 0:
+                _child(job, report, output)
+            started.append((pid, report, output))
+        ended = []
+        for pid, report, output in started:
+            _, status = os.waitpid(pid, 0)
+            count = int.from_bytes(os.pread(report, 8, 0), "little")
+            said = os.pread(output, 2**16, 0).decode(errors="replace")
+            ended.append(Ended(os.waitstatus_to_exitcode(status), count, said))
+            os.close(report)
+            os.close(output)
+        sys.stdout.buffer.write(msgspec.json.encode(ended) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+@dataclass
+class Runner:
+    """The process that forks the others."""
+
+    process: subprocess.Popen[bytes]
+
+    def all(self, jobs: Sequence[Job]) -> list[Ended]:
+        """Do jobs at once, each in a process of its own."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(msgspec.json.encode(list(jobs)) + b"\n")
+        self.process.stdin.flush()
+        return msgspec.json.decode(self.process.stdout.readline(), type=list[Ended])
+
+    def one(self, job: Job) -> Ended:
+        """Do a job in a process of its own."""
+        (ended,) = self.all([job])
+        return ended
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Runner]:
+    """A runner for as long as a `with` block."""
+    command = [sys.executable, "-m", "tests.support.mortal"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            yield Runner(process)
+        finally:
+            process.kill()
+
+
+if __name__ == "__main__":
+    if sys.version_info >= (3, 12):
+        import warnings
+
+        warnings.simplefilter("ignore", DeprecationWarning)  # no thread runs in this process when it forks
+    import boto3  # noqa: F401  here once, not in every child
+
+    _serve()
