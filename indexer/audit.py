@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # Between looks at a subdir that somebody else is changing, in seconds.
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+_SETTLING = 1.0
 _FORCE = "run the indexer with --force"
 
 
@@ -62,7 +63,11 @@ class _Auditor:
             with contextlib.suppress(Conflict):
                 seen = self._lister.survey()
                 verdict = self._look(seen)
-                if not verdict.faults or self._lister.survey() == seen:
+                if not verdict.faults:
+                    return verdict
+                if not seen.in_step:  # an indexer may be about to put the next file
+                    self.run.sleep(_SETTLING)
+                if self._lister.survey() == seen:
                     return verdict
             self.run.sleep(pause)
         raise GaveUp(self.subdir, "changed again and again while it was looked at", "check when no indexer is at work")

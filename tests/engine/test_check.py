@@ -23,6 +23,7 @@ from tests.support.scene import (
     DAY_MS,
     NOW_MS,
     PLAIN,
+    Clock,
     changes,
     channel,
     fill,
@@ -385,6 +386,28 @@ def test_an_index_that_is_published_while_the_check_looks_is_no_fault() -> None:
     fell_in: list[str] = []
     assert faults(Faulty(store, before=publish)) == []
     assert fell_in
+
+
+def test_an_indexer_that_is_between_two_files_is_waited_for() -> None:
+    store = sound()
+    fill(store, "linux-64/new-1.0-0.conda")
+
+    def die(_number: int, call: Call) -> None:
+        if call.key == key(REPODATA) and call.verb == "PUT":
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        index(Faulty(store, before=die), ALL)
+    assert faults(store)
+
+    class Waiting(Clock):
+        def sleep(self, seconds: float) -> None:
+            index(store, ALL)
+            super().sleep(seconds)
+
+    clock = Waiting()
+    assert check(store, clock=clock).faults == ()
+    assert clock.slept[0] == 1.0
 
 
 def test_a_channel_that_never_stands_still_is_neither_sound_nor_faulty() -> None:
