@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from indexer.store.providers import Addressing, Provider, addressing_of, provide
 if TYPE_CHECKING:
     from indexer.store.target import S3Options, Target
 
+_NO_SIGN = re.compile(r"[^!-~]")
 _STYLES: dict[str, Addressing] = {"virtual-host": "virtual", "path": "path"}
 
 
@@ -117,3 +119,11 @@ def _note_credentials(session: boto3.Session) -> None:
     credentials = session.get_credentials()  # made with the client, or none for an anonymous one
     if type(credentials) is Credentials:  # others fetch them only when asked
         note(credentials.secret_key, credentials.token)
+        _check_signs("the secret key", credentials.secret_key)
+        _check_signs("the session token", credentials.token)
+
+
+def _check_signs(what: str, secret: str | None) -> None:
+    # Such as the line break of a file: http.client refuses the header, and its error quotes it.
+    if secret and _NO_SIGN.search(secret):
+        raise BadConfig(what, "has white space or other characters in it that no key has", "give it without them")

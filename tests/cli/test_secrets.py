@@ -105,6 +105,8 @@ class Way:
     code: int = 1
 
 
+# In turn, so that each is tried with several ways.
+_VERBS = ("s3", "status", "check", "gc")
 _KEYS = f"aws_access_key_id = some-key\naws_secret_access_key = {CANARY}-8\naws_session_token = {CANARY}-9\n"
 _PROCESS = {"Version": 1, "AccessKeyId": "k", "SecretAccessKey": f"{CANARY}-11", "SessionToken": f"{CANARY}-12"}
 WAYS = {
@@ -122,11 +124,12 @@ WAYS = {
         }
     ),
     # As `--from-file` leaves it: http.client quotes what it cannot send.
-    "a token with a line break": Way((*OPTIONS, "--session-token", f"{CANARY}-13\n")),
+    "a token with a line break": Way((*OPTIONS, "--session-token", f"{CANARY}-13\n"), code=2),
     "a token of the environment with a line break": Way(
-        env={"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": f"{CANARY}-14", "AWS_SESSION_TOKEN": f"{CANARY}-15\nx"}
+        env={"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": f"{CANARY}-14", "AWS_SESSION_TOKEN": f"{CANARY}-15\nx"},
+        code=2,
     ),
-    "a token that is not ASCII": Way((*OPTIONS, "--session-token", f"{CANARY}-\u00e9\u4e2d")),
+    "a token that is not ASCII": Way((*OPTIONS, "--session-token", f"{CANARY}-\u00e9\u4e2d"), code=2),
     "an endpoint": Way(("--endpoint-url", f"http://user:{CANARY}-16@127.0.0.1:9"), code=2),
     "an endpoint without a scheme": Way(("--endpoint-url", f"user:{CANARY}-17@127.0.0.1:9"), code=2),
     "an endpoint with a slash in the password": Way(
@@ -135,13 +138,12 @@ WAYS = {
     "an endpoint of the environment": Way(
         env={"S3_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_S3": f"http://user:{CANARY}-19@127.0.0.1:9"}, code=2
     ),
-    "a proxy": Way(tuple(OPTIONS), env={"http_proxy": f"http://user:{CANARY}-20@127.0.0.1:9", "no_proxy": ""}),
+    "a proxy": Way(tuple(OPTIONS), env={"http_proxy": f"http://user:{CANARY}-20@{{host}}", "no_proxy": ""}),
 }
 
 
-@pytest.mark.parametrize("verb", ["s3", "status"])
 @pytest.mark.parametrize("name", WAYS)
-def test_no_way_to_give_a_secret_lets_it_be_printed(name: str, verb: str, tmp_path: Path) -> None:
+def test_no_way_to_give_a_secret_lets_it_be_printed(name: str, tmp_path: Path) -> None:
     way = WAYS[name]
     for file, text in way.files.items():
         (tmp_path / file).write_text(text.replace("{home}", str(tmp_path)))
@@ -150,14 +152,15 @@ def test_no_way_to_give_a_secret_lets_it_be_printed(name: str, verb: str, tmp_pa
             "HOME": str(tmp_path),
             "AWS_CONFIG_FILE": str(tmp_path / "aws-config"),
             "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "aws-credentials"),
-            "AWS_MAX_ATTEMPTS": "1",
             "S3_ENDPOINT_URL": server.url,
-            **way.env,
+            **{key: value.replace("{host}", server.url.partition("//")[2]) for key, value in way.env.items()},
         }
-        done = spawn(verb, "s3://some-bucket/ch", "-vv", "--json", *way.words, env=env)
+        done = spawn(
+            _VERBS[list(WAYS).index(name) % len(_VERBS)], "s3://some-bucket/ch", "-vv", "--json", *way.words, env=env
+        )
     assert done.code == way.code, done.err
     assert "Traceback" in done.err
-    assert done.json["error"]
+    assert "error" in done.out
     says_no_secret(done)
 
 
