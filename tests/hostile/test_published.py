@@ -188,14 +188,11 @@ def test_run_exports_that_cannot_be_carried_on_are_left_alone(body: bytes) -> No
         shards.compress(b"\x81\xa6shards" + b"\x91" * DEEP),
         shards.compress(b"\xdf\xff\xff\xff\xff"),
         shards.compress(b"\x81\xa6shards\xdd\xff\xff\xff\xff"),
-        packed({"shards": {"p00": "text"}}),
-        packed({"shards": {"p00": b"short"}, "info": {"shards_base_url": "./shards/"}}),
         packed({"shards": {}, "info": {1: 2}}),
         *(
             packed({"shards": {"p00": bytes(32)}, "info": {"shards_base_url": url}})
             for url in ("https://elsewhere.example/", "//elsewhere.example/", "../", "x/../../", "/etc/", "./../x/")
         ),
-        packed({"shards": {f"x{number}": bytes(32) for number in range(2_000)}}),
     ],
     ids=lambda body: f"{len(body)} bytes",
 )
@@ -205,6 +202,21 @@ def test_a_shard_index_that_cannot_be_carried_on_is_left_alone_where_it_is_the_s
     error = left_alone(store, SHARDS, body, SHARDS_ONLY)
     assert error.startswith("linux-64/")
     assert not [call for call in store.calls if ".." in call.key or "elsewhere" in call.key]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"p00": "text"}, {"p00": b"short"}, {f"x{number}": bytes(32) for number in range(2_000)}],
+    ids=["text", "short", "many"],
+)
+def test_shards_that_are_not_there_are_made_anew_from_the_packages(named: dict[str, object]) -> None:
+    store = channel(*keys(2))
+    index(store, SHARDS_ONLY)
+    before = sharded(store)
+    store.upload(SHARDS, packed({"shards": named, "info": {"shards_base_url": "./shards/"}}))
+    assert index(store, SHARDS_ONLY).exit_code == 0
+    assert sharded(store) == before
+    assert missing_shards(store) == set()
 
 
 @pytest.mark.parametrize(
