@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from indexer.options import Options, Run
     from indexer.report import Report
     from indexer.store import Store
-
-_log = logging.getLogger(__name__)
 
 _HEADERS = {"Content-Type": "application/json"}
 
@@ -53,15 +50,15 @@ def _yanked(before: Yank | None, reason: str, now_ms: int) -> Yank:
 def carry_out(store: Store, order: Order, options: Options, run: Run) -> Report:
     """Yank or unyank packages, and index their subdirs in the way that the last run did.
 
-    Raises BadConfig where a package is not there, before anything is changed.
+    Raises BadConfig where a package is not there, or nobody has indexed it, before anything is changed.
     """
     subdirs = sorted({key.rpartition("/")[0] for key in order.packages})
     for subdir in subdirs:
         _check(store, subdir, order)
-    for subdir in subdirs:
-        _rewrite(store, subdir, order, run)
     lifted = order.packages if order.reason is None else frozenset()
     options = replace(_as_last_time(store, subdirs, options), packages=order.packages, unyanked=lifted)
+    for subdir in subdirs:
+        _rewrite(store, subdir, order, run)
     return index_channel(store, options, run)
 
 
@@ -106,13 +103,18 @@ def _rewrite(store: Store, subdir: str, order: Order, run: Run) -> None:
 
 
 def _as_last_time(store: Store, subdirs: list[str], options: Options) -> Options:
-    """Options with the outputs and rules of the last run: a yank must not switch a file on or off."""
+    """Options with the outputs and rules of the last run: a yank must not switch a file on or off.
+
+    Raises BadConfig where no run has left word of them.
+    """
     for subdir in subdirs:
         try:
             found = ledgers.decode(read_whole(store, f"{subdir}/{names.LEDGER}")[0])
         except Missing:
-            continue
-        if found is not None and found.outputs is not None and found.rules is not None:
-            return replace(options, outputs=found.outputs, rules=found.rules)
-    _log.warning("no run has left word of its options, so the usual files are published")
+            found = None
+        if found is None or found.outputs is None or found.rules is None:
+            raise BadConfig(
+                subdir, "was not indexed by this tool yet", "nothing was changed: index the channel, then repeat"
+            )
+        options = replace(options, outputs=found.outputs, rules=found.rules)
     return options

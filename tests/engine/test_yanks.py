@@ -170,6 +170,13 @@ def test_a_yank_publishes_with_the_options_of_the_last_run() -> None:
     assert found == {YANKED, f"linux-64/{names.UNPATCHED}"}
 
 
+def test_a_channel_that_was_never_indexed_is_not_made_one_by_a_yank() -> None:
+    store = channel(*keys(3))
+    with pytest.raises(BadConfig, match="index the channel, then repeat"):
+        order(store, keys(1)[0])
+    assert published(store) == {}
+
+
 def test_a_channel_of_shards_alone_can_yank() -> None:
     store = indexed(with_outputs(monolithic=False))
     order(store, keys(1)[0])
