@@ -126,9 +126,8 @@ class Subdir:
         there = previous.named
         if there and (self.options.force or not seen.vouched):
             there &= lister.shards_there()
-        fresh = change.overlay.patch if change.overlay.fresh else None
         source = next((name for name in (names.REPODATA, names.SHARD_INDEX) if name in seen.versions), "")
-        return Scene(self.subdir, self.options.outputs, previous, there, change.now_ms, source, fresh)
+        return Scene(self.subdir, self.options.outputs, previous, there, change.now_ms, source, change.overlay.named)
 
     def _artefacts(self, scene: Scene, seen: Observation, change: Change) -> list[Artefact]:
         """All that the subdir shall publish."""
@@ -136,12 +135,10 @@ class Subdir:
         return publication(change.patched.index, scene, change.merged if kept_apart else None)
 
     def _set_apart(self, writer: Writer, scene: Scene, seen: Observation, change: Change) -> Observation:
-        """Put aside what stands before anything patched is published: a crash must not leave that alone."""
+        """Put aside what the packages say before anything patched is published: a crash must not leave that alone."""
         if not change.overlay or names.UNPATCHED in seen.versions:
             return seen
-        # Where an unpatched index was lost, what stands is patched, and all packages were read again.
-        sound = change.merged if self._lost(seen) else change.index
-        wrote = writer.publish([unpatched_of(sound, scene, {})], seen)
+        wrote = writer.publish([unpatched_of(change.merged, scene, {})], seen)
         return replace(seen, versions={**seen.versions, names.UNPATCHED: wrote[names.UNPATCHED].version})
 
     def _lost(self, seen: Observation) -> bool:
@@ -165,16 +162,16 @@ class Subdir:
             )
         if self.patch is None:
             return found
-        nothing_to_end = found.patch is None and names.UNPATCHED not in seen.versions
+        nothing_to_end = found.lying is None and names.UNPATCHED not in seen.versions
         if self.patch == NO_PATCH and nothing_to_end:
             return found
-        return replace(found, patch=self.patch, fresh=self.patch != found.patch)
+        return replace(found, named=None if self.patch == found.lying else self.patch)
 
     def _state(self, seen: Observation, overlay: Overlay) -> dict[str, Wrote]:
         """The state that the run was made from, as the ledger remembers it."""
         digests = {names.YANKED: ""}
-        if overlay.patch is not None and not overlay.fresh:
-            digests[names.INSTRUCTIONS] = instructions_of(overlay.patch, self.options.outputs).digest
+        if overlay.lying is not None and overlay.named is None:
+            digests[names.INSTRUCTIONS] = instructions_of(overlay.lying, self.options.outputs).digest
         return {name: Wrote(seen.versions[name], it) for name, it in digests.items() if name in seen.versions}
 
     @property

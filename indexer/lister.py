@@ -182,7 +182,7 @@ class Lister:
             data = self.read(names.RUN_EXPORTS, seen)
             run_exports = repodata.split_run_exports(data, self.key(names.RUN_EXPORTS))
         if not seen.stands(source):  # written by another indexer, so its records know best
-            for filename in patch.run_exports_named(overlay.instructions):
+            for filename in overlay.run_exports_patched:
                 run_exports.pop(filename, None)  # as they were patched: what the package has is unknown
             run_exports |= repodata.inline_run_exports(index.records)
         return replace(index, run_exports={**run_exports, **own})

@@ -6,6 +6,7 @@ follows them (docs/design.md, section Patches and yanks).
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -46,19 +47,31 @@ _yanked = msgspec.json.Decoder(_Yanked)
 class Overlay:
     """What is in force in a subdir.
 
-    `patch` is the content of its `patch_instructions.json` (`key`), None where it has none; it is `fresh`
-    where this run was given it, and it does not lie there yet.  `yanks` are by file name.
+    `lying` is the content of its `patch_instructions.json` (`key`), None where it has none; `named` is that
+    of a patch that this run was given in its place.  `yanks` are by file name.
     """
 
     key: str = ""
-    patch: bytes | None = None
-    fresh: bool = False
+    lying: bytes | None = None
+    named: bytes | None = None
     yanks: Mapping[str, Yank] = field(default_factory=dict)
 
     @cached_property
     def instructions(self) -> Instructions:
         """The patch as it is followed.  Raises BadPatch."""
         return Instructions() if self.patch is None else patch.parse(self.patch, self.key)
+
+    @property
+    def patch(self) -> bytes | None:
+        """The instructions that are followed, None where there are none."""
+        return self.lying if self.named is None else self.named
+
+    @property
+    def run_exports_patched(self) -> frozenset[str]:
+        """The file names whose run exports were patched by what lies there."""
+        with contextlib.suppress(BadPatch):  # nobody can have followed it
+            return patch.run_exports_named(patch.parse(self.lying or b"", self.key))
+        return frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.yanks or self.instructions)

@@ -179,6 +179,21 @@ def test_a_lost_ledger_bakes_nothing_in() -> None:
     assert {key: body for key, body in store.bodies().items() if not key.endswith(names.LEDGER)} == before
 
 
+def test_patched_run_exports_are_not_taken_for_the_packages_own_where_another_indexer_forgot_these() -> None:
+    store = channel(*keys(2))
+    fix = {"run_exports": {"strong": ["fixed"]}}
+    lay_patch(store, {"patch_instructions_version": 2, "packages.conda": {FIRST: fix}})
+    index(store, replace(PLAIN, repodata_patch=PATCH))
+    found = content(store, UNPATCHED)
+    assert found.pop("run_exports") == {FIRST: {}}
+    put(store, UNPATCHED, found)
+    index(store)
+    assert content(store, "linux-64/run_exports.json")["packages.conda"][FIRST] == fix
+    put(store, UNPATCHED, found)
+    index(store, replace(PLAIN, repodata_patch=""))
+    assert content(store, "linux-64/run_exports.json")["packages.conda"].keys() == {SECOND}
+
+
 def test_an_unpatched_index_of_another_indexer_is_taken_for_what_the_packages_say() -> None:
     store = in_force()
     found = content(store, UNPATCHED)

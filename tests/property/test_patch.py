@@ -18,13 +18,14 @@ from indexer.core.repodata import split_run_exports, split_unpatched
 from tests.support.scenes import contents, first_scene
 from tests.support.strategies import RUN_EXPORTS, SPECS, TEXTS, filenames, indexes, values
 
+WORDS = st.text(st.characters(categories=["L", "N", "P"]), max_size=6)
 FIELDS = st.fixed_dictionaries(
     {},
     optional={
         "depends": SPECS | st.none(),
         "constrains": SPECS | st.none(),
-        "license": TEXTS | st.none(),
-        "track_features": TEXTS | st.none(),
+        "license": WORDS | st.none(),
+        "track_features": WORDS | st.none(),
         "size": st.integers(),
         "indexed_timestamp": st.none(),
         "run_exports": RUN_EXPORTS,
