@@ -185,7 +185,7 @@ class Lister:
             for filename in overlay.run_exports_patched:
                 run_exports.pop(filename, None)  # as they were patched: what the package has is unknown
             run_exports |= repodata.inline_run_exports(index.records)
-        return replace(index, run_exports={**run_exports, **own})
+        return replace(index, run_exports=repodata.own_run_exports(run_exports, own))
 
     def _beside_published(self, index: Index, seen: Observation, overlay: Overlay) -> Index:
         """The unpatched index with the dates that only a repodata.json of another indexer has.

@@ -26,6 +26,7 @@ _OURS = frozenset({"info", "v3", "removed", "repodata_version", "signatures", *_
 
 _STEP = 2**20
 _RUN_EXPORTS = "run_exports"
+_UNKNOWN = Raw(b"null")
 
 _raw_map = msgspec.json.Decoder(dict[str, Raw])
 _names = msgspec.json.Decoder(list[str])
@@ -186,9 +187,10 @@ def join_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[st
     """The bytes of a `repodata_from_packages.json`.
 
     Run exports that a patch changes are `patched` in every other file, so the packages' own stand here,
-    under a key that is no reader's business (CEP 36).
+    under a key that is no reader's business (CEP 36); null where they are unknown.
     """
     own = {name: it for name, it in index.run_exports.items() if patched.get(name) is not it}
+    own |= dict.fromkeys(patched.keys() - index.run_exports.keys(), _UNKNOWN)
     if own:
         index = replace(index, rest={**index.rest, _RUN_EXPORTS: Raw(msgspec.json.encode(own, order="deterministic"))})
     return join(index, info)
@@ -205,6 +207,15 @@ def split_unpatched(data: bytes, key: str) -> tuple[Index, Mapping[str, Raw]]:
     except UNREADABLE as error:
         raise _bad_index(key, f"has a key {_RUN_EXPORTS} that is no map ({error})") from error
     return replace(index, rest={name: it for name, it in index.rest.items() if name != _RUN_EXPORTS}), known
+
+
+def own_run_exports(published: Mapping[str, Raw], own: Mapping[str, Raw]) -> dict[str, Raw]:
+    """The packages' own run exports, by those that are published and those that only the unpatched index knows."""
+    whole = {**published, **own}
+    for name, known in own.items():
+        if bytes(known) == bytes(_UNKNOWN):
+            del whole[name]
+    return whole
 
 
 def section_of(filename: str) -> str:

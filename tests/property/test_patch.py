@@ -14,7 +14,7 @@ from indexer.core.overlay import Overlay, Yank
 from indexer.core.patch import apply, parse
 from indexer.core.records import PATCHABLE
 from indexer.core.render import publication
-from indexer.core.repodata import split_run_exports, split_unpatched
+from indexer.core.repodata import own_run_exports, split_run_exports, split_unpatched
 from tests.support.scenes import contents, first_scene
 from tests.support.strategies import RUN_EXPORTS, SPECS, TEXTS, filenames, indexes, values
 
@@ -118,7 +118,7 @@ def test_what_the_packages_say_is_kept_whatever_is_laid_over_it(
     assert (kept.v3, kept.removed, kept.v3_rest.keys()) == (index.v3, index.removed, index.v3_rest.keys())
     assert values(kept.rest) == values(index.rest)
     if run_exports:
-        told = {**split_run_exports(found[names.RUN_EXPORTS], ""), **own}
+        told = own_run_exports(split_run_exports(found[names.RUN_EXPORTS], ""), own)
         assert values(told) == values(index.run_exports)
     else:
         assert own == {}
