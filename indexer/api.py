@@ -46,6 +46,8 @@ def index(
 
 def _fitting(where: Target, options: Options | None) -> Options:
     chosen = options or Options()
+    if chosen.outputs.described and not chosen.outputs.channel:
+        chosen = replace(chosen, outputs=replace(chosen.outputs, channel=where.title))
     # Nobody vouches for the digests of files in a folder.
     return chosen if where.in_bucket else replace(chosen, verify_digests=True)
 

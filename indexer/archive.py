@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Protocol, cast
 import zstandard
 from conda_package_streaming.package_streaming import tar_generator
 
+from indexer.core.about import traits
 from indexer.errors import BadPackage
 
 if TYPE_CHECKING:
@@ -24,9 +25,16 @@ if TYPE_CHECKING:
 INDEX_JSON = "info/index.json"
 RUN_EXPORTS_JSON = "info/run_exports.json"
 _WANTED = (INDEX_JSON, RUN_EXPORTS_JSON)
+ABOUT_JSON = "info/about.json"
+PATHS_JSON = "info/paths.json"
+# Of rattler-build and of conda-build, both with all templates filled in.
+RECIPES = ("info/recipe/rendered_recipe.yaml", "info/recipe/meta.yaml")
 _MIB = 2**20
 # The largest real index.json has some hundred kilobytes.  Parsed, JSON takes up to thirty times its size.
 _MAX_FILE = _MIB
+# The largest real about.json has 15 kilobytes, the largest rendered recipe some hundred.
+_MAX_ABOUT = _MIB
+_STEP = 64 * 2**10
 # Of a zip with three members the directory has 300 bytes.
 _MAX_DIRECTORY = _MIB
 # What may be decompressed, and how many members looked at, before the info/ files end: some for every
@@ -136,16 +144,20 @@ _BROKEN = (
 )
 
 
-def read_conda(file: Window) -> dict[str, bytes]:
-    """`info/index.json` and, where it is there, `info/run_exports.json` of a `.conda`.  Raises BadPackage."""
+def read_conda(file: Window, *, about: bool = False) -> dict[str, bytes]:
+    """`info/index.json` and, where it is there, `info/run_exports.json` of a `.conda`.  Raises BadPackage.
+
+    With `about` also what the package says of itself: `info/about.json`, a recipe, and of `info/paths.json`
+    the traits, a word each.  Of these what cannot be read is left out: no reason to refuse a package.
+    """
     with _errors():
-        return _read_conda(file)
+        return _read_conda(file, about=about)
 
 
-def read_tar_bz2(file: Source, size: int) -> dict[str, bytes]:
+def read_tar_bz2(file: Source, size: int, *, about: bool = False) -> dict[str, bytes]:
     """The same of a `.tar.bz2` of `size` bytes, read no further than its first block of `info/` files."""
     with _errors():
-        return _read_tar(_Limited(bz2.BZ2File(cast("IO[bytes]", file)), size))
+        return _read_tar(_Limited(bz2.BZ2File(cast("IO[bytes]", file)), size), about=about)
 
 
 def read_patches(package: bytes, filename: str) -> dict[str, bytes]:
@@ -206,7 +218,7 @@ def _part(archive: zipfile.ZipFile, part: str) -> zipfile.ZipInfo:
     return members[0]
 
 
-def _read_conda(file: Window) -> dict[str, bytes]:
+def _read_conda(file: Window, *, about: bool) -> dict[str, bytes]:
     with zipfile.ZipFile(cast("IO[bytes]", _Directory(file))) as archive:
         member = _part(archive, "info")
         # The local header repeats the name, with an extra field of its own.
@@ -219,7 +231,7 @@ def _read_conda(file: Window) -> dict[str, bytes]:
             # What a frame asks for, all that follow may have too, and no more.
             decompressor = zstandard.ZstdDecompressor(max_window_size=min(max(window, _USUAL_WINDOW), _MAX_WINDOW))
             reader = decompressor.stream_reader(compressed, read_across_frames=True)
-            return _read_tar(_Limited(reader, member.compress_size, window))
+            return _read_tar(_Limited(reader, member.compress_size, window), about=about)
 
 
 def _read_patches(content: _Limited) -> dict[str, bytes]:
@@ -233,20 +245,42 @@ def _read_patches(content: _Limited) -> dict[str, bytes]:
     return found
 
 
-def _read_tar(content: _Limited) -> dict[str, bytes]:
+def _read_tar(content: _Limited, *, about: bool) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
+    said: dict[str, bytes] = {}
+    try:
+        _collect(content, found, said if about else None)
+    except (BadPackage, EOFError, *_BROKEN):
+        if len(found) < len(_WANTED):
+            raise
+        # All is here that makes a record; what else the package says is not worth refusing it.
+    if INDEX_JSON not in found:
+        raise BadPackage("the archive", f"has no {INDEX_JSON}")
+    return {**said, **found}
+
+
+def _collect(content: _Limited, found: dict[str, bytes], said: dict[str, bytes] | None) -> None:
     for tar, member in _members(content):
         if member.name in _WANTED:
             if member.name in found:
                 raise BadPackage("the archive", f"has {member.name} more than once")
             found[member.name] = _content(tar, member)
-            if len(found) == len(_WANTED):
+            if len(found) == len(_WANTED) and said is None:
                 break
         elif INDEX_JSON in found and not member.name.startswith("info/"):
             break  # builders write the info/ files in one block
-    if INDEX_JSON not in found:
-        raise BadPackage("the archive", f"has no {INDEX_JSON}")
-    return found
+        elif said is not None and member.isreg():
+            said |= _said(tar, member)
+
+
+def _said(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, bytes]:
+    """One of the files in which a package speaks of itself, nothing of any other file and of what is too large."""
+    if member.name == PATHS_JSON and (file := tar.extractfile(member)):
+        # It has a line for each file: seldom tens of megabytes, so it is looked through and not kept.
+        return {PATHS_JSON: " ".join(traits(iter(functools.partial(file.read, _STEP), b""))).encode()}
+    if member.name in {ABOUT_JSON, *RECIPES} and member.size <= _MAX_ABOUT and (file := tar.extractfile(member)):
+        return {member.name: file.read()}
+    return {}
 
 
 def _members(content: _Limited) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:

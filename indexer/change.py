@@ -13,19 +13,26 @@ from indexer.core.plan import dropped, merge
 from indexer.report import Note, Outcome, SubdirReport
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.core.about import About
     from indexer.core.patch import Patched
     from indexer.lister import Observation
 
 
 @dataclass(frozen=True)
 class Change:
-    """From which index, by which plan, with what was read, dated when, under which patch and yanks."""
+    """From which index, by which plan, with what was read, dated when, under which patch and yanks.
+
+    `abouts` has what packages say of themselves, by file name, as far as that is wanted and known.
+    """
 
     index: Index = field(default_factory=Index)
     plan: Plan = field(default_factory=Plan)
     results: tuple[Extracted | Rejected, ...] = ()
     now_ms: int = 0
     overlay: Overlay = field(default_factory=Overlay)
+    abouts: Mapping[str, About] = field(default_factory=dict)
 
     @cached_property
     def merged(self) -> Index:
@@ -79,6 +86,7 @@ def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *,
         added=tuple(sorted(added)),
         updated=tuple(sorted(updated)),
         removed=tuple(sorted(change.leaving)),
+        asked=len(change.plan.ask),
         rejected=tuple(Note(it.filename, it.reason) for it in rejected),
         warnings=tuple(sorted(warnings)),
         yanked=tuple(Note(name, yank.reason) for name, yank in sorted(change.overlay.yanks.items())),

@@ -1,4 +1,4 @@
-"""All subdirs of a channel, one after the other, and what came of each."""
+"""All subdirs of a channel, one after the other, then the channel as a whole, and what came of each."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.render import source_of
 from indexer.errors import BadConfig, Denied, GaveUp, IndexerError, Refused, Unavailable
 from indexer.laps import Subdir
-from indexer.lister import subdirs_of
+from indexer.lister import Root, root_of
 from indexer.report import Outcome, Report, SubdirReport
 from indexer.store.wrappers import Unconditional
+from indexer.whole import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,15 +37,19 @@ def index_channel(store: Store, options: Options, run: Run) -> Report:
     if not options.preconditions:
         _log.warning("without conditional writes, indexers that run at the same time can undo each other's work")
         store = Unconditional(store)
-    subdirs, ignored = _subdirs(store, options)
+    root = _root(store, options)
     patch = _patches(store, options)
-    jobs = [Subdir(store, subdir, options, run, patch(subdir)) for subdir in subdirs]
+    jobs = [Subdir(store, subdir, options, run, patch(subdir)) for subdir in root.subdirs]
     # With strict rules nothing may be written if anything is rejected: all of it is planned first.
     planned = _each(jobs, dry_run=True) if options.dry_run or options.rules.strict else {}
     done = planned
     if not options.dry_run and not any(sub.exit_code for sub in planned.values()):
         done = _each(jobs, dry_run=False)
-    return Report(done, ignored, run.monotonic() - began, store.usage)
+    wide = None
+    stopped = done is planned and not options.dry_run
+    if (options.outputs.described or root.written) and not stopped:
+        wide = _channel_wide(Channel(store, options, run), dry_run=options.dry_run)
+    return Report(done, root.passed_over, run.monotonic() - began, store.usage, wide=wide)
 
 
 def _patches(store: Store, options: Options) -> Callable[[str], bytes | None]:
@@ -64,9 +69,7 @@ def _each(jobs: Sequence[Subdir], *, dry_run: bool) -> dict[str, SubdirReport]:
         try:
             done[job.subdir] = job.laps(dry_run=dry_run)
         except IndexerError as error:
-            _log.debug("%s failed", job.subdir, exc_info=True)
-            outcome = _OUTCOMES.get(type(error), Outcome.FAILED)
-            done[job.subdir] = SubdirReport(outcome, error=str(error), exit_code=error.exit_code)
+            done[job.subdir] = _failed(error, job.subdir)
             if isinstance(error, (Unavailable, Denied)):
                 # It would be the same with the next one.
                 skipped = SubdirReport(Outcome.FAILED, error=f"{error.thing}: failed, so the rest was not looked at")
@@ -74,18 +77,29 @@ def _each(jobs: Sequence[Subdir], *, dry_run: bool) -> dict[str, SubdirReport]:
     return done
 
 
-def _subdirs(store: Store, options: Options) -> tuple[list[str], tuple[str, ...]]:
-    """The subdirs to index, and the folders that are passed over because they are no known subdir."""
+def _channel_wide(channel: Channel, *, dry_run: bool) -> SubdirReport:
+    try:
+        return channel.laps(dry_run=dry_run)
+    except IndexerError as error:
+        return _failed(error, "the channel as a whole")
+
+
+def _failed(error: IndexerError, what: str) -> SubdirReport:
+    _log.debug("%s failed", what, exc_info=error)
+    return SubdirReport(_OUTCOMES.get(type(error), Outcome.FAILED), error=str(error), exit_code=error.exit_code)
+
+
+def _root(store: Store, options: Options) -> Root:
+    """The subdirs to index, and what else a look at the whole channel shows."""
     named = set(options.subdirs)
     if options.packages is not None:
         named |= {package.rpartition("/")[0] for package in options.packages}
     elif not named:
-        known, passed_over = subdirs_of(store)
-        return known, tuple(passed_over)
+        return root_of(store)
     for subdir in named:
         if not names.is_subdir(subdir):
             raise BadConfig(subdir or "''", "is not a subdir", "name one such as linux-64 or noarch")
     # Without noarch/repodata.json readers take no folder for a channel (CEP 26).
     if names.NOARCH not in named and store.stat(f"{names.NOARCH}/{source_of(options.outputs)}") is None:
         named.add(names.NOARCH)
-    return sorted(named), ()
+    return Root(tuple(sorted(named)))

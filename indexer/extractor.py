@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from indexer.archive import INDEX_JSON, RUN_EXPORTS_JSON, Source, read_conda, read_tar_bz2
+from indexer.archive import (
+    ABOUT_JSON,
+    INDEX_JSON,
+    PATHS_JSON,
+    RECIPES,
+    RUN_EXPORTS_JSON,
+    Source,
+    read_conda,
+    read_tar_bz2,
+)
+from indexer.core.about import About, about_of
 from indexer.core.model import Extracted, Rejected, Rules, Stat
 from indexer.core.names import CONDA
 from indexer.core.records import PackageFile, judge, judge_run_exports
@@ -59,13 +69,15 @@ class Gone:
 class Spec:
     """What all readings of a run share.
 
-    With `verify_digests` every byte is hashed, even where the store vouches for the digests.
+    With `verify_digests` every byte is hashed, even where the store vouches for the digests.  With `about`
+    it is also read what the packages say of themselves.
     """
 
     subdir: str
     rules: Rules
     now_ms: int
     verify_digests: bool = False
+    about: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,7 @@ def read(store: Store, stat: Stat, spec: Spec) -> Reading:
     way = first_way(stat, spec)
     result: Extracted | Rejected | Gone
     try:
-        content = _WAYS[way](metered, stat)
+        content = _WAYS[way](metered, stat, spec)
         way = content.way
         result = _judged(content, stat, spec)
     except Conflict:
@@ -134,29 +146,41 @@ def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
     except BadPackage as error:
         return Rejected(filename, stat.version, f"{error.thing} {error.reason}", package.sha256)
     warnings = (*content.warnings, *judged.warnings)
+    about = None
+    if spec.about:
+        about, odd = _about(content.info, About(sha256=package.sha256, run_exports=run_exports))
+        warnings += odd
     if warnings and spec.rules.strict:
         return Rejected(filename, stat.version, "; ".join(warnings), package.sha256)
-    return Extracted(filename, stat.version, judged.record, run_exports, judged.v3, warnings)
+    return Extracted(filename, stat.version, judged.record, run_exports, judged.v3, warnings, about)
 
 
-def _whole(store: Store, stat: Stat) -> _Content:
+def _about(info: Mapping[str, bytes], known: About) -> tuple[About, tuple[str, ...]]:
+    """What a package says of itself, and what is odd about that."""
+    recipe = next((info[name] for name in RECIPES if name in info), b"")
+    return about_of(info.get(ABOUT_JSON), recipe, info.get(PATHS_JSON, b"").decode().split(), known)
+
+
+def _whole(store: Store, stat: Stat, spec: Spec) -> _Content:
     """One request, all of it in memory."""
     with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
         data = onward.rest()
     digests = digests_of(data)
-    info = _info(Window(store, stat, data, 0), stat) if stat.key.endswith(CONDA) else _info(io.BytesIO(data), stat)
+    info = _info(Window(store, stat, data, 0) if stat.key.endswith(CONDA) else io.BytesIO(data), stat, spec)
     return _Content(Way.WHOLE, info, digests, _contradiction(onward.opened, digests))
 
 
-def _info(file: Window | Source, stat: Stat) -> dict[str, bytes] | BadPackage:
+def _info(file: Window | Source, stat: Stat, spec: Spec) -> dict[str, bytes] | BadPackage:
     """The info files of a package, or why there are none: its digests are worth knowing all the same."""
     try:
-        return read_conda(file) if isinstance(file, Window) else read_tar_bz2(file, stat.size)
+        if isinstance(file, Window):
+            return read_conda(file, about=spec.about)
+        return read_tar_bz2(file, stat.size, about=spec.about)
     except BadPackage as error:
         return error
 
 
-def _tail(store: Store, stat: Stat) -> _Content:
+def _tail(store: Store, stat: Stat, spec: Spec) -> _Content:
     """The end of a `.conda`, where its directory and its info part lie, if its digests are vouched for.
 
     The range is an explicit one, for the size is known: some stores answer a suffix range wrongly.
@@ -172,36 +196,36 @@ def _tail(store: Store, stat: Stat) -> _Content:
             if digests is not None:
                 data = onward.rest()
     if digests is None or data is None:
-        return _stream(store, stat)
-    return _Content(Way.TAIL, _info(Window(store, stat, data, start), stat), digests)
+        return _stream(store, stat, spec)
+    return _Content(Way.TAIL, _info(Window(store, stat, data, start), stat, spec), digests)
 
 
-def _head(store: Store, stat: Stat) -> _Content:
+def _head(store: Store, stat: Stat, spec: Spec) -> _Content:
     """A `.tar.bz2` up to its info files if its digests are vouched for, else to its end: one request."""
     with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
         digests = vouched(onward.opened) or _checksum(store, onward.opened)
         if digests is None:
-            return _drain(onward, stat)
-        return _Content(Way.HEAD, _info(onward, stat), digests)
+            return _drain(onward, stat, spec)
+        return _Content(Way.HEAD, _info(onward, stat, spec), digests)
 
 
-def _stream(store: Store, stat: Stat) -> _Content:
+def _stream(store: Store, stat: Stat, spec: Spec) -> _Content:
     """One pass over all of it in constant memory: hash and, of a `.tar.bz2`, parse on the fly."""
     with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
         if not stat.key.endswith(CONDA):
-            return _drain(onward, stat)
+            return _drain(onward, stat, spec)
         tail = b""
         with Hasher(onward) as hasher:
             while step := hasher.read(_STEP):
                 tail = (tail + step)[-_STEP:] if len(step) < _STEP else step
             digests = hasher.digests()
-    info = _info(Window(store, stat, tail, stat.size - len(tail)), stat)
+    info = _info(Window(store, stat, tail, stat.size - len(tail)), stat, spec)
     return _Content(Way.STREAM, info, digests, _contradiction(onward.opened, digests))
 
 
-def _drain(onward: Onward, stat: Stat) -> _Content:
+def _drain(onward: Onward, stat: Stat, spec: Spec) -> _Content:
     with Hasher(onward) as hasher:
-        info = _info(hasher, stat)
+        info = _info(hasher, stat, spec)
         while hasher.read(_STEP):
             pass
         digests = hasher.digests()

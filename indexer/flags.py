@@ -136,6 +136,26 @@ class Files:
         _OUTPUTS.run_exports
     )
     bz2: Annotated[bool, Option("--bz2/--no-bz2", help="Publish the JSON files as .bz2 too.")] = _OUTPUTS.bz2
+    current_repodata: Annotated[
+        bool,
+        Option(
+            "--current-repodata/--no-current-repodata",
+            help="Publish current_repodata.json: the newest versions, for conda's classic solver.",
+        ),
+    ] = _OUTPUTS.current_repodata
+    channeldata: Annotated[
+        bool,
+        Option(
+            "--channeldata/--no-channeldata",
+            help="Publish channeldata.json (CEP 38). This, --html and --rss read each package once more.",
+        ),
+    ] = _OUTPUTS.channeldata
+    html: Annotated[
+        bool, Option("--html/--no-html", help="Publish an index.html for people, of the channel and of each subdir.")
+    ] = _OUTPUTS.html
+    rss: Annotated[bool, Option("--rss/--no-rss", help="Publish rss.xml, a feed of the newest releases.")] = (
+        _OUTPUTS.rss
+    )
     monolithic: Annotated[
         bool,
         Option("--monolithic/--no-monolithic", help="Publish repodata.json; without it shards only."),
@@ -160,7 +180,7 @@ class Files:
         """The value the engine takes.  Raises BadConfig."""
         if not self.monolithic and not self.shards:
             raise BadConfig("--no-monolithic --no-shards", "leaves nothing to publish", "leave one of them out")
-        return Outputs(**{field.name: getattr(self, field.name) for field in fields(Outputs)})
+        return Outputs(**{field.name: getattr(self, field.name) for field in fields(self)})
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""One lap of a subdir - look, decide, read, write - and laps until nobody else was faster."""
+"""One lap of a subdir: look, decide, read, write."""
 
 from __future__ import annotations
 
-import itertools
 import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -12,16 +11,19 @@ import msgspec
 from indexer.change import Change, reported
 from indexer.core import ledger as ledgers
 from indexer.core import names
+from indexer.core.about import About
+from indexer.core.catalogue import undescribed
 from indexer.core.ledger import Bad, Ledger, Wrote
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.plan import Known, diff, guard
 from indexer.core.render import Scene, instructions_of, publication, unpatched_of
+from indexer.core.repodata import facts_of
 from indexer.core.shards import ShardIndex
-from indexer.errors import BadIndex, Conflict, Denied, GaveUp
+from indexer.errors import BadIndex, Conflict, Denied
 from indexer.extractor import Gone, Spec
 from indexer.lister import Lister, Observation
-from indexer.patience import waits
+from indexer.patience import until_nobody_is_faster
 from indexer.release import __version__
 from indexer.report import Note, Outcome, SubdirReport, Way
 from indexer.writer import Writer
@@ -58,26 +60,12 @@ class Subdir:
 
     def laps(self, *, dry_run: bool) -> SubdirReport:
         """Index the subdir: after a conflict look again, never merely send again."""
-        pauses = waits(self.run)
-        for lap in itertools.count(1):
-            try:
-                report = self._lap(trusting=lap == 1, dry_run=dry_run)
-            except Conflict as conflict:
-                wait = next(pauses, None)
-                if wait is None:
-                    raise GaveUp(
-                        self.subdir,
-                        f"other indexers were faster {lap} times, last with {conflict}",
-                        "repeat: what is published is whole",
-                    ) from conflict
-                _log.info("%s; looking again in %.1f s", conflict, wait)
-                self.run.sleep(wait)
-            else:
-                report.laps = lap
-                kept = report.packages + len(report.rejected) - len({key for key, _ in self.memo})
-                report.ways = {**({"kept": Way(kept)} if kept > 0 else {}), **self.ways}
-                return report.after(self.begun)
-        raise AssertionError  # count() has no end
+        report = until_nobody_is_faster(
+            self.subdir, self.run, lambda lap: self._lap(trusting=lap == 1, dry_run=dry_run)
+        )
+        kept = report.packages + len(report.rejected) - len({key for key, _ in self.memo})
+        report.ways = {**({"kept": Way(kept)} if kept > 0 else {}), **self.ways}
+        return report.after(self.begun)
 
     def _lap(self, *, trusting: bool, dry_run: bool) -> SubdirReport:
         """Look, decide, read, write, in the order that docs/design.md argues for.  Raises Conflict."""
@@ -89,17 +77,19 @@ class Subdir:
             return self._unchanged(seen, seen.ledger, dry_run=dry_run)
         overlay = self._overlay(lister, seen)
         index = self._lifted(lister.read_index(seen, overlay))
-        plan = diff(index, seen.packages, self._known(seen, lister.source(seen)))
-        self._read(plan.fetch, now_ms)
+        abouts = lister.read_abouts(seen)
+        unknown = undescribed(index, abouts) - overlay.yanks.keys() if self.options.outputs.described else frozenset()
+        plan = diff(index, seen.packages, replace(self._known(seen, lister.source(seen)), undescribed=unknown))
+        self._read(plan.fetch if dry_run else (*plan.fetch, *plan.ask), now_ms)
         results = tuple(self.memo[it.key, it.version] for it in plan.fetch)
-        change = Change(index, plan, results, now_ms, overlay)
+        change = Change(index, plan, results, now_ms, overlay, {**abouts, **self._said(index, plan)})
         if not self.options.allow_mass_removal:
             guard(index, change.leaving, self.subdir)
         if self.options.rules.strict and (seen.misnamed or change.rejected):
             return self._stopped(seen, change)
         scene = self._scene(lister, seen, change)
         artefacts = [] if scene is None else self._artefacts(scene, seen, change)
-        writer = Writer(self.store, self.subdir, self.run.executor)
+        writer = Writer(self.store, lister.key(""), self.run.executor)
         pending = writer.pending(artefacts, seen)
         report = reported(seen, change, self._scope, dry_run=dry_run)
         report.written = tuple(sorted(lister.key(it.key) for it in pending if it.content is not None))
@@ -120,14 +110,18 @@ class Subdir:
 
     def _scene(self, lister: Lister, seen: Observation, change: Change) -> Scene | None:
         """What there is to publish for, None where all is known to stand."""
-        if not change.results and not change.leaving and self._shaped_alike(seen) and seen.vouched:
+        anew = change.results or change.leaving or change.plan.ask
+        if not anew and self._shaped_alike(seen) and seen.vouched:
             return None
         previous = self._previous(lister, seen)
         there = previous.named
         if there and (self.options.force or not seen.vouched):
             there &= lister.shards_there()
         source = next((name for name in (names.REPODATA, names.SHARD_INDEX) if name in seen.versions), "")
-        return Scene(self.subdir, self.options.outputs, previous, there, change.now_ms, source, change.overlay.named)
+        overlay = change.overlay
+        scene = Scene(self.subdir, self.options.outputs, previous, there, change.now_ms, source, overlay.named)
+        why = {name: yank.reason for name, yank in overlay.yanks.items()}
+        return replace(scene, abouts=change.abouts, yanked=why)
 
     def _artefacts(self, scene: Scene, seen: Observation, change: Change) -> list[Artefact]:
         """All that the subdir shall publish."""
@@ -226,7 +220,8 @@ class Subdir:
         missing = [stat for stat in packages if (stat.key, stat.version) not in self.memo]
         if not missing:
             return
-        spec = Spec(self.subdir, self.options.rules, now_ms, self.options.verify_digests)
+        about = self.options.outputs.described
+        spec = Spec(self.subdir, self.options.rules, now_ms, self.options.verify_digests, about)
         version_of = {stat.key.rpartition("/")[2]: (stat.key, stat.version) for stat in missing}
         gone: list[str] = []
         refused: list[Rejected] = []
@@ -249,6 +244,26 @@ class Subdir:
             raise Denied(
                 f"{self.subdir}/{refused[0].filename}", refused[0].reason, "look at the rights to read objects"
             )
+
+    def _said(self, index: Index, plan: Plan) -> dict[str, About]:
+        """What the packages that were read say of themselves.
+
+        One that stands in the index and is no package by our rules says nothing, which is known then.
+        """
+        found = {}
+        for stat in (*plan.fetch, *plan.ask):
+            result = self.memo.get((stat.key, stat.version))
+            if result is None:  # a run that only plans does not ask
+                continue
+            if isinstance(result, Extracted):
+                about = result.about
+            elif result.filename in index.records and not result.passing:
+                about = About(sha256=facts_of(index.records[result.filename]).sha256 or "")
+            else:
+                about = None
+            if about is not None:
+                found[result.filename] = about
+        return found
 
     def _stopped(self, seen: Observation, change: Change) -> SubdirReport:
         """What a strict run says instead of writing."""

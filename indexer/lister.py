@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from indexer.core import catalogue, names, patch, repodata, shards
 from indexer.core import ledger as ledgers
-from indexer.core import names, patch, repodata, shards
 from indexer.core.model import Index, Raw, Rejected, Version
 from indexer.core.overlay import Overlay, decode_yanks
 from indexer.core.records import dump
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from concurrent.futures import Executor
 
+    from indexer.core.about import About
     from indexer.core.ledger import Ledger
     from indexer.core.model import Outputs, Stat
     from indexer.store import Store
@@ -109,10 +110,10 @@ class Lister:
         if ledger is not None and trusting:
             versions = _files(_versions_of(ledger))
             listed = self._listing(scope)
-            if scope is not None or _versions(listed, names.TRACKED) == versions:
+            if scope is not None or self._ours(_versions(listed, names.TRACKED), ledger) == versions:
                 return observation(listed, Observation(versions, ledger, ledger_version))
         stats = self._stats(names.TRACKED)
-        versions = {name: stat.version for name, stat in stats.items()}
+        versions = self._ours({name: stat.version for name, stat in stats.items()}, ledger)
         modified = {name: stat.modified_ms for name, stat in stats.items()}
         return observation(self._listing(scope), Observation(versions, ledger, ledger_version, modified))
 
@@ -120,7 +121,15 @@ class Lister:
         """What one listing shows, and the ledger: for who only reads, and looks again to see whether it stood still."""
         ledger, ledger_version = self._ledger()
         listed = self._listing(None)
-        return observation(listed, Observation(_versions(listed, names.TRACKED), ledger, ledger_version))
+        versions = self._ours(_versions(listed, names.TRACKED), ledger)
+        return observation(listed, Observation(versions, ledger, ledger_version))
+
+    def _ours(self, versions: dict[str, Version], ledger: Ledger | None) -> dict[str, Version]:
+        """Without a page that is not wanted and that we did not write: it is somebody else's."""
+        wrote = ledger.wrote.get(names.PAGE) if ledger else None
+        if not self.outputs.html and (wrote is None or versions.get(names.PAGE) != wrote.version):
+            versions.pop(names.PAGE, None)
+        return versions
 
     def _ledger(self) -> tuple[Ledger | None, Version | None]:
         try:
@@ -219,6 +228,13 @@ class Lister:
         """One of our files as it was seen.  Raises Conflict."""
         return read_whole(self.store, self.key(name), seen.versions[name])[0]
 
+    def read_abouts(self, seen: Observation) -> dict[str, About]:
+        """What is known of what packages say of themselves; nothing where no file is wanted that tells it."""
+        if not self.outputs.described or names.CATALOGUE not in seen.versions:
+            return {}
+        known = catalogue.decode(self.read(names.CATALOGUE, seen))
+        return catalogue.abouts_of(known) if known else {}
+
     def read_shard_index(self, seen: Observation) -> ShardIndex:
         """The shard index that stands, an empty one where there is none.  Raises BadIndex."""
         if names.SHARD_INDEX not in seen.versions:
@@ -288,11 +304,23 @@ def observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
     return replace(seen, packages=packages, misnamed=tuple(misnamed), ignored=tuple(ignored))
 
 
-def subdirs_of(store: Store) -> tuple[list[str], list[str]]:
-    """The known subdirs that a channel has, `noarch` always among them, and the folders passed over."""
-    folders = {stat.key[:-1] for stat in store.list("") if stat.key.endswith("/")}
+class Root(NamedTuple):
+    """What lies at the root of a channel: the known subdirs, `noarch` always among them, the folders passed over.
+
+    `written` says that we have written files there.
+    """
+
+    subdirs: tuple[str, ...]
+    passed_over: tuple[str, ...] = ()
+    written: bool = False
+
+
+def root_of(store: Store) -> Root:
+    """Look at the root of a channel."""
+    listed = {stat.key for stat in store.list("")}
+    folders = {key[:-1] for key in listed if key.endswith("/")}
     known = (folders & names.KNOWN_SUBDIRS) | {names.NOARCH}
-    return sorted(known), sorted(folders - known)
+    return Root(tuple(sorted(known)), tuple(sorted(folders - known)), names.LEDGER in listed)
 
 
 def chosen(store: Store, named: Iterable[str]) -> list[str]:
@@ -300,4 +328,4 @@ def chosen(store: Store, named: Iterable[str]) -> list[str]:
     for subdir in named:
         if not names.is_subdir(subdir):
             raise BadConfig(subdir or "''", "is not a subdir", "name one such as linux-64 or noarch")
-    return sorted(set(named)) or subdirs_of(store)[0]
+    return sorted(set(named) or root_of(store).subdirs)

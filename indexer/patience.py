@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 from typing import TYPE_CHECKING
 
+from indexer.errors import Conflict, GaveUp
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from indexer.options import Run
+    from indexer.report import SubdirReport
+
+_log = logging.getLogger(__name__)
 
 # Ten minutes in all, as rattler-index means it, but with a short first pause.
 _GIVE_UP_AFTER = 600.0
@@ -25,3 +32,28 @@ def waits(run: Run) -> Iterator[float]:
     while run.monotonic() + (wait := run.jitter(pause)) <= deadline:
         yield wait
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def until_nobody_is_faster(thing: str, run: Run, lap: Callable[[int], SubdirReport]) -> SubdirReport:
+    """The report of the first lap that no conflict ended; `lap` is called with its number, from 1.
+
+    Raises GaveUp where conflicts go on.
+    """
+    pauses = waits(run)
+    for number in itertools.count(1):
+        try:
+            report = lap(number)
+        except Conflict as conflict:
+            wait = next(pauses, None)
+            if wait is None:
+                raise GaveUp(
+                    thing,
+                    f"other indexers were faster {number} times, last with {conflict}",
+                    "repeat: what is published is whole",
+                ) from conflict
+            _log.info("%s; looking again in %.1f s", conflict, wait)
+            run.sleep(wait)
+        else:
+            report.laps = number
+            return report
+    raise AssertionError  # count() has no end

@@ -63,6 +63,8 @@ class SubdirReport:
     written: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     ways: Mapping[str, Way] = field(default_factory=dict)
+    # Those read whose record was known: they were read for what they say of themselves.
+    asked: int = 0
     error: str | None = None
     exit_code: int = 0
 
@@ -78,24 +80,32 @@ class SubdirReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of a channel.  `ignored` are folders that are no known subdir."""
+    """What came of a channel.  `ignored` are folders that are no known subdir.
+
+    `wide` is what came of its files for all subdirs, None where it has and wants none.
+    """
 
     subdirs: Mapping[str, SubdirReport]
     ignored: tuple[str, ...] = ()
     seconds: float = 0.0
     usage: Usage = field(default_factory=Usage)
     channel: str = ""
+    wide: SubdirReport | None = None
+
+    @property
+    def _parts(self) -> tuple[SubdirReport, ...]:
+        return (*self.subdirs.values(), *([self.wide] if self.wide else ()))
 
     @property
     def outcome(self) -> Outcome:
-        """The worst outcome of a subdir."""
+        """The worst outcome of a subdir, or of the files for all of them."""
         order = list(Outcome)
-        return min((sub.outcome for sub in self.subdirs.values()), key=order.index, default=Outcome.UNCHANGED)
+        return min((part.outcome for part in self._parts), key=order.index, default=Outcome.UNCHANGED)
 
     @property
     def exit_code(self) -> int:
         """What the command ends with (docs/cli.md)."""
-        codes = {sub.exit_code for sub in self.subdirs.values()}
+        codes = {part.exit_code for part in self._parts}
         return next((code for code in (1, 2, 6, 4, 3) if code in codes), 0)
 
     def as_json(self) -> dict[str, object]:
@@ -106,8 +116,20 @@ class Report:
             "exit_code": self.exit_code,
             "seconds": round(self.seconds, 3),
             "subdirs": {name: _subdir_as_json(sub) for name, sub in sorted(self.subdirs.items())},
+            **({"channel_wide": _wide_as_json(self.wide)} if self.wide else {}),
             "store": _usage_as_json(self.usage),
         }
+
+
+def _wide_as_json(wide: SubdirReport) -> dict[str, object]:
+    found: dict[str, object] = {
+        "outcome": wide.outcome.value,
+        "names": wide.packages,
+        "laps": wide.laps,
+        "written": wide.written,
+        "deleted": wide.deleted,
+    }
+    return found if wide.error is None else {**found, "error": wide.error}
 
 
 def _subdir_as_json(sub: SubdirReport) -> dict[str, object]:
@@ -124,6 +146,7 @@ def _subdir_as_json(sub: SubdirReport) -> dict[str, object]:
         "written": sub.written,
         "deleted": sub.deleted,
         "read": sub.ways,
+        "asked": sub.asked,
     }
     return found if sub.error is None else {**found, "error": sub.error}
 

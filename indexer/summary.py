@@ -21,10 +21,14 @@ def summary(report: Report | Verdict | Collected) -> Iterator[str]:
     outcome = report.outcome.value if isinstance(report, Report) else report.outcome
     yield f"{report.channel}: {outcome} in {report.seconds:.1f} s"
     if isinstance(report, Report):
-        yield from _by_subdir({name: _subdir(sub) for name, sub in report.subdirs.items()})
+        wide = {"channel": _wide(report.wide)} if report.wide else {}
+        yield from _by_subdir({name: _subdir(sub) for name, sub in report.subdirs.items()}, wide)
         yield from _yanked(report)
         if read := _read(report):
             yield f"  packages: {read}"
+        if asked := sum(sub.asked for sub in report.subdirs.values()):
+            to_be = "to be " if report.outcome is Outcome.PLANNED else ""
+            yield f"  known packages {to_be}read once for what they say of themselves: {asked:,}"
     elif isinstance(report, Verdict):
         yield from _by_subdir({name: _looked_at(sub) for name, sub in report.subdirs.items()})
     else:
@@ -41,9 +45,10 @@ def _yanked(report: Report) -> Iterator[str]:
             yield from (f"  yanked: {name}/{note.filename}: {note.reason}" for note in sub.yanked)
 
 
-def _by_subdir(said: Mapping[str, str]) -> Iterator[str]:
-    width = max(map(len, said), default=0)
-    return (f"  {name:<{width}}  {words}" for name, words in sorted(said.items()))
+def _by_subdir(said: Mapping[str, str], then: Mapping[str, str] | None = None) -> Iterator[str]:
+    lines = {**dict(sorted(said.items())), **(then or {})}
+    width = max(map(len, lines), default=0)
+    return (f"  {name:<{width}}  {words}" for name, words in lines.items())
 
 
 def _store(usage: Usage) -> str:
@@ -74,10 +79,7 @@ def _subdir(sub: SubdirReport) -> str:
     if sub.error is not None:
         return sub.outcome.value
     changes = f"+{len(sub.added)} ~{len(sub.updated)} -{len(sub.removed)}"
-    would = "would write" if sub.outcome is Outcome.PLANNED else "wrote"
-    done = f"{would} {_count(len(sub.written), 'file')}" if sub.written or sub.deleted else "nothing to write"
-    if sub.deleted:
-        done += f", {'would delete' if sub.outcome is Outcome.PLANNED else 'deleted'} {len(sub.deleted)}"
+    done = _written(sub)
     if sub.rejected:
         done += f", {'would reject' if sub.outcome is Outcome.PLANNED else 'rejected'} {len(sub.rejected)}"
     if sub.yanked:
@@ -85,6 +87,20 @@ def _subdir(sub: SubdirReport) -> str:
     if sub.laps > 1:
         done += f", in {sub.laps} laps"
     return f"{_count(sub.packages, 'package'):>14}  {changes:<12}  {done}"
+
+
+def _wide(wide: SubdirReport) -> str:
+    if wide.error is not None:
+        return wide.outcome.value
+    return f"{_count(wide.packages, 'name'):>14}  {'':<12}  {_written(wide)}"
+
+
+def _written(sub: SubdirReport) -> str:
+    would = "would write" if sub.outcome is Outcome.PLANNED else "wrote"
+    done = f"{would} {_count(len(sub.written), 'file')}" if sub.written or sub.deleted else "nothing to write"
+    if sub.deleted:
+        done += f", {'would delete' if sub.outcome is Outcome.PLANNED else 'deleted'} {len(sub.deleted)}"
+    return done
 
 
 def _count(count: int, what: str) -> str:
@@ -138,6 +154,8 @@ def complaints(report: Report | Verdict | Collected) -> Iterator[str]:
 
 
 def _rejected(report: Report) -> Iterator[str]:
+    if report.wide and report.wide.error is not None:
+        yield f"error: {report.wide.error}"
     for name, sub in sorted(report.subdirs.items()):
         if sub.error is not None:
             yield f"error: {sub.error}"

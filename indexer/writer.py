@@ -46,14 +46,17 @@ class _Done:
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Where to write: the store, the subdir, and an executor for requests that do not wait for each other."""
+    """Where to write: the store, the folder, and an executor for requests that do not wait for each other.
+
+    `folder` is empty for the root of the channel, else it ends in `/`.
+    """
 
     store: Store
-    subdir: str
+    folder: str
     executor: Executor
 
     def pending(self, artefacts: Sequence[Artefact], seen: Observation) -> list[Artefact]:
-        """Those of the artefacts that the subdir is not known to be in step with, in their order."""
+        """Those of the artefacts that the folder is not known to be in step with, in their order."""
         return [
             artefact
             for artefact in artefacts
@@ -61,7 +64,7 @@ class Writer:
         ]
 
     def publish(self, artefacts: Sequence[Artefact], seen: Observation) -> Mapping[str, Wrote]:
-        """Bring the subdir's files in step with `artefacts`, rank by rank, and say what is there now.
+        """Bring the folder's files in step with `artefacts`, rank by rank, and say what is there now.
 
         Raises Conflict where somebody else wrote meanwhile: what is published then is whole all the
         same, and the run looks again.
@@ -110,13 +113,13 @@ class Writer:
         return self.store.put(self._key(artefact), compressed(artefact), expect=expect, headers=artefact.headers)
 
     def _key(self, artefact: Artefact) -> str:
-        return f"{self.subdir}/{artefact.key}"
+        return self.folder + artefact.key
 
     def keep(self, ledger: Ledger, seen: Observation) -> None:
         """Leave the ledger for the next run, if it says anything new.  Raises Conflict."""
         if ledger != seen.ledger:
             expect = seen.ledger_version or Expect.ABSENT
-            self.store.put(f"{self.subdir}/{names.LEDGER}", ledgers.encode(ledger), expect=expect)
+            self.store.put(self.folder + names.LEDGER, ledgers.encode(ledger), expect=expect)
 
 
 def _standing(artefact: Artefact, seen: Observation) -> Wrote | None:

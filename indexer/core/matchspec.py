@@ -1,8 +1,9 @@
-"""The one spelling of a dependency that v3 records allow (CEP 48): a bare name, or a name and brackets."""
+"""A dependency in its parts (CEP 29), and the one spelling of it that v3 records allow (CEP 48)."""
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 # Name, version, build, brackets: the version is joined to the name by an operator or parted by white
 # space, and goes on after a comma or a bar.  No character may belong to two neighbouring parts, or a
@@ -39,22 +40,41 @@ def fault(spec: str) -> str | None:
     return None
 
 
+class Parts(NamedTuple):
+    """The parts of a dependency as they are written, None for what is not there; `brackets` without them."""
+
+    name: str
+    version: str | None = None
+    build: str | None = None
+    brackets: str | None = None
+
+
+def parts_of(spec: str) -> Parts | None:
+    """The parts of a dependency, white space taken out of its version; None for one that is not understood."""
+    # The longest real spec has some hundred characters.
+    match = _SPEC.fullmatch(spec.strip()) if len(spec) <= _MAX_LENGTH else None
+    if match is None:
+        return None
+    name, version, build, brackets = match.group("name", "version", "build", "brackets")
+    if version is not None:
+        version = re.sub(r"\s+", "", version)
+        if build is None and (exact := _EXACT.fullmatch(version)):
+            version, build = exact["version"], exact["build"]
+    return Parts(name, version, build, brackets)
+
+
 def canonical(spec: str) -> str:
     """The spelling of a spec in v3, as rattler-index has it; one that is not understood stays as it is.
 
     `d 1.2.* h_0` becomes `d[version="1.2.*",build="h_0"]`.  What stands in brackets already is kept as
     it is written, after version and build.
     """
-    # The longest real spec has some hundred characters.
-    match = _SPEC.fullmatch(spec.strip()) if len(spec) <= _MAX_LENGTH else None
-    if match is None:
+    parts = parts_of(spec)
+    if parts is None:
         return spec
-    name, version, build, brackets = match.group("name", "version", "build", "brackets")
+    name, version, build, brackets = parts
     fields = []
     if version is not None:
-        version = re.sub(r"\s+", "", version)
-        if build is None and (exact := _EXACT.fullmatch(version)):
-            version, build = exact["version"], exact["build"]
         terms = re.split(r"([,|])", version)
         fields.append(f'version="{"".join(map(_term, terms))}"')
     if build is not None:

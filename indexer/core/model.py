@@ -10,6 +10,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from indexer.core.about import About
+
 Version = NewType("Version", str)
 """An opaque token of one state of an object.  Only the store that made it looks inside."""
 
@@ -62,7 +64,10 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """A package that was read: its record without `indexed_timestamp`, and its run exports."""
+    """A package that was read: its record without `indexed_timestamp`, and its run exports.
+
+    `about` is what it says of itself besides, None where that was not asked.
+    """
 
     filename: str
     version: Version
@@ -70,6 +75,7 @@ class Extracted:
     run_exports: Mapping[str, object]
     v3: bool = False
     warnings: tuple[str, ...] = ()
+    about: About | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,8 @@ class Plan:
 
     `fetch` is to be read.  `held` names those whose record still holds although they are to be read, as
     a forced run does, or were rejected.  `drop` has no object any more, or was yanked.  `rejected` was
-    found bad before and has not changed since.  `yanked` is there and listed as removed.  `seen` has the
+    found bad before and has not changed since.  `ask` is to be read only for what it says of itself: its
+    record stands and stays as it is.  `yanked` is there and listed as removed.  `seen` has the
     versions that kept records were made from, where the record itself does not tell.
     """
 
@@ -103,6 +110,7 @@ class Plan:
     rejected: tuple[Rejected, ...] = ()
     yanked: frozenset[str] = frozenset()
     seen: Mapping[str, Version] = field(default_factory=dict)
+    ask: tuple[Stat, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +123,40 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Which files a channel has, and what shapes their bytes and headers."""
+    """Which files a channel has, and what shapes their bytes and headers.
+
+    `channel` is what people call it, for pages and feeds: an `s3://` URL or the name of its folder.
+    """
 
     zst: bool = True
     bz2: bool = False
     shards: bool = True
     run_exports: bool = True
     monolithic: bool = True
+    current_repodata: bool = False
+    channeldata: bool = False
+    html: bool = False
+    rss: bool = False
+    channel: str = ""
     zst_level: int = 16
     base_url: str | None = None
     base_url_verbatim: bool = False
     cache_control: str = "public, max-age=300"
     shard_cache_control: str = "public, max-age=31536000, immutable"
+
+    @property
+    def title(self) -> str:
+        """The channel's own name."""
+        return self.channel.rstrip("/").rpartition("/")[2] or "Conda channel"
+
+    @property
+    def address(self) -> str:
+        """The URL that clients are told, empty where none is known."""
+        if self.base_url and not self.base_url_verbatim:
+            return self.base_url.rstrip("/")
+        return self.channel if "://" in self.channel else ""
+
+    @property
+    def described(self) -> bool:
+        """Whether a file is wanted that tells more of a package than its record does."""
+        return self.channeldata or self.html or self.rss

@@ -39,6 +39,11 @@ RUN_EXPORTS = "run_exports.json"
 RUN_EXPORTS_ZST = "run_exports.json.zst"
 RUN_EXPORTS_BZ2 = "run_exports.json.bz2"
 LEDGER = ".indexer.json.zst"
+# What packages say of themselves: the memory of channeldata.json, index.html and rss.xml.
+CATALOGUE = ".indexer-catalogue.json.zst"
+CHANNELDATA = "channeldata.json"
+RSS = "rss.xml"
+PAGE = "index.html"
 # There while `indexer gc` works on a subdir, and left behind by one that died.
 GC_NOTE = ".indexer-gc.json"
 # The index as the packages have it, where a patch or a yank is in force or ever was: the source then.
@@ -49,14 +54,12 @@ YANKED = ".indexer-yanked.json"
 STATE = (INSTRUCTIONS, YANKED)
 SHARDS_FOLDER = "shards/"
 
-# conda-index's: left standing, the classic solver would prefer them to fresh files.
-FOREIGN = (
-    "current_repodata.json",
-    "current_repodata.json.zst",
-    "current_repodata.json.bz2",
-)
+CURRENT = "current_repodata.json"
+# conda-index writes them too: left standing, the classic solver would prefer them to fresh files.
+FOREIGN = (CURRENT, f"{CURRENT}.zst", f"{CURRENT}.bz2")
 
-# Every mutable file of a subdir that is ours to write, and to delete when it is switched off.
+# Every mutable file of a subdir that is ours to write, and to delete when it is switched off; the page
+# only where it is known to be ours, for it has a common name.
 OWNED = (
     SHARD_INDEX,
     REPODATA_ZST,
@@ -65,11 +68,16 @@ OWNED = (
     RUN_EXPORTS_ZST,
     RUN_EXPORTS_BZ2,
     REPODATA,
+    CATALOGUE,
+    PAGE,
     *FOREIGN,
 )
 
 # Every mutable file whose version tells whether the subdir is as a run left it.
 TRACKED = (*OWNED, UNPATCHED)
+
+# The files at the root of a channel, all of them only where they are known to be ours.
+CHANNEL_WIDE = (CHANNELDATA, RSS, PAGE)
 
 CONDA = ".conda"
 TAR_BZ2 = ".tar.bz2"

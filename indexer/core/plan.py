@@ -31,7 +31,8 @@ class Known:
 
     `ledger` is None where there is none, `in_step` says that it and the index were written by the same
     run.  `source_ms` is when the index was last written.  `scope` holds the only file names to look at,
-    None for all.  `changing` are those that this run has met at another version before.
+    None for all.  `changing` are those that this run has met at another version before, `undescribed` those
+    of which it is wanted and not known what they say of themselves.
     """
 
     ledger: Ledger | None = None
@@ -40,6 +41,7 @@ class Known:
     force: bool = False
     scope: frozenset[str] | None = None
     changing: frozenset[str] = frozenset()
+    undescribed: frozenset[str] = frozenset()
 
 
 def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
@@ -59,6 +61,7 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
     yanked = packages.keys() & set(index.removed)
     rejected: list[Rejected] = []
     seen: dict[str, Version] = {}
+    ask: list[Stat] = []
     for filename, stat in packages.items():
         record = index.records.get(filename)
         bad = rejected_before.get(filename)
@@ -68,6 +71,8 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
             if known.force:
                 fetch.append(stat)
                 held.add(filename)
+            elif filename in known.undescribed:
+                ask.append(stat)
             if stat.md5 is None or stat.md5 != facts.md5:
                 seen[filename] = stat.version
         elif bad is not None and bad.version == stat.version and not known.force:
@@ -83,6 +88,7 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
         rejected=tuple(rejected),
         yanked=frozenset(yanked),
         seen=seen,
+        ask=tuple(sorted(ask, key=lambda stat: stat.key)),
     )
 
 

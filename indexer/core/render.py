@@ -12,19 +12,25 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.core import names, shards
+from indexer.core import catalogue, names, shards
+from indexer.core.current import join_current
 from indexer.core.model import UNREADABLE, Raw
+from indexer.core.page import subdir_page
 from indexer.core.repodata import facts_of, join, join_run_exports, join_unpatched
 from indexer.core.shards import ShardIndex
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from indexer.core.about import About
     from indexer.core.model import Index, Outputs
 
 _JSON = "application/json"
+_HTML = "text/html; charset=utf-8"
 _ZSTD = "application/zstd"
 _BZIP2 = "application/x-bzip2"
+# Read by nobody but the next run.
+_CATALOGUE_LEVEL = 3
 # Deprecated (CEP 36): known to conda once, written by nobody today.
 _STALE_INFO = frozenset({"arch", "platform", "base_url", "subdir", "repodata_revisions"})
 
@@ -86,7 +92,8 @@ class Scene:
     `there` are the shards that need not be put, by their sha256: those that the standing index names and
     that are known to be there, or were seen.  `source` is the file that an index can be read from, empty
     for none: repodata.json where it is there, else the shard index.  `instructions` are those of a patch that
-    lie there not yet.
+    lie there not yet.  `abouts` has what is known of what packages say of themselves, `yanked` why packages
+    are withdrawn, both by file name.
     """
 
     subdir: str
@@ -96,6 +103,8 @@ class Scene:
     now_ms: int
     source: str = ""
     instructions: bytes | None = None
+    abouts: Mapping[str, About] = field(default_factory=dict)
+    yanked: Mapping[str, str] = field(default_factory=dict)
 
 
 def publication(index: Index, scene: Scene, unpatched: Index | None = None) -> list[Artefact]:
@@ -117,6 +126,8 @@ def publication(index: Index, scene: Scene, unpatched: Index | None = None) -> l
         *_monolith(index, info, scene, source),
         # Those of yanked packages too: it is of the unpatched index (CEP 12).
         *_run_exports(replace(unpatched or index, run_exports=index.run_exports), scene),
+        *_current(index, info, scene),
+        *_described(index, scene),
     ]
     there = {artefact.key for artefact in wanted}
     unwanted = [Artefact(key, _deletion_rank(key, scene)) for key in names.OWNED if key not in there]
@@ -132,7 +143,7 @@ def source_of(outputs: Outputs, unpatched: Index | None = None) -> str:
 
 def instructions_of(content: bytes, outputs: Outputs) -> Artefact:
     """The file of patch instructions, as they were given."""
-    return Artefact(names.INSTRUCTIONS, Rank.SHARD, content, headers=_mutable(outputs, _JSON))
+    return Artefact(names.INSTRUCTIONS, Rank.SHARD, content, headers=mutable(outputs, _JSON))
 
 
 def _state(scene: Scene) -> list[Artefact]:
@@ -142,7 +153,7 @@ def _state(scene: Scene) -> list[Artefact]:
 def unpatched_of(index: Index, scene: Scene, published: Mapping[str, Raw]) -> Artefact:
     """What the packages say; `published` are the run exports that another file remembers for the next run."""
     content = join_unpatched(index, _info(index, scene), published)
-    return Artefact(names.UNPATCHED, Rank.SOURCE, content, headers=_mutable(scene.outputs, _JSON))
+    return Artefact(names.UNPATCHED, Rank.SOURCE, content, headers=mutable(scene.outputs, _JSON))
 
 
 def _deletion_rank(key: str, scene: Scene) -> Rank:
@@ -209,7 +220,7 @@ def _shards(index: Index, info: Mapping[str, object], scene: Scene, source: str)
     shard_info["created_at"] = _created_at(ShardIndex(digests, shard_info), scene)
     content = shards.encode_index(ShardIndex(digests, shard_info))
     rank = Rank.SOURCE if source == names.SHARD_INDEX else Rank.SHARD_INDEX
-    return [*fresh, Artefact(names.SHARD_INDEX, rank, content, headers=_mutable(outputs, _ZSTD))]
+    return [*fresh, Artefact(names.SHARD_INDEX, rank, content, headers=mutable(outputs, _ZSTD))]
 
 
 def _plain(value: object) -> object:
@@ -245,17 +256,38 @@ def _run_exports(index: Index, scene: Scene) -> list[Artefact]:
     return _variants(names.RUN_EXPORTS, content, Rank.DERIVED, scene.outputs)
 
 
+def _current(index: Index, info: Mapping[str, object], scene: Scene) -> list[Artefact]:
+    if not scene.outputs.current_repodata:
+        return []
+    return _variants(names.CURRENT, join_current(index, info), Rank.DERIVED, scene.outputs)
+
+
+def _described(index: Index, scene: Scene) -> list[Artefact]:
+    """What tells more of packages than their records do: the catalogue, and the page."""
+    outputs = scene.outputs
+    if not outputs.described:
+        return []
+    known = catalogue.catalogue_of(index, scene.abouts, scene.yanked)
+    content, headers = catalogue.encode(known), mutable(outputs, _ZSTD)
+    found = [Artefact(names.CATALOGUE, Rank.DERIVED, content, Codec.ZSTD, _CATALOGUE_LEVEL, headers)]
+    if outputs.html:
+        page = subdir_page(scene.subdir, known, outputs)
+        found.append(Artefact(names.PAGE, Rank.DERIVED, page, headers=mutable(outputs, _HTML)))
+    return found
+
+
 def _variants(key: str, content: bytes, rank: Rank, outputs: Outputs) -> list[Artefact]:
     """A JSON file and its compressed forms.  No Content-Encoding: readers ask for the .zst by name."""
-    found = [Artefact(key, rank, content, headers=_mutable(outputs, _JSON))]
+    found = [Artefact(key, rank, content, headers=mutable(outputs, _JSON))]
     if outputs.zst:
-        headers = _mutable(outputs, _ZSTD)
+        headers = mutable(outputs, _ZSTD)
         found.append(Artefact(f"{key}.zst", Rank.DERIVED, content, Codec.ZSTD, outputs.zst_level, headers))
     if outputs.bz2:
-        headers = _mutable(outputs, _BZIP2)
+        headers = mutable(outputs, _BZIP2)
         found.append(Artefact(f"{key}.bz2", Rank.DERIVED, content, Codec.BZIP2, headers=headers))
     return found
 
 
-def _mutable(outputs: Outputs, content_type: str) -> dict[str, str]:
+def mutable(outputs: Outputs, content_type: str) -> dict[str, str]:
+    """The headers of a file whose name stays and whose content changes."""
     return {"Cache-Control": outputs.cache_control, "Content-Type": content_type}

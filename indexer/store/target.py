@@ -63,6 +63,11 @@ class Target:
         prefix = parts.path.strip("/")
         return parts.netloc, f"{prefix}/" if prefix else ""
 
+    @property
+    def title(self) -> str:
+        """The channel's name in what it publishes: of a folder only its own, not where it lies."""
+        return self.name if self.in_bucket else Path(self.location).resolve().name
+
 
 def open_store(target: Target) -> Store:
     """The store that holds a channel.  Raises BadConfig."""

@@ -111,9 +111,11 @@ def _package(filename: str, subdir: str, fields: str) -> bytes:
         "subdir": subdir,
         **json.loads(fields),
     }
-    run_exports = index_json.pop("run_exports", None)
-    files = {"index": index_json} if run_exports is None else {"index": index_json, "run_exports": run_exports}
-    return archive(filename, {f"info/{name}.json": json.dumps(value).encode() for name, value in files.items()})
+    recipe = index_json.pop("recipe", None)
+    others = {name: index_json.pop(name, None) for name in ("run_exports", "about", "paths")}
+    files = {"index": index_json, **{name: value for name, value in others.items() if value is not None}}
+    info = {f"info/{name}.json": json.dumps(value).encode() for name, value in files.items()}
+    return archive(filename, info | ({"info/recipe/meta.yaml": recipe.encode()} if recipe else {}))
 
 
 def archive(filename: str, info: Mapping[str, bytes], content: Mapping[str, bytes] | None = None) -> bytes:

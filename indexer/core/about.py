@@ -1,0 +1,189 @@
+"""What a package says of itself besides its record: `info/about.json`, its recipe's sources, its paths' traits.
+
+All of it is for people and may be hostile: texts lose what no page or feed can show, of addresses only
+those of the common schemes stay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import orjson
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_MAX_TEXT = 16 * 2**10
+_MAX_ITEMS = 100
+# Control characters, lone surrogates, what XML does not know, and what turns the direction of the text around.
+_UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+")
+_ADDRESS = re.compile(r"(?:https?|ftp|git|ssh)://[^\s<>\"'`\\^{|}]+")
+_LINK = re.compile(r"https?://[^\s<>\"'`\\^{|}]+")
+
+# Each trait of CEP 38 and how an entry of paths.json shows it.  Quotes inside of a JSON text are escaped,
+# so none of these can be a part of a file's name.
+_TRAITS = {
+    "activate.d": re.compile(rb'"_path"\s*:\s*"etc/conda/activate\.d/'),
+    "binary_prefix": re.compile(rb'"file_mode"\s*:\s*"binary"'),
+    "deactivate.d": re.compile(rb'"_path"\s*:\s*"etc/conda/deactivate\.d/'),
+    "post_link": re.compile(rb'"_path"\s*:\s*"(?:bin|Scripts)/\.[^/"]+-post-link\.(?:sh|bat)"'),
+    "pre_link": re.compile(rb'"_path"\s*:\s*"(?:bin|Scripts)/\.[^/"]+-pre-link\.(?:sh|bat)"'),
+    "pre_unlink": re.compile(rb'"_path"\s*:\s*"(?:bin|Scripts)/\.[^/"]+-pre-unlink\.(?:sh|bat)"'),
+    "text_prefix": re.compile(rb'"file_mode"\s*:\s*"text"'),
+}
+TRAITS = tuple(_TRAITS)
+# More than any of the above takes; file names have up to 255 bytes.
+_OVERLAP = 512
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class About(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one package says of itself; `sha256` (hex) says which one.
+
+    `traits` are those of `TRAITS` that it has.  Texts and addresses are empty where it says nothing.
+    """
+
+    sha256: str = ""
+    summary: str = ""
+    description: str = ""
+    home: str = ""
+    dev_url: str = ""
+    doc_url: str = ""
+    doc_source_url: str = ""
+    license: str = ""
+    source_url: tuple[str, ...] = ()
+    source_git_url: tuple[str, ...] = ()
+    identifiers: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    traits: tuple[str, ...] = ()
+    run_exports: dict[str, list[str]] = {}
+
+
+def about_of(
+    about_json: bytes | None, recipe: bytes, has: Iterable[str], known: About
+) -> tuple[About, tuple[str, ...]]:
+    """`known` with what `info/about.json`, the rendered recipe and the traits `has` add, and what is odd about it.
+
+    None of it is a reason to refuse a package: what cannot be read is left out.
+    """
+    fields, odd = _fields(about_json)
+    sources = _sources(recipe)
+    return msgspec.structs.replace(
+        known,
+        summary=_text(fields.get("summary")),
+        description=_text(fields.get("description")),
+        home=_first(fields.get("home")),
+        dev_url=_first(fields.get("dev_url")),
+        doc_url=_first(fields.get("doc_url")),
+        doc_source_url=_first(fields.get("doc_source_url")),
+        license=_text(fields.get("license")),
+        source_url=_addresses(sources.get("url", ())),
+        source_git_url=_addresses((*sources.get("git_url", ()), *sources.get("git", ()))),
+        identifiers=_texts(fields.get("identifiers")),
+        keywords=_texts(fields.get("keywords")),
+        tags=_texts(fields.get("tags")),
+        traits=tuple(sorted(set(has) & _TRAITS.keys())),
+    ), odd
+
+
+def _fields(about_json: bytes | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    if about_json is None:
+        return {}, ()
+    try:
+        fields = orjson.loads(about_json)
+    except orjson.JSONDecodeError as error:
+        return {}, (f"info/about.json is left out: it is not JSON ({error})",)
+    return (fields, ()) if isinstance(fields, dict) else ({}, ("info/about.json is left out: it is no JSON object",))
+
+
+def clean(text: str) -> str:
+    """A text in one line, without what no page or feed can show."""
+    return " ".join(_UNSHOWABLE.sub(" ", text).split())
+
+
+def link_of(address: str) -> str:
+    """An address that a person may be led to, the empty text for any other: `javascript:` is an address too."""
+    return address if _LINK.fullmatch(address) else ""
+
+
+def _text(value: object) -> str:
+    return clean(value) if isinstance(value, str) and len(value) <= _MAX_TEXT else ""
+
+
+def _listed(value: object) -> Sequence[object]:
+    return value[:_MAX_ITEMS] if isinstance(value, list | tuple) else () if value is None else (value,)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(text for item in _listed(value) if (text := _text(item)))
+
+
+def _addresses(value: object) -> tuple[str, ...]:
+    return tuple(text for text in _texts(value) if _ADDRESS.fullmatch(text))
+
+
+def _first(value: object) -> str:
+    """The address that a package gives, or the first one of several."""
+    return next((text for text in _texts(value) if _LINK.fullmatch(text)), "")
+
+
+def traits(chunks: Iterable[bytes]) -> list[str]:
+    """The traits that a `paths.json` shows, which comes in chunks and need not fit into memory."""
+    missing = dict(_TRAITS)
+    before = b""
+    for chunk in chunks:
+        window = before + chunk
+        missing = {trait: form for trait, form in missing.items() if not form.search(window)}
+        before = window[-_OVERLAP:]
+    return [trait for trait in _TRAITS if trait not in missing]
+
+
+def _sources(recipe: bytes) -> dict[str, list[str]]:
+    """What stands under `source` of a recipe by its key, as rattler-build has it or as conda-build has it.
+
+    The recipe is read as a stream of events, so nothing that its aliases stand for is built, and no
+    further than `source` goes.
+    """
+    found: dict[str, list[str]] = {}
+    begun = False
+    with contextlib.suppress(yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        for path, value in _leaves(recipe):
+            where = path[1:] if path[:1] == ("recipe",) else path
+            if where[:1] == ("source",) and len(where) == 2:  # noqa: PLR2004  source and its key
+                begun = True
+                found.setdefault(where[1], []).append(value)
+            elif begun and where[:1] != ("source",):
+                break
+    return found
+
+
+def _leaves(document: bytes) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Each scalar of a YAML document with the keys that lead to it; what stands in a list has its list's."""
+    # The key of each mapping that is open: None where a key comes next; lists are the empty text.
+    stack: list[str | None] = []
+    for event in yaml.parse(document.decode(), Loader=_Loader):
+        if isinstance(event, yaml.MappingStartEvent):
+            stack.append(None)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            stack.append("")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            stack.pop()
+            _step(stack)
+        elif isinstance(event, yaml.ScalarEvent) and stack and stack[-1] is None:
+            stack[-1] = event.value or "''"
+        elif isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
+            if isinstance(event, yaml.ScalarEvent):
+                yield tuple(key for key in stack if key), event.value
+            _step(stack)
+
+
+def _step(stack: list[str | None]) -> None:
+    """After a value comes a key; a collection or an alias as a key counts as one without a name."""
+    if stack and stack[-1] != "":
+        stack[-1] = "?" if stack[-1] is None else None

@@ -1,0 +1,45 @@
+"""What a channel publishes at its root, once for all its subdirs, as `render` has it for a subdir."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from indexer.core import names
+from indexer.core.channeldata import join_channeldata
+from indexer.core.page import root_page
+from indexer.core.render import Artefact, Rank, mutable
+from indexer.core.rss import feed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.core.catalogue import Catalogue
+    from indexer.core.model import Outputs, Version
+
+# A feed must name an address: this one leads nowhere.
+_NOWHERE = "about:blank"
+
+
+def channel_publication(catalogues: Mapping[str, Catalogue], outputs: Outputs) -> list[Artefact]:
+    """Every artefact of a channel's root, from the catalogue of each subdir; what is switched off as a deletion."""
+    found = []
+    if outputs.channeldata:
+        found.append(_artefact(names.CHANNELDATA, join_channeldata(catalogues), outputs, "application/json"))
+    if outputs.rss:
+        content = feed(catalogues, outputs.title, outputs.address or _NOWHERE)
+        found.append(_artefact(names.RSS, content, outputs, "application/rss+xml"))
+    if outputs.html:
+        found.append(_artefact(names.PAGE, root_page(catalogues, outputs), outputs, "text/html; charset=utf-8"))
+    there = {artefact.key for artefact in found}
+    return [*(Artefact(key, Rank.DERIVED) for key in names.CHANNEL_WIDE if key not in there), *found]
+
+
+def _artefact(key: str, content: bytes, outputs: Outputs, content_type: str) -> Artefact:
+    return Artefact(key, Rank.DERIVED, content, headers=mutable(outputs, content_type))
+
+
+def digest_of(subdirs: Mapping[str, Version]) -> str:
+    """Stands for all that the files are made from: the subdirs, and the version of what each says."""
+    lines = (f"{subdir}\0{subdirs[subdir]}\n" for subdir in sorted(subdirs))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,123 @@
+"""The files of a channel as a whole, after all its subdirs: look, decide, write, as for a subdir."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from indexer.core import catalogue, names
+from indexer.core import ledger as ledgers
+from indexer.core.channelwide import channel_publication, digest_of
+from indexer.core.ledger import Ledger
+from indexer.errors import Missing
+from indexer.lister import Lister, Observation
+from indexer.patience import until_nobody_is_faster
+from indexer.release import __version__
+from indexer.report import Outcome, SubdirReport
+from indexer.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.core.catalogue import Catalogue
+    from indexer.core.model import Stat, Version
+    from indexer.options import Options, Run
+    from indexer.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel in one run; `begun` has the reports of laps that a conflict ended while they wrote."""
+
+    store: Store
+    options: Options
+    run: Run
+    begun: list[SubdirReport] = field(default_factory=list)
+
+    def laps(self, *, dry_run: bool) -> SubdirReport:
+        """Publish what the options want, and delete what they do not want where it is known to be ours."""
+        return until_nobody_is_faster("the channel", self.run, lambda _: self._lap(dry_run=dry_run)).after(self.begun)
+
+    def _lap(self, *, dry_run: bool) -> SubdirReport:
+        """First our memory, then what lies at the root, then what the subdirs say.  Raises Conflict."""
+        ledger, ledger_version = self._ledger()
+        root = {stat.key: stat for stat in self.store.list("")}
+        seen = Observation(self._ours(root, ledger), ledger, ledger_version)
+        sources = self._sources(root)
+        stamp = ledgers.stamp(self.options.outputs, self.options.rules, __version__)
+        before = (ledger.stamp, ledger.listing) if ledger and seen.in_step else None
+        if ledger and before == (stamp, digest_of(sources)) and not self.options.force:
+            return SubdirReport(Outcome.UNCHANGED, packages=ledger.packages)
+        catalogues = {subdir: self._catalogue(subdir, version) for subdir, version in sources.items()}
+        count = len({entry.name for known in catalogues.values() for entry in known.packages.values()})
+        artefacts = channel_publication(catalogues, self.options.outputs)
+        writer = Writer(self.store, "", self.run.executor)
+        pending = writer.pending(artefacts, seen)
+        report = SubdirReport(Outcome.PLANNED if dry_run else Outcome.UNCHANGED, packages=count)
+        report.written = tuple(sorted(it.key for it in pending if it.content is not None))
+        report.deleted = tuple(sorted(it.key for it in pending if it.content is None))
+        if dry_run:
+            return report
+        self.begun.append(report)
+        wrote = writer.publish(artefacts, seen)
+        if wrote:
+            writer.keep(Ledger(stamp, digest_of(sources), count, wrote=dict(wrote)), seen)
+        elif ledger_version is not None:  # nothing of ours is there any more, so there is nothing to remember
+            self.store.delete(names.LEDGER, expect=ledger_version)
+        self.begun.remove(report)
+        if pending:
+            report.outcome = Outcome.PUBLISHED
+        return report
+
+    def _ledger(self) -> tuple[Ledger | None, Version | None]:
+        try:
+            with self.store.open(names.LEDGER) as reader:
+                return ledgers.decode(reader.read()), reader.opened.stat.version
+        except Missing:
+            return None, None
+
+    def _ours(self, root: Mapping[str, Stat], ledger: Ledger | None) -> dict[str, Version]:
+        """The versions of our files: of those that shall be there, and of those that we know we wrote.
+
+        A file that is not wanted and that somebody else wrote is left alone.
+        """
+        outputs = self.options.outputs
+        wanted = {names.CHANNELDATA: outputs.channeldata, names.RSS: outputs.rss, names.PAGE: outputs.html}
+        wrote = ledger.wrote if ledger else {}
+        return {
+            key: root[key].version
+            for key in names.CHANNEL_WIDE
+            if key in root and (wanted[key] or (key in wrote and wrote[key].version == root[key].version))
+        }
+
+    def _sources(self, root: Mapping[str, Stat]) -> dict[str, Version]:
+        """The subdirs that the files are made of, and the version of the file that says most of each."""
+        if not self.options.outputs.described:
+            return {}
+        named = {key.rpartition("/")[0] for key in self.options.packages or ()} | set(self.options.subdirs)
+        folders = {key[:-1] for key in root if key.endswith("/")}
+        subdirs = sorted(folders & (names.KNOWN_SUBDIRS | named))
+        found = self.run.executor.map(self._source, subdirs)
+        return {subdir: version for subdir, version in zip(subdirs, found, strict=True) if version is not None}
+
+    def _source(self, subdir: str) -> Version | None:
+        for name in (names.CATALOGUE, names.REPODATA, names.SHARD_INDEX):
+            stat = self.store.stat(f"{subdir}/{name}")
+            if stat is not None:
+                return stat.version
+        return None
+
+    def _catalogue(self, subdir: str, version: Version) -> Catalogue:
+        """What a subdir says of its packages: its catalogue, or where it has none yet its index.  Raises Conflict."""
+        key = f"{subdir}/{names.CATALOGUE}"
+        try:
+            with self.store.open(key, version=version) as reader:
+                known = catalogue.decode(reader.read())
+        except Missing:
+            known = None
+        if known is not None:
+            return known
+        lister = Lister(self.store, subdir, self.options.outputs, self.run.executor)
+        seen = lister.observe(frozenset(), trusting=False)
+        overlay = lister.overlay(seen)
+        return catalogue.catalogue_of(overlay.apply(lister.read_index(seen, overlay)).index, {}, {})

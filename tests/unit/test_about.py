@@ -1,0 +1,207 @@
+"""What a package says of itself is for people, and may be hostile."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.archive import read_conda, read_tar_bz2
+from indexer.core.about import TRAITS, About, about_of, clean, link_of, traits
+from indexer.core.model import Extracted, Rules
+from indexer.extractor import Spec, read
+from indexer.window import Window
+from tests.support.archives import END, MIB, bz2_of, conda, index_json, member, zst
+from tests.support.memory import MemoryStore
+
+KEY = "noarch/a-1-0.conda"
+INDEX = member("info/index.json", index_json(KEY))
+RUN_EXPORTS = member("info/run_exports.json", b"{}")
+
+
+def about(fields: object, recipe: bytes = b"") -> About:
+    return about_of(json.dumps(fields).encode(), recipe, (), About())[0]
+
+
+def test_texts_and_addresses_are_taken() -> None:
+    said = {
+        "summary": "Two\nlines",
+        "home": ["https://a.example/", "https://b.example/"],
+        "dev_url": "git@host:x.git",
+        "doc_url": None,
+        "license": "MIT",
+        "tags": ["x", 1, "y"],
+    }
+    found = about(said)
+    assert found == About(summary="Two lines", home="https://a.example/", license="MIT", tags=("x", "y"))
+
+
+RATTLER_BUILD = b"""
+recipe:
+  context: {url: https://no.example/}
+  source:
+  - url: [https://a.example/1.tgz, https://mirror.example/1.tgz]
+    patches: [x.patch]
+  - git: https://a.example/r.git
+  - path: /home/somebody
+  about: {url: https://no.example/}
+"""
+CONDA_BUILD = b"""
+package: &anchor {name: a}
+source: {url: "https://a.example/1.tgz", folder: *anchor}
+build: {url: https://no.example/}
+"""
+
+
+def test_sources_come_from_the_recipe_of_either_builder() -> None:
+    found = about({}, RATTLER_BUILD)
+    assert found.source_url == ("https://a.example/1.tgz", "https://mirror.example/1.tgz")
+    assert found.source_git_url == ("https://a.example/r.git",)
+    assert about({}, CONDA_BUILD).source_url == ("https://a.example/1.tgz",)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        b"{{ jinja }}",
+        b"source: {url: 'javascript:alert(1)'}",
+        b"source: {url: '{{ url }}'}",
+        b"source: &x [*x, *x]",
+        b"? [source]\n: url",
+        b"\xff",
+        b"[" * 10_000,
+        b"source:\n url:\n  url: https://a.example/",
+    ],
+)
+def test_a_recipe_without_addresses_says_nothing(recipe: bytes) -> None:
+    assert about({}, recipe) == About()
+
+
+def test_aliases_that_stand_for_billions_cost_nothing() -> None:
+    lines = ["a0: &a0 {url: https://a.example/}"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
+    assert about({}, "\n".join([*lines, "source: *a29"]).encode()) == About()
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"nonsense", b'{"summary": NaN}', b"\xff", b"[" * 100_000])
+def test_a_broken_about_json_is_a_warning(data: bytes) -> None:
+    found, (warning,) = about_of(data, b"", (), About())
+    assert found == About()
+    assert warning.startswith("info/about.json is left out: ")
+
+
+def test_without_an_about_json_there_is_nothing_to_warn_of() -> None:
+    assert about_of(None, b"", (), About()) == (About(), ())
+
+
+@given(st.text())
+def test_a_clean_text_has_nothing_that_xml_refuses_or_that_turns_lines_around(text: str) -> None:
+    found = clean(text)
+    assert not any(ord(it) < 32 or 0x7F <= ord(it) < 0xA0 or it in "\u202e\u2066\ufffe\uffff" for it in found)
+    assert clean(found) == found
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "javascript:alert(1)",
+        "JAVASCRIPT://x/%0aalert(1)",
+        "data:text/html,x",
+        "//host/x",
+        "https://x/\"onclick='x'",
+        "https://x/ y",
+        "https://x/<b>",
+        "vbscript:x",
+        "",
+    ],
+)
+def test_nobody_is_led_to_other_addresses_than_of_the_web(address: str) -> None:
+    assert link_of(address) == ""
+    assert about({"home": address}).home == ""
+
+
+PATHS = {
+    "activate.d": b'{"_path": "etc/conda/activate.d/a.sh"}',
+    "binary_prefix": b'{"_path": "lib/a", "file_mode": "binary", "prefix_placeholder": "/x"}',
+    "deactivate.d": b'{"_path":"etc/conda/deactivate.d/a.sh"}',
+    "post_link": b'{"_path": "bin/.a-post-link.sh"}',
+    "pre_link": b'{"_path": "Scripts/.a-pre-link.bat"}',
+    "pre_unlink": b'{"_path": "bin/.a-pre-unlink.sh"}',
+    "text_prefix": b'{"file_mode":"text","_path":"x"}',
+}
+
+
+@pytest.mark.parametrize("trait", TRAITS)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_each_trait_is_seen_wherever_the_chunks_end(trait: str, size: int) -> None:
+    data = b'{"paths": [' + PATHS[trait] + b"]}"
+    assert traits(data[at : at + size] for at in range(0, len(data), size)) == [trait]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["share/etc/conda/activate.d/x", 'x", \\"file_mode\\": \\"text\\', "bin/a-post-link.sh", "bin/.d/post-link.sh"],
+)
+def test_other_files_show_none(path: str) -> None:
+    assert traits([json.dumps({"paths": [{"_path": path}]}).encode()]) == []
+
+
+def extracted(info: bytes, *, about: bool = True) -> object:
+    store = MemoryStore()
+    stat = store.upload(KEY, conda("a-1-0", zst(info)))
+    return read(store, stat, Spec("noarch", Rules(), 1_800_000_000_000, about=about)).result
+
+
+def test_all_of_it_is_read_in_one_request_from_either_kind_of_package() -> None:
+    said = member("info/about.json", b'{"summary": "x"}') + member("info/paths.json", PATHS["post_link"])
+    tar = INDEX + said + member("info/recipe/meta.yaml", CONDA_BUILD) + member("bin/x", b"x") + END
+    store = MemoryStore()
+    for key, body in ((KEY, conda("a-1-0", zst(tar))), ("noarch/a-1-0.tar.bz2", bz2_of((tar, 1)))):
+        found = read(store, store.upload(key, body), Spec("noarch", Rules(), 1_800_000_000_000, about=True)).result
+        assert isinstance(found, Extracted)
+        assert found.about is not None
+        assert (found.about.summary, found.about.traits) == ("x", ("post_link",))
+        assert found.about.source_url == ("https://a.example/1.tgz",)
+        assert found.about.sha256 == found.record["sha256"]
+    assert [call.verb for call in store.calls] == ["GET", "GET"]
+
+
+def test_what_is_not_asked_for_is_not_looked_at() -> None:
+    found = extracted(INDEX + member("info/about.json", b"broken") + END, about=False)
+    assert isinstance(found, Extracted)
+    assert found.about is None
+    assert found.warnings == ()
+
+
+def test_a_broken_about_json_does_not_reject_a_package() -> None:
+    found = extracted(INDEX + member("info/about.json", b"broken") + END)
+    assert isinstance(found, Extracted)
+    assert "info/about.json is left out" in found.warnings[0]
+
+
+def test_damage_after_all_that_makes_a_record_does_not_reject_a_package() -> None:
+    for asked in (False, True):
+        found = extracted(INDEX + RUN_EXPORTS + b"damage" * 200, about=asked)
+        assert isinstance(found, Extracted)
+
+
+def test_a_paths_json_of_any_size_is_looked_through_and_a_large_about_json_left_alone() -> None:
+    line = b'{"_path": "x"},'
+    paths = member("info/paths.json", line * (5 * MIB // len(line)) + PATHS["text_prefix"])
+    found = read_conda(window(INDEX + member("info/about.json", b" " * (MIB + 1)) + paths + END), about=True)
+    assert found["info/paths.json"] == b"text_prefix"
+    assert "info/about.json" not in found
+
+
+def test_a_tar_bz2_is_read_no_further_than_its_info_files() -> None:
+    tar = INDEX + member("bin/x", b"x") + member("info/about.json", b"{}") + END
+    assert "info/about.json" not in read_tar_bz2(io.BytesIO(bz2_of((tar, 1))), len(tar), about=True)
+
+
+def window(tar: bytes) -> Window:
+    store = MemoryStore()
+    body = conda("a-1-0", zst(tar))
+    return Window(store, store.upload(KEY, body), body, 0)

@@ -1,0 +1,119 @@
+"""`channeldata.json` (CEP 38): made from scratch, the newest version's words, every subdir's traits."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from indexer.core.about import TRAITS, About
+from indexer.core.catalogue import Catalogue, Entry, catalogue_of, decode, encode, undescribed
+from indexer.core.channeldata import join_channeldata
+from indexer.core.model import Index
+from indexer.core.records import dump
+from indexer.core.shards import compress
+
+
+def entry(version: str, built: int = 1_700_000_000, *, license: str | None = None, **about: Any) -> Entry:
+    return Entry("a", version, "0", timestamp=built, license=license, about=About(**about))
+
+
+def data(**subdirs: dict[str, Entry]) -> dict[str, Any]:
+    catalogues = {name.replace("_", "-"): Catalogue(packages) for name, packages in subdirs.items()}
+    found: dict[str, Any] = json.loads(join_channeldata(catalogues))
+    return found
+
+
+def test_a_package_has_all_that_cep_38_asks_for() -> None:
+    found = data(noarch={"a-1-0.conda": entry("1")}, linux_64={})
+    assert found == {
+        "channeldata_version": 1,
+        "subdirs": ["linux-64", "noarch"],
+        "packages": {
+            "a": {
+                **dict.fromkeys(TRAITS, False),
+                "run_exports": {},
+                "subdirs": ["noarch"],
+                "timestamp": 1_700_000_000,
+                "version": "1",
+            }
+        },
+    }
+
+
+def test_the_newest_version_speaks_first_and_an_older_one_where_it_is_silent() -> None:
+    found = data(
+        noarch={"a-10-0.conda": entry("10", summary="new", source_url=("https://x/", "https://y/"))},
+        linux_64={"a-9-0.conda": entry("9", summary="old", home="https://old/", source_git_url=("https://g/",))},
+    )["packages"]["a"]
+    assert (found["version"], found["summary"], found["home"]) == ("10", "new", "https://old/")
+    assert (found["source_url"], found["source_git_url"]) == (["https://x/", "https://y/"], "https://g/")
+    assert found["subdirs"] == ["linux-64", "noarch"]
+
+
+def test_the_time_is_the_latest_of_all_records_whatever_their_unit() -> None:
+    found = data(noarch={"a-1-0.conda": entry("1", 1_800_000_000_123), "a-2-0.conda": entry("2", 1_700_000_000)})
+    assert found["packages"]["a"]["timestamp"] == 1_800_000_000
+
+
+def test_a_trait_of_any_release_is_the_packages_and_run_exports_stand_by_version() -> None:
+    found = data(
+        noarch={
+            "a-1-0.conda": entry("1", traits=("post_link",), run_exports={"weak": ["a 1"]}),
+            "a-1-1.conda": entry("1", 1_700_000_001, run_exports={"weak": ["a 1.1"]}),
+            "a-2-0.conda": entry("2", traits=("text_prefix",)),
+        }
+    )["packages"]["a"]
+    assert [trait for trait in TRAITS if found[trait]] == ["post_link", "text_prefix"]
+    assert found["run_exports"] == {"1": {"weak": ["a 1.1"]}}
+
+
+def test_the_record_has_the_last_word_on_the_licence() -> None:
+    found = data(noarch={"a-1-0.conda": entry("1", license="MIT")})
+    assert found["packages"]["a"]["license"] == "MIT"
+
+
+def test_of_two_files_with_one_stem_the_conda_counts() -> None:
+    found = data(noarch={"a-1-0.conda": entry("1", summary="c"), "a-1-0.tar.bz2": entry("1", summary="b", tags=("x",))})
+    assert found["packages"]["a"]["summary"] == "c"
+    assert "tags" not in found["packages"]["a"]
+
+
+RECORD = {"name": "a", "version": "1", "build": "0", "sha256": "5" * 64, "size": 3}
+
+
+def index(**fields: object) -> Index:
+    return Index({"a-1-0.conda": dump(RECORD | fields)}, removed=("b-1-0.conda",))
+
+
+def test_what_is_known_of_another_package_of_the_same_name_is_not_known_of_this_one() -> None:
+    known = {"a-1-0.conda": About(sha256="5" * 64, summary="x")}
+    assert catalogue_of(index(), known, {}).packages["a-1-0.conda"].about == known["a-1-0.conda"]
+    assert undescribed(index(), known) == frozenset()
+    replaced = index(sha256="6" * 64)
+    assert catalogue_of(replaced, known, {}).packages["a-1-0.conda"].about is None
+    assert undescribed(replaced, known) == {"a-1-0.conda"}
+
+
+def test_a_catalogue_comes_back_as_it_went() -> None:
+    catalogue = catalogue_of(index(about="a key of its own that says nothing"), {}, {"b-1-0.conda": "broken"})
+    assert catalogue.packages["a-1-0.conda"].name == "a"
+    assert decode(compress(encode(catalogue))) == catalogue
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", compress(b"[]"), compress(b'{"packages": {"a": {}}}')])
+def test_a_catalogue_that_cannot_be_read_is_as_good_as_none(data: bytes) -> None:
+    assert decode(data) is None
+
+
+@pytest.mark.parametrize("fields", [{"size": "3"}, {"license": 3}, {"timestamp": "x"}, {"name": 3}])
+def test_of_an_odd_record_the_file_name_tells(fields: dict[str, object]) -> None:
+    found = catalogue_of(index(**fields), {}, {}).packages["a-1-0.conda"]
+    assert (found.name, found.version, found.build) == ("a", "1", "0")
+
+
+@pytest.mark.parametrize("when", [-1, 10**18, 1e300, None])
+def test_a_time_that_no_calendar_has_is_bounded(when: float | None) -> None:
+    odd = Entry("a", "1", timestamp=when, indexed_timestamp=None)
+    assert 0 <= odd.built_ms == odd.indexed_ms <= 253402300799000

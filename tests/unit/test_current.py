@@ -1,0 +1,93 @@
+"""`current_repodata.json`: what conda-index would choose."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from indexer.core.current import chosen, join_current
+from indexer.core.model import Index
+from indexer.core.records import dump
+
+
+def index_of(*records: str | dict[str, Any], v3: frozenset[str] = frozenset()) -> Index:
+    """Records from `name version [depends;...]`, or whole."""
+    found = {}
+    for number, record in enumerate(records):
+        fields: dict[str, Any] = {"build": "0", "build_number": 0, "depends": [], "extension": ".conda"}
+        if isinstance(record, str):
+            name, version, *depends = record.split(" ", 2)
+            fields |= {"name": name, "version": version, "depends": depends[0].split(";") if depends else []}
+        else:
+            fields |= record
+        filename = f"{fields['name']}-{fields['version']}-{fields['build']}{fields.pop('extension')}"
+        found[filename] = dump({**fields, "md5": f"{number:032x}"})
+    return Index(records=found, v3=v3)
+
+
+def stems(index: Index) -> list[str]:
+    return sorted(name.removesuffix(".conda").removesuffix(".tar.bz2").removesuffix("-0") for name in chosen(index))
+
+
+@pytest.mark.parametrize(
+    ("records", "kept"),
+    [
+        (["a 1", "a 2", "b 1"], "a-2 b-1"),
+        (["a 1.0", "a 1.0.0", "a 1.0.1", "a 1.0a1"], "a-1.0.1"),
+        (["a 1.0", "a 1.0.0", "a 1.0a1", "a 0.9"], "a-1.0 a-1.0.0 a-1.0a1"),
+        (["a 9", "a 10"], "a-10"),
+        (["c 1 d <2", "d 1 e <2", "d 2", "e 1", "e 2"], "c-1 d-1 d-2 e-2"),
+        (["c 1 d <2", "c 2", "d 1", "d 2"], "c-2 d-2"),
+        (["c 1 d 1.*", "d 1.0", "d 1.1", "d 2"], "c-1 d-1.1 d-2"),
+        (["c 1 d >=1", "d 1", "d 2"], "c-1 d-2"),
+        (["c 1 d nonsense[;d[flags=[x]]", "d 1", "d 2"], "c-1 d-2"),
+        (["c 1 d[version='>=1,<2']", "d 1", "d 2"], "c-1 d-1 d-2"),
+        (["c 1 d 1 py*", "d 1", "d 2"], "c-1 d-2"),
+        (["c 1 __glibc >=2"], "c-1"),
+        (["Upper 1", "a 1"], "a-1"),
+        ([{"name": "a", "version": "2", "track_features": "f"}, "a 1"], "a-1 a-2"),
+        ([{"name": "a", "version": "2", "features": None}, "a 1"], "a-2"),
+    ],
+    ids=str,
+)
+def test_the_newest_and_what_it_needs_are_kept(records: list[Any], kept: str) -> None:
+    assert stems(index_of(*records)) == kept.split()
+
+
+def test_all_builds_of_the_newest_version_are_kept() -> None:
+    builds = [{"name": "a", "version": "1", "build": build} for build in ("x", "y")]
+    assert stems(index_of(*builds)) == ["a-1-x", "a-1-y"]
+
+
+def test_of_two_of_one_stem_the_conda_stands_and_names_the_digest_of_the_other() -> None:
+    index = index_of("a 1", {"name": "a", "version": "1", "extension": ".tar.bz2"}, "b 1")
+    found = json.loads(join_current(index, {"subdir": "noarch"}))
+    assert found["packages"] == {}
+    assert found["packages.conda"]["a-1-0.conda"]["legacy_bz2_md5"] == f"{1:032x}"
+    assert "legacy_bz2_md5" not in found["packages.conda"]["b-1-0.conda"]
+
+
+def test_other_records_are_copied_as_they_are_and_v3_ones_are_not_for_these_readers() -> None:
+    index = index_of("a 1", "b 1", v3=frozenset({"b-1-0.conda"}))
+    content = join_current(index, {"subdir": "noarch", "repodata_revisions": {"v3": {"n_packages": 1}}})
+    found = json.loads(content)
+    assert found == {
+        "info": {"subdir": "noarch"},
+        "packages": {},
+        "packages.conda": {"a-1-0.conda": json.loads(bytes(index.records["a-1-0.conda"]))},
+        "removed": [],
+        "repodata_version": 1,
+    }
+    assert bytes(index.records["a-1-0.conda"]) in content
+
+
+@pytest.mark.parametrize("odd", [{"version": "no version"}, {"version": 1}, {"depends": "text"}, {"build": None}])
+def test_an_odd_record_of_another_indexer_is_passed_over(odd: dict[str, Any]) -> None:
+    index = index_of("a 1", {"name": "b", "version": "1"} | odd)
+    assert stems(index) == ["a-1"]
+
+
+def test_features_of_conda_index_are_not_lost_to_null() -> None:
+    assert stems(index_of({"name": "a", "version": "1", "features": None, "track_features": None})) == ["a-1"]

@@ -1,0 +1,147 @@
+"""`index.html`: what a person reads, whatever packages say; a browser is asked in tests/browser."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.core.about import About
+from indexer.core.catalogue import Catalogue, Entry
+from indexer.core.model import Outputs
+from indexer.core.page import SCRIPT, STYLE, root_page, subdir_page
+
+OUTPUTS = Outputs(html=True, channel="s3://bucket/reeds")
+
+
+class Reader(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.words: list[str] = []
+        self.feed(page.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, key, value or "") for key, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def links(self) -> list[str]:
+        return [value for tag, key, value in self.attributes if key in {"href", "src"}]
+
+
+def entry(name: str = "a", version: str = "1", **about: Any) -> Entry:
+    return Entry(name, version, "h_0", 0, 1500, "5" * 64, "MIT", 1_700_000_000, about=About(**about))
+
+
+def catalogues(*entries: Entry) -> dict[str, Catalogue]:
+    return {"noarch": Catalogue({f"{it.name}-{it.version}-{it.build}.conda": it for it in entries})}
+
+
+def test_the_root_has_a_row_for_each_name() -> None:
+    found = root_page(
+        catalogues(entry("a", "9"), entry("a", "10", summary="Sings"), entry("b", home="https://b.example/")), OUTPUTS
+    )
+    page = Reader(found)
+    assert page.tags.count("tr") == 1 + 2
+    words = "".join(page.words)
+    for shown in ("reeds", "2 packages", "10", "+1 older", "Sings", "noarch", "MIT", "1.5 kB", "2023-11-14"):
+        assert shown in words
+    assert "https://b.example/" in page.links
+    for command in ("pixi add", "conda install -c s3://bucket/reeds", "mamba install -c"):
+        assert command in words
+
+
+def test_a_subdir_has_a_row_for_each_file_and_names_what_was_taken_out() -> None:
+    whole = Catalogue(catalogues(entry("a", "1!2+x"), entry("b"))["noarch"].packages, {"c-1-0.conda": "it sank"})
+    page = Reader(subdir_page("noarch", whole, OUTPUTS))
+    assert page.tags.count("tr") == 1 + 2
+    assert "./a-1!2+x-h_0.conda" in page.links
+    assert "c-1-0.conda: it sank" in "".join(page.words)
+    assert "taken out" in "".join(page.words)
+
+
+def test_files_are_looked_for_where_base_url_says() -> None:
+    outputs = Outputs(html=True, base_url="https://files.example/reeds")
+    page = Reader(subdir_page("noarch", catalogues(entry())["noarch"], outputs))
+    assert "https://files.example/reeds/noarch/a-1-h_0.conda" in page.links
+
+
+HOSTILE = st.text() | st.sampled_from(
+    [
+        "</script><script>alert(1)",
+        '" onmouseover="x',
+        "' x='",
+        "<img src=x onerror=y>",
+        "javascript:x",
+        "]]>",
+        "\x00\ud800",
+    ]
+)
+ALLOWED = {key for _, key, _ in Reader(root_page(catalogues(entry(home="https://b/")), OUTPUTS)).attributes}
+
+
+@given(HOSTILE, HOSTILE, HOSTILE)
+def test_whatever_a_package_says_adds_no_element_no_attribute_and_no_other_address(
+    name: str, text: str, address: str
+) -> None:
+    odd = Entry(name, text, text, license=text, about=About(summary=text, home=address, doc_url=address))
+    plain = Reader(root_page(catalogues(entry(summary="x")), OUTPUTS))
+    for found in (
+        root_page({"noarch": Catalogue({f"{name}.conda": odd}, {text: text})}, OUTPUTS),
+        subdir_page("noarch", Catalogue({f"{name}.conda": odd}, {text: text}), OUTPUTS),
+    ):
+        page = Reader(found)
+        assert page.tags.count("script") == page.tags.count("style") == 1
+        assert {key for _, key, _ in page.attributes} <= ALLOWED
+        assert set(page.tags) <= set(plain.tags) | {"details", "summary", "footer", "p"}
+        for link in page.links:
+            assert link.startswith(("#", "./", "../", "https://", "http://", "noarch/"))
+
+
+def test_the_policy_names_the_script_and_the_style_and_nothing_else() -> None:
+    page = Reader(root_page({}, OUTPUTS))
+    policy = next(value for _, key, value in page.attributes if key == "content" and "default-src" in value)
+    digests = [f"'sha256-{base64.b64encode(hashlib.sha256(it.encode()).digest()).decode()}'" for it in (STYLE, SCRIPT)]
+    assert policy == (
+        f"default-src 'none'; style-src {digests[0]}; script-src {digests[1]}; base-uri 'none'; form-action 'none'"
+    )
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest", STYLE + SCRIPT)
+
+
+def test_twenty_thousand_names_make_a_page_of_few_megabytes() -> None:
+    many = catalogues(
+        *(
+            entry(f"package-number-{n}", f"1.{n}", summary="A summary of forty characters, or so.")
+            for n in range(20_000)
+        )
+    )
+    assert len(root_page(many, OUTPUTS)) < 9e6
+
+
+@pytest.mark.parametrize("outputs", [OUTPUTS, Outputs(html=True, rss=True, channeldata=True)])
+def test_the_same_channel_gives_the_same_bytes(outputs: Outputs) -> None:
+    one, other = (
+        root_page(catalogues(*order), outputs) for order in ((entry("a"), entry("b")), (entry("b"), entry("a")))
+    )
+    assert one == other
+    assert (b"rss.xml" in one) == outputs.rss
+    assert (b"channeldata.json" in one) == outputs.channeldata
+
+
+def test_versions_that_say_the_same_have_one_place_in_the_order() -> None:
+    page = Reader(root_page(catalogues(entry("a", "1.0"), entry("b", "1.0.0"), entry("c", "0.9")), OUTPUTS))
+    places = [value for tag, key, value in page.attributes if (tag, key) == ("data", "value") and len(value) == 1]
+    assert places == ["1", "1", "0"]

@@ -1,0 +1,67 @@
+"""`rss.xml`: what a feed reader takes, the same bytes for the same channel, whatever packages say."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.core.about import About
+from indexer.core.catalogue import Catalogue, Entry
+from indexer.core.rss import feed
+
+DAY_MS = 86_400_000
+
+
+def entry(name: str, version: str, day: int, number: int = 0, **about: Any) -> Entry:
+    return Entry(name, version, str(number), number, indexed_timestamp=day * DAY_MS, about=About(**about))
+
+
+def channel(**subdirs: dict[str, Entry]) -> ET.Element:
+    catalogues = {name.replace("_", "-"): Catalogue(packages) for name, packages in subdirs.items()}
+    found = ET.fromstring(feed(catalogues, "reeds", "https://reeds.example/"))
+    assert (found.tag, found.attrib) == ("rss", {"version": "2.0"})
+    return found[0]
+
+
+def texts(parent: ET.Element, path: str) -> list[str]:
+    return [it.text or "" for it in parent.findall(path)]
+
+
+def test_the_newest_come_first_and_there_are_at_most_a_hundred() -> None:
+    found = channel(noarch={f"p{day}-1-0.conda": entry(f"p{day}", "1", day) for day in range(1, 131)})
+    assert texts(found, "item/title")[:2] == ["p130 1 [noarch]", "p129 1 [noarch]"]
+    assert len(found.findall("item")) == 100
+    assert found.findtext("lastBuildDate") == found.findtext("item/pubDate")
+    dates = [parsedate_to_datetime(date) for date in texts(found, "item/pubDate")]
+    assert dates == sorted(dates, reverse=True)
+
+
+def test_builds_of_a_version_are_one_item_and_a_rebuild_is_another() -> None:
+    found = channel(
+        noarch={"a-1-0.conda": entry("a", "1", 1)},
+        linux_64={"a-1-0.conda": entry("a", "1", 2), "a-1-1.conda": entry("a", "1", 3, 1)},
+    )
+    assert texts(found, "item/title") == ["a 1 [linux-64]", "a 1 [linux-64, noarch]"]
+    assert texts(found, "item/guid") == ["a=1=1", "a=1=0"]
+    assert {it.get("isPermaLink") for it in found.findall("item/guid")} == {"false"}
+
+
+def test_a_channel_has_the_elements_that_rss_requires() -> None:
+    found = channel(noarch={})
+    assert (found.findtext("title"), found.findtext("link")) == ("reeds", "https://reeds.example/")
+    assert found.findtext("description")
+
+
+HOSTILE = st.text() | st.sampled_from(["]]>", "<script>alert(1)</script>", "&amp;", "\x00", "\ud800", "javascript:x"])
+
+
+@given(HOSTILE, HOSTILE, HOSTILE)
+def test_whatever_a_package_says_the_feed_can_be_read(name: str, text: str, address: str) -> None:
+    odd = Entry(name, text, text, about=About(summary=text, home=address))
+    found = channel(noarch={f"{name}.conda": odd})
+    for link in texts(found, "item/link"):
+        assert link.startswith(("http://", "https://"))
