@@ -35,7 +35,7 @@ class Fault:
 
     name: str
     codes: frozenset[int] = frozenset({0})
-    verbs: frozenset[str] = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+    verbs: frozenset[str] = frozenset({"LIST", "GET", "HEAD", "PUT", "DELETE"})
 
     @property
     def hidden(self) -> bool:
@@ -43,12 +43,14 @@ class Fault:
         return self.codes == {0}
 
 
-_READS = frozenset({"GET", "HEAD"})
+_READS = frozenset({"GET", "HEAD", "LIST"})
+_ON_OBJECTS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 FAULTS = (
-    *(Fault(name) for name in ("503", "500", "reset", "lost", "412", "409")),
-    *(Fault(name, verbs=frozenset({"GET"})) for name in ("cut", "torn")),
+    *(Fault(name) for name in ("503", "500", "reset", "lost")),
+    *(Fault(name, verbs=_ON_OBJECTS) for name in ("412", "409")),
+    *(Fault(name, verbs=frozenset({"GET", "LIST"})) for name in ("cut", "torn")),
     Fault("404", verbs=frozenset({"GET", "HEAD", "PUT"})),
-    Fault("lying", frozenset({0, 1}), frozenset({"GET"})),
+    Fault("lying", frozenset({0, 1}), frozenset({"GET", "LIST"})),
     Fault("stale", frozenset({0, 1, 6}), _READS),
     Fault("twice", frozenset({0, 1, 6})),
     Fault("403", frozenset({0, 1, 3})),
@@ -75,7 +77,11 @@ class Channel:
     prefix: str = field(default_factory=lambda: uuid.uuid4().hex)
     before: dict[str, bytes] = field(default_factory=dict)
     expected: dict[str, bytes] = field(default_factory=dict)
-    requests: int = 0
+    verbs: list[str] = field(default_factory=list)
+
+    def able(self, fault: Fault) -> list[int]:
+        """The numbers, from 1, of the requests that a fault can befall in a run that nobody disturbs."""
+        return [at for at, verb in enumerate(self.verbs, 1) if verb in fault.verbs]
 
     @property
     def kept(self) -> set[str]:
@@ -122,7 +128,7 @@ def channel_in(bucket: Bucket, store: S3Store, meddling: Meddling) -> Channel:
     channel.before = channel.now()
     began = len(meddling.asked)
     assert _run(channel, store, LATER_MS) == Ended(0, ())
-    channel.requests = len(meddling.asked) - began
+    channel.verbs = [question.kind for question in meddling.asked[began:]]
     channel.expected = channel.now()
     assert faults(store) == []
     assert first in indexed(channel.expected)
@@ -149,7 +155,7 @@ def once(channel: Channel, store: S3Store, meddling: Meddling, fault: Fault, at:
     began = len(meddling.asked)
 
     def choose(number: int, question: Question) -> str:
-        return fault.name if number == began + at and question.verb in fault.verbs else ""
+        return fault.name if number == began + at and question.kind in fault.verbs else ""
 
     return _judged(channel, store, meddling, choose, fault)
 

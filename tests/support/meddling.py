@@ -41,9 +41,9 @@ class Question(NamedTuple):
     body: bytes
 
     @property
-    def of_bucket(self) -> bool:
-        """Whether it asks for a listing."""
-        return "list-type=2" in self.path
+    def kind(self) -> str:
+        """Its verb, LIST for a listing."""
+        return "LIST" if "list-type=2" in self.path else self.verb
 
 
 class Reply(NamedTuple):
@@ -111,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "reset":
             return self._reset()
         old = self._meddling.seen.get((question.verb, question.path))
-        twice = self._meddling.last.get("LIST" if question.of_bucket else question.verb)
+        twice = self._meddling.last.get(question.kind)
         reply = self._forward(question)
         if fault == "lost":
             return self._reset()
@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         reply = Reply(answer.status, headers, answer.read())
         with self._meddling.lock:
             self._meddling.seen[question.verb, question.path] = reply
-            self._meddling.last["LIST" if question.of_bucket else question.verb] = reply
+            self._meddling.last[question.kind] = reply
         return reply
 
     def _send(self, reply: Reply, fault: str = "") -> None:
