@@ -10,7 +10,7 @@ from indexer import patches
 from indexer.core import names
 from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.render import source_of
-from indexer.errors import BadConfig, Denied, GaveUp, IndexerError, Refused, Unavailable
+from indexer.errors import BadConfig, Denied, GaveUp, IndexerError, NoConditions, Refused, Unavailable
 from indexer.laps import Subdir
 from indexer.lister import Root, root_of
 from indexer.report import Outcome, Report, SubdirReport
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_NOT_GUARANTEED = (
+    "each subdir is written under a lease instead, which binds only indexers that know it: what another one, or a "
+    "second run in the same instant, writes meanwhile may be undone until the next run (docs/providers.md)"
+)
 _OUTCOMES = {Refused: Outcome.REFUSED, GaveUp: Outcome.CONFLICT}
 
 
@@ -41,14 +45,15 @@ def index_channel(store: Store, options: Options, run: Run) -> Report:
     patch = _patches(store, options)
     jobs = [Subdir(store, subdir, options, run, patch(subdir)) for subdir in root.subdirs]
     # With strict rules nothing may be written if anything is rejected: all of it is planned first.
-    planned = _each(jobs, dry_run=True) if options.dry_run or options.rules.strict else {}
+    told: list[NoConditions] = []
+    planned = _each(jobs, told, dry_run=True) if options.dry_run or options.rules.strict else {}
     done = planned
     if not options.dry_run and not any(sub.exit_code for sub in planned.values()):
-        done = _each(jobs, dry_run=False)
+        done = _each(jobs, told, dry_run=False)
     wide = None
     stopped = done is planned and not options.dry_run
     if (options.outputs.described or root.written) and not stopped:
-        wide = _channel_wide(Channel(store, options, run), dry_run=options.dry_run)
+        wide = _channel_wide(Channel(store, options, run), told, dry_run=options.dry_run)
     return Report(done, root.passed_over, run.monotonic() - began, store.usage, wide=wide)
 
 
@@ -63,11 +68,11 @@ def _patches(store: Store, options: Options) -> Callable[[str], bytes | None]:
     return lambda subdir: found.get(subdir, NO_PATCH)
 
 
-def _each(jobs: Sequence[Subdir], *, dry_run: bool) -> dict[str, SubdirReport]:
+def _each(jobs: Sequence[Subdir], told: list[NoConditions], *, dry_run: bool) -> dict[str, SubdirReport]:
     done: dict[str, SubdirReport] = {}
     for job in jobs:
         try:
-            done[job.subdir] = job.laps(dry_run=dry_run)
+            done[job.subdir] = _laps(job, told, dry_run=dry_run)
         except IndexerError as error:
             done[job.subdir] = _failed(error, job.subdir)
             if isinstance(error, (Unavailable, Denied)):
@@ -77,9 +82,9 @@ def _each(jobs: Sequence[Subdir], *, dry_run: bool) -> dict[str, SubdirReport]:
     return done
 
 
-def _channel_wide(channel: Channel, *, dry_run: bool) -> SubdirReport:
+def _channel_wide(channel: Channel, told: list[NoConditions], *, dry_run: bool) -> SubdirReport:
     try:
-        return channel.laps(dry_run=dry_run)
+        return _laps(channel, told, dry_run=dry_run)
     except IndexerError as error:
         return _failed(error, "the channel as a whole")
 
@@ -87,6 +92,17 @@ def _channel_wide(channel: Channel, *, dry_run: bool) -> SubdirReport:
 def _failed(error: IndexerError, what: str) -> SubdirReport:
     _log.debug("%s failed", what, exc_info=error)
     return SubdirReport(_OUTCOMES.get(type(error), Outcome.FAILED), error=str(error), exit_code=error.exit_code)
+
+
+def _laps(job: Subdir | Channel, told: list[NoConditions], *, dry_run: bool) -> SubdirReport:
+    """Do a job, under a lease where the store knows no conditions; the first time the loss is told."""
+    try:
+        return job.laps(dry_run=dry_run)
+    except NoConditions as error:
+        if not told:
+            _log.warning("%s; %s", error.reason, _NOT_GUARANTEED)
+        told.append(error)
+        return job.leased().laps(dry_run=dry_run)
 
 
 def _root(store: Store, options: Options) -> Root:

@@ -40,6 +40,10 @@ class Missing(Conflict):
     """The object is not there, or not there any more."""
 
 
+class NoConditions(IndexerError):
+    """The store does not make a write depend on what is there: look before each write, under a lease."""
+
+
 class GaveUp(IndexerError):
     """Conflicts with other indexers did not end within the time allowed; safe to repeat."""
 

@@ -17,11 +17,12 @@ from indexer.core.ledger import Bad, Ledger, Wrote
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.plan import Known, diff, guard
-from indexer.core.render import Scene, instructions_of, publication, unpatched_of
+from indexer.core.render import Rank, Scene, instructions_of, publication, unpatched_of
 from indexer.core.repodata import facts_of
 from indexer.core.shards import ShardIndex
 from indexer.errors import BadIndex, Conflict, Denied
 from indexer.extractor import Gone, Spec
+from indexer.lease import Lease, under
 from indexer.lister import Lister, Observation
 from indexer.patience import until_nobody_is_faster
 from indexer.release import __version__
@@ -29,7 +30,7 @@ from indexer.report import Note, Outcome, SubdirReport, Way
 from indexer.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from indexer.core.model import Stat, Version
     from indexer.core.overlay import Overlay
@@ -47,6 +48,7 @@ class Subdir:
     `patch` has the instructions that were named for it, None where those that lie there stay in force.
     `memo` has what was read, by key and version, so that a lap after a conflict reads nothing twice;
     `ways` counts it.  `begun` has the reports of laps that a conflict ended while they wrote.
+    `lease` is there where the store knows no conditions.
     """
 
     store: Store
@@ -57,15 +59,25 @@ class Subdir:
     memo: dict[tuple[str, Version], Extracted | Rejected] = field(default_factory=dict)
     ways: dict[str, Way] = field(default_factory=dict)
     begun: list[SubdirReport] = field(default_factory=list)
+    lease: Lease | None = None
+
+    def leased(self) -> Subdir:
+        """The same, to be written under a lease, for a store that knows no conditions."""
+        return replace(self, lease=Lease(self.store, f"{self.subdir}/", self.run), begun=[])
 
     def laps(self, *, dry_run: bool) -> SubdirReport:
         """Index the subdir: after a conflict look again, never merely send again."""
         report = until_nobody_is_faster(
-            self.subdir, self.run, lambda lap: self._lap(trusting=lap == 1, dry_run=dry_run)
+            self.subdir, self.run, lambda lap: self._alone(trusting=lap == 1, dry_run=dry_run)
         )
         kept = report.packages + len(report.rejected) - len({key for key, _ in self.memo})
         report.ways = {**({"kept": Way(kept)} if kept > 0 else {}), **self.ways}
         return report.after(self.begun)
+
+    def _alone(self, *, trusting: bool, dry_run: bool) -> SubdirReport:
+        """One lap, under the lease where there is one.  Raises Conflict."""
+        with under(None if dry_run else self.lease, self.store) as store:
+            return replace(self, store=store)._lap(trusting=trusting, dry_run=dry_run)  # noqa: SLF001  our own
 
     def _lap(self, *, trusting: bool, dry_run: bool) -> SubdirReport:
         """Look, decide, read, write, in the order that docs/design.md argues for.  Raises Conflict."""
@@ -89,7 +101,7 @@ class Subdir:
             return self._stopped(seen, change)
         scene = self._scene(lister, seen, change)
         artefacts = [] if scene is None else self._artefacts(scene, seen, change)
-        writer = Writer(self.store, lister.key(""), self.run.executor)
+        writer = Writer(self.store, lister.key(""), self.run.executor, self._before(lister, seen))
         pending = writer.pending(artefacts, seen)
         report = reported(seen, change, self._scope, dry_run=dry_run)
         report.written = tuple(sorted(lister.key(it.key) for it in pending if it.content is not None))
@@ -107,6 +119,15 @@ class Subdir:
         if pending and not report.rejected:
             report.outcome = Outcome.PUBLISHED
         return report
+
+    def _before(self, lister: Lister, seen: Observation) -> Callable[[Rank], None]:
+        """What is done before a rank is written: without conditions, look once more at the packages."""
+
+        def look_again(rank: Rank) -> None:
+            if self.lease is not None and rank is not Rank.SHARD:
+                lister.look_again(seen, self._scope)
+
+        return look_again
 
     def _scene(self, lister: Lister, seen: Observation, change: Change) -> Scene | None:
         """What there is to publish for, None where all is known to stand."""

@@ -15,7 +15,7 @@ from indexer.core.model import Index, Raw, Rejected, Version
 from indexer.core.overlay import Overlay, decode_yanks
 from indexer.core.records import dump
 from indexer.core.shards import ShardIndex
-from indexer.errors import BadConfig, BadIndex, Missing, Refused
+from indexer.errors import BadConfig, BadIndex, Conflict, Missing, Refused
 from indexer.window import read_whole
 
 if TYPE_CHECKING:
@@ -149,6 +149,11 @@ class Lister:
             return self._stats((*names.STATE, *scope))
         start = len(self.key(""))
         return {stat.key[start:]: stat for stat in self.store.list(self.key(""))}
+
+    def look_again(self, seen: Observation, scope: frozenset[str] | None) -> None:
+        """Raise Conflict where other packages are there than were seen."""
+        if observation(self._listing(scope), seen).packages != seen.packages:
+            raise Conflict(self.key(""), "packages came or went while this run worked")
 
     def source(self, seen: Observation) -> str:
         """The file that the index is read from, the empty text where there is none.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from indexer.core import catalogue, names
@@ -10,6 +10,7 @@ from indexer.core import ledger as ledgers
 from indexer.core.channelwide import channel_publication, digest_of
 from indexer.core.ledger import Ledger
 from indexer.errors import Missing
+from indexer.lease import Lease, under
 from indexer.lister import Lister, Observation
 from indexer.patience import until_nobody_is_faster
 from indexer.release import __version__
@@ -27,16 +28,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A channel in one run; `begun` has the reports of laps that a conflict ended while they wrote."""
+    """A channel in one run; `begun` has the reports of laps that a conflict ended while they wrote.
+
+    `lease` is there where the store knows no conditions.
+    """
 
     store: Store
     options: Options
     run: Run
     begun: list[SubdirReport] = field(default_factory=list)
+    lease: Lease | None = None
+
+    def leased(self) -> Channel:
+        """The same, to be written under a lease, for a store that knows no conditions."""
+        return replace(self, lease=Lease(self.store, "", self.run), begun=[])
 
     def laps(self, *, dry_run: bool) -> SubdirReport:
         """Publish what the options want, and delete what they do not want where it is known to be ours."""
-        return until_nobody_is_faster("the channel", self.run, lambda _: self._lap(dry_run=dry_run)).after(self.begun)
+        return until_nobody_is_faster("the channel", self.run, lambda _: self._alone(dry_run=dry_run)).after(self.begun)
+
+    def _alone(self, *, dry_run: bool) -> SubdirReport:
+        with under(None if dry_run else self.lease, self.store) as store:
+            return replace(self, store=store)._lap(dry_run=dry_run)  # noqa: SLF001  our own
 
     def _lap(self, *, dry_run: bool) -> SubdirReport:
         """First our memory, then what lies at the root, then what the subdirs say.  Raises Conflict."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from indexer.core.ledger import Ledger
     from indexer.core.model import Version
+    from indexer.core.render import Rank
     from indexer.lister import Observation
     from indexer.store import Store
 
@@ -49,11 +50,13 @@ class Writer:
     """Where to write: the store, the folder, and an executor for requests that do not wait for each other.
 
     `folder` is empty for the root of the channel, else it ends in `/`.
+    `before` is told each rank before it begins, and may raise Conflict.
     """
 
     store: Store
     folder: str
     executor: Executor
+    before: Callable[[Rank], None] = lambda _rank: None
 
     def pending(self, artefacts: Sequence[Artefact], seen: Observation) -> list[Artefact]:
         """Those of the artefacts that the folder is not known to be in step with, in their order."""
@@ -71,10 +74,11 @@ class Writer:
         """
         wrote = {artefact.key: standing for artefact in artefacts if (standing := _standing(artefact, seen))}
         revived: list[Artefact] = []
-        for _, rank in itertools.groupby(self.pending(artefacts, seen), key=lambda artefact: artefact.rank):
+        for rank, files in itertools.groupby(self.pending(artefacts, seen), key=lambda artefact: artefact.rank):
+            self.before(rank)
             indexed = False
             # All of a rank are through, done or failed, before anything else happens.
-            for done in bounded(self.executor, self._writing(seen), rank, _BOUNDS):
+            for done in bounded(self.executor, self._writing(seen), files, _BOUNDS):
                 if done.revived:
                     revived.append(done.artefact)
                 elif done.version is not None and not done.artefact.immutable:

@@ -9,7 +9,8 @@ from indexer.core import ledger as ledgers
 from indexer.core import names
 from indexer.core.overlay import Yank, decode_yanks, encode_yanks
 from indexer.engine import index_channel
-from indexer.errors import BadConfig, Conflict, GaveUp, Missing
+from indexer.errors import BadConfig, Conflict, GaveUp, Missing, NoConditions
+from indexer.lease import Lease, under
 from indexer.patience import waits
 from indexer.store import Expect
 from indexer.window import read_whole
@@ -86,13 +87,16 @@ def _rewrite(store: Store, subdir: str, order: Order, run: Run) -> None:
     """Change the list of yanks; several who do so at once lose nothing.  Raises GaveUp."""
     key = f"{subdir}/{names.YANKED}"
     pauses = waits(run)
+    lease: Lease | None = None
     while True:
-        yanks, version = _read(store, subdir)
-        wanted = order.edit(yanks, order.within(subdir), run.now_ms())
-        if wanted == yanks:
-            return
         try:
-            store.put(key, encode_yanks(wanted), expect=version or Expect.ABSENT, headers=_HEADERS)
+            with under(lease, store) as there:
+                yanks, version = _read(there, subdir)
+                wanted = order.edit(yanks, order.within(subdir), run.now_ms())
+                if wanted != yanks:
+                    there.put(key, encode_yanks(wanted), expect=version or Expect.ABSENT, headers=_HEADERS)
+        except NoConditions:
+            lease = Lease(store, f"{subdir}/", run)
         except Conflict as conflict:
             wait = next(pauses, None)
             if wait is None:

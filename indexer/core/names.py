@@ -46,6 +46,8 @@ RSS = "rss.xml"
 PAGE = "index.html"
 # There while `indexer gc` works on a subdir, and left behind by one that died.
 GC_NOTE = ".indexer-gc.json"
+# Who writes a subdir, where the store knows no conditional writes.
+LEASE = ".indexer-lease.json"
 # The index as the packages have it, where a patch or a yank is in force or ever was: the source then.
 UNPATCHED = "repodata_from_packages.json"
 # What is in force, for whoever indexes next.  State is put, never deleted (docs/design.md).

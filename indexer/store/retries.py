@@ -20,7 +20,10 @@ _FIRST_ATTEMPTS = 3
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 20.0
 _TRANSIENT = {429, 500, 502, 503, 504, 509}
-_TRANSIENT_CODES = {"RequestTimeout", "BadDigest", "SlowDown", "Throttling", "ThrottlingException"}
+_TRANSIENT_CODES = {
+    *("RequestTimeout", "BadDigest", "SlowDown", "Throttling", "ThrottlingException"),
+    "RequestRateLimitExceeded",  # Wasabi's, with status 400
+}
 
 
 @dataclass(slots=True)

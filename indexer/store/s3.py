@@ -1,40 +1,34 @@
-"""A bucket as a store: one request a call, compare-and-swap by ETag, foreign errors stop here."""
+"""A bucket as a store: one request a call, compare-and-swap as the provider has it."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import hashlib
-import re
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    HTTPClientError,
-    IncompleteReadError,
-    MetadataRetrievalError,
-    NoCredentialsError,
-    PaginationError,
-    PartialCredentialsError,
-    RefreshWithMFAUnsupportedError,
-    ResponseStreamingError,
-    SSOError,
-    TokenRetrievalError,
-)
-from botocore.exceptions import (
-    ConnectionError as BotoConnectionError,
-)
+from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
 from urllib3.exceptions import HTTPError
 
 from indexer.core.model import Stat, Version
-from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Missing, RangeRefused, Unavailable
+from indexer.errors import BadConfig, Conflict, Missing, NoConditions, Unavailable
 from indexer.secrets import masked, note
 from indexer.store import Expect, Opened, Usage
+from indexer.store.answers import (
+    errors,
+    extent,
+    is_mismatch,
+    metadata_of,
+    opened_stat,
+    stat_of,
+    version_of,
+)
 from indexer.store.client import connect
+from indexer.store.goog import generation_of, write_by_generation
+from indexer.store.listing import pages
+from indexer.store.pace import Pace
+from indexer.store.providers import Conditions
 from indexer.store.retries import Retries
 
 if TYPE_CHECKING:
@@ -44,31 +38,12 @@ if TYPE_CHECKING:
     from indexer.store import Range
     from indexer.store.target import Target
 
-_MD5_ETAG = re.compile(r'"?([0-9a-f]{32})"?')
-_VERBS = {
-    "ListObjectsV2": "LIST",
-    "GetObject": "GET",
-    "HeadObject": "HEAD",
-    "PutObject": "PUT",
-    "DeleteObject": "DELETE",
-}
-# What a store answers when somebody else was faster: AWS says 409 while two writes are under way, and
-# 404 to If-Match where the object vanished.
-_CONFLICTS = {"PreconditionFailed", "ConditionalRequestConflict", "OperationAborted", "412", "409"}
-_MISSING = {"NoSuchKey", "NotFound", "404"}
-_RANGE_REFUSED = {416, 501}
-# An empty body, or any other XML, has none of them.
-_OF_A_LISTING = {"Name", "KeyCount", "IsTruncated", "Contents", "CommonPrefixes"}
-_DENIED = {
-    *("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"),
-    *("TokenRefreshRequired", "AuthorizationHeaderMalformed", "Unauthorized", "Forbidden", "401", "403"),
-}
-# What boto3's chain raises where it cannot get credentials, or cannot renew those that expire while a run
-# works; botocore has no word of its own for renewed ones that are expired too.
-_CANNOT_RENEW = (
-    *(CredentialRetrievalError, MetadataRetrievalError, RefreshWithMFAUnsupportedError),
-    *(SSOError, TokenRetrievalError, RuntimeError),
-)
+_PARAMETERS = {"Cache-Control": "CacheControl", "Content-Type": "ContentType"}
+# What a store is asked with for whether it minds conditions; it stays, so that asking again changes nothing.
+_PROBE = ".indexer-probe"
+_NO_ETAG = "0" * 32
+_NONE = "the store knows no conditional writes"
+_UNSAFE = "so this cannot be done safely there"
 
 
 class S3Reader:
@@ -102,22 +77,30 @@ class S3Reader:
 
 
 class S3Store:
-    """A channel under a prefix of a bucket.  A version is an ETag exactly as received."""
+    """A channel under a prefix of a bucket.  A version is an ETag in quotes."""
 
-    def __init__(self, bucket: str, prefix: str, target: Target, retries: Retries | None = None) -> None:
+    def __init__(
+        self, bucket: str, prefix: str, target: Target, retries: Retries | None = None, *, pace: Pace | None = None
+    ) -> None:
         self.usage = Usage()
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._lock = threading.Lock()
+        self._client, self._provider = connect(bucket, target)
+        self._pace = pace or Pace(self._provider.pause)
+        self._conditions = self._provider.conditions
+        if self._conditions is Conditions.GENERATION:
+            write_by_generation(self._client)
         # Ceph RGW 16 compares If-Match with the quotes, and so refuses the form of the standard.
         self._bare_etags = False
-        self._client, self._provider = connect(bucket, target)
+        self._reads_conditional = True
+        self._proving = threading.Lock()
         self._client.meta.events.register("needs-retry.s3", retries or Retries())
         self._client.meta.events.register("before-send.s3", self._count_request)
-        self._client.meta.events.register("after-call.s3.ListObjectsV2", self._count_listing)
+        self._client.meta.events.register("after-call.s3", self._count_listing)
 
-    def _count_request(self, request: Any, **_: object) -> None:
-        verb = "LIST" if "list-type=2" in request.url else request.method
+    def _count_request(self, request: Any, event_name: str, **_: object) -> None:
+        verb = "LIST" if "ListObjects" in event_name else request.method
         # Of refreshed credentials too, which nobody else tells of.
         note(_text(request.headers.get("X-Amz-Security-Token")))
         with self._lock:
@@ -125,45 +108,37 @@ class S3Store:
             if verb == "PUT":
                 self.usage.bytes_written += int(request.headers.get("Content-Length") or 0)
 
-    def _count_listing(self, http_response: Any, **_: object) -> None:
-        with self._lock:
-            self.usage.bytes_read += len(http_response.content)
+    def _count_listing(self, http_response: Any, event_name: str, **_: object) -> None:
+        if "ListObjects" in event_name:
+            with self._lock:
+                self.usage.bytes_read += len(http_response.content)
 
     def _name(self, key: str) -> str:
         return f"s3://{self._bucket}/{self._prefix}{key}"
 
+    def _where(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._prefix + key}
+
     def list(self, prefix: str) -> Iterator[Stat]:
         """The objects and prefixes directly under a prefix, in pages of a thousand."""
-        full = self._prefix + prefix
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=full, Delimiter="/")
-        with self._errors(prefix):
-            for page in pages:
-                self._check_page(full, page)
+        asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, "Delimiter": "/"}
+        with errors(self._name(prefix)):
+            for page in pages(self._client, asked):
                 for entry in page.get("Contents", ()):
                     key = entry["Key"][len(self._prefix) :]
                     if not key.endswith("/"):  # a marker object, as rattler-index leaves one
-                        yield _stat_of(key, entry["Size"], entry["ETag"], entry["LastModified"])
+                        yield stat_of(key, entry["Size"], entry["ETag"], entry["LastModified"])
                 for entry in page.get("CommonPrefixes", ()):
                     yield Stat(entry["Prefix"][len(self._prefix) :], 0, Version(""), 0)
-
-    def _check_page(self, full: str, page: Mapping[str, Any]) -> None:
-        """Raise Unavailable for half a listing: whatever it lacks would be taken for deleted."""
-        name = f"s3://{self._bucket}/{full}"
-        if not page.keys() & _OF_A_LISTING:
-            raise Unavailable(name, "the store answered something else than a listing", "repeat later")
-        if page.get("IsTruncated") and not page.get("NextContinuationToken"):
-            raise Unavailable(name, "the listing breaks off and does not say where it goes on", "repeat later")
-        if any(not entry["Key"].startswith(full) for entry in page.get("Contents", ())):
-            raise Unavailable(name, "the store listed other objects than it was asked for", "report this with its name")
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One object, None where it is absent; with its sha256 where asked and vouched for."""
         # Asked for seldom: some stores refuse requests with this header.
         wanted = {"ChecksumMode": "ENABLED"} if checksum and self._provider.checksums else {}
         try:
-            with self._errors(key):
-                answer = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key, **wanted)
-                return _answered(key, answer["ContentLength"], answer)
+            with errors(self._name(key)):
+                answer = self._client.head_object(**self._where(key), **wanted)
+                return opened_stat(key, answer["ContentLength"], answer)
         except Missing:
             return None
         except BadConfig:
@@ -173,18 +148,32 @@ class S3Store:
 
     def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> S3Reader:
         """Read an object, or a part of it; with a version only that one."""
+        try:
+            return self._open(key, range, version, conditional=self._reads_conditional)
+        except Conflict as conflict:
+            if version is None or not is_mismatch(conflict) or not self._stands(key, version):
+                raise
+        # The object has that version, so the store compares wrongly; the answer tells the version, too.
+        self._reads_conditional = False
+        return self._open(key, range, version, conditional=False)
+
+    def _stands(self, key: str, version: Version) -> bool:
+        found = self.stat(key)
+        return found is not None and found.version == version
+
+    def _open(self, key: str, range: Range | None, version: Version | None, *, conditional: bool) -> S3Reader:
         wanted: dict[str, str] = {}
         if range is not None:
             start, stop = range
             wanted["Range"] = f"bytes={start}" if start < 0 else f"bytes={start}-{'' if stop is None else stop - 1}"
-        if version is not None:
+        if version is not None and conditional:
             wanted["IfMatch"] = version
-        with self._errors(key, ranged=range is not None):
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key, **wanted)
-            start, size = _extent(answer)
-            stat = _answered(key, size, answer)
-        reader = S3Reader(answer["Body"], Opened(stat, start, _metadata(answer)), self.usage)
-        if version is not None and stat.version.strip('"') != version.strip('"'):
+        with errors(self._name(key), ranged=range is not None):
+            answer = self._client.get_object(**self._where(key), **wanted)
+            start, size = extent(answer)
+            stat = opened_stat(key, size, answer)
+        reader = S3Reader(answer["Body"], Opened(stat, start, metadata_of(answer)), self.usage)
+        if version is not None and stat.version != version:
             reader.close()  # a store that does not know If-Match
             raise Conflict(self._name(key), "changed since it was looked at")
         return reader
@@ -197,128 +186,104 @@ class S3Store:
         shape = {_PARAMETERS[name]: value for name, value in (headers or {}).items()}
         shape["ContentMD5"] = base64.b64encode(digest.digest()).decode()
         try:
-            return self._put(key, body, expect, shape)
-        except Conflict:
+            return self._put(key, body, shape, self._condition(key, expect))
+        except Conflict as conflict:
             # An answer lost on the way makes botocore send again, and the second try then meets our
             # own first one: what is there tells whose it is.
             found = self.stat(key)
             if found is not None and found.md5 == digest.hexdigest():
                 return found.version
-            if found is None or found.version != expect or self._bare_etags:
+            if not self._compared_wrongly(conflict, found, expect):
                 raise
-        # The object still has the version we expect, so the store compares wrongly: once without quotes.
-        version = self._put(key, body, Version(str(expect).strip('"')), shape)
+        return self._put_bare(key, body, shape, Version(str(expect)))
+
+    def _put(self, key: str, body: bytes, shape: Mapping[str, str], condition: Mapping[str, str]) -> Version:
+        self._pace.wait(key)
+        try:
+            with errors(self._name(key), conditional=bool(condition)):
+                answer = self._client.put_object(**self._where(key), **shape, **condition, Body=body)
+                return version_of(answer["ETag"])
+        except NoConditions:
+            self._conditions = Conditions.NONE
+            raise
+
+    def _condition(self, key: str, expect: Expect | Version) -> dict[str, str]:
+        """What a PUT says so that it depends on what is there.  Raises NoConditions, and Conflict."""
+        if expect is Expect.ANYTHING:
+            return {}
+        if self._conditions is Conditions.UNPROVEN:
+            self._prove()
+        if self._conditions is Conditions.NONE:
+            raise NoConditions(self._name(key), _NONE, _UNSAFE)
+        if expect is Expect.ABSENT:
+            return {"IfNoneMatch": "*"}
+        if self._conditions is Conditions.GENERATION:
+            return {"IfMatch": self._generation(key, expect)}
+        return {"IfMatch": expect.strip('"') if self._bare_etags else expect}
+
+    def _prove(self) -> None:
+        """Ask a store whether it minds conditions: one that does not would say 200 to all.
+
+        One object of our own is created, and then must be neither created again nor replaced.
+        """
+        with self._proving:
+            if self._conditions is not Conditions.UNPROVEN:
+                return
+            once = {"IfNoneMatch": "*"}
+            ignored = (self._passes(once) and self._passes(once)) or self._passes({"IfMatch": f'"{_NO_ETAG}"'})
+            self._conditions = Conditions.NONE if ignored else Conditions.ETAG
+
+    def _passes(self, condition: Mapping[str, str]) -> bool:
+        try:
+            self._put(_PROBE, b"", {}, condition)
+        except Conflict:
+            return False
+        return True
+
+    def _generation(self, key: str, expect: Version) -> str:
+        """The generation of an object that has the expected version.  Raises Conflict."""
+        with errors(self._name(key)):
+            answer = self._client.head_object(**self._where(key))
+            if version_of(answer["ETag"]) != expect:
+                raise Conflict(self._name(key), "changed since it was looked at")
+        generation = generation_of(answer)
+        if generation is None:
+            raise BadConfig(self._name(key), "has no x-goog-generation", "name the store's kind with --provider")
+        return generation
+
+    def _compared_wrongly(self, conflict: Conflict, found: Stat | None, expect: Expect | Version) -> bool:
+        """Whether a store has refused the very version that is there, for the quotes about it."""
+        if self._conditions is not Conditions.ETAG or self._bare_etags or not is_mismatch(conflict):
+            return False
+        return found is not None and found.version == expect
+
+    def _put_bare(self, key: str, body: bytes, shape: Mapping[str, str], expect: Version) -> Version:
+        """Write under an ETag without quotes, and remember it where the store wants it so."""
+        try:
+            with contextlib.suppress(Conflict):
+                # A store that cannot read it may take it for no condition: then a wrong one passes, too.
+                self._put(key, body, shape, {"IfMatch": _NO_ETAG})
+                self._conditions = Conditions.NONE
+                raise NoConditions(self._name(key), "the store refuses every ETag, and heeds none without quotes")
+            version = self._put(key, body, shape, {"IfMatch": expect.strip('"')})
+        except BadConfig as error:  # one that compares well after all, and wants quotes
+            raise Conflict(self._name(key), "changed since it was looked at") from error
         self._bare_etags = True
         return version
-
-    def _put(self, key: str, body: bytes, expect: Expect | Version, shape: Mapping[str, str]) -> Version:
-        wanted = dict(shape)
-        if expect is Expect.ABSENT:
-            wanted["IfNoneMatch"] = "*"
-        elif expect is not Expect.ANYTHING:
-            wanted["IfMatch"] = expect.strip('"') if self._bare_etags else expect
-        with self._errors(key):
-            answer = self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=body, **wanted)
-            return Version(answer["ETag"])
 
     def delete(self, key: str, *, expect: Expect | Version) -> None:
         """Delete an object.  Few stores know conditions on DELETE, so the version is looked at first."""
         if expect is not Expect.ANYTHING:
+            if self._conditions is Conditions.NONE:
+                raise NoConditions(self._name(key), _NONE, _UNSAFE)
             found = self.stat(key)
             if found is None:
                 return
             if found.version != expect:
                 raise Conflict(self._name(key), "changed since it was looked at")
-        with contextlib.suppress(Missing), self._errors(key):
-            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
-
-    @contextlib.contextmanager
-    def _errors(self, key: str, *, ranged: bool = False) -> Iterator[None]:
-        """Turn botocore's errors into ours, here and nowhere else."""
-        try:
-            yield
-        except ClientError as error:
-            if ranged and error.response["ResponseMetadata"].get("HTTPStatusCode") in _RANGE_REFUSED:
-                raise RangeRefused(self._name(key), "the store does not serve parts of objects") from error
-            raise _translated(self._name(key), error) from error
-        except (NoCredentialsError, PartialCredentialsError) as error:
-            raise Denied(
-                self._name(key),
-                f"{error}",
-                "give --access-key-id and --secret-access-key, a --profile, or --no-sign-request",
-            ) from error
-        except _CANNOT_RENEW as error:
-            said = " ".join(masked(error).split())  # it may be what another program said, over some lines
-            raise Denied(
-                self._name(key), f"no valid credentials ({said})", "renew them or log in again, then repeat"
-            ) from error
-        except (KeyError, PaginationError) as error:
-            wrong = f"the answer has no {error}" if isinstance(error, KeyError) else str(error)
-            raise Unavailable(
-                self._name(key), wrong, "look at what stands between here and the store, then repeat"
-            ) from error
-        except (BotoConnectionError, HTTPClientError) as error:
-            raise Unavailable(
-                self._name(key),
-                f"the store does not answer ({masked(error)})",
-                "look at --endpoint-url and the network, then repeat",
-            ) from error
-        except BotoCoreError as error:
-            raise BadConfig(self._name(key), masked(error), "look at the S3 options and AWS_* variables") from error
-
-
-_PARAMETERS = {"Cache-Control": "CacheControl", "Content-Type": "ContentType"}
+        with contextlib.suppress(Missing), errors(self._name(key)):
+            self._client.delete_object(**self._where(key))
 
 
 def _text(value: str | bytes | None) -> str | None:
     return value.decode("latin-1") if isinstance(value, bytes) else value
-
-
-def _stat_of(key: str, size: int, etag: str, modified: Any) -> Stat:
-    shaped = _MD5_ETAG.fullmatch(etag)
-    return Stat(key, size, Version(etag), int(modified.timestamp() * 1000), shaped and shaped[1])
-
-
-def _extent(answer: Mapping[str, Any]) -> tuple[int, int]:
-    """Where the body of an answer begins in its object, and how large the object is."""
-    content_range = answer.get("ContentRange")
-    if content_range is None:
-        return 0, answer["ContentLength"]
-    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", content_range)
-    if match is None:
-        raise Unavailable("Content-Range", f"{content_range!r} cannot be read", "report this with the store's name")
-    return int(match[1]), int(match[2])
-
-
-def _metadata(answer: Mapping[str, Any]) -> dict[str, str]:
-    return {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
-
-
-def _answered(key: str, size: int, answer: Mapping[str, Any]) -> Stat:
-    stat = _stat_of(key, size, answer["ETag"], answer["LastModified"])
-    if answer.get("SSECustomerAlgorithm") or answer.get("ServerSideEncryption", "AES256") != "AES256":
-        stat = replace(stat, md5=None)  # the ETag of what was encrypted with a key is no MD5
-    checksum = answer.get("ChecksumSHA256")
-    # One made of the checksums of parts (COMPOSITE) is none of the whole object.
-    if checksum and "-" not in checksum and answer.get("ChecksumType") != "COMPOSITE":
-        stat = replace(stat, sha256=base64.b64decode(checksum).hex())
-    return stat
-
-
-def _translated(name: str, error: ClientError) -> IndexerError:
-    """One of our errors for what a store said, by its code or else by the HTTP status."""
-    said = error.response.get("Error", {})
-    code = said.get("Code", "")
-    status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
-    text = f"{code}: {said.get('Message', '')}".strip(": ")
-    if code == "NoSuchBucket":
-        return BadConfig(name, "there is no such bucket", "look at the bucket's name and at --endpoint-url")
-    if {code, status} & _CONFLICTS:
-        return Conflict(name, "changed since it was looked at")
-    if {code, status} & _MISSING:
-        return Missing(name, "is not there")
-    if {code, status} & _DENIED:
-        return Denied(name, f"the store refuses ({text})", "look at the credentials, their rights and the region")
-    if status in {"301", "307", "400"}:
-        return BadConfig(name, f"the store refuses the request ({text})", "look at --region and --endpoint-url")
-    return Unavailable(name, f"the store fails ({text}, status {status})", "repeat later")

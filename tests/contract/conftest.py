@@ -49,6 +49,8 @@ def _emptied(store: S3Store) -> S3Store:
     store._prefix = f"{uuid.uuid4().hex}/"
     store.usage = Usage()
     store._bare_etags = False
+    store._reads_conditional = True
+    store._conditions = store._provider.conditions
     return store
 
 

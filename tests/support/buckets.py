@@ -62,5 +62,6 @@ def new_bucket(server: Bucket) -> Bucket:
 
 
 def options_for(bucket: Bucket) -> S3Options:
-    """How our store reaches a bucket."""
-    return S3Options(bucket.endpoint, REGION, "path", bucket.access_key, bucket.secret_key)
+    """How our store reaches a bucket; INDEXER_TEST_S3_PROVIDER says whose a real server is."""
+    provider = os.environ.get("INDEXER_TEST_S3_PROVIDER", "minio")
+    return S3Options(bucket.endpoint, REGION, "path", bucket.access_key, bucket.secret_key, provider=provider)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +65,17 @@ def test_an_unknown_name_is_refused_with_those_that_are_known() -> None:
 
 def test_each_name_stands_in_the_table_once() -> None:
     assert len({provider.name for provider in PROVIDERS}) == len(PROVIDERS)
+
+
+def test_the_page_on_stores_has_the_same_table() -> None:
+    page = (Path(__file__).parents[2] / "docs/providers.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    said = {row[0].strip("`"): (row[2], row[4], row[5]) for row in rows if len(row) == 6}
+    styles = {"virtual": "virtual-host", "path": "path"}
+    assert said == {
+        it.name: (it.conditions.value, styles[it.addressing], f"{it.pause:.0f} s" if it.pause else "-")
+        for it in PROVIDERS
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,178 @@
+"""What the answers of S3 stores mean, in our words: foreign errors stop here."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    MetadataRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    RefreshWithMFAUnsupportedError,
+    SSOError,
+    TokenRetrievalError,
+)
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
+)
+
+from indexer.core.model import Stat, Version
+from indexer.errors import (
+    BadConfig,
+    Conflict,
+    Denied,
+    IndexerError,
+    Missing,
+    NoConditions,
+    RangeRefused,
+    Unavailable,
+)
+from indexer.secrets import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_MD5 = re.compile(r'"([0-9a-f]{32})"', re.IGNORECASE)
+# What a store answers when somebody else was faster: AWS says 409 while two writes are under way, and
+# 404 to If-Match where the object vanished.
+_CONFLICTS = {"PreconditionFailed", "ConditionalRequestConflict", "OperationAborted", "412", "409"}
+_MISSING = {"NoSuchKey", "NotFound", "404"}
+_RANGE_REFUSED = {"416", "501"}
+_NOT_IMPLEMENTED = {"NotImplemented", "501"}
+_DENIED = {
+    *("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"),
+    *("TokenRefreshRequired", "AuthorizationHeaderMalformed", "Unauthorized", "Forbidden", "401", "403"),
+}
+# What boto3's chain raises where it cannot get credentials, or cannot renew those that expire while a run
+# works; botocore has no word of its own for renewed ones that are expired too.
+_CANNOT_RENEW = (
+    *(CredentialRetrievalError, MetadataRetrievalError, RefreshWithMFAUnsupportedError),
+    *(SSOError, TokenRetrievalError, RuntimeError),
+)
+
+
+@contextlib.contextmanager
+def errors(name: str, *, ranged: bool = False, conditional: bool = False) -> Iterator[None]:
+    """Turn botocore's errors into ours, here and nowhere else; `name` is what was asked for.
+
+    `ranged` and `conditional` say what the request asked for besides: a store may refuse just that.
+    """
+    try:
+        yield
+    except ClientError as error:
+        said = _said(error)
+        if ranged and said & _RANGE_REFUSED:
+            raise RangeRefused(name, "the store does not serve parts of objects") from error
+        if conditional and said & _NOT_IMPLEMENTED:
+            raise NoConditions(name, "the store refuses conditional writes") from error
+        raise _translated(name, error) from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise Denied(
+            name, f"{error}", "give --access-key-id and --secret-access-key, a --profile, or --no-sign-request"
+        ) from error
+    except _CANNOT_RENEW as error:
+        said_by_chain = " ".join(masked(error).split())  # it may be what another program said, over some lines
+        raise Denied(
+            name, f"no valid credentials ({said_by_chain})", "renew them or log in again, then repeat"
+        ) from error
+    except KeyError as error:
+        raise Unavailable(
+            name, f"the answer has no {error}", "look at what stands between here and the store, then repeat"
+        ) from error
+    except (BotoConnectionError, HTTPClientError) as error:
+        raise Unavailable(
+            name,
+            f"the store does not answer ({masked(error)})",
+            "look at --endpoint-url and the network, then repeat",
+        ) from error
+    except BotoCoreError as error:
+        raise BadConfig(name, masked(error), "look at the S3 options and AWS_* variables") from error
+
+
+def is_mismatch(conflict: Conflict) -> bool:
+    """Whether a store has said that an object is not what a condition names (412), and nothing else."""
+    return isinstance(conflict.__cause__, ClientError) and "412" in _said(conflict.__cause__)
+
+
+def is_unknown(error: ClientError) -> bool:
+    """Whether a store has said that it does not know such a request."""
+    return bool(_said(error) & {*_NOT_IMPLEMENTED, "MethodNotAllowed", "405"})
+
+
+def _said(error: ClientError) -> set[str]:
+    """The code and the HTTP status of a refusal."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
+    return {error.response.get("Error", {}).get("Code", ""), str(status)}
+
+
+def _translated(name: str, error: ClientError) -> IndexerError:
+    """One of our errors for what a store said, by its code or else by the HTTP status."""
+    said = _said(error)
+    told = error.response.get("Error", {})
+    text = f"{told.get('Code', '')}: {told.get('Message', '')}".strip(": ")
+    if "NoSuchBucket" in said:
+        return BadConfig(name, "there is no such bucket", "look at the bucket's name and at --endpoint-url")
+    if said & _CONFLICTS:
+        return Conflict(name, "changed since it was looked at")
+    if said & _MISSING:
+        return Missing(name, "is not there")
+    if said & _DENIED:
+        # Without the right to list the bucket, the answer to a missing object is 403 too.
+        return Denied(
+            name, f"the store refuses ({text})", "look at the credentials, their rights (listing, too) and the region"
+        )
+    if said & {"301", "307", "400"}:
+        return BadConfig(name, f"the store refuses the request ({text})", "look at --region and --endpoint-url")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
+    return Unavailable(name, f"the store fails ({text}, status {status})", "repeat later")
+
+
+def version_of(etag: str) -> Version:
+    """The version that an ETag stands for: in quotes, and strong, whatever form a store or a proxy gave it.
+
+    Some stores leave the quotes out in one answer and not in the other.
+    """
+    return Version(f'"{etag.strip().removeprefix("W/").strip(chr(34))}"')
+
+
+def stat_of(key: str, size: int, etag: str, modified: Any) -> Stat:
+    """An object as a listing shows it."""
+    version = version_of(etag)
+    shaped = _MD5.fullmatch(version)
+    return Stat(key, size, version, int(modified.timestamp() * 1000), shaped and shaped[1].lower())
+
+
+def opened_stat(key: str, size: int, answer: Mapping[str, Any]) -> Stat:
+    """An object as an answer to GET or HEAD shows it."""
+    stat = stat_of(key, size, answer["ETag"], answer["LastModified"])
+    if answer.get("SSECustomerAlgorithm") or answer.get("ServerSideEncryption", "AES256") != "AES256":
+        stat = replace(stat, md5=None)  # the ETag of what was encrypted with a key is no MD5
+    checksum = answer.get("ChecksumSHA256")
+    # One made of the checksums of parts (COMPOSITE) is none of the whole object.
+    if checksum and "-" not in checksum and answer.get("ChecksumType") != "COMPOSITE":
+        stat = replace(stat, sha256=base64.b64decode(checksum).hex())
+    return stat
+
+
+def extent(answer: Mapping[str, Any]) -> tuple[int, int]:
+    """Where the body of an answer begins in its object, and how large the object is."""
+    content_range = answer.get("ContentRange")
+    if content_range is None:
+        return 0, answer["ContentLength"]
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", content_range)
+    if match is None:
+        raise Unavailable("Content-Range", f"{content_range!r} cannot be read", "report this with the store's name")
+    return int(match[1]), int(match[2])
+
+
+def metadata_of(answer: Mapping[str, Any]) -> dict[str, str]:
+    """The metadata that an uploader gave to an object, its keys in lower case."""
+    return {name.lower(): value for name, value in answer.get("Metadata", {}).items()}

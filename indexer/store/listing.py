@@ -1,0 +1,72 @@
+"""All pages of a listing, from stores that know ListObjectsV2 and from those that know the first form only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from indexer.errors import Unavailable
+from indexer.store.answers import is_unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+# An empty body, or any other XML, has none of them.
+_OF_A_LISTING = {"Name", "KeyCount", "IsTruncated", "Contents", "CommonPrefixes"}
+
+
+def pages(client: Any, asked: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+    """The pages of a listing, as botocore gives them.
+
+    A store that knows only the first form takes the second for it: its page is truncated and has no token
+    to go on with, which botocore's own paginator takes for the last.
+    """
+    token: dict[str, str] = {}
+    while True:
+        try:
+            page = client.list_objects_v2(**asked, **token)
+        except ClientError as error:
+            if token or not is_unknown(error):
+                raise
+            page = client.list_objects(**asked)
+        yield _checked(asked, page)
+        if not page.get("IsTruncated"):
+            return
+        if "NextContinuationToken" not in page:
+            break
+        if page["NextContinuationToken"] == token.get("ContinuationToken"):
+            raise Unavailable(asked["Prefix"], "the store's listing does not go on", "repeat later")
+        token = {"ContinuationToken": page["NextContinuationToken"]}
+    yield from _by_marker(client, asked, page)
+
+
+def _by_marker(client: Any, asked: Mapping[str, str], page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The pages after one, in the first form of listing."""
+    marker = ""
+    while page.get("IsTruncated"):
+        following = page.get("NextMarker") or _last(page)
+        if following <= marker:
+            raise Unavailable(asked["Prefix"], "the store's listing does not go on", "repeat later")
+        marker = following
+        page = client.list_objects(**asked, Marker=marker)
+        yield _checked(asked, page)
+
+
+def _checked(asked: Mapping[str, str], page: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A page that is one.  Raises Unavailable: whatever it lacks would be taken for deleted."""
+    if not page.keys() & _OF_A_LISTING:
+        raise Unavailable(asked["Prefix"], "the store answered something else than a listing", "repeat later")
+    if any(not entry["Key"].startswith(asked["Prefix"]) for entry in page.get("Contents", ())):
+        raise Unavailable(
+            asked["Prefix"], "the store listed other objects than it was asked for", "report this with its name"
+        )
+    return page
+
+
+def _last(page: Mapping[str, Any]) -> str:
+    """The last key or prefix of a page: only with a delimiter, and not by every store, it is told."""
+    keys = [entry["Key"] for entry in page.get("Contents", ())]
+    prefixes = [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
+    return max([*keys, *prefixes], default="")

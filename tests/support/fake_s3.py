@@ -1,0 +1,364 @@
+"""A small S3 server of our own that can behave as each provider does, and that checks every signature.
+
+The signature is computed anew by the documented algorithm, so that what botocore or we sign wrongly is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import hashlib
+import hmac
+import threading
+import time
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from xml.sax.saxutils import escape
+
+from indexer.store.pace import Pace
+from indexer.store.s3 import S3Store
+from indexer.store.target import S3Options, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+LOOPBACK = "127.0.0.1"
+ACCESS_KEY, SECRET_KEY = "some-key", "some-secret"
+BUCKET, PREFIX = "bucket", "ch"
+# What an algorithm is keyed with, what its scope ends in, and how its headers begin.
+_DIALECTS = {
+    "AWS4-HMAC-SHA256": ("AWS4", "aws4_request", "x-amz-"),
+    "GOOG4-HMAC-SHA256": ("GOOG4", "goog4_request", "x-goog-"),
+}
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How a store behaves.
+
+    `conditions` on writes are `heeded`, `ignored`, `refused` (501), `unimplemented` (400), compared with the
+    `quotes` as they were sent, or are those of a `generation`; `creations` are heeded and replacements not.
+    `etag` is what it makes of an MD5, `listed` of that in a listing.  `missing` is the status of what is absent.
+    """
+
+    conditions: str = "heeded"
+    etag: Callable[[str], str] = '"{}"'.format
+    listed: Callable[[str], str] = str
+    missing: int = 404
+    pause: float = 0.0
+    page: int = 1000
+    first_form_only: bool = False
+    second_form_refused: bool = False
+    told_marker: bool = True
+    ranges: bool = True
+    encrypted: bool = False
+    reads_refused: bool = False
+
+
+class Refusal(Exception):
+    """An answer that is an error."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(status, code)
+        self.status = status
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Object:
+    """One object as it lies there."""
+
+    body: bytes
+    etag: str
+    generation: int
+    modified: float
+    headers: Mapping[str, str]
+
+
+class Asked(NamedTuple):
+    """One request: names of headers in lower case, `path` as it was sent, `key` decoded."""
+
+    method: str
+    path: str
+    query: str
+    key: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Answer(NamedTuple):
+    """What is sent back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass
+class FakeS3:
+    """One bucket.  `hook` is told of each request before it is looked at."""
+
+    manners: Manners
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    hook: Callable[[Asked], None] = lambda _: None
+    objects: dict[str, Object] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    _count: int = 1_700_000_000_000_000
+    _put_at: dict[str, float] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def upload(self, key: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """Lay an object down as an uploader does, under the channel's prefix."""
+        with self._lock:
+            self._count += 1
+            etag = self.manners.etag(hashlib.md5(body).hexdigest())
+            self.objects[f"{PREFIX}/{key}"] = Object(body, etag, self._count, self.wall(), headers or {})
+
+    def bodies(self) -> dict[str, bytes]:
+        """What lies in the channel, by key."""
+        with self._lock:
+            return {key.removeprefix(f"{PREFIX}/"): it.body for key, it in sorted(self.objects.items())}
+
+    def of(self, method: str, key: str = "") -> list[Asked]:
+        """The requests of one method, of one key if it is given."""
+        return [it for it in self.asked if it.method == method and (not key or it.key == f"{PREFIX}/{key}")]
+
+    def answer(self, asked: Asked) -> Answer:
+        """Answer a request."""
+        self.hook(asked)
+        self.asked.append(asked)
+        given = self._answered(asked)
+        self.statuses.append(given.status)
+        return given
+
+    def _answered(self, asked: Asked) -> Answer:
+        try:
+            verify(asked)
+            with self._lock:
+                if not asked.key:
+                    return self._list(dict(parse_qsl(asked.query, keep_blank_values=True)))
+                return {"PUT": self._put, "GET": self._get, "HEAD": self._get, "DELETE": self._delete}[asked.method](
+                    asked
+                )
+        except Refusal as refusal:
+            body = f"<Error><Code>{refusal.code}</Code><Message>as this store has it</Message></Error>".encode()
+            return Answer(refusal.status, {"Content-Type": "application/xml"}, body)
+
+    def _put(self, asked: Asked) -> Answer:
+        headers = asked.headers
+        odd = [it for it in headers if it.startswith(("x-amz-checksum", "x-amz-trailer", "x-amz-sdk-checksum"))]
+        if odd or "aws-chunked" in headers.get("content-encoding", ""):
+            raise Refusal(501, "NotImplemented")
+        now = self.clock()
+        if self.manners.pause and now - self._put_at.get(asked.key, -1e9) < self.manners.pause:
+            raise Refusal(429, "TooManyRequests")
+        self._put_at[asked.key] = now
+        self._check_conditions(headers, self.objects.get(asked.key))
+        kept = {k: v for k, v in headers.items() if k in {"content-type", "cache-control"}}
+        kept |= {k: v for k, v in headers.items() if k.startswith("x-amz-meta-")}
+        self.upload(asked.key.removeprefix(f"{PREFIX}/"), asked.body, kept)
+        return Answer(200, self._described(self.objects[asked.key]))
+
+    def _check_conditions(self, headers: Mapping[str, str], there: Object | None) -> None:
+        given = {it for it in headers if it in {"if-match", "if-none-match"}}
+        how = self.manners.conditions
+        if given and how == "refused":
+            raise Refusal(501, "NotImplemented")
+        if given and how == "unimplemented":
+            raise Refusal(400, "NotImplemented")
+        if how == "generation":
+            wanted = headers.get("x-goog-if-generation-match")
+            if wanted is not None and int(wanted) != (there.generation if there else 0):
+                raise Refusal(412, "PreconditionFailed")
+            return
+        if how == "ignored":
+            return
+        if "if-none-match" in given and there is not None:
+            raise Refusal(412, "PreconditionFailed")
+        if "if-match" in given and how != "creations":
+            etag = there.etag if there else ""
+            if headers["if-match"] != (etag.strip('"') if how == "quotes" else etag):
+                raise Refusal(412, "PreconditionFailed")
+
+    def _get(self, asked: Asked) -> Answer:
+        there = self.objects.get(asked.key)
+        if there is None:
+            raise Refusal(self.manners.missing, "NoSuchKey" if self.manners.missing == 404 else "AccessDenied")
+        if "if-match" in asked.headers and (self.manners.reads_refused or asked.headers["if-match"] != there.etag):
+            raise Refusal(412, "PreconditionFailed")
+        headers = self._described(there)
+        wanted = asked.headers.get("range")
+        if wanted is None or not self.manners.ranges:
+            return Answer(200, headers, there.body)
+        first, _, last = wanted.removeprefix("bytes=").partition("-")
+        if not first:
+            raise Refusal(501, "NotImplemented")  # a suffix: not served
+        stop = min(int(last) + 1 if last else len(there.body), len(there.body))
+        headers["Content-Range"] = f"bytes {first}-{stop - 1}/{len(there.body)}"
+        return Answer(206, headers, there.body[int(first) : stop])
+
+    def _delete(self, asked: Asked) -> Answer:
+        self.objects.pop(asked.key, None)
+        return Answer(204, {})
+
+    def _described(self, there: Object) -> dict[str, str]:
+        headers = {**there.headers, "ETag": there.etag, "Last-Modified": formatdate(there.modified, usegmt=True)}
+        if self.manners.conditions == "generation":
+            headers["x-goog-generation"] = str(there.generation)
+        if self.manners.encrypted:
+            headers["x-amz-server-side-encryption"] = "aws:kms"
+        return headers
+
+    def _list(self, query: Mapping[str, str]) -> Answer:
+        second = query.get("list-type") == "2"
+        if second and self.manners.second_form_refused:
+            raise Refusal(501, "NotImplemented")
+        second = second and not self.manners.first_form_only
+        after = query.get("continuation-token" if second else "marker", "")
+        found: dict[str, Object | None] = {}
+        prefix = query.get("prefix", "")
+        for key in sorted(self.objects):
+            if key.startswith(prefix):
+                name, slash, _ = key[len(prefix) :].partition("/")
+                found[prefix + name + slash] = None if slash else self.objects[key]
+        names = [name for name in found if name > after]
+        shown = names[: self.manners.page]
+        encode = functools.partial(quote, safe="/") if query.get("encoding-type") == "url" else escape
+        parts = [f"<IsTruncated>{str(len(names) > len(shown)).lower()}</IsTruncated>"]
+        if query.get("encoding-type") == "url":
+            parts.append("<EncodingType>url</EncodingType>")
+        if len(names) > len(shown):
+            if second:
+                parts.append(f"<NextContinuationToken>{escape(shown[-1])}</NextContinuationToken>")
+            elif self.manners.told_marker:
+                parts.append(f"<NextMarker>{encode(shown[-1])}</NextMarker>")
+        for name in shown:
+            there = found[name]
+            if there is None:
+                parts.append(f"<CommonPrefixes><Prefix>{encode(name)}</Prefix></CommonPrefixes>")
+            else:
+                when = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(there.modified))
+                etag = escape(self.manners.listed(there.etag))
+                parts.append(
+                    f"<Contents><Key>{encode(name)}</Key><LastModified>{when}</LastModified>"
+                    f"<ETag>{etag}</ETag><Size>{len(there.body)}</Size></Contents>"
+                )
+        return Answer(200, {"Content-Type": "application/xml"}, f"<R>{''.join(parts)}</R>".encode())
+
+
+def verify(asked: Asked) -> None:
+    """Refuse a request that is not signed as its algorithm is documented, or that mixes two dialects."""
+    algorithm, _, rest = asked.headers.get("authorization", "").partition(" ")
+    if algorithm not in _DIALECTS:
+        raise Refusal(403, "AccessDenied")
+    prefix, terminator, family = _DIALECTS[algorithm]
+    if any(it.startswith("x-goog-") for it in asked.headers) and any(it.startswith("x-amz-") for it in asked.headers):
+        raise Refusal(400, "ExcessHeaderValues")
+    parts = dict(part.strip().split("=", 1) for part in rest.split(","))
+    access_key, date, region, service, end = parts["Credential"].split("/")
+    names = parts["SignedHeaders"].split(";")
+    digest = asked.headers[f"{family}content-sha256"]
+    unsigned = [it for it in asked.headers if it.startswith(family) and it not in names]
+    if digest not in {"UNSIGNED-PAYLOAD", hashlib.sha256(asked.body).hexdigest()} or unsigned or "host" not in names:
+        raise Refusal(403, "SignatureDoesNotMatch")
+    pairs = sorted(pair.partition("=") for pair in asked.query.split("&") if pair)
+    canonical = "\n".join(
+        [
+            asked.method,
+            asked.path,
+            "&".join(f"{name}={value}" for name, _, value in pairs),
+            *(f"{name}:{' '.join(asked.headers[name].split())}" for name in names),
+            "",
+            parts["SignedHeaders"],
+            digest,
+        ]
+    )
+    scope = f"{date}/{region}/{service}/{terminator}"
+    stamp = asked.headers[f"{family}date"]
+    to_sign = "\n".join([algorithm, stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    key = f"{prefix}{SECRET_KEY}".encode()
+    for part in (date, region, service, terminator):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    expected = hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest()
+    if (access_key, end, stamp[:8]) != (ACCESS_KEY, terminator, date) or expected != parts["Signature"]:
+        raise Refusal(403, "SignatureDoesNotMatch")
+
+
+@dataclass
+class Stage:
+    """A server whose store changes from test to test, and a client for each provider: to make one takes long."""
+
+    url: str = ""
+    fake: FakeS3 = field(default_factory=lambda: FakeS3(Manners()))
+    _clients: dict[str, S3Store] = field(default_factory=dict)
+
+    def open(self, provider: str = "other", pace: Pace | None = None) -> S3Store:
+        """A store that leads here and knows nothing yet."""
+        if provider not in self._clients:
+            options = S3Options(
+                endpoint_url=self.url, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY, provider=provider
+            )
+            self._clients[provider] = S3Store(BUCKET, PREFIX, Target(f"s3://{BUCKET}/{PREFIX}", options))
+        store = copy.copy(self._clients[provider])
+        store._pace = pace or Pace(0)
+        return store
+
+    def close(self) -> None:
+        """Close all connections."""
+        for store in self._clients.values():
+            store._client.close()
+
+
+@contextlib.contextmanager
+def stage() -> Iterator[Stage]:
+    """Serve on loopback, whatever store is put there."""
+    there = Stage()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # an answer in one piece
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            parts = urlsplit(self.path)
+            key = unquote(parts.path).removeprefix(f"/{BUCKET}").removeprefix("/")
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            answer = there.fake.answer(Asked(self.command, parts.path, parts.query, key, headers, body))
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            if answer.status != 204:
+                self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(answer.body)
+
+        def handle_expect_100(self) -> bool:
+            self.send_response_only(100)
+            self.end_headers()
+            self.wfile.flush()
+            return True
+
+        do_GET = do_HEAD = do_PUT = do_DELETE = _answer  # noqa: N815  the base class calls them so
+
+    server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=functools.partial(server.serve_forever, poll_interval=0.01))
+    thread.start()
+    there.url = f"http://{LOOPBACK}:{server.server_port}"
+    try:
+        yield there
+    finally:
+        there.close()
+        server.shutdown()
+        thread.join()
+        server.server_close()

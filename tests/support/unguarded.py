@@ -1,0 +1,41 @@
+"""A store around a store that knows no conditional writes, and says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from indexer.errors import NoConditions
+from indexer.store import Expect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.core.model import Version
+    from indexer.store import Store
+
+
+class Unguarded:
+    """Refuses each write that expects something, as the store of a bucket without conditions does."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.usage = store.usage
+        self.list = store.list
+        self.stat = store.stat
+        self.open = store.open
+
+    def put(
+        self, key: str, body: bytes, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
+    ) -> Version:
+        """Write an object whole, whatever is there."""
+        self._refuse(key, expect)
+        return self._store.put(key, body, expect=expect, headers=headers)
+
+    def delete(self, key: str, *, expect: Expect | Version) -> None:
+        """Delete an object, whatever it is."""
+        self._refuse(key, expect)
+        self._store.delete(key, expect=expect)
+
+    def _refuse(self, key: str, expect: Expect | Version) -> None:
+        if expect is not Expect.ANYTHING:
+            raise NoConditions(key, "the store knows no conditional writes")
