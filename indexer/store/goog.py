@@ -42,13 +42,9 @@ class Goog4Auth(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
 
     def _modify_request_before_signing(self, request: Any) -> None:
         super()._modify_request_before_signing(request)
-        for name in list(request.headers.keys()):
-            value = request.headers[name]
-            lower = name.lower()
-            if lower.startswith(("x-amz-", "amz-sdk-")):
-                del request.headers[name]
-            if lower.startswith("x-amz-"):
-                request.headers["x-goog-" + lower.removeprefix("x-amz-")] = value
+        for name in [name for name in request.headers if name.lower().startswith("x-amz-")]:
+            request.headers["x-goog-" + name.lower().removeprefix("x-amz-")] = request.headers[name]
+            del request.headers[name]
 
     def _inject_signature_to_request(self, request: Any, signature: str) -> Any:
         super()._inject_signature_to_request(request, signature)

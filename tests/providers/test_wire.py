@@ -1,0 +1,212 @@
+"""What is sent to a store to learn how it takes conditions, and what is made of odd answers."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from indexer.core.model import Version
+from indexer.errors import Conflict, Denied, NoConditions
+from indexer.store import Expect
+from indexer.store.pace import Pace
+from tests.support.fake_s3 import FakeS3, Manners
+from tests.support.scene import Clock
+
+if TYPE_CHECKING:
+    from indexer.store.s3 import S3Store
+    from tests.support.fake_s3 import Asked, Stage
+
+KEY = "noarch/repodata.json"
+PROBE = ".indexer-probe"
+STALE = Version('"0123456789abcdef0123456789abcdef"')
+
+
+def at(served: Stage, manners: Manners, provider: str = "other") -> S3Store:
+    """A store that leads to a new fake."""
+    served.fake = FakeS3(manners)
+    return served.open(provider)
+
+
+def conditions(asked: list[Asked]) -> list[tuple[str, str]]:
+    """The conditions that were sent, in order."""
+    named = {"if-match", "if-none-match", "x-goog-if-generation-match"}
+    return [(name, value) for it in asked for name, value in sorted(it.headers.items()) if name in named]
+
+
+# A store that nobody knows
+
+
+def test_an_unknown_store_is_asked_once_before_the_first_conditional_write(served: Stage) -> None:
+    store = at(served, Manners())
+    version = store.put(KEY, b"one", expect=Expect.ABSENT)
+    store.put(KEY, b"two", expect=version)
+    assert conditions(served.fake.of("PUT", PROBE)) == [
+        ("if-none-match", "*"),
+        ("if-none-match", "*"),
+        ("if-match", f'"{"0" * 32}"'),
+    ]
+    again = served.open()
+    again.put(KEY, b"three", expect=Expect.ANYTHING)
+    assert len(served.fake.of("PUT", PROBE)) == 3
+    with pytest.raises(Conflict):
+        again.put(KEY, b"four", expect=version)
+    assert len(served.fake.of("PUT", PROBE)) == 5
+
+
+@pytest.mark.parametrize("provider", ["minio", "aws"])
+def test_a_store_that_is_known_is_not_asked(served: Stage, provider: str) -> None:
+    at(served, Manners(), provider).put(KEY, b"one", expect=Expect.ABSENT)
+    assert served.fake.of("PUT", PROBE) == []
+
+
+@pytest.mark.parametrize("manners", [Manners(it) for it in ("ignored", "creations", "refused", "unimplemented")])
+@pytest.mark.parametrize("expect", [Expect.ABSENT, STALE])
+def test_nothing_is_written_where_conditions_are_not_heeded(
+    served: Stage, manners: Manners, expect: Expect | Version
+) -> None:
+    store = at(served, manners)
+    served.fake.upload(KEY, b"somebody's")
+    for _ in range(2):
+        with pytest.raises(NoConditions):
+            store.put(KEY, b"ours", expect=expect)
+    with pytest.raises(NoConditions):
+        store.delete(KEY, expect=expect)
+    assert served.fake.bodies()[KEY] == b"somebody's"
+    store.put(KEY, b"ours", expect=Expect.ANYTHING)
+    assert served.fake.bodies()[KEY] == b"ours"
+
+
+# Quotes
+
+
+def test_a_store_that_takes_an_etag_without_quotes_for_no_condition_is_not_trusted(served: Stage) -> None:
+    store = at(served, Manners(), "ceph")
+    version = store.put(KEY, b"one", expect=Expect.ABSENT)
+
+    def odd(asked: Asked) -> None:
+        if asked.method == "PUT":  # refused with quotes, and without them not looked at
+            quoted = asked.headers.get("if-match", "").startswith('"')
+            served.fake.manners = Manners("heeded" if quoted else "ignored", etag='"{}-x"'.format)
+            there = served.fake.objects[f"ch/{KEY}"]
+            if quoted:
+                served.fake.objects[f"ch/{KEY}"] = there.__class__(
+                    there.body, '"hidden"', there.generation, there.modified, there.headers
+                )
+        elif asked.method == "HEAD":
+            there = served.fake.objects[f"ch/{KEY}"]
+            served.fake.objects[f"ch/{KEY}"] = there.__class__(
+                there.body, version, there.generation, there.modified, there.headers
+            )
+
+    served.fake.hook = odd
+    with pytest.raises(NoConditions):
+        store.put(KEY, b"two", expect=version)
+    with pytest.raises(NoConditions):
+        store.put(KEY, b"three", expect=version)
+
+
+def test_a_conflict_that_is_no_mismatch_says_nothing_of_quotes(served: Stage) -> None:
+    store = at(served, Manners("refused"), "minio")
+    served.fake.upload(KEY, b"one")
+    with pytest.raises(NoConditions):
+        store.put(KEY, b"two", expect=STALE)
+    assert [value for _, value in conditions(served.fake.of("PUT", KEY))] == [STALE]
+
+
+# Google's generations
+
+
+def test_a_write_by_generation_looks_compares_and_sends_no_header_of_amazons(served: Stage) -> None:
+    store = at(served, Manners("generation"), "gcs")
+    version = store.put(KEY, b"one", expect=Expect.ABSENT)
+    assert version == f'"{hashlib.md5(b"one").hexdigest()}"'
+    generation = served.fake.objects[f"ch/{KEY}"].generation
+    store.put(KEY, b"two", expect=version)
+    assert conditions(served.fake.of("PUT")) == [
+        ("x-goog-if-generation-match", "0"),
+        ("x-goog-if-generation-match", str(generation)),
+    ]
+    assert all(put.headers["authorization"].startswith("GOOG4-HMAC-SHA256 ") for put in served.fake.of("PUT"))
+    assert not [name for put in served.fake.of("PUT") for name in put.headers if name.startswith("x-amz-")]
+    assert set(served.fake.statuses) == {200}
+
+
+def test_another_object_than_the_expected_one_is_not_replaced_by_generation(served: Stage) -> None:
+    store = at(served, Manners("generation"), "gcs")
+    version = store.put(KEY, b"one", expect=Expect.ABSENT)
+    served.fake.upload(KEY, b"somebody's")
+    for expect in (version, Expect.ABSENT):
+        with pytest.raises(Conflict):
+            store.put(KEY, b"two", expect=expect)
+    served.fake.upload(KEY, b"one")
+
+    def meddle(asked: Asked) -> None:
+        if asked.method == "PUT":
+            served.fake.upload(KEY, b"between look and write")
+
+    served.fake.hook = meddle
+    with pytest.raises(Conflict):
+        store.put(KEY, b"two", expect=version)
+    assert served.fake.bodies()[KEY] == b"between look and write"
+
+
+def test_metadata_of_uploads_is_read_in_the_dialect_that_it_was_written_in(served: Stage) -> None:
+    store = at(served, Manners("generation"), "gcs")
+    served.fake.upload(KEY, b"one", {"x-amz-meta-package-md5": "abc"})
+    with store.open(KEY) as reader:
+        assert reader.opened.metadata["package-md5"] == "abc"
+
+
+# Odd answers
+
+
+def test_what_is_missing_and_must_not_be_known_to_be_is_denied_with_the_right_that_lacks(served: Stage) -> None:
+    store = at(served, Manners(missing=403), "minio")
+    with pytest.raises(Denied, match="listing"):
+        store.stat(KEY)
+    with pytest.raises(Denied, match="listing"):
+        store.open(KEY)
+
+
+@pytest.mark.parametrize("form", ["{}", 'W/"{}"', ' "{}"'])
+def test_a_version_is_the_same_whatever_form_its_etag_has(served: Stage, form: str) -> None:
+    store = at(served, Manners(listed=lambda etag: form.format(etag.strip('"'))), "minio")
+    version = store.put(KEY, b"one", expect=Expect.ABSENT)
+    (listed,) = store.list("noarch/")
+    assert (listed.version, listed.md5) == (version, hashlib.md5(b"one").hexdigest())
+
+
+def test_a_read_that_is_refused_although_the_version_stands_is_bound_by_the_answer(served: Stage) -> None:
+    store = at(served, Manners(reads_refused=True), "minio")
+    version = store.put(KEY, b"one", expect=Expect.ABSENT)
+    for _ in range(2):
+        with store.open(KEY, version=version) as reader:
+            assert reader.read() == b"one"
+    served.fake.upload(KEY, b"two")
+    with pytest.raises(Conflict):
+        store.open(KEY, version=version)
+    assert len([it for it in served.fake.of("GET") if "if-match" in it.headers]) == 1
+
+
+# The pause between writes of one key
+
+
+def test_a_key_is_written_again_only_after_the_pause_and_others_at_once() -> None:
+    clock = Clock()
+    pace = Pace(1.0, clock.monotonic, clock.sleep)
+    for key in ("a", "b", "a", "b", "a"):
+        pace.wait(key)
+    assert clock.slept == [1.0, 1.0]
+    clock.now += 5
+    pace.wait("a")
+    assert clock.slept == [1.0, 1.0]
+
+
+def test_without_a_pause_nobody_waits() -> None:
+    clock = Clock()
+    pace = Pace(0, clock.monotonic, clock.sleep)
+    for _ in range(3):
+        pace.wait("a")
+    assert clock.slept == []
