@@ -40,8 +40,9 @@ fixtures: $(READY) ## make the test packages anew (their bytes are committed)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fixtures]'
 	@$(BIN)/python -m fixtures.build
 
-docs: $(READY) ## write docs/cli.md anew from --help
+docs: $(READY) ## write docs/cli.md and the tables of docs/configuration.md anew from the code
 	@$(BIN)/python docs/cli.py > docs/cli.md
+	@$(BIN)/python docs/configuration.py
 
 bench: $(READY) ## measure beside rattler-index on a bucket (half an hour, 12 GB)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from indexer.errors import BadConfig, IndexerError
 from indexer.flags import (
     Asked,
     Bucket,
+    Configuration,
     Files,
     Judgement,
     Patching,
@@ -26,13 +28,13 @@ from indexer.flags import (
 )
 from indexer.release import __version__
 from indexer.secrets import MaskedFormatter, masked
-from indexer.store.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from indexer.options import Options
     from indexer.report import Collected, Report, Verdict
+    from indexer.store.target import Target
 
     Told = Report | Verdict | Collected
 
@@ -96,11 +98,12 @@ def fs(
     patching: Patching,
     talk: Talk,
     writing: Writing,
+    configuration: Configuration,
 ) -> None:
     """Index a channel in a folder."""
     if "://" in channel:
         _fail(talk, channel, BadConfig(channel, "is not a folder", "for a bucket call `indexer s3`"))
-    _run(talk, channel, Bucket(), Asked(selection, judgement, files, patching, writing))
+    _run(talk, channel, configuration, Asked(selection, judgement, files, patching, writing))
 
 
 @app.command()
@@ -126,12 +129,13 @@ def check(channel: _TARGET, scrutiny: Scrutiny, talk: Talk, bucket: Bucket) -> N
     def checked() -> Verdict:
         from indexer.api import check as look
 
+        settled = bucket.settled(channel)
         with contextlib.ExitStack() as stack:
             return look(
-                Target(channel, bucket.s3_options()),
+                settled.target,
                 subdirs=tuple(scrutiny.subdirs or ()),
                 deep=scrutiny.deep,
-                max_parallel=talk.max_parallel,
+                max_parallel=talk.max_parallel or settled.downloads,
                 progress=_progress(talk, stack),
             )
 
@@ -148,7 +152,7 @@ def gc(channel: _TARGET, sweeping: Sweeping, talk: Talk, bucket: Bucket) -> None
         from indexer.gc import Sweep
 
         asked = Sweep(sweeping.older_than_ms(), sweeping.yes, subdirs=tuple(sweeping.subdirs or ()))
-        return sweep(Target(channel, bucket.s3_options()), asked)
+        return sweep(bucket.settled(channel).target, asked)
 
     _tell(talk, channel, collected)
 
@@ -167,7 +171,7 @@ def yank(
 
     if not reason.strip():
         _fail(talk, channel, BadConfig("--reason", "is empty", "say why, in a few words"))
-    _tell(talk, channel, lambda: api.yank(Target(channel, bucket.s3_options()), packages, reason.strip()))
+    _tell(talk, channel, lambda: api.yank(bucket.settled(channel).target, packages, reason.strip()))
 
 
 @app.command()
@@ -176,15 +180,16 @@ def unyank(channel: _TARGET, packages: _PACKAGES, talk: Talk, bucket: Bucket) ->
     """Bring yanked packages back into the index."""
     from indexer import api
 
-    _tell(talk, channel, lambda: api.unyank(Target(channel, bucket.s3_options()), packages))
+    _tell(talk, channel, lambda: api.unyank(bucket.settled(channel).target, packages))
 
 
-def _run(talk: Talk, channel: str, bucket: Bucket, asked: Asked) -> None:
+def _run(talk: Talk, channel: str, configuration: Configuration, asked: Asked) -> None:
     """Index, print, and exit with the report's code."""
 
     def indexed() -> Report:
-        target = Target(channel, bucket.s3_options())
-        return _index(talk, target, asked.options(target))
+        settled = configuration.settled(channel)
+        parallel = talk.max_parallel or settled.downloads
+        return _index(replace(talk, max_parallel=parallel), settled.target, asked.options(settled))
 
     _tell(talk, channel, indexed)
 
@@ -270,6 +275,8 @@ def _set_up_logging(talk: Talk) -> None:
         logging.addLevelName(number, logging.getLevelName(number).lower())
     # Ours only: botocore logs headers with credentials at its lower levels.
     logging.getLogger("indexer").setLevel(level)
+    # It warns with a traceback of what it raises afterwards, such as a session with AWS that has expired.
+    logging.getLogger("botocore").setLevel(logging.CRITICAL)
 
 
 def _forget_empty_variables() -> None:

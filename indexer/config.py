@@ -71,10 +71,10 @@ class Config:
 
     files: tuple[File, ...] = ()
 
-    def bucket(self, name: str) -> dict[str, Found]:
-        """The options of a bucket, by field.  The strongest file that has the bucket has all of them, as with pixi."""
+    def bucket(self, name: str) -> Found | None:
+        """The options of a bucket.  The strongest file that has the bucket has all of them, as with pixi."""
         tables = [file.buckets[name] for file in self.files if name in file.buckets]
-        return _layered(tables[-1:])
+        return Found(tables[-1][1], tables[-1][0]) if tables else None
 
     def index(self, channel: str) -> dict[str, Found]:
         """What `[index-config]` says of a channel, by field, layered as rattler-index does.

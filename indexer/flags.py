@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Optional, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Optional, get_type_hints
 
 from typer import Option
 
@@ -19,14 +19,25 @@ from indexer.core.model import Outputs, Rules
 from indexer.core.names import parse_filename
 from indexer.errors import BadConfig
 from indexer.options import Options
+from indexer.places import Surroundings
+from indexer.settings import outputs, resolve
 from indexer.store.providers import NAMES
-from indexer.store.target import S3Options, Target
+from indexer.store.target import S3Options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.config import Found
+    from indexer.settings import Resolved
+    from indexer.store.target import Target
 
 _log = logging.getLogger(__name__)
 
 # typer reads these annotations at run time, and on Python 3.10 it knows `Optional`, not `X | None`.
 _Text = Optional[str]  # noqa: UP045
 _Parallel = Optional[int]  # noqa: UP045
+# None where a configuration file may still say it.
+_Switch = Optional[bool]  # noqa: UP045
 
 _OUTPUTS = Outputs()
 
@@ -127,11 +138,21 @@ class Files:
     """Which files a run publishes, and how."""
 
     zst: Annotated[
-        bool, Option("--zst/--no-zst", "--write-zst/--no-write-zst", help="Publish the JSON files as .zst too.")
-    ] = _OUTPUTS.zst
+        _Switch,
+        Option(
+            "--zst/--no-zst",
+            "--write-zst/--no-write-zst",
+            help="Publish the JSON files as .zst too. [default: zst]",
+        ),
+    ] = None
     shards: Annotated[
-        bool, Option("--shards/--no-shards", "--write-shards/--no-write-shards", help="Publish sharded repodata.")
-    ] = _OUTPUTS.shards
+        _Switch,
+        Option(
+            "--shards/--no-shards",
+            "--write-shards/--no-write-shards",
+            help="Publish sharded repodata. [default: shards]",
+        ),
+    ] = None
     run_exports: Annotated[bool, Option("--run-exports/--no-run-exports", help="Publish run_exports.json.")] = (
         _OUTPUTS.run_exports
     )
@@ -164,11 +185,15 @@ class Files:
         _OUTPUTS.zst_level
     )
     base_url: Annotated[_Text, Option(metavar="URL", help="Where readers find the packages; /SUBDIR/ is appended.")] = (
-        _OUTPUTS.base_url
+        None
     )
     base_url_verbatim: Annotated[
-        bool, Option("--base-url-verbatim", help="Write --base-url as it is into every subdir.")
-    ] = _OUTPUTS.base_url_verbatim
+        _Switch,
+        Option(
+            "--base-url-verbatim/--no-base-url-verbatim",
+            help="Write the base URL as it is into every subdir. [default: only one of a configuration file]",
+        ),
+    ] = None
     cache_control: Annotated[str, Option(metavar="VALUE", help="Cache-Control of all files but shards.")] = (
         _OUTPUTS.cache_control
     )
@@ -176,11 +201,9 @@ class Files:
         _OUTPUTS.shard_cache_control
     )
 
-    def outputs(self) -> Outputs:
-        """The value the engine takes.  Raises BadConfig."""
-        if not self.monolithic and not self.shards:
-            raise BadConfig("--no-monolithic --no-shards", "leaves nothing to publish", "leave one of them out")
-        return Outputs(**{field.name: getattr(self, field.name) for field in fields(self)})
+    def outputs(self, said: Mapping[str, Found]) -> Outputs:
+        """The value the engine takes, with what files say where no option does.  Raises BadConfig."""
+        return outputs({field.name: getattr(self, field.name) for field in fields(self)}, said)
 
 
 @dataclass(frozen=True)
@@ -281,48 +304,64 @@ class Sweeping:
 
 
 @dataclass(frozen=True)
-class Bucket:
-    """How to reach a bucket.  Each value stands on its own; what is missing comes from AWS's own places."""
+class Configuration:
+    """Where settings come from beside options and variables."""
 
-    endpoint_url: Annotated[_Text, Option(envvar="S3_ENDPOINT_URL", metavar="URL", help="The store's endpoint.")] = None
-    region: Annotated[_Text, Option(envvar="S3_REGION", help="The bucket's region.")] = None
+    config: Annotated[
+        Optional[Path],  # noqa: UP045  see _Text
+        Option(metavar="FILE", help="Configuration of pixi or rattler. [default: where pixi looks]"),
+    ] = None
+
+    def given(self) -> S3Options:
+        """What was given here; the rest is settled by `settled`."""
+        return S3Options()
+
+    def settled(self, channel: str) -> Resolved:
+        """How to reach a channel, and what files say of it.  Raises BadConfig."""
+        return resolve(channel, self.given(), self.config, Surroundings.here())
+
+
+@dataclass(frozen=True)
+class Bucket(Configuration):
+    """How to reach a bucket.  Each value stands on its own; what is missing comes from other places."""
+
+    endpoint_url: Annotated[_Text, Option(metavar="URL", help="The store's endpoint. [env var: S3_ENDPOINT_URL]")] = (
+        None
+    )
+    region: Annotated[_Text, Option(help="The bucket's region. [env var: S3_REGION]")] = None
     addressing_style: Annotated[
         _Text,
         Option(
-            envvar="S3_ADDRESSING_STYLE",
             metavar="virtual-host|path",
-            help="Whether the bucket is part of the host or of the path. [default: by the provider]",
+            help="Whether the bucket is part of the host or of the path. "
+            "[default: by the provider] [env var: S3_ADDRESSING_STYLE]",
         ),
     ] = None
     force_path_style: Annotated[bool, Option("--force-path-style", help="The same as --addressing-style path.")] = False
     provider: Annotated[
         _Text,
         Option(
-            envvar="S3_PROVIDER",
             metavar="NAME",
-            help=f"Whose store it is: {', '.join(NAMES)}. [default: by the endpoint]",
+            help=f"Whose store it is: {', '.join(NAMES)}. [default: by the endpoint] [env var: S3_PROVIDER]",
         ),
     ] = None
-    access_key_id: Annotated[_Text, Option(envvar="S3_ACCESS_KEY_ID", help="Access key.")] = None
-    secret_access_key: Annotated[_Text, Option(envvar="S3_SECRET_ACCESS_KEY", help="Secret key.")] = None
-    session_token: Annotated[_Text, Option(envvar="S3_SESSION_TOKEN", help="Session token.")] = None
+    access_key_id: Annotated[_Text, Option(help="Access key. [env var: S3_ACCESS_KEY_ID]")] = None
+    secret_access_key: Annotated[_Text, Option(help="Secret key. [env var: S3_SECRET_ACCESS_KEY]")] = None
+    session_token: Annotated[_Text, Option(help="Session token. [env var: S3_SESSION_TOKEN]")] = None
     profile: Annotated[_Text, Option(help="Profile of the AWS configuration. [env var: AWS_PROFILE]")] = None
     no_sign_request: Annotated[bool, Option("--no-sign-request", help="Ask as nobody.")] = False
 
-    def s3_options(self) -> S3Options:
-        """The value the store takes.  Raises BadConfig."""
-        style = "path" if self.force_path_style else self.addressing_style or None
-        if style not in {None, "path", "virtual-host"}:
-            raise BadConfig(f"--addressing-style {style}", "is neither virtual-host nor path", "name one of them")
+    def given(self) -> S3Options:
+        """What was given here; the rest is settled by `settled`."""
         return S3Options(
-            endpoint_url=self.endpoint_url or None,
-            region=self.region or None,
-            addressing_style=style,
-            access_key_id=self.access_key_id or None,
-            secret_access_key=self.secret_access_key or None,
-            session_token=self.session_token or None,
+            endpoint_url=self.endpoint_url,
+            region=self.region,
+            addressing_style="path" if self.force_path_style else self.addressing_style,
+            access_key_id=self.access_key_id,
+            secret_access_key=self.secret_access_key,
+            session_token=self.session_token,
             profile=self.profile or None,
-            provider=self.provider or None,
+            provider=self.provider,
             anonymous=self.no_sign_request,
         )
 
@@ -337,16 +376,16 @@ class Asked:
     patching: Patching
     writing: Writing
 
-    def options(self, channel: Target) -> Options:
-        """The value the engine takes.  Raises BadConfig."""
+    def options(self, settled: Resolved) -> Options:
+        """The value the engine takes, with what files say where no option does.  Raises BadConfig."""
         judgement = self.judgement
-        packages = self.selection.named_packages(channel)
+        packages = self.selection.named_packages(settled.target)
         if packages is not None and self.selection.subdirs:
             raise BadConfig("--package --subdir", "both say where to look", "leave one of them out")
         if judgement.strict and judgement.lenient:
             raise BadConfig("--strict --lenient", "ask for opposite things", "leave one of them out")
         return Options(
-            outputs=self.files.outputs(),
+            outputs=self.files.outputs(settled.index),
             rules=Rules(judgement.strict, judgement.lenient),
             subdirs=tuple(self.selection.subdirs or ()),
             packages=packages,

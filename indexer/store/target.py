@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from indexer.store import Store
 
 
+ADDRESSING_STYLES = ("virtual-host", "path")
+
+
 @dataclass(frozen=True, slots=True)
 class S3Options:
     """How to reach a bucket.  Each value stands on its own.
 
     What is None comes from boto3's own chain, or from the table of providers (indexer/store/providers.py).
+    `looked` names the places where keys were looked for in vain, for the message where boto3 has none either.
     """
 
     endpoint_url: str | None = None
@@ -30,6 +34,24 @@ class S3Options:
     profile: str | None = None
     provider: str | None = None
     anonymous: bool = False
+    looked: tuple[str, ...] = ()
+
+    def mistake(self) -> tuple[str, str, str] | None:
+        """The field that is wrong, why, and what to do; boto3 would sign with half a pair of keys."""
+        both = "give both, or neither and let other places tell"
+        if self.access_key_id and not self.secret_access_key:
+            return "access_key_id", "is given without --secret-access-key", both
+        if not self.access_key_id and (self.secret_access_key or self.session_token):
+            field = "secret_access_key" if self.secret_access_key else "session_token"
+            return field, "is given without --access-key-id", both
+        if self.addressing_style not in {None, *ADDRESSING_STYLES}:
+            return "addressing_style", "is neither virtual-host nor path", "name one of them"
+        endpoint = urlsplit(self.endpoint_url or "https://s3.example.com")
+        if "@" in (self.endpoint_url or ""):  # with a scheme or without, it is not printed
+            return "endpoint_url", "has a user or password in it", "give --access-key-id and --secret-access-key"
+        if endpoint.scheme not in {"http", "https"} or not endpoint.netloc:
+            return "endpoint_url", "is no URL of a store", "give one such as https://s3.example.com"
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,8 @@ MISTAKES = {
     "profile by variable": Mistake(
         ["s3", "s3://b"], "profile nobodys", "not be found", "~/.aws/config", env={"AWS_PROFILE": "nobodys"}
     ),
-    "endpoint": Mistake(["s3", "s3://b", "--endpoint-url", "nonsense"], "nonsense", "Invalid", "S3 options"),
-    "no credentials": Mistake(["s3", "s3://b"], "s3://b/", "credentials", "--access-key-id", code=1),
+    "endpoint": Mistake(["s3", "s3://b", "--endpoint-url", "nonsense"], "--endpoint-url", "is no URL", "https://"),
+    "no credentials": Mistake(["s3", "s3://b"], "s3://b", "credentials", "--access-key-id", code=1),
 }
 
 

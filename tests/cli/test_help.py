@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import indexer
+from docs.configuration import PAGE, page
+from indexer.keys import BucketOptions, Concurrency, IndexConfig, keys
 from tests.support.command import ROOT, invoke, run, spawn
 
 # Runs the command line, then says which of the slow modules it has loaded.
@@ -44,6 +46,14 @@ def test_the_page_on_the_command_line_is_what_its_script_prints() -> None:
     done = run([sys.executable, "docs/cli.py"])
     assert done.code == 0
     assert (ROOT / "docs" / "cli.md").read_text() == done.out
+
+
+def test_the_page_on_configuration_has_every_key_that_the_code_reads() -> None:
+    written = PAGE.read_text()
+    assert page() == written
+    for table in (BucketOptions, IndexConfig, Concurrency):
+        for key in keys(table):
+            assert f"\n| `{key.name}` | {key.holds} | {key.meaning}" in written
 
 
 def test_help_names_every_command() -> None:

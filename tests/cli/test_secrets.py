@@ -109,6 +109,7 @@ class Way:
 _VERBS = ("s3", "status", "check", "gc")
 _KEYS = f"aws_access_key_id = some-key\naws_secret_access_key = {CANARY}-8\naws_session_token = {CANARY}-9\n"
 _PROCESS = {"Version": 1, "AccessKeyId": "k", "SecretAccessKey": f"{CANARY}-11", "SessionToken": f"{CANARY}-12"}
+_STORED = {"access_key_id": "some-key", "secret_access_key": f"{CANARY}-25", "session_token": f"{CANARY}-26"}
 WAYS = {
     "flags": Way(tuple(OPTIONS)),
     "S3 variables": Way(env={k: v for k, v in VARIABLES.items() if k.startswith("S3_")}),
@@ -139,6 +140,18 @@ WAYS = {
         env={"S3_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_S3": f"http://user:{CANARY}-19@127.0.0.1:9"}, code=2
     ),
     "a proxy": Way(tuple(OPTIONS), env={"http_proxy": f"http://user:{CANARY}-20@{{host}}", "no_proxy": ""}),
+    "rattler's store": Way(
+        files={".rattler/credentials.json": json.dumps({"some-bucket": {"S3Credentials": _STORED}})}
+    ),
+    "rattler's store, broken": Way(files={".rattler/credentials.json": f'{{"some-bucket": "{CANARY}-27'}, code=2),
+    "an entry of rattler's store, broken": Way(
+        files={".rattler/credentials.json": f'{{"some-bucket": {{"S3Credentials": "{CANARY}-28"}}}}'}, code=2
+    ),
+    "an endpoint of a file": Way(
+        env={"S3_ENDPOINT_URL": ""},
+        files={".pixi/config.toml": f'[s3-options.some-bucket]\nendpoint-url = "http://u:{CANARY}-29@127.0.0.1:9"\n'},
+        code=2,
+    ),
 }
 
 
@@ -146,6 +159,7 @@ WAYS = {
 def test_no_way_to_give_a_secret_lets_it_be_printed(name: str, tmp_path: Path) -> None:
     way = WAYS[name]
     for file, text in way.files.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_text(text.replace("{home}", str(tmp_path)))
     with answering(tell_all) as server:
         env = {

@@ -59,6 +59,7 @@ class Server:
             "S3_ADDRESSING_STYLE": "path",
             "S3_ACCESS_KEY_ID": "some-key",
             "S3_SECRET_ACCESS_KEY": "some-secret",
+            "S3_PROVIDER": "minio",  # trusted to heed conditions, without a proof
         }
 
 

@@ -57,17 +57,17 @@ def invoke(*words: object, env: Mapping[str, str] | None = None, stdin: str | No
     return Ran(done.exit_code, done.stdout, done.stderr)
 
 
-def spawn(*words: object, env: Mapping[str, str] | None = None, stdin: str = "") -> Ran:
+def spawn(*words: object, env: Mapping[str, str] | None = None, stdin: str = "", folder: Path = ROOT) -> Ran:
     """Call the command line in a process of its own."""
-    return run([*COMMAND, *map(str, words)], env=env, stdin=stdin)
+    return run([*COMMAND, *map(str, words)], env=env, stdin=stdin, folder=folder)
 
 
-def run(command: list[str], *, env: Mapping[str, str] | None = None, stdin: str = "") -> Ran:
-    """Run a program in the root of the repository, whence it finds our modules."""
+def run(command: list[str], *, env: Mapping[str, str] | None = None, stdin: str = "", folder: Path = ROOT) -> Ran:
+    """Run a program in the root of the repository or in another folder; it finds our modules in both."""
     done = subprocess.run(
         command,
-        cwd=ROOT,
-        env={**os.environ, **(env or {})},
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
         input=stdin,
         capture_output=True,
         encoding="utf-8",
@@ -80,12 +80,17 @@ def run(command: list[str], *, env: Mapping[str, str] | None = None, stdin: str 
 def forget_settings(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     """Leave nothing in the environment that could lead a run to somebody's real bucket."""
     for name in list(os.environ):
-        if name.startswith(("AWS_", "S3_")) or name.upper() in {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}:
+        if name.startswith(("AWS_", "S3_", "PIXI_", "RATTLER_", "XDG_")) or name.upper() in {
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+        }:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(home / "aws-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "aws-credentials"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
 
 
 @contextlib.contextmanager

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from indexer.config import Config, Place, load
+from indexer.config import Config, Found, Place, load
 from indexer.core.channel import ChannelRelations, Notice, Revision
 from indexer.errors import BadConfig
+from indexer.keys import BucketOptions
 from indexer.places import Surroundings
 
 BUCKET = '[s3-options.reeds]\nendpoint-url = "https://s3.example"\nregion = "eu"\nforce-path-style = true\n'
@@ -38,20 +40,33 @@ def complaint(tmp_path: Path, text: str, name: str = "config.toml") -> str:
     return str(caught.value).removeprefix(str(tmp_path / name))
 
 
-def values(config: Config, bucket: str = "reeds") -> dict[str, object]:
-    return {name: found.value for name, found in config.bucket(bucket).items()}
+def region(config: Config) -> str:
+    """The region of the bucket that the tests are about."""
+    found = config.bucket("reeds")
+    assert found is not None
+    return str(found.value.region)
 
 
 def test_the_options_of_a_bucket_are_read_as_pixi_has_them(tmp_path: Path) -> None:
     config = read(tmp_path, BUCKET)
-    assert values(config) == {"endpoint_url": "https://s3.example", "region": "eu", "force_path_style": True}
-    assert config.bucket("reeds")["region"].place == Place(tmp_path / "config.toml", "s3-options.reeds")
-    assert str(config.bucket("reeds")["region"].place) == f"{tmp_path}/config.toml [s3-options.reeds]"
-    assert config.bucket("others") == {}
+    place = Place(tmp_path / "config.toml", "s3-options.reeds")
+    assert config.bucket("reeds") == Found(BucketOptions("https://s3.example", "eu", force_path_style=True), place)
+    assert str(place) == f"{tmp_path}/config.toml [s3-options.reeds]"
+    assert config.bucket("others") is None
 
 
-def test_each_option_of_a_bucket_stands_on_its_own(tmp_path: Path) -> None:
-    assert values(read(tmp_path, '[s3-options.reeds]\naddressing-style = "path"\n')) == {"addressing_style": "path"}
+@pytest.mark.parametrize(
+    ("options", "style"),
+    [
+        ({}, None),
+        ({"force_path_style": True}, "path"),
+        ({"force_path_style": False}, "virtual-host"),
+        ({"addressing_style": "path"}, "path"),
+        ({"addressing_style": "path", "force_path_style": True}, "path"),
+    ],
+)
+def test_either_key_has_the_addressing_style_and_none_is_needed(options: dict[str, Any], style: str | None) -> None:
+    assert BucketOptions(**options).style == style
 
 
 @pytest.mark.parametrize(
@@ -66,8 +81,8 @@ def test_each_option_of_a_bucket_stands_on_its_own(tmp_path: Path) -> None:
 )
 def test_a_manifest_has_the_options_within_its_workspace(tmp_path: Path, name: str, table: str) -> None:
     config = read(tmp_path, f'[{table}]\nname = "pond"\n{BUCKET.replace("s3-options", f"{table}.s3-options")}', name)
-    assert values(config)["region"] == "eu"
-    assert config.bucket("reeds")["region"].place.table == f"{table}.s3-options.reeds"
+    assert region(config) == "eu"
+    assert config.bucket("reeds").place.table == f"{table}.s3-options.reeds"  # type: ignore[union-attr]
 
 
 def test_all_keys_of_a_channel_are_read(tmp_path: Path) -> None:
@@ -232,7 +247,7 @@ def test_a_named_manifest_must_have_a_workspace(tmp_path: Path) -> None:
 
 def test_a_named_file_is_the_only_one(tmp_path: Path) -> None:
     write(tmp_path / "pixi.toml", BUCKET.replace("s3-options", "workspace.s3-options"))
-    assert values(read(tmp_path, "[concurrency]\ndownloads = 3\n")) == {}
+    assert read(tmp_path, "[concurrency]\ndownloads = 3\n").bucket("reeds") is None
 
 
 def test_the_manifest_wins_over_the_workspaces_file_and_that_over_the_users(tmp_path: Path) -> None:
@@ -247,7 +262,7 @@ def test_the_manifest_wins_over_the_workspaces_file_and_that_over_the_users(tmp_
         ("project/pixi.toml", "workspace.s3-options"),
     ):
         write(tmp_path / path, f"[{table}.reeds]\nregion = '{path}'\n")
-        assert values(load(None, machine)) == {"region": path}
+        assert region(load(None, machine)) == path
 
 
 def test_the_nearest_manifest_with_a_workspace_counts(tmp_path: Path) -> None:
@@ -255,15 +270,22 @@ def test_the_nearest_manifest_with_a_workspace_counts(tmp_path: Path) -> None:
     write(tmp_path / "a" / "pyproject.toml", "[tool.pixi.workspace.s3-options.reeds]\nregion = 'near'\n")
     write(tmp_path / "a" / "b" / "pixi.toml", "[package]\nname = 'a package of the workspace'\n")
     write(tmp_path / "a" / "b" / "c" / "pyproject.toml", "this is not even TOML")
-    assert values(load(None, around(tmp_path / "a" / "b" / "c"))) == {"region": "near"}
+    assert region(load(None, around(tmp_path / "a" / "b" / "c"))) == "near"
 
 
 def test_without_any_file_nothing_is_said(tmp_path: Path) -> None:
     config = load(None, around(tmp_path))
-    assert (config.bucket("reeds"), config.index("/x"), config.downloads(), config.auth_file()) == ({}, {}, None, None)
+    assert (config.bucket("reeds"), config.index("/x"), config.downloads(), config.auth_file()) == (
+        None,
+        {},
+        None,
+        None,
+    )
 
 
 def test_a_bucket_is_taken_whole_from_the_strongest_file_that_has_it(tmp_path: Path) -> None:
     write(tmp_path / ".pixi" / "config.toml", BUCKET)
     write(tmp_path / "pixi.toml", '[workspace.s3-options.reeds]\nendpoint-url = "https://other.example"\n')
-    assert values(load(None, around(tmp_path))) == {"endpoint_url": "https://other.example"}
+    found = load(None, around(tmp_path)).bucket("reeds")
+    assert found is not None
+    assert found.value == BucketOptions("https://other.example")

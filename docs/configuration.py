@@ -1,0 +1,37 @@
+"""Puts the keys that the code reads into docs/configuration.md, so that its tables cannot say anything else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.keys import BucketOptions, Concurrency, IndexConfig, keys
+from indexer.settings import UNWRITTEN
+
+if TYPE_CHECKING:
+    from msgspec import Struct
+
+PAGE = Path(__file__).with_suffix(".md")
+
+
+def page() -> str:
+    """The whole page: its text as it stands, its tables as the code has them."""
+    text = PAGE.read_text()
+    for struct in (BucketOptions, IndexConfig, Concurrency):
+        mark = f"<!-- {struct.__name__} -->\n"
+        text = re.sub(rf"{mark}(\|.*\n)*", mark + _table(struct), text)
+    return text
+
+
+def _table(struct: type[Struct]) -> str:
+    rows = [f"| `{key.name}` | {key.holds} | {key.meaning}{_caveat(key.name)} |\n" for key in keys(struct)]
+    return "".join(["| key | holds | meaning |\n", "|---|---|---|\n", *rows])
+
+
+def _caveat(name: str) -> str:
+    return " Not written yet." if name.replace("-", "_") in UNWRITTEN else ""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

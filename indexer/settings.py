@@ -1,0 +1,213 @@
+"""Which value of each setting wins: that of an option, of a variable, of a file, of a store of keys, of boto3."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from indexer import auth
+from indexer.config import load
+from indexer.core.model import Outputs
+from indexer.errors import BadConfig, Denied
+from indexer.origin import Kind, Origin, Setting
+from indexer.store.target import S3Options, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from indexer.config import Config, Found, Place
+    from indexer.places import Surroundings
+
+_log = logging.getLogger(__name__)
+
+UNWRITTEN = {
+    "repodata_revisions": None,
+    "package_revision_assignment": "from-index-json",
+    "notices": None,
+    "channel_relations": None,
+    "virtual_package_detectors": None,
+}
+"""The fields of `[index-config]` that a run refuses, for it cannot do what they ask, and the value it does anyway."""
+
+_KEYS = ("access_key_id", "secret_access_key", "session_token")
+# Each is an option and a variable; the first three are keys of [s3-options.BUCKET] too.
+_NAMED = ("endpoint_url", "region", "addressing_style", "provider", *_KEYS)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What all places together say of a channel: how to reach it, what to publish, and where each value came from."""
+
+    target: Target
+    index: Mapping[str, Found]
+    downloads: int | None
+    settings: tuple[Setting, ...]
+
+
+def resolve(channel: str, given: S3Options, named: Path | None, around: Surroundings) -> Resolved:
+    """Settle how to reach a channel, and what files say of it.
+
+    `given` are the options of the command line, `named` the file of `--config`.  Options win over variables,
+    those over files; keys are looked for in rattler's store where an endpoint or `s3-options` is known, and what
+    is still open is left to boto3's chain.  Raises BadConfig.
+    """
+    config = load(named, around)
+    target = Target(channel)
+    said: dict[str, Setting] = {}
+    if target.in_bucket:
+        said, looked = _bucket(channel, given, config, around)
+        options = S3Options(**{name: setting.value for name, setting in said.items()}, looked=looked)
+        target = replace(target, s3=options)
+        channel = target.name
+    else:
+        channel = str((around.folder / channel).resolve())
+    index = config.index(channel)
+    downloads = config.downloads()
+    found = {**index, **({"downloads": downloads} if downloads else {})}
+    of_files = [Setting(_kebab(name), it.value, _in_file(it.place)) for name, it in found.items()]
+    return Resolved(target, index, downloads.value if downloads else None, (*said.values(), *of_files))
+
+
+def _bucket(
+    channel: str, given: S3Options, config: Config, around: Surroundings
+) -> tuple[dict[str, Setting], tuple[str, ...]]:
+    """The settings of a bucket by the field of S3Options, and where keys were looked for in vain."""
+    options = config.bucket(urlsplit(channel).netloc)
+    said = _in_order(given, options, around)
+    if mistake := S3Options(**{name: setting.value for name, setting in said.items()}).mistake():
+        field, reason, step = mistake
+        wrong = f" {said[field].value}" if field == "addressing_style" else ""
+        raise BadConfig(f"{said[field].origin}{wrong}", reason, step)
+    if given.anonymous:
+        said = {name: it for name, it in said.items() if name not in _KEYS}
+        origin = Origin(Kind.OPTION, "--no-sign-request")
+        return {**said, "anonymous": Setting("no-sign-request", value=True, origin=origin)}, ()
+    if given.profile:
+        return {**said, "profile": Setting("profile", given.profile, Origin(Kind.OPTION, "--profile"))}, ()
+    if "access_key_id" in said or not (options or "endpoint_url" in said):
+        return said, ()
+    override = config.auth_file()
+    places = auth.backends(around, around.folder / override.value if override else None)
+    hit = auth.find(channel, places)
+    if hit is None:
+        return said, tuple(map(str, places))
+    origin = Origin(Kind.STORE, str(hit.where), hit.key)
+    found = {name: getattr(hit.keys, name) for name in _KEYS}
+    return {**said, **{name: _setting(name, value, origin) for name, value in found.items() if value}}, ()
+
+
+def _in_order(given: S3Options, options: Found | None, around: Surroundings) -> dict[str, Setting]:
+    said: dict[str, Setting] = {}
+    if options is not None:
+        table = options.value
+        in_file = {"endpoint_url": table.endpoint_url, "region": table.region, "addressing_style": table.style}
+        said = {name: _setting(name, value, _in_file(options.place)) for name, value in in_file.items() if value}
+    for name in _NAMED:
+        variable, value = f"S3_{name.upper()}", getattr(given, name)
+        # A profile that was given means its keys, not those of a variable.
+        if around.variable(variable) and not (given.profile and name in _KEYS):
+            said[name] = _setting(name, around.variable(variable), Origin(Kind.VARIABLE, variable))
+        if value:
+            said[name] = _setting(name, value, Origin(Kind.OPTION, f"--{_kebab(name)}"))
+    return said
+
+
+def _setting(name: str, value: object, origin: Origin) -> Setting:
+    return Setting(_kebab(name), value, origin, secret=name in _KEYS)
+
+
+def _in_file(place: Place) -> Origin:
+    return Origin(Kind.FILE, str(place.file), place.table)
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def outputs(given: Mapping[str, Any], said: Mapping[str, Found]) -> Outputs:
+    """What a run publishes: what was given as an option, by the field of Outputs, else what files say.
+
+    An option that is None was not given.  Raises BadConfig for what this release does not write.
+    """
+    _refuse_unwritten(said)
+    chosen = {name: value for name, value in given.items() if value is not None}
+    for name, key in (("zst", "write_zst"), ("shards", "write_shards"), ("base_url", "base_url")):
+        if name not in chosen and key in said:
+            chosen[name] = said[key].value
+            if name == "base_url":
+                chosen = {"base_url_verbatim": True, **chosen}
+                _warn_of(said[key], verbatim=given["base_url_verbatim"])
+    found = Outputs(**chosen)
+    if not found.monolithic and not found.shards:
+        thing = "--no-shards" if given["shards"] is not None else f"{said['write_shards'].place} write-shards"
+        raise BadConfig(f"--no-monolithic {thing}", "leaves nothing to publish", "leave one of them out")
+    return found
+
+
+def _warn_of(base_url: Found, *, verbatim: bool | None) -> None:
+    """A file's URL means what it means to rattler-index, which a new user would not expect."""
+    if verbatim is None:
+        _log.warning(
+            "%s: base-url is written as it is into every subdir, as rattler-index does; "
+            "say --base-url-verbatim if that is right, or --no-base-url-verbatim to append /SUBDIR/",
+            base_url.place,
+        )
+
+
+def _refuse_unwritten(said: Mapping[str, Found]) -> None:
+    for name, anyway in UNWRITTEN.items():
+        if name in said and said[name].value != anyway:
+            thing = f"{said[name].place} {_kebab(name)}"
+            raise BadConfig(thing, "is not written by this release yet", "leave it out")
+
+
+def explain(resolved: Resolved) -> list[Setting]:
+    """The settings of a channel, and for a bucket what boto3's chain adds to them.
+
+    The chain may ask AWS for keys, as a run would.  Where it has none, the setting says so.
+    """
+    found = {setting.name: setting for setting in resolved.settings}
+    if resolved.target.in_bucket:
+        from indexer.store.session import session_of
+
+        found = {**_of_boto3(session_of(resolved.target.s3), resolved.target), **found}
+    return list(found.values())
+
+
+def _of_boto3(session: Any, target: Target) -> dict[str, Setting]:
+    from indexer.store.providers import addressing_of, provider_of
+    from indexer.store.session import endpoint_of, keys_of, region_of
+
+    options, bucket = target.s3, urlsplit(target.location).netloc
+    endpoint = endpoint_of(session, options)
+    provider = provider_of(endpoint.value or None, options.provider)
+    region = region_of(session, options, provider)
+    by_provider = _chained(f"provider {provider.name}")
+    style = {"virtual": "virtual-host", "path": "path"}[addressing_of(provider, endpoint.value or None, bucket)]
+    found = [
+        Setting("endpoint-url", endpoint.value or "that of AWS", _chained(endpoint.name)),
+        Setting("provider", provider.name, Origin(Kind.DEFAULT, "by the endpoint")),
+        Setting("region", region.value, _chained(region.name)),
+        Setting("addressing-style", style, by_provider),
+    ]
+    if options.access_key_id is None and not options.anonymous:
+        try:
+            method, keys = keys_of(session, target)
+        except Denied as error:
+            found.append(Setting("access-key-id", f"none: {error.reason}", Origin(Kind.BOTO3)))
+        else:
+            values = zip(_KEYS, (keys.access_key, keys.secret_key, keys.token), strict=True)
+            found += [_setting(name, value, Origin(Kind.BOTO3, method)) for name, value in values if value]
+    return {setting.name: setting for setting in found}
+
+
+def _chained(name: str) -> Origin:
+    """What was found beside the options: in a variable, in the row of a provider, in a profile, or nowhere."""
+    if name.startswith("AWS_"):
+        return Origin(Kind.VARIABLE, name)
+    if name.startswith("provider ") or not name:
+        return Origin(Kind.DEFAULT, name)
+    return Origin(Kind.BOTO3, name)

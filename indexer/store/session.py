@@ -1,0 +1,124 @@
+"""boto3's session for a bucket: what its own chain adds to the options, and what is said where nobody has a key."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore.configprovider import ConfiguredEndpointProvider
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+
+from indexer.errors import BadConfig, Denied
+from indexer.secrets import note
+
+if TYPE_CHECKING:
+    from indexer.store.providers import Provider
+    from indexer.store.target import S3Options, Target
+
+_DEFAULT_REGION = "us-east-1"
+_STEP = "give --access-key-id and --secret-access-key, a --profile, or --no-sign-request"
+_NO_SIGN = re.compile(r"[^!-~]")
+_AWS = re.compile(r"(.*\.)?amazonaws\.com(\.cn)?")
+
+
+class Chained(NamedTuple):
+    """A value, and the variable, profile or provider that has it; no name where it was given, or is a default."""
+
+    value: str
+    name: str = ""
+
+
+def session_of(options: S3Options, core: botocore.session.Session | None = None) -> Any:
+    """A session with the options that were given; each that was not comes from boto3's chain.  Raises BadConfig."""
+    try:
+        return boto3.Session(
+            botocore_session=core or botocore.session.Session(),
+            aws_access_key_id=options.access_key_id,
+            aws_secret_access_key=options.secret_access_key,
+            aws_session_token=options.session_token,
+            region_name=options.region,
+            profile_name=options.profile,
+        )
+    except ProfileNotFound as error:
+        named = options.profile or os.environ.get("AWS_PROFILE")
+        raise BadConfig(f"profile {named}", str(error), "name a profile of ~/.aws/config") from error
+
+
+def region_of(session: Any, options: S3Options, provider: Provider) -> Chained:
+    """The region.  `AWS_REGION` is every SDK's variable but boto3's."""
+    if options.region:
+        return Chained(options.region)
+    if provider.region:
+        # A region of AWS's own places is meant for AWS, and many CI jobs have one.
+        return Chained(provider.region, f"provider {provider.name}")
+    return _of_variables("AWS_REGION", "AWS_DEFAULT_REGION") or (
+        Chained(session.region_name, _profile(session)) if session.region_name else Chained(_DEFAULT_REGION)
+    )
+
+
+def endpoint_of(session: Any, options: S3Options) -> Chained:
+    """The endpoint, empty for AWS's own."""
+    if options.endpoint_url:
+        return Chained(options.endpoint_url)
+    core = session._session  # noqa: SLF001  boto3 shows nothing of what it read
+    if core.get_config_variable("ignore_configured_endpoint_urls"):
+        return Chained("")
+    found = ConfiguredEndpointProvider(core.full_config, core.get_scoped_config(), "s3").provide()
+    if not found:
+        return Chained("")
+    return _of_variables("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL") or Chained(found, _profile(session))
+
+
+def _of_variables(*names: str) -> Chained | None:
+    return next((Chained(os.environ[name], name) for name in names if os.environ.get(name)), None)
+
+
+def _profile(session: Any) -> str:
+    return f"profile {session.profile_name}"
+
+
+def keys_of(session: Any, target: Target) -> tuple[str, Any]:
+    """The provider of boto3's chain that has keys, and what they are now.  Raises Denied for none, and BadConfig."""
+    try:
+        found = session.get_credentials()
+        if found is None:
+            raise NoCredentialsError
+        keys = found.get_frozen_credentials()
+    except (BotoCoreError, ClientError, ValueError) as error:
+        raise _denied(session, target, error) from error
+    note(keys.secret_key, keys.token)
+    _check_signs("the secret key", keys.secret_key)
+    _check_signs("the session token", keys.token)
+    return found.method, keys
+
+
+def _check_signs(what: str, secret: str | None) -> None:
+    # Such as the line break of a file: http.client refuses the header, and its error quotes it.
+    if secret and _NO_SIGN.search(secret):
+        raise BadConfig(what, "has white space or other characters in it that no key has", "give it without them")
+
+
+def _denied(session: Any, target: Target, error: Exception) -> Denied:
+    endpoint = endpoint_of(session, target.s3).value
+    if not endpoint or _AWS.fullmatch(urlsplit(endpoint).hostname or ""):
+        expired = isinstance(error, (SSOError, TokenRetrievalError))
+        step = f"run `aws sso login --profile {session.profile_name}`" if expired else _STEP
+        return Denied(target.name, f"there are no credentials for {_profile(session)} of AWS ({error})", step)
+    # boto3 would say that the session with AWS has expired; but the bucket is somewhere else.
+    looked = ("the options", "S3_*", *target.s3.looked, f"AWS_* and {_profile(session)} of AWS")
+    return Denied(
+        target.name,
+        f"there are no credentials for {endpoint} in any of: {', '.join(looked)}",
+        f"run `pixi auth login s3://{urlsplit(target.location).netloc}`, or {_STEP}",
+    )

@@ -1,0 +1,228 @@
+"""What works for reading with pixi works for indexing: the same files, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fixtures.bucket import REGION
+from tests.support.answering import Server, an_empty_bucket, answering
+from tests.support.channels import PACKAGES, lay_up, objects, repodata
+from tests.support.command import Ran, invoke, spawn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fixtures.bucket import Bucket
+
+FEW = sorted(PACKAGES.glob("noarch/reedbed-*.conda"))
+SECRET = "canary-of-forty-letters-as-secrets-have"
+
+
+@pytest.fixture
+def home() -> Path:
+    """The folder of a user with nothing in it."""
+    return Path(os.environ["HOME"])
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def table(bucket: Bucket, name: str = "s3-options") -> str:
+    """The options of a bucket as pixi's page on S3 has them."""
+    return (
+        f'[{name}.{bucket.bucket}]\nendpoint-url = "{bucket.endpoint}"\nregion = "{REGION}"\nforce-path-style = true\n'
+    )
+
+
+def log_in(path: Path, key: str) -> Path:
+    """What `pixi auth login` leaves for a bucket."""
+    keys = {"access_key_id": "some-key", "secret_access_key": SECRET, "session_token": None}
+    return write(path, json.dumps({key: {"S3Credentials": keys}}))
+
+
+def indexed(bucket: Bucket, done: Ran) -> bool:
+    assert (done.code, done.err) == (0, ""), done.err
+    assert SECRET not in done.out
+    return "noarch/repodata.json" in objects(bucket, "ch")
+
+
+def test_the_files_of_a_user_who_logged_in_are_enough(bucket: Bucket, home: Path) -> None:
+    url = lay_up(bucket, "ch", FEW)
+    write(home / ".config" / "pixi" / "config.toml", table(bucket))
+    log_in(home / ".rattler" / "credentials.json", bucket.bucket)
+    assert indexed(bucket, spawn("s3", url, "--no-progress"))
+
+
+def test_the_manifest_of_a_workspace_above_the_working_folder_is_enough(bucket: Bucket, tmp_path: Path) -> None:
+    url = lay_up(bucket, "ch", FEW)
+    write(tmp_path / "pixi.toml", f'[workspace]\nchannels = ["{url}"]\n{table(bucket, "workspace.s3-options")}')
+    (tmp_path / "deep" / "down").mkdir(parents=True)
+    keys = log_in(tmp_path / "keys.json", f"s3://{bucket.bucket}")
+    env = {"RATTLER_AUTH_FILE": str(keys)}
+    assert indexed(bucket, spawn("s3", url, env=env, folder=tmp_path / "deep" / "down"))
+
+
+def test_options_of_a_file_and_keys_of_aws_may_be_mixed(bucket: Bucket, tmp_path: Path) -> None:
+    url = lay_up(bucket, "ch", FEW)
+    config = write(tmp_path / "mine.toml", table(bucket))
+    env = {"AWS_ACCESS_KEY_ID": "aws-key", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": ""}
+    assert indexed(bucket, spawn("s3", url, "--config", config, env=env))
+
+
+KEYRING = """
+import json
+from keyring.backend import KeyringBackend
+
+class Ring(KeyringBackend):
+    priority = 1
+
+    def get_password(self, service, username):
+        keys = {"access_key_id": "some-key", "secret_access_key": "%s"}
+        return json.dumps({"S3Credentials": keys}) if (service, username) == ("rattler", "s3://some-bucket") else None
+
+    def set_password(self, service, username, password): ...
+    def delete_password(self, service, username): ...
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """An empty bucket of any name."""
+    with answering(an_empty_bucket) as served:
+        yield served
+
+
+def signer(server: Server) -> tuple[str, str]:
+    """The key that the first request was signed with, and the region it was signed for."""
+    match = re.search(r"Credential=([^/]+)/\d+/([^/]+)/s3/", server.asked[0].headers["authorization"])
+    assert match
+    return match[1], match[2]
+
+
+def test_keys_may_lie_in_the_keyring(server: Server, tmp_path: Path) -> None:
+    write(tmp_path / "ring.py", KEYRING % SECRET)
+    env = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path.cwd()}", "PYTHON_KEYRING_BACKEND": "ring.Ring"}
+    done = spawn("status", "s3://some-bucket/ch", "--endpoint-url", server.url, "-vv", env=env)
+    assert done.code == 0, done.err
+    assert signer(server) == ("some-key", "us-east-1")
+    assert SECRET not in done.err
+
+
+@pytest.mark.parametrize(
+    ("env", "region"),
+    [
+        ({"AWS_REGION": "eu-1"}, "eu-1"),
+        ({"AWS_DEFAULT_REGION": "eu-2"}, "eu-2"),
+        ({"AWS_REGION": "eu-1", "AWS_DEFAULT_REGION": "eu-2"}, "eu-1"),
+        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": "eu-2"}, "eu-2"),
+        ({"AWS_REGION": "eu-1", "S3_REGION": "eu-3"}, "eu-3"),
+    ],
+)
+def test_the_region_may_come_from_either_variable_of_aws(server: Server, env: dict[str, str], region: str) -> None:
+    env = {"S3_ACCESS_KEY_ID": "k", "S3_SECRET_ACCESS_KEY": SECRET, **env}
+    assert invoke("status", "s3://some-bucket", "--endpoint-url", server.url, env=env).code == 0
+    assert signer(server) == ("k", region)
+
+
+SSO = """
+[default]
+sso_session = work
+sso_account_id = 123456789012
+sso_role_name = Power
+[sso-session work]
+sso_start_url = https://work.example/start
+sso_region = eu-central-1
+"""
+
+
+def test_without_keys_for_another_store_the_error_tells_where_was_looked_and_not_that_a_session_with_aws_expired(
+    server: Server, home: Path
+) -> None:
+    write(home / "aws-config", SSO)
+    done = spawn("s3", "s3://some-bucket/ch", env={"S3_ENDPOINT_URL": server.url, "RATTLER_AUTH_FILE": "/no/keys"})
+    assert done.code == 1
+    assert done.error == (
+        f"error: s3://some-bucket/ch: there are no credentials for {server.url} in any of: the options, S3_*, "
+        f"/no/keys (not there), the keyring, {home}/.rattler/credentials.json (not there), "
+        "AWS_* and profile default of AWS; run `pixi auth login s3://some-bucket`, "
+        "or give --access-key-id and --secret-access-key, a --profile, or --no-sign-request"
+    )
+    assert server.asked == []
+
+
+def test_without_a_session_on_aws_itself_the_error_says_how_to_get_one(home: Path) -> None:
+    write(home / "aws-config", SSO)
+    done = spawn("s3", "s3://some-bucket/ch", env={"AWS_REGION": "eu-central-1"})
+    assert done.code == 1
+    assert done.error.endswith("; run `aws sso login --profile default`")
+
+
+def test_a_broken_store_of_keys_is_an_error_that_names_the_file_and_not_its_content(server: Server, home: Path) -> None:
+    path = write(home / ".rattler" / "credentials.json", f'{{"some-bucket": "{SECRET}')
+    done = spawn("s3", "s3://some-bucket", "--endpoint-url", server.url, "-vv")
+    assert done.code == 2
+    assert f"error: {path}: is no JSON of credentials" in done.err
+    assert SECRET not in done.err
+
+
+def test_a_key_that_is_not_known_stops_every_command_and_names_the_nearest(channel: Path, tmp_path: Path) -> None:
+    config = write(tmp_path / "mine.toml", "[index-config]\nwrite-zstd = true\n")
+    for words in (["fs", channel], ["status", channel], ["s3", "s3://some-bucket"]):
+        done = invoke(*words, "--config", config)
+        assert done.code == 2
+        assert done.error == f"error: {config} [index-config] write-zstd: is no key that is known; write write-zst"
+
+
+def test_what_a_file_says_of_a_folder_is_done_unless_an_option_says_otherwise(channel: Path, tmp_path: Path) -> None:
+    text = f'[concurrency]\ndownloads = 2\n[index-config."{channel}"]\nwrite-zst = false\nwrite-shards = false\n'
+    config = write(tmp_path / "mine.toml", text)
+    assert invoke("fs", channel, "--config", config, "--shards").code == 0
+    written = {path.name for path in (channel / "noarch").iterdir()}
+    assert "repodata.json.zst" not in written
+    assert "repodata_shards.msgpack.zst" in written
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "warned"),
+    [
+        ([], "https://cdn.example/ch/", True),
+        (["--base-url-verbatim"], "https://cdn.example/ch/", False),
+        (["--no-base-url-verbatim"], "https://cdn.example/ch/noarch/", False),
+        (["--base-url", "https://other.example"], "https://other.example/noarch/", False),
+    ],
+)
+def test_the_base_url_of_a_file_is_never_published_silently(
+    channel: Path, tmp_path: Path, words: list[str], expected: str, *, warned: bool
+) -> None:
+    config = write(tmp_path / "mine.toml", '[index-config]\nbase-url = "https://cdn.example/ch/"\n')
+    done = spawn("fs", channel, "--config", config, "--no-progress", "--json", *words)
+    assert done.code == 0
+    assert ("base-url is written as it is" in done.err) is warned
+    assert repodata(channel, "noarch")["info"]["base_url"] == expected
+
+
+def test_what_is_not_written_yet_is_refused_before_anything_is_done(channel: Path, tmp_path: Path) -> None:
+    config = write(tmp_path / "mine.toml", '[index-config.channel-relations]\nbase = "../conda-forge"\n')
+    done = invoke("fs", channel, "--config", config)
+    assert (done.code, done.error) == (
+        2,
+        f"error: {config} [index-config] channel-relations: is not written by this release yet; leave it out",
+    )
+    assert not (channel / "noarch" / "repodata.json").exists()
+
+
+def test_a_file_that_is_named_but_not_there_is_an_error(channel: Path) -> None:
+    done = invoke("fs", channel, "--config", "nobodys.toml")
+    assert (done.code, done.error) == (
+        2,
+        "error: nobodys.toml: No such file or directory; name a file of TOML that can be read",
+    )

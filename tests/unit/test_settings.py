@@ -1,0 +1,298 @@
+"""Each setting comes from the strongest place that has it, tells which one that was, and hides what is secret."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from indexer.config import Found, Place
+from indexer.core.model import Outputs
+from indexer.errors import BadConfig
+from indexer.origin import Kind, Origin, Setting, ending, lines
+from indexer.places import Surroundings
+from indexer.settings import Resolved, outputs, resolve
+from indexer.store.target import S3Options
+
+CHANNEL = "s3://reeds/ch"
+TABLE = '[s3-options.reeds]\nendpoint-url = "https://file.example"\nregion = "file"\naddressing-style = "path"\n'
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A user without any configuration."""
+    return tmp_path
+
+
+def settled(
+    home: Path, given: S3Options | None = None, environ: dict[str, str] | None = None, channel: str = CHANNEL
+) -> Resolved:
+    around = Surroundings(environ or {}, home, home, system=home / "nowhere")
+    return resolve(channel, given or S3Options(), None, around)
+
+
+def configure(home: Path, text: str) -> Path:
+    path = home / ".pixi" / "config.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def log_in(home: Path, entries: dict[str, str]) -> Path:
+    """What `pixi auth login` leaves: ids of keys by what they are for."""
+    path = home / ".rattler" / "credentials.json"
+    path.parent.mkdir()
+    keys = {
+        name: {"S3Credentials": {"access_key_id": key, "secret_access_key": f"secret of {key}", "session_token": None}}
+        for name, key in entries.items()
+    }
+    path.write_text(json.dumps(keys))
+    return path
+
+
+def origins(resolved: Resolved) -> dict[str, str]:
+    return {setting.name: str(setting.origin) for setting in resolved.settings}
+
+
+@pytest.mark.parametrize("name", ["endpoint_url", "region", "addressing_style"])
+@pytest.mark.parametrize("there", [set(), {"file"}, {"variable"}, {"file", "variable"}, {"file", "variable", "option"}])
+def test_an_option_wins_over_a_variable_and_that_over_a_file(home: Path, name: str, there: set[str]) -> None:
+    values = {"endpoint_url": "https://{}.example", "region": "{}", "addressing_style": "path"}
+    path = configure(home, TABLE) if "file" in there else None
+    options: dict[str, Any] = {name: values[name].format("option")} if "option" in there else {}
+    environ = {f"S3_{name.upper()}": values[name].format("variable")} if "variable" in there else {}
+    resolved = settled(home, S3Options(**options), environ)
+    option = name.replace("_", "-")
+    sources = {"option": f"--{option}", "variable": f"S3_{name.upper()}", "file": f"{path} [s3-options.reeds]"}
+    strongest = next((place for place in sources if place in there), None)
+    assert getattr(resolved.target.s3, name) == (values[name].format(strongest) if strongest else None)
+    assert origins(resolved).get(option) == (sources[strongest] if strongest else None)
+
+
+def test_each_value_stands_on_its_own_and_any_mix_is_allowed(home: Path) -> None:
+    path = configure(home, TABLE)
+    given = S3Options(access_key_id="id")
+    resolved = settled(home, given, {"S3_SECRET_ACCESS_KEY": "secret", "S3_REGION": "variable"})
+    assert resolved.target.s3 == S3Options(
+        endpoint_url="https://file.example",
+        region="variable",
+        addressing_style="path",
+        access_key_id="id",
+        secret_access_key="secret",
+    )
+    assert origins(resolved) == {
+        "endpoint-url": f"{path} [s3-options.reeds]",
+        "region": "S3_REGION",
+        "addressing-style": f"{path} [s3-options.reeds]",
+        "access-key-id": "--access-key-id",
+        "secret-access-key": "S3_SECRET_ACCESS_KEY",
+    }
+
+
+def test_an_empty_variable_or_option_counts_as_unset(home: Path) -> None:
+    configure(home, TABLE)
+    resolved = settled(home, S3Options(region=""), {"S3_REGION": "", "S3_ENDPOINT_URL": ""})
+    assert (resolved.target.s3.region, resolved.target.s3.endpoint_url) == ("file", "https://file.example")
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "said"),
+    [
+        ({"access_key_id": "i"}, {}, "--access-key-id: is given without --secret-access-key"),
+        ({"secret_access_key": "s"}, {}, "--secret-access-key: is given without --access-key-id"),
+        ({"session_token": "t"}, {}, "--session-token: is given without --access-key-id"),
+        ({}, {"S3_ACCESS_KEY_ID": "i"}, "S3_ACCESS_KEY_ID: is given without --secret-access-key"),
+        ({}, {"S3_SESSION_TOKEN": "t"}, "S3_SESSION_TOKEN: is given without --access-key-id"),
+        ({"addressing_style": "round"}, {}, "--addressing-style round: is neither"),
+        ({}, {"S3_ADDRESSING_STYLE": "round"}, "S3_ADDRESSING_STYLE round: is neither"),
+        ({}, {"S3_ENDPOINT_URL": "nonsense"}, "S3_ENDPOINT_URL: is no URL of a store"),
+        ({}, {"S3_ENDPOINT_URL": "https://a:b@s3.example"}, "S3_ENDPOINT_URL: has a user or password in it"),
+    ],
+)
+def test_half_a_pair_and_what_is_wrong_is_named_by_where_it_stands(
+    home: Path, given: dict[str, Any], environ: dict[str, str], said: str
+) -> None:
+    log_in(home, {"reeds": "stored"})
+    with pytest.raises(BadConfig) as caught:
+        settled(home, S3Options(**given), environ)
+    assert str(caught.value).startswith(said)
+
+
+def test_a_password_in_the_endpoint_of_a_file_is_named_by_the_file(home: Path) -> None:
+    path = configure(home, '[s3-options.reeds]\nendpoint-url = "https://ada:hush@s3.example"\n')
+    with pytest.raises(BadConfig) as caught:
+        settled(home)
+    assert str(caught.value).startswith(f"{path} [s3-options.reeds]: has a user or password in it")
+
+
+@pytest.mark.parametrize("environ", [{}, {"AWS_ACCESS_KEY_ID": "aws", "AWS_SECRET_ACCESS_KEY": "hush"}], ids=len)
+@pytest.mark.parametrize("by", ["file", "option", "variable"])
+def test_rattlers_store_is_asked_where_an_endpoint_is_known(home: Path, by: str, environ: dict[str, str]) -> None:
+    path = log_in(home, {"reeds": "stored"})
+    endpoint = "https://s3.example"
+    if by == "file":
+        configure(home, TABLE)
+    given = S3Options(endpoint_url=endpoint if by == "option" else None)
+    resolved = settled(home, given, {**environ, **({"S3_ENDPOINT_URL": endpoint} if by == "variable" else {})})
+    assert (resolved.target.s3.access_key_id, resolved.target.s3.secret_access_key) == ("stored", "secret of stored")
+    assert origins(resolved)["access-key-id"] == f"{path} [reeds]"
+    assert resolved.target.s3.looked == ()
+
+
+def test_on_aws_itself_rattlers_store_is_not_asked(home: Path) -> None:
+    log_in(home, {"reeds": "stored"})
+    assert settled(home, environ={"S3_REGION": "eu"}).target.s3 == S3Options(region="eu")
+
+
+def test_keys_that_are_given_win_over_rattlers_store(home: Path) -> None:
+    configure(home, TABLE)
+    log_in(home, {"reeds": "stored"})
+    environ = {"S3_ACCESS_KEY_ID": "variable", "S3_SECRET_ACCESS_KEY": "hush"}
+    assert settled(home, environ=environ).target.s3.access_key_id == "variable"
+    profiled = settled(home, S3Options(profile="mine"), environ).target.s3
+    assert (profiled.access_key_id, profiled.secret_access_key, profiled.profile) == (None, None, "mine")
+
+
+def test_nobody_has_no_keys(home: Path) -> None:
+    configure(home, TABLE)
+    log_in(home, {"reeds": "stored"})
+    resolved = settled(home, S3Options(anonymous=True), {"S3_ACCESS_KEY_ID": "i", "S3_SECRET_ACCESS_KEY": "s"})
+    assert (resolved.target.s3.anonymous, resolved.target.s3.access_key_id) == (True, None)
+    assert origins(resolved)["no-sign-request"] == "--no-sign-request"
+
+
+def test_where_no_keys_are_found_the_places_are_remembered_for_the_message(home: Path) -> None:
+    configure(home, f'authentication-override-file = "over.json"\n{TABLE}')
+    assert settled(home, environ={"RATTLER_AUTH_FILE": "mine.json"}).target.s3.looked == (
+        f"{home}/mine.json (not there)",
+        f"{home}/over.json (not there)",
+        "the keyring",
+        f"{home}/.rattler/credentials.json (not there)",
+    )
+
+
+def test_the_file_that_pixi_is_told_to_read_first_wins(home: Path) -> None:
+    configure(home, f'authentication-override-file = "over.json"\n{TABLE}')
+    log_in(home, {"reeds": "stored"}).rename(home / "over.json")
+    assert settled(home).target.s3.access_key_id == "stored"
+
+
+def test_what_is_settled_travels_to_other_processes_and_shows_no_secret(home: Path) -> None:
+    environ = {"S3_ACCESS_KEY_ID": "some-id", "S3_SECRET_ACCESS_KEY": "canary", "S3_SESSION_TOKEN": "canary"}
+    resolved = settled(home, environ=environ)
+    assert pickle.loads(pickle.dumps(resolved.target)) == resolved.target
+    assert "canary" not in repr(resolved)
+    assert "canary" not in "".join(lines(resolved.settings))
+
+
+def test_a_channel_has_what_files_say_of_it(home: Path) -> None:
+    text = '[concurrency]\ndownloads = 3\n[index-config."s3://reeds"]\nwrite-zst = false\n'
+    path = configure(home, text)
+    resolved = settled(home, channel=f"{CHANNEL}/")
+    assert resolved.index == {"write_zst": Found(value=False, place=Place(path, 'index-config."s3://reeds"'))}
+    assert resolved.downloads == 3
+    assert origins(resolved) == {
+        "write-zst": f'{path} [index-config."s3://reeds"]',
+        "downloads": f"{path} [concurrency]",
+    }
+
+
+def test_a_folder_is_known_by_its_absolute_path(home: Path) -> None:
+    (home / "channels" / "ch").mkdir(parents=True)
+    (home / "link").symlink_to(home / "channels")
+    configure(home, f'[index-config."{home.resolve()}/channels"]\nwrite-zst = false\n')
+    for name in ("channels/ch", f"{home}/channels/ch", "link/ch", "channels/../channels/ch/"):
+        assert "write_zst" in settled(home, channel=name).index, name
+    assert settled(home, channel="other").index == {}
+    assert settled(home, channel="other").target.location == "other"
+
+
+def said(**values: object) -> dict[str, Found]:
+    place = Place(Path("/c.toml"), "index-config")
+    return {name: Found(value, place) for name, value in values.items()}
+
+
+def given(**values: object) -> dict[str, object]:
+    """The options of a command line of which nothing was given but this."""
+    return {"zst": None, "shards": None, "base_url": None, "base_url_verbatim": None, **values}
+
+
+def test_what_is_published_is_what_options_say_then_files_then_the_default() -> None:
+    assert outputs(given(), {}) == Outputs()
+    assert outputs(given(zst=True), said(write_zst=False, write_shards=False)) == Outputs(zst=True, shards=False)
+    assert outputs(given(base_url="https://o"), said(base_url="https://f")) == Outputs(base_url="https://o")
+
+
+def test_the_base_url_of_a_file_means_what_it_means_to_rattler_index_and_that_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    url = said(base_url="https://f")
+    assert outputs(given(base_url_verbatim=False), url) == Outputs(base_url="https://f", base_url_verbatim=False)
+    assert outputs(given(base_url_verbatim=True), url) == Outputs(base_url="https://f", base_url_verbatim=True)
+    assert caplog.messages == []
+    assert outputs(given(), url) == Outputs(base_url="https://f", base_url_verbatim=True)
+    (told,) = caplog.messages
+    assert told.startswith("/c.toml [index-config]: base-url is written as it is into every subdir")
+    assert "say --base-url-verbatim if that is right, or --no-base-url-verbatim" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("notices", ()),
+        ("channel_relations", {}),
+        ("repodata_revisions", ()),
+        ("package_revision_assignment", "latest"),
+        ("virtual_package_detectors", {}),
+    ],
+)
+def test_what_is_not_written_yet_is_refused(name: str, value: object) -> None:
+    with pytest.raises(BadConfig) as caught:
+        outputs(given(), said(**{name: value}))
+    key = name.replace("_", "-")
+    assert str(caught.value) == f"/c.toml [index-config] {key}: is not written by this release yet; leave it out"
+
+
+def test_what_is_done_anyway_may_be_asked_for() -> None:
+    assert outputs(given(), said(package_revision_assignment="from-index-json")) == Outputs()
+
+
+def test_a_run_that_would_publish_nothing_is_refused_by_what_asks_for_it() -> None:
+    with pytest.raises(BadConfig, match="--no-monolithic --no-shards: leaves nothing to publish"):
+        outputs(given(monolithic=False, shards=False), {})
+    with pytest.raises(BadConfig, match=r"--no-monolithic /c.toml \[index-config\] write-shards: leaves nothing"):
+        outputs(given(monolithic=False), said(write_shards=False))
+
+
+@pytest.mark.parametrize(
+    ("secret", "shown"),
+    [
+        ("", "***"),
+        ("short", "***"),
+        ("fifteen-letters", "***"),
+        ("sixteen--letters", "…ters"),
+        ("AKIAIOSFODNN7EXAMPLE", "AKIA…MPLE"),
+        ("ASIAIOSFODNN7EXAMPLE", "ASIA…MPLE"),
+        ("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "…EKEY"),
+    ],
+)
+def test_of_a_secret_four_characters_are_shown_at_most_and_of_a_short_one_none(secret: str, shown: str) -> None:
+    assert ending(secret) == shown
+
+
+def test_settings_are_lines_of_name_value_and_origin() -> None:
+    settings = [
+        Setting("region", "eu", Origin(Kind.VARIABLE, "S3_REGION")),
+        Setting("secret-access-key", "x" * 40, Origin(Kind.BOTO3, "sso"), secret=True),
+        Setting("write-zst", value=False, origin=Origin(Kind.FILE, "/c.toml", "index-config")),
+        Setting("addressing-style", "auto", Origin(Kind.DEFAULT)),
+    ]
+    assert lines(settings) == [
+        "region             eu     S3_REGION",
+        "secret-access-key  …xxxx  boto3 (sso)",
+        "write-zst          false  /c.toml [index-config]",
+        "addressing-style   auto   default",
+    ]
