@@ -43,6 +43,7 @@ fixtures: $(READY) ## make the test packages anew (their bytes are committed)
 docs: $(READY) ## write docs/cli.md and the tables of docs/configuration.md anew from the code
 	@$(BIN)/python docs/cli.py > docs/cli.md
 	@$(BIN)/python docs/configuration.py
+	@$(BIN)/python docs/providers.py
 
 bench: $(READY) ## measure beside rattler-index on a bucket (half an hour, 12 GB)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-_COMMANDS = ("s3", "fs", "status", "check", "gc")
+_COMMANDS = ("s3", "fs", "status", "check", "gc", "doctor", "yank", "unyank")
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from indexer.flags import (
     Bucket,
     Configuration,
     Files,
+    Inquiry,
     Judgement,
     Patching,
     Scrutiny,
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from indexer.options import Options
-    from indexer.report import Collected, Report, Verdict
+    from indexer.report import Collected, Page, Report, Verdict
     from indexer.store.target import Target
 
-    Told = Report | Verdict | Collected
+    Told = Report | Verdict | Collected | Page
 
 app = typer.Typer(
     name="indexer",
@@ -183,6 +184,26 @@ def unyank(channel: _TARGET, packages: _PACKAGES, talk: Talk, bucket: Bucket) ->
     _tell(talk, channel, lambda: api.unyank(bucket.settled(channel).target, packages))
 
 
+@app.command()
+@flattened
+def doctor(channel: _URL, inquiry: Inquiry, talk: Talk, bucket: Bucket) -> None:
+    """Find out what a store really guarantees, under a scratch prefix that is removed, and how to use it."""
+    if not channel.startswith("s3://"):
+        _fail(talk, channel, BadConfig(channel, "is not an s3:// URL", "a folder needs no doctor"))
+
+    def examined() -> Page:
+        from indexer.doctor import examine_store, policy_page, settings_page
+
+        settled = bucket.settled(channel)
+        if inquiry.policy:
+            return policy_page(settled.target)
+        if inquiry.show_config:
+            return settings_page(settled)
+        return examine_store(settled.target).page()
+
+    _tell(talk, channel, examined)
+
+
 def _run(talk: Talk, channel: str, configuration: Configuration, asked: Asked) -> None:
     """Index, print, and exit with the report's code."""
 
@@ -231,7 +252,14 @@ def _progress(talk: Talk, stack: contextlib.ExitStack) -> Callable[[str, int, in
 
 def _print(talk: Talk, report: Told) -> None:
     from indexer import summary
+    from indexer.report import Page
 
+    if isinstance(report, Page):
+        if talk.json:
+            _print_json(report.as_json())
+        else:
+            typer.echo(masked("\n".join(report.lines)))
+        return
     for line in summary.complaints(report):
         _say(line)
     if not talk.quiet:

@@ -278,6 +278,18 @@ class Scrutiny:
 
 
 @dataclass(frozen=True)
+class Inquiry:
+    """What a doctor tells instead of asking the store."""
+
+    policy: Annotated[
+        bool, Option("--policy", help="Print the least rights for indexer, readers and public, and ask nothing.")
+    ] = False
+    show_config: Annotated[
+        bool, Option("--show-config", help="Print each setting, masked, and where it came from, and ask nothing.")
+    ] = False
+
+
+@dataclass(frozen=True)
 class Sweeping:
     """What a gc deletes."""
 

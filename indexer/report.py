@@ -277,3 +277,16 @@ def _collected_as_json(sub: SubdirCollected) -> dict[str, object]:
         "missing": sub.missing,
     }
     return found if sub.error is None else {**found, "error": sub.error}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a command shows besides the reports of runs: lines for a person, an object for `--json`."""
+
+    lines: tuple[str, ...]
+    value: Mapping[str, object]
+    exit_code: int = 0
+
+    def as_json(self) -> Mapping[str, object]:
+        """The object that `--json` prints."""
+        return self.value

@@ -152,6 +152,8 @@ class FakeS3:
 
     def _put(self, asked: Asked) -> Answer:
         headers = asked.headers
+        if self.manners.conditions == "read only":
+            raise Refusal(403, "AccessDenied")
         odd = [it for it in headers if it.startswith(("x-amz-checksum", "x-amz-trailer", "x-amz-sdk-checksum"))]
         if odd or "aws-chunked" in headers.get("content-encoding", ""):
             raise Refusal(501, "NotImplemented")

@@ -1,0 +1,32 @@
+"""Writes the policies of docs/providers.md anew, from where `indexer doctor --policy` has them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.policies import page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PAGE = Path(__file__).parent / "providers.md"
+_HEADING = "## Least rights"
+
+
+def blocks() -> Iterator[tuple[str, str]]:
+    """The block of each provider, by its name."""
+    for name, text in page():
+        yield name, f"<details><summary>{name}</summary>\n\n```text\n{text.rstrip()}\n```\n\n</details>\n"
+
+
+def main() -> None:
+    """Replace the section, or append it."""
+    before = re.split(rf"^{_HEADING}$", _PAGE.read_text(), flags=re.MULTILINE)[0].rstrip("\n")
+    said = "What `indexer doctor s3://my-bucket/my-channel --policy` prints; an indexer may not write packages."
+    _PAGE.write_text("\n".join([before, "", _HEADING, "", said, "", *(block for _, block in blocks())]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""`indexer doctor` as a user calls it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from docs.providers import blocks
+from indexer.core import names
+from indexer.policies import policies
+from indexer.store.providers import NAMES
+from tests.support.channels import lay_up, objects
+from tests.support.command import ROOT, invoke
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fixtures.bucket import Bucket
+
+
+def test_a_sound_store_is_said_to_be_sound_and_nothing_is_left(bucket: Bucket) -> None:
+    url = lay_up(bucket, "some/channel")
+    before = objects(bucket, "some/channel")
+    done = invoke("doctor", url, env=bucket.environment())
+    assert done.code == 0, done.out
+    assert done.out.startswith(f"{url}: sound for several indexers at once")
+    assert "[workspace.s3-options." in done.out
+    assert f"--endpoint-url {bucket.endpoint}" in done.out
+    assert objects(bucket, "some/channel") == before
+
+
+def test_the_findings_are_an_object_for_scripts(bucket: Bucket) -> None:
+    done = invoke("doctor", f"s3://{bucket.bucket}/ch", "--json", env=bucket.environment())
+    assert (done.json["outcome"], done.json["exit_code"], done.json["left"]) == ("sound", 0, [])
+    assert {"probe": "delete", "sound": True, "found": "gone at once"} in [
+        {**finding, "found": finding["found"].partition(";")[0]} for finding in done.json["findings"]
+    ]
+
+
+def test_a_bucket_that_is_not_there_is_one_line(bucket: Bucket) -> None:
+    done = invoke("doctor", "s3://nowhere/ch", env=bucket.environment())
+    assert done.code == 2
+    assert "there is no such bucket" in done.error
+
+
+def test_a_folder_needs_no_doctor(tmp_path: Path) -> None:
+    assert "s3://" in invoke("doctor", tmp_path).error
+
+
+def test_settings_are_shown_with_their_origin_and_without_secrets(bucket: Bucket) -> None:
+    done = invoke("doctor", f"s3://{bucket.bucket}/ch", "--show-config", env=bucket.environment())
+    assert done.code == 0
+    assert "S3_ENDPOINT_URL" in done.out
+    assert bucket.secret_key not in done.out
+    shown = invoke("doctor", f"s3://{bucket.bucket}/ch", "--show-config", "--json", env=bucket.environment()).json
+    assert {"name": "endpoint-url", "value": bucket.endpoint} in [
+        {"name": it["name"], "value": it["value"]} for it in shown["settings"]
+    ]
+
+
+@pytest.mark.parametrize("provider", NAMES)
+def test_a_policy_is_printed_without_a_request(bucket: Bucket, provider: str) -> None:
+    before = len(bucket.requests)
+    words = ("doctor", "s3://some-bucket/ch", "--policy", "--provider", provider)
+    assert "indexer" in invoke(*words, env=bucket.environment()).out
+    assert invoke(*words, "--json", env=bucket.environment()).json["provider"] == provider
+    assert len(bucket.requests) == before
+
+
+def test_the_policy_lets_the_indexer_write_all_its_files_and_no_package() -> None:
+    """The patterns of IAM: `*` stands for anything, slashes too."""
+    from fnmatch import fnmatchcase
+
+    (statement,) = [
+        it for it in json.loads(policies("aws", "b", "ch/")[0].text)["Statement"] if "s3:PutObject" in it["Action"]
+    ]
+    patterns = [it.removeprefix("arn:aws:s3:::b/ch/") for it in statement["Resource"]]
+
+    def may(key: str) -> bool:
+        return any(fnmatchcase(key, pattern) for pattern in patterns)
+
+    owned = {*names.OWNED, *names.TRACKED, *names.STATE, names.LEDGER, names.GC_NOTE, names.LEASE}
+    keys = {*(f"linux-64/{name}" for name in owned), "noarch/shards/0.msgpack.zst", ".indexer-probe"}
+    assert {key for key in {*keys, *names.CHANNEL_WIDE} if not may(key)} == set()
+    assert not any(may(key) for key in ("linux-64/reed-1.0-0.conda", "noarch/rush-1.0-0.tar.bz2"))
+
+
+def test_the_page_on_providers_shows_what_the_command_prints() -> None:
+    page = (ROOT / "docs" / "providers.md").read_text()
+    assert [name for name, block in blocks() if block not in page] == []

@@ -1,0 +1,143 @@
+"""The doctor finds of every kind of store what it is known for, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from indexer.doctor import SOUND, UNKNOWN, UNSAFE, examine_store, judge
+from indexer.places import Surroundings
+from indexer.probes import GUARDS, PROBES, Finding
+from indexer.settings import resolve
+from indexer.store.target import S3Options, Target
+from tests.providers.test_runs import KINDS
+from tests.support.fake_s3 import ACCESS_KEY, BUCKET, PREFIX, SECRET_KEY, FakeS3, Manners
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from indexer.doctor import Diagnosis
+    from tests.support.fake_s3 import Stage
+
+
+def diagnosis(served: Stage, manners: Manners, provider: str | None = None, key: str = ACCESS_KEY) -> Diagnosis:
+    """What is found of a store of these manners."""
+    served.fake = FakeS3(manners)
+    served.fake.upload("linux-64/reed-1.0-0.conda", b"a package")
+    options = S3Options(served.url, "us-east-1", "path", key, SECRET_KEY, provider=provider)
+    found = examine_store(Target(f"s3://{BUCKET}/{PREFIX}", options))
+    assert served.fake.bodies() == {"linux-64/reed-1.0-0.conda": b"a package"}
+    assert found.left == ()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("minio", None),
+        ("gcs", None),
+        ("hetzner: quotes compared", None),
+        ("b2: conditions refused", None),
+        ("wasabi: conditions ignored", None),
+        ("unknown: conditions refused with 400", None),
+        ("unknown: only creations conditional", None),
+        ("said to be minio, but refuses conditions", "--provider other"),
+    ],
+)
+def test_a_store_is_safe_for_several_indexers_where_its_writes_are_conditional(
+    served: Stage, name: str, flag: str | None
+) -> None:
+    kind = KINDS[name]
+    found = diagnosis(served, kind.manners, kind.provider)
+    assert found.outcome == (SOUND if kind.safe else UNSAFE)
+    assert found.exit_code == (0 if kind.safe else 5)
+    assert kind.safe is not any("one indexer" in line for line in found.advice)
+    assert [finding.probe for finding in found.findings] == list(PROBES)
+    assert [it for it in found.flags if "--provider" in it] == [flag] * (flag is not None)
+
+
+def test_a_store_that_is_better_than_the_table_says_is_to_prove_itself(served: Stage) -> None:
+    assert "--provider other" in diagnosis(served, Manners(), "wasabi").flags
+
+
+@pytest.mark.parametrize(
+    ("manners", "expected"),
+    [
+        (
+            Manners(page=3),
+            {
+                "write": (True, "is taken"),
+                "read after write": (True, "at once"),
+                "metadata": (True, "are kept"),
+                "range": (True, "the part"),
+                "suffix range": (None, "wrong or refused"),
+                "If-Match on GET": (None, "heeded"),
+                "ETag": (None, "the MD5 of"),
+                "SHA-256 checksum": (None, "refused on upload"),
+                "list after write": (True, "shows"),
+                "list in pages": (None, "whole; StartAfter is ignored"),
+                "odd names": (True, "kept"),
+                "replace the right version": (True, "passes"),
+                "many create at once": (True, "1 of 8"),
+                "many replace at once": (True, "1 of 8"),
+                "delete": (True, "gone at once"),
+                "clock": (True, " s "),
+                "missing object": (True, "404"),
+                "anonymous reader": (None, "a private channel"),
+            },
+        ),
+        (
+            Manners(ranges=False, reads_refused=True, missing=403),
+            {
+                "range": (None, "ignored"),
+                "If-Match on GET": (None, "not heeded"),
+                "missing object": (False, "403"),
+            },
+        ),
+        (Manners(etag=lambda md5: f'"{md5[::-1]}-2"'), {"ETag": (None, "not the MD5")}),
+        (Manners("quotes"), {"replace the right version": (True, "without quotes")}),
+        (
+            Manners("ignored"),
+            {
+                "create once": (False, "overwrites the first"),
+                "many create at once": (False, "8 of 8"),
+                "many replace at once": (False, "8 of 8"),
+            },
+        ),
+        (Manners(second_form_refused=True), {"list in pages": (None, "the first form")}),
+    ],
+)
+def test_each_vice_and_virtue_is_found(
+    served: Stage, manners: Manners, expected: dict[str, tuple[bool | None, str]]
+) -> None:
+    found = {finding.probe: finding for finding in diagnosis(served, manners).findings}
+    for probe, (sound, words) in expected.items():
+        assert found[probe].sound is sound, found[probe]
+        assert words in found[probe].found
+
+
+def test_without_the_right_to_write_only_reading_is_looked_at(served: Stage) -> None:
+    found = diagnosis(served, replace(Manners(), conditions="read only"))
+    assert [finding.probe for finding in found.findings] == ["write", "list"]
+    assert (found.outcome, found.exit_code) == (UNKNOWN, 5)
+    assert any("--policy" in line for line in found.advice)
+
+
+def test_the_table_for_pixi_leads_us_there_too(served: Stage, tmp_path: Path) -> None:
+    found = diagnosis(served, Manners())
+    manifest = tmp_path / "pixi.toml"
+    manifest.write_text(found.s3_options)
+    around = Surroundings({}, tmp_path, tmp_path, system=tmp_path)
+    options = resolve(f"s3://{BUCKET}/{PREFIX}", S3Options(), None, around).target.s3
+    assert (options.endpoint_url, options.region, options.addressing_style) == (served.url, "us-east-1", "path")
+    assert f"--endpoint-url {served.url}" in found.flags
+
+
+def test_what_was_not_asked_is_not_judged() -> None:
+    assert judge([]) == UNKNOWN
+    assert judge([Finding(guard, sound=True, found="") for guard in GUARDS]) == SOUND
+    for odd in GUARDS:
+        assert judge([Finding(guard, sound=guard != odd, found="") for guard in GUARDS]) == UNSAFE
+        assert judge([Finding(guard, sound=True, found="") for guard in GUARDS - {odd}]) == UNKNOWN
