@@ -25,8 +25,8 @@ from indexer.flags import (
     Sweeping,
     Talk,
     Writing,
-    flattened,
 )
+from indexer.grouping import flattened
 from indexer.release import __version__
 from indexer.secrets import MaskedFormatter, masked
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from indexer.origin import lines
 from indexer.policies import policies, text
-from indexer.probes import GUARDS, Finding, Scratch, examine
+from indexer.probes import GUARDS, Finding, examine
 from indexer.report import Page
+from indexer.scratch import Scratch
 from indexer.settings import explain
 from indexer.store import Usage
 from indexer.store.client import connect

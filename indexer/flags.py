@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import logging
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Optional
 
 from typer import Option
 
@@ -408,35 +405,3 @@ class Asked:
             preconditions=not self.writing.disable_precondition_checks,
             dry_run=self.writing.dry_run,
         )
-
-
-def flattened(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command whose groups of options are, to typer, options one by one."""
-    hints = get_type_hints(command, include_extras=True)
-    plain: list[inspect.Parameter] = []
-    groups: dict[str, type] = {}
-    for name, parameter in inspect.signature(command).parameters.items():
-        if not is_dataclass(hints[name]):
-            plain.append(parameter.replace(annotation=hints[name]))
-            continue
-        groups[name] = group = hints[name]
-        inner = get_type_hints(group, include_extras=True)
-        plain += [
-            inspect.Parameter(
-                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=inner[field.name]
-            )
-            for field in fields(group)
-        ]
-
-    @functools.wraps(command)
-    def wrapper(**given: object) -> object:
-        for name, group in groups.items():
-            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
-        return command(**given)
-
-    wrapper.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what inspect looks at first
-        [it.replace(kind=inspect.Parameter.KEYWORD_ONLY) for it in plain]
-    )
-    wrapper.__annotations__ = {it.name: it.annotation for it in plain}
-    del wrapper.__wrapped__  # typer would look at the groups behind it
-    return wrapper

@@ -9,7 +9,7 @@ import pytest
 from indexer.places import Surroundings, config_files, manifests
 
 HOME = Path("/home/ada")
-WORK = Path("/work/project")
+WORK = Path("/home/project")
 
 
 def files(environ: dict[str, str] | None = None, *, platform: str = "linux", home: Path | None = HOME) -> list[str]:
@@ -70,7 +70,7 @@ def test_a_relative_xdg_folder_counts_as_unset_as_its_standard_has_it() -> None:
 
 
 def test_pixis_own_variables_name_the_only_file_or_none() -> None:
-    assert files({"PIXI_CONFIG_FILE": "mine.toml"}) == ["/work/project/mine.toml"]
+    assert files({"PIXI_CONFIG_FILE": "mine.toml"}) == ["/home/project/mine.toml"]
     assert files({"PIXI_NO_CONFIG": "True"}) == []
     assert files({"PIXI_NO_CONFIG": "0"}) == files()
 
