@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.keys import BucketOptions, Concurrency, IndexConfig, keys
-from indexer.settings import UNWRITTEN
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -25,12 +24,8 @@ def page() -> str:
 
 
 def _table(struct: type[Struct]) -> str:
-    rows = [f"| `{key.name}` | {key.holds} | {key.meaning}{_caveat(key.name)} |\n" for key in keys(struct)]
+    rows = [f"| `{key.name}` | {key.holds} | {key.meaning} |\n" for key in keys(struct)]
     return "".join(["| key | holds | meaning |\n", "|---|---|---|\n", *rows])
-
-
-def _caveat(name: str) -> str:
-    return " Not written yet." if name.replace("-", "_") in UNWRITTEN else ""
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from indexer.core import names
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.overlay import Overlay
 from indexer.core.plan import dropped, merge
+from indexer.core.revision import latest
 from indexer.report import Note, Outcome, SubdirReport
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 class Change:
     """From which index, by which plan, with what was read, dated when, under which patch and yanks.
 
+    `latest` puts every record in the latest revision.
     `abouts` has what packages say of themselves, by file name, as far as that is wanted and known.
     """
 
@@ -33,11 +35,13 @@ class Change:
     now_ms: int = 0
     overlay: Overlay = field(default_factory=Overlay)
     abouts: Mapping[str, About] = field(default_factory=dict)
+    latest: bool = False
 
     @cached_property
     def merged(self) -> Index:
         """What the packages say."""
-        return merge(self.index, self.plan, self.results, self.now_ms)
+        merged = merge(self.index, self.plan, self.results, self.now_ms)
+        return latest(merged) if self.latest else merged
 
     @cached_property
     def patched(self) -> Patched:

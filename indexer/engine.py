@@ -52,7 +52,8 @@ def index_channel(store: Store, options: Options, run: Run) -> Report:
         done = _each(jobs, told, dry_run=False)
     wide = None
     stopped = done is planned and not options.dry_run
-    if (options.outputs.described or root.written) and not stopped:
+    wanted = options.outputs.described or options.notices is not None
+    if (wanted or root.written) and not stopped:
         wide = _channel_wide(Channel(store, options, run), told, dry_run=options.dry_run)
     return Report(done, root.passed_over, run.monotonic() - began, store.usage, wide=wide)
 

@@ -395,6 +395,7 @@ class Asked:
             raise BadConfig("--strict --lenient", "ask for opposite things", "leave one of them out")
         return Options(
             outputs=self.files.outputs(settled.index),
+            notices=settled.index["notices"].value if "notices" in settled.index else None,
             rules=Rules(judgement.strict, judgement.lenient),
             subdirs=tuple(self.selection.subdirs or ()),
             packages=packages,

@@ -94,7 +94,7 @@ class Subdir:
         plan = diff(index, seen.packages, replace(self._known(seen, lister.source(seen)), undescribed=unknown))
         self._read(plan.fetch if dry_run else (*plan.fetch, *plan.ask), now_ms)
         results = tuple(self.memo[it.key, it.version] for it in plan.fetch)
-        change = Change(index, plan, results, now_ms, overlay, {**abouts, **self._said(index, plan)})
+        change = Change(index, plan, results, now_ms, overlay, {**abouts, **self._said(index, plan)}, self._latest)
         if not self.options.allow_mass_removal:
             guard(index, change.leaving, self.subdir)
         if self.options.rules.strict and (seen.misnamed or change.rejected):
@@ -217,6 +217,10 @@ class Subdir:
         return named.digest == instructions_of(self.patch, self.options.outputs).digest
 
     @property
+    def _latest(self) -> bool:
+        return self.options.outputs.info.latest
+
+    @property
     def _stamp(self) -> str:
         return ledgers.stamp(self.options.outputs, self.options.rules, __version__)
 
@@ -228,7 +232,10 @@ class Subdir:
         changing = frozenset(
             name for name, version in met if (now := seen.packages.get(name)) and now.version != version
         )
-        return Known(ledger, seen.stands(source), source_ms, self.options.force, self._scope, changing)
+        # What once stood under v3 by assignment alone: only the package tells where else it belongs.
+        returning = ledger is not None and ledger.latest and not self._latest
+        force = self.options.force or (returning and self._scope is None)
+        return Known(ledger, seen.stands(source), source_ms, force, self._scope, changing)
 
     def _of_these_rules(self, ledger: Ledger | None) -> Ledger | None:
         """What the ledger knows; under other rules a package may have been rejected that is good now."""
@@ -331,7 +338,8 @@ class Subdir:
         count = len(change.patched.index.records)
         yanked = {name: yank.reason for name, yank in change.overlay.yanks.items()}
         ledger = Ledger(self._stamp, listing, count, whole, dict(wrote), versions, bad, yanked)
-        return msgspec.structs.replace(ledger, outputs=self.options.outputs, rules=self.options.rules)
+        latest = self._latest or (self._scope is not None and seen.ledger is not None and seen.ledger.latest)
+        return msgspec.structs.replace(ledger, outputs=self.options.outputs, rules=self.options.rules, latest=latest)
 
 
 def _wrote(seen: Observation) -> Mapping[str, Wrote]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
+    from indexer.core.channel import Notice
     from indexer.workers import Workers
 
 
@@ -22,7 +23,8 @@ class Options:
 
     `subdirs` empty means every known one that is there.  `packages` (`SUBDIR/FILENAME`) narrows the
     run to these; None means all.  `repodata_patch` is a patch package in `noarch/` that comes into force,
-    the empty text ends the patch that is in force; None leaves it.  `unyanked` (`SUBDIR/FILENAME`) shall be
+    the empty text ends the patch that is in force; None leaves it.  `notices` are
+    what `notices.json` shall tell, None leaves it as it is.  `unyanked` (`SUBDIR/FILENAME`) shall be
     indexed again although another indexer lists them as removed.
     """
 
@@ -32,6 +34,7 @@ class Options:
     packages: frozenset[str] | None = None
     force: bool = False
     repodata_patch: str | None = None
+    notices: tuple[Notice, ...] | None = None
     unyanked: frozenset[str] = frozenset()
     verify_digests: bool = False
     allow_mass_removal: bool = False

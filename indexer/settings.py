@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from indexer import auth
 from indexer.config import load
+from indexer.core.channel import ChannelInfo
 from indexer.core.model import Outputs
 from indexer.errors import BadConfig, Denied
 from indexer.origin import Kind, Origin, Setting
@@ -23,15 +24,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-UNWRITTEN = {
-    "repodata_revisions": None,
-    "package_revision_assignment": "from-index-json",
-    "notices": None,
-    "channel_relations": None,
-    "virtual_package_detectors": None,
+# The fields of ChannelInfo by those of `[index-config]`.
+_OF_CHANNEL = {
+    "channel_relations": "relations",
+    "repodata_revisions": "revisions",
+    "package_revision_assignment": "assignment",
+    "virtual_package_detectors": "detectors",
 }
-"""The fields of `[index-config]` that a run refuses, for it cannot do what they ask, and the value it does anyway."""
-
 _KEYS = ("access_key_id", "secret_access_key", "session_token")
 # Each is an option and a variable; the first three are keys of [s3-options.BUCKET] too.
 _NAMED = ("endpoint_url", "region", "addressing_style", "provider", *_KEYS)
@@ -130,9 +129,8 @@ def _kebab(name: str) -> str:
 def outputs(given: Mapping[str, Any], said: Mapping[str, Found]) -> Outputs:
     """What a run publishes: what was given as an option, by the field of Outputs, else what files say.
 
-    An option that is None was not given.  Raises BadConfig for what this release does not write.
+    An option that is None was not given.  Raises BadConfig where nothing is left to publish.
     """
-    _refuse_unwritten(said)
     chosen = {name: value for name, value in given.items() if value is not None}
     for name, key in (("zst", "write_zst"), ("shards", "write_shards"), ("base_url", "base_url")):
         if name not in chosen and key in said:
@@ -140,7 +138,10 @@ def outputs(given: Mapping[str, Any], said: Mapping[str, Found]) -> Outputs:
             if name == "base_url":
                 chosen = {"base_url_verbatim": True, **chosen}
                 _warn_of(said[key], verbatim=given["base_url_verbatim"])
-    found = Outputs(**chosen)
+    info = {field: said[key].value for key, field in _OF_CHANNEL.items() if key in said}
+    found = Outputs(**chosen, info=ChannelInfo(**info))
+    if found.base_url and "://" not in found.base_url:
+        _log.warning("base-url %s is relative, which conda and mamba do not resolve: give a whole URL", found.base_url)
     if not found.monolithic and not found.shards:
         thing = "--no-shards" if given["shards"] is not None else f"{said['write_shards'].place} write-shards"
         raise BadConfig(f"--no-monolithic {thing}", "leaves nothing to publish", "leave one of them out")
@@ -155,13 +156,6 @@ def _warn_of(base_url: Found, *, verbatim: bool | None) -> None:
             "say --base-url-verbatim if that is right, or --no-base-url-verbatim to append /SUBDIR/",
             base_url.place,
         )
-
-
-def _refuse_unwritten(said: Mapping[str, Found]) -> None:
-    for name, anyway in UNWRITTEN.items():
-        if name in said and said[name].value != anyway:
-            thing = f"{said[name].place} {_kebab(name)}"
-            raise BadConfig(thing, "is not written by this release yet", "leave it out")
 
 
 def explain(resolved: Resolved) -> list[Setting]:

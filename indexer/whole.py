@@ -58,12 +58,13 @@ class Channel:
         seen = Observation(self._ours(root, ledger), ledger, ledger_version)
         sources = self._sources(root)
         stamp = ledgers.stamp(self.options.outputs, self.options.rules, __version__)
+        digest = digest_of(sources, self.options.notices)
         before = (ledger.stamp, ledger.listing) if ledger and seen.in_step else None
-        if ledger and before == (stamp, digest_of(sources)) and not self.options.force:
+        if ledger and before == (stamp, digest) and not self.options.force:
             return SubdirReport(Outcome.UNCHANGED, packages=ledger.packages)
         catalogues = {subdir: self._catalogue(subdir, version) for subdir, version in sources.items()}
         count = len({entry.name for known in catalogues.values() for entry in known.packages.values()})
-        artefacts = channel_publication(catalogues, self.options.outputs)
+        artefacts = channel_publication(catalogues, self.options.outputs, self.options.notices)
         writer = Writer(self.store, "", self.run.executor)
         pending = writer.pending(artefacts, seen)
         report = SubdirReport(Outcome.PLANNED if dry_run else Outcome.UNCHANGED, packages=count)
@@ -74,7 +75,7 @@ class Channel:
         self.begun.append(report)
         wrote = writer.publish(artefacts, seen)
         if wrote:
-            writer.keep(Ledger(stamp, digest_of(sources), count, wrote=dict(wrote)), seen)
+            writer.keep(Ledger(stamp, digest, count, wrote=dict(wrote)), seen)
         elif ledger_version is not None:  # nothing of ours is there any more, so there is nothing to remember
             self.store.delete(names.LEDGER, expect=ledger_version)
         self.begun.remove(report)
@@ -96,10 +97,11 @@ class Channel:
         """
         outputs = self.options.outputs
         wanted = {names.CHANNELDATA: outputs.channeldata, names.RSS: outputs.rss, names.PAGE: outputs.html}
+        wanted[names.NOTICES] = self.options.notices is not None
         wrote = ledger.wrote if ledger else {}
         return {
             key: root[key].version
-            for key in names.CHANNEL_WIDE
+            for key in wanted
             if key in root and (wanted[key] or (key in wrote and wrote[key].version == root[key].version))
         }
 

@@ -6,9 +6,10 @@ A value that breaks a rule of its CEP cannot be made: ValueError, which msgspec 
 from __future__ import annotations
 
 import posixpath
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 _MAX_MESSAGE = 8192
@@ -32,7 +33,7 @@ class Notice(Struct, frozen=True, kw_only=True):
             raise ValueError("expires_at is before created_at")
 
 
-class ChannelRelations(Struct, frozen=True):
+class ChannelRelations(Struct, frozen=True, omit_defaults=True):
     """`info.channel_relations` (CEP 42): sibling channels of higher (`base`) and lower (`overrides`) priority."""
 
     base: str | None = None
@@ -57,3 +58,31 @@ class Revision(Struct, frozen=True):
         """Raise ValueError for a message of more than 8192 bytes."""
         if self.message is not None and len(self.message.encode()) > _MAX_MESSAGE:
             raise ValueError(f"the message of {self.revision} has more than {_MAX_MESSAGE} bytes")
+
+
+class ChannelInfo(Struct, frozen=True):
+    """What `info` of every subdir says of the channel.
+
+    None leaves what another indexer wrote; an empty value takes it away.  `detectors` has virtual packages by
+    what detects them, which no CEP knows yet and which is passed through.
+    """
+
+    relations: ChannelRelations | None = None
+    revisions: tuple[Revision, ...] | None = None
+    assignment: Literal["from-index-json", "latest"] = "from-index-json"
+    detectors: dict[str, tuple[str, ...]] | None = None
+
+    @property
+    def latest(self) -> bool:
+        """Whether every package stands in the latest revision that is told of; without one there is none to be in."""
+        return self.assignment == "latest" and bool(self.revisions)
+
+
+def notices_file(notices: tuple[Notice, ...]) -> bytes:
+    """The bytes of a `notices.json` (CEP 6): times in UTC, so that the same moment is the same text."""
+    found = []
+    for notice in notices:
+        fields = msgspec.structs.asdict(notice)
+        times = {key: fields[key].astimezone(timezone.utc) for key in ("created_at", "expires_at")}
+        found.append({key: value for key, value in {**fields, **times}.items() if value is not None})
+    return msgspec.json.encode({"notices": found}, order="deterministic")

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from indexer.core import names
+from indexer.core.channel import notices_file
 from indexer.core.channeldata import join_channeldata
 from indexer.core.page import root_page
 from indexer.core.render import Artefact, Rank, mutable
@@ -15,14 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from indexer.core.catalogue import Catalogue
+    from indexer.core.channel import Notice
     from indexer.core.model import Outputs, Version
 
 # A feed must name an address: this one leads nowhere.
 _NOWHERE = "about:blank"
 
 
-def channel_publication(catalogues: Mapping[str, Catalogue], outputs: Outputs) -> list[Artefact]:
-    """Every artefact of a channel's root, from the catalogue of each subdir; what is switched off as a deletion."""
+def channel_publication(
+    catalogues: Mapping[str, Catalogue], outputs: Outputs, notices: tuple[Notice, ...] | None = None
+) -> list[Artefact]:
+    """Every artefact of a channel's root, from the catalogue of each subdir; what is switched off as a deletion.
+
+    A `notices.json` is written where there are notices or an empty list of them, and left alone otherwise.
+    """
     found = []
     if outputs.channeldata:
         found.append(_artefact(names.CHANNELDATA, join_channeldata(catalogues), outputs, "application/json"))
@@ -31,6 +38,8 @@ def channel_publication(catalogues: Mapping[str, Catalogue], outputs: Outputs) -
         found.append(_artefact(names.RSS, content, outputs, "application/rss+xml"))
     if outputs.html:
         found.append(_artefact(names.PAGE, root_page(catalogues, outputs), outputs, "text/html; charset=utf-8"))
+    if notices is not None:
+        found.append(_artefact(names.NOTICES, notices_file(notices), outputs, "application/json"))
     there = {artefact.key for artefact in found}
     return [*(Artefact(key, Rank.DERIVED) for key in names.CHANNEL_WIDE if key not in there), *found]
 
@@ -39,7 +48,7 @@ def _artefact(key: str, content: bytes, outputs: Outputs, content_type: str) -> 
     return Artefact(key, Rank.DERIVED, content, headers=mutable(outputs, content_type))
 
 
-def digest_of(subdirs: Mapping[str, Version]) -> str:
-    """Stands for all that the files are made from: the subdirs, and the version of what each says."""
-    lines = (f"{subdir}\0{subdirs[subdir]}\n" for subdir in sorted(subdirs))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+def digest_of(subdirs: Mapping[str, Version], notices: tuple[Notice, ...] | None = None) -> str:
+    """Stands for all that the files are made from: the notices, the subdirs, and the version of what each says."""
+    lines = "".join(f"{subdir}\0{subdirs[subdir]}\n" for subdir in sorted(subdirs)).encode()
+    return hashlib.sha256(lines if notices is None else lines + notices_file(notices)).hexdigest()

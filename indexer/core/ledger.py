@@ -43,7 +43,7 @@ class Ledger(msgspec.Struct, frozen=True):
     all were), `packages` counts the records.  `seen` has the versions of the indexed packages whose
     record does not tell (an S3 ETag that is the record's md5 needs no entry); it has all of them where
     it is `whole`.  `yanked` has the reasons by file name.  `outputs` and `rules` are those of the run: a yank
-    publishes with them, whoever types it.
+    publishes with them, whoever types it.  `latest` says that records may stand under `v3` by assignment alone.
     """
 
     stamp: str = ""
@@ -56,6 +56,7 @@ class Ledger(msgspec.Struct, frozen=True):
     yanked: dict[str, str] = {}
     outputs: Outputs | None = None
     rules: Rules | None = None
+    latest: bool = False
 
 
 _ledger = msgspec.json.Decoder(Ledger)

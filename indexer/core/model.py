@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NewType
 
 import msgspec
 
+from indexer.core.channel import ChannelInfo
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -141,6 +143,7 @@ class Outputs:
     zst_level: int = 16
     base_url: str | None = None
     base_url_verbatim: bool = False
+    info: ChannelInfo = field(default_factory=ChannelInfo)
     cache_control: str = "public, max-age=300"
     shard_cache_control: str = "public, max-age=31536000, immutable"
 

@@ -44,6 +44,7 @@ CATALOGUE = ".indexer-catalogue.json.zst"
 CHANNELDATA = "channeldata.json"
 RSS = "rss.xml"
 PAGE = "index.html"
+NOTICES = "notices.json"
 # There while `indexer gc` works on a subdir, and left behind by one that died.
 GC_NOTE = ".indexer-gc.json"
 # Who writes a subdir, where the store knows no conditional writes.

@@ -16,8 +16,9 @@ import msgspec
 from indexer.core.matchspec import canonical, fault
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import CONDA, TAR_BZ2
-from indexer.core.records import PATCHABLE, dump, is_v3_spec, judge_patch, judge_run_exports
-from indexer.core.repodata import section_of
+from indexer.core.records import PATCHABLE, dump, judge_patch, judge_run_exports
+from indexer.core.repodata import altered, section_of
+from indexer.core.revision import is_v3_spec
 from indexer.errors import BadPackage, BadPatch
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class _Work:
             self.refused[key].append(filename)
         if changes.run_exports is not None:
             self.run_exports[filename] = dump(changes.run_exports)
-        return _with(record, changes.fields)
+        return altered(record, changes.fields)
 
     def warnings(self) -> tuple[str, ...]:
         return tuple(
@@ -237,28 +238,10 @@ def _legacy_fault(spec: str) -> str | None:
     return "is of the third revision, which readers of this record refuse" if is_v3_spec(spec) else fault(spec)
 
 
-def _with(record: Raw, changes: Mapping[str, object]) -> Raw:
-    """A record with other values of some fields; the bytes of all others, and of one that says so already, stay.
-
-    A record that is none stays too: whoever publishes it refuses it.
-    """
-    try:
-        fields = _raw_map.decode(record)
-        before = dict(fields)
-        for key, value in changes.items():
-            if value is None:
-                fields.pop(key, None)
-            elif key not in fields or msgspec.json.decode(fields[key]) != value:
-                fields[key] = dump(value)
-    except UNREADABLE:
-        return record
-    return record if fields == before else Raw(msgspec.json.encode(fields, order="deterministic"))
-
-
 def _revoked(record: Raw) -> Raw:
     found = _fields_of(record).get("depends")
     depends = found if isinstance(found, list) else []
-    return _with(record, {"revoked": True, "depends": [*depends, *([] if _NOBODY in depends else [_NOBODY])]})
+    return altered(record, {"revoked": True, "depends": [*depends, *([] if _NOBODY in depends else [_NOBODY])]})
 
 
 def _fields_of(record: Raw) -> dict[str, Any]:

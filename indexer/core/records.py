@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import orjson
 
 from indexer.core import readable
-from indexer.core.matchspec import canonical
 from indexer.core.model import Raw, Rules
 from indexer.core.names import parse_filename
+from indexer.core.revision import in_v3, needs_v3
 from indexer.errors import BadPackage, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 _INDEX_JSON = "info/index.json"
 _RUN_EXPORTS_JSON = "info/run_exports.json"
@@ -39,10 +39,8 @@ _VERSION = re.compile(r"[0-9a-z._+!]+")
 _BUILD = re.compile(r"[a-zA-Z0-9_.+]+")
 _FLAG = re.compile(r"[a-z0-9_]+(:[a-z0-9_]+)?")
 _EXTRA = re.compile(r"[a-z0-9_.+-]{1,64}")
-_V3_SPEC = re.compile(r"[\[,]\s*(when|extras|flags)\s*=")
 # A timestamp above this is in milliseconds, else in seconds: the threshold of both peers.
 _MAX_SECONDS = 253402300799
-_V3 = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +135,8 @@ def judge(index_json: bytes, package: PackageFile, rules: Rules, now_ms: int) ->
     _check_place(record, package, rules, warnings)
     warnings += _oddities(record, package.filename, now_ms)
     _check_writable(record, _INDEX_JSON)
-    v3 = _is_v3(fields, record)
-    return Judged(_in_v3(record) if v3 else record, v3, tuple(warnings))
+    v3 = needs_v3(fields, record)
+    return Judged(in_v3(record) if v3 else record, v3, tuple(warnings))
 
 
 def _check_readable(record: Mapping[str, object], filename: str) -> None:
@@ -287,11 +285,6 @@ def judge_patch(key: str, value: object) -> object:
     return None if value is None else _OPTIONAL[key](value)
 
 
-def is_v3_spec(spec: str) -> bool:
-    """Whether only readers of the third revision understand a dependency (CEP 43 to 45)."""
-    return _V3_SPEC.search(spec) is not None
-
-
 def _check_place(record: Mapping[str, object], package: PackageFile, rules: Rules, warnings: list[str]) -> None:
     """Readers find a record by its file name and folder, so both must agree with what it says."""
     named = parse_filename(package.filename)
@@ -324,34 +317,6 @@ def _oddities(record: Mapping[str, object], filename: str, now_ms: int) -> list[
         if built_ms > now_ms:
             found.append("timestamp is in the future (CEP 47)")
     return found
-
-
-def _is_v3(fields: Mapping[str, Any], record: Mapping[str, object]) -> bool:
-    """Whether old clients must not see the record (CEP 43 to 45, 48)."""
-    revision = fields.get("repodata_revision")
-    if revision is not None and (type(revision) is not int or not 0 <= revision <= _V3):
-        raise BadPackage(_INDEX_JSON, f"has the repodata_revision {revision!r}, which no client of today reads")
-    schema = fields.get("schema_version")
-    specs: Sequence[object] = [*_listed(record, "depends"), *_listed(record, "constrains")]
-    return revision == _V3 or (type(schema) is int and schema >= _V3) or any(is_v3_spec(str(spec)) for spec in specs)
-
-
-def _in_v3(record: Mapping[str, object]) -> dict[str, object]:
-    """A record whose dependencies are spelled as v3 wants them; elsewhere they stay as they are."""
-    spelled: dict[str, object] = {
-        key: [canonical(str(spec)) for spec in _listed(record, key)]
-        for key in ("depends", "constrains")
-        if key in record
-    }
-    extras = record.get("extra_depends")
-    if isinstance(extras, dict):
-        spelled["extra_depends"] = {group: [canonical(spec) for spec in specs] for group, specs in extras.items()}
-    return {**record, **spelled}
-
-
-def _listed(record: Mapping[str, object], key: str) -> list[object]:
-    value = record.get(key)
-    return value if isinstance(value, list) else []
 
 
 def judge_run_exports(data: bytes | None) -> dict[str, list[str]]:

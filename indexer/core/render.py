@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum, IntEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,9 +20,10 @@ from indexer.core.repodata import facts_of, join, join_run_exports, join_unpatch
 from indexer.core.shards import ShardIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from indexer.core.about import About
+    from indexer.core.channel import ChannelInfo, Revision
     from indexer.core.model import Index, Outputs
 
 _JSON = "application/json"
@@ -172,7 +173,11 @@ def _info(index: Index, scene: Scene) -> dict[str, object]:
     info["subdir"] = scene.subdir
     if scene.outputs.base_url is not None:
         info["base_url"] = _base_url(scene.outputs.base_url, scene)
-    if revisions := _revisions(index):
+    for key, said in _of_channel(scene.outputs.info).items():
+        info.pop(key, None)
+        if said:
+            info[key] = said
+    if revisions := _revisions(index, scene.outputs.info.revisions):
         info["repodata_revisions"] = revisions
     return info
 
@@ -182,19 +187,32 @@ def _base_url(url: str, scene: Scene) -> str:
     return url if scene.outputs.base_url_verbatim else f"{url.rstrip('/')}/{scene.subdir}/"
 
 
-def _revisions(index: Index) -> dict[str, object]:
-    """`repodata_revisions` (CEP 48): what old clients do not see.  Messages of others survive."""
+def _of_channel(info: ChannelInfo) -> dict[str, Any]:
+    """What is configured of `info`, empty where what stands there shall go."""
+    said = {"channel_relations": info.relations, "virtual_package_detectors": info.detectors}
+    return {key: msgspec.to_builtins(value) for key, value in said.items() if value is not None}
+
+
+def _revisions(index: Index, configured: Sequence[Revision] | None) -> dict[str, object]:
+    """`repodata_revisions` (CEP 48): what old clients do not see.
+
+    One that has records, that is `configured` or has a message is told of.  Where nothing is configured,
+    messages of others survive.
+    """
     before: dict[str, dict[str, object]] = {}
     if "repodata_revisions" in index.info:
         with contextlib.suppress(*UNREADABLE):  # not of its form: nobody's to keep
             before = msgspec.json.decode(index.info["repodata_revisions"], type=dict[str, dict[str, object]])
-    if not index.v3 and not index.v3_rest:
+    kept = {key: value for key, value in before.get("v3", {}).items() if key == "message" and value}
+    if configured is not None:
+        message = next((revision.message for revision in configured), None)
+        kept = {"message": message} if message else {}
+    if not index.v3 and not index.v3_rest and not configured and not kept:
         return {name: entry for name, entry in before.items() if name != "v3"}
     records = [index.records[filename] for filename in index.v3]
     records += [record for bucket in index.v3_rest.values() for record in bucket.values()]
     dates = [date for record in records if (date := facts_of(record).indexed_timestamp) is not None]
     span = {"oldest": min(dates), "newest": max(dates)} if dates else {}
-    kept = {k: v for k, v in before.get("v3", {}).items() if k == "message"}
     return {**before, "v3": {**kept, "n_packages": len(records), **span}}
 
 

@@ -60,6 +60,24 @@ def facts_of(record: Raw) -> Facts:
         return Facts()
 
 
+def altered(record: Raw, changes: Mapping[str, object]) -> Raw:
+    """A record with other values of some fields; the bytes of all others, and of one that says so already, stay.
+
+    A record that is none stays too: whoever publishes it refuses it.
+    """
+    try:
+        fields = _raw_map.decode(record)
+        before = dict(fields)
+        for key, value in changes.items():
+            if value is None:
+                fields.pop(key, None)
+            elif key not in fields or msgspec.json.decode(fields[key]) != value:
+                fields[key] = Raw(msgspec.json.encode(value, order="deterministic"))
+    except UNREADABLE:
+        return record
+    return record if fields == before else Raw(msgspec.json.encode(fields, order="deterministic"))
+
+
 def split(data: bytes, key: str) -> Index:
     """A `repodata.json` as raw records; an empty file is an empty index (CEP 36).
 
@@ -166,7 +184,8 @@ def inline_run_exports(records: Mapping[str, Raw]) -> dict[str, Raw]:
 def join(index: Index, info: Mapping[str, object]) -> bytes:
     """The bytes of a `repodata.json`: everything sorted, compact, records copied as they are.
 
-    `info` is the whole `info` key.  The maps go by plain file name; `v3` is there where it has records.
+    `info` is the whole `info` key.  The maps go by plain file name; `v3` is there where it has records,
+    or where `info` tells of it (CEP 48).
     """
     legacy: dict[str, dict[str, Raw]] = {section: {} for section in _SECTIONS}
     for filename in index.records.keys() - index.v3:
@@ -178,7 +197,8 @@ def join(index: Index, info: Mapping[str, object]) -> bytes:
         "removed": index.removed,
         "repodata_version": _MAX_REPODATA_VERSION if "base_url" in info else 1,
     }
-    if index.v3 or index.v3_rest:
+    told = info.get("repodata_revisions")
+    if index.v3 or index.v3_rest or (isinstance(told, dict) and "v3" in told):
         top["v3"] = {**index.v3_rest, **v3_buckets(index.v3, index.records)}
     return msgspec.json.encode(top, order="deterministic")
 

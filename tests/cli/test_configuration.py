@@ -210,14 +210,41 @@ def test_the_base_url_of_a_file_is_never_published_silently(
     assert repodata(channel, "noarch")["info"]["base_url"] == expected
 
 
-def test_what_is_not_written_yet_is_refused_before_anything_is_done(channel: Path, tmp_path: Path) -> None:
-    config = write(tmp_path / "mine.toml", '[index-config.channel-relations]\nbase = "../conda-forge"\n')
+SAYING = """
+[index-config]
+package-revision-assignment = "latest"
+repodata-revisions = [{ revision = "v3", message = "Update your client" }]
+virtual-package-detectors = { cuda-detect = ["__cuda"] }
+[index-config.channel-relations]
+base = "../conda-forge"
+[[index-config.notices]]
+id = "n1"
+message = "Moving house"
+level = "info"
+created_at = 2026-01-01T00:00:00Z
+expires_at = 2027-01-01T01:00:00+01:00
+"""
+
+
+def test_what_a_file_says_of_the_channel_is_published(channel: Path, tmp_path: Path) -> None:
+    config = write(tmp_path / "mine.toml", SAYING)
     done = invoke("fs", channel, "--config", config)
-    assert (done.code, done.error) == (
-        2,
-        f"error: {config} [index-config] channel-relations: is not written by this release yet; leave it out",
-    )
-    assert not (channel / "noarch" / "repodata.json").exists()
+    assert done.code == 0
+    info = repodata(channel, "noarch")["info"]
+    assert info["channel_relations"] == {"base": "../conda-forge"}
+    assert info["virtual_package_detectors"] == {"cuda-detect": ["__cuda"]}
+    assert info["repodata_revisions"]["v3"]["message"] == "Update your client"
+    assert json.loads((channel / "notices.json").read_bytes()) == {
+        "notices": [
+            {
+                "id": "n1",
+                "message": "Moving house",
+                "level": "info",
+                "created_at": "2026-01-01T00:00:00Z",
+                "expires_at": "2027-01-01T00:00:00Z",
+            }
+        ]
+    }
 
 
 def test_a_file_that_is_named_but_not_there_is_an_error(channel: Path) -> None:

@@ -120,7 +120,10 @@ def test_revisions_tell_what_old_clients_do_not_see() -> None:
     expected = {"v3": {"message": "m", "n_packages": 2, "oldest": 5, "newest": 9}, "v4": {"x": 1}}
     assert info_of(index)["repodata_revisions"] == expected
     assert shard_index(index).info["repodata_revisions"] == expected
-    assert info_of(replace(index, v3=frozenset()))["repodata_revisions"] == {"v4": {"x": 1}}
+    told = info_of(replace(index, v3=frozenset()))["repodata_revisions"]
+    assert told == {"v3": {"message": "m", "n_packages": 0}, "v4": {"x": 1}}, "a person wrote the message"
+    silent = replace(index, v3=frozenset(), info={"repodata_revisions": Raw(b'{"v3":{"n_packages":2}}')})
+    assert "repodata_revisions" not in info_of(silent)
 
 
 def test_the_date_of_a_shard_index_stays_while_it_says_the_same() -> None:

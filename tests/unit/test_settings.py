@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from indexer.config import Found, Place
+from indexer.core.channel import ChannelInfo, ChannelRelations, Revision
 from indexer.core.model import Outputs
 from indexer.errors import BadConfig
 from indexer.origin import Kind, Origin, Setting, ending, lines
@@ -239,25 +240,26 @@ def test_the_base_url_of_a_file_means_what_it_means_to_rattler_index_and_that_is
     assert "say --base-url-verbatim if that is right, or --no-base-url-verbatim" in told
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("notices", ()),
-        ("channel_relations", {}),
-        ("repodata_revisions", ()),
-        ("package_revision_assignment", "latest"),
-        ("virtual_package_detectors", {}),
-    ],
-)
-def test_what_is_not_written_yet_is_refused(name: str, value: object) -> None:
-    with pytest.raises(BadConfig) as caught:
-        outputs(given(), said(**{name: value}))
-    key = name.replace("_", "-")
-    assert str(caught.value) == f"/c.toml [index-config] {key}: is not written by this release yet; leave it out"
+def test_what_files_say_of_the_channel_is_one_value() -> None:
+    relations, revisions = ChannelRelations("../base"), (Revision("v3", "m"),)
+    found = outputs(
+        given(),
+        said(
+            channel_relations=relations,
+            repodata_revisions=revisions,
+            package_revision_assignment="latest",
+            virtual_package_detectors={"cuda": ("__cuda",)},
+        ),
+    )
+    assert found.info == ChannelInfo(relations, revisions, "latest", {"cuda": ("__cuda",)})
+    assert outputs(given(), {}).info == ChannelInfo()
 
 
-def test_what_is_done_anyway_may_be_asked_for() -> None:
-    assert outputs(given(), said(package_revision_assignment="from-index-json")) == Outputs()
+def test_a_relative_base_url_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    outputs(given(base_url="../packages"), {})
+    assert caplog.messages == [
+        "base-url ../packages is relative, which conda and mamba do not resolve: give a whole URL"
+    ]
 
 
 def test_a_run_that_would_publish_nothing_is_refused_by_what_asks_for_it() -> None:
