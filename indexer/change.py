@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from indexer.core import names
+from indexer.core.attestation import SUFFIX, attest
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.overlay import Overlay
 from indexer.core.plan import dropped, merge
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from indexer.core.about import About
+    from indexer.core.ledger import Attested
     from indexer.core.patch import Patched
     from indexer.lister import Observation
 
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 class Change:
     """From which index, by which plan, with what was read, dated when, under which patch and yanks.
 
-    `latest` puts every record in the latest revision.
+    `latest` puts every record in the latest revision.  `attested` is what is known of attestations, None where
+    nobody looked.
     `abouts` has what packages say of themselves, by file name, as far as that is wanted and known.
     """
 
@@ -36,11 +39,14 @@ class Change:
     overlay: Overlay = field(default_factory=Overlay)
     abouts: Mapping[str, About] = field(default_factory=dict)
     latest: bool = False
+    attested: Mapping[str, Attested] | None = None
 
     @cached_property
     def merged(self) -> Index:
         """What the packages say."""
         merged = merge(self.index, self.plan, self.results, self.now_ms)
+        if self.attested is not None:
+            merged = attest(merged, self.attested)
         return latest(merged) if self.latest else merged
 
     @cached_property
@@ -64,6 +70,15 @@ class Change:
         return tuple(it for it in self.results if isinstance(it, Extracted))
 
 
+def unattested(attested: Mapping[str, Attested]) -> list[Note]:
+    """What there is to say of attestations that count for nothing."""
+    return [
+        Note(filename + SUFFIX, f"{it.reason}, so the record does not name it")
+        for filename, it in sorted(attested.items())
+        if it.reason
+    ]
+
+
 def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *, dry_run: bool) -> SubdirReport:
     """What a lap is about, before anything is written; `scope` are the only packages it was told to look at."""
     added, updated = [], []
@@ -80,6 +95,7 @@ def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *,
         *(Note(filename, "was yanked by another indexer and stays out") for filename in change.plan.yanked),
         *(Note(filename, "is neither in the channel nor in its index") for filename in nowhere),
         *(Note(it.filename, warning) for it in change.extracted for warning in it.warnings),
+        *unattested(change.attested or {}),
         *(Note(names.INSTRUCTIONS, warning) for warning in change.patched.warnings),
     ]
     outcome = Outcome.PLANNED if dry_run else Outcome.PARTIAL if rejected else Outcome.UNCHANGED

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.change import Change, reported
+from indexer.change import Change, reported, unattested
 from indexer.core import ledger as ledgers
 from indexer.core import names
 from indexer.core.about import About
@@ -27,6 +27,7 @@ from indexer.lister import Lister, Observation
 from indexer.patience import until_nobody_is_faster
 from indexer.release import __version__
 from indexer.report import Note, Outcome, SubdirReport, Way
+from indexer.sidecars import look
 from indexer.writer import Writer
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class Subdir:
         self._read(plan.fetch if dry_run else (*plan.fetch, *plan.ask), now_ms)
         results = tuple(self.memo[it.key, it.version] for it in plan.fetch)
         change = Change(index, plan, results, now_ms, overlay, {**abouts, **self._said(index, plan)}, self._latest)
+        if self._scope is None:  # a look at a few packages leaves attestations to the next whole run
+            change = replace(change, attested=look(self.store, seen.sidecars, seen.ledger, self.run.executor))
         if not self.options.allow_mass_removal:
             guard(index, change.leaving, self.subdir)
         if self.options.rules.strict and (seen.misnamed or change.rejected):
@@ -131,7 +134,8 @@ class Subdir:
 
     def _scene(self, lister: Lister, seen: Observation, change: Change) -> Scene | None:
         """What there is to publish for, None where all is known to stand."""
-        anew = change.results or change.leaving or change.plan.ask
+        attested = change.attested is not None and seen.ledger is not None and change.attested != seen.ledger.attested
+        anew = change.results or change.leaving or change.plan.ask or attested
         if not anew and self._shaped_alike(seen) and seen.vouched:
             return None
         previous = self._previous(lister, seen)
@@ -203,7 +207,7 @@ class Subdir:
             return False
         if self.options.rules.strict and seen.misnamed:
             return False
-        return ledger.listing == ledgers.digest_of(seen.packages)
+        return ledger.listing == seen.listing
 
     def _shaped_alike(self, seen: Observation) -> bool:
         """Whether our files are what a run with the same options left."""
@@ -234,7 +238,7 @@ class Subdir:
         )
         # What once stood under v3 by assignment alone: only the package tells where else it belongs.
         returning = ledger is not None and ledger.latest and not self._latest
-        force = self.options.force or (returning and self._scope is None)
+        force = self.options.force or returning
         return Known(ledger, seen.stands(source), source_ms, force, self._scope, changing)
 
     def _of_these_rules(self, ledger: Ledger | None) -> Ledger | None:
@@ -304,6 +308,7 @@ class Subdir:
         """What is said where there was nothing to look at."""
         report = reported(seen, Change(plan=Plan(rejected=_rejected_before(ledger))), None, dry_run=dry_run)
         report.packages = ledger.packages
+        report.warnings = tuple(sorted((*report.warnings, *unattested(ledger.attested))))
         report.yanked = tuple(Note(name, reason) for name, reason in sorted(ledger.yanked.items()))
         return report
 
@@ -324,8 +329,9 @@ class Subdir:
         }
         bad = {it.filename: Bad(it.version, it.reason) for it in change.rejected if not it.passing}
         versions: dict[str, Version] = {**change.plan.seen, **fresh}
-        passing = any(it.passing for it in change.rejected)
-        listing = "" if passing or self._scope is not None else ledgers.digest_of(seen.packages)
+        attested = (seen.ledger.attested if seen.ledger else {}) if change.attested is None else change.attested
+        passing = any(it.passing for it in change.rejected) or any(it.passing for it in attested.values())
+        listing = "" if passing or self._scope is not None else seen.listing
         whole = True
         if self._scope is not None:
             # What it says of versions is of the records in the source, whatever became of other files.
@@ -339,7 +345,8 @@ class Subdir:
         yanked = {name: yank.reason for name, yank in change.overlay.yanks.items()}
         ledger = Ledger(self._stamp, listing, count, whole, dict(wrote), versions, bad, yanked)
         latest = self._latest or (self._scope is not None and seen.ledger is not None and seen.ledger.latest)
-        return msgspec.structs.replace(ledger, outputs=self.options.outputs, rules=self.options.rules, latest=latest)
+        with_ours = {"outputs": self.options.outputs, "rules": self.options.rules, "latest": latest}
+        return msgspec.structs.replace(ledger, **with_ours, attested=dict(attested))
 
 
 def _wrote(seen: Observation) -> Mapping[str, Wrote]:

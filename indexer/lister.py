@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from indexer.core import catalogue, names, patch, repodata, shards
 from indexer.core import ledger as ledgers
+from indexer.core.attestation import package_of
 from indexer.core.model import Index, Raw, Rejected, Version
 from indexer.core.overlay import Overlay, decode_yanks
 from indexer.core.records import dump
@@ -44,7 +45,8 @@ class Observation:
     `versions` has our files that are there, state among them, `ledger_version` is None where there is no ledger.
     `modified_ms` is when each was written, empty where the ledger vouches for all.  `noted` says that a gc is at
     work or has died.
-    `packages` has what can be a package by its name, `misnamed` what claims to be one.
+    `packages` has what can be a package by its name, `misnamed` what claims to be one, `sidecars`
+    the attestations that lie beside packages.
     """
 
     versions: Mapping[str, Version] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class Observation:
     packages: Mapping[str, Stat] = field(default_factory=dict)
     misnamed: tuple[Rejected, ...] = ()
     ignored: tuple[str, ...] = ()
+    sidecars: Mapping[str, Stat] = field(default_factory=dict)
 
     def stands(self, name: str) -> bool:
         """Whether one of our files is the one that the writer of the ledger left."""
@@ -70,6 +73,11 @@ class Observation:
     def settled(self) -> bool:
         """Whether the state too is that of which the writer of the ledger made our files."""
         return self.ledger is not None and self.versions == _versions_of(self.ledger)
+
+    @property
+    def listing(self) -> str:
+        """Stands for all that the records are made from."""
+        return ledgers.digest_of({**self.packages, **self.sidecars})
 
     @property
     def vouched(self) -> bool:
@@ -295,6 +303,7 @@ def observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
     packages: dict[str, Stat] = {}
     misnamed: list[Rejected] = []
     ignored: list[str] = []
+    sidecars: dict[str, Stat] = {}
     for filename, stat in listed.items():
         if filename.endswith("/"):
             continue
@@ -302,11 +311,13 @@ def observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
             packages[filename] = stat
         elif names.extension_of(filename) is not None:
             misnamed.append(Rejected(filename, stat.version, "the file name is not of the form name-version-build"))
+        elif package_of(filename) is not None:
+            sidecars[filename] = stat
         elif filename.endswith(".whl"):
             ignored.append(filename)
     versions = {**seen.versions, **_versions(listed, names.STATE)}
     seen = replace(seen, versions=versions, noted=names.GC_NOTE in listed)
-    return replace(seen, packages=packages, misnamed=tuple(misnamed), ignored=tuple(ignored))
+    return replace(seen, packages=packages, misnamed=tuple(misnamed), ignored=tuple(ignored), sidecars=sidecars)
 
 
 class Root(NamedTuple):

@@ -36,6 +36,18 @@ class Bad(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Attested(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of a package's attestations: what stands for its sidecars as they were read, and their sha256.
+
+    Without one there is a `reason`; a `passing` one may be gone next time.
+    """
+
+    state: str
+    sha256: str = ""
+    reason: str = ""
+    passing: bool = False
+
+
 class Ledger(msgspec.Struct, frozen=True):
     """What one run leaves for the next.
 
@@ -44,6 +56,7 @@ class Ledger(msgspec.Struct, frozen=True):
     record does not tell (an S3 ETag that is the record's md5 needs no entry); it has all of them where
     it is `whole`.  `yanked` has the reasons by file name.  `outputs` and `rules` are those of the run: a yank
     publishes with them, whoever types it.  `latest` says that records may stand under `v3` by assignment alone.
+    `attested` is by file name of the package.
     """
 
     stamp: str = ""
@@ -57,6 +70,7 @@ class Ledger(msgspec.Struct, frozen=True):
     outputs: Outputs | None = None
     rules: Rules | None = None
     latest: bool = False
+    attested: dict[str, Attested] = {}
 
 
 _ledger = msgspec.json.Decoder(Ledger)

@@ -22,7 +22,17 @@ FORGED = {"teal-1.0-0.conda"}
 
 
 def test_there_are_cases_for_what_channels_go_through() -> None:
-    assert {"first", "incremental", "conda-index", "rattler-index", "shards", "v3", "base-url", "patched"} <= set(CASES)
+    assert {
+        "first",
+        "incremental",
+        "conda-index",
+        "rattler-index",
+        "shards",
+        "v3",
+        "base-url",
+        "patched",
+        "channel-info",
+    } <= set(CASES)
 
 
 @pytest.mark.parametrize("case", CASES)

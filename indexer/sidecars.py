@@ -1,0 +1,68 @@
+"""Reads the attestation sidecars of a subdir: only those that are new or changed since the last run."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from indexer.core.attestation import MAX_SIZE, SUFFIX, by_package, digest_of_bundles, state_of
+from indexer.core.ledger import Attested
+from indexer.errors import Conflict, Denied, Missing
+from indexer.window import read_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Executor
+
+    from indexer.core.ledger import Ledger
+    from indexer.core.model import Stat
+    from indexer.store import Store
+
+
+def look(store: Store, sidecars: Mapping[str, Stat], ledger: Ledger | None, executor: Executor) -> dict[str, Attested]:
+    """What is known of the attestations of each package that has some.  Raises Conflict where they change meanwhile.
+
+    `sidecars` are by file name, the `ledger` is the last run's.
+    """
+    found = by_package(sidecars)
+    before = ledger.attested if ledger else {}
+    kept = {
+        package: known
+        for package, known in before.items()
+        if package in found and known.state == state_of(found[package]) and not known.passing
+    }
+    asked = sorted(found.keys() - kept.keys())
+    read = executor.map(lambda package: _judged(store, package, found[package]), asked)
+    return {**kept, **dict(zip(asked, read, strict=True))}
+
+
+def _judged(store: Store, package: str, sidecars: Mapping[str, Stat]) -> Attested:
+    state = state_of(sidecars)
+    try:
+        return Attested(state, _read(store, package, sidecars))
+    except ValueError as error:
+        return Attested(state, reason=str(error))
+    except Denied as error:
+        return Attested(state, reason=error.reason, passing=True)
+
+
+def _read(store: Store, package: str, sidecars: Mapping[str, Stat]) -> str:
+    """The sha256 of a package's attestations.  Raises ValueError for such as readers could not trust."""
+    alias = sidecars[package + SUFFIX]
+    sha256 = digest_of_bundles(_content(store, alias))
+    copy = sidecars.get(f"{package}{SUFFIX}.{sha256}")
+    if copy is None:
+        raise ValueError(f"has no copy {SUFFIX}.{sha256} beside it")
+    same = alias.md5 is not None and alias.md5 == copy.md5
+    if not same and (copy.size != alias.size or hashlib.sha256(_content(store, copy)).hexdigest() != sha256):
+        raise ValueError(f"differs from its copy {SUFFIX}.{sha256}")
+    return sha256
+
+
+def _content(store: Store, stat: Stat) -> bytes:
+    if stat.size > MAX_SIZE:
+        raise ValueError(f"has {stat.size} bytes, more than {MAX_SIZE}")
+    try:
+        return read_whole(store, stat.key, stat.version)[0]
+    except Missing as error:
+        raise Conflict(stat.key, "went away while it was read") from error
