@@ -60,6 +60,16 @@ class Change:
         return dropped(self.index, self.plan, self.results)
 
     @property
+    def count(self) -> int:
+        """How many records readers shall see."""
+        return len(self.patched.index.records) + self.index.others
+
+    @property
+    def revised(self) -> bool:
+        """Whether some of the records are only for readers of a later revision."""
+        return any(it.v3 or it.v3_rest for it in (self.index, self.merged))
+
+    @property
     def rejected(self) -> tuple[Rejected, ...]:
         """What was found bad, now or before."""
         return (*self.plan.rejected, *(it for it in self.results if isinstance(it, Rejected)))
@@ -101,7 +111,7 @@ def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *,
     outcome = Outcome.PLANNED if dry_run else Outcome.PARTIAL if rejected else Outcome.UNCHANGED
     return SubdirReport(
         outcome,
-        packages=len(change.patched.index.records),
+        packages=change.count,
         exit_code=3 if outcome is Outcome.PARTIAL else 0,
         added=tuple(sorted(added)),
         updated=tuple(sorted(updated)),

@@ -15,6 +15,7 @@ from indexer.laps import Subdir
 from indexer.lister import Root, root_of
 from indexer.report import Outcome, Report, SubdirReport
 from indexer.store.wrappers import Unconditional
+from indexer.wanted import Wanted
 from indexer.whole import Channel
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def index_channel(store: Store, options: Options, run: Run) -> Report:
         store = Unconditional(store)
     root = _root(store, options)
     patch = _patches(store, options)
-    jobs = [Subdir(store, subdir, options, run, patch(subdir)) for subdir in root.subdirs]
+    jobs = [Subdir(store, Wanted(subdir, options, patch(subdir)), run) for subdir in root.subdirs]
     # With strict rules nothing may be written if anything is rejected: all of it is planned first.
     told: list[NoConditions] = []
     planned = _each(jobs, told, dry_run=True) if options.dry_run or options.rules.strict else {}

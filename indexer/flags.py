@@ -176,7 +176,9 @@ class Files:
     )
     monolithic: Annotated[
         bool,
-        Option("--monolithic/--no-monolithic", help="Publish repodata.json; without it shards only."),
+        Option(
+            "--monolithic/--no-monolithic", help="Publish repodata.json and run_exports.json; without them shards only."
+        ),
     ] = _OUTPUTS.monolithic
     zst_level: Annotated[int, Option(min=1, max=22, metavar="N", help="Compression level of .zst files.")] = (
         _OUTPUTS.zst_level

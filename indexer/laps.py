@@ -6,61 +6,62 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from indexer.change import Change, reported, unattested
-from indexer.core import ledger as ledgers
 from indexer.core import names
-from indexer.core.about import About
 from indexer.core.catalogue import undescribed
-from indexer.core.ledger import Bad, Ledger, Wrote
-from indexer.core.model import Extracted, Index, Plan, Rejected
+from indexer.core.model import Plan, Rejected
 from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.plan import Known, diff, guard
-from indexer.core.render import Rank, Scene, instructions_of, publication, unpatched_of
-from indexer.core.repodata import facts_of
-from indexer.core.shards import ShardIndex
-from indexer.errors import BadIndex, Conflict, Denied
-from indexer.extractor import Gone, Spec
+from indexer.core.render import Rank, Scene, publication, unpatched_of
+from indexer.core.shards import ShardIndex, touched
+from indexer.errors import BadIndex
+from indexer.extractor import Spec
 from indexer.lease import Lease, under
 from indexer.lister import Lister, Observation
 from indexer.patience import until_nobody_is_faster
-from indexer.release import __version__
+from indexer.reading import Packages
+from indexer.remember import ledger_of, state_of
 from indexer.report import Note, Outcome, SubdirReport, Way
 from indexer.sidecars import look
 from indexer.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
-    from indexer.core.model import Stat, Version
+    from indexer.core.ledger import Ledger
     from indexer.core.overlay import Overlay
     from indexer.core.render import Artefact
     from indexer.options import Options, Run
     from indexer.store import Store
+    from indexer.wanted import Wanted
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Subdir:
-    """One subdir in one run.
+    """One subdir in one run: what is wanted of it, and the packages that were read.
 
-    `patch` has the instructions that were named for it, None where those that lie there stay in force.
-    `memo` has what was read, by key and version, so that a lap after a conflict reads nothing twice;
-    `ways` counts it.  `begun` has the reports of laps that a conflict ended while they wrote.
+    `begun` has the reports of laps that a conflict ended while they wrote.
     `lease` is there where the store knows no conditions.
     """
 
     store: Store
-    subdir: str
-    options: Options
+    wanted: Wanted
     run: Run
-    patch: bytes | None = None
-    memo: dict[tuple[str, Version], Extracted | Rejected] = field(default_factory=dict)
-    ways: dict[str, Way] = field(default_factory=dict)
+    packages: Packages = field(default_factory=Packages)
     begun: list[SubdirReport] = field(default_factory=list)
     lease: Lease | None = None
+
+    @property
+    def subdir(self) -> str:
+        """Which one."""
+        return self.wanted.subdir
+
+    @property
+    def options(self) -> Options:
+        """Those of the run."""
+        return self.wanted.options
 
     def leased(self) -> Subdir:
         """The same, to be written under a lease, for a store that knows no conditions."""
@@ -71,8 +72,8 @@ class Subdir:
         report = until_nobody_is_faster(
             self.subdir, self.run, lambda lap: self._alone(trusting=lap == 1, dry_run=dry_run)
         )
-        kept = report.packages + len(report.rejected) - len({key for key, _ in self.memo})
-        report.ways = {**({"kept": Way(kept)} if kept > 0 else {}), **self.ways}
+        kept = report.packages + len(report.rejected) - len({key for key, _ in self.packages.known})
+        report.ways = {**({"kept": Way(kept)} if kept > 0 else {}), **self.packages.ways}
         return report.after(self.begun)
 
     def _alone(self, *, trusting: bool, dry_run: bool) -> SubdirReport:
@@ -85,50 +86,73 @@ class Subdir:
         # Before anything is looked at: a package put after this moment is younger than its record.
         now_ms = self.run.now_ms()
         lister = Lister(self.store, self.subdir, self.options.outputs, self.run.executor)
-        seen = lister.observe(self._scope, trusting=trusting)
-        if seen.ledger is not None and self._quiet(seen, seen.ledger):
+        seen = lister.observe(self.wanted.scope, trusting=trusting)
+        if seen.ledger is not None and self.wanted.quiet(seen, seen.ledger):
             return self._unchanged(seen, seen.ledger, dry_run=dry_run)
-        overlay = self._overlay(lister, seen)
-        index = self._lifted(lister.read_index(seen, overlay))
-        abouts = lister.read_abouts(seen)
-        unknown = undescribed(index, abouts) - overlay.yanks.keys() if self.options.outputs.described else frozenset()
-        plan = diff(index, seen.packages, replace(self._known(seen, lister.source(seen)), undescribed=unknown))
-        self._read(plan.fetch if dry_run else (*plan.fetch, *plan.ask), now_ms)
-        results = tuple(self.memo[it.key, it.version] for it in plan.fetch)
-        change = Change(index, plan, results, now_ms, overlay, {**abouts, **self._said(index, plan)}, self._latest)
-        if self._scope is None:  # a look at a few packages leaves attestations to the next whole run
-            change = replace(change, attested=look(self.store, seen.sidecars, seen.ledger, self.run.executor))
+        change = self._decide(lister, seen, Change(now_ms=now_ms, overlay=self._overlay(lister, seen)), dry_run=dry_run)
         if not self.options.allow_mass_removal:
-            guard(index, change.leaving, self.subdir)
+            guard(change.index, change.leaving, self.subdir)
         if self.options.rules.strict and (seen.misnamed or change.rejected):
             return self._stopped(seen, change)
         scene = self._scene(lister, seen, change)
         artefacts = [] if scene is None else self._artefacts(scene, seen, change)
         writer = Writer(self.store, lister.key(""), self.run.executor, self._before(lister, seen))
         pending = writer.pending(artefacts, seen)
-        report = reported(seen, change, self._scope, dry_run=dry_run)
+        report = reported(seen, change, self.wanted.scope, dry_run=dry_run)
         report.written = tuple(sorted(lister.key(it.key) for it in pending if it.content is not None))
         report.deleted = tuple(sorted(lister.key(it.key) for it in pending if it.content is None))
         if dry_run:
             return report
         self.begun.append(report)
-        wrote = _wrote(seen)
+        wrote = seen.ledger.wrote if seen.ledger else {}
         if scene is not None:
             apart = self._set_apart(writer, scene, seen, change)
-            wrote = {**self._state(seen, overlay), **writer.publish(artefacts, apart)}
-        if self._scope is None or artefacts:  # a look at a few that shows nothing new tells nothing of the rest
-            writer.keep(self._ledger(lister, seen, change, wrote), seen)
+            wrote = {**state_of(self.wanted, seen, change), **writer.publish(artefacts, apart)}
+        if self.wanted.scope is None or artefacts:  # a look at a few that shows nothing new tells nothing of the rest
+            writer.keep(ledger_of(self.wanted, seen, change, wrote, lister.source(seen)), seen)
         self.begun.remove(report)
         if pending and not report.rejected:
             report.outcome = Outcome.PUBLISHED
         return report
+
+    def _decide(self, lister: Lister, seen: Observation, change: Change, *, dry_run: bool) -> Change:
+        """What is to change, with what was read of packages for it; `change` has the time and what is in force."""
+        few = self.wanted.few(seen)
+        decided = self._change(
+            replace(change, index=lister.read_index(seen, change.overlay, few)), lister, seen, dry_run=dry_run
+        )
+        if few is not None and decided.revised:  # what a channel says of its revisions is counted over all records
+            whole = replace(change, index=lister.read_index(seen, change.overlay))
+            decided = self._change(whole, lister, seen, dry_run=dry_run)
+        if self.wanted.scope is None:  # a look at a few packages leaves attestations to the next whole run
+            return replace(decided, attested=look(self.store, seen.sidecars, seen.ledger, self.run.executor))
+        return decided
+
+    def _change(self, change: Change, lister: Lister, seen: Observation, *, dry_run: bool) -> Change:
+        """A change with its plan, and what was read by that."""
+        index = self.wanted.lifted(change.index)
+        abouts = lister.read_abouts(seen)
+        described = self.options.outputs.described
+        unknown = undescribed(index, abouts) - change.overlay.yanks.keys() if described else frozenset()
+        plan = diff(index, seen.packages, replace(self._known(seen, lister.source(seen)), undescribed=unknown))
+        rules, verify = self.options.rules, self.options.verify_digests
+        spec = Spec(self.subdir, rules, change.now_ms, verify, described)
+        self.packages.read(self.store, plan.fetch if dry_run else (*plan.fetch, *plan.ask), spec, self.run)
+        return replace(
+            change,
+            index=index,
+            plan=plan,
+            results=self.packages.results(plan.fetch),
+            abouts={**abouts, **self.packages.abouts(index, plan)},
+            latest=self.wanted.latest,
+        )
 
     def _before(self, lister: Lister, seen: Observation) -> Callable[[Rank], None]:
         """What is done before a rank is written: without conditions, look once more at the packages."""
 
         def look_again(rank: Rank) -> None:
             if self.lease is not None and rank is not Rank.SHARD:
-                lister.look_again(seen, self._scope)
+                lister.look_again(seen, self.wanted.scope)
 
         return look_again
 
@@ -136,7 +160,7 @@ class Subdir:
         """What there is to publish for, None where all is known to stand."""
         attested = change.attested is not None and seen.ledger is not None and change.attested != seen.ledger.attested
         anew = change.results or change.leaving or change.plan.ask or attested
-        if not anew and self._shaped_alike(seen) and seen.vouched:
+        if not anew and self.wanted.alike(seen) and seen.vouched:
             return None
         previous = self._previous(lister, seen)
         there = previous.named
@@ -145,6 +169,8 @@ class Subdir:
         source = next((name for name in (names.REPODATA, names.SHARD_INDEX) if name in seen.versions), "")
         overlay = change.overlay
         scene = Scene(self.subdir, self.options.outputs, previous, there, change.now_ms, source, overlay.named)
+        if previous.info and self.wanted.built_upon(seen):
+            scene = replace(scene, touched=touched(change.index, change.merged))
         why = {name: yank.reason for name, yank in overlay.yanks.items()}
         return replace(scene, abouts=change.abouts, yanked=why)
 
@@ -165,11 +191,6 @@ class Subdir:
         there_once = seen.ledger is not None and names.UNPATCHED in seen.ledger.wrote
         return there_once and names.UNPATCHED not in seen.versions
 
-    def _lifted(self, index: Index) -> Index:
-        """The index without the word of another indexer that a package was removed, where it is unyanked."""
-        lifted = {key.rpartition("/")[2] for key in self.options.unyanked if key.rpartition("/")[0] == self.subdir}
-        return replace(index, removed=tuple(name for name in index.removed if name not in lifted))
-
     def _overlay(self, lister: Lister, seen: Observation) -> Overlay:
         """What shall be in force.  Raises BadIndex where the unpatched index that a run left is gone."""
         found = lister.overlay(seen)
@@ -179,134 +200,33 @@ class Subdir:
                 f"is gone, and {names.REPODATA} is patched",
                 "nothing was changed: restore it, or read all packages again with --force",
             )
-        if self.patch is None:
+        named = self.wanted.patch
+        if named is None:
             return found
         nothing_to_end = found.lying is None and names.UNPATCHED not in seen.versions
-        if self.patch == NO_PATCH and nothing_to_end:
+        if named == NO_PATCH and nothing_to_end:
             return found
-        return replace(found, named=None if self.patch == found.lying else self.patch)
-
-    def _state(self, seen: Observation, overlay: Overlay) -> dict[str, Wrote]:
-        """The state that the run was made from, as the ledger remembers it."""
-        digests = {names.YANKED: ""}
-        if overlay.lying is not None and overlay.named is None:
-            digests[names.INSTRUCTIONS] = instructions_of(overlay.lying, self.options.outputs).digest
-        return {name: Wrote(seen.versions[name], it) for name, it in digests.items() if name in seen.versions}
-
-    @property
-    def _scope(self) -> frozenset[str] | None:
-        if self.options.packages is None:
-            return None
-        inside = (key.rpartition("/") for key in self.options.packages)
-        # noarch is made sure of although nothing in it is named: then it is looked at whole.
-        return frozenset(filename for subdir, _, filename in inside if subdir == self.subdir) or None
-
-    def _quiet(self, seen: Observation, ledger: Ledger) -> bool:
-        """Whether nothing changed since the run that left the ledger, by the listing alone."""
-        if self.options.force or self._scope is not None or not self._shaped_alike(seen) or seen.noted:
-            return False
-        if self.options.rules.strict and seen.misnamed:
-            return False
-        return ledger.listing == seen.listing
-
-    def _shaped_alike(self, seen: Observation) -> bool:
-        """Whether our files are what a run with the same options left."""
-        if seen.ledger is None or not seen.settled or seen.ledger.stamp != self._stamp:
-            return False
-        if self.patch is None:
-            return True
-        named = seen.ledger.wrote.get(names.INSTRUCTIONS)
-        if named is None:
-            return self.patch == NO_PATCH and names.UNPATCHED not in seen.versions
-        return named.digest == instructions_of(self.patch, self.options.outputs).digest
-
-    @property
-    def _latest(self) -> bool:
-        return self.options.outputs.info.latest
-
-    @property
-    def _stamp(self) -> str:
-        return ledgers.stamp(self.options.outputs, self.options.rules, __version__)
+        return replace(found, named=None if named == found.lying else named)
 
     def _known(self, seen: Observation, source: str) -> Known:
-        ledger = self._of_these_rules(seen.ledger)
-        source_ms = seen.modified_ms.get(source, 0)
-        # Met in this run at another version: no date proves that such a record stands.
-        met = ((key.rpartition("/")[2], version) for key, version in self.memo)
-        changing = frozenset(
-            name for name, version in met if (now := seen.packages.get(name)) and now.version != version
-        )
+        ledger = self.wanted.of_these_rules(seen.ledger)
         # What once stood under v3 by assignment alone: only the package tells where else it belongs.
-        returning = ledger is not None and ledger.latest and not self._latest
+        returning = ledger is not None and ledger.latest and not self.wanted.latest
         force = self.options.force or returning
-        return Known(ledger, seen.stands(source), source_ms, force, self._scope, changing)
-
-    def _of_these_rules(self, ledger: Ledger | None) -> Ledger | None:
-        """What the ledger knows; under other rules a package may have been rejected that is good now."""
-        if ledger is None or ledger.stamp == self._stamp:
-            return ledger
-        return msgspec.structs.replace(ledger, rejected={})
-
-    def _read(self, packages: Sequence[Stat], now_ms: int) -> None:
-        """Read into the memo what is not there yet, and count the ways it was read."""
-        missing = [stat for stat in packages if (stat.key, stat.version) not in self.memo]
-        if not missing:
-            return
-        about = self.options.outputs.described
-        spec = Spec(self.subdir, self.options.rules, now_ms, self.options.verify_digests, about)
-        version_of = {stat.key.rpartition("/")[2]: (stat.key, stat.version) for stat in missing}
-        gone: list[str] = []
-        refused: list[Rejected] = []
-        self.run.progress(self.subdir, 0, len(missing))
-        for done, reading in enumerate(self.run.workers(self.store, spec, missing), 1):
-            way = self.ways.setdefault(reading.way.value, Way())
-            way.packages += 1
-            way.requests += sum(reading.usage.requests.values())
-            way.bytes += reading.usage.bytes_read
-            if isinstance(reading.result, Gone):
-                gone.append(reading.result.filename)
-            else:
-                self.memo[version_of[reading.result.filename]] = reading.result
-                if isinstance(reading.result, Rejected) and reading.result.passing:
-                    refused.append(reading.result)
-            self.run.progress(self.subdir, done, len(missing))
-        if gone:
-            raise Conflict(f"{self.subdir}/{min(gone)}", "changed while it was read")
-        if len(refused) == len(missing) > 1:
-            raise Denied(
-                f"{self.subdir}/{refused[0].filename}", refused[0].reason, "look at the rights to read objects"
-            )
-
-    def _said(self, index: Index, plan: Plan) -> dict[str, About]:
-        """What the packages that were read say of themselves.
-
-        One that stands in the index and is no package by our rules says nothing, which is known then.
-        """
-        found = {}
-        for stat in (*plan.fetch, *plan.ask):
-            result = self.memo.get((stat.key, stat.version))
-            if result is None:  # a run that only plans does not ask
-                continue
-            if isinstance(result, Extracted):
-                about = result.about
-            elif result.filename in index.records and not result.passing:
-                about = About(sha256=facts_of(index.records[result.filename]).sha256 or "")
-            else:
-                about = None
-            if about is not None:
-                found[result.filename] = about
-        return found
+        changing = self.packages.changing(seen.packages)
+        return Known(ledger, seen.stands(source), seen.modified_ms.get(source, 0), force, self.wanted.scope, changing)
 
     def _stopped(self, seen: Observation, change: Change) -> SubdirReport:
         """What a strict run says instead of writing."""
-        report = reported(seen, change, self._scope, dry_run=False)
-        report.packages = len(change.index.records)
+        report = reported(seen, change, self.wanted.scope, dry_run=False)
+        report.packages = len(change.index.records) + change.index.others
         error = f"{self.subdir}: {len(report.rejected)} rejected, so nothing was changed; mend or delete them"
         return replace(report, outcome=Outcome.FAILED, exit_code=1, error=error)
 
     def _unchanged(self, seen: Observation, ledger: Ledger, *, dry_run: bool) -> SubdirReport:
         """What is said where there was nothing to look at."""
-        report = reported(seen, Change(plan=Plan(rejected=_rejected_before(ledger))), None, dry_run=dry_run)
+        rejected = tuple(Rejected(name, bad.version, bad.reason) for name, bad in sorted(ledger.rejected.items()))
+        report = reported(seen, Change(plan=Plan(rejected=rejected)), None, dry_run=dry_run)
         report.packages = ledger.packages
         report.warnings = tuple(sorted((*report.warnings, *unattested(ledger.attested))))
         report.yanked = tuple(Note(name, reason) for name, reason in sorted(ledger.yanked.items()))
@@ -321,37 +241,3 @@ class Subdir:
             # The source is sound, so the shards are made anew from it.
             _log.warning("%s: %s; it is written anew", error.thing, error.reason)
             return ShardIndex()
-
-    def _ledger(self, lister: Lister, seen: Observation, change: Change, wrote: Mapping[str, Wrote]) -> Ledger:
-        """What the next run shall know; outside of a scope what the last one knew still holds."""
-        fresh: dict[str, Version] = {
-            it.filename: it.version for it in change.extracted if seen.packages[it.filename].md5 != it.record["md5"]
-        }
-        bad = {it.filename: Bad(it.version, it.reason) for it in change.rejected if not it.passing}
-        versions: dict[str, Version] = {**change.plan.seen, **fresh}
-        attested = (seen.ledger.attested if seen.ledger else {}) if change.attested is None else change.attested
-        passing = any(it.passing for it in change.rejected) or any(it.passing for it in attested.values())
-        listing = "" if passing or self._scope is not None else seen.listing
-        whole = True
-        if self._scope is not None:
-            # What it says of versions is of the records in the source, whatever became of other files.
-            stands = lister.source(seen) and seen.stands(lister.source(seen))
-            before = self._of_these_rules(seen.ledger if stands else None)
-            whole = before is not None and before.whole
-            if before is not None:
-                versions = {k: v for k, v in before.seen.items() if k not in self._scope} | versions
-                bad = {k: v for k, v in before.rejected.items() if k not in self._scope} | bad
-        count = len(change.patched.index.records)
-        yanked = {name: yank.reason for name, yank in change.overlay.yanks.items()}
-        ledger = Ledger(self._stamp, listing, count, whole, dict(wrote), versions, bad, yanked)
-        latest = self._latest or (self._scope is not None and seen.ledger is not None and seen.ledger.latest)
-        with_ours = {"outputs": self.options.outputs, "rules": self.options.rules, "latest": latest}
-        return msgspec.structs.replace(ledger, **with_ours, attested=dict(attested))
-
-
-def _wrote(seen: Observation) -> Mapping[str, Wrote]:
-    return seen.ledger.wrote if seen.ledger else {}
-
-
-def _rejected_before(ledger: Ledger) -> tuple[Rejected, ...]:
-    return tuple(Rejected(name, bad.version, bad.reason) for name, bad in sorted(ledger.rejected.items()))

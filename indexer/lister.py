@@ -101,6 +101,7 @@ class Lister:
     subdir: str
     outputs: Outputs
     executor: Executor
+    _shard_indexes: dict[Version, ShardIndex] = field(default_factory=dict)
 
     def key(self, name: str) -> str:
         """The key of one of the subdir's files."""
@@ -154,7 +155,7 @@ class Lister:
 
     def _listing(self, scope: frozenset[str] | None) -> dict[str, Stat]:
         if scope is not None:
-            return self._stats((*names.STATE, *scope))
+            return self._stats((*names.STATE, names.GC_NOTE, *scope))
         start = len(self.key(""))
         return {stat.key[start:]: stat for stat in self.store.list(self.key(""))}
 
@@ -184,9 +185,10 @@ class Lister:
             yanks = decode_yanks(self.read(names.YANKED, seen), self.key(names.YANKED))
         return Overlay(self.key(names.INSTRUCTIONS), instructions, yanks=yanks)
 
-    def read_index(self, seen: Observation, overlay: Overlay) -> Index:
+    def read_index(self, seen: Observation, overlay: Overlay, few: frozenset[str] | None = None) -> Index:
         """What the packages say, by the index that stands and the state in which it was written.
 
+        Where it is read from shards, a `few` package names (in lower case) can be all that is read.
         It is read from the unpatched index where there is one, from repodata.json, or from all shards where a
         channel has nothing else.  Raises BadIndex, Refused for what another indexer has patched by
         instructions that nobody can see, and Conflict where something changed since it was seen.
@@ -195,7 +197,7 @@ class Lister:
         if not source:
             return Index()
         if source == names.SHARD_INDEX:
-            return self._read_shards(self.read_shard_index(seen), healing=not seen.vouched)
+            return self._read_shards(seen, few)
         index, own = repodata.split_unpatched(self.read(source, seen), self.key(source))
         if source == names.UNPATCHED and not seen.stands(names.REPODATA):
             index = self._beside_published(index, seen, overlay)
@@ -250,9 +252,13 @@ class Lister:
 
     def read_shard_index(self, seen: Observation) -> ShardIndex:
         """The shard index that stands, an empty one where there is none.  Raises BadIndex."""
-        if names.SHARD_INDEX not in seen.versions:
+        version = seen.versions.get(names.SHARD_INDEX)
+        if version is None:
             return ShardIndex()
-        return shards.decode_index(self.read(names.SHARD_INDEX, seen), self.key(names.SHARD_INDEX))
+        if version not in self._shard_indexes:  # it is the source of a channel of shards only, and asked for twice
+            data = self.read(names.SHARD_INDEX, seen)
+            self._shard_indexes[version] = shards.decode_index(data, self.key(names.SHARD_INDEX))
+        return self._shard_indexes[version]
 
     def shards_there(self) -> frozenset[bytes]:
         """The shards that are there, by their sha256, whatever any index says."""
@@ -260,8 +266,13 @@ class Lister:
         found = (shards.digest_of_filename(stat.key[len(folder) :]) for stat in self.store.list(folder))
         return frozenset(digest for digest in found if digest)
 
-    def _read_shards(self, index: ShardIndex, *, healing: bool) -> Index:
-        """What all shards say.  One that is lost is as good as empty when `healing`: its packages are read again."""
+    def _read_shards(self, seen: Observation, few: frozenset[str] | None) -> Index:
+        """What the shards say, all or those of a few names.
+
+        One that is lost is as good as empty unless it was vouched for: its packages are read again.
+        """
+        index = self.read_shard_index(seen)
+        wanted = [digest for name, digest in index.shards.items() if few is None or name in few]
         folder = index.folder
         if folder is None:
             where = index.info["shards_base_url"]
@@ -274,14 +285,15 @@ class Lister:
             try:
                 return shards.decode_shard(self._read_shard(key, digest), key)
             except _Lost as error:
-                if not healing:
+                if seen.vouched:
                     raise
                 _log.warning("%s: %s; its packages are read again, and dated anew", key, error.reason)
                 return Index()
 
-        whole = shards.union(self.executor.map(read, index.shards.values()))
+        found = shards.union(self.executor.map(read, wanted))
         info = {key: dump(index.info[key]) for key in shards.SHARED_INFO if key in index.info}
-        return replace(whole, info=info)
+        others = 0 if few is None or seen.ledger is None else seen.ledger.packages - len(found.records)
+        return replace(found, info=info, others=max(others, 0))
 
     def _read_shard(self, key: str, digest: bytes) -> bytes:
         """A shard that the index names.  Raises BadIndex: without it the records it has are not known."""

@@ -52,6 +52,7 @@ class Index:
     `info` and `rest` are keys of the published file that are not ours, `v3_rest` has the buckets of `v3`
     for other things than packages, such as wheels: they survive byte for byte.  `dates` tells when packages
     without a record were first indexed, by what another indexer published of them.
+    `others` counts the records of packages of other names, where only a few names were read.
     """
 
     records: Mapping[str, Raw] = field(default_factory=dict)
@@ -62,6 +63,7 @@ class Index:
     rest: Mapping[str, Raw] = field(default_factory=dict)
     v3_rest: Mapping[str, Mapping[str, Raw]] = field(default_factory=dict)
     dates: Mapping[str, int] = field(default_factory=dict)
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)

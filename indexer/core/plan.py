@@ -124,10 +124,11 @@ def dropped(index: Index, plan: Plan, results: Iterable[Extracted | Rejected]) -
 
 def guard(index: Index, leaving: frozenset[str], subdir: str) -> None:
     """Raise Refused where more than half of a subdir's records would leave at once."""
-    if len(leaving) > MASS_REMOVAL and 2 * len(leaving) > len(index.records):
+    whole = len(index.records) + index.others
+    if len(leaving) > MASS_REMOVAL and 2 * len(leaving) > whole:
         raise Refused(
             subdir,
-            f"{len(leaving)} of {len(index.records)} indexed packages are gone from the channel",
+            f"{len(leaving)} of {whole} indexed packages are gone from the channel",
             "nothing was changed: look whether the channel is whole, then repeat with --allow-mass-removal",
         )
 

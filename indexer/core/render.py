@@ -93,8 +93,9 @@ class Scene:
     `there` are the shards that need not be put, by their sha256: those that the standing index names and
     that are known to be there, or were seen.  `source` is the file that an index can be read from, empty
     for none: repodata.json where it is there, else the shard index.  `instructions` are those of a patch that
-    lie there not yet.  `abouts` has what is known of what packages say of themselves, `yanked` why packages
-    are withdrawn, both by file name.
+    lie there not yet.  `touched` are the package names, in lower case, whose shards can differ from those of the
+    standing index, None where any can.  `abouts` has what is known of what packages say of themselves, `yanked` why
+    packages are withdrawn, both by file name.
     """
 
     subdir: str
@@ -104,6 +105,7 @@ class Scene:
     now_ms: int
     source: str = ""
     instructions: bytes | None = None
+    touched: frozenset[str] | None = None
     abouts: Mapping[str, About] = field(default_factory=dict)
     yanked: Mapping[str, str] = field(default_factory=dict)
 
@@ -153,6 +155,8 @@ def _state(scene: Scene) -> list[Artefact]:
 
 def unpatched_of(index: Index, scene: Scene, published: Mapping[str, Raw]) -> Artefact:
     """What the packages say; `published` are the run exports that another file remembers for the next run."""
+    if not scene.outputs.monolithic:
+        published = {}
     content = join_unpatched(index, _info(index, scene), published)
     return Artefact(names.UNPATCHED, Rank.SOURCE, content, headers=mutable(scene.outputs, _JSON))
 
@@ -203,6 +207,8 @@ def _revisions(index: Index, configured: Sequence[Revision] | None) -> dict[str,
     if "repodata_revisions" in index.info:
         with contextlib.suppress(*UNREADABLE):  # not of its form: nobody's to keep
             before = msgspec.json.decode(index.info["repodata_revisions"], type=dict[str, dict[str, object]])
+    if index.others:  # all of them were counted by the run that read all
+        return {**before}
     kept = {key: value for key, value in before.get("v3", {}).items() if key == "message" and value}
     if configured is not None:
         message = next((revision.message for revision in configured), None)
@@ -222,8 +228,10 @@ def _shards(index: Index, info: Mapping[str, object], scene: Scene, source: str)
         return []
     headers = {"Cache-Control": outputs.shard_cache_control, "Content-Type": _ZSTD}
     digests: dict[str, bytes] = {}
+    if scene.touched is not None:
+        digests = {name: digest for name, digest in scene.previous.shards.items() if name not in scene.touched}
     fresh = []
-    for name, shard in shards.build(index).items():
+    for name, shard in shards.build(index, scene.touched):
         shards.check_size(name, shard)
         digests[name] = shards.digest(shard)
         if digests[name] not in scene.there:
@@ -268,7 +276,7 @@ def _monolith(index: Index, info: Mapping[str, object], scene: Scene, source: st
 
 
 def _run_exports(index: Index, scene: Scene) -> list[Artefact]:
-    if not scene.outputs.run_exports:
+    if not scene.outputs.run_exports or not scene.outputs.monolithic:
         return []
     content = join_run_exports(index, scene.subdir)
     return _variants(names.RUN_EXPORTS, content, Rank.DERIVED, scene.outputs)

@@ -18,7 +18,7 @@ from indexer.core.repodata import facts_of, section_of, v3_buckets
 from indexer.errors import BadIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 # Shards are rewritten often and read one by one: zstd's default level, with the content size in the
 # header, which older conda-libmamba-solver needs (conda-libmamba-solver#748).
@@ -135,8 +135,24 @@ def _in_msgpack(filename: str, raw: Raw) -> dict[str, Any]:
     return record
 
 
-def build(index: Index) -> dict[str, bytes]:
-    """Every shard of an index, compressed, by package name."""
+def touched(before: Index, after: Index) -> frozenset[str]:
+    """The package names, in lower case, whose shards can differ between an index and what became of it."""
+    pairs = ((before.records, after.records), (before.run_exports, after.run_exports))
+    filenames = {*(before.v3 ^ after.v3), *(set(before.removed) ^ set(after.removed))}
+    for old, new in pairs:
+        filenames |= {filename for filename, value in new.items() if old.get(filename) != value}
+        filenames.update(filename for filename in old if filename not in new)
+    found = set()
+    for filename in filenames:
+        records = [index.records[filename] for index in (before, after) if filename in index.records]
+        found |= {facts_of(record).name.lower() for record in records}
+        if parsed := parse_filename(filename):
+            found.add(parsed.name.lower())
+    return frozenset(found)
+
+
+def build(index: Index, wanted: frozenset[str] | None = None) -> Iterator[tuple[str, bytes]]:
+    """Every shard of an index, compressed, by package name; only those of some names where these are `wanted`."""
     removed: dict[str, list[str]] = defaultdict(list)
     for filename in index.removed:
         if parsed := parse_filename(filename):
@@ -147,8 +163,8 @@ def build(index: Index) -> dict[str, bytes]:
         bucket: by_name({key: record for key, record in records.items() if facts_of(record).name})
         for bucket, records in index.v3_rest.items()
     }
-    shards: dict[str, bytes] = {}
-    for name in sorted({*groups, *removed, *(name for names in others.values() for name in names)}):
+    named = {*groups, *removed, *(name for names in others.values() for name in names)}
+    for name in sorted(named if wanted is None else named & wanted):
         shard = encode_shard(index, groups.get(name, ()), removed.get(name, ()))
         for bucket, names in others.items():
             if name in names:
@@ -156,10 +172,10 @@ def build(index: Index) -> dict[str, bytes]:
                 found = {key: _in_msgpack(key, records[key]) for key in names[name]}
                 shard.setdefault("v3", {})[bucket] = found
         try:
-            shards[name] = compress(msgspec.msgpack.encode(shard, order="deterministic"))
+            content = msgspec.msgpack.encode(shard, order="deterministic")
         except (OverflowError, RecursionError) as error:
             raise _bad_record(f"a package of the name {name}", error) from error
-    return shards
+        yield name, compress(content)
 
 
 def digest(shard: bytes) -> bytes:

@@ -47,7 +47,7 @@ def files(store: MemoryStore, subdir: str = "linux-64") -> set[str]:
         ({"zst": False}, {"repodata.json.zst", "run_exports.json.zst"}),
         ({"shards": False}, {"repodata_shards.msgpack.zst"}),
         ({"run_exports": False}, {"run_exports.json", "run_exports.json.zst"}),
-        ({"monolithic": False}, {"repodata.json", "repodata.json.zst"}),
+        ({"monolithic": False}, {"repodata.json", "repodata.json.zst", "run_exports.json", "run_exports.json.zst"}),
     ],
 )
 def test_what_is_switched_off_is_deleted(shape: dict[str, bool], gone: set[str]) -> None:
@@ -105,7 +105,7 @@ def test_every_compressed_form_decodes_to_the_plain_one() -> None:
 def test_a_channel_of_shards_alone_is_carried_on() -> None:
     store = channel(*keys(3))
     index(store, SHARDS_ONLY)
-    assert files(store) == {"repodata_shards.msgpack.zst", "run_exports.json", "run_exports.json.zst"}
+    assert files(store) == {"repodata_shards.msgpack.zst"}
     assert sharded(store) == {key.partition("/")[2] for key in keys(3)}
     first = len(store.calls)
     fill(store, "linux-64/new-1.0-0.conda")

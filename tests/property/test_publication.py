@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.core import names, shards
-from indexer.core.model import Index, Outputs
+from indexer.core.model import Index, Outputs, Raw
 from indexer.core.render import Artefact, Rank, Scene, publication, source_of
 from tests.support.scenes import NOW_MS, contents, first_scene, published, read_back
 from tests.support.strategies import indexes, values
@@ -63,14 +64,15 @@ def test_every_file_that_is_ours_is_either_put_or_deleted(index: Index, outputs:
     artefacts = publication(index, first_scene(outputs))
     put = contents(artefacts)
     gone = {artefact.key for artefact in artefacts if artefact.content is None}
+    run_exports = outputs.run_exports and outputs.monolithic  # shards have them too
     wanted = {
         names.REPODATA: outputs.monolithic,
         names.REPODATA_ZST: outputs.monolithic and outputs.zst,
         names.REPODATA_BZ2: outputs.monolithic and outputs.bz2,
         names.SHARD_INDEX: outputs.shards,
-        names.RUN_EXPORTS: outputs.run_exports,
-        names.RUN_EXPORTS_ZST: outputs.run_exports and outputs.zst,
-        names.RUN_EXPORTS_BZ2: outputs.run_exports and outputs.bz2,
+        names.RUN_EXPORTS: run_exports,
+        names.RUN_EXPORTS_ZST: run_exports and outputs.zst,
+        names.RUN_EXPORTS_BZ2: run_exports and outputs.bz2,
     }
     assert {key for key in put if not key.startswith(names.SHARDS_FOLDER)} == {k for k, on in wanted.items() if on}
     assert gone == set(names.OWNED) - put.keys()
@@ -129,3 +131,25 @@ def test_unknown_keys_survive_in_the_info_of_repodata(index: Index) -> None:
     info = json.loads(published(index)[names.REPODATA])["info"]
     assert {key: info[key] for key in index.info} == values(index.info)
     assert info["subdir"] == "noarch"
+
+
+@given(indexes(), st.data())
+def test_shards_of_touched_names_alone_make_the_index_that_all_shards_make(index: Index, data: st.DataObject) -> None:
+    some = st.sets(st.sampled_from(sorted(index.records))) if index.records else st.just(set())
+    leaving, moving, exporting = data.draw(some), data.draw(some), data.draw(some)
+    coming = data.draw(indexes())
+    records = {key: record for key, record in index.records.items() if key not in leaving} | dict(coming.records)
+    run_exports = {**index.run_exports, **coming.run_exports, **dict.fromkeys(exporting, Raw(b'{"weak":["new"]}'))}
+    after = replace(
+        index,
+        records=records,
+        run_exports={key: it for key, it in run_exports.items() if key in records},
+        v3=frozenset(((index.v3 ^ moving) | coming.v3) & records.keys()),
+        removed=tuple(sorted({*index.removed} ^ data.draw(st.sets(st.just("ghost-1-0.conda"))))),
+    )
+    files = published(index)
+    previous = read_back(files)[1]
+    scene = Scene("noarch", Outputs(), previous, previous.named, NOW_MS + 1, names.REPODATA)
+    few = replace(scene, touched=shards.touched(index, after))
+    of_all, of_few = publication(after, scene), publication(after, few)
+    assert [(it.key, it.digest) for it in of_few] == [(it.key, it.digest) for it in of_all]

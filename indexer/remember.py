@@ -1,0 +1,63 @@
+"""What a lap leaves in the ledger for the next run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from indexer.core import names
+from indexer.core.ledger import Bad, Ledger, Wrote
+from indexer.core.render import instructions_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.change import Change
+    from indexer.core.model import Version
+    from indexer.lister import Observation
+    from indexer.wanted import Wanted
+
+
+def state_of(wanted: Wanted, seen: Observation, change: Change) -> dict[str, Wrote]:
+    """The state that the run was made from."""
+    overlay = change.overlay
+    digests = {names.YANKED: ""}
+    if overlay.lying is not None and overlay.named is None:
+        digests[names.INSTRUCTIONS] = instructions_of(overlay.lying, wanted.options.outputs).digest
+    return {name: Wrote(seen.versions[name], it) for name, it in digests.items() if name in seen.versions}
+
+
+def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[str, Wrote], source: str) -> Ledger:
+    """What the next run shall know; outside of a scope what the last one knew still holds.
+
+    `wrote` has the files that stand now, `source` is the one that the index was read from.
+    """
+    fresh: dict[str, Version] = {
+        it.filename: it.version for it in change.extracted if seen.packages[it.filename].md5 != it.record["md5"]
+    }
+    bad = {it.filename: Bad(it.version, it.reason) for it in change.rejected if not it.passing}
+    versions: dict[str, Version] = {**change.plan.seen, **fresh}
+    last = seen.ledger or Ledger()
+    attested = last.attested if change.attested is None else change.attested
+    passing = any(it.passing for it in change.rejected) or any(it.passing for it in attested.values())
+    whole = True
+    if wanted.scope is not None:
+        # What it says of versions is of the records in the source, whatever became of other files.
+        before = wanted.of_these_rules(seen.ledger if source and seen.stands(source) else None)
+        whole = before is not None and before.whole
+        if before is not None:
+            versions = {k: v for k, v in before.seen.items() if k not in wanted.scope} | versions
+            bad = {k: v for k, v in before.rejected.items() if k not in wanted.scope} | bad
+    return Ledger(
+        stamp=wanted.stamp,
+        listing="" if passing or wanted.scope is not None else seen.listing,
+        packages=change.count,
+        whole=whole,
+        wrote=dict(wrote),
+        seen=versions,
+        rejected=bad,
+        yanked={name: yank.reason for name, yank in change.overlay.yanks.items()},
+        attested=dict(attested),
+        latest=wanted.latest or (wanted.scope is not None and last.latest),
+        outputs=wanted.options.outputs,
+        rules=wanted.options.rules,
+    )

@@ -1,0 +1,103 @@
+"""What a run was told to make of one subdir, and whether what stands there is that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from indexer.core import ledger as ledgers
+from indexer.core import names
+from indexer.core.patch import NONE as NO_PATCH
+from indexer.core.render import instructions_of
+from indexer.release import __version__
+
+if TYPE_CHECKING:
+    from indexer.core.ledger import Ledger
+    from indexer.core.model import Index
+    from indexer.lister import Observation
+    from indexer.options import Options
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A subdir, the options of the run, and the patch instructions that were named for the subdir.
+
+    Without instructions (None) those that lie there stay in force.
+    """
+
+    subdir: str
+    options: Options
+    patch: bytes | None = None
+
+    @cached_property
+    def scope(self) -> frozenset[str] | None:
+        """The only file names to look at, None for all."""
+        if self.options.packages is None:
+            return None
+        # noarch is made sure of although nothing in it is named: then it is looked at whole.
+        return self._here(self.options.packages) or None
+
+    @cached_property
+    def stamp(self) -> str:
+        """Stands for all that shapes the output besides the packages."""
+        return ledgers.stamp(self.options.outputs, self.options.rules, __version__)
+
+    @property
+    def latest(self) -> bool:
+        """Whether every record shall stand in the latest revision."""
+        return self.options.outputs.info.latest
+
+    def quiet(self, seen: Observation, ledger: Ledger) -> bool:
+        """Whether nothing changed since the run that left the ledger, by the listing alone."""
+        if self.options.force or self.scope is not None or not self.alike(seen) or seen.noted:
+            return False
+        if self.options.rules.strict and seen.misnamed:
+            return False
+        return ledger.listing == seen.listing
+
+    def alike(self, seen: Observation) -> bool:
+        """Whether our files are what a run with the same options left."""
+        if seen.ledger is None or not seen.settled or seen.ledger.stamp != self.stamp:
+            return False
+        if self.patch is None:
+            return True
+        named = seen.ledger.wrote.get(names.INSTRUCTIONS)
+        if named is None:
+            return self.patch == NO_PATCH and names.UNPATCHED not in seen.versions
+        return named.digest == instructions_of(self.patch, self.options.outputs).digest
+
+    def built_upon(self, seen: Observation) -> bool:
+        """Whether shards whose records do not change are those that this run would make."""
+        return self.alike(seen) and seen.vouched and not self.options.force and not self.options.unyanked
+
+    def few(self, seen: Observation) -> frozenset[str] | None:
+        """The names of the only packages whose shards must be read, None where all must be.
+
+        With shards alone nothing else is made of all records.  By lenient rules a package may stand in the shard of
+        another name than that of its file.
+        """
+        outputs = self.options.outputs
+        apart = outputs.shards and not outputs.monolithic and not outputs.current_repodata and not outputs.described
+        if self.scope is None or not apart or names.UNPATCHED in seen.versions:
+            return None
+        if self.latest or self.options.rules.lenient or not self.built_upon(seen):
+            return None
+        return frozenset(it.name.lower() for it in map(names.parse_filename, self.scope) if it)
+
+    def of_these_rules(self, ledger: Ledger | None) -> Ledger | None:
+        """What the ledger knows; under other rules a package may have been rejected that is good now."""
+        if ledger is None or ledger.stamp == self.stamp:
+            return ledger
+        return msgspec.structs.replace(ledger, rejected={})
+
+    def lifted(self, index: Index) -> Index:
+        """The index without the word of another indexer that a package was removed, where it is unyanked."""
+        lifted = self._here(self.options.unyanked)
+        return replace(index, removed=tuple(name for name in index.removed if name not in lifted))
+
+    def _here(self, packages: frozenset[str]) -> frozenset[str]:
+        apart = (key.rpartition("/") for key in packages)
+        return frozenset(filename for subdir, _, filename in apart if subdir == self.subdir)
