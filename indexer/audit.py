@@ -14,8 +14,9 @@ from indexer.core.repodata import facts_of
 from indexer.errors import BadIndex, BadPatch, Conflict, GaveUp, Missing
 from indexer.extractor import Gone, Spec
 from indexer.forms import Forms
-from indexer.lister import Lister, chosen
+from indexer.lister import Lister
 from indexer.report import SubdirVerdict, Verdict
+from indexer.root import chosen
 from indexer.window import read_whole
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.render import source_of
 from indexer.errors import BadConfig, Denied, GaveUp, IndexerError, NoConditions, Refused, Unavailable
 from indexer.laps import Subdir
-from indexer.lister import Root, root_of
 from indexer.report import Outcome, Report, SubdirReport
+from indexer.root import Root, root_of
 from indexer.store.wrappers import Unconditional
 from indexer.wanted import Wanted
 from indexer.whole import Channel

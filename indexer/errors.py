@@ -55,7 +55,7 @@ class Unavailable(IndexerError):
 
 
 class RangeRefused(Unavailable):
-    """The store does not serve parts of objects: read the whole."""
+    """The store does not serve parts of an object, or of a listing: ask for the whole."""
 
 
 class Denied(IndexerError):

@@ -13,9 +13,9 @@ from indexer.core import names, shards
 from indexer.core.model import Outputs, Stat, Version
 from indexer.core.records import dump
 from indexer.errors import Conflict, GaveUp, IndexerError, Missing
-from indexer.lister import chosen
 from indexer.pool import Bounds, bounded
 from indexer.report import Collected, SubdirCollected
+from indexer.root import chosen
 from indexer.store import Expect
 from indexer.window import read_whole
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from indexer.core import catalogue, names, patch, repodata, shards
 from indexer.core import ledger as ledgers
@@ -16,7 +16,8 @@ from indexer.core.model import Index, Raw, Rejected, Version
 from indexer.core.overlay import Overlay, decode_yanks
 from indexer.core.records import dump
 from indexer.core.shards import ShardIndex
-from indexer.errors import BadConfig, BadIndex, Conflict, Missing, Refused
+from indexer.errors import BadIndex, Conflict, Missing, Refused
+from indexer.parts import listed as listed_in_parts
 from indexer.window import read_whole
 
 if TYPE_CHECKING:
@@ -118,18 +119,18 @@ class Lister:
         ledger, ledger_version = self._ledger()
         if ledger is not None and trusting:
             versions = _files(_versions_of(ledger))
-            listed = self._listing(scope)
+            listed = self._listing(scope, ledger)
             if scope is not None or self._ours(_versions(listed, names.TRACKED), ledger) == versions:
                 return observation(listed, Observation(versions, ledger, ledger_version))
         stats = self._stats(names.TRACKED)
         versions = self._ours({name: stat.version for name, stat in stats.items()}, ledger)
         modified = {name: stat.modified_ms for name, stat in stats.items()}
-        return observation(self._listing(scope), Observation(versions, ledger, ledger_version, modified))
+        return observation(self._listing(scope, ledger), Observation(versions, ledger, ledger_version, modified))
 
     def survey(self) -> Observation:
         """What one listing shows, and the ledger: for who only reads, and looks again to see whether it stood still."""
         ledger, ledger_version = self._ledger()
-        listed = self._listing(None)
+        listed = self._listing(None, ledger)
         versions = self._ours(_versions(listed, names.TRACKED), ledger)
         return observation(listed, Observation(versions, ledger, ledger_version))
 
@@ -153,15 +154,14 @@ class Lister:
         found = self.executor.map(self.store.stat, [self.key(name) for name in asked])
         return {name: stat for name, stat in zip(asked, found, strict=True) if stat}
 
-    def _listing(self, scope: frozenset[str] | None) -> dict[str, Stat]:
+    def _listing(self, scope: frozenset[str] | None, ledger: Ledger | None) -> dict[str, Stat]:
         if scope is not None:
             return self._stats((*names.STATE, names.GC_NOTE, *scope))
-        start = len(self.key(""))
-        return {stat.key[start:]: stat for stat in self.store.list(self.key(""))}
+        return listed_in_parts(self.store, self.key(""), ledger.cuts if ledger else (), self.executor)
 
     def look_again(self, seen: Observation, scope: frozenset[str] | None) -> None:
         """Raise Conflict where other packages are there than were seen."""
-        if observation(self._listing(scope), seen).packages != seen.packages:
+        if observation(self._listing(scope, seen.ledger), seen).packages != seen.packages:
             raise Conflict(self.key(""), "packages came or went while this run worked")
 
     def source(self, seen: Observation) -> str:
@@ -330,30 +330,3 @@ def observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
     versions = {**seen.versions, **_versions(listed, names.STATE)}
     seen = replace(seen, versions=versions, noted=names.GC_NOTE in listed)
     return replace(seen, packages=packages, misnamed=tuple(misnamed), ignored=tuple(ignored), sidecars=sidecars)
-
-
-class Root(NamedTuple):
-    """What lies at the root of a channel: the known subdirs, `noarch` always among them, the folders passed over.
-
-    `written` says that we have written files there.
-    """
-
-    subdirs: tuple[str, ...]
-    passed_over: tuple[str, ...] = ()
-    written: bool = False
-
-
-def root_of(store: Store) -> Root:
-    """Look at the root of a channel."""
-    listed = {stat.key for stat in store.list("")}
-    folders = {key[:-1] for key in listed if key.endswith("/")}
-    known = (folders & names.KNOWN_SUBDIRS) | {names.NOARCH}
-    return Root(tuple(sorted(known)), tuple(sorted(folders - known)), names.LEDGER in listed)
-
-
-def chosen(store: Store, named: Iterable[str]) -> list[str]:
-    """The subdirs that are named, or all known ones of a channel where none is.  Raises BadConfig."""
-    for subdir in named:
-        if not names.is_subdir(subdir):
-            raise BadConfig(subdir or "''", "is not a subdir", "name one such as linux-64 or noarch")
-    return sorted(set(named) or root_of(store).subdirs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.core import names
-from indexer.core.ledger import Bad, Ledger, Wrote
+from indexer.core.ledger import Bad, Ledger, Wrote, cuts_of
 from indexer.core.render import instructions_of
 
 if TYPE_CHECKING:
@@ -60,4 +60,5 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
         latest=wanted.latest or (wanted.scope is not None and last.latest),
         outputs=wanted.options.outputs,
         rules=wanted.options.rules,
+        cuts=cuts_of(seen.packages) if wanted.scope is None else last.cuts,
     )

@@ -14,12 +14,15 @@ from indexer.core.model import UNREADABLE, Outputs, Rules, Version
 from indexer.core.shards import compress, decompress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from indexer.core.model import Stat
 
 # A million packages have some hundred megabytes.
 _MAX_LEDGER = 2**28
+# A part of a listing: a little less than three pages, so that some new packages need no fourth.
+_PART = 2_900
+_MAX_PARTS = 64
 
 
 class Wrote(msgspec.Struct, frozen=True):
@@ -56,7 +59,8 @@ class Ledger(msgspec.Struct, frozen=True):
     record does not tell (an S3 ETag that is the record's md5 needs no entry); it has all of them where
     it is `whole`.  `yanked` has the reasons by file name.  `outputs` and `rules` are those of the run: a yank
     publishes with them, whoever types it.  `latest` says that records may stand under `v3` by assignment alone.
-    `attested` is by file name of the package.
+    `attested` is by file name of the package.  `cuts` are file names at which the next listing may be cut
+    into even parts.
     """
 
     stamp: str = ""
@@ -71,6 +75,7 @@ class Ledger(msgspec.Struct, frozen=True):
     rules: Rules | None = None
     latest: bool = False
     attested: dict[str, Attested] = {}
+    cuts: tuple[str, ...] = ()
 
 
 _ledger = msgspec.json.Decoder(Ledger)
@@ -98,3 +103,12 @@ def digest_of(packages: Mapping[str, Stat]) -> str:
     """Stands for all packages of a listing: their names, sizes and versions."""
     lines = (f"{name}\0{packages[name].size}\0{packages[name].version}\n" for name in sorted(packages))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def cuts_of(filenames: Collection[str]) -> tuple[str, ...]:
+    """The file names that cut a listing into even parts, none of a small one (some kilobytes at most)."""
+    parts = min(len(filenames) // _PART, _MAX_PARTS)
+    if parts < 2:  # noqa: PLR2004  one part is no part
+        return ()
+    ordered = sorted(filenames)
+    return tuple(ordered[len(ordered) * number // parts] for number in range(1, parts))

@@ -88,16 +88,28 @@ class Reader(Protocol):
 Range = tuple[int, int | None]
 """First byte and the byte after the last, as in a slice: `(0, 10)`, `(100, None)`, `(-500, None)`."""
 
+Part = tuple[str, str]
+"""A part of a listing: what comes after the first key and up to the last one; empty texts are no bounds."""
+
+WHOLE: Part = ("", "")
+
+
+def within(key: str, part: Part) -> bool:
+    """Whether a key lies in a part of a listing."""
+    after, last = part
+    return after < key and (not last or key <= last)
+
 
 class Store(Protocol):
     """Where a channel lies."""
 
     usage: Usage
 
-    def list(self, prefix: str) -> Iterator[Stat]:
+    def list(self, prefix: str, *, part: Part = WHOLE) -> Iterator[Stat]:
         """What lies directly under a prefix (empty, or ending in `/`), in no certain order.
 
         A folder under it is a Stat whose key ends in `/`.  A listing is whole or raises.
+        Of a `part` only the objects that lie in it; raises RangeRefused where that would cost as much as the whole.
         """
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
-from botocore.utils import parse_timestamp
 
 from indexer.errors import BadConfig
 from indexer.secrets import masked, note
+from indexer.store.entries import read_here
 from indexer.store.providers import Addressing, Provider, addressing_of, provider_of
 from indexer.store.session import endpoint_of, keys_of, region_of, session_of
+from indexer.store.times import time_of
 
 if TYPE_CHECKING:
     from indexer.store.target import Target
@@ -50,7 +48,7 @@ def connect(bucket: str, target: Target) -> tuple[Any, Provider]:
 def _connect(bucket: str, target: Target) -> tuple[Any, Provider]:
     options = target.s3
     core = botocore.session.Session()
-    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=time_of)
     session = session_of(options, core)
     # boto3 finds an endpoint in the environment and in the profile too.
     endpoint = endpoint_of(session, options).value or None
@@ -68,13 +66,5 @@ def _connect(bucket: str, target: Target) -> tuple[Any, Provider]:
         shape["signature_version"] = UNSIGNED
     region = region_of(session, options, provider).value
     client = session.client("s3", region_name=region, endpoint_url=options.endpoint_url, config=Config(**shape))
+    read_here(client)
     return client, provider
-
-
-def _time(text: str) -> datetime:
-    """A time as listings and headers have it: botocore's own parser takes longer than all else of a listing."""
-    with contextlib.suppress(ValueError, AttributeError):
-        return datetime.fromisoformat(text.replace("Z", "+00:00"))
-    with contextlib.suppress(ValueError, TypeError):
-        return parsedate_to_datetime(text)
-    return parse_timestamp(text)  # type: ignore[no-any-return]  # botocore has no types

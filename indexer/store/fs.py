@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from indexer.core.model import Stat, Version
-from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Missing, Unavailable
-from indexer.store import Expect, Opened, Usage
+from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Missing, RangeRefused, Unavailable
+from indexer.store import WHOLE, Expect, Opened, Usage
 
 try:
     import fcntl
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
-    from indexer.store import Range
+    from indexer.store import Part, Range
 
 
 _log = logging.getLogger(__name__)
@@ -75,8 +75,10 @@ class FolderStore:
         self.usage = Usage()
         self._root = root.resolve()
 
-    def list(self, prefix: str) -> Iterator[Stat]:
+    def list(self, prefix: str, *, part: Part = WHOLE) -> Iterator[Stat]:
         """The files and folders directly under a prefix."""
+        if part != WHOLE:
+            raise RangeRefused(prefix, "a folder is always looked through as a whole")
         self.usage.requests["LIST"] += 1
         folder = self._root / prefix
         if not self._inside(folder):

@@ -1,4 +1,4 @@
-"""All pages of a listing, from stores that know ListObjectsV2 and from those that know the first form only."""
+"""The pages of a listing or of a part of one, from stores that know ListObjectsV2 or only the first form of it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from indexer.errors import Unavailable
+from indexer.errors import RangeRefused, Unavailable
+from indexer.store import within
 from indexer.store.answers import is_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from indexer.store import Part
 
 # An empty body, or any other XML, has none of them.
 _OF_A_LISTING = {"Name", "KeyCount", "IsTruncated", "Contents", "CommonPrefixes"}
@@ -30,7 +32,7 @@ def pages(client: Any, asked: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
         except ClientError as error:
             if token or not is_unknown(error):
                 raise
-            page = client.list_objects(**asked)
+            page = _first_form(client, asked)
         yield _checked(asked, page)
         if not page.get("IsTruncated"):
             return
@@ -42,6 +44,24 @@ def pages(client: Any, asked: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
     yield from _by_marker(client, asked, page)
 
 
+def pages_of(part: Part, client: Any, asked: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+    """The objects of a part of a listing, page by page.
+
+    Where the part ends is known by the first key beyond it.  That tells nothing where a store does not begin
+    where it was asked to, or does not go on in order: then raises RangeRefused.  Folders are left out, for
+    stores do not agree on where they stand: SeaweedFS sorts them by their names without the slash.
+    """
+    reached, last = part
+    for page in pages(client, {**asked, "StartAfter": reached} if reached else asked):
+        keys = [entry["Key"] for entry in page.get("Contents", ())]
+        if keys and (keys[0] <= reached or keys != sorted(keys)):
+            raise RangeRefused(asked["Prefix"], "the store does not list in order from a key on")
+        yield {"Contents": [entry for entry in page.get("Contents", ()) if within(entry["Key"], part)]}
+        reached = keys[-1] if keys else reached
+        if last and reached >= last:
+            return
+
+
 def _by_marker(client: Any, asked: Mapping[str, str], page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The pages after one, in the first form of listing."""
     marker = ""
@@ -50,8 +70,15 @@ def _by_marker(client: Any, asked: Mapping[str, str], page: Mapping[str, Any]) -
         if following <= marker:
             raise Unavailable(asked["Prefix"], "the store's listing does not go on", "repeat later")
         marker = following
-        page = client.list_objects(**asked, Marker=marker)
+        page = _first_form(client, asked, Marker=marker)
         yield _checked(asked, page)
+
+
+def _first_form(client: Any, asked: Mapping[str, str], **more: str) -> Mapping[str, Any]:
+    if "StartAfter" in asked:
+        raise RangeRefused(asked["Prefix"], "the store's form of listing has no StartAfter")
+    page: Mapping[str, Any] = client.list_objects(**asked, **more)
+    return page
 
 
 def _checked(asked: Mapping[str, str], page: Mapping[str, Any]) -> Mapping[str, Any]:

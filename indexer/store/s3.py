@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError
 from indexer.core.model import Stat, Version
 from indexer.errors import BadConfig, Conflict, Missing, NoConditions, Unavailable
 from indexer.secrets import masked, note
-from indexer.store import Expect, Opened, Usage
+from indexer.store import WHOLE, Expect, Opened, Usage
 from indexer.store.answers import (
     errors,
     extent,
@@ -26,7 +26,7 @@ from indexer.store.answers import (
 )
 from indexer.store.client import connect
 from indexer.store.goog import generation_of, write_by_generation
-from indexer.store.listing import pages
+from indexer.store.listing import pages, pages_of
 from indexer.store.pace import Pace
 from indexer.store.providers import Conditions
 from indexer.store.retries import Retries
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
-    from indexer.store import Range
+    from indexer.store import Part, Range
     from indexer.store.target import Target
 
 _PARAMETERS = {"Cache-Control": "CacheControl", "Content-Type": "ContentType"}
@@ -119,11 +119,12 @@ class S3Store:
     def _where(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
-    def list(self, prefix: str) -> Iterator[Stat]:
+    def list(self, prefix: str, *, part: Part = WHOLE) -> Iterator[Stat]:
         """The objects and prefixes directly under a prefix, in pages of a thousand."""
         asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, "Delimiter": "/"}
+        after, last = (key and self._prefix + key for key in part)
         with errors(self._name(prefix)):
-            for page in pages(self._client, asked):
+            for page in pages(self._client, asked) if part == WHOLE else pages_of((after, last), self._client, asked):
                 for entry in page.get("Contents", ()):
                     key = entry["Key"][len(self._prefix) :]
                     if not key.endswith("/"):  # a marker object, as rattler-index leaves one

@@ -6,13 +6,17 @@ import base64
 import hashlib
 import pickle
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from indexer.core.model import Version
 from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Missing, RangeRefused, Unavailable
+from indexer.parts import listed
 from indexer.store import Expect
 from indexer.store.s3 import S3Store
 from indexer.store.target import S3Options, Target, open_store
@@ -177,6 +181,25 @@ def test_more_than_a_thousand_objects_are_listed(s3: S3Store, wire: Wire) -> Non
         200, page(1000, 1500, "") if "continuation-token=later" in request.url else page(0, 1000, "later")
     )
     assert len({it.key for it in s3.list("noarch/")}) == 1500
+
+
+ONE_LEVEL = [*(f"p{number}-1-0.conda" for number in range(9)), "p3/", "p31-1-0.conda", "shards/", "repodata.json"]
+
+
+@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(page=st.integers(1, 4), cuts=st.sets(st.sampled_from([*ONE_LEVEL, "a-1-0.conda", "q-1-0.conda"])))
+def test_the_parts_of_a_listing_are_the_whole(s3: S3Store, wire: Wire, page: int, cuts: set[str]) -> None:
+    if s3.stat("noarch/repodata.json") is None:
+        for key in ONE_LEVEL:
+            s3.put(f"noarch/{key}" + "x" * key.endswith("/"), TEN, expect=Expect.ABSENT)
+
+    def some_a_page(request: Any) -> None:
+        if "list-type" in request.url:
+            request.url += f"&max-keys={page}"
+
+    wire.answer = some_a_page
+    with ThreadPoolExecutor(3) as threads:
+        assert listed(s3, "noarch/", cuts, threads).keys() == {it for it in ONE_LEVEL if not it.endswith("/")}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.errors import Conflict, Missing, RangeRefused
+from indexer.parts import listed
 from indexer.store import Expect
 
 if TYPE_CHECKING:
@@ -251,6 +252,19 @@ def test_a_stat_says_the_same_as_a_listing_and_a_reader(store: Store) -> None:
     (listed,) = store.list("linux-64/")
     assert (listed.key, listed.size, listed.version) == (found.key, found.size, found.version)
     assert listed.md5 == found.md5
+
+
+@pytest.mark.parametrize(
+    "cuts", [[], ["m-1-0.conda"], ["a-1-0.conda", "c-1-0.conda", "shards-1-0.conda", "z-1-0.conda"]]
+)
+def test_a_listing_is_the_same_in_parts(store: Store, cuts: list[str]) -> None:
+    keys = [f"{letter}-1-0.conda" for letter in "abcdnz"]
+    for key in [*keys, "shards/a", "shards/b", "c/d"]:
+        lay(store, f"noarch/{key}")
+    whole = {stat.key.removeprefix("noarch/"): stat for stat in store.list("noarch/") if not stat.key.endswith("/")}
+    assert whole.keys() == {*keys}
+    with ThreadPoolExecutor(3) as threads:
+        assert listed(store, "noarch/", cuts, threads) == whole
 
 
 def test_a_listing_has_one_level_with_folders_that_end_in_a_slash(store: Store) -> None:

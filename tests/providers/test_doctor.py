@@ -77,7 +77,7 @@ def test_a_store_that_is_better_than_the_table_says_is_to_prove_itself(served: S
                 "ETag": (None, "the MD5 of"),
                 "SHA-256 checksum": (None, "refused on upload"),
                 "list after write": (True, "shows"),
-                "list in pages": (None, "whole; StartAfter is ignored"),
+                "list in pages": (None, "whole; StartAfter is heeded"),
                 "odd names": (True, "kept"),
                 "replace the right version": (True, "passes"),
                 "many create at once": (True, "1 of 8"),

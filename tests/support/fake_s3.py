@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -43,6 +43,7 @@ class Manners:
     `conditions` on writes are `heeded`, `ignored`, `refused` (501), `unimplemented` (400), compared with the
     `quotes` as they were sent, or are those of a `generation`; `creations` are heeded and replacements not.
     `etag` is what it makes of an MD5, `listed` of that in a listing.  `missing` is the status of what is absent.
+    Listings go by an `order`, and begin where they are asked to if it `starts_after`.
     """
 
     conditions: str = "heeded"
@@ -54,6 +55,8 @@ class Manners:
     first_form_only: bool = False
     second_form_refused: bool = False
     told_marker: bool = True
+    starts_after: bool = True
+    order: Callable[[str], Any] = str
     ranges: bool = True
     encrypted: bool = False
     reads_refused: bool = False
@@ -222,14 +225,16 @@ class FakeS3:
         if second and self.manners.second_form_refused:
             raise Refusal(501, "NotImplemented")
         second = second and not self.manners.first_form_only
-        after = query.get("continuation-token" if second else "marker", "")
+        token = query.get("continuation-token" if second else "marker", "")
+        after = query.get("start-after", "") if second and self.manners.starts_after and not token else ""
         found: dict[str, Object | None] = {}
         prefix = query.get("prefix", "")
         for key in sorted(self.objects):
             if key.startswith(prefix):
                 name, slash, _ = key[len(prefix) :].partition("/")
                 found[prefix + name + slash] = None if slash else self.objects[key]
-        names = [name for name in found if name > after]
+        names = sorted((name for name in found if name > after), key=self.manners.order)
+        names = names[names.index(token) + 1 :] if token in found else [name for name in names if name > token]
         shown = names[: self.manners.page]
         encode = functools.partial(quote, safe="/") if query.get("encoding-type") == "url" else escape
         parts = [f"<IsTruncated>{str(len(names) > len(shown)).lower()}</IsTruncated>"]

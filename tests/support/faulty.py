@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from indexer.store import WHOLE
 from tests.support.memory import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from indexer.core.model import Stat, Version
-    from indexer.store import Expect, Range, Reader, Store, Usage
+    from indexer.store import Expect, Part, Range, Reader, Store, Usage
 
 
 class Crash(Exception):
@@ -42,11 +43,11 @@ class Faulty:
         self.before(number, call)
         return number
 
-    def list(self, prefix: str) -> Iterator[Stat]:
+    def list(self, prefix: str, *, part: Part = WHOLE) -> Iterator[Stat]:
         """What lies directly under a prefix."""
         call = Call("LIST", prefix)
         number = self._begin(call)
-        found = list(self.store.list(prefix))
+        found = list(self.store.list(prefix, part=part))
         self.after(number, call)
         return iter(found)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from indexer.errors import Conflict, Denied, Missing, Unavailable
+from indexer.store import WHOLE
 from tests.support.memory import Call, MemoryStore
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from indexer.core.model import Stat, Version
-    from indexer.store import Expect, Opened, Range, Reader, Usage
+    from indexer.store import Expect, Opened, Part, Range, Reader, Usage
 
 READS = frozenset({"GET", "HEAD", "LIST"})
 WRITES = frozenset({"PUT", "DELETE"})
@@ -95,11 +96,11 @@ class Meddled:
         self._last[call.verb] = call
         return self.store, asked
 
-    def list(self, prefix: str) -> Iterator[Stat]:
+    def list(self, prefix: str, *, part: Part = WHOLE) -> Iterator[Stat]:
         """What lies directly under a prefix."""
         fault = self._fault(call := Call("LIST", prefix))
         store, asked = self._answering(fault, call)
-        found = list(store.list(asked.key))
+        found = list(store.list(asked.key, part=part))
         if fault == "listing broken off":
             yield from itertools.islice(found, len(found) // 2)
             raise Unavailable(prefix, "the store fails (as the test wants it)", "repeat later")

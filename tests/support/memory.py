@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from indexer.core.model import Stat, Version
 from indexer.errors import Conflict, Missing, RangeRefused, Unavailable
-from indexer.store import Expect, Opened, Usage
+from indexer.store import WHOLE, Expect, Opened, Usage, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
-    from indexer.store import Range
+    from indexer.store import Part, Range
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Call:
     version: Version | None = None
     expect: Expect | Version | None = None
     checksum: bool = False
+    part: Part = WHOLE
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Manners:
 
     ignores_ranges: bool = False
     refuses_ranges: bool = False
+    lists_parts: bool = True
     drops_metadata: bool = False
     early_by: int = 0
     breaks_after: int | None = None
@@ -148,9 +150,11 @@ class MemoryStore:
 
     # The protocol.
 
-    def list(self, prefix: str) -> Iterator[Stat]:
+    def list(self, prefix: str, *, part: Part = WHOLE) -> Iterator[Stat]:
         """What lies directly under a prefix."""
-        self._called(Call("LIST", prefix))
+        self._called(Call("LIST", prefix, part=part))
+        if part != WHOLE and not self.manners.lists_parts:
+            raise RangeRefused(prefix, "the store does not list parts")
         with self._lock:
             found: dict[str, Stat] = {}
             for key, stored in self.objects.items():
@@ -158,7 +162,8 @@ class MemoryStore:
                     first, slash, _ = key[len(prefix) :].partition("/")
                     child = prefix + first + slash
                     found[child] = Stat(child, 0, Version(""), 0) if slash else stored.stat
-        yield from found.values()
+        whole = part == WHOLE
+        yield from (stat for key, stat in found.items() if whole or (within(key, part) and not key.endswith("/")))
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One object, None where it is absent; with its sha256 where asked and vouched for."""

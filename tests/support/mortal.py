@@ -26,7 +26,7 @@ from indexer.core.model import Outputs
 from indexer.engine import index_channel
 from indexer.errors import Missing
 from indexer.options import Options, Run
-from indexer.store import Expect
+from indexer.store import WHOLE, Expect
 from indexer.store.target import S3Options, Target, open_store
 from tests.support.readers import unreadable
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from indexer.core.model import Stat, Version
-    from indexer.store import Range, Reader, Store, Usage
+    from indexer.store import Part, Range, Reader, Store, Usage
 
 T = TypeVar("T")
 
@@ -102,9 +102,9 @@ class Mortal:
         self.tick("after")
         return answer
 
-    def list(self, prefix: str) -> Iterator[Stat]:
+    def list(self, prefix: str, *, part: Part = WHOLE) -> Iterator[Stat]:
         """What lies directly under a prefix."""
-        return iter(self._call(lambda: [*self.store.list(prefix)]))
+        return iter(self._call(lambda: [*self.store.list(prefix, part=part)]))
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One object."""

@@ -1,0 +1,43 @@
+"""A large listing, in parts that are asked for at once: it is cut at names that were there before.
+
+The cuts decide only how even the parts are.  Whatever they are, the parts together are the whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from typing import TYPE_CHECKING
+
+from indexer.core.names import parse_filename
+from indexer.errors import RangeRefused
+from indexer.pool import Bounds, bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from concurrent.futures import Executor
+
+    from indexer.core.model import Stat
+    from indexer.store import Part, Store
+
+# Pages under way.  To read one takes 20 ms of a core, so more would wait for that and not for the store.
+_AT_ONCE = 8
+
+
+def listed(store: Store, prefix: str, cuts: Iterable[str], executor: Executor) -> dict[str, Stat]:
+    """The objects directly under a prefix, by their names there, asked for in parts that end with the `cuts`.
+
+    In one piece where there are none, or where the store cannot list from a name on.
+    """
+    start = len(prefix)
+    ends = sorted({prefix + cut for cut in cuts if parse_filename(cut)})  # no other is fit to be asked for
+    if ends:
+        with contextlib.suppress(RangeRefused):
+            return {stat.key[start:]: stat for stat in _in_parts(store, prefix, ["", *ends, ""], executor)}
+    return {stat.key[start:]: stat for stat in store.list(prefix) if not stat.key.endswith("/")}
+
+
+def _in_parts(store: Store, prefix: str, ends: Sequence[str], executor: Executor) -> Iterator[Stat]:
+    bounds: Bounds[Part] = Bounds(_AT_ONCE, _AT_ONCE, lambda _: 1)
+    for found in bounded(executor, lambda part: [*store.list(prefix, part=part)], itertools.pairwise(ends), bounds):
+        yield from found

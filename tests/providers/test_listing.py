@@ -1,0 +1,93 @@
+"""Parts of a listing, asked for at once, are the whole of it, on every kind of store."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+import pytest
+
+from indexer.errors import Unavailable
+from indexer.parts import listed
+from tests.providers.test_wire import at
+from tests.support.fake_s3 import Manners
+from tests.support.scene import Inline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Executor
+
+    from tests.support.fake_s3 import Asked, FakeS3, Stage
+
+NAMES = [f"p{letter}-1-{build}.conda" for letter in "abcdefgh" for build in range(3)]
+CUTS = ["pb-1-1.conda", "pd-1-9.conda", "pg-1-0.conda"]
+FOLDERS = ["attic/", "pc/", "shards/"]
+OTHERS = [".indexer.json.zst", "repodata.json"]
+ALL = {*NAMES, *OTHERS}
+
+
+@pytest.fixture
+def threads() -> Iterator[Executor]:
+    with ThreadPoolExecutor(4) as executor:
+        yield executor
+
+
+def filled(fake: FakeS3) -> None:
+    for name in (*NAMES, *OTHERS):
+        fake.upload(f"noarch/{name}", b"x")
+    for folder in FOLDERS:
+        for number in range(3):
+            fake.upload(f"noarch/{folder}{number}", b"x")
+
+
+def asked(fake: FakeS3, parameter: str) -> list[str]:
+    """The values of a parameter in all listings."""
+    found = (parse_qs(it.query).get(parameter) for it in fake.asked if not it.key)
+    return [values[0] for values in found if values]
+
+
+@pytest.mark.parametrize("page", [1, 2, 5, 1000])
+def test_each_part_begins_after_its_first_bound_and_ends_with_its_last(
+    served: Stage, threads: Executor, page: int
+) -> None:
+    store = at(served, Manners(page=page), "minio")
+    filled(served.fake)
+    assert listed(store, "noarch/", CUTS, threads).keys() == ALL
+    assert {*asked(served.fake, "start-after")} == {f"ch/noarch/{cut}" for cut in CUTS}
+    pages = len(served.fake.asked)
+    assert pages <= -(-(len(ALL) + len(FOLDERS)) // page) + 2 * len(CUTS)
+
+
+ODD = {
+    "StartAfter ignored": Manners(starts_after=False, page=3),
+    "no order": Manners(order=lambda name: name[::-1], page=3),
+    "folders first": Manners(order=lambda name: (not name.endswith("/"), name), page=3),
+    "folders last": Manners(order=lambda name: (name.endswith("/"), name), page=3),
+    "folders as in SeaweedFS": Manners(order=lambda name: name.rstrip("/"), page=3),
+    "first form": Manners(first_form_only=True, page=3),
+    "first form, no markers": Manners(first_form_only=True, told_marker=False, page=3),
+    "second form refused": Manners(second_form_refused=True, page=3),
+}
+
+
+@pytest.mark.parametrize("manners", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("cuts", [CUTS, NAMES, ["a-1-0.conda"], ["z-1-0.conda"]])
+def test_a_store_that_cannot_list_from_a_name_on_or_has_another_order_is_listed_whole(
+    served: Stage, threads: Executor, manners: Manners, cuts: list[str]
+) -> None:
+    store = at(served, manners, "minio")
+    filled(served.fake)
+    assert listed(store, "noarch/", cuts, threads).keys() == ALL
+
+
+def test_a_part_that_fails_fails_the_listing(served: Stage) -> None:
+    store = at(served, Manners(page=2), "minio")
+    filled(served.fake)
+
+    def refuse(asked: Asked) -> None:
+        served.fake.manners = Manners(second_form_refused="token=ch%2Fnoarch%2Fpe-1-1" in asked.query, page=2)
+
+    served.fake.hook = refuse
+    with pytest.raises(Unavailable, match="501"):
+        listed(store, "noarch/", CUTS, Inline())
