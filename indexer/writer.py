@@ -12,7 +12,7 @@ import zstandard
 from indexer.core import ledger as ledgers
 from indexer.core import names
 from indexer.core.ledger import Wrote
-from indexer.core.render import Artefact, Codec
+from indexer.core.render import Artefact, Codec, Rank
 from indexer.errors import Conflict
 from indexer.pool import Bounds, bounded
 from indexer.store import Expect
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from indexer.core.ledger import Ledger
     from indexer.core.model import Version
-    from indexer.core.render import Rank
     from indexer.lister import Observation
     from indexer.store import Store
 
@@ -72,6 +71,14 @@ class Writer:
         Raises Conflict where somebody else wrote meanwhile: what is published then is whole all the
         same, and the run looks again.
         """
+        try:
+            wrote = self._publish(artefacts, seen)
+        except Conflict:
+            self._put_back(artefacts, seen)
+            raise
+        return {**wrote, **self._put_back(artefacts, seen)}
+
+    def _publish(self, artefacts: Sequence[Artefact], seen: Observation) -> dict[str, Wrote]:
         wrote = {artefact.key: standing for artefact in artefacts if (standing := _standing(artefact, seen))}
         revived: list[Artefact] = []
         for rank, files in itertools.groupby(self.pending(artefacts, seen), key=lambda artefact: artefact.rank):
@@ -89,6 +96,18 @@ class Writer:
                 revived = []
         self._look_after(revived)
         return wrote
+
+    def _put_back(self, artefacts: Sequence[Artefact], seen: Observation) -> dict[str, Wrote]:
+        """The source, if it is gone after an index was deleted: a run with opposite options did the same to this one.
+
+        Whoever deletes later sees what the other has deleted, so that one of the two indexes stands in the end.
+        """
+        deleted = {it.key for it in artefacts if it.content is None} & seen.versions.keys()
+        if not deleted & {names.REPODATA, names.SHARD_INDEX}:
+            return {}
+        sources = [it for it in artefacts if it.rank is Rank.SOURCE and it.content is not None]
+        gone = [it for it in sources if self.store.stat(self._key(it)) is None]
+        return {it.key: Wrote(self._put(it, Expect.ABSENT), it.digest) for it in gone}
 
     def _writing(self, seen: Observation) -> Callable[[Artefact], _Done]:
         return lambda artefact: self._write(artefact, seen)

@@ -288,3 +288,28 @@ def test_runs_that_shall_delete_each_others_index_do_not_leave_a_channel_without
     assert fell_in
     index(store)
     assert {it["indexed_timestamp"] for it in records(store).values()} == {NOW_MS}
+
+
+@pytest.mark.parametrize("shapes", [("monolithic", "shards"), ("shards", "monolithic")])
+def test_wherever_a_run_with_opposite_options_falls_in_one_index_stands_and_the_dates_are_kept(
+    shapes: tuple[str, str],
+) -> None:
+    ours, theirs = (with_outputs(**{shape: False}) for shape in shapes)
+    for at in range(1, MANY):
+        store = channel(*keys(3), *keys(1, "noarch"))
+        index(store)
+
+        def fall_in(number: int, _call: Call, store: MemoryStore = store, at: int = at) -> None:
+            if number == at:
+                index(store, theirs, now_ms=NOW_MS + DAY_MS)
+
+        faulty = Faulty(store, before=fall_in)
+        index(faulty, ours, now_ms=NOW_MS + 2 * DAY_MS)
+        for subdir in ("linux-64", "noarch"):
+            assert {f"{subdir}/{name}" for name in (names.REPODATA, names.SHARD_INDEX)} & store.objects.keys(), at
+        index(store)
+        assert {it["indexed_timestamp"] for it in records(store).values()} == {NOW_MS}, at
+        if len(faulty.calls) < at:
+            break
+    else:
+        raise AssertionError("more calls than were tried")
