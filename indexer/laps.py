@@ -14,7 +14,7 @@ from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.plan import Known, diff, guard
 from indexer.core.render import Rank, Scene, publication, unpatched_of
 from indexer.core.shards import ShardIndex, touched
-from indexer.errors import BadIndex
+from indexer.errors import BadIndex, Refused
 from indexer.extractor import Spec
 from indexer.lease import Lease, under
 from indexer.lister import Lister, Observation
@@ -192,7 +192,7 @@ class Subdir:
         return there_once and names.UNPATCHED not in seen.versions
 
     def _overlay(self, lister: Lister, seen: Observation) -> Overlay:
-        """What shall be in force.  Raises BadIndex where the unpatched index that a run left is gone."""
+        """What shall be in force.  Raises BadIndex or Refused where what a run left of a patch is gone."""
         found = lister.overlay(seen)
         if self._lost(seen) and found and not self.options.force:
             raise BadIndex(
@@ -202,6 +202,12 @@ class Subdir:
             )
         named = self.wanted.patch
         if named is None:
+            if self.wanted.emptied(found, seen.ledger):
+                raise Refused(
+                    lister.key(names.INSTRUCTIONS),
+                    "was emptied by conda-index, and a patch was in force",
+                    "nothing was changed: name the patch with --repodata-patch, or end it with --no-repodata-patch",
+                )
             return found
         nothing_to_end = found.lying is None and names.UNPATCHED not in seen.versions
         if named == NO_PATCH and nothing_to_end:

@@ -16,6 +16,7 @@ from indexer.core.model import Index, Raw, Rejected, Version
 from indexer.core.overlay import Overlay, decode_yanks
 from indexer.core.records import dump
 from indexer.core.shards import ShardIndex
+from indexer.dates import redated, undated
 from indexer.errors import BadIndex, Conflict, Missing, Refused
 from indexer.parts import listed as listed_in_parts
 from indexer.window import read_whole
@@ -209,6 +210,8 @@ class Lister:
             for filename in overlay.run_exports_patched:
                 run_exports.pop(filename, None)  # as they were patched: what the package has is unknown
             run_exports |= repodata.inline_run_exports(index.records)
+            if undated(index):
+                index = redated(index, self.store, self.key(names.SHARDS_FOLDER), self.executor)
         return replace(index, run_exports=repodata.own_run_exports(run_exports, own))
 
     def _beside_published(self, index: Index, seen: Observation, overlay: Overlay) -> Index:

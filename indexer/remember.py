@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.ledger import Bad, Ledger, Wrote, cuts_of
+from indexer.core.patch import left_by_conda_index
 from indexer.core.render import instructions_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ def state_of(wanted: Wanted, seen: Observation, change: Change) -> dict[str, Wro
     overlay = change.overlay
     digests = {names.YANKED: ""}
     if overlay.lying is not None and overlay.named is None:
-        digests[names.INSTRUCTIONS] = instructions_of(overlay.lying, wanted.options.outputs).digest
+        said = not left_by_conda_index(overlay.lying)
+        digests[names.INSTRUCTIONS] = instructions_of(overlay.lying, wanted.options.outputs).digest if said else ""
     return {name: Wrote(seen.versions[name], it) for name, it in digests.items() if name in seen.versions}
 
 

@@ -11,12 +11,14 @@ import msgspec
 from indexer.core import ledger as ledgers
 from indexer.core import names
 from indexer.core.patch import NONE as NO_PATCH
+from indexer.core.patch import left_by_conda_index
 from indexer.core.render import instructions_of
 from indexer.release import __version__
 
 if TYPE_CHECKING:
     from indexer.core.ledger import Ledger
     from indexer.core.model import Index
+    from indexer.core.overlay import Overlay
     from indexer.lister import Observation
     from indexer.options import Options
 
@@ -68,6 +70,13 @@ class Wanted:
         if named is None:
             return self.patch == NO_PATCH and names.UNPATCHED not in seen.versions
         return named.digest == instructions_of(self.patch, self.options.outputs).digest
+
+    def emptied(self, found: Overlay, ledger: Ledger | None) -> bool:
+        """Whether conda-index has put its empty form over instructions that were in force when the ledger was left."""
+        before = ledger.wrote.get(names.INSTRUCTIONS) if ledger else None
+        if before is None or found.lying is None or not left_by_conda_index(found.lying):
+            return False
+        return before.digest not in {"", instructions_of(NO_PATCH, self.options.outputs).digest}
 
     def built_upon(self, seen: Observation) -> bool:
         """Whether shards whose records do not change are those that this run would make."""

@@ -208,9 +208,11 @@ def _kinds(run_exports: Raw) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
-    """A value as other indexers mean it: they leave `noarch: true` and parts of seconds as packages have them."""
+    """A value as other indexers mean it: they leave `noarch: true`, lists of words and parts of seconds as they are."""
     if value is True:
         return "generic"
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or None
     return int(value) if isinstance(value, float) else value or None
 
 

@@ -75,8 +75,7 @@ def parse(data: bytes, key: str) -> Instructions:
     try:
         data.decode()
         top = _raw_map.decode(data) if data.strip() else {}
-        if all(bytes(value) == b"{}" for value in top.values()):
-            # conda-index leaves a file of this form, its keys package names, where it was given no patch.
+        if _is_empty_form(top):
             return Instructions(key)
         version = msgspec.json.decode(top.get("patch_instructions_version", b"1"))
         legacy: dict[str, tuple[Raw, ...]] = {}
@@ -93,6 +92,19 @@ def parse(data: bytes, key: str) -> Instructions:
     if type(version) is not int or version > _MAX_VERSION:
         raise _bad(key, f"has patch_instructions_version {version!r}, and the highest known is {_MAX_VERSION}")
     return Instructions(key, version, legacy, v3, _with_twins(remove), _with_twins(revoke))
+
+
+def left_by_conda_index(data: bytes) -> bool:
+    """Whether this is what conda-index puts where it writes shards and was given no patch, over whatever lay there."""
+    try:
+        return _is_empty_form(_raw_map.decode(data))
+    except UNREADABLE:
+        return False
+
+
+def _is_empty_form(top: Mapping[str, Raw]) -> bool:
+    """Its keys are names of packages, with nothing said of any."""
+    return all(bytes(value) == b"{}" for value in top.values())
 
 
 def _with_twin(filename: str) -> tuple[str, ...]:

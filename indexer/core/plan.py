@@ -9,6 +9,7 @@ from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.names import parse_filename
 from indexer.core.records import dump
 from indexer.core.repodata import facts_of
+from indexer.core.revision import may_need_v3
 from indexer.errors import Refused
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
     and MD5 are the record's; or, where no ledger tells, the size is the same and the object is older
     than the record.  Anything else is read again, so a replaced package is noticed.  What is listed as
     removed and still lies there was yanked: it stays out.  What no package can be called goes, in scope or not:
-    readers fail on it.
+    readers fail on it.  What another indexer left in a legacy map although old clients misread it is read again.
     """
     rejected_before = known.ledger.rejected if known.ledger else {}
     in_scope = index.records.keys() if known.scope is None else known.scope & index.records.keys()
@@ -67,7 +68,8 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
         bad = rejected_before.get(filename)
         if filename in yanked:
             continue
-        if record is not None and _stands(filename, stat, facts := facts_of(record), known):
+        astray = record is not None and not known.in_step and filename not in index.v3 and may_need_v3(record)
+        if record is not None and not astray and _stands(filename, stat, facts := facts_of(record), known):
             if known.force:
                 fetch.append(stat)
                 held.add(filename)

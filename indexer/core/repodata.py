@@ -162,7 +162,7 @@ def split_run_exports(data: bytes, key: str) -> dict[str, Raw]:
         _check_text(data)
         found = _run_exports_file.decode(data) if data.strip() else _RunExportsFile()
         return {
-            filename: value
+            filename: by_kind(value)
             for filename, entry in (found.packages | found.conda).items()
             if isinstance(value := _run_exports.decode(entry).run_exports, Raw)
         }
@@ -177,8 +177,16 @@ def inline_run_exports(records: Mapping[str, Raw]) -> dict[str, Raw]:
         if b'"run_exports"' in memoryview(record).tobytes():
             value = _run_exports.decode(record).run_exports
             if isinstance(value, Raw):
-                found[filename] = value
+                found[filename] = by_kind(value)
     return found
+
+
+def by_kind(run_exports: Raw) -> Raw:
+    """Run exports as CEP 12 has them; conda-index leaves bare lists, the oldest form, which mean weak ones (CEP 34)."""
+    if not bytes(run_exports).lstrip().startswith(b"["):
+        return run_exports
+    specs = msgspec.json.decode(run_exports)
+    return Raw(msgspec.json.encode({"weak": specs} if specs else {}))
 
 
 def join(index: Index, info: Mapping[str, object]) -> bytes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from indexer.core.matchspec import canonical
-from indexer.core.model import UNREADABLE, Index
+from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.repodata import altered
 from indexer.errors import BadPackage
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _V3_SPEC = re.compile(r"[\[,]\s*(when|extras|flags)\s*=")
+_V3_BYTES = re.compile(_V3_SPEC.pattern.encode() + rb'|"(repodata_revision|schema_version)"\s*:\s*[3-9]')
 _V3 = 3
 _SPELLED = ("depends", "constrains", "extra_depends")
 
@@ -26,6 +27,11 @@ _fields = msgspec.json.Decoder(dict[str, Any])
 def is_v3_spec(spec: str) -> bool:
     """Whether only readers of the third revision understand a dependency (CEP 43 to 45)."""
     return _V3_SPEC.search(spec) is not None
+
+
+def may_need_v3(record: Raw) -> bool:
+    """Whether a record has what makes one belong under `v3`, by its bytes alone: some that say so do not."""
+    return _V3_BYTES.search(record) is not None
 
 
 def needs_v3(fields: Mapping[str, Any], record: Mapping[str, object]) -> bool:

@@ -14,7 +14,7 @@ import zstandard
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import EXTENSIONS, SHARDS_FOLDER, parse_filename
 from indexer.core.records import dump
-from indexer.core.repodata import facts_of, section_of, v3_buckets
+from indexer.core.repodata import by_kind, facts_of, section_of, v3_buckets
 from indexer.errors import BadIndex
 
 if TYPE_CHECKING:
@@ -247,7 +247,9 @@ def index_of(top: Mapping[str, Any], key: str) -> Index:
         found = {**top.get("packages", {}), **top.get("packages.conda", {}), **v3}
         msgspec.convert(found, dict[str, dict[str, Any]])
         run_exports = {
-            filename: dump(record.pop("run_exports")) for filename, record in found.items() if "run_exports" in record
+            filename: by_kind(dump(record.pop("run_exports")))
+            for filename, record in found.items()
+            if "run_exports" in record
         }
         records = {filename: dump(_in_json(record)) for filename, record in found.items()}
         return Index(

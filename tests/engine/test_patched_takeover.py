@@ -203,3 +203,25 @@ def test_an_unpatched_index_of_another_indexer_is_taken_for_what_the_packages_sa
     assert records(store)[SECOND]["depends"] == ["spelled  otherwise"]
     assert records(store)[FIRST]["depends"] == ["fixed"]
     assert set(records(store)) == {FIRST, SECOND}
+
+
+def test_a_patch_that_conda_index_has_emptied_is_refused_until_it_is_named_or_ended() -> None:
+    for word in (PATCH, ""):
+        store = in_force()
+        # Where it writes shards and was given no patch.
+        put(store, INSTRUCTIONS, {"p00": {}, "p01": {}})
+        before = store.bodies("linux-64")
+        report = index(store)
+        assert only(report).outcome is Outcome.REFUSED
+        assert "was emptied by conda-index, and a patch was in force" in str(only(report).error)
+        assert store.bodies("linux-64") == before
+        index(store, replace(PLAIN, repodata_patch=word))
+        assert records(store)[FIRST]["depends"] == (["fixed"] if word else [])
+
+
+def test_an_empty_form_that_conda_index_writes_again_is_no_lost_patch() -> None:
+    store = channel(*keys(2))
+    put(store, INSTRUCTIONS, {"p00": {}})
+    index(store)
+    put(store, INSTRUCTIONS, {"p00": {}, "p01": {}})
+    assert only(index(store)).outcome is not Outcome.REFUSED

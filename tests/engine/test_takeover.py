@@ -159,3 +159,77 @@ def test_shards_that_lie_beside_packages_are_put_where_ours_are_looked_for() -> 
     store.upload(key, zstandard.compress(msgspec.msgpack.encode(content)))
     index(store)
     assert len([key for key in store.bodies() if "/shards/" in key and "linux-64" in key]) == 3
+
+
+def test_run_exports_of_the_oldest_form_are_carried_on_as_weak_ones() -> None:
+    store = fill(MemoryStore(), *KEYS[:2])
+    found = {key.partition("/")[2]: record(key) for key in KEYS[:2]}
+    store.upload("linux-64/repodata.json", json.dumps({"packages.conda": found}).encode())
+    told = {"p00-1.0-0.conda": {"run_exports": ["p00 >=1"]}, "p01-1.0-0.conda": {"run_exports": []}}
+    store.upload("linux-64/run_exports.json", json.dumps({"packages.conda": told}).encode())
+    index(store)
+    assert packages_read(store.calls) == []
+    assert json.loads(store.bodies()["linux-64/run_exports.json"])["packages.conda"] == {
+        "p00-1.0-0.conda": {"run_exports": {"weak": ["p00 >=1"]}},
+        "p01-1.0-0.conda": {"run_exports": {}},
+    }
+
+
+def test_a_package_that_another_indexer_left_where_old_clients_misread_it_is_moved_to_v3() -> None:
+    store = MemoryStore(clock_ms=NOW_MS - 10_000)
+    fill(store, *KEYS[:2])
+    store.upload(KEYS[2], package(KEYS[2], depends=['p00[when="__linux"]']))
+    index(store)
+    content = json.loads(store.bodies()["linux-64/repodata.json"])
+    revised = content.pop("v3")["conda"]["p02-1.0-0"]
+    content["packages.conda"]["p02-1.0-0.conda"] = revised
+    store.clock_ms = NOW_MS + 10_000
+    store.upload("linux-64/repodata.json", json.dumps(content).encode())
+    first = len(store.calls)
+    index(store, now_ms=NOW_MS + 20_000)
+    assert packages_read(store.calls, first) == [KEYS[2]]
+    after = json.loads(store.bodies()["linux-64/repodata.json"])
+    assert "p02-1.0-0.conda" not in after["packages.conda"]
+    assert after["v3"]["conda"] == {"p02-1.0-0": revised}
+
+
+def undated(store: MemoryStore) -> None:
+    """Rewrite the index as conda-index does: from the packages, which do not know when they were indexed."""
+    content = json.loads(store.bodies()["linux-64/repodata.json"])
+    for it in content["packages.conda"].values():
+        del it["indexed_timestamp"]
+    store.upload("linux-64/repodata.json", json.dumps(content).encode())
+    for name in ("repodata.json.zst", "repodata_shards.msgpack.zst", ".indexer.json.zst"):
+        store.remove(f"linux-64/{name}")
+
+
+def test_dates_that_another_indexer_has_thrown_away_are_found_again_in_our_shards() -> None:
+    store = fill(MemoryStore(clock_ms=NOW_MS - 10_000), *KEYS)
+    index(store)
+    before = store.bodies()["linux-64/repodata.json"]
+    undated(store)
+    shard = next(key for key in store.bodies() if key.startswith("linux-64/shards/"))
+    store.upload(shard.replace("/shards/", "/shards/not-one-of-ours-"), b"noise")
+    store.upload(f"linux-64/shards/{'0' * 64}.msgpack.zst", b"damaged")
+    first = len(store.calls)
+    index(store, now_ms=NOW_MS + 20_000)
+    assert packages_read(store.calls, first) == []
+    assert store.bodies()["linux-64/repodata.json"] == before
+
+
+def test_of_several_dates_of_a_package_the_first_one_stays() -> None:
+    store = fill(MemoryStore(clock_ms=NOW_MS - 10_000), KEYS[0])
+    index(store)
+    shards = {key: body for key, body in store.bodies().items() if "/shards/" in key}
+    store.remove("linux-64/repodata.json")
+    for key in shards:
+        store.remove(key)
+    for name in (".indexer.json.zst", "repodata.json.zst", "repodata_shards.msgpack.zst"):
+        store.remove(f"linux-64/{name}")
+    index(store, now_ms=NOW_MS + 20_000)
+    assert records(store)["p00-1.0-0.conda"]["indexed_timestamp"] == NOW_MS + 20_000
+    for key, body in shards.items():
+        store.upload(key, body)
+    undated(store)
+    index(store, now_ms=NOW_MS + 40_000)
+    assert records(store)["p00-1.0-0.conda"]["indexed_timestamp"] == NOW_MS

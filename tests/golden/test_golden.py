@@ -32,6 +32,8 @@ def test_there_are_cases_for_what_channels_go_through() -> None:
         "base-url",
         "patched",
         "channel-info",
+        "rattler-index-patched",
+        "conda-index-patched",
     } <= set(CASES)
 
 

@@ -1,0 +1,1 @@
+"""Channels that go from one indexer to another and back."""
