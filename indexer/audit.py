@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from indexer.core import names, repodata
 from indexer.core.agreement import Fault, contradictions, differences, same
+from indexer.core.attestation import SUFFIX, named_by
 from indexer.core.model import Index, Outputs, Rules
 from indexer.core.plan import Known, diff
 from indexer.core.repodata import facts_of
@@ -17,6 +19,7 @@ from indexer.forms import Forms
 from indexer.lister import Lister
 from indexer.report import SubdirVerdict, Verdict
 from indexer.root import chosen
+from indexer.sidecars import content_of
 from indexer.window import read_whole
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 # Between looks at a subdir that somebody else is changing, in seconds.
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 _SETTLING = 1.0
+_PUT_BACK = "put it back, or run the indexer"
 _FORCE = "run the indexer with --force"
 
 
@@ -83,6 +87,7 @@ class _Auditor:
         verdict.packages = len(index.records)
         verdict.faults += self._in_force(seen, index)
         verdict.faults += self._packages(seen, index)
+        verdict.faults += self._attestations(seen, index)
         if self.deep:
             verdict.faults += self._contents(seen, index, verdict)
         return verdict
@@ -134,6 +139,24 @@ class _Auditor:
             if known is None or known.version != seen.packages[filename].version:
                 yield Fault(f"{self.subdir}/{filename}", "is in the channel and not in the index")
         yield from self._replaced(seen, index)
+
+    def _attestations(self, seen: Observation, index: Index) -> Iterator[Fault]:
+        """Whether the copies that readers fetch by the digest in a record are there, and have it."""
+        for filename, record in index.records.items():
+            sha256 = named_by(record)
+            if sha256 is None:
+                continue
+            name = f"{filename}{SUFFIX}.{sha256}"
+            copy = seen.sidecars.get(name)
+            if copy is None:
+                yield Fault(f"{self.subdir}/{name}", "is not there, and the index names it", _PUT_BACK)
+            elif self.deep and not self._holds(copy, sha256):
+                yield Fault(copy.key, "has another content than its name says", _PUT_BACK)
+
+    def _holds(self, copy: Stat, sha256: str) -> bool:
+        with contextlib.suppress(ValueError):  # too large to be one
+            return hashlib.sha256(content_of(self.store, copy)).hexdigest() == sha256
+        return False
 
     def _replaced(self, seen: Observation, index: Index) -> Iterator[Fault]:
         """Which packages are not those that their records were made from, as far as a ledger in step tells."""

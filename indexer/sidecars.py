@@ -49,17 +49,18 @@ def _judged(store: Store, package: str, sidecars: Mapping[str, Stat]) -> Atteste
 def _read(store: Store, package: str, sidecars: Mapping[str, Stat]) -> str:
     """The sha256 of a package's attestations.  Raises ValueError for such as readers could not trust."""
     alias = sidecars[package + SUFFIX]
-    sha256 = digest_of_bundles(_content(store, alias))
+    sha256 = digest_of_bundles(content_of(store, alias))
     copy = sidecars.get(f"{package}{SUFFIX}.{sha256}")
     if copy is None:
         raise ValueError(f"has no copy {SUFFIX}.{sha256} beside it")
     same = alias.md5 is not None and alias.md5 == copy.md5
-    if not same and (copy.size != alias.size or hashlib.sha256(_content(store, copy)).hexdigest() != sha256):
+    if not same and (copy.size != alias.size or hashlib.sha256(content_of(store, copy)).hexdigest() != sha256):
         raise ValueError(f"differs from its copy {SUFFIX}.{sha256}")
     return sha256
 
 
-def _content(store: Store, stat: Stat) -> bytes:
+def content_of(store: Store, stat: Stat) -> bytes:
+    """A sidecar.  Raises ValueError for one that is too large, Conflict where it changed since it was listed."""
     if stat.size > MAX_SIZE:
         raise ValueError(f"has {stat.size} bytes, more than {MAX_SIZE}")
     try:

@@ -92,7 +92,9 @@ def _subdir(sub: SubdirReport) -> str:
 def _wide(wide: SubdirReport) -> str:
     if wide.error is not None:
         return wide.outcome.value
-    return f"{_count(wide.packages, 'name'):>14}  {'':<12}  {_written(wide)}"
+    # Notices alone tell of no package.
+    names = _count(wide.packages, "name") if wide.packages else ""
+    return f"{names:>14}  {'':<12}  {_written(wide)}"
 
 
 def _written(sub: SubdirReport) -> str:

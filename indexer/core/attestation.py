@@ -6,6 +6,7 @@ fetch by the digest in the record (conda/ceps 142, as rattler-index has it).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from dataclasses import replace
@@ -21,7 +22,7 @@ from indexer.core.repodata import altered
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.core.model import Stat
+    from indexer.core.model import Raw, Stat
 
 FIELD = "attestations_sha256"
 SUFFIX = ".sigs"
@@ -30,6 +31,13 @@ MAX_SIZE = 2**24
 _SIDECAR = re.compile(r"(?P<package>.+)\.sigs(?:\.[0-9a-f]{64})?")
 
 _bundles = msgspec.json.Decoder(list[Any])
+
+
+class _Attested(msgspec.Struct):
+    attestations_sha256: str | None = None
+
+
+_attested = msgspec.json.Decoder(_Attested)
 
 
 def package_of(filename: str) -> str | None:
@@ -62,6 +70,14 @@ def digest_of_bundles(content: bytes) -> str:
     if not bundles:
         raise ValueError("is an empty array")
     return hashlib.sha256(content).hexdigest()
+
+
+def named_by(record: Raw) -> str | None:
+    """The sha256 of the attestations that a record names, None where it names none."""
+    if FIELD.encode() in bytes(record):
+        with contextlib.suppress(*UNREADABLE):
+            return _attested.decode(record).attestations_sha256
+    return None
 
 
 def attest(index: Index, attested: Mapping[str, Attested]) -> Index:

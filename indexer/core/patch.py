@@ -22,7 +22,7 @@ from indexer.core.revision import is_v3_spec
 from indexer.errors import BadPackage, BadPatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 # The highest version of the instructions that there is: 2 may patch run exports (CEP 21).
 _MAX_VERSION = 2
@@ -135,8 +135,9 @@ def apply(index: Index, instructions: Instructions) -> Patched:
     """An index with the instructions followed; what they do not name stays the same slice of bytes.
 
     Only fields in PATCHABLE are changed, and `run_exports` by instructions of version 2; null clears a field.
-    File names that the index does not have are ignored.  Removed records leave the maps *and* stand in
-    `removed`, for conda does not look there.  Raises BadPatch.
+    What is said of file names that the index does not have is ignored, and what the legacy maps say of
+    records under `v3`.  Removed records leave the maps *and* stand in `removed`, for conda does not look
+    there.  Raises BadPatch.
     """
     work = _Work(instructions, dict(index.records), dict(index.run_exports))
     for filename, patches in instructions.legacy.items():
@@ -154,7 +155,15 @@ def apply(index: Index, instructions: Instructions) -> Patched:
     for filename in instructions.revoke & work.records.keys():
         work.records[filename] = _revoked(work.records[filename])
     whole = replace(index, records=work.records, run_exports=work.run_exports, v3_rest=rest)
-    return Patched(withdraw(whole, instructions.remove), work.warnings())
+    return Patched(withdraw(whole, instructions.remove), (*work.warnings(), *_unreached(index, instructions)))
+
+
+def _unreached(index: Index, instructions: Instructions) -> Iterator[str]:
+    """What is said of records under `v3` in the legacy maps alone, which reaches them in no indexer."""
+    said = {f"{stem}.{bucket}" for bucket, stems in instructions.v3.items() for stem in stems}
+    if missed := sorted(instructions.legacy.keys() & index.v3 - said):
+        more = f" and {len(missed) - 1} more" if len(missed) > 1 else ""
+        yield f"does not reach {missed[0]}{more}, which stands under v3; say it under v3 too"
 
 
 def withdraw(index: Index, filenames: Iterable[str]) -> Index:

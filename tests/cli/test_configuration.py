@@ -245,6 +245,8 @@ def test_what_a_file_says_of_the_channel_is_published(channel: Path, tmp_path: P
             }
         ]
     }
+    row = next(line.split() for line in done.out.splitlines() if line.startswith("  channel "))
+    assert row == ["channel", "wrote", "1", "file"], "notices count no names"
 
 
 def test_a_file_that_is_named_but_not_there_is_an_error(channel: Path) -> None:

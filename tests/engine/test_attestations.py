@@ -12,6 +12,7 @@ import pytest
 from indexer.core import names
 from indexer.core.shards import decode_index, filename_of, open_shard
 from indexer.report import Outcome
+from tests.support.judge import faults
 from tests.support.scene import PLAIN, changes, channel, index, keys, only, package, packages_read, with_outputs
 
 if TYPE_CHECKING:
@@ -147,3 +148,18 @@ def test_sidecars_of_nothing_are_passed_over() -> None:
     report = only(index(store))
     assert (report.packages, report.rejected) == (1, ())
     assert "linux-64/gone-1.0-0.conda.sigs" in store.bodies()
+
+
+def test_a_check_misses_a_copy_that_the_index_names_and_with_deep_one_of_another_content() -> None:
+    store = channel(*keys(2))
+    copy = f"{SIGS}.{attest(store)}"
+    index(store)
+    assert faults(store, deep=True) == []
+    store.upload(copy, b'["forged"]')
+    assert faults(store) == []
+    advice = "put it back, or run the indexer"
+    assert faults(store, deep=True) == [f"{copy}: has another content than its name says; {advice}"]
+    store.remove(copy)
+    assert faults(store) == [f"{copy}: is not there, and the index names it; {advice}"]
+    index(store)
+    assert faults(store, deep=True) == []

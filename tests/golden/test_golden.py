@@ -57,7 +57,12 @@ def test_a_check_finds_no_fault_in_what_another_tool_has_made(case: str, tmp_pat
     for path in (CHANNELS / case / "before").glob("*/repodata.json"):
         for filename in records_of(json.loads(path.read_bytes())):
             copy(PACKAGES / path.parent.name / filename, tmp_path)
-    assert faults(FolderStore(tmp_path), deep=True) == []
+    found = faults(FolderStore(tmp_path), deep=True)
+    if case == "conda-index":  # it takes a package's own word for attestations too
+        forged = found.pop()
+        assert forged.startswith(f"osx-arm64/{min(FORGED)}.sigs.000")
+        assert "is not there, and the index names it" in forged
+    assert found == []
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -221,3 +221,13 @@ def test_records_that_are_none_stay_as_they_are_and_stop_nothing() -> None:
     assert told({"revoke": [OLD]}, Index(records={OLD: Raw(b'{"depends":5}')}))[OLD]["depends"] == [
         "package_has_been_revoked"
     ]
+
+
+def test_what_legacy_maps_say_of_a_record_under_v3_is_not_followed_and_that_is_said() -> None:
+    said = {"packages.conda": {NEW: {"license": "MIT-0"}}}
+    index = Index(records={NEW: dump(record())}, v3=frozenset({NEW}))
+    found = patched(said, index)
+    assert found.index == index
+    assert found.warnings == (f"does not reach {NEW}, which stands under v3; say it under v3 too",)
+    both = {**said, "v3": {"conda": {NEW.removesuffix(".conda"): {"license": "0BSD"}}}}
+    assert patched(both, index).warnings == ()
