@@ -12,20 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from indexer.errors import BadConfig, IndexerError
-from indexer.flags import (
-    Asked,
-    Bucket,
-    Configuration,
-    Files,
-    Inquiry,
-    Judgement,
-    Patching,
-    Scrutiny,
-    Selection,
-    Sweeping,
-    Talk,
-    Writing,
-)
+from indexer.flags.bucket import Bucket, Configuration
+from indexer.flags.files import Files
+from indexer.flags.run import Asked, Judgement, Patching, Writing
+from indexer.flags.selection import Selection
+from indexer.flags.talk import Talk
+from indexer.flags.upkeep import Inquiry, Scrutiny, Sweeping
 from indexer.grouping import flattened
 from indexer.release import __version__
 from indexer.secrets import MaskedFormatter, masked

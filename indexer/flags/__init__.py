@@ -1,0 +1,17 @@
+"""The options of the commands, in groups: each group is a value, its fields are options on the command line.
+
+Here are the types that options have.  typer reads them at run time, and on Python 3.10 it knows `Optional`, not
+`X | None`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+Text = Optional[str]  # noqa: UP045
+Texts = Optional[list[str]]  # noqa: UP045
+Number = Optional[int]  # noqa: UP045
+File = Optional[Path]  # noqa: UP045
+Switch = Optional[bool]  # noqa: UP045
+"""None where a configuration file may still say it."""

@@ -1,0 +1,92 @@
+"""Which packages and subdirs a run looks at."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from indexer.core import events
+from indexer.core.names import parse_filename
+from indexer.errors import BadConfig
+from indexer.flags import File, Texts
+
+if TYPE_CHECKING:
+    from indexer.store.target import Target
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which packages and subdirs a run looks at."""
+
+    force: Annotated[
+        bool, Option("--force", "-f", help="Read every package again. The date of first indexing is kept.")
+    ] = False
+    subdirs: Annotated[
+        Texts,
+        Option(
+            "--target-platform",
+            "--subdir",
+            metavar="SUBDIR",
+            help="Index only this subdir; repeatable. noarch/repodata.json is always made sure of.",
+        ),
+    ] = None
+    packages: Annotated[
+        Texts,
+        Option(
+            "--package",
+            metavar="SUBDIR/FILENAME",
+            help="Look only at this package; repeatable. Nothing is listed, and nothing removed unless it is "
+            "named and gone.",
+        ),
+    ] = None
+    packages_from: Annotated[
+        File,
+        Option(metavar="FILE", help="The same for the packages named in a file, one a line; - is standard input."),
+    ] = None
+    event: Annotated[
+        File,
+        Option(
+            metavar="FILE",
+            help="The same for the packages that an event notification is about: of S3, also wrapped in SQS, SNS or "
+            "EventBridge, of R2 or of Pub/Sub; - is standard input.",
+        ),
+    ] = None
+
+    def named_packages(self, channel: Target) -> frozenset[str] | None:
+        """The packages to look at, None for all.  Raises BadConfig."""
+        if not self.packages and self.packages_from is None and self.event is None:
+            return None
+        named = list(self.packages or ())
+        if self.packages_from is not None:
+            lines = _text_of(self.packages_from, "name a text file with one package a line").splitlines()
+            named += [line for line in map(str.strip, lines) if line]
+        if self.event is not None:
+            named += _named_by_event(self.event, channel)
+        for package in named:
+            if package.count("/") != 1 or parse_filename(package.partition("/")[2]) is None:
+                raise BadConfig(package, "is not of the form SUBDIR/FILENAME", "name it like noarch/foo-1.0-0.conda")
+        return frozenset(named)
+
+
+def _named_by_event(path: Path, channel: Target) -> frozenset[str]:
+    """The packages of a channel that a notification names; whatever else it names is none of ours."""
+    place = channel.bucket_and_prefix
+    found = events.named(events.places(_text_of(path, "name a file with a notification")), *place)
+    if found.others:
+        _log.info("passed over %d objects of the event that are no packages of %s", found.others, channel.name)
+    return found.packages
+
+
+def _text_of(path: Path, next_step: str) -> str:
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise BadConfig(str(path), reason, next_step) from error
