@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from indexer import workers
 from indexer.audit import check_channel
+from indexer.cluster import connected
 from indexer.engine import index_channel
 from indexer.gc import Sweep, collect
 from indexer.options import Options, Run
@@ -32,15 +33,18 @@ def index(
     *,
     max_parallel: int | None = None,
     progress: Progress | None = None,
+    scheduler: str | None = None,
 ) -> Report:
     """Index the channel at `target`, an `s3://BUCKET[/PREFIX]` URL or a folder, and report.
 
-    `max_parallel` is how many packages are read at once; the default suits where the channel lies.
+    `max_parallel` is how many packages are read at once; the default suits where the channel lies.  With a
+    `scheduler`, such as `tcp://HOST:8786`, packages are read by the workers of that dask.distributed cluster,
+    so many at once on each of their threads.
     `progress` is called with subdir, packages read and packages to read.  Raises IndexerError for what
     concerns the whole channel; what concerns one subdir stands in its report.
     """
     where = _target(target)
-    with _opened(where, max_parallel, progress) as (store, run):
+    with _opened(where, max_parallel, progress, scheduler) as (store, run):
         return replace(index_channel(store, _fitting(where, options), run), channel=where.name)
 
 
@@ -107,9 +111,12 @@ def _target(target: Target | str) -> Target:
 
 
 @contextlib.contextmanager
-def _opened(where: Target, max_parallel: int | None, progress: Progress | None) -> Iterator[tuple[Store, Run]]:
+def _opened(
+    where: Target, max_parallel: int | None, progress: Progress | None, scheduler: str | None = None
+) -> Iterator[tuple[Store, Run]]:
     parallel = max_parallel or workers.parallel_for(where)
     where = replace(where, connections=parallel + _REQUESTS)
-    with workers.local(where, parallel) as local, ThreadPoolExecutor(_REQUESTS) as threads:
-        run = Run(local, threads) if progress is None else Run(local, threads, progress=progress)
+    readers = workers.local(where, parallel) if scheduler is None else connected(scheduler, where, parallel)
+    with readers as read, ThreadPoolExecutor(_REQUESTS) as threads:
+        run = Run(read, threads) if progress is None else Run(read, threads, progress=progress)
         yield open_store(where), run

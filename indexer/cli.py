@@ -14,7 +14,7 @@ import typer
 from indexer.errors import BadConfig, IndexerError
 from indexer.flags.bucket import Bucket, Configuration
 from indexer.flags.files import Files
-from indexer.flags.run import Asked, Judgement, Patching, Writing
+from indexer.flags.run import Asked, Judgement, Machines, Patching, Writing
 from indexer.flags.selection import Selection
 from indexer.flags.talk import Talk
 from indexer.flags.upkeep import Inquiry, Scrutiny, Sweeping
@@ -73,12 +73,13 @@ def s3(
     patching: Patching,
     talk: Talk,
     writing: Writing,
+    machines: Machines,
     bucket: Bucket,
 ) -> None:
     """Index a channel in a bucket."""
     if not channel.startswith("s3://"):
         _fail(talk, channel, BadConfig(channel, "is not an s3:// URL", "for a folder call `indexer fs`"))
-    _run(talk, channel, bucket, Asked(selection, judgement, files, patching, writing))
+    _run(talk, channel, bucket, Asked(selection, judgement, files, patching, writing, machines))
 
 
 @app.command()
@@ -91,12 +92,13 @@ def fs(
     patching: Patching,
     talk: Talk,
     writing: Writing,
+    machines: Machines,
     configuration: Configuration,
 ) -> None:
     """Index a channel in a folder."""
     if "://" in channel:
         _fail(talk, channel, BadConfig(channel, "is not a folder", "for a bucket call `indexer s3`"))
-    _run(talk, channel, configuration, Asked(selection, judgement, files, patching, writing))
+    _run(talk, channel, configuration, Asked(selection, judgement, files, patching, writing, machines))
 
 
 @app.command()
@@ -202,7 +204,8 @@ def _run(talk: Talk, channel: str, configuration: Configuration, asked: Asked) -
     def indexed() -> Report:
         settled = configuration.settled(channel)
         parallel = talk.max_parallel or settled.downloads
-        return _index(replace(talk, max_parallel=parallel), settled.target, asked.options(settled))
+        options = asked.options(settled)
+        return _index(replace(talk, max_parallel=parallel), settled.target, options, asked.machines.scheduler)
 
     _tell(talk, channel, indexed)
 
@@ -226,11 +229,12 @@ def _tell(talk: Talk, channel: str, do: Callable[[], Told]) -> None:
     raise typer.Exit(report.exit_code)
 
 
-def _index(talk: Talk, target: Target, options: Options) -> Report:
+def _index(talk: Talk, target: Target, options: Options, scheduler: str | None) -> Report:
     from indexer.api import index
 
     with contextlib.ExitStack() as stack:
-        return index(target, options, max_parallel=talk.max_parallel, progress=_progress(talk, stack))
+        progress = _progress(talk, stack)
+        return index(target, options, max_parallel=talk.max_parallel, progress=progress, scheduler=scheduler)
 
 
 def _progress(talk: Talk, stack: contextlib.ExitStack) -> Callable[[str, int, int], None] | None:

@@ -1,4 +1,4 @@
-"""Who reads the packages: threads of this process or, for many packages, processes with threads."""
+"""Who reads the packages: threads of this process or, for many packages, processes with threads (or a cluster)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from indexer.pool import Bounds, bounded
 from indexer.store.target import Target, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from indexer.core.model import Stat
     from indexer.store import Store, Usage
@@ -50,7 +50,7 @@ def in_threads(executor: Executor, parallel: int) -> Workers:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every batch of a run shares, as it travels to another process."""
+    """What every batch of a run shares, as it travels to another process of this machine."""
 
     target: Target
     spec: Spec
@@ -71,21 +71,29 @@ _store_here = functools.lru_cache(maxsize=1)(open_store)
 
 def run_job(job: Job, batch: Sequence[Stat]) -> Done:
     """Read a batch of packages in whatever process this is."""
-    store = _store_here(job.target)
+    return read_batch(_store_here(job.target), job.spec, job.parallel, batch)
+
+
+def read_batch(store: Store, spec: Spec, parallel: int, batch: Sequence[Stat]) -> Done:
+    """Read a batch of packages of a store that nobody else uses meanwhile, `parallel` at once."""
     before = replace(store.usage, requests=store.usage.requests.copy())
-    with ThreadPoolExecutor(job.parallel) as threads:
-        readings = list(in_threads(threads, job.parallel)(store, job.spec, batch))
+    with ThreadPoolExecutor(parallel) as threads:
+        readings = list(in_threads(threads, parallel)(store, spec, batch))
     return Done(readings, store.usage.since(before))
 
 
 def in_processes(executor: Executor, target: Target, processes: int, parallel: int) -> Workers:
     """Workers that read in other processes, each `parallel` packages at once."""
+    return in_batches(executor, lambda spec: functools.partial(run_job, Job(target, spec, parallel)), 2 * processes)
+
+
+def in_batches(executor: Executor, job_for: Callable[[Spec], Callable[[Sequence[Stat]], Done]], window: int) -> Workers:
+    """Workers that read in batches, `window` of them under way."""
 
     def workers(store: Store, spec: Spec, packages: Sequence[Stat]) -> Iterator[Reading]:
-        job = functools.partial(run_job, Job(target, spec, parallel))
         batches = (packages[i : i + _BATCH] for i in range(0, len(packages), _BATCH))
-        bounds: Bounds[Sequence[Stat]] = Bounds(2 * processes, 2 * processes, lambda _: 1)
-        for done in bounded(executor, job, batches, bounds):
+        bounds: Bounds[Sequence[Stat]] = Bounds(window, window, lambda _: 1)
+        for done in bounded(executor, job_for(spec), batches, bounds):
             store.usage.add(done.usage)
             yield from done.readings
 

@@ -80,6 +80,20 @@ class Writing:
 
 
 @dataclass(frozen=True)
+class Machines:
+    """Where packages are read."""
+
+    scheduler: Annotated[
+        Text,
+        Option(
+            metavar="tcp://HOST:PORT",
+            help="Read packages on the workers of this dask.distributed cluster, which have the same release; "
+            "tls:// where others can listen. --max-parallel is then for each of their threads.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
 class Asked:
     """What a run was asked to do, whatever the command."""
 
@@ -88,6 +102,7 @@ class Asked:
     files: Files
     patching: Patching
     writing: Writing
+    machines: Machines = Machines()
 
     def options(self, settled: Resolved) -> Options:
         """The value the engine takes, with what files say where no option does.  Raises BadConfig."""

@@ -1,0 +1,1 @@
+"""Packages read on a real cluster: a scheduler and worker processes on loopback."""
