@@ -72,6 +72,12 @@ MISTAKES = {
         ["s3", "s3://b"], "profile nobodys", "not be found", "~/.aws/config", env={"AWS_PROFILE": "nobodys"}
     ),
     "endpoint": Mistake(["s3", "s3://b", "--endpoint-url", "nonsense"], "--endpoint-url", "is no URL", "https://"),
+    "address of a scheduler": Mistake(
+        ["fs", "{}", "--scheduler", "host:8786"], "--scheduler host:8786", "is no address", "tcp://HOST:8786"
+    ),
+    "no scheduler there": Mistake(
+        ["fs", "{}", "--scheduler", "tls://127.0.0.1:1"], "--scheduler tls://127.0.0.1:1", "certificates", "DASK_"
+    ),
     "no credentials": Mistake(["s3", "s3://b"], "s3://b", "credentials", "--access-key-id", code=1),
 }
 
