@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import parity, peers
+from benchmarks import peers
+from benchmarks.parity.compare import Comparer, Comparison
+from benchmarks.parity.indexes import Index, read_index, specs_of
+from benchmarks.parity.rules import CONDA, RATTLER, reason_for
 from tests.support.channels import lay_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.parity import Index
     from benchmarks.peers import Outcome
     from tests.real.conftest import Indexed
 
@@ -33,9 +35,7 @@ def by_conda(folder: Path) -> Outcome:
     return peers.CondaIndex(python, Path(source)).run(folder, comparable=True)
 
 
-@pytest.mark.parametrize(
-    ("name", "tool"), [(parity.RATTLER, by_rattler), (parity.CONDA, by_conda)], ids=[parity.RATTLER, parity.CONDA]
-)
+@pytest.mark.parametrize(("name", "tool"), [(RATTLER, by_rattler), (CONDA, by_conda)], ids=[RATTLER, CONDA])
 def test_each_difference_from_a_peer_is_explained(
     name: str, tool: Callable[[Path], Outcome], folder: Indexed, good: list[Path], tmp_path: Path
 ) -> None:
@@ -45,17 +45,17 @@ def test_each_difference_from_a_peer_is_explained(
     assert outcome.ok, outcome.output
     found = compared(name, Path(folder.target.location), theirs, list(folder.report.subdirs))
     assert found.records >= len(known)
-    unexplained = [difference for difference in found.differences if parity.reason_for(difference) is None]
+    unexplained = [difference for difference in found.differences if reason_for(difference) is None]
     assert unexplained == []
     assert found.differences, "there are always some that are explained"
 
 
-def compared(peer: str, ours: Path, theirs: Path, subdirs: list[str]) -> parity.Comparison:
+def compared(peer: str, ours: Path, theirs: Path, subdirs: list[str]) -> Comparison:
     indexes: dict[str, tuple[Index, Index]] = {}
     for subdir in subdirs:
-        indexes[subdir] = (parity.read_index(ours / subdir), parity.read_index(theirs / subdir))
-    specs = {spec for pair in indexes.values() for index in pair for spec in parity._specs_of(index)}
-    comparer = parity.Comparer(peer, peers.canonical_specs(specs))
+        indexes[subdir] = (read_index(ours / subdir), read_index(theirs / subdir))
+    specs = {spec for pair in indexes.values() for index in pair for spec in specs_of(index)}
+    comparer = Comparer(peer, peers.canonical_specs(specs))
     for subdir, pair in indexes.items():
         comparer.compare(subdir, *pair)
     return comparer.result
@@ -66,6 +66,6 @@ def test_a_difference_without_a_reason_is_found(folder: Indexed, tmp_path: Path)
     shutil.copytree(Path(folder.target.location) / "osx-arm64", theirs)
     path = theirs / "repodata.json"
     path.write_bytes(path.read_bytes().replace(b'"build_number":0', b'"build_number":7', 1))
-    found = compared(parity.RATTLER, Path(folder.target.location), theirs.parent, ["osx-arm64"])
+    found = compared(RATTLER, Path(folder.target.location), theirs.parent, ["osx-arm64"])
     assert [difference.key for difference in found.differences] == ["build_number"]
-    assert parity.reason_for(found.differences[0]) is None
+    assert reason_for(found.differences[0]) is None
