@@ -86,10 +86,11 @@ class CondaIndex:
     python: str
     conda_source: Path
 
-    def run(self, folder: Path, *, comparable: bool, patch: Path | None = None) -> Outcome:
-        """Index a folder; `comparable` switches on the outputs that the others write by default."""
+    def run(self, folder: Path, *, comparable: bool, patch: Path | None = None, more: tuple[str, ...] = ()) -> Outcome:
+        """Index a folder; `comparable` switches on the outputs that the others write by default, `more` are options."""
         extra = ["--zst", "--write-shards", "--run-exports"] if comparable else []
         extra += [] if patch is None else ["--patch-generator", str(patch)]
+        extra += more
         with tempfile.TemporaryDirectory() as home:
             # A HOME of its own, so that nobody's .condarc takes part.
             environment = {**os.environ, "HOME": home, "PYTHONPATH": str(self.conda_source)}
@@ -119,15 +120,15 @@ def measure(command: list[str], environment: dict[str, str] | None = None) -> Ou
     return Outcome(float(seconds), int(peak) / _RSS_PER_MIB, state, output, float(cpu))
 
 
-def ours(folder: Path) -> Outcome:
-    """Index a folder with this project, by its defaults."""
-    return measure([sys.executable, "-m", "indexer", "fs", str(folder)])
+def ours(folder: Path, *more: str) -> Outcome:
+    """Index a folder with this project, by its defaults and `more` options."""
+    return measure([sys.executable, "-m", "indexer", "fs", str(folder), *more])
 
 
-def rattler_folder(folder: Path, patch: str | None = None) -> Outcome:
+def rattler_folder(folder: Path, patch: str | None = None, config: Path | None = None) -> Outcome:
     """Index a folder with rattler-index, by its defaults (zst and shards), `patch` names a patch package."""
-    named = [] if patch is None else ["--repodata-patch", patch]
-    return measure([sys.executable, "-m", "benchmarks.peers", "rattler-fs", str(folder), *named])
+    said = json.dumps({"repodata_patch": patch, "config": None if config is None else str(config)})
+    return measure([sys.executable, "-m", "benchmarks.peers", "rattler-fs", str(folder), said])
 
 
 def ours_bucket(target: S3Target) -> Outcome:
@@ -215,10 +216,12 @@ def _demand(python: str, statement: str, complaint: str) -> None:
 def _child(verb: str, target: str, *options: str) -> None:
     """Do the part of a child process: py-rattler is imported here and nowhere else."""
     if verb == "rattler-fs":
+        from rattler.config import Config
         from rattler.index import index_fs
 
-        patch = options[1] if options[:1] == ("--repodata-patch",) else None
-        asyncio.run(index_fs(Path(target), repodata_patch=patch))
+        said = json.loads(options[0])
+        config = Config.load_from_files([Path(said["config"])]) if said["config"] else None
+        asyncio.run(index_fs(Path(target), repodata_patch=said["repodata_patch"], config=config))
     elif verb == "rattler-s3":
         from rattler.index import S3Credentials, index_s3
 

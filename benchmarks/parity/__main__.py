@@ -3,8 +3,9 @@
     python -m benchmarks.parity PACKAGES_DIR --conda-source DIR --peer-python PYTHON > docs/parity.md
 
 PACKAGES_DIR is laid out as a channel. Its packages are copied into three scratch folders, which are indexed by this
-project, by rattler-index and by conda-index. Then each record of ours is compared with the peer's. Exit code 1 if a
-difference has no reason, 2 if the comparison could not be made.
+project, by rattler-index and by conda-index. Then each record of ours is compared with the peer's. What each can do
+besides is tried on channels of the fixtures. Exit code 1 if a difference has no reason, 2 if the comparison could
+not be made.
 """
 
 from __future__ import annotations
@@ -18,10 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import peers
+from benchmarks.parity import people
 from benchmarks.parity.compare import Comparer
+from benchmarks.parity.features import features_table
+from benchmarks.parity.fields import fields_table
 from benchmarks.parity.indexes import Index, read_index, specs_of
+from benchmarks.parity.people import people_table
 from benchmarks.parity.report import report, unexplained
 from benchmarks.parity.rules import CONDA, EXTENSIONS, RATTLER, SUBDIRS
+from benchmarks.parity.trials import OURS, published, tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,13 +43,13 @@ def _packages(source: Path) -> list[Path]:
 
 
 def _index_all(packages: list[Path], scratch: Path, conda_index: CondaIndex) -> dict[str, Path]:
-    tools: dict[str, Callable[[Path], Outcome]] = {
+    commands: dict[str, Callable[[Path], Outcome]] = {
         "indexer": peers.ours,
         RATTLER: peers.rattler_folder,
         CONDA: partial(conda_index.run, comparable=True),
     }
-    folders = {name: scratch / name for name in tools}
-    for name, tool in tools.items():
+    folders = {name: scratch / name for name in commands}
+    for name, tool in commands.items():
         for package in packages:
             place = folders[name] / package.parent.name / package.name
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -56,14 +62,19 @@ def _index_all(packages: list[Path], scratch: Path, conda_index: CondaIndex) -> 
     return folders
 
 
-def compare_folders(folders: Mapping[str, Path]) -> list[Comparison]:
-    """Compare the indexed folder of each peer with ours."""
-    indexes = {
-        name: {subdir: read_index(folder / subdir) for subdir in sorted(SUBDIRS) if (folder / subdir).is_dir()}
-        for name, folder in folders.items()
-    }
+def _read(folder: Path) -> dict[str, Index]:
+    """What a tool wrote, by subdir."""
+    return {subdir: read_index(folder / subdir) for subdir in sorted(SUBDIRS) if (folder / subdir).is_dir()}
+
+
+def _canonical(indexes: Mapping[str, Mapping[str, Index]]) -> dict[str, str]:
+    """Every spec that occurs, as rattler writes it."""
     specs = {spec for subdirs in indexes.values() for index in subdirs.values() for spec in specs_of(index)}
-    canonical = peers.canonical_specs(specs)
+    return peers.canonical_specs(specs)
+
+
+def _compared(indexes: Mapping[str, Mapping[str, Index]], canonical: Mapping[str, str]) -> list[Comparison]:
+    """What each peer has, compared with ours."""
     comparisons = []
     for peer in (RATTLER, CONDA):
         comparer = Comparer(peer, canonical)
@@ -87,13 +98,24 @@ def main() -> int:
         peers.demand_rattler()
         conda_index = peers.conda_index_of(options)
         with tempfile.TemporaryDirectory() as scratch:
-            folders = _index_all(packages, Path(scratch), conda_index)
-            comparisons = compare_folders(folders)
+            folders = _index_all(packages, Path(scratch, "real"), conda_index)
+            indexes = {name: _read(folder) for name, folder in folders.items()}
+            canonical = _canonical(indexes)
+            comparisons = _compared(indexes, canonical)
+            tried = tools(conda_index)
+            full = {tool.name: published(tool, Path(scratch, "full", tool.name)) for tool in tried}
+            sections = {
+                "Features": features_table(tried, full),
+                "Fields of a record": fields_table(indexes, canonical, comparisons),
+                "Files for older clients and for people": people_table(full[OURS], full[CONDA]),
+            }
+            page = report(comparisons, len(packages), {name: list(lines) for name, lines in sections.items()})
+            odd = bool(unexplained(comparisons) or people.unexplained(full[OURS], full[CONDA]))
     except (peers.PeerMissingError, RuntimeError) as error:
         sys.stderr.write(f"benchmarks.parity: {error}\n")
         return 2
-    sys.stdout.write(report(comparisons, len(packages)))
-    return 1 if unexplained(comparisons) else 0
+    sys.stdout.write(page)
+    return int(odd)
 
 
 if __name__ == "__main__":

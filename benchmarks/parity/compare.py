@@ -52,14 +52,14 @@ def same(left: object, right: object) -> bool:
     return type(left) is type(right) and left == right
 
 
-def _parsed(value: object, canonical: Mapping[str, str]) -> object:
+def parsed(value: object, canonical: Mapping[str, str]) -> object:
     """The value with each spec in it in rattler's form, so that equal means: the same specs."""
     if isinstance(value, str):
         return canonical[value]
     if isinstance(value, list):
-        return [_parsed(item, canonical) for item in value]
+        return [parsed(item, canonical) for item in value]
     if isinstance(value, dict):
-        return {key: _parsed(item, canonical) for key, item in value.items()}
+        return {key: parsed(item, canonical) for key, item in value.items()}
     return value
 
 
@@ -131,14 +131,14 @@ class Comparer:
 
     def _compare_value(self, found: Difference) -> None:
         if found.key in SPEC_FIELDS and found.place == "record":
-            meant = _parsed(found.ours, self._canonical) == _parsed(found.theirs, self._canonical)
+            meant = parsed(found.ours, self._canonical) == parsed(found.theirs, self._canonical)
             found = Difference(**{**vars(found), "same_specs": meant})
         if not same(found.ours, found.theirs):
             self._add(found)
 
     def _compare_specs(self, found: Difference) -> None:
         """Compare run exports: by what the specs mean alone, as nobody promises their spelling."""
-        if _parsed(found.ours, self._canonical) != _parsed(found.theirs, self._canonical):
+        if parsed(found.ours, self._canonical) != parsed(found.theirs, self._canonical):
             self._add(found)
 
     def _add(self, found: Difference) -> None:

@@ -11,7 +11,7 @@ from benchmarks.parity.indexes import ABSENT
 from benchmarks.parity.rules import RULES, reason_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from benchmarks.parity.compare import Comparison, Difference
     from benchmarks.parity.rules import Rule
@@ -25,6 +25,22 @@ _INTRODUCTION = (
     "spelling differs, that is counted as a difference too, and explained. `indexed_timestamp` and other times of "
     "the run are left out. Rules are rows of section 12 or paragraphs of formats.md."
 )
+
+SAID = {
+    "Features": (
+        "Tried on channels of the fixtures with everything switched on that a tool can publish, and on small ones with",
+        "something odd in them. What is only stated says so. Clients are in [clients.md](clients.md).",
+    ),
+    "Fields of a record": (
+        "How many records of `repodata.json` have it, and in how many of ours the peer says the same, on the packages",
+        "of other people. Dependency specs count as the same where they mean the same.",
+    ),
+    "Files for older clients and for people": (
+        "Ours beside conda-index's, on the channels of the features: which records were chosen, and all that is said",
+        "of each package name. Feeds and pages are not compared: conda-index's change with every run.",
+    ),
+}
+"""What stands above each table."""
 
 
 def _cell(value: object) -> str:
@@ -69,8 +85,8 @@ def unexplained(comparisons: list[Comparison]) -> list[Difference]:
     return [item for comparison in comparisons for item in comparison.differences if reason_for(item) is None]
 
 
-def report(comparisons: list[Comparison], packages: int) -> str:
-    """The page, the same whenever the packages and the tools are the same."""
+def report(comparisons: list[Comparison], packages: int, sections: Mapping[str, list[str]]) -> str:
+    """The page: the `sections` by title, then what the comparison of `packages` packages found."""
     found = unexplained(comparisons)
     kinds = Counter((item.peer, item.place, item.key) for item in found)
     lines = [
@@ -78,6 +94,7 @@ def report(comparisons: list[Comparison], packages: int) -> str:
         "",
         _INTRODUCTION.format(packages=packages),
         "",
+        *(line for title, lines in sections.items() for line in (f"## {title}", "", *SAID[title], "", *lines, "")),
         "## Totals",
         "",
         *_totals_table(comparisons),
