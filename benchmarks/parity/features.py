@@ -90,6 +90,8 @@ TRIED: Final[dict[str, Callable[[Tool, Path], bool]]] = {
 }
 
 REMARKS: Final = {
+    "a package that needs it stands under `v3` (CEP 48)": "conda-index: `--repodata-next` moves all of them",
+    "`repodata_revisions` (CEP 48)": "conda-index: with `--repodata-next`, dated by `timestamp`",
     "a patch stays in force in later runs that do not name it": "conda-index: without shards it does",
     "`features: null` in a package keeps none out": "conda-index: it crashes where `current_repodata.json` is wanted",
     "a run over an unchanged channel writes nothing": "conda-index: only its pages, which tell the time of the run",
@@ -120,7 +122,8 @@ def features_table(tools: tuple[Tool, ...], channels: Mapping[str, Path]) -> Ite
     yield f"|---|{'---|' * len(tools)}---|"
     with tempfile.TemporaryDirectory() as scratch:
         for name, holds in PUBLISHED.items():
-            yield _row(name, [_word(holds(channels[tool.name])) for tool in tools])
+            words = [_word(holds(channels[tool.name])) for tool in tools]
+            yield _row(name, words, REMARKS.get(name, ""))
         for number, (name, tried) in enumerate(TRIED.items()):
             folders = [Path(scratch, tool.name, str(number), "channel") for tool in tools]
             words = [_word(tried(tool, folder)) for tool, folder in zip(tools, folders, strict=True)]

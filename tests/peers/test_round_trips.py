@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks import peers
-from indexer import Options, check, index, yank
+from fixtures.bucket import REGION
+from indexer import Options, Target, check, index, yank
 from indexer.core import names
-from tests.support.channels import PACKAGES, lay_out, records, repodata
+from tests.support.buckets import options_for
+from tests.support.channels import PACKAGES, lay_out, lay_up, objects, records, repodata
 from tests.support.scene import PATCH, archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from benchmarks.peers import Outcome
+    from fixtures.bucket import Bucket
 
 SUBDIRS = ("linux-64", "noarch", "osx-arm64")
 YANKED = "reedbed-1.0.0-0.conda"
@@ -158,6 +161,26 @@ def test_a_patch_that_conda_index_has_emptied_is_asked_for_and_not_dropped(tmp_p
     assert records(folder, "noarch")[PATCHED] == before[f"noarch/{PATCHED}"]
     assert dates(folder) == dated
     assert list(faults(folder)) == []
+
+
+def test_in_a_bucket_too_patch_and_yank_are_restored_byte_for_byte_after_rattler_index(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    folder = lay(tmp_path / "channel", by_rattler)
+    url = lay_up(bucket, "a/channel", sorted(path for path in folder.glob("*/*") if path.is_file()))
+    target = Target(url, options_for(bucket))
+    assert index(target, Options(repodata_patch=PATCH)).exit_code == 0
+    yank(target, [f"noarch/{YANKED}"], "broken")
+    before = {key: body for key, body in objects(bucket, "a/channel").items() if key.endswith(names.REPODATA)}
+    where = peers.S3Target(url, bucket.endpoint, REGION, bucket.access_key, bucket.secret_key)
+    outcome = peers.rattler_bucket(where)
+    assert outcome.ok, outcome.output
+    between = objects(bucket, "a/channel")
+    assert YANKED in json.loads(between[f"noarch/{names.REPODATA}"])["packages.conda"]
+    assert index(target).exit_code == 0
+    after = objects(bucket, "a/channel")
+    assert {key: after[key] for key in before} == before
+    assert check(target, deep=True).exit_code == 0
 
 
 @pytest.mark.parametrize("peer", PEERS)
