@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from indexer.core.model import Stat, Version
+    from indexer.core.pieces import Content
     from indexer.options import Run
     from indexer.store import Store
 
@@ -140,7 +141,7 @@ class Leased:
         self.open = store.open
 
     def put(
-        self, key: str, body: bytes, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
+        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
     ) -> Version:
         """Write an object if it has the expected version a moment before.  Raises Conflict."""
         self._compare(key, expect)

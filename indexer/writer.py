@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import zstandard
@@ -12,6 +13,7 @@ import zstandard
 from indexer.core import ledger as ledgers
 from indexer.core import names
 from indexer.core.ledger import Wrote
+from indexer.core.pieces import Pieces, pieces_of
 from indexer.core.render import Artefact, Codec, Rank
 from indexer.errors import Conflict
 from indexer.pool import Bounds, bounded
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from indexer.core.ledger import Ledger
     from indexer.core.model import Version
+    from indexer.core.pieces import Content
     from indexer.lister import Observation
     from indexer.store import Store
 
@@ -153,15 +156,22 @@ def _standing(artefact: Artefact, seen: Observation) -> Wrote | None:
     return known if known.digest == artefact.digest else None
 
 
-def compressed(artefact: Artefact) -> bytes:
-    """The bytes of an artefact as they are put."""
-    content = artefact.content or b""
+def compressed(artefact: Artefact) -> Content:
+    """The content of an artefact as it is put."""
+    content = b"" if artefact.content is None else artefact.content
     if artefact.codec is Codec.ZSTD:
         return frame(content, artefact.level)
-    return bz2.compress(content) if artefact.codec is Codec.BZIP2 else content
+    return _packed(content, bz2.BZ2Compressor()) if artefact.codec is Codec.BZIP2 else content
 
 
-def frame(content: bytes, level: int, threads: int = -1) -> bytes:
+def _packed(content: Content, packer: zstandard.ZstdCompressionObj | bz2.BZ2Compressor) -> Pieces:
+    """Content compressed as it is made.  The result is held: a put wants to know its size and digest first."""
+    packed = [packer.compress(piece) for piece in pieces_of(content)]
+    packed.append(packer.flush())
+    return Pieces(partial(iter, packed))
+
+
+def frame(content: Content, level: int, threads: int = -1) -> Pieces:
     """One frame, with its size in the header and no checksum.
 
     Always in zstd's threaded mode: its bytes are the same for any number of threads, and other than
@@ -178,4 +188,5 @@ def frame(content: bytes, level: int, threads: int = -1) -> bytes:
         write_content_size=True,
         write_checksum=False,
     )
-    return zstandard.ZstdCompressor(compression_params=parameters).compress(content)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters)
+    return _packed(content, compressor.compressobj(size=len(content)))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from indexer.core.model import Index, Raw
+    from indexer.core.pieces import Pieces
 
 _MAX_SECONDS = 253402300799
 _FIELD = re.compile(r"""(\w+)\s*=\s*("[^"]*"|'[^']*'|[^,\s]+)""")
@@ -67,8 +68,8 @@ class _Candidate:
 _Groups = dict[str, list[_Candidate]]
 
 
-def join_current(index: Index, info: Mapping[str, object]) -> bytes:
-    """The bytes of a `current_repodata.json`, in the form of `repodata.json`.  `info` is its whole `info` key.
+def join_current(index: Index, info: Mapping[str, object]) -> Pieces:
+    """The content of a `current_repodata.json`, in the form of `repodata.json`.  `info` is its whole `info` key.
 
     A `.conda` has the `legacy_bz2_md5` of the `.tar.bz2` of the same stem, where there is one.
     """

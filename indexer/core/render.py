@@ -16,6 +16,7 @@ from indexer.core import catalogue, names, shards
 from indexer.core.current import join_current
 from indexer.core.model import UNREADABLE, Raw
 from indexer.core.page import subdir_page
+from indexer.core.pieces import sha256_of
 from indexer.core.repodata import facts_of, join, join_run_exports, join_unpatched
 from indexer.core.shards import ShardIndex
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from indexer.core.about import About
     from indexer.core.channel import ChannelInfo, Revision
     from indexer.core.model import Index, Outputs
+    from indexer.core.pieces import Content
 
 _JSON = "application/json"
 _HTML = "text/html; charset=utf-8"
@@ -71,7 +73,7 @@ class Artefact:
 
     key: str
     rank: Rank
-    content: bytes | None = None
+    content: Content | None = None
     codec: Codec = Codec.NONE
     level: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -83,7 +85,7 @@ class Artefact:
         if self.content is None:
             return ""
         shape = msgspec.json.encode((self.codec.value, self.level, self.headers), order="deterministic")
-        return hashlib.sha256(hashlib.sha256(self.content).digest() + shape).hexdigest()
+        return hashlib.sha256(sha256_of(self.content) + shape).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +304,7 @@ def _described(index: Index, scene: Scene) -> list[Artefact]:
     return found
 
 
-def _variants(key: str, content: bytes, rank: Rank, outputs: Outputs) -> list[Artefact]:
+def _variants(key: str, content: Content, rank: Rank, outputs: Outputs) -> list[Artefact]:
     """A JSON file and its compressed forms.  No Content-Encoding: readers ask for the .zst by name."""
     found = [Artefact(key, rank, content, headers=mutable(outputs, _JSON))]
     if outputs.zst:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import codecs
 import contextlib
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
 
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import CONDA, EXTENSIONS, TAR_BZ2
+from indexer.core.pieces import Pieces
 from indexer.errors import BadIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    # A value of an object that is made piece by piece.
+    _Made = Callable[[], Iterator[bytes]]
 
 V = TypeVar("V")
 
@@ -25,6 +30,8 @@ _SECTIONS = ("packages", "packages.conda")
 _OURS = frozenset({"info", "v3", "removed", "repodata_version", "signatures", *_SECTIONS})
 
 _STEP = 2**20
+# How many records are written at once.
+_BATCH = 1024
 _RUN_EXPORTS = "run_exports"
 _UNKNOWN = Raw(b"null")
 
@@ -189,30 +196,65 @@ def by_kind(run_exports: Raw) -> Raw:
     return Raw(msgspec.json.encode({"weak": specs} if specs else {}))
 
 
-def join(index: Index, info: Mapping[str, object]) -> bytes:
-    """The bytes of a `repodata.json`: everything sorted, compact, records copied as they are.
+def join(index: Index, info: Mapping[str, object]) -> Pieces:
+    """The content of a `repodata.json`: everything sorted, compact, records copied as they are.
 
     `info` is the whole `info` key.  The maps go by plain file name; `v3` is there where it has records,
     or where `info` tells of it (CEP 48).
     """
-    legacy: dict[str, dict[str, Raw]] = {section: {} for section in _SECTIONS}
-    for filename in index.records.keys() - index.v3:
-        legacy[section_of(filename)][filename] = index.records[filename]
     top: dict[str, object] = {
         **index.rest,
-        **legacy,
+        **_sections((name for name in index.records if name not in index.v3), index.records.__getitem__),
         "info": info,
         "removed": index.removed,
         "repodata_version": _MAX_REPODATA_VERSION if "base_url" in info else 1,
     }
     told = info.get("repodata_revisions")
     if index.v3 or index.v3_rest or (isinstance(told, dict) and "v3" in told):
-        top["v3"] = {**index.v3_rest, **v3_buckets(index.v3, index.records)}
-    return msgspec.json.encode(top, order="deterministic")
+        buckets = v3_buckets(index.v3, index.records)
+        streamed = {bucket: _members(sorted(records), records.__getitem__) for bucket, records in buckets.items()}
+        top["v3"] = partial(_object, {**index.v3_rest, **streamed})
+    return Pieces(partial(_object, top))
 
 
-def join_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[str, Raw]) -> bytes:
-    """The bytes of a `repodata_from_packages.json`.
+def _object(members: Mapping[str, object]) -> Iterator[bytes]:
+    """An object of JSON; a member that is made piece by piece is a function that begins with it."""
+    opening = b"{"
+    for key in sorted(members):
+        yield opening + msgspec.json.encode(key) + b":"
+        value = members[key]
+        if callable(value):
+            yield from value()
+        else:
+            yield msgspec.json.encode(value, order="deterministic")
+        opening = b","
+    yield b"}" if members else b"{}"
+
+
+def _sections(filenames: Iterable[str], value_of: Callable[[str], object]) -> dict[str, _Made]:
+    """The two legacy maps."""
+    sections: dict[str, list[str]] = {section: [] for section in _SECTIONS}
+    for filename in sorted(filenames):
+        sections[section_of(filename)].append(filename)
+    return {section: _members(found, value_of) for section, found in sections.items()}
+
+
+def _members(names: Sequence[str], value_of: Callable[[str], object]) -> _Made:
+    """An object of very many members, whose sorted names are known."""
+
+    def make() -> Iterator[bytes]:
+        opening = b"{"
+        for start in range(0, len(names), _BATCH):
+            batch = {name: value_of(name) for name in names[start : start + _BATCH]}
+            yield opening + memoryview(msgspec.json.encode(batch, order="deterministic"))[1:-1]
+            opening = b","
+        yield b"}" if names else b"{}"
+
+    return make
+
+
+def join_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[str, Raw]) -> Pieces:
+    """The content of a `repodata_from_packages.json`.
 
     Run exports that a patch changes are `patched` in every other file, so the packages' own stand here,
     under a key that is no reader's business (CEP 36); null where they are unknown.
@@ -260,9 +302,8 @@ def v3_buckets(filenames: Iterable[str], records: Mapping[str, V]) -> dict[str, 
     return buckets
 
 
-def join_run_exports(index: Index, subdir: str) -> bytes:
-    """The bytes of a `run_exports.json` (CEP 12): every package whose run exports are known."""
-    sections: dict[str, dict[str, object]] = {section: {} for section in _SECTIONS}
-    for filename in index.records.keys() & index.run_exports.keys():
-        sections[section_of(filename)][filename] = {"run_exports": index.run_exports[filename]}
-    return msgspec.json.encode({"info": {"subdir": subdir, "version": 1}, **sections}, order="deterministic")
+def join_run_exports(index: Index, subdir: str) -> Pieces:
+    """The content of a `run_exports.json` (CEP 12): every package whose run exports are known."""
+    known = (name for name in index.records if name in index.run_exports)
+    sections = _sections(known, lambda name: {_RUN_EXPORTS: index.run_exports[name]})
+    return Pieces(partial(_object, {"info": {"subdir": subdir, "version": 1}, **sections}))

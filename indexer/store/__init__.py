@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from indexer.core.model import Stat, Version
+    from indexer.core.pieces import Content
 
 
 class Expect(Enum):
@@ -123,7 +124,7 @@ class Store(Protocol):
         """
 
     def put(
-        self, key: str, body: bytes, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
+        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
     ) -> Version:
         """Write an object whole and return its version.  Raises Conflict."""
 

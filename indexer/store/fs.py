@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from indexer.core.model import Stat, Version
+from indexer.core.pieces import pieces_of
 from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Missing, RangeRefused, Unavailable
 from indexer.store import WHOLE, Expect, Opened, Usage
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
+    from indexer.core.pieces import Content
     from indexer.store import Part, Range
 
 
@@ -167,7 +169,7 @@ class FolderStore:
         return FolderReader(file, Opened(found, start), max(0, stop - start), self.usage)
 
     def put(
-        self, key: str, body: bytes, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
+        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
     ) -> Version:
         """Write a file whole: beside its place, to the disk, then into place."""
         del headers  # a folder has none
@@ -178,7 +180,8 @@ class FolderStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with scratch.open("xb") as file:  # with the mode that the umask gives, for other readers
-                    file.write(body)
+                    for piece in pieces_of(body):
+                        file.write(piece)
                     file.flush()
                     os.fsync(file.fileno())
                 with _locked(path.parent):

@@ -12,6 +12,7 @@ from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseSt
 from urllib3.exceptions import HTTPError
 
 from indexer.core.model import Stat, Version
+from indexer.core.pieces import pieces_of
 from indexer.errors import BadConfig, Conflict, Missing, NoConditions, Unavailable
 from indexer.secrets import masked, note
 from indexer.store import WHOLE, Expect, Opened, Usage
@@ -24,6 +25,7 @@ from indexer.store.answers import (
     stat_of,
     version_of,
 )
+from indexer.store.body import body_of
 from indexer.store.client import connect
 from indexer.store.goog import generation_of, write_by_generation
 from indexer.store.listing import pages, pages_of
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
+    from indexer.core.pieces import Content
     from indexer.store import Part, Range
     from indexer.store.target import Target
 
@@ -180,10 +183,12 @@ class S3Store:
         return reader
 
     def put(
-        self, key: str, body: bytes, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
+        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
     ) -> Version:
         """Write an object in one request, with its MD5 so that the store refuses a damaged body."""
-        digest = hashlib.md5(body, usedforsecurity=False)
+        digest = hashlib.md5(usedforsecurity=False)
+        for piece in pieces_of(body):
+            digest.update(piece)
         shape = {_PARAMETERS[name]: value for name, value in (headers or {}).items()}
         shape["ContentMD5"] = base64.b64encode(digest.digest()).decode()
         try:
@@ -198,11 +203,11 @@ class S3Store:
                 raise
         return self._put_bare(key, body, shape, Version(str(expect)))
 
-    def _put(self, key: str, body: bytes, shape: Mapping[str, str], condition: Mapping[str, str]) -> Version:
+    def _put(self, key: str, body: Content, shape: Mapping[str, str], condition: Mapping[str, str]) -> Version:
         self._pace.wait(key)
         try:
             with errors(self._name(key), conditional=bool(condition)):
-                answer = self._client.put_object(**self._where(key), **shape, **condition, Body=body)
+                answer = self._client.put_object(**self._where(key), **shape, **condition, Body=body_of(body))
                 return version_of(answer["ETag"])
         except NoConditions:
             self._conditions = Conditions.NONE
@@ -258,7 +263,7 @@ class S3Store:
             return False
         return found is not None and found.version == expect
 
-    def _put_bare(self, key: str, body: bytes, shape: Mapping[str, str], expect: Version) -> Version:
+    def _put_bare(self, key: str, body: Content, shape: Mapping[str, str], expect: Version) -> Version:
         """Write under an ETag without quotes, and remember it where the store wants it so."""
         try:
             with contextlib.suppress(Conflict):

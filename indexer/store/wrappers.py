@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from indexer.core.model import Stat, Version
+    from indexer.core.pieces import Content
     from indexer.store import Range, Reader, Store
 
 
@@ -24,7 +25,7 @@ class Unconditional:
         self.open = store.open
 
     def put(
-        self, key: str, body: bytes, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
+        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
     ) -> Version:
         """Write an object whole."""
         del expect

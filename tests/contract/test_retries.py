@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
+from indexer.core.pieces import Pieces
 from indexer.errors import IndexerError, Unavailable
 from indexer.store import Expect
 from indexer.store.retries import ATTEMPTS, Retries
@@ -125,3 +126,23 @@ def test_the_jitter_of_a_pause_stays_within_it() -> None:
     drawn = [Retries().jitter(4.0) for _ in range(200)]
     assert 0 <= min(drawn) < 1
     assert 3 < max(drawn) <= 4
+
+
+@pytest.mark.parametrize("sent", [0, 1, 100_000, 10_000_000])
+def test_a_put_that_breaks_off_is_sent_from_the_beginning_again(s3: S3Store, wire: Wire, sent: int) -> None:
+    s3.put(KEY, TEN, expect=Expect.ANYTHING)
+    wire.sent.clear()
+    parts = [b"%d " % number * 1000 for number in range(1000)]
+
+    def lose(request: Any) -> None:
+        assert request.body.tell() == 0
+        if len(wire.sent) < ATTEMPTS:
+            request.body.read(sent)
+            raise ConnectionClosedError(endpoint_url="https://somewhere")
+
+    wire.answer = lose
+    s3.put(KEY, Pieces(lambda: iter(parts)), expect=Expect.ANYTHING)
+    assert len(wire.sent) == ATTEMPTS
+    wire.leave()
+    with s3.open(KEY) as reader:
+        assert reader.read() == b"".join(parts)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from indexer.core.pieces import Pieces
 from indexer.errors import Conflict, Missing, RangeRefused
 from indexer.parts import listed
 from indexer.store import Expect
@@ -32,6 +33,10 @@ ODD_KEYS = [
     "noarch/q=a&b;c#d'e(f)@g,h~i-1-0.conda",
     "noarch/.indexer.json.zst",
 ]
+
+
+# Longer than what is sent at once, in pieces of all sizes.
+PARTS = [b"%d " % number * (number * 7919 % 9973) for number in range(600)]
 
 
 def lay(store: Store, key: str = KEY, body: bytes = TEN) -> Version:
@@ -373,3 +378,26 @@ def test_a_reader_may_be_closed_twice(store: Store) -> None:
     reader.close()
     with contextlib.closing(store.open(KEY)) as again:
         assert again.read() == TEN
+
+
+# Content in pieces
+
+
+@pytest.mark.parametrize("parts", [[], [b""], [b"", b"0", b""], PARTS], ids=["none", "empty", "small", "large"])
+def test_content_in_pieces_is_put_as_if_it_were_whole(store: Store, parts: list[bytes]) -> None:
+    body = b"".join(parts)
+    version = store.put(KEY, Pieces(lambda: iter(parts)), expect=Expect.ABSENT, headers=HEADERS)
+    assert content(store) == body
+    with store.open(KEY, version=version) as reader:
+        assert reader.opened.stat.size == len(body)
+    assert store.usage.bytes_written == len(body)
+
+
+def test_content_in_pieces_is_put_under_a_condition(store: Store) -> None:
+    version = lay(store)
+    pieces = Pieces(lambda: iter(PARTS))
+    with pytest.raises(Conflict):
+        store.put(KEY, pieces, expect=Expect.ABSENT)
+    assert content(store) == TEN
+    store.put(KEY, pieces, expect=version)
+    assert content(store) == b"".join(PARTS)

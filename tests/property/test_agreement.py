@@ -24,7 +24,7 @@ def publish(index: Index, outputs: Outputs) -> MemoryStore:
     store = MemoryStore()
     for artefact in publication(index, first_scene(outputs)):
         if artefact.content is not None:
-            store.upload(f"noarch/{artefact.key}", compressed(artefact))
+            store.upload(f"noarch/{artefact.key}", bytes(compressed(artefact)))
     return store
 
 

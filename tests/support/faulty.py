@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from indexer.core.model import Stat, Version
+    from indexer.core.pieces import Content
     from indexer.store import Expect, Part, Range, Reader, Store, Usage
 
 
@@ -68,7 +69,7 @@ class Faulty:
         return reader
 
     def put(
-        self, key: str, body: bytes, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
+        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
     ) -> Version:
         """Write an object."""
         call = Call("PUT", key, expect=expect)

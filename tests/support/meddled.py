@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from indexer.core.model import Stat, Version
+    from indexer.core.pieces import Content
     from indexer.store import Expect, Opened, Part, Range, Reader, Usage
 
 READS = frozenset({"GET", "HEAD", "LIST"})
@@ -124,7 +125,7 @@ class Meddled:
         return reader
 
     def put(
-        self, key: str, body: bytes, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
+        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
     ) -> Version:
         """Write an object."""
         fault = self._fault(Call("PUT", key, expect=expect))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
+    from indexer.core.pieces import Content
     from indexer.store import Part, Range
 
 
@@ -196,7 +197,7 @@ class MemoryStore:
             return reader
 
     def put(
-        self, key: str, body: bytes, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
+        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
     ) -> Version:
         """Write an object whole and return its version."""
         self._called(Call("PUT", key, expect=expect))
@@ -206,7 +207,7 @@ class MemoryStore:
             if expect is not Expect.ANYTHING and found != expect:
                 raise Conflict(key, "changed since it was looked at")
             self.usage.bytes_written += len(body)
-            return self._lay(key, body, headers=headers or {}).version
+            return self._lay(key, bytes(body), headers=headers or {}).version
 
     def delete(self, key: str, *, expect: Expect | Version) -> None:
         """Delete an object; an absent one is fine."""

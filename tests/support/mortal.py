@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from indexer.core.model import Stat, Version
+    from indexer.core.pieces import Content
     from indexer.store import Part, Range, Reader, Store, Usage
 
 T = TypeVar("T")
@@ -115,7 +116,7 @@ class Mortal:
         return self._call(lambda: self.store.open(key, range=range, version=version))
 
     def put(
-        self, key: str, body: bytes, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
+        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
     ) -> Version:
         """Write an object."""
         return self._call(lambda: self.store.put(key, body, expect=expect, headers=headers))

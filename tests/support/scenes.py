@@ -24,7 +24,7 @@ def first_scene(outputs: Outputs | None = None) -> Scene:
 
 def contents(artefacts: Iterable[Artefact]) -> dict[str, bytes]:
     """The content of each artefact that is to be there, by key."""
-    return {it.key: it.content for it in artefacts if it.content is not None}
+    return {it.key: bytes(it.content) for it in artefacts if it.content is not None}
 
 
 def published(index: Index, outputs: Outputs | None = None) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from indexer.core.model import Version
+    from indexer.core.pieces import Content
     from indexer.store import Store
 
 
@@ -25,7 +26,7 @@ class Unguarded:
         self.open = store.open
 
     def put(
-        self, key: str, body: bytes, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
+        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
     ) -> Version:
         """Write an object whole, whatever is there."""
         self._refuse(key, expect)

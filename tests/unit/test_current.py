@@ -63,7 +63,7 @@ def test_all_builds_of_the_newest_version_are_kept() -> None:
 
 def test_of_two_of_one_stem_the_conda_stands_and_names_the_digest_of_the_other() -> None:
     index = index_of("a 1", {"name": "a", "version": "1", "extension": ".tar.bz2"}, "b 1")
-    found = json.loads(join_current(index, {"subdir": "noarch"}))
+    found = json.loads(bytes(join_current(index, {"subdir": "noarch"})))
     assert found["packages"] == {}
     assert found["packages.conda"]["a-1-0.conda"]["legacy_bz2_md5"] == f"{1:032x}"
     assert "legacy_bz2_md5" not in found["packages.conda"]["b-1-0.conda"]
@@ -72,7 +72,7 @@ def test_of_two_of_one_stem_the_conda_stands_and_names_the_digest_of_the_other()
 def test_other_records_are_copied_as_they_are_and_v3_ones_are_not_for_these_readers() -> None:
     index = index_of("a 1", "b 1", v3=frozenset({"b-1-0.conda"}))
     content = join_current(index, {"subdir": "noarch", "repodata_revisions": {"v3": {"n_packages": 1}}})
-    found = json.loads(content)
+    found = json.loads(bytes(content))
     assert found == {
         "info": {"subdir": "noarch"},
         "packages": {},
@@ -80,7 +80,7 @@ def test_other_records_are_copied_as_they_are_and_v3_ones_are_not_for_these_read
         "removed": [],
         "repodata_version": 1,
     }
-    assert bytes(index.records["a-1-0.conda"]) in content
+    assert bytes(index.records["a-1-0.conda"]) in bytes(content)
 
 
 @pytest.mark.parametrize("odd", [{"version": "no version"}, {"version": 1}, {"depends": "text"}, {"build": None}])

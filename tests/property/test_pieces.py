@@ -1,0 +1,85 @@
+"""Content in pieces is what it would be in one, however it is cut and in whatever order it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.core.model import Index, Raw
+from indexer.core.pieces import Pieces, pieces_of, sha256_of
+from indexer.core.repodata import join, join_run_exports, section_of, v3_buckets
+from indexer.store.body import body_of
+from indexer.writer import frame
+from tests.support.strategies import JSON, TEXTS, indexes
+
+SECTIONS = ("packages", "packages.conda")
+PARTS = st.lists(st.binary(max_size=20), max_size=8)
+
+
+@given(PARTS)
+def test_pieces_have_the_length_and_the_digest_of_the_whole(parts: list[bytes]) -> None:
+    pieces, whole = Pieces(lambda: iter(parts)), b"".join(parts)
+    assert (bytes(pieces), len(pieces), sha256_of(pieces)) == (whole, len(whole), sha256_of(whole))
+    assert pieces == Pieces(lambda: iter([whole]))
+    assert pieces != Pieces(lambda: iter([whole, b"more"]))
+    assert sha256_of(whole) == hashlib.sha256(whole).digest()
+    assert b"".join(pieces_of(whole)) == b"".join(pieces_of(pieces)) == whole
+
+
+@given(PARTS, st.lists(st.tuples(st.sampled_from([os.SEEK_SET, os.SEEK_CUR, os.SEEK_END]), st.integers(0, 200))))
+def test_as_a_body_they_are_read_and_gone_back_in_as_a_file_is(
+    parts: list[bytes], steps: list[tuple[int, int]]
+) -> None:
+    body, file = body_of(Pieces(lambda: iter(parts))), io.BytesIO(b"".join(parts))
+    assert not isinstance(body, bytes)
+    for whence, number in steps:
+        # Not before the beginning, which is no place.
+        offset = -min(number, len(file.getvalue())) if whence == os.SEEK_END else number
+        assert body.seek(offset, whence) == file.seek(offset, whence)
+        assert body.read(number) == file.read(number)
+        assert body.tell() == file.tell()
+    body.seek(0)
+    assert body.read() == file.getvalue()
+
+
+def _whole(index: Index, info: dict[str, object]) -> bytes:
+    """A repodata.json in one piece."""
+    legacy: dict[str, dict[str, Raw]] = {section: {} for section in SECTIONS}
+    for filename in index.records.keys() - index.v3:
+        legacy[section_of(filename)][filename] = index.records[filename]
+    version = 2 if "base_url" in info else 1
+    top = {**index.rest, **legacy, "info": info, "removed": index.removed, "repodata_version": version}
+    if index.v3 or index.v3_rest:
+        top["v3"] = {**index.v3_rest, **v3_buckets(index.v3, index.records)}
+    return msgspec.json.encode(top, order="deterministic")
+
+
+@given(indexes(), st.dictionaries(TEXTS, JSON, max_size=2))
+def test_an_index_in_pieces_is_the_one_in_one_piece(index: Index, info: dict[str, object]) -> None:
+    assert bytes(join(index, info)) == _whole(index, info)
+
+
+@pytest.mark.parametrize("count", [0, 1, 1023, 1024, 1025, 5000])
+@pytest.mark.parametrize("v3", [False, True])
+def test_a_long_index_in_pieces_is_the_one_in_one_piece(count: int, *, v3: bool) -> None:
+    records = {f"a-{n * 7919 % 10007}-0.{kind}": Raw(b"%d" % n) for n in range(count) for kind in ("conda", "tar.bz2")}
+    index = Index(records, frozenset(records if v3 else ()), dict(records))
+    assert bytes(join(index, {})) == _whole(index, {})
+    entries = {name: Raw(b'{"run_exports":%b}' % it) for name, it in records.items()}
+    top = {section: {name: it for name, it in entries.items() if section_of(name) == section} for section in SECTIONS}
+    whole = {"info": {"subdir": "noarch", "version": 1}, **top}
+    assert bytes(join_run_exports(index, "noarch")) == msgspec.json.encode(whole, order="deterministic")
+
+
+@pytest.mark.parametrize("size", [0, 1000, 2**19, 2**20, 3 * 2**20 + 1])
+@pytest.mark.parametrize("step", [1000, 2**19, 10**6, 2**24])
+def test_the_bytes_of_a_zst_do_not_depend_on_how_its_content_is_cut(size: int, step: int) -> None:
+    content = b"".join(b"%d " % number * 64 for number in range(3 * 2**20 // 300))[:size]
+    cut = Pieces(lambda: (content[start : start + step] for start in range(0, len(content), step)))
+    assert bytes(frame(cut, 3)) == bytes(frame(content, 3))
