@@ -86,7 +86,7 @@ TRIED: Final[dict[str, Callable[[Tool, Path], bool]]] = {
     "a wheel in the folder keeps no package out": trials.survives_wheel,
     "`features: null` in a package keeps none out": trials.survives_null,
     "run exports that are a bare list are published as weak ones": trials.takes_list_form,
-    "a run over an unchanged channel writes nothing": trials.stays_quiet,
+    "runs over an unchanged channel write nothing": trials.stays_quiet,
 }
 
 REMARKS: Final = {
@@ -94,7 +94,7 @@ REMARKS: Final = {
     "`repodata_revisions` (CEP 48)": "conda-index: with `--repodata-next`, dated by `timestamp`",
     "a patch stays in force in later runs that do not name it": "conda-index: without shards it does",
     "`features: null` in a package keeps none out": "conda-index: it crashes where `current_repodata.json` is wanted",
-    "a run over an unchanged channel writes nothing": "conda-index: only its pages, which tell the time of the run",
+    "runs over an unchanged channel write nothing": "conda-index: only what tells the time of the run",
 }
 """What a word alone would tell wrongly."""
 

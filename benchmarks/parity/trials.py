@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -43,6 +44,9 @@ expires_at = "2027-01-01T00:00:00Z"
 _BUNDLES: Final = b'[{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}]'
 # rattler-index ends the whole run on the first two, and conda-index on the third where it writes current_repodata.json.
 _APART: Final = frozenset({LIST_FORM, "linux-64/mist-1.0-0.conda", "linux-64/sundew-1.0-1.conda"})
+
+
+_QUIET_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -200,12 +204,13 @@ def takes_list_form(tool: Tool, folder: Path) -> bool:
 
 
 def stays_quiet(tool: Tool, folder: Path) -> bool:
-    """Whether a run over an unchanged channel writes no file of the index."""
+    """Whether runs over an unchanged channel, for longer than a file could tell by seconds, write no file."""
     lay(folder, REEDBED, LIBREED)
     tool.plain(folder)
     tool.plain(folder)  # the first one may have left something to be done
-    before = _written(folder)
-    tool.plain(folder)
+    before, began = _written(folder), time.monotonic()
+    while time.monotonic() - began < _QUIET_SECONDS:
+        tool.plain(folder)
     return _written(folder) == before
 
 
