@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SECONDS ?= 20
+SIZES ?= 200 2000 10000
 LOWEST := .venv-lowest
 LOWEST_PYTHON ?= python3.10
 
@@ -45,9 +46,10 @@ docs: $(READY) ## write docs/cli.md and the tables of docs/configuration.md anew
 	@$(BIN)/python docs/configuration.py
 	@$(BIN)/python docs/providers.py
 
-bench: $(READY) ## measure beside rattler-index on a bucket (half an hour, 12 GB)
+bench: $(READY) ## measure beside rattler-index and conda-index, SIZES="200 2000 10000" (a quarter of an hour)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
-	@$(BIN)/python -m benchmarks.bucket
+	@$(BIN)/python -m benchmarks --only $(SIZES)
+	@$(BIN)/python -m benchmarks.tables
 
 test-lowest: ## the tests with the oldest Python and the lowest versions of pyproject.toml
 	@$(LOWEST_PYTHON) -m venv --clear $(LOWEST)

@@ -1,7 +1,6 @@
-"""One run of an indexer is a child process, judged by its time, its peak memory and how it ended.
+"""How each indexer is called: this project, rattler-index (through py-rattler) and conda-index.
 
-The peers are rattler-index (through py-rattler) and conda-index. Each runs in a process of its own: py-rattler
-crashes now and then while the interpreter exits, and peak memory is only known of a process that has ended.
+py-rattler is called in a process of its own that ends without the interpreter's clean-up, in which it crashes at times.
 """
 
 from __future__ import annotations
@@ -9,38 +8,38 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from benchmarks.corpus import SUBDIR
+from benchmarks.measure import CannotRunError, Outcome, measure
+
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Mapping
+
+    from benchmarks.channel import Channel
 
 RATTLER_VERSION = "0.28.0"
 CONDA_INDEX_VERSION = "0.13.0"
+OURS = "indexer"
+SCOPED = "indexer --package"
+RATTLER = "rattler-index"
+CONDA = "conda-index"
+CONDA_SAME = "conda-index, same files"
 
 _ROOT = Path(__file__).resolve().parent.parent
-_TAIL_CHARACTERS = 2000
-# Linux counts ru_maxrss in KiB, macOS in bytes.
-_RSS_PER_MIB = 1024 * 1024 if sys.platform == "darwin" else 1024
-
-# Linux lets a process begin with the memory peak of the one that it was spawned from, so a benchmark's own size would
-# hide a smaller peer's. This program between the two is smaller than any of them. wait4 gives one child's usage.
-_LAUNCHER = """
-import os, sys, time
-started = time.perf_counter()
-child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)])
-_, status, usage = os.wait4(child, 0)
-print(status, usage.ru_maxrss, time.perf_counter() - started, usage.ru_utime + usage.ru_stime)
-"""
 
 _CONDA_SOURCE_HELP = """conda-index imports the package `conda`, which PyPI does not carry:
     git clone --depth 1 https://github.com/conda/conda DIR
 then give --conda-source DIR (or set CONDA_SOURCE). benchmarks/README.md has all the steps."""
+
+
+_SAME_FILES = ("--zst", "--write-shards", "--run-exports")
 
 
 class PeerMissingError(Exception):
@@ -48,35 +47,19 @@ class PeerMissingError(Exception):
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one run cost and how it ended."""
+class Tool:
+    """An indexer with its defaults, or with the options that its name tells."""
 
-    seconds: float
-    """Wall time, interpreter start included: that is what a user waits for."""
-    peak_mib: float
-    """Peak resident memory of the largest process of the run (worker processes are not added up)."""
-    state: str
-    """`ok`, `exit N` or `killed by SIGNAL`."""
-    output: str
-    """The end of what the run wrote to stdout and stderr."""
-    cpu_seconds: float
-    """What all processes of the run took of the cores."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the run ended with exit code 0."""
-        return self.state == "ok"
-
-
-@dataclass(frozen=True)
-class S3Target:
-    """A channel in a bucket and the way to reach it."""
-
-    url: str
-    endpoint_url: str
-    region: str
-    access_key_id: str
-    secret_access_key: str
+    name: str
+    command: Callable[[Channel, str], list[str]]
+    """What indexes a channel; the file name is the newest package's."""
+    before: Callable[[Channel], list[str]] | None = None
+    """What leaves an index from which it goes on; None where only itself can."""
+    environment: dict[str, str] = field(default_factory=dict)
+    buckets: bool = True
+    """Whether it can index a bucket."""
+    missing: str = ""
+    """Why it cannot be run here."""
 
 
 @dataclass(frozen=True)
@@ -88,36 +71,20 @@ class CondaIndex:
 
     def run(self, folder: Path, *, comparable: bool, patch: Path | None = None, more: tuple[str, ...] = ()) -> Outcome:
         """Index a folder; `comparable` switches on the outputs that the others write by default, `more` are options."""
-        extra = ["--zst", "--write-shards", "--run-exports"] if comparable else []
+        extra = list(_SAME_FILES) if comparable else []
         extra += [] if patch is None else ["--patch-generator", str(patch)]
         extra += more
         with tempfile.TemporaryDirectory() as home:
             # A HOME of its own, so that nobody's .condarc takes part.
-            environment = {**os.environ, "HOME": home, "PYTHONPATH": str(self.conda_source)}
-            return measure([self.python, "-m", "conda_index", *extra, str(folder)], environment)
+            return measure([*self.command(), *extra, str(folder)], {**os.environ, **self.environment(home)})
 
+    def command(self) -> list[str]:
+        """What calls it."""
+        return [self.python, "-m", "conda_index"]
 
-def measure(command: list[str], environment: dict[str, str] | None = None) -> Outcome:
-    """Run a command to its end and measure it."""
-    with tempfile.TemporaryFile() as log:
-        launched = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command],
-            cwd=_ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            check=False,
-        )
-        log.seek(0)
-        output = log.read().decode(errors="replace")[-_TAIL_CHARACTERS:]
-    if launched.returncode != 0:
-        message = f"cannot run {Path(command[0]).name}: {output.strip().splitlines()[-1]}"
-        raise PeerMissingError(message)
-    status, peak, seconds, cpu = launched.stdout.split()
-    code = os.waitstatus_to_exitcode(int(status))
-    state = "ok" if code == 0 else f"exit {code}" if code > 0 else f"killed by {signal.Signals(-code).name}"
-    return Outcome(float(seconds), int(peak) / _RSS_PER_MIB, state, output, float(cpu))
+    def environment(self, home: str) -> dict[str, str]:
+        """What it needs of its environment."""
+        return {"HOME": home, "PYTHONPATH": str(self.conda_source)}
 
 
 def ours(folder: Path, *more: str) -> Outcome:
@@ -127,32 +94,75 @@ def ours(folder: Path, *more: str) -> Outcome:
 
 def rattler_folder(folder: Path, patch: str | None = None, config: Path | None = None) -> Outcome:
     """Index a folder with rattler-index, by its defaults (zst and shards), `patch` names a patch package."""
+    return measure(_rattler(str(folder), patch, config))
+
+
+def rattler_bucket(url: str, environment: Mapping[str, str]) -> Outcome:
+    """Index a bucket with rattler-index, by its defaults; `S3_...` variables tell how it is reached."""
+    return measure(_rattler(url), {**os.environ, **environment})
+
+
+def ours_tools() -> list[Tool]:
+    """This project: by its defaults, and as a channel of shards alone that is told what is new."""
+
+    def by_default(channel: Channel, filename: str = "") -> list[str]:
+        del filename
+        return _ours(channel)
+
+    def scoped(channel: Channel, filename: str) -> list[str]:
+        return _ours(channel, "--no-monolithic", "--package", f"{SUBDIR}/{filename}")
+
+    return [
+        Tool(OURS, by_default, by_default),
+        Tool(SCOPED, scoped, lambda channel: _ours(channel, "--no-monolithic")),
+    ]
+
+
+def rattler_tool() -> Tool:
+    """rattler-index by its defaults (zst and shards); its runs cost the same after another's index."""
+
+    def command(channel: Channel, filename: str) -> list[str]:
+        del filename
+        return _rattler(channel.target)
+
+    return Tool(RATTLER, command, _ours, missing=_reason(demand_rattler))
+
+
+def conda_tools(options: argparse.Namespace, home: Path) -> list[Tool]:
+    """conda-index by its defaults, and with the files that the others write; it goes on from its own cache alone."""
+    reason = _reason(lambda: conda_index_of(options))
+    peer = None if reason else conda_index_of(options)
+    home.mkdir(parents=True, exist_ok=True)
+
+    def tool(name: str, *extra: str) -> Tool:
+        def command(channel: Channel, filename: str) -> list[str]:
+            del filename
+            return [*peer.command(), *extra, channel.target] if peer else []
+
+        environment = peer.environment(str(home)) if peer else {}
+        return Tool(name, command, None, environment, buckets=False, missing=reason)
+
+    return [tool(CONDA), tool(CONDA_SAME, *_SAME_FILES)]
+
+
+def _reason(demand: Callable[[], object]) -> str:
+    """Why a peer is missing, in a line; nothing if it is there."""
+    try:
+        demand()
+    except PeerMissingError as error:
+        return str(error).partition("\n")[0]
+    return ""
+
+
+def _rattler(target: str, patch: str | None = None, config: Path | None = None) -> list[str]:
+    verb = "rattler-s3" if target.startswith("s3:") else "rattler-fs"
     said = json.dumps({"repodata_patch": patch, "config": None if config is None else str(config)})
-    return measure([sys.executable, "-m", "benchmarks.peers", "rattler-fs", str(folder), said])
+    return [sys.executable, "-m", "benchmarks.peers", verb, target, said]
 
 
-def ours_bucket(target: S3Target) -> Outcome:
-    """Index a bucket with this project, by its defaults."""
-    return measure([sys.executable, "-m", "indexer", "s3", target.url], _environment(target))
-
-
-def rattler_bucket(target: S3Target) -> Outcome:
-    """Index a bucket with rattler-index, by its defaults (zst and shards)."""
-    return measure([sys.executable, "-m", "benchmarks.peers", "rattler-s3", target.url], _environment(target))
-
-
-def _environment(target: S3Target) -> dict[str, str]:
-    # Keys go by environment: a command line can be read by everybody on the machine.
-    return {
-        **os.environ,
-        "S3_ENDPOINT_URL": target.endpoint_url,
-        "S3_REGION": target.region,
-        "S3_ACCESS_KEY_ID": target.access_key_id,
-        "S3_SECRET_ACCESS_KEY": target.secret_access_key,
-        "S3_SESSION_TOKEN": "",  # a real one in the caller's environment would be sent along
-        "NO_PROXY": "*",
-        "no_proxy": "*",
-    }
+def _ours(channel: Channel, *options: str) -> list[str]:
+    where = "s3" if channel.target.startswith("s3:") else "fs"
+    return [sys.executable, "-m", "indexer", where, channel.target, *options]
 
 
 def canonical_specs(specs: set[str]) -> dict[str, str]:
@@ -208,9 +218,12 @@ def demand_rattler() -> None:
 
 
 def _demand(python: str, statement: str, complaint: str) -> None:
-    if not measure([python, "-c", statement]).ok:
-        message = f"{complaint} (pip install it, see benchmarks/README.md)"
-        raise PeerMissingError(message)
+    try:
+        if measure([python, "-c", statement]).ok:
+            return
+    except CannotRunError as error:
+        raise PeerMissingError(str(error)) from error
+    raise PeerMissingError(f"{complaint} (pip install it, see benchmarks/README.md)")
 
 
 def _child(verb: str, target: str, *options: str) -> None:

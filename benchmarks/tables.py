@@ -1,264 +1,259 @@
-"""Measured runs as people read them: markdown tables of medians, and a plot.
+"""Measured runs as people read them: markdown tables of medians, and plots, from whatever results are there.
 
-    python -m benchmarks.tables [benchmarks/results/bucket.jsonl]
+    python -m benchmarks.tables [--results FILE] [--readme FILE]
 
-prints the tables and draws the plot anew from results that are there.
+prints the tables, or puts them in their place in a README; every figure and the plots are written beside the results.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
+import itertools
 import os
 import platform
 import statistics
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from benchmarks import channel, peers, plots, results
+from benchmarks.results import NOT_NOTICED
+from benchmarks.scenario import ADDED, CASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-RAW = "bucket.jsonl"
-PLOT = "bucket.png"
-OURS = "indexer"
-THEIRS = "rattler-index"
-SCENARIOS = ("small", "large vouched", "large unvouched")
-CASES = ("full", "unchanged", "one package added")
+    from benchmarks.results import Run
 
+_BEGIN, _END = "<!-- begin: python -m benchmarks.tables -->", "<!-- end -->"
+_DETAILS = "tables.md"
 _MIB = 2**20
 _VERBS = ("GET", "HEAD", "LIST", "PUT", "DELETE")
-_COLOURS = {OURS: "#0072b2", THEIRS: "#d55e00"}
+_TOOLS = (peers.OURS, peers.RATTLER, peers.CONDA)
+_LARGE = {
+    "large": "21 large, vouched",
+    "large-unvouched": "21 large, not vouched",
+}
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run of one tool, as it stands in a line of the results."""
+class Group:
+    """All laps of one tool in one case of one corpus in one place."""
 
-    scenario: str
-    latency_ms: float
-    case: str
-    tool: str
-    lap: int
-    packages: int
-    packages_bytes: int
-    seconds: float
-    """Wall time, interpreter start included."""
-    cpu_seconds: float
-    """Of all processes of the tool."""
-    server_cpu_seconds: float
-    proxy_cpu_seconds: float
-    peak_mib: float
-    """Of the largest process."""
-    together_mib: float
-    """Of all processes of the tool at one time, sampled."""
-    requests: dict[str, int]
-    package_requests: dict[str, int]
-    connections: int
-    bytes_read: int
-    """On the wire, heads included."""
-    bytes_written: int
+    runs: list[Run]
+
+    def median(self, of: Callable[[Run], float]) -> float | None:
+        """The median of the runs that were whole; None if none was."""
+        values = [of(run) for run in self.runs if run.measured]
+        return statistics.median(values) if values else None
+
+    def cell(self, of: Callable[[Run], float], shown: Callable[[float], str]) -> str:
+        """The median as a table shows it."""
+        value = self.median(of)
+        return "-" if value is None else shown(value)
 
     @property
-    def all_requests(self) -> int:
-        """Requests of all verbs."""
-        return sum(self.requests.values())
-
-    @property
-    def memory_mib(self) -> float:
-        """What must be there for the tool: sampling can miss a short peak, and the largest process another's."""
-        return max(self.peak_mib, self.together_mib)
+    def verdict(self) -> str:
+        """What is to be said of the runs; nothing where all is well."""
+        states = [run.state for run in self.runs]
+        if NOT_NOTICED in states:
+            return NOT_NOTICED
+        return "" if any(run.measured for run in self.runs) else ", ".join(dict.fromkeys(states))
 
 
-def save(runs: Iterable[Run], file: Path) -> None:
-    """Write a line for each run."""
-    file.write_text("".join(f"{json.dumps(dataclasses.asdict(run))}\n" for run in runs))
+Place = tuple[str, str, float]
+"""A corpus, a store and a latency."""
 
 
-def load(file: Path) -> list[Run]:
-    """Read what `save` wrote."""
-    return [Run(**json.loads(line)) for line in file.read_text().splitlines()]
-
-
-class _Group:
-    """All laps of one tool in one case."""
-
-    def __init__(self, runs: list[Run]) -> None:
-        self.runs = runs
-
-    def median(self, of: Callable[[Run], float]) -> float:
-        return statistics.median(of(run) for run in self.runs)
-
-
-def _groups(runs: Iterable[Run]) -> dict[tuple[str, float, str, str], _Group]:
-    groups: dict[tuple[str, float, str, str], _Group] = {}
+def groups(runs: Iterable[Run]) -> dict[tuple[Place, str, str], Group]:
+    """The runs by place, case and tool."""
+    found: dict[tuple[Place, str, str], Group] = {}
     for run in runs:
-        key = (run.scenario, run.latency_ms, run.case, run.tool)
-        groups.setdefault(key, _Group([])).runs.append(run)
-    return groups
+        key = ((run.corpus, run.store, run.latency_ms), run.case, run.tool)
+        found.setdefault(key, Group([])).runs.append(run)
+    return found
 
 
-def _processor() -> str:
-    """The processor's name, where Linux tells it."""
-    file = Path("/proc/cpuinfo")
-    lines = file.read_text().splitlines() if file.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
+def summary(runs: list[Run]) -> str:
+    """The table of the README: a row for each case."""
+    by = groups(runs)
+    columns = [
+        *(f"{tool}, s" for tool in _TOOLS),
+        *("faster than rattler-index", "than conda-index"),
+        *(f"{tool}, MiB" for tool in _TOOLS[:2]),
+        *(f"{tool}, requests" for tool in _TOOLS[:2]),
+    ]
+    lines = [f"| packages | where | case | {' | '.join(columns)} |", f"|---|---|---|{'---:|' * len(columns)}"]
+    for place, case in itertools.product(_places(runs), CASES):
+        found = [by.get((place, case, tool), Group([])) for tool in _TOOLS]
+        if not any(group.runs for group in found):
+            continue
+        ours, rattler, _ = found
+        cells = [
+            *(_time(group) for group in found),
+            *(_ratio(group, ours) for group in found[1:]),
+            *(group.cell(lambda run: run.together_mib, _whole) for group in (ours, rattler)),
+            *(group.cell(lambda run: run.all_requests, _count) for group in (ours, rattler)),
+        ]
+        lines.append(f"| {_title(place[0])} | {_where(place)} | {case} | {' | '.join(cells)} |")
+    return "\n".join([*lines, *_notes(runs)])
 
 
-def _title(run: Run, laps: int) -> str:
-    """What is measured, in words: a full run's corpus and latency."""
-    what = {
-        "small": "small packages, vouched",
-        "large vouched": "large packages, vouched",
-        "large unvouched": "large packages, not vouched",
-    }[run.scenario]
-    turns = f"({laps} laps)" if laps > 1 else "(1 lap)"
-    return f"{run.packages:,} {what}, {_size(run.packages_bytes)}; {run.latency_ms:g} ms latency {turns}"
-
-
-def _size(size: float) -> str:
-    if size >= 1000 * _MIB:
-        return f"{size / _MIB / 1024:.1f} GiB"
-    return f"{size / _MIB:.1f} MiB" if size < 100 * _MIB else f"{size / _MIB:,.0f} MiB"
-
-
-def report(runs: list[Run]) -> str:
-    """All tables."""
-    groups = _groups(runs)
-    machine = f"{os.cpu_count()} cores ({_processor()}), {platform.system()}, Python {platform.python_version()}"
-    lines = [f"Medians of laps, in which the tools took turns. Server, proxy and tool shared {machine}."]
-    for scenario, latency_ms in dict.fromkeys((run.scenario, run.latency_ms) for run in runs):
-        full = groups[scenario, latency_ms, CASES[0], OURS].runs
-        lines += ["", f"### {_title(full[0], len(full))}", "", *_table(groups, scenario, latency_ms)]
+def growth(runs: list[Run]) -> str:
+    """The table of what `--package` costs by size."""
+    by = groups(run for run in runs if run.tool == peers.SCOPED)
+    lines = ["| packages | requests | GET | PUT | read | written | wall s | MiB |", f"|---|{'---:|' * 7}"]
+    for place in _places(runs):
+        if group := by.get((place, ADDED, peers.SCOPED)):
+            cells = [
+                group.cell(lambda run: run.all_requests, _count),
+                *(group.cell(lambda run, verb=verb: run.requests.get(verb, 0), _count) for verb in ("GET", "PUT")),  # type: ignore[misc]
+                group.cell(lambda run: run.bytes_read, _size),
+                group.cell(lambda run: run.bytes_written, _size),
+                group.cell(lambda run: run.seconds, _seconds),
+                group.cell(lambda run: run.together_mib, _whole),
+            ]
+            lines.append(f"| {_title(place[0])} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _table(groups: dict[tuple[str, float, str, str], _Group], scenario: str, latency_ms: float) -> list[str]:
+def details(runs: list[Run]) -> str:
+    """Every figure: a table for each corpus and place."""
+    by = groups(runs)
     columns = [
-        *("wall s", "CPU s", "memory MiB, largest process", "all processes", "requests"),
-        *(*_VERBS, "requests a new package", "read", "written"),
+        *("runs", "wall s", "CPU s", "MiB, largest process", "MiB, all processes", "requests", *_VERBS),
+        *("of packages", "read", "written", "load before"),
     ]
-    lines = [f"| case | tool | {' | '.join(columns)} |", f"|---|---|{'---:|' * len(columns)}"]
-    for case in CASES:
-        ours, theirs = (groups[scenario, latency_ms, case, tool] for tool in (OURS, THEIRS))
-        for tool, group in ((OURS, ours), (THEIRS, theirs)):
-            lines.append(f"| {case} | {tool} | {' | '.join(_cells(group, case))} |")
-        times = theirs.median(lambda run: run.seconds) / ours.median(lambda run: run.seconds)
-        less = theirs.median(lambda run: run.bytes_read) / ours.median(lambda run: run.bytes_read)
-        fewer = theirs.median(lambda run: run.all_requests) / ours.median(lambda run: run.all_requests)
-        empty = " | ".join([""] * (len(_VERBS) + 1))
-        lines.append(f"| | **ratio** | **{times:.1f}x** | | | | {fewer:.1f}x | {empty} | {less:,.1f}x | |")
-    return lines
+    lines = ["# Every figure", "", "Medians. Made by `python -m benchmarks.tables`."]
+    for place in _places(runs):
+        lines += ["", f"## {_title(place[0])} packages, {_where(place)}", ""]
+        lines += [f"| case | tool | {' | '.join(columns)} |", f"|---|---|{'---:|' * len(columns)}"]
+        tools = dict.fromkeys(run.tool for run in runs)
+        for case, tool in itertools.product(CASES, tools):
+            if group := by.get((place, case, tool)):
+                lines.append(f"| {case} | {tool} | {' | '.join(_cells(group))} |")
+    return "\n".join(lines)
 
 
-def _cells(group: _Group, case: str) -> list[str]:
-    new = {"full": group.runs[0].packages, "unchanged": 0}.get(case, 1)
-    touched = group.median(lambda run: sum(run.package_requests.values()))
+def _cells(group: Group) -> list[str]:
     return [
-        f"{group.median(lambda run: run.seconds):.2f}",
-        f"{group.median(lambda run: run.cpu_seconds):.2f}",
-        f"{group.median(lambda run: run.peak_mib):.0f}",
-        f"{group.median(lambda run: run.memory_mib):.0f}",
-        f"{group.median(lambda run: run.all_requests):,.0f}",
-        *(f"{group.median(lambda run, verb=verb: run.requests.get(verb, 0)):,.0f}" for verb in _VERBS),  # type: ignore[misc]
-        f"{touched / new:.2f}" if new else f"({touched:.0f})" if touched else "-",
-        _size(group.median(lambda run: run.bytes_read)),
-        _size(group.median(lambda run: run.bytes_written)),
+        str(sum(run.measured for run in group.runs)),
+        _time(group),
+        group.cell(lambda run: run.cpu_seconds, _seconds),
+        group.cell(lambda run: run.peak_mib, _whole),
+        group.cell(lambda run: run.together_mib, _whole),
+        group.cell(lambda run: run.all_requests, _count),
+        *(group.cell(lambda run, verb=verb: run.requests.get(verb, 0), _count) for verb in _VERBS),  # type: ignore[misc]
+        group.cell(lambda run: sum(run.package_requests.values()), _count),
+        group.cell(lambda run: run.bytes_read, _size),
+        group.cell(lambda run: run.bytes_written, _size),
+        group.cell(lambda run: run.load, "{:.1f}".format),
     ]
 
 
-_PANELS: tuple[tuple[str, Callable[[Run], float], Callable[[float], str]], ...] = (
-    ("wall time, s", lambda run: run.seconds, lambda value: f"{value:.1f}"),
-    ("requests", lambda run: run.all_requests, lambda value: f"{value:,.0f}"),
-    ("read, MiB", lambda run: run.bytes_read / _MIB, lambda value: f"{value:,.2f}" if value < 10 else f"{value:,.0f}"),
-    ("peak memory, MiB", lambda run: run.memory_mib, lambda value: f"{value:,.0f}"),
-)
+def _notes(runs: list[Run]) -> list[str]:
+    """Why there is no figure, each reason once."""
+    reasons = dict.fromkeys(f"{run.tool}: {run.state}" for run in runs if not run.measured)
+    return ["", *(f"- {reason}" for reason in reasons)] if reasons else []
 
 
-def draw(runs: list[Run], file: Path) -> None:
-    """Draw full runs: a row for each corpus and latency, a panel for each measure, a dot for each tool."""
-    import matplotlib as mpl
-
-    mpl.use("agg")
-    from matplotlib import pyplot as plt
-
-    groups = _groups(runs)
-    rows = list(dict.fromkeys((run.scenario, run.latency_ms) for run in runs))
-    # A panel a measure, all with the same rows; pyplot's own types say little of arrays of axes.
-    figure, axes = plt.subplots(1, len(_PANELS), sharey=True, figsize=(14, 1.6 + 0.62 * len(rows)), squeeze=False)
-    for panel, (title, measure, shown) in zip(axes[0], _PANELS, strict=True):
-        values = {
-            tool: [groups[scenario, latency_ms, CASES[0], tool].median(measure) for scenario, latency_ms in rows]
-            for tool in (OURS, THEIRS)
-        }
-        _draw_panel(panel, title, values, shown)
-    axes[0][0].set_yticks(
-        range(len(rows)),
-        [_label(groups[scenario, latency_ms, CASES[0], OURS].runs[0]) for scenario, latency_ms in rows],
-    )
-    axes[0][0].invert_yaxis()
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper right", ncols=2, frameon=False, bbox_to_anchor=(0.99, 0.995))
-    figure.suptitle("Full index of a bucket (less is better, logarithmic)", x=0.01, ha="left", fontsize=12)
-    figure.tight_layout(w_pad=2.5)
-    figure.savefig(file, dpi=110)
-    plt.close(figure)
+def _places(runs: Iterable[Run]) -> list[Place]:
+    """In the order of sizes, the large ones last."""
+    places = {(run.corpus, run.store, run.latency_ms) for run in runs}
+    return sorted(places, key=lambda place: (*_order(place[0]), place[1] != channel.FOLDER, place[2]))
 
 
-def _label(run: Run) -> str:
-    what = {"small": "small", "large vouched": "large, vouched", "large unvouched": "large, not vouched"}
-    return f"{run.packages:,} {what[run.scenario]}\n{_size(run.packages_bytes)}, {run.latency_ms:g} ms"
+def _order(corpus: str) -> tuple[int, str]:
+    return (int(corpus), "") if corpus.isdecimal() else (sys.maxsize, corpus)
 
 
-def _draw_panel(panel: Any, title: str, values: dict[str, list[float]], shown: Callable[[float], str]) -> None:
-    from matplotlib import ticker
+def _title(corpus: str) -> str:
+    return f"{int(corpus):,}" if corpus.isdecimal() else _LARGE[corpus]
 
-    panel.set_xscale("log")
-    for tool, measured in values.items():
-        panel.plot(measured, range(len(measured)), "o", markersize=8, color=_COLOURS[tool], label=tool, zorder=3)
-    for place, pair in enumerate(zip(*values.values(), strict=True)):
-        panel.plot(pair, [place, place], color="#bbbbbb", linewidth=2, zorder=2)
-        for tool, value in zip(values, pair, strict=True):
-            # Outside of the pair, so that no number lies on the line or on the other one.
-            left = value < max(pair) or (pair[0] == pair[1] and tool == OURS)
-            panel.annotate(
-                shown(value),
-                (value, place),
-                xytext=(-8 if left else 8, 0),
-                textcoords="offset points",
-                ha="right" if left else "left",
-                va="center",
-                fontsize=9,
-                color=_COLOURS[tool],
-            )
-    everything = [value for measured in values.values() for value in measured]
-    # Room for the numbers, in decades.
-    decades = max(everything) / min(everything)
-    room = max(2.0, decades**0.35)
-    panel.set_xlim(min(everything) / room, max(everything) * room)
-    panel.set_ylim(-0.6, len(next(iter(values.values()))) - 0.4)
-    panel.set_title(title, fontsize=10, loc="left")
-    panel.grid(visible=True, axis="x", color="#e6e6e6")
-    # Each dot has its number, so that some decades are enough.
-    panel.xaxis.set_major_locator(ticker.LogLocator(numticks=4))
-    panel.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
-    panel.xaxis.set_minor_formatter("")
-    panel.tick_params(which="both", length=0, labelsize=9)
-    panel.spines[:].set_visible(False)
+
+def _where(place: Place) -> str:
+    return place[1] if place[1] == channel.FOLDER else f"{place[1]}, {place[2]:g} ms"
+
+
+def _time(group: Group) -> str:
+    shown = group.cell(lambda run: run.seconds, _seconds)
+    return f"{shown} ({group.verdict})" if group.verdict == NOT_NOTICED else shown
+
+
+def _ratio(theirs: Group, ours: Group) -> str:
+    ours_seconds, theirs_seconds = (group.median(lambda run: run.seconds) for group in (ours, theirs))
+    # A run that does not do what is asked for is no measure of what it takes.
+    if ours_seconds is None or theirs_seconds is None or ours.verdict or theirs.verdict:
+        return "-"
+    return f"**{theirs_seconds / ours_seconds:.1f}x**"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _count(value: float) -> str:
+    # Nothing is counted in a folder.
+    return f"{value:,.0f}" if value else "-"
+
+
+def _size(size: float) -> str:
+    if not size:
+        return "-"
+    if size >= 1000 * _MIB:
+        return f"{size / _MIB / 1024:.1f} GiB"
+    return f"{size / _MIB:.2f} MiB" if size < 100 * _MIB else f"{size / _MIB:,.0f} MiB"
+
+
+def _machine() -> str:
+    """The machine this runs on, in words."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    processor = next(names, platform.machine())
+    return f"{os.cpu_count()} cores ({processor}), {platform.system()}, Python {platform.python_version()}"
+
+
+def report(runs: list[Run]) -> str:
+    """The tables that stand in a README, which has the plots beside them in `results/`."""
+    parts = [
+        f"Server, proxy and tool shared {_machine()}.",
+        summary(runs),
+        "![How cost grows with the channel](results/growth.png)",
+        "### One package added with `--package` to a channel of shards alone, in a bucket",
+        growth(runs),
+        "![What `--package` costs](results/package.png)",
+    ]
+    return "\n\n".join(parts)
 
 
 def main() -> int:
-    """Print and draw what is in a file."""
+    """Write tables and plots."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = Path(__file__).resolve().parent / "results" / RAW
-    parser.add_argument("file", type=Path, nargs="?", default=default)
+    parser.add_argument("--results", type=Path, default=results.FILE, metavar="FILE")
+    parser.add_argument(
+        "--readme", type=Path, metavar="FILE", help="a README that takes the tables in, instead of stdout"
+    )
     options = parser.parse_args()
-    runs = load(options.file)
-    draw(runs, options.file.with_name(PLOT))
-    print(report(runs))
+    runs = results.load(options.results)
+    if not runs:
+        sys.stderr.write(f"benchmarks.tables: no results in {options.results}: python -m benchmarks makes them\n")
+        return 2
+    folder = options.results.parent
+    plots.draw_growth(runs, folder / "growth.png")
+    plots.draw_package(runs, folder / "package.png")
+    (folder / _DETAILS).write_text(f"{details(runs)}\n")
+    if options.readme is None:
+        print(report(runs))
+    else:
+        before, _, rest = options.readme.read_text().partition(_BEGIN)
+        after = rest.partition(_END)[2]
+        options.readme.write_text(f"{before}{_BEGIN}\n\n{report(runs)}\n\n{_END}{after}")
     return 0
 
 

@@ -32,8 +32,9 @@ from benchmarks.parity.trials import OURS, published, tools
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from benchmarks.measure import Outcome
     from benchmarks.parity.compare import Comparison
-    from benchmarks.peers import CondaIndex, Outcome
+    from benchmarks.peers import CondaIndex
 
 
 def _packages(source: Path) -> list[Path]:

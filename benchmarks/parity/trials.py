@@ -20,7 +20,8 @@ from fixtures.tree import Written
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from benchmarks.peers import CondaIndex, Outcome
+    from benchmarks.measure import Outcome
+    from benchmarks.peers import CondaIndex
 
 OURS: Final = "indexer"
 SUBDIRS: Final = ("linux-64", "noarch", "osx-arm64")

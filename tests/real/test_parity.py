@@ -19,7 +19,7 @@ from tests.support.channels import lay_out
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.peers import Outcome
+    from benchmarks.measure import Outcome
     from tests.real.conftest import Indexed
 
 

@@ -20,7 +20,7 @@ from tests.support.scene import PATCH, archive
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from benchmarks.peers import Outcome
+    from benchmarks.measure import Outcome
 
 OWN = {
     "packages": {"a-1.0-0.tar.bz2": {"depends": ["libc >=2", "b 1.*"], "constrains": ["d <1"], "license": None}},

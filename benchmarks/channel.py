@@ -1,0 +1,251 @@
+"""The channel that is indexed: a folder, or a prefix of a bucket behind the counting proxy, changed past all indexers.
+
+Both stay from one benchmark to the next, packages and index, since half a million packages take long to make. What one
+benchmark added or replaced is undone by the next one that begins there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from benchmarks import measure, proxy
+from benchmarks.corpus import EXTENSIONS, PREFIX, SUBDIR
+from benchmarks.proxy import Counters
+from fixtures import bucket as uploads
+from fixtures import seaweed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.corpus import Corpus
+    from benchmarks.proxy import Proxy
+    from fixtures.seaweed import Server
+
+FOLDER = "folder"
+BUCKET = "bucket"
+_NAME = "channel"
+_UPLOADS_AT_ONCE = 16
+# More than any package's name, and less than what sorts after all of them.
+_AFTER_PACKAGES = f"{PREFIX}~"
+
+
+class Channel(Protocol):
+    """What a benchmark does with a channel."""
+
+    @property
+    def target(self) -> str:
+        """What an indexer is told: a path or a URL."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """With which an indexer reaches it."""
+
+    def put(self, number: int, edition: int = 0) -> str:
+        """Upload a package of the corpus, which replaces the one of the same name; its sha256."""
+
+    def remove(self, number: int) -> None:
+        """Delete a package, if it is there."""
+
+    def clear(self) -> None:
+        """Delete all that is no package."""
+
+    def read(self, name: str) -> bytes | None:
+        """A file of the subdir, None if it is not there."""
+
+    def take(self, latency_ms: float) -> Counters:
+        """What passed since the last call, where that is counted; from now on requests wait this long."""
+
+
+@dataclass
+class FolderChannel:
+    """A channel in a folder."""
+
+    corpus: Corpus
+    folder: Path
+
+    @property
+    def target(self) -> str:
+        """The folder."""
+        return str(self.folder)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """That of this process."""
+        return dict(os.environ)
+
+    def put(self, number: int, edition: int = 0) -> str:
+        """Write a package; the first edition comes back as the file that it was, with its inode and date."""
+        path = self.folder / SUBDIR / self.corpus.filename(number)
+        kept = self.folder.with_name(f"{self.folder.name}.{path.name}")
+        if edition and not kept.exists():
+            path.rename(kept)
+        elif not edition and kept.exists():
+            kept.replace(path)
+        if edition or not path.exists():
+            self.corpus.write(self.folder, number, edition)
+        return _sha256(path)
+
+    def remove(self, number: int) -> None:
+        """Delete a package."""
+        (self.folder / SUBDIR / self.corpus.filename(number)).unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Delete all that is no package."""
+        for folder in (self.folder, self.folder / SUBDIR):
+            with os.scandir(folder) as entries:
+                extra = [entry for entry in entries if entry.name != SUBDIR and not entry.name.endswith(EXTENSIONS)]
+            for entry in extra:
+                shutil.rmtree(entry) if entry.is_dir() else Path(entry).unlink()
+
+    def read(self, name: str) -> bytes | None:
+        """A file of the subdir."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.folder / SUBDIR / name).read_bytes()
+        return None
+
+    def take(self, latency_ms: float) -> Counters:
+        """Nothing is counted."""
+        del latency_ms
+        return Counters()
+
+
+@dataclass
+class BucketChannel:
+    """A channel in a bucket: measured through the proxy, changed past it."""
+
+    corpus: Corpus
+    server: Server
+    between: Proxy
+    scratch: Path
+    direct: uploads.Bucket = field(init=False)
+
+    def __post_init__(self) -> None:
+        endpoint, name = self.server.endpoint, f"benchmark-{self.corpus.title}"
+        self.direct = uploads.Bucket(endpoint, name, uploads.connect(endpoint))
+
+    @property
+    def target(self) -> str:
+        """The URL."""
+        return f"s3://{self.direct.bucket}/{_NAME}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Keys go by environment: a command line can be read by everybody on the machine."""
+        endpoint = f"http://{proxy.LOOPBACK}:{self.between.port}"
+        settings = {**self.direct.environment(), "S3_ENDPOINT_URL": endpoint, "NO_PROXY": "*", "no_proxy": "*"}
+        return {**os.environ, **settings}
+
+    def make(self, folder: Path) -> None:
+        """Upload the packages of the same channel in a folder, and the index that it has, unless they are there."""
+        client, bucket = self.direct.client, self.direct.bucket
+        if self._exists(".complete"):
+            return
+        with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists):
+            client.create_bucket(Bucket=bucket)
+        there = set(self._keys())
+        with os.scandir(folder / SUBDIR) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.endswith(EXTENSIONS))
+        missing = [folder / SUBDIR / name for name in names if self._key(name) not in there]
+        with ThreadPoolExecutor(1 if self.corpus.large else _UPLOADS_AT_ONCE) as threads:
+            for _ in threads.map(self._upload, missing):
+                pass
+        index = folder / SUBDIR / "repodata.json"
+        if index.exists():
+            # So that the first run need not read half a million packages.
+            client.upload_file(str(index), bucket, self._key(index.name))
+        client.put_object(Bucket=bucket, Key=".complete")
+
+    def put(self, number: int, edition: int = 0) -> str:
+        """Upload a package."""
+        self.remove(number)
+        path = self.corpus.write(self.scratch, number, edition)
+        self._upload(path)
+        digest = _sha256(path)
+        path.unlink()
+        return digest
+
+    def remove(self, number: int) -> None:
+        """Delete a package."""
+        self.direct.client.delete_object(Bucket=self.direct.bucket, Key=self._key(self.corpus.filename(number)))
+
+    def clear(self) -> None:
+        """Delete all that is no package."""
+        keys = list(self._index_keys())
+        for start in range(0, len(keys), 1000):
+            objects = [{"Key": key} for key in keys[start : start + 1000]]
+            answer = self.direct.client.delete_objects(Bucket=self.direct.bucket, Delete={"Objects": objects})
+            if answer.get("Errors"):
+                raise RuntimeError(f"cannot delete: {answer['Errors'][0]}")
+
+    def read(self, name: str) -> bytes | None:
+        """An object of the subdir."""
+        client = self.direct.client
+        with contextlib.suppress(client.exceptions.NoSuchKey):
+            body: bytes = client.get_object(Bucket=self.direct.bucket, Key=self._key(name))["Body"].read()
+            return body
+        return None
+
+    def take(self, latency_ms: float) -> Counters:
+        """What passed the proxy."""
+        return self.between.take(latency_ms)
+
+    def _upload(self, path: Path) -> None:
+        if self.corpus.vouched:
+            uploads.upload(self.direct, _NAME, path, SUBDIR)
+        else:
+            self.direct.client.upload_file(str(path), self.direct.bucket, self._key(path.name))
+
+    def _key(self, name: str) -> str:
+        return f"{_NAME}/{SUBDIR}/{name}"
+
+    def _exists(self, key: str) -> bool:
+        client = self.direct.client
+        with contextlib.suppress(client.exceptions.ClientError):
+            client.head_object(Bucket=self.direct.bucket, Key=key)
+            return True
+        return False
+
+    def _index_keys(self) -> Iterator[str]:
+        """The keys of the channel that are no packages, whose own are not listed: they may be half a million."""
+        for after in ("", self._key(_AFTER_PACKAGES)):
+            for key in self._keys(after):
+                if key.endswith(EXTENSIONS):
+                    break
+                yield key
+
+    def _keys(self, after: str = "") -> Iterator[str]:
+        pages: Any = self.direct.client.get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self.direct.bucket, Prefix=f"{_NAME}/", StartAfter=after):
+            yield from (entry["Key"] for entry in page.get("Contents", ()))
+
+
+@contextlib.contextmanager
+def serving(corpus: Corpus, place: Path, folder: Path) -> Iterator[BucketChannel]:
+    """The channel in a bucket, for as long as its server runs; the server's data stays in `place`."""
+    (place / "upload" / SUBDIR).mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(seaweed.running(uploads.ACCESS_KEY, uploads.SECRET_KEY, keep=place / "server"))
+        between = stack.enter_context(proxy.running(server.port))
+        channel = BucketChannel(corpus, server, between, place / "upload")
+        channel.make(folder)
+        yield channel
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def server_seconds(channel: Channel) -> float:
+    """What the store's server has taken of the cores until now."""
+    return measure.cpu_seconds(channel.server.pid) if isinstance(channel, BucketChannel) else 0.0
