@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer.errors import BadConfig, IndexerError
+from indexer.errors import BadConfig, IndexerError, one_line
 from indexer.release import __version__
 from indexer.secrets import masked
 from indexer.store.target import Target, open_store
@@ -42,6 +42,7 @@ _ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:]+\]|[^/\s:@]+):\d+")
 _CONNECT_S = 10
 # How long workers may take to come, at the beginning and after the last one has died.
 _NOBODY_S = 60
+_DESERTED = f"no worker for {_NOBODY_S} s"
 # A worker that has not been told yet asks for it; more of them than this do not come between two jobs.
 _TELLINGS = 5
 # Each batch under way has a thread here that waits for it.
@@ -121,13 +122,18 @@ def read_there(order: Order, batch: Sequence[Stat]) -> Done | IndexerError | Non
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster that reads packages of one channel: dask's client, how to reach the channel, one thread of ours."""
+    """A cluster that reads packages of one channel: dask's client, how to reach the channel, one thread of ours.
+
+    It is `deserted` when nobody has worked there for a minute; each batch waiting as long again would take hours.
+    """
 
     client: Any
     target: Target
     parallel: int
     here: Executor
     token: str = field(default_factory=lambda: secrets.token_hex(8))
+    deserted: threading.Event = field(default_factory=threading.Event)
+    complained: threading.Event = field(default_factory=threading.Event)
 
     def tell(self) -> None:
         """Tell every worker how to reach the channel.  Raises BadConfig for one that cannot work with this release."""
@@ -161,17 +167,23 @@ class Cluster:
         except IndexerError:
             raise
         except Exception as error:  # noqa: BLE001  a job that kills its workers, a scheduler that is gone: all the same
-            why = masked(error)
+            why = one_line(" ".join(masked(error).split()))
         if isinstance(answer, Done):
             return answer
         if isinstance(answer, IndexerError):
             raise type(answer)(answer.thing, f"{answer.reason}, says a worker", answer.next_step)
-        _log.warning("%s/: the cluster has lost %d packages (%s); they are read here", spec.subdir, len(batch), why)
+        # Said once: there may be thousands of batches.
+        level = logging.INFO if self.complained.is_set() else logging.WARNING
+        self.complained.set()
+        _log.log(level, "%s/: the cluster has lost %d packages (%s); such are read here", spec.subdir, len(batch), why)
         return self.here.submit(run_job, Job(self.target, spec, self.parallel), batch).result()
 
     def _there(self, order: Order, batch: Sequence[Stat]) -> Done | IndexerError | None:
         for _ in range(_TELLINGS):
+            if self.deserted.is_set() and not self.client.nthreads():
+                raise TimeoutError(_DESERTED)
             answer = self._answer(order, batch)
+            self.deserted.clear()
             if answer is not None:
                 return answer
             self.tell()
@@ -185,8 +197,9 @@ class Cluster:
                 answer: Done | IndexerError | None = future.result(timeout=_NOBODY_S)
             except _TIMEOUTS:
                 if not self.client.nthreads():
+                    self.deserted.set()
                     future.cancel()
-                    raise
+                    raise TimeoutError(_DESERTED) from None
             else:
                 return answer
 
@@ -220,7 +233,8 @@ def _client(where: str, scheduler: str) -> Any:
         step = "pip install 'conda-channel-indexer[dask]'"
         raise BadConfig(where, f"needs {error.name}, which is not installed", step) from error
     # It tells of workers that die, with tracebacks; what comes of that is told by us.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         security = distributed.Security()
         if scheduler.startswith("tls://") and security.get_connection_args("client").get("ssl_context") is None:

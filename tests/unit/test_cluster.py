@@ -57,6 +57,7 @@ class Client:
     jobs: deque[Future] = field(default_factory=deque)
     workers: int = 1
     inodes: int = 0
+    submitted: int = 0
     ran: list[str] = field(default_factory=list)
 
     def run(self, function: Callable[..., Any], *given: Any, on_error: str) -> dict[str, Any]:
@@ -72,6 +73,7 @@ class Client:
         assert not pure
         assert key.startswith("indexer-")
         assert function is read_there
+        self.submitted += 1
         return self.jobs.popleft() if self.jobs else Future(function(*given))
 
     def nthreads(self) -> dict[str, int]:
@@ -131,6 +133,21 @@ def test_what_is_lost_is_read_here_and_that_is_said(
     cluster.client.jobs.append(Future(lost=lost))
     assert read(cluster, batch) == NAMES
     assert "lost 3 packages" in caplog.text
+
+
+def test_a_cluster_without_workers_is_waited_for_once_and_used_again_when_some_come(
+    cluster: Cluster, batch: list[Stat], caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster.tell()
+    client = cluster.client
+    client.workers = 0
+    client.jobs.append(Future(lost=TimeoutError()))
+    assert [read(cluster, batch) for _ in range(3)] == [NAMES] * 3
+    assert client.submitted == 1
+    assert len(caplog.records) == 1
+    client.workers = 1
+    assert read(cluster, batch) == NAMES
+    assert client.submitted == 2
 
 
 def test_a_cluster_whose_workers_never_know_is_given_up(
