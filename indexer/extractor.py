@@ -22,7 +22,7 @@ from indexer.archive import (
 from indexer.core.about import About, about_of
 from indexer.core.model import Extracted, Rejected, Rules, Stat
 from indexer.core.names import CONDA
-from indexer.core.records import PackageFile, judge, judge_run_exports
+from indexer.core.records import PackageFile, dump, judge, judge_run_exports
 from indexer.digests import Digests, Hasher, digests_of
 from indexer.errors import BadConfig, BadPackage, Conflict, Denied, RangeRefused, Unavailable
 from indexer.store import Usage
@@ -152,7 +152,7 @@ def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
         warnings += odd
     if warnings and spec.rules.strict:
         return Rejected(filename, stat.version, "; ".join(warnings), package.sha256)
-    return Extracted(filename, stat.version, judged.record, run_exports, judged.v3, warnings, about)
+    return Extracted(filename, stat.version, dump(judged.record), dump(run_exports), judged.v3, warnings, about)
 
 
 def _about(info: Mapping[str, bytes], known: About) -> tuple[About, tuple[str, ...]]:

@@ -90,6 +90,8 @@ class Subdir:
         if seen.ledger is not None and self.wanted.quiet(seen, seen.ledger):
             return self._unchanged(seen, seen.ledger, dry_run=dry_run)
         change = self._decide(lister, seen, Change(now_ms=now_ms, overlay=self._overlay(lister, seen)), dry_run=dry_run)
+        if self.lease is None and self.wanted.scope is None:
+            seen = seen.condensed(change.plan.fetch)
         if not self.options.allow_mass_removal:
             guard(change.index, change.leaving, self.subdir)
         if self.options.rules.strict and (seen.misnamed or change.rejected):
@@ -142,7 +144,7 @@ class Subdir:
             change,
             index=index,
             plan=plan,
-            results=self.packages.results(plan.fetch),
+            results=self.packages.results(plan.fetch, index, change.now_ms),
             abouts={**abouts, **self.packages.abouts(index, plan)},
             latest=self.wanted.latest,
         )

@@ -48,7 +48,8 @@ class Observation:
     `modified_ms` is when each was written, empty where the ledger vouches for all.  `noted` says that a gc is at
     work or has died.
     `packages` has what can be a package by its name, `misnamed` what claims to be one, `sidecars`
-    the attestations that lie beside packages.
+    the attestations that lie beside packages.  `listing` stands for all that the records are made from, `cuts`
+    are where the next listing may be cut.
     """
 
     versions: Mapping[str, Version] = field(default_factory=dict)
@@ -60,6 +61,8 @@ class Observation:
     misnamed: tuple[Rejected, ...] = ()
     ignored: tuple[str, ...] = ()
     sidecars: Mapping[str, Stat] = field(default_factory=dict)
+    listing: str = ""
+    cuts: tuple[str, ...] = ()
 
     def stands(self, name: str) -> bool:
         """Whether one of our files is the one that the writer of the ledger left."""
@@ -76,10 +79,10 @@ class Observation:
         """Whether the state too is that of which the writer of the ledger made our files."""
         return self.ledger is not None and self.versions == _versions_of(self.ledger)
 
-    @property
-    def listing(self) -> str:
-        """Stands for all that the records are made from."""
-        return ledgers.digest_of({**self.packages, **self.sidecars})
+    def condensed(self, needed: Iterable[Stat]) -> Observation:
+        """The same without the packages that nobody asks for any more: they take as much memory as their records."""
+        names_of = {stat.key.rpartition("/")[2] for stat in needed}
+        return replace(self, packages={name: self.packages[name] for name in names_of})
 
     @property
     def vouched(self) -> bool:
@@ -331,5 +334,7 @@ def observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
         elif filename.endswith(".whl"):
             ignored.append(filename)
     versions = {**seen.versions, **_versions(listed, names.STATE)}
-    seen = replace(seen, versions=versions, noted=names.GC_NOTE in listed)
-    return replace(seen, packages=packages, misnamed=tuple(misnamed), ignored=tuple(ignored), sidecars=sidecars)
+    listing = ledgers.digest_of({**packages, **sidecars} if sidecars else packages)
+    seen = replace(seen, versions=versions, noted=names.GC_NOTE in listed, listing=listing)
+    seen = replace(seen, packages=packages, misnamed=tuple(misnamed), ignored=tuple(ignored), sidecars=sidecars)
+    return replace(seen, cuts=ledgers.cuts_of(packages))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from sys import intern
 from typing import TYPE_CHECKING
 
 from indexer.core.names import parse_filename
@@ -27,14 +28,15 @@ _AT_ONCE = 8
 def listed(store: Store, prefix: str, cuts: Iterable[str], executor: Executor) -> dict[str, Stat]:
     """The objects directly under a prefix, by their names there, asked for in parts that end with the `cuts`.
 
-    In one piece where there are none, or where the store cannot list from a name on.
+    In one piece where there are none, or where the store cannot list from a name on.  A name is the same string
+    here, in the index and in the ledger: half a million of them take fifty megabytes each time.
     """
     start = len(prefix)
     ends = sorted({prefix + cut for cut in cuts if parse_filename(cut)})  # no other is fit to be asked for
     if ends:
         with contextlib.suppress(RangeRefused):
-            return {stat.key[start:]: stat for stat in _in_parts(store, prefix, ["", *ends, ""], executor)}
-    return {stat.key[start:]: stat for stat in store.list(prefix) if not stat.key.endswith("/")}
+            return {intern(stat.key[start:]): stat for stat in _in_parts(store, prefix, ["", *ends, ""], executor)}
+    return {intern(stat.key[start:]): stat for stat in store.list(prefix) if not stat.key.endswith("/")}
 
 
 def _in_parts(store: Store, prefix: str, ends: Sequence[str], executor: Executor) -> Iterator[Stat]:

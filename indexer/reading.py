@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from sys import intern
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from indexer.core.about import About
 from indexer.core.model import Extracted, Rejected
+from indexer.core.plan import dated
 from indexer.core.repodata import facts_of
 from indexer.errors import Conflict, Denied
 from indexer.extractor import Gone, Spec
@@ -15,7 +19,7 @@ from indexer.report import Way
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from indexer.core.model import Index, Plan, Stat, Version
+    from indexer.core.model import Index, Plan, Raw, Stat, Version
     from indexer.options import Run
     from indexer.store import Store
 
@@ -25,11 +29,12 @@ class Packages:
     """The packages of a subdir as far as a run has read them.
 
     `known` has what came of each, by key and version, so that a lap after a conflict reads nothing twice;
-    `ways` counts it.
+    `ways` counts it.  `alike` has the run exports that packages have, each once.
     """
 
     known: dict[tuple[str, Version], Extracted | Rejected] = field(default_factory=dict)
     ways: dict[str, Way] = field(default_factory=dict)
+    alike: dict[bytes, Raw] = field(default_factory=dict)
 
     def read(self, store: Store, asked: Sequence[Stat], spec: Spec, run: Run) -> None:
         """Read what is not known yet.
@@ -39,7 +44,7 @@ class Packages:
         missing = [stat for stat in asked if (stat.key, stat.version) not in self.known]
         if not missing:
             return
-        version_of = {stat.key.rpartition("/")[2]: (stat.key, stat.version) for stat in missing}
+        stats = {intern(stat.key.rpartition("/")[2]): stat for stat in missing}
         gone: list[str] = []
         refused: list[Rejected] = []
         run.progress(spec.subdir, 0, len(missing))
@@ -51,7 +56,8 @@ class Packages:
             if isinstance(reading.result, Gone):
                 gone.append(reading.result.filename)
             else:
-                self.known[version_of[reading.result.filename]] = reading.result
+                stat = stats[reading.result.filename]
+                self.known[stat.key, stat.version] = self._sparing(reading.result, stat)
                 if isinstance(reading.result, Rejected) and reading.result.passing:
                     refused.append(reading.result)
             run.progress(spec.subdir, done, len(missing))
@@ -62,8 +68,24 @@ class Packages:
                 f"{spec.subdir}/{refused[0].filename}", refused[0].reason, "look at the rights to read objects"
             )
 
-    def results(self, asked: Sequence[Stat]) -> tuple[Extracted | Rejected, ...]:
-        """What came of packages that were read."""
+    def _sparing(self, result: Extracted | Rejected, stat: Stat) -> Extracted | Rejected:
+        """The same in less memory: strings that are here already, and one slice for what most packages say."""
+        if isinstance(result, Rejected):
+            return result
+        run_exports = self.alike.setdefault(bytes(result.run_exports), result.run_exports)
+        filename = intern(result.filename)
+        return msgspec.structs.replace(result, filename=filename, version=stat.version, run_exports=run_exports)
+
+    def results(self, asked: Sequence[Stat], index: Index, now_ms: int) -> tuple[Extracted | Rejected, ...]:
+        """What came of packages that were read, dated by the index that they are for.
+
+        What is known is dated too, or each record would be held twice; another lap dates it anew.
+        """
+        for stat in asked:
+            result = self.known[stat.key, stat.version]
+            if isinstance(result, Extracted):
+                record = dated(index, result, now_ms)
+                self.known[stat.key, stat.version] = msgspec.structs.replace(result, record=record)
         return tuple(self.known[stat.key, stat.version] for stat in asked)
 
     def changing(self, packages: Mapping[str, Stat]) -> frozenset[str]:

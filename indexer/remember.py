@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.core import names
-from indexer.core.ledger import Bad, Ledger, Wrote, cuts_of
+from indexer.core.ledger import Bad, Ledger, Wrote
 from indexer.core.patch import left_by_conda_index
 from indexer.core.render import instructions_of
+from indexer.core.repodata import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +35,7 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
     `wrote` has the files that stand now, `source` is the one that the index was read from.
     """
     fresh: dict[str, Version] = {
-        it.filename: it.version for it in change.extracted if seen.packages[it.filename].md5 != it.record["md5"]
+        it.filename: it.version for it in change.extracted if seen.packages[it.filename].md5 != facts_of(it.record).md5
     }
     bad = {it.filename: Bad(it.version, it.reason) for it in change.rejected if not it.passing}
     versions: dict[str, Version] = {**change.plan.seen, **fresh}
@@ -62,5 +63,5 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
         latest=wanted.latest or (wanted.scope is not None and last.latest),
         outputs=wanted.options.outputs,
         rules=wanted.options.rules,
-        cuts=cuts_of(seen.packages) if wanted.scope is None else last.cuts,
+        cuts=seen.cuts if wanted.scope is None else last.cuts,
     )

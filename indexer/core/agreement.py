@@ -187,7 +187,7 @@ def contradictions(
         if found.sha256 is None or found.sha256 != said.get("sha256"):
             yield f"cannot be indexed as it lies there ({found.reason})"
         return
-    truth = found.record
+    truth: dict[str, Any] = msgspec.json.decode(found.record)
     odd = [key for key in _IDENTITY if truth.get(key) != said.get(key, truth.get(key) if key == "md5" else None)]
     if not patched:
         odd += [key for key in _SPECS if _specs(truth.get(key)) != _specs(said.get(key))]
@@ -196,7 +196,7 @@ def contradictions(
         odd.append("subdir")
     for key in odd:
         yield f"has {key} {_short(said.get(key))} in the index and {_short(truth.get(key))} in the package"
-    if not patched and run_exports is not None and _kinds(run_exports) != _kinds(dump(found.run_exports)):
+    if not patched and run_exports is not None and _kinds(run_exports) != _kinds(found.run_exports):
         yield f"has run_exports {bytes(run_exports).decode()[:80]} in the index and others in the package"
 
 

@@ -6,6 +6,8 @@ It is a hint that makes runs cheaper.  Without it a run looks at more, and publi
 from __future__ import annotations
 
 import hashlib
+import itertools
+from sys import intern
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,6 +25,8 @@ _MAX_LEDGER = 2**28
 # A part of a listing: a little less than three pages, so that some new packages need no fourth.
 _PART = 2_900
 _MAX_PARTS = 64
+# How many lines of a listing are hashed at once.
+_LINES = 10_000
 
 
 class Wrote(msgspec.Struct, frozen=True):
@@ -89,7 +93,8 @@ def encode(ledger: Ledger) -> bytes:
 def decode(data: bytes) -> Ledger | None:
     """A ledger; None for one that cannot be read, which is as good as none."""
     try:
-        return _ledger.decode(decompress(data, _MAX_LEDGER))
+        ledger = _ledger.decode(decompress(data, _MAX_LEDGER))
+        return msgspec.structs.replace(ledger, seen={intern(name): version for name, version in ledger.seen.items()})
     except (*UNREADABLE, ValueError):
         return None
 
@@ -101,8 +106,11 @@ def stamp(outputs: Outputs, rules: Rules, release: str) -> str:
 
 def digest_of(packages: Mapping[str, Stat]) -> str:
     """Stands for all packages of a listing: their names, sizes and versions."""
+    digest = hashlib.sha256()
     lines = (f"{name}\0{packages[name].size}\0{packages[name].version}\n" for name in sorted(packages))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    while batch := "".join(itertools.islice(lines, _LINES)):
+        digest.update(batch.encode())
+    return digest.hexdigest()
 
 
 def cuts_of(filenames: Collection[str]) -> tuple[str, ...]:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NewType
 
 import msgspec
 
+from indexer.core.about import About
 from indexer.core.channel import ChannelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.core.about import About
 
 Version = NewType("Version", str)
 """An opaque token of one state of an object.  Only the store that made it looks inside."""
@@ -24,8 +24,7 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding raises on bytes that are not of the form that was asked for, or nested too deeply."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(msgspec.Struct, frozen=True, gc=False):
     """One object as a listing shows it.
 
     `key` is relative to where it was listed from, `size` in bytes, `modified_ms` in milliseconds of
@@ -66,17 +65,16 @@ class Index:
     others: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Extracted:
-    """A package that was read: its record without `indexed_timestamp`, and its run exports.
+class Extracted(msgspec.Struct, frozen=True, gc=False):
+    """A package that was read: its record, as yet without `indexed_timestamp`, and its run exports.
 
     `about` is what it says of itself besides, None where that was not asked.
     """
 
     filename: str
     version: Version
-    record: Mapping[str, object]
-    run_exports: Mapping[str, object]
+    record: Raw
+    run_exports: Raw
     v3: bool = False
     warnings: tuple[str, ...] = ()
     about: About | None = None

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.names import parse_filename
-from indexer.core.records import dump
-from indexer.core.repodata import facts_of
+from indexer.core.repodata import altered, facts_of
 from indexer.core.revision import may_need_v3
 from indexer.errors import Refused
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from indexer.core.ledger import Ledger
-    from indexer.core.model import Stat, Version
+    from indexer.core.model import Raw, Stat, Version
     from indexer.core.repodata import Facts
 
 # A run that would drop more than this many records, and more than half of them, needs a person's word.
@@ -55,6 +54,7 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
     readers fail on it.  What another indexer left in a legacy map although old clients misread it is read again.
     """
     rejected_before = known.ledger.rejected if known.ledger else {}
+    versions_before = known.ledger.seen if known.ledger else {}
     in_scope = index.records.keys() if known.scope is None else known.scope & index.records.keys()
     misnamed = frozenset(name for name in index.records if parse_filename(name) is None)
     fetch: list[Stat] = []
@@ -76,7 +76,9 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
             elif filename in known.undescribed:
                 ask.append(stat)
             if stat.md5 is None or stat.md5 != facts.md5:
-                seen[filename] = stat.version
+                before = versions_before.get(filename)
+                # The same string, so that the listing's can be let go.
+                seen[filename] = before if before == stat.version else stat.version
         elif bad is not None and bad.version == stat.version and not known.force:
             rejected.append(Rejected(filename, stat.version, bad.reason))
             if known.in_step:  # a record that is there was kept by the run that rejected the package
@@ -138,8 +140,7 @@ def guard(index: Index, leaving: frozenset[str], subdir: str) -> None:
 def merge(index: Index, plan: Plan, results: Iterable[Extracted | Rejected], now_ms: int) -> Index:
     """The index with what was read and without what is gone.
 
-    A package keeps the `indexed_timestamp` it was given first, and gets `now_ms` where it has none
-    (CEP 47).  The order of `results` does not matter.
+    The order of `results` does not matter.
     """
     results = tuple(results)
     leaving = dropped(index, plan, results)
@@ -150,10 +151,17 @@ def merge(index: Index, plan: Plan, results: Iterable[Extracted | Rejected], now
         if isinstance(result, Rejected):
             continue
         name = result.filename
-        known = index.records.get(name)
-        first = index.dates.get(name) if known is None else facts_of(known).indexed_timestamp
-        indexed = now_ms if first is None else first
-        records[name] = dump({**result.record, "indexed_timestamp": indexed})
-        run_exports[name] = dump(result.run_exports)
+        records[name] = dated(index, result, now_ms)
+        run_exports[name] = result.run_exports
         (v3.add if result.v3 else v3.discard)(name)
     return replace(index, records=records, run_exports=run_exports, v3=frozenset(v3), dates={})
+
+
+def dated(index: Index, result: Extracted, now_ms: int) -> Raw:
+    """The record of a package that was read, with the `indexed_timestamp` it was given first, or `now_ms` (CEP 47).
+
+    One that has that date already is the same slice.
+    """
+    known = index.records.get(result.filename)
+    first = index.dates.get(result.filename) if known is None else facts_of(known).indexed_timestamp
+    return altered(result.record, {"indexed_timestamp": now_ms if first is None else first})

@@ -6,6 +6,7 @@ import codecs
 import contextlib
 from dataclasses import replace
 from functools import partial
+from sys import intern
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
@@ -97,10 +98,10 @@ def split(data: bytes, key: str) -> Index:
         top = _raw_map.decode(data)
         records: dict[str, Raw] = {}
         for section in _SECTIONS:
-            records |= _raw_map.decode(top.get(section, b"{}"))
+            records.update((intern(name), it) for name, it in _raw_map.decode(top.get(section, b"{}")).items())
         v3_buckets = _raw_map.decode(top.get("v3", b"{}"))
         v3 = {
-            stem + extension: record
+            intern(stem + extension): record
             for extension in EXTENSIONS
             for stem, record in _raw_map.decode(v3_buckets.pop(extension[1:], b"{}")).items()
         }
@@ -112,8 +113,9 @@ def split(data: bytes, key: str) -> Index:
         raise _bad_index(key, f"is not a readable repodata.json ({error})") from error
     if not isinstance(version, int) or version > _MAX_REPODATA_VERSION:
         raise _bad_index(key, f"has repodata_version {version!r}, which no client of today reads")
+    records |= v3
     return Index(
-        records=records | v3,
+        records=records,
         v3=frozenset(v3),
         removed=removed,
         info=info,
@@ -168,13 +170,18 @@ def split_run_exports(data: bytes, key: str) -> dict[str, Raw]:
     try:
         _check_text(data)
         found = _run_exports_file.decode(data) if data.strip() else _RunExportsFile()
-        return {
-            filename: by_kind(value)
-            for filename, entry in (found.packages | found.conda).items()
-            if isinstance(value := _run_exports.decode(entry).run_exports, Raw)
-        }
+        known: dict[bytes, Raw] = {}
+        run_exports = {}
+        for section in (found.packages, found.conda):
+            for filename, entry in section.items():
+                value = _run_exports.decode(entry).run_exports
+                if isinstance(value, Raw):
+                    # Most packages say the same, that there are none: one slice for all of them.
+                    said = bytes(value)
+                    run_exports[intern(filename)] = known.get(said) or known.setdefault(said, by_kind(Raw(said)))
     except UNREADABLE as error:
         raise _bad_index(key, f"is not a readable run_exports.json ({error})") from error
+    return run_exports
 
 
 def inline_run_exports(records: Mapping[str, Raw]) -> dict[str, Raw]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -154,11 +154,11 @@ def opened_stat(key: str, size: int, answer: Mapping[str, Any]) -> Stat:
     """An object as an answer to GET or HEAD shows it."""
     stat = stat_of(key, size, answer["ETag"], answer["LastModified"])
     if answer.get("SSECustomerAlgorithm") or answer.get("ServerSideEncryption", "AES256") != "AES256":
-        stat = replace(stat, md5=None)  # the ETag of what was encrypted with a key is no MD5
+        stat = msgspec.structs.replace(stat, md5=None)  # the ETag of what was encrypted with a key is no MD5
     checksum = answer.get("ChecksumSHA256")
     # One made of the checksums of parts (COMPOSITE) is none of the whole object.
     if checksum and "-" not in checksum and answer.get("ChecksumType") != "COMPOSITE":
-        stat = replace(stat, sha256=base64.b64decode(checksum).hex())
+        stat = msgspec.structs.replace(stat, sha256=base64.b64decode(checksum).hex())
     return stat
 
 

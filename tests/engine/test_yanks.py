@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from indexer.core import names
@@ -205,7 +206,9 @@ def test_what_the_ledger_knows_of_other_packages_survives_a_yank() -> None:
     index(store)
     order(store, keys(1)[0])
     for key in keys(3):  # newer than their records by the clock, and the same by their versions
-        store.objects[key] = replace(store.objects[key], stat=replace(store.objects[key].stat, modified_ms=NOW_MS + 1))
+        store.objects[key] = replace(
+            store.objects[key], stat=msgspec.structs.replace(store.objects[key].stat, modified_ms=NOW_MS + 1)
+        )
     first = len(store.calls)
     index(store)
     assert packages_read(store.calls, first) == []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from indexer.core.ledger import Bad, Ledger
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.plan import Known, diff, merge
+from indexer.core.repodata import facts_of
 from tests.support.strategies import extracted
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Subdir:
         fresh: dict[str, Version] = {
             it.filename: it.version
             for it in results
-            if isinstance(it, Extracted) and listing[it.filename].md5 != it.record["md5"]
+            if isinstance(it, Extracted) and listing[it.filename].md5 != facts_of(it.record).md5
         }
         bad = [*plan.rejected, *(it for it in results if isinstance(it, Rejected))]
         self.ledger = Ledger(

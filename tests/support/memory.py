@@ -11,6 +11,8 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from indexer.core.model import Stat, Version
 from indexer.errors import Conflict, Missing, RangeRefused, Unavailable
 from indexer.store import WHOLE, Expect, Opened, Usage, within
@@ -136,7 +138,7 @@ class MemoryStore:
         """Let an object show another MD5 than its content has, or none, as KMS and uploads in parts do."""
         with self._lock:
             stored = self.objects[key]
-            self.objects[key] = replace(stored, stat=replace(stored.stat, md5=md5))
+            self.objects[key] = replace(stored, stat=msgspec.structs.replace(stored.stat, md5=md5))
             return self.objects[key].stat
 
     def bodies(self, prefix: str = "") -> dict[str, bytes]:
@@ -174,7 +176,7 @@ class MemoryStore:
         if stored is None:
             return None
         sha256 = hashlib.sha256(stored.body).hexdigest() if checksum and stored.checksum else None
-        return replace(stored.stat, sha256=sha256)
+        return msgspec.structs.replace(stored.stat, sha256=sha256)
 
     def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> MemoryReader:
         """Read an object, or a part of it; with a version only that one."""

@@ -137,7 +137,7 @@ def extracted(content: Content, filename: str, version: Version) -> Extracted | 
         "md5": hashlib.md5(content.body, usedforsecurity=False).hexdigest(),
         "sha256": hashlib.sha256(content.body).hexdigest(),
     }
-    return Extracted(filename, version, record, {"weak": [f"x {content.number}"]}, content.v3)
+    return Extracted(filename, version, dump(record), dump({"weak": [f"x {content.number}"]}), content.v3)
 
 
 def without(record: Raw, *keys: str) -> dict[str, Any]:

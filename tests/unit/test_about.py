@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from indexer.archive import read_conda, read_tar_bz2
 from indexer.core.about import TRAITS, About, about_of, clean, link_of, traits
 from indexer.core.model import Extracted, Rules
+from indexer.core.repodata import facts_of
 from indexer.extractor import Spec, read
 from indexer.window import Window
 from tests.support.archives import END, MIB, bz2_of, conda, index_json, member, zst
@@ -165,7 +166,7 @@ def test_all_of_it_is_read_in_one_request_from_either_kind_of_package() -> None:
         assert found.about is not None
         assert (found.about.summary, found.about.traits) == ("x", ("post_link",))
         assert found.about.source_url == ("https://a.example/1.tgz",)
-        assert found.about.sha256 == found.record["sha256"]
+        assert found.about.sha256 == facts_of(found.record).sha256
     assert [call.verb for call in store.calls] == ["GET", "GET"]
 
 

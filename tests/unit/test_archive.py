@@ -16,6 +16,7 @@ import pytest
 import fixtures
 from indexer.archive import INDEX_JSON, RUN_EXPORTS_JSON, read_conda, read_tar_bz2
 from indexer.core.model import Extracted, Rejected, Rules
+from indexer.core.repodata import facts_of
 from indexer.errors import BadPackage
 from indexer.extractor import Spec, read
 from indexer.window import Window
@@ -105,7 +106,7 @@ def test_every_kind_of_fault_has_its_word_and_a_package() -> None:
 def test_every_good_package_is_extracted(key: str) -> None:
     result = read_package(key, (FOLDER / "packages" / key).read_bytes())
     assert isinstance(result, Extracted)
-    assert result.record["name"] == key.partition("/")[2].rsplit("-", 2)[0]
+    assert facts_of(result.record).name == key.partition("/")[2].rsplit("-", 2)[0]
 
 
 def test_the_twins_of_a_package_say_the_same() -> None:

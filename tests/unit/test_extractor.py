@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.core.model import Extracted, Rejected, Rules
+from indexer.core.records import dump
+from indexer.core.repodata import facts_of
 from indexer.errors import Denied, Unavailable
 from indexer.extractor import Gone, Reading, Spec, Way, first_way, read, weight_of
 from tests.support.archives import END, MIB, bz2_of, conda, header, index_json, member, zst
@@ -70,11 +72,11 @@ def check(reading: Reading, body: bytes) -> Extracted:
     """The result says of the bytes what they are."""
     result = reading.result
     assert isinstance(result, Extracted), result
-    assert result.record["name"] == "a"
-    assert result.record["size"] == len(body)
-    assert result.record["sha256"] == hashlib.sha256(body).hexdigest()
-    assert result.record["md5"] == hashlib.md5(body, usedforsecurity=False).hexdigest()
-    assert result.run_exports == RUN_EXPORTS
+    facts = facts_of(result.record)
+    assert (facts.name, facts.size) == ("a", len(body))
+    assert facts.sha256 == hashlib.sha256(body).hexdigest()
+    assert facts.md5 == hashlib.md5(body, usedforsecurity=False).hexdigest()
+    assert result.run_exports == dump(RUN_EXPORTS)
     return result
 
 

@@ -12,6 +12,7 @@ from indexer.core.plan import MASS_REMOVAL, Known, diff, dropped, guard, merge
 from indexer.core.records import dump
 from indexer.errors import Refused
 
+NONE = dump({})
 NAME = "a-1-0.conda"
 MD5 = "0123456789abcdef" * 2
 OTHER = "f" * 32
@@ -134,8 +135,8 @@ def test_a_package_that_stands_is_never_dropped_by_the_rules() -> None:
 
 
 def test_a_package_keeps_its_first_date_and_a_new_one_gets_now() -> None:
-    old = Extracted(NAME, Version("v2"), {"name": "a"}, {})
-    new = Extracted("b-1-0.conda", Version("v"), {"name": "b"}, {"weak": ["b"]}, v3=True)
+    old = Extracted(NAME, Version("v2"), dump({"name": "a"}), NONE)
+    new = Extracted("b-1-0.conda", Version("v"), dump({"name": "b"}), dump({"weak": ["b"]}), v3=True)
     merged = merge(index(), Plan(), [old, new], NOW + 5)
     assert {name: json.loads(bytes(it))["indexed_timestamp"] for name, it in merged.records.items()} == {
         NAME: NOW,
@@ -147,7 +148,7 @@ def test_a_package_keeps_its_first_date_and_a_new_one_gets_now() -> None:
 
 def test_a_package_that_is_no_longer_v3_leaves_v3() -> None:
     before = Index(index().records, frozenset({NAME}))
-    assert merge(before, Plan(), [Extracted(NAME, Version("v2"), {}, {})], NOW).v3 == frozenset()
+    assert merge(before, Plan(), [Extracted(NAME, Version("v2"), dump({}), NONE)], NOW).v3 == frozenset()
     assert merge(before, Plan(drop=frozenset({NAME})), [], NOW).v3 == frozenset()
 
 
@@ -175,5 +176,5 @@ def test_few_packages_or_no_more_than_half_may_leave(records: int, leaving: int)
 
 
 def test_a_date_is_kept_although_another_field_of_the_record_has_a_wrong_type() -> None:
-    merged = merge(index(size="10"), Plan(), [Extracted(NAME, Version("v2"), {"name": "a"}, {})], NOW + 5)
+    merged = merge(index(size="10"), Plan(), [Extracted(NAME, Version("v2"), dump({"name": "a"}), NONE)], NOW + 5)
     assert json.loads(bytes(merged.records[NAME]))["indexed_timestamp"] == NOW

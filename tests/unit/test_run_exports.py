@@ -6,7 +6,7 @@ import pytest
 
 from indexer.core.model import Extracted, Index, Plan, Raw, Version
 from indexer.core.plan import merge
-from indexer.core.records import judge_run_exports
+from indexer.core.records import dump, judge_run_exports
 from indexer.core.repodata import inline_run_exports, split_run_exports
 from indexer.errors import BadIndex, BadPackage
 
@@ -53,7 +53,7 @@ def test_text_that_cannot_be_written_is_rejected_before_the_merge() -> None:
         found = judge_run_exports(b'{"weak": ["\\ud800"]}')
     except BadPackage:
         return
-    merge(Index(), Plan(), [Extracted("a-1-0.conda", Version("v"), {"name": "a"}, found)], 0)
+    merge(Index(), Plan(), [Extracted("a-1-0.conda", Version("v"), dump({"name": "a"}), dump(found))], 0)
 
 
 def test_an_empty_file_knows_of_none() -> None:
