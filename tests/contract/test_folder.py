@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.core.model import Version
+from indexer.core.pieces import Pieces
 from indexer.errors import BadConfig, Conflict, Denied, IndexerError
 from indexer.store import Expect
 from indexer.store.fs import FolderStore
@@ -64,6 +65,17 @@ def test_a_conflict_leaves_no_other_file(store: FolderStore, channel: Path, expe
     with pytest.raises(Conflict):
         store.put(KEY, b"two", expect=expect)
     assert everything(channel) == {KEY}
+
+
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, ValueError, MemoryError])
+def test_content_that_breaks_off_leaves_no_file(store: FolderStore, channel: Path, ends: type[BaseException]) -> None:
+    def half() -> Iterator[bytes]:
+        yield b"half"
+        raise ends
+
+    with pytest.raises(ends):
+        store.put(KEY, Pieces(half), expect=Expect.ABSENT)
+    assert everything(channel) == set()
 
 
 def test_a_failure_of_the_disk_leaves_no_other_file(store: FolderStore, channel: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from indexer.core.ledger import Bad, Ledger
 from indexer.core.model import Extracted, Index, Plan, Raw, Rejected, Stat, Version
-from indexer.core.plan import MASS_REMOVAL, Known, diff, dropped, guard, merge
+from indexer.core.plan import MASS_REMOVAL, Known, dated, diff, dropped, guard, merge
 from indexer.core.records import dump
 from indexer.errors import Refused
 
@@ -178,3 +178,11 @@ def test_few_packages_or_no_more_than_half_may_leave(records: int, leaving: int)
 def test_a_date_is_kept_although_another_field_of_the_record_has_a_wrong_type() -> None:
     merged = merge(index(size="10"), Plan(), [Extracted(NAME, Version("v2"), dump({"name": "a"}), NONE)], NOW + 5)
     assert json.loads(bytes(merged.records[NAME]))["indexed_timestamp"] == NOW
+
+
+def test_a_record_that_has_its_date_stays_the_same_slice() -> None:
+    once = dated(Index(), Extracted(NAME, Version("v"), dump({"name": "a"}), NONE), NOW)
+    assert json.loads(bytes(once)) == {"name": "a", "indexed_timestamp": NOW}
+    again = Extracted(NAME, Version("v"), once, NONE)
+    assert dated(Index(), again, NOW) is once
+    assert dated(Index(), again, NOW + 1) == dump({"name": "a", "indexed_timestamp": NOW + 1})

@@ -84,3 +84,9 @@ def test_run_exports_inside_records_are_found() -> None:
         "a-1-0.conda": Raw(b'{"weak":["a"]}'),
         "b-1-0.conda": Raw(b'{"weak":["b"]}'),
     }
+
+
+def test_what_many_packages_say_alike_is_held_once() -> None:
+    said = b'{"packages":{"a-1-0.tar.bz2":{"run_exports":{}}},"packages.conda":{"b-1-0.conda":{"run_exports":{}}}}'
+    found = split_run_exports(said, "run_exports.json")
+    assert found["a-1-0.tar.bz2"] is found["b-1-0.conda"]
