@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,12 @@ class Change:
     def leaving(self) -> frozenset[str]:
         """The file names whose records leave the index."""
         return dropped(self.index, self.plan, self.results)
+
+    def settled(self) -> Change:
+        """The same without the index that it came from, so that half a million records are not held twice."""
+        after = replace(self, index=Index(others=self.index.others))
+        after.__dict__.update(merged=self.merged, patched=self.patched, leaving=self.leaving)
+        return after
 
     @property
     def count(self) -> int:

@@ -103,7 +103,7 @@ class PackageName(NamedTuple):
 
 def extension_of(filename: str) -> str | None:
     """The package extension of a file name, or None for any other file."""
-    return next((extension for extension in EXTENSIONS if filename.endswith(extension)), None)
+    return CONDA if filename.endswith(CONDA) else TAR_BZ2 if filename.endswith(TAR_BZ2) else None
 
 
 def parse_filename(filename: str) -> PackageName | None:

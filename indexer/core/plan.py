@@ -56,7 +56,8 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
     rejected_before = known.ledger.rejected if known.ledger else {}
     versions_before = known.ledger.seen if known.ledger else {}
     in_scope = index.records.keys() if known.scope is None else known.scope & index.records.keys()
-    misnamed = frozenset(name for name in index.records if parse_filename(name) is None)
+    # What is listed as a package has the name of one.
+    misnamed = frozenset(name for name in index.records if name not in packages and parse_filename(name) is None)
     fetch: list[Stat] = []
     held: set[str] = set()
     yanked = packages.keys() & set(index.removed)
