@@ -89,6 +89,7 @@ class Subdir:
         seen = lister.observe(self.wanted.scope, trusting=trusting)
         if seen.ledger is not None and self.wanted.quiet(seen, seen.ledger):
             return self._unchanged(seen, seen.ledger, dry_run=dry_run)
+        seen = seen.sharing()
         change = self._decide(lister, seen, Change(now_ms=now_ms, overlay=self._overlay(lister, seen)), dry_run=dry_run)
         if self.lease is None and self.wanted.scope is None:
             seen = seen.condensed(change.plan.fetch)
@@ -103,6 +104,7 @@ class Subdir:
         report = reported(seen, change, self.wanted.scope, dry_run=dry_run)
         report.written = tuple(sorted(lister.key(it.key) for it in pending if it.content is not None))
         report.deleted = tuple(sorted(lister.key(it.key) for it in pending if it.content is None))
+        del pending
         if dry_run:
             return report
         self.begun.append(report)
@@ -111,9 +113,12 @@ class Subdir:
             apart = self._set_apart(writer, scene, seen, change)
             wrote = {**state_of(self.wanted, seen, change), **writer.publish(artefacts, apart)}
         if self.wanted.scope is None or artefacts:  # a look at a few that shows nothing new tells nothing of the rest
-            writer.keep(ledger_of(self.wanted, seen, change, wrote, lister.source(seen)), seen)
+            ledger = ledger_of(self.wanted, seen, change, wrote, lister.source(seen))
+            # A ledger takes its size thrice while it is encoded: what was published need not be there any more.
+            del change, scene, artefacts
+            writer.keep(ledger, seen)
         self.begun.remove(report)
-        if pending and not report.rejected:
+        if (report.written or report.deleted) and not report.rejected:
             report.outcome = Outcome.PUBLISHED
         return report
 

@@ -9,6 +9,8 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from indexer.core import catalogue, names, patch, repodata, shards
 from indexer.core import ledger as ledgers
 from indexer.core.attestation import package_of
@@ -78,6 +80,17 @@ class Observation:
     def settled(self) -> bool:
         """Whether the state too is that of which the writer of the ledger made our files."""
         return self.ledger is not None and self.versions == _versions_of(self.ledger)
+
+    def sharing(self) -> Observation:
+        """The same with the versions that ledger and listing agree on held once."""
+        if self.ledger is None:
+            return self
+        listed = self.packages
+        versions = {
+            name: listed[name].version if name in listed and listed[name].version == version else version
+            for name, version in self.ledger.seen.items()
+        }
+        return replace(self, ledger=msgspec.structs.replace(self.ledger, seen=versions))
 
     def condensed(self, needed: Iterable[Stat]) -> Observation:
         """The same without the packages that nobody asks for any more: they take as much memory as their records."""
@@ -202,13 +215,14 @@ class Lister:
             return Index()
         if source == names.SHARD_INDEX:
             return self._read_shards(seen, few)
+        # First what takes more memory while it is decoded than afterwards.
+        run_exports: dict[str, Raw] = {}
+        if names.RUN_EXPORTS in seen.versions:
+            key = self.key(names.RUN_EXPORTS)
+            run_exports = repodata.split_run_exports(self.read(names.RUN_EXPORTS, seen), key)
         index, own = repodata.split_unpatched(self.read(source, seen), self.key(source))
         if source == names.UNPATCHED and not seen.stands(names.REPODATA):
             index = self._beside_published(index, seen, overlay)
-        run_exports: dict[str, Raw] = {}
-        if names.RUN_EXPORTS in seen.versions:
-            data = self.read(names.RUN_EXPORTS, seen)
-            run_exports = repodata.split_run_exports(data, self.key(names.RUN_EXPORTS))
         if not seen.stands(source):  # written by another indexer, so its records know best
             for filename in overlay.run_exports_patched:
                 run_exports.pop(filename, None)  # as they were patched: what the package has is unknown

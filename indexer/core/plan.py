@@ -54,7 +54,6 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
     readers fail on it.  What another indexer left in a legacy map although old clients misread it is read again.
     """
     rejected_before = known.ledger.rejected if known.ledger else {}
-    versions_before = known.ledger.seen if known.ledger else {}
     in_scope = index.records.keys() if known.scope is None else known.scope & index.records.keys()
     # What is listed as a package has the name of one.
     misnamed = frozenset(name for name in index.records if name not in packages and parse_filename(name) is None)
@@ -77,9 +76,7 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
             elif filename in known.undescribed:
                 ask.append(stat)
             if stat.md5 is None or stat.md5 != facts.md5:
-                before = versions_before.get(filename)
-                # The same string, so that the listing's can be let go.
-                seen[filename] = before if before == stat.version else stat.version
+                seen[filename] = stat.version
         elif bad is not None and bad.version == stat.version and not known.force:
             rejected.append(Rejected(filename, stat.version, bad.reason))
             if known.in_step:  # a record that is there was kept by the run that rejected the package
@@ -89,7 +86,7 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
     return Plan(
         fetch=tuple(sorted(fetch, key=lambda stat: stat.key)),
         held=frozenset(held),
-        drop=frozenset(in_scope - packages.keys()) | (yanked & index.records.keys()) | misnamed,
+        drop=frozenset(name for name in in_scope if name not in packages) | (yanked & index.records.keys()) | misnamed,
         rejected=tuple(rejected),
         yanked=frozenset(yanked),
         seen=seen,
