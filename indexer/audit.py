@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from indexer.core.model import Stat
-    from indexer.lister import Observation
+    from indexer.observation import Observation
     from indexer.options import Run
     from indexer.store import Store
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from indexer.core.about import About
     from indexer.core.ledger import Attested
     from indexer.core.patch import Patched
-    from indexer.lister import Observation
+    from indexer.observation import Observation
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from indexer.core.model import Raw
     from indexer.core.shards import ShardIndex
-    from indexer.lister import Lister, Observation
+    from indexer.lister import Lister
+    from indexer.observation import Observation
     from indexer.report import SubdirVerdict
 
 _BOUNDS: Bounds[tuple[str, bytes]] = Bounds(32, 32, lambda _: 1)

@@ -17,7 +17,7 @@ from indexer.core.shards import ShardIndex, touched
 from indexer.errors import BadIndex, Refused
 from indexer.extractor import Spec
 from indexer.lease import Lease, under
-from indexer.lister import Lister, Observation
+from indexer.lister import Lister
 from indexer.patience import until_nobody_is_faster
 from indexer.reading import Packages
 from indexer.remember import ledger_of, state_of
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from indexer.core.ledger import Ledger
     from indexer.core.overlay import Overlay
     from indexer.core.render import Artefact
+    from indexer.observation import Observation
     from indexer.options import Options, Run
     from indexer.store import Store
     from indexer.wanted import Wanted
@@ -105,6 +106,7 @@ class Subdir:
         report.written = tuple(sorted(lister.key(it.key) for it in pending if it.content is not None))
         report.deleted = tuple(sorted(lister.key(it.key) for it in pending if it.content is None))
         del pending
+        change = change.settled()
         if dry_run:
             return report
         self.begun.append(report)

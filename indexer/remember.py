@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from indexer.change import Change
     from indexer.core.model import Version
-    from indexer.lister import Observation
+    from indexer.observation import Observation
     from indexer.wanted import Wanted
 
 

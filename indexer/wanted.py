@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from indexer.core.ledger import Ledger
     from indexer.core.model import Index
     from indexer.core.overlay import Overlay
-    from indexer.lister import Observation
+    from indexer.observation import Observation
     from indexer.options import Options
 
 

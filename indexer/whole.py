@@ -11,7 +11,8 @@ from indexer.core.channelwide import channel_publication, digest_of
 from indexer.core.ledger import Ledger
 from indexer.errors import Missing
 from indexer.lease import Lease, under
-from indexer.lister import Lister, Observation
+from indexer.lister import Lister
+from indexer.observation import Observation
 from indexer.patience import until_nobody_is_faster
 from indexer.release import __version__
 from indexer.report import Outcome, SubdirReport

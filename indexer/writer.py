@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import itertools
 import os
+import threading
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from indexer.core.ledger import Ledger
     from indexer.core.model import Version
     from indexer.core.pieces import Content
-    from indexer.lister import Observation
+    from indexer.observation import Observation
     from indexer.store import Store
 
 # Jobs of a mebibyte that look back an eighth of that (a sixteenth of the window): less time for 0.2 to 1.7 % more
@@ -39,6 +40,8 @@ _WINDOW_LOG = 21
 _CHAIN_LOG = 21
 _HASH_LOG = 20
 _MOST_THREADS = 8
+# A frame takes all cores: a second one at the same time would take memory and save nothing.
+_FRAMES = threading.Lock()
 _BOUNDS: Bounds[Artefact] = Bounds(32, 32, lambda _: 1)
 
 
@@ -194,5 +197,7 @@ def frame(content: Content, level: int, threads: int | None = None) -> Pieces:
         write_content_size=True,
         write_checksum=False,
     )
-    compressor = zstandard.ZstdCompressor(compression_params=parameters)
-    return _packed(content, compressor.compressobj(size=len(content)))
+    size = len(content)
+    with _FRAMES:
+        compressor = zstandard.ZstdCompressor(compression_params=parameters)
+        return _packed(content, compressor.compressobj(size=size))

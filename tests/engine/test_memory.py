@@ -16,7 +16,7 @@ import resource, sys
 from pathlib import Path
 from indexer.core.model import Index, Outputs, Raw
 from indexer.core.render import publication
-from indexer.lister import Observation
+from indexer.observation import Observation
 from indexer.store.fs import FolderStore
 from indexer.writer import Writer
 from tests.support.scene import Inline

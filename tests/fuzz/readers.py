@@ -19,7 +19,7 @@ from indexer.core.plan import Known, diff, dropped, guard, merge
 from indexer.core.records import PackageFile, judge, judge_run_exports
 from indexer.core.repodata import inline_run_exports, split, split_run_exports
 from indexer.errors import IndexerError
-from indexer.lister import Observation, observation
+from indexer.observation import Observation, observation
 from indexer.window import Window
 from tests.support.archives import conda, zst
 from tests.support.memory import MemoryStore

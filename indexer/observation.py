@@ -1,0 +1,119 @@
+"""A subdir as it was seen at one moment: which versions our files have, and which packages are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from indexer.core import ledger as ledgers
+from indexer.core import names
+from indexer.core.attestation import package_of
+from indexer.core.model import Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from indexer.core.ledger import Ledger
+    from indexer.core.model import Stat, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A subdir as it was seen.
+
+    `versions` has our files that are there, state among them, `ledger_version` is None where there is no ledger.
+    `modified_ms` is when each was written, empty where the ledger vouches for all.  `noted` says that a gc is at
+    work or has died.
+    `packages` has what can be a package by its name, `misnamed` what claims to be one, `sidecars`
+    the attestations that lie beside packages.  `listing` stands for all that the records are made from, `cuts`
+    are where the next listing may be cut.
+    """
+
+    versions: Mapping[str, Version] = field(default_factory=dict)
+    ledger: Ledger | None = None
+    ledger_version: Version | None = None
+    modified_ms: Mapping[str, int] = field(default_factory=dict)
+    noted: bool = False
+    packages: Mapping[str, Stat] = field(default_factory=dict)
+    misnamed: tuple[Rejected, ...] = ()
+    ignored: tuple[str, ...] = ()
+    sidecars: Mapping[str, Stat] = field(default_factory=dict)
+    listing: str = ""
+    cuts: tuple[str, ...] = ()
+
+    def stands(self, name: str) -> bool:
+        """Whether one of our files is the one that the writer of the ledger left."""
+        wrote = self.ledger.wrote.get(name) if self.ledger else None
+        return wrote is not None and wrote.version == self.versions.get(name)
+
+    @property
+    def in_step(self) -> bool:
+        """Whether our files are those that the writer of the ledger left, all of them, whatever is in force."""
+        return self.ledger is not None and files_of(self.versions) == files_of(versions_of(self.ledger))
+
+    @property
+    def settled(self) -> bool:
+        """Whether the state too is that of which the writer of the ledger made our files."""
+        return self.ledger is not None and self.versions == versions_of(self.ledger)
+
+    def sharing(self) -> Observation:
+        """The same with the versions that ledger and listing agree on held once."""
+        if self.ledger is None:
+            return self
+        listed = self.packages
+        versions = {
+            name: listed[name].version if name in listed and listed[name].version == version else version
+            for name, version in self.ledger.seen.items()
+        }
+        return replace(self, ledger=msgspec.structs.replace(self.ledger, seen=versions))
+
+    def condensed(self, needed: Iterable[Stat]) -> Observation:
+        """The same without the packages that nobody asks for any more: they take as much memory as their records."""
+        names_of = {stat.key.rpartition("/")[2] for stat in needed}
+        return replace(self, packages={name: self.packages[name] for name in names_of})
+
+    @property
+    def vouched(self) -> bool:
+        """Whether every shard that the shard index names is known to be there: no run has died, and no gc."""
+        return self.in_step and not self.noted
+
+
+def files_of(versions: Mapping[str, Version]) -> dict[str, Version]:
+    """Those of our files that are made from packages, without the state."""
+    return {name: version for name, version in versions.items() if name not in names.STATE}
+
+
+def versions_of(ledger: Ledger) -> dict[str, Version]:
+    """The versions of our files that the writer of a ledger left."""
+    return {key: wrote.version for key, wrote in ledger.wrote.items()}
+
+
+def versions_in(listed: Mapping[str, Stat], wanted: Iterable[str]) -> dict[str, Version]:
+    """The versions of those of some files that a listing shows."""
+    return {name: listed[name].version for name in wanted if name in listed}
+
+
+def observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
+    """What was seen, with what a listing of the subdir by file name shows."""
+    packages: dict[str, Stat] = {}
+    misnamed: list[Rejected] = []
+    ignored: list[str] = []
+    sidecars: dict[str, Stat] = {}
+    for filename, stat in listed.items():
+        if filename.endswith("/"):
+            continue
+        if names.parse_filename(filename) is not None:
+            packages[filename] = stat
+        elif names.extension_of(filename) is not None:
+            misnamed.append(Rejected(filename, stat.version, "the file name is not of the form name-version-build"))
+        elif package_of(filename) is not None:
+            sidecars[filename] = stat
+        elif filename.endswith(".whl"):
+            ignored.append(filename)
+    versions = {**seen.versions, **versions_in(listed, names.STATE)}
+    listing = ledgers.digest_of({**packages, **sidecars} if sidecars else packages)
+    seen = replace(seen, versions=versions, noted=names.GC_NOTE in listed, listing=listing)
+    seen = replace(seen, packages=packages, misnamed=tuple(misnamed), ignored=tuple(ignored), sidecars=sidecars)
+    return replace(seen, cuts=ledgers.cuts_of(packages))
