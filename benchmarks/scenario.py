@@ -138,7 +138,10 @@ class Turn:
         say(f"{self._where()}: an index for {self.tool.name} to go on from")
         before = self.tool.before
         command = before(channel) if before else self.tool.command(channel, "")
-        if before is None or not self._call(channel, command).ok:
+        outcome = None if before is None else self._call(channel, command)
+        if outcome is None or not outcome.ok:
+            # Whatever was left there is of no use, which takes a full run: better said than waited for in silence.
+            say("" if outcome is None else f"  {outcome.state}, so all is read anew: {outcome.output}")
             channel.clear()
             outcome = self._call(channel, command)
             if not outcome.ok:
