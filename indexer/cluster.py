@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from indexer.core.model import Stat
     from indexer.extractor import Spec
-    from indexer.sealed import Reader, Sealed
+    from indexer.sealed import Reader
     from indexer.store import Store
     from indexer.workers import Workers
 
@@ -74,7 +74,7 @@ def listen(token: str) -> bytes:
     return _told.setdefault(token, _Told(Reader())).reader.public
 
 
-def tell(token: str, letters: Mapping[bytes, Sealed], inode: int) -> str:
+def tell(token: str, letters: Mapping[bytes, bytes], inode: int) -> str:
     """On a worker: how jobs of a run reach the channel.  What is wrong with that here, empty if nothing is."""
     told = _told.get(token)
     if told is None or told.reader.public not in letters:
@@ -228,7 +228,7 @@ def connected(scheduler: str, target: Target, parallel: int) -> Iterator[Workers
 def _client(where: str, scheduler: str) -> Any:
     try:
         distributed: Any = importlib.import_module("distributed")  # its types are not whole
-        importlib.import_module("cryptography")
+        importlib.import_module("nacl")
     except ImportError as error:
         step = "pip install 'conda-channel-indexer[dask]'"
         raise BadConfig(where, f"needs {error.name}, which is not installed", step) from error

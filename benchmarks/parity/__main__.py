@@ -107,7 +107,7 @@ def main() -> int:
             full = {tool.name: published(tool, Path(scratch, "full", tool.name)) for tool in tried}
             sections = {
                 "Features": features_table(tried, full),
-                "Fields of a record": fields_table(indexes, canonical, comparisons),
+                "Fields of a record": fields_table(indexes, canonical),
                 "Files for older clients and for people": people_table(full[OURS], full[CONDA]),
             }
             page = report(comparisons, len(packages), {name: list(lines) for name, lines in sections.items()})

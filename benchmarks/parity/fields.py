@@ -6,26 +6,22 @@ from typing import TYPE_CHECKING
 
 from benchmarks.parity.compare import parsed, same
 from benchmarks.parity.indexes import ABSENT, SPEC_FIELDS
-from benchmarks.parity.rules import CONDA, RATTLER, reason_for
+from benchmarks.parity.rules import CONDA, RATTLER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from benchmarks.parity.compare import Comparison
     from benchmarks.parity.indexes import Index
 
 _PEERS = (RATTLER, CONDA)
 
 
-def fields_table(
-    indexes: Mapping[str, Mapping[str, Index]], canonical: Mapping[str, str], comparisons: list[Comparison]
-) -> Iterator[str]:
-    """A row a field; specs are the same where they mean the same, and the rules are those that explain the rest."""
-    yield "| field | ours | rattler-index | the same as ours | conda-index | the same as ours | rules |"
-    yield "|---|---:|---:|---:|---:|---:|---|"
+def fields_table(indexes: Mapping[str, Mapping[str, Index]], canonical: Mapping[str, str]) -> Iterator[str]:
+    """A row a field; specs are the same where they mean the same."""
+    yield "| field | ours | rattler-index | the same as ours | conda-index | the same as ours |"
+    yield "|---|---:|---:|---:|---:|---:|"
     records = {tool: dict(_records(subdirs)) for tool, subdirs in indexes.items()}
     keys = {key for its in records.values() for record in its.values() for key in record}
-    rules = _rules(comparisons)
     for key in sorted(keys):
         ours = {where: record[key] for where, record in records["indexer"].items() if key in record}
         cells = [str(len(ours))]
@@ -33,7 +29,7 @@ def fields_table(
             theirs = {where: record[key] for where, record in records[peer].items() if key in record}
             alike = sum(_alike(key, ours[where], theirs.get(where, ABSENT), canonical) for where in ours)
             cells += [str(len(theirs)), str(alike)]
-        yield f"| `{key}` | {' | '.join(cells)} | {', '.join(sorted(rules.get(key, ())))} |"
+        yield f"| `{key}` | {' | '.join(cells)} |"
 
 
 def _records(subdirs: Mapping[str, Index]) -> Iterator[tuple[str, Mapping[str, object]]]:
@@ -46,14 +42,3 @@ def _alike(key: str, ours: object, theirs: object, canonical: Mapping[str, str])
     if key in SPEC_FIELDS:
         return theirs is not ABSENT and parsed(ours, canonical) == parsed(theirs, canonical)
     return same(ours, theirs)
-
-
-def _rules(comparisons: list[Comparison]) -> dict[str, set[str]]:
-    """The numbers of the rules that explain differences of a field."""
-    found: dict[str, set[str]] = {}
-    for comparison in comparisons:
-        for it in comparison.differences:
-            rule = reason_for(it)
-            if rule is not None and it.place == "record":
-                found.setdefault(it.key, set()).add(rule.number)
-    return found

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 CURRENT: Final = "current_repodata.json"
 CHANNELDATA: Final = "channeldata.json"
 REASONS: Final = {
-    (CURRENT, "linux-64/warbler-3.0.0-h3_0.conda"): "under `v3` here, and so not in a file for old clients (row 26)",
-    (CHANNELDATA, "teal"): "its `index.json` forges run exports, which an indexer takes from `run_exports.json` (D3)",
+    (CURRENT, "linux-64/warbler-3.0.0-h3_0.conda"): "under `v3` here, and so not in a file for old clients",
+    (CHANNELDATA, "teal"): "its `index.json` forges run exports, which an indexer takes from `run_exports.json`",
 }
 """Why what one has and the other has not, or has otherwise, is so."""
 

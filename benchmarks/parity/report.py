@@ -23,7 +23,7 @@ _INTRODUCTION = (
     f"{peers.CONDA_INDEX_VERSION} (with zst, shards and run exports switched on). Each record of ours is compared "
     "with the peer's, field by field. Dependency specs are parsed and compared by what they mean; where only their "
     "spelling differs, that is counted as a difference too, and explained. `indexed_timestamp` and other times of "
-    "the run are left out. Rules are rows of section 12 or paragraphs of formats.md."
+    "the run are left out."
 )
 
 SAID = {
@@ -61,13 +61,13 @@ def _reasons_table(comparisons: list[Comparison]) -> Iterator[str]:
             rule = reason_for(difference)
             if rule is not None:
                 groups.setdefault((rule, difference.key), []).append(difference)
-    yield "| peer | where | key | count | why | rule | example |"
-    yield "|---|---|---|---:|---|---|---|"
+    yield "| peer | where | key | count | why | example |"
+    yield "|---|---|---|---:|---|---|"
     place_of = {id(rule): place for place, rule in enumerate(RULES)}
     for rule, key in sorted(groups, key=lambda group: (place_of[id(group[0])], group[1])):
         found = groups[rule, key]
         example = _example(found[0])
-        yield f"| {rule.peer} | {rule.place} | `{key}` | {len(found)} | {rule.reason} | {rule.number} | {example} |"
+        yield f"| {rule.peer} | {rule.place} | `{key}` | {len(found)} | {rule.reason} | {example} |"
 
 
 def _totals_table(comparisons: list[Comparison]) -> Iterator[str]:

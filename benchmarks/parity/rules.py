@@ -1,4 +1,4 @@
-"""The reasons for differences, as a table: their numbers are rows ("row 9") and paragraphs ("D1") of formats.md."""
+"""The reasons for differences, as a table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RATTLER: Final = "rattler-index"
 CONDA: Final = "conda-index"
 
-# What rattler-index takes for a subdir; other folders are no part of a channel (row 33).
+# What rattler-index takes for a subdir; other folders are no part of a channel.
 SUBDIRS = (
     *("noarch", "osx-64", "osx-arm64", "win-32", "win-64", "win-arm64", "emscripten-wasm32", "emscripten-wasm64"),
     *("linux-32", "linux-64", "linux-aarch64", "linux-armv6l", "linux-armv7l", "linux-loongarch64", "linux-ppc64le"),
@@ -53,7 +53,6 @@ class Rule:
     """Which keys; empty means any key."""
     holds: Callable[[Difference], bool]
     reason: str
-    number: str
 
     def explains(self, difference: Difference) -> bool:
         """Whether this is the reason for that difference."""
@@ -174,62 +173,62 @@ _V3_ONLY: Final = "no v3 there: it keeps every package in the legacy maps, where
 # The first rule that holds is the reason. One or two lines each: this is a table to be read.
 # fmt: off
 RULES: Final = (
-    Rule(RATTLER, "record", _keys("arch", "platform"), _only_theirs, "kept there; deprecated (CEP 36)", "row 9"),
+    Rule(RATTLER, "record", _keys("arch", "platform"), _only_theirs, "kept there; deprecated (CEP 36)"),
     Rule(RATTLER, "record", _SPECS, _legacy,
-         "rewritten there; ours is what index.json says (CEP 36), same meaning", "row 6"),
+         "rewritten there; ours is what index.json says (CEP 36), same meaning"),
     Rule(RATTLER, "record", _keys("run_exports"), _only_theirs,
-         "inline there; ours are in run_exports.json and the shards, for their size (CEP 12)", "row 12"),
+         "inline there; ours are in run_exports.json and the shards, for their size (CEP 12)"),
     Rule(RATTLER, "record", _keys("subdir"), partial(_subdir_filled, theirs="unknown"),
-         "missing in index.json: the word 'unknown' there, the folder's name here", "row 29"),
+         "missing in index.json: the word 'unknown' there, the folder's name here"),
     Rule(RATTLER, "record", _keys("noarch"), _values("generic", theirs=True),
-         "the old `true` is written as the 'generic' that it means", "2.4"),
-    Rule(RATTLER, "record", _keys("track_features"), _empty_theirs, "empty: dropped here", "row 10"),
-    Rule(RATTLER, "record", _keys("features"), _empty_theirs, "empty: dropped here", "2.4"),
-    Rule(RATTLER, "record", _keys("(record)"), _misplaced, _MISPLACED, "L8"),
-    Rule(RATTLER, "repodata.json", _keys("removed"), _values([], ABSENT), "left out there when empty", "row 30"),
-    Rule(RATTLER, "repodata.json", _keys("v3"), _values(ABSENT, "empty"), "written there even when empty", "row 30"),
-    Rule(RATTLER, "shard index", _keys("version"), _values(1, ABSENT), "missing there; CEP 16 has it", "row 21"),
+         "the old `true` is written as the 'generic' that it means"),
+    Rule(RATTLER, "record", _keys("track_features"), _empty_theirs, "empty: dropped here"),
+    Rule(RATTLER, "record", _keys("features"), _empty_theirs, "empty: dropped here"),
+    Rule(RATTLER, "record", _keys("(record)"), _misplaced, _MISPLACED),
+    Rule(RATTLER, "repodata.json", _keys("removed"), _values([], ABSENT), "left out there when empty"),
+    Rule(RATTLER, "repodata.json", _keys("v3"), _values(ABSENT, "empty"), "written there even when empty"),
+    Rule(RATTLER, "shard index", _keys("version"), _values(1, ABSENT), "missing there; CEP 16 has it"),
     Rule(RATTLER, "shard", _keys("run_exports"), _tar_bz2,
-         "only of .conda there; absent means unknown (CEP 21)", "row 13"),
+         "only of .conda there; absent means unknown (CEP 21)"),
     Rule(RATTLER, "shard", _keys("run_exports"), _known_empty,
-         "none in the package: absent there, {} here (CEP 21)", "row 13"),
-    Rule(RATTLER, "run_exports.json", _keys("(file)"), _only_ours, "never written there", "row 14"),
-    Rule(CONDA, "record", _ANY, _null, "null: dropped here, as it crashes conda", "row 8"),
-    Rule(CONDA, "record", _ANY, _unknown_key, "kept there; CEP 36: should not be in a record", "row 7"),
+         "none in the package: absent there, {} here (CEP 21)"),
+    Rule(RATTLER, "run_exports.json", _keys("(file)"), _only_ours, "never written there"),
+    Rule(CONDA, "record", _ANY, _null, "null: dropped here, as it crashes conda"),
+    Rule(CONDA, "record", _ANY, _unknown_key, "kept there; CEP 36: should not be in a record"),
     Rule(CONDA, "record", _keys("depends"), _values([], ABSENT),
-         "missing in index.json: ours has the empty list that it means", "2.4"),
+         "missing in index.json: ours has the empty list that it means"),
     Rule(CONDA, "record", _keys("subdir"), partial(_subdir_filled, theirs=ABSENT),
-         "missing in index.json: absent there, the folder's name here", "row 29"),
+         "missing in index.json: absent there, the folder's name here"),
     Rule(CONDA, "record", _keys("noarch"), _values("generic", theirs=True),
-         "the old `true` is written as the 'generic' that it means", "2.4"),
-    Rule(CONDA, "record", _keys("noarch"), _falsy_noarch, "means nothing: dropped here", "2.4"),
+         "the old `true` is written as the 'generic' that it means"),
+    Rule(CONDA, "record", _keys("noarch"), _falsy_noarch, "means nothing: dropped here"),
     Rule(CONDA, "record", _keys("track_features"), _joined_features,
-         "a list there; readers expect a string (CEP 34)", "row 10"),
-    Rule(CONDA, "record", _keys("track_features"), _empty_theirs, "empty: dropped here", "row 10"),
+         "a list there; readers expect a string (CEP 34)"),
+    Rule(CONDA, "record", _keys("track_features"), _empty_theirs, "empty: dropped here"),
     Rule(CONDA, "record", _keys("constrains", "features", "extra_depends", "flags"), _empty_theirs,
-         "empty: dropped here", "2.4"),
-    Rule(CONDA, "record", _keys("timestamp"), _truncated, "a float there; readers expect an integer", "2.4"),
-    Rule(CONDA, "record", _keys("purls"), _reordered, "sorted here", "2.4"),
+         "empty: dropped here"),
+    Rule(CONDA, "record", _keys("timestamp"), _truncated, "a float there; readers expect an integer"),
+    Rule(CONDA, "record", _keys("purls"), _reordered, "sorted here"),
     Rule(CONDA, "record", _SPECS, _revised,
-         "verbatim there; v3 specs must be canonical (CEP 48), same meaning", "row 28"),
-    Rule(CONDA, "record", _keys("(map)"), _moved_to_v3, _V3_ONLY, "row 26"),
+         "verbatim there; v3 specs must be canonical (CEP 48), same meaning"),
+    Rule(CONDA, "record", _keys("(map)"), _moved_to_v3, _V3_ONLY),
     Rule(CONDA, "record", _keys("(record)"), _few_dashes,
-         "a file name that is not name-version-build is indexed there; a reader fails on it", "L7"),
-    Rule(CONDA, "record", _keys("(record)"), _misplaced, _MISPLACED, "L8"),
-    Rule(CONDA, "record", _keys("(record)"), _foreign_subdir, "a subdir that it does not know", "row 33"),
-    Rule(CONDA, "repodata.json", _keys("(file)"), _foreign_subdir, "a subdir that it does not know", "row 33"),
-    Rule(CONDA, "repodata.json", _keys("v3"), _values("filled", ABSENT), _V3_ONLY, "row 26"),
-    Rule(CONDA, "repodata.json", _keys("info.repodata_revisions"), _only_ours, _V3_ONLY, "row 26"),
-    Rule(CONDA, "shard index", _keys("info.repodata_revisions"), _only_ours, _V3_ONLY, "row 26"),
+         "a file name that is not name-version-build is indexed there; a reader fails on it"),
+    Rule(CONDA, "record", _keys("(record)"), _misplaced, _MISPLACED),
+    Rule(CONDA, "record", _keys("(record)"), _foreign_subdir, "a subdir that it does not know"),
+    Rule(CONDA, "repodata.json", _keys("(file)"), _foreign_subdir, "a subdir that it does not know"),
+    Rule(CONDA, "repodata.json", _keys("v3"), _values("filled", ABSENT), _V3_ONLY),
+    Rule(CONDA, "repodata.json", _keys("info.repodata_revisions"), _only_ours, _V3_ONLY),
+    Rule(CONDA, "shard index", _keys("info.repodata_revisions"), _only_ours, _V3_ONLY),
     Rule(CONDA, "shard index", _keys("info.shards_base_url"), _values("./shards/", ""),
-         "shards beside the packages there, in a folder of their own here", "row 20"),
+         "shards beside the packages there, in a folder of their own here"),
     Rule(CONDA, "run_exports.json", _keys("run_exports"), _list_form,
-         "a bare list there; it means weak (CEP 34)", "row 15"),
+         "a bare list there; it means weak (CEP 34)"),
     Rule(CONDA, "run_exports.json", _keys("run_exports"), _extra_kinds,
-         "unknown kinds and empty lists: dropped here", "X4"),
-    Rule(CONDA, "shard", _keys("run_exports"), _list_form, "a bare list there; it means weak (CEP 34)", "row 15"),
-    Rule(CONDA, "shard", _keys("run_exports"), _extra_kinds, "unknown kinds and empty lists: dropped here", "X4"),
-    Rule(CONDA, "shard index", _keys("(name)"), _lowered, "upper case kept; readers look up lower case", "row 22"),
+         "unknown kinds and empty lists: dropped here"),
+    Rule(CONDA, "shard", _keys("run_exports"), _list_form, "a bare list there; it means weak (CEP 34)"),
+    Rule(CONDA, "shard", _keys("run_exports"), _extra_kinds, "unknown kinds and empty lists: dropped here"),
+    Rule(CONDA, "shard index", _keys("(name)"), _lowered, "upper case kept; readers look up lower case"),
 )
 # fmt: on
 

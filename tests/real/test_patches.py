@@ -108,7 +108,7 @@ def test_rattler_index_patches_the_same_but_offers_what_is_removed_and_revoked(t
     ours = by_us(lay(tmp_path / "ours", OURS, OWN))
     theirs = by_rattler(lay(tmp_path / "theirs", OURS, OWN))
     assert ours.records.keys() == theirs.records.keys() - REMOVED
-    assert theirs.records.keys() >= REMOVED  # conda installs these: it does not look at `removed` (row 1)
+    assert theirs.records.keys() >= REMOVED  # conda installs these: it does not look at `removed`
     assert theirs.removed == ours.removed | {"gone-1.0-0.conda"}
     mine, yours = meant(ours.records), meant(theirs.records)
     revoked = mine.pop("d-1.0-0.conda")
