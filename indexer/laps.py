@@ -90,7 +90,6 @@ class Subdir:
         seen = lister.observe(self.wanted.scope, trusting=trusting)
         if seen.ledger is not None and self.wanted.quiet(seen, seen.ledger):
             return self._unchanged(seen, seen.ledger, dry_run=dry_run)
-        seen = seen.sharing()
         change = self._decide(lister, seen, Change(now_ms=now_ms, overlay=self._overlay(lister, seen)), dry_run=dry_run)
         if self.lease is None and self.wanted.scope is None:
             seen = seen.condensed(change.plan.fetch)

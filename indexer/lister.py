@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core import catalogue, names, patch, repodata, shards
 from indexer.core import ledger as ledgers
+from indexer.core.ledger import Ledger
 from indexer.core.model import Index, Raw, Version
 from indexer.core.overlay import Overlay, decode_yanks
 from indexer.core.records import dump
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from indexer.core.about import About
-    from indexer.core.ledger import Ledger
     from indexer.core.model import Outputs, Stat
     from indexer.store import Store
 
@@ -103,7 +103,8 @@ class Lister:
     def _listing(self, scope: frozenset[str] | None, ledger: Ledger | None) -> dict[str, Stat]:
         if scope is not None:
             return self._stats((*names.STATE, names.GC_NOTE, *scope))
-        return listed_in_parts(self.store, self.key(""), ledger.cuts if ledger else (), self.executor)
+        last = ledger or Ledger()
+        return listed_in_parts(self.store, self.key(""), last.cuts, self.executor, last.seen)
 
     def look_again(self, seen: Observation, scope: frozenset[str] | None) -> None:
         """Raise Conflict where other packages are there than were seen."""

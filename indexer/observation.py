@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from indexer.core import ledger as ledgers
 from indexer.core import names
 from indexer.core.attestation import package_of
@@ -57,17 +55,6 @@ class Observation:
     def settled(self) -> bool:
         """Whether the state too is that of which the writer of the ledger made our files."""
         return self.ledger is not None and self.versions == versions_of(self.ledger)
-
-    def sharing(self) -> Observation:
-        """The same with the versions that ledger and listing agree on held once."""
-        if self.ledger is None:
-            return self
-        listed = self.packages
-        versions = {
-            name: listed[name].version if name in listed and listed[name].version == version else version
-            for name, version in self.ledger.seen.items()
-        }
-        return replace(self, ledger=msgspec.structs.replace(self.ledger, seen=versions))
 
     def condensed(self, needed: Iterable[Stat]) -> Observation:
         """The same without the packages that nobody asks for any more: they take as much memory as their records."""

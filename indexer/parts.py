@@ -10,33 +10,46 @@ import itertools
 from sys import intern
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from indexer.core.names import parse_filename
 from indexer.errors import RangeRefused
 from indexer.pool import Bounds, bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
-    from indexer.core.model import Stat
+    from indexer.core.model import Stat, Version
     from indexer.store import Part, Store
 
 # Pages under way.  To read one takes 20 ms of a core, so more would wait for that and not for the store.
 _AT_ONCE = 8
 
 
-def listed(store: Store, prefix: str, cuts: Iterable[str], executor: Executor) -> dict[str, Stat]:
+def listed(
+    store: Store, prefix: str, cuts: Iterable[str], executor: Executor, known: Mapping[str, Version] | None = None
+) -> dict[str, Stat]:
     """The objects directly under a prefix, by their names there, asked for in parts that end with the `cuts`.
 
     In one piece where there are none, or where the store cannot list from a name on.  A name is the same string
-    here, in the index and in the ledger: half a million of them take fifty megabytes each time.
+    here, in the index and in the ledger, and so is a version that is `known`: half a million of them take fifty
+    megabytes each time.
     """
-    start = len(prefix)
     ends = sorted({prefix + cut for cut in cuts if parse_filename(cut)})  # no other is fit to be asked for
     if ends:
         with contextlib.suppress(RangeRefused):
-            return {intern(stat.key[start:]): stat for stat in _in_parts(store, prefix, ["", *ends, ""], executor)}
-    return {intern(stat.key[start:]): stat for stat in store.list(prefix) if not stat.key.endswith("/")}
+            return _by_name(_in_parts(store, prefix, ["", *ends, ""], executor), len(prefix), known or {})
+    return _by_name((it for it in store.list(prefix) if not it.key.endswith("/")), len(prefix), known or {})
+
+
+def _by_name(stats: Iterable[Stat], start: int, known: Mapping[str, Version]) -> dict[str, Stat]:
+    found = {}
+    for stat in stats:
+        name = intern(stat.key[start:])
+        version = known.get(name)
+        found[name] = msgspec.structs.replace(stat, version=version) if version == stat.version else stat
+    return found
 
 
 def _in_parts(store: Store, prefix: str, ends: Sequence[str], executor: Executor) -> Iterator[Stat]:

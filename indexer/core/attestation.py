@@ -85,11 +85,11 @@ def attest(index: Index, attested: Mapping[str, Attested]) -> Index:
 
     What could not be read this time leaves the record as it is.
     """
-    records = dict(index.records)
+    changed = {}
     for filename, record in index.records.items():
         known = attested.get(filename)
         if known is None and FIELD.encode() not in bytes(record):
             continue
         if known is None or not known.passing:
-            records[filename] = altered(record, {FIELD: (known and known.sha256) or None})
-    return replace(index, records=records)
+            changed[filename] = altered(record, {FIELD: (known and known.sha256) or None})
+    return replace(index, records={**index.records, **changed}) if changed else index
