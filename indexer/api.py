@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from indexer import workers
 from indexer.audit import check_channel
-from indexer.cluster import connected
 from indexer.engine import index_channel
 from indexer.gc import Sweep, collect
 from indexer.options import Options, Run
@@ -18,6 +17,7 @@ from indexer.yanking import Order, carry_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from indexer.report import Collected, Report, Verdict
     from indexer.store import Store
@@ -116,7 +116,15 @@ def _opened(
 ) -> Iterator[tuple[Store, Run]]:
     parallel = max_parallel or workers.parallel_for(where)
     where = replace(where, connections=parallel + _REQUESTS)
-    readers = workers.local(where, parallel) if scheduler is None else connected(scheduler, where, parallel)
-    with readers as read, ThreadPoolExecutor(_REQUESTS) as threads:
+    with _readers(where, parallel, scheduler) as read, ThreadPoolExecutor(_REQUESTS) as threads:
         run = Run(read, threads) if progress is None else Run(read, threads, progress=progress)
         yield open_store(where), run
+
+
+def _readers(where: Target, parallel: int, scheduler: str | None) -> AbstractContextManager[workers.Workers]:
+    """Who reads the packages: this machine, or the workers of a cluster."""
+    if scheduler is None:
+        return workers.local(where, parallel)
+    from indexer.cluster import connected  # it brings asyncio, which no other run should wait for
+
+    return connected(scheduler, where, parallel)
