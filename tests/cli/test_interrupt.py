@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.answering import Answer, Asked, answering
-from tests.support.command import COMMAND, ROOT
+from tests.support.command import COMMAND, ROOT, limited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,3 +55,15 @@ def test_an_interrupted_run_says_in_a_line_that_what_is_published_is_whole() -> 
     assert err == "interrupted; what is published is whole, repeat to go on\n"
     assert out == ""
     assert child.returncode == 130
+
+
+def test_a_child_process_that_hangs_is_ended_and_says_where_it_hung() -> None:
+    hang = "import threading\ndef hung():\n    print('here', flush=True)\n    threading.Event().wait()\nhung()"
+    command = [sys.executable, "-X", "faulthandler", "-c", hang]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "here\n"
+        with limited(child, 0):
+            _, err = child.communicate(timeout=60)
+    assert " in hung" in err
+    assert child.returncode == -signal.SIGABRT

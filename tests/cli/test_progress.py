@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.command import COMMAND, ROOT, spawn
+from tests.support.command import COMMAND, ROOT, limited, spawn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,18 +32,25 @@ def on_a_terminal(*words: str) -> tuple[int, str, str]:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     shown = b""
     with subprocess.Popen(
-        [*COMMAND, *words], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs
+        [*COMMAND, *words],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONFAULTHANDLER": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
     ) as child:
         os.close(theirs)
         try:
-            while step := os.read(ours, 4096):
-                shown += step
+            with limited(child):
+                while step := os.read(ours, 4096):
+                    shown += step
         except OSError:  # how Linux says that nobody is at the other end any more
             pass
         finally:
             os.close(ours)
         assert child.stdout is not None
         out = child.stdout.read()
+    assert child.returncode != -signal.SIGABRT, shown.decode()
     return child.returncode, out.decode(), shown.decode()
 
 

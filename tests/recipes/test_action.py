@@ -18,7 +18,7 @@ import yaml
 
 from tests.support.buckets import bucket, moto_server
 from tests.support.channels import lay_out, lay_up
-from tests.support.command import ROOT, forget_settings
+from tests.support.command import LIMIT, ROOT, forget_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +58,7 @@ def index(scratch: Path, channel: str, args: str = "", env: Mapping[str, str] | 
         | {"CHANNEL": channel, "ARGS": args},
         cwd=ROOT,
         check=False,
+        timeout=LIMIT,
         capture_output=True,
     )
     return Stepped(done.returncode, _read(outputs.read_text()))

@@ -14,6 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from indexer.cli import app
+from tests.support.command import LIMIT
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "docs" / "recipes"
@@ -64,6 +65,7 @@ def complaint(schema: str, file: Path) -> str:
         capture_output=True,
         encoding="utf-8",
         check=False,
+        timeout=LIMIT,
     )
     return "" if done.returncode == 0 else done.stdout + done.stderr
 

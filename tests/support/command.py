@@ -6,8 +6,10 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "indexer")
+LIMIT = 120
+"""Seconds that a child process may take: many times what the slowest takes, for the machine may have other work."""
 LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 
 
@@ -62,19 +66,43 @@ def spawn(*words: object, env: Mapping[str, str] | None = None, stdin: str = "",
     return run([*COMMAND, *map(str, words)], env=env, stdin=stdin, folder=folder)
 
 
-def run(command: list[str], *, env: Mapping[str, str] | None = None, stdin: str = "", folder: Path = ROOT) -> Ran:
-    """Run a program in the root of the repository or in another folder; it finds our modules in both."""
-    done = subprocess.run(
+def run(
+    command: list[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+    folder: Path = ROOT,
+    limit: float = LIMIT,
+) -> Ran:
+    """Run a program in the root of the repository or in another folder; it finds our modules in both.
+
+    Raises TimeoutError where it takes more seconds than its limit, with what it said and where each of its threads was.
+    """
+    with subprocess.Popen(
         command,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
-        input=stdin,
-        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1", **(env or {})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         encoding="utf-8",
-        timeout=120,
-        check=False,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    ) as child:
+        with limited(child, limit):
+            out, err = child.communicate(stdin, timeout=limit + LIMIT)  # should children of its own keep the pipes open
+    if child.returncode == -signal.SIGABRT:
+        raise TimeoutError(f"{command} did not end in {limit} s or aborted\n{out}{err}")
+    return Ran(child.returncode, out, err)
+
+
+@contextlib.contextmanager
+def limited(child: subprocess.Popen[Any], limit: float = LIMIT) -> Iterator[None]:
+    """Abort a child that is still at work after some seconds: faulthandler then says where each of its threads is."""
+    watch = threading.Timer(limit, child.send_signal, [signal.SIGABRT])
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
 
 
 def forget_settings(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:

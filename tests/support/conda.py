@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FORMATS = {"json": ("false", "false"), "zst": ("true", "false"), "shards": ("true", "true")}
 """Whether conda may read zst and shards; it knows no bz2."""
+# Seconds.  Over s3 it makes a session of boto3 for every request, so an errand takes 13 s of a core of its own.
+_LIMIT = 300
 SOLVERS = ("classic", "rattler")
 _NOTHING_FOUND = {"PackagesNotFoundError", "PackagesNotFoundInChannelsError", "ResolvePackageNotFound"}
 
@@ -64,12 +66,14 @@ def send(errand: Errand, env: Mapping[str, str] | None = None) -> Found:
             "CONDA_ENVS_DIRS": f"{home}/envs",
             "CONDA_SOLVER": errand.solver,
             "CONDA_REMOTE_MAX_RETRIES": "0",
+            "CONDA_LOCAL_REPODATA_TTL": "3600",  # a file is fetched once an errand, not once a search
             "CONDA_REPODATA_USE_ZST": zst,
             "CONDA_REPODATA_USE_SHARDS": shards,
             "NO_PROXY": "127.0.0.1",
             "no_proxy": "127.0.0.1",
         }
-        done = run([python, "-m", "tests.support.conda", json.dumps(asdict(errand))], env={**settings, **(env or {})})
+        words = [python, "-m", "tests.support.conda", json.dumps(asdict(errand))]
+        done = run(words, env={**settings, **(env or {})}, limit=_LIMIT)
     assert done.code == 0, done.out + done.err
     return Found(**done.json)
 

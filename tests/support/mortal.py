@@ -7,6 +7,7 @@ dies of SIGKILL, as in a container that is taken away: nothing is tidied up, not
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import functools
 import os
 import signal
@@ -42,6 +43,8 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 KILLED = -signal.SIGKILL
 _BROKEN = 99
+# After ten minutes of conflicts a run gives up by itself; one that has not ended then says where it hangs.
+_LIMIT = 900
 _READINGS = 30
 # What a process does to a folder, as Python's own audit events tell it.
 _DEEDS = {"open", "os.rename", "os.remove", "os.utime", "os.mkdir", "fcntl.flock"}
@@ -224,6 +227,7 @@ def _child(job: Job, report: int, output: int) -> None:
     try:
         os.dup2(output, 1)
         os.dup2(output, 2)
+        faulthandler.dump_traceback_later(_LIMIT, exit=True)
         code = _read(job) if job.reads else _index(job, _Count(job, report))
     except BaseException:  # noqa: BLE001  whatever it is, the parent is told
         traceback.print_exc()
