@@ -23,6 +23,7 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
+from botocore.parsers import ResponseParserError
 
 from indexer.core.model import Stat, Version
 from indexer.errors import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _MD5 = re.compile(r'"([0-9a-f]{32})"', re.IGNORECASE)
+_ETAG = re.compile(r"[!-~]+")
 # What a store answers when somebody else was faster: AWS says 409 while two writes are under way, and
 # 404 to If-Match where the object vanished.
 _CONFLICTS = {"PreconditionFailed", "ConditionalRequestConflict", "OperationAborted", "412", "409"}
@@ -86,6 +88,12 @@ def errors(name: str, *, ranged: bool = False, conditional: bool = False) -> Ite
     except KeyError as error:
         raise Unavailable(
             name, f"the answer has no {error}", "look at what stands between here and the store, then repeat"
+        ) from error
+    except (ValueError, ResponseParserError) as error:
+        raise Unavailable(
+            name,
+            f"the answer cannot be read ({masked(error)})",
+            "look at what stands between here and the store, then repeat",
         ) from error
     except (BotoConnectionError, HTTPClientError) as error:
         raise Unavailable(
@@ -138,9 +146,13 @@ def _translated(name: str, error: ClientError) -> IndexerError:
 def version_of(etag: str) -> Version:
     """The version that an ETag stands for: in quotes, and strong, whatever form a store or a proxy gave it.
 
-    Some stores leave the quotes out in one answer and not in the other.
+    Some stores leave the quotes out in one answer and not in the other.  Raises ValueError for one that is none: under
+    an empty one no change would be seen, and others no header can hold.
     """
-    return Version(f'"{etag.strip().removeprefix("W/").strip(chr(34))}"')
+    told = etag.strip().removeprefix("W/").strip('"')
+    if not _ETAG.fullmatch(told):
+        raise ValueError(f"an ETag of {told!r}")
+    return Version(f'"{told}"')
 
 
 def stat_of(key: str, size: int, etag: str, modified: Any) -> Stat:

@@ -20,12 +20,14 @@ _OF_A_LISTING = {"Name", "KeyCount", "IsTruncated", "Contents", "CommonPrefixes"
 
 
 def pages(client: Any, asked: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
-    """The pages of a listing, as botocore gives them.
+    """The pages of a listing, as `entries` reads them.
 
     A store that knows only the first form takes the second for it: its page is truncated and has no token
-    to go on with, which botocore's own paginator takes for the last.
+    to go on with, which botocore's own paginator takes for the last.  One that goes round in a circle would keep
+    a run for ever: no page begins with an object that another began with, and no token is told twice.
     """
     token: dict[str, str] = {}
+    begun: set[str] = set()
     while True:
         try:
             page = client.list_objects_v2(**asked, **token)
@@ -34,13 +36,16 @@ def pages(client: Any, asked: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
                 raise
             page = _first_form(client, asked)
         yield _checked(asked, page)
-        if not page.get("IsTruncated"):
+        following = page.get("NextContinuationToken")
+        if not _goes_on(page):
             return
-        if "NextContinuationToken" not in page:
+        if following is None:
             break
-        if page["NextContinuationToken"] == token.get("ContinuationToken"):
-            raise Unavailable(asked["Prefix"], "the store's listing does not go on", "repeat later")
-        token = {"ContinuationToken": page["NextContinuationToken"]}
+        marks = {following, *(entry["Key"] for entry in page.get("Contents", ())[:1])}
+        if marks & begun:
+            raise _stuck(asked)
+        begun |= marks
+        token = {"ContinuationToken": following}
     yield from _by_marker(client, asked, page)
 
 
@@ -55,7 +60,7 @@ def pages_of(part: Part, client: Any, asked: Mapping[str, str]) -> Iterator[Mapp
     for page in pages(client, {**asked, "StartAfter": reached} if reached else asked):
         keys = [entry["Key"] for entry in page.get("Contents", ())]
         if keys and (keys[0] <= reached or keys != sorted(keys)):
-            raise RangeRefused(asked["Prefix"], "the store does not list in order from a key on")
+            raise RangeRefused(_name(asked), "the store does not list in order from a key on")
         yield {"Contents": [entry for entry in page.get("Contents", ()) if within(entry["Key"], part)]}
         reached = keys[-1] if keys else reached
         if last and reached >= last:
@@ -65,10 +70,10 @@ def pages_of(part: Part, client: Any, asked: Mapping[str, str]) -> Iterator[Mapp
 def _by_marker(client: Any, asked: Mapping[str, str], page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The pages after one, in the first form of listing."""
     marker = ""
-    while page.get("IsTruncated"):
+    while _goes_on(page):
         following = page.get("NextMarker") or _last(page)
         if following <= marker:
-            raise Unavailable(asked["Prefix"], "the store's listing does not go on", "repeat later")
+            raise _stuck(asked)
         marker = following
         page = _first_form(client, asked, Marker=marker)
         yield _checked(asked, page)
@@ -76,7 +81,7 @@ def _by_marker(client: Any, asked: Mapping[str, str], page: Mapping[str, Any]) -
 
 def _first_form(client: Any, asked: Mapping[str, str], **more: str) -> Mapping[str, Any]:
     if "StartAfter" in asked:
-        raise RangeRefused(asked["Prefix"], "the store's form of listing has no StartAfter")
+        raise RangeRefused(_name(asked), "the store's form of listing has no StartAfter")
     page: Mapping[str, Any] = client.list_objects(**asked, **more)
     return page
 
@@ -84,12 +89,27 @@ def _first_form(client: Any, asked: Mapping[str, str], **more: str) -> Mapping[s
 def _checked(asked: Mapping[str, str], page: Mapping[str, Any]) -> Mapping[str, Any]:
     """A page that is one.  Raises Unavailable: whatever it lacks would be taken for deleted."""
     if not page.keys() & _OF_A_LISTING:
-        raise Unavailable(asked["Prefix"], "the store answered something else than a listing", "repeat later")
-    if any(not entry["Key"].startswith(asked["Prefix"]) for entry in page.get("Contents", ())):
+        raise Unavailable(_name(asked), "the store answered something else than a listing", "repeat later")
+    folders = [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
+    keys = [*(entry["Key"] for entry in page.get("Contents", ())), *folders]
+    if not all(key.startswith(asked["Prefix"]) for key in keys) or not all(it.endswith("/") for it in folders):
         raise Unavailable(
-            asked["Prefix"], "the store listed other objects than it was asked for", "report this with its name"
+            _name(asked), "the store listed other objects than it was asked for", "report this with its name"
         )
     return page
+
+
+def _goes_on(page: Mapping[str, Any]) -> bool:
+    """Whether there are more pages: as it is told, else by whether it is told how to ask for them."""
+    return bool(page.get("IsTruncated", page.keys() & {"NextContinuationToken", "NextMarker"}))
+
+
+def _stuck(asked: Mapping[str, str]) -> Unavailable:
+    return Unavailable(_name(asked), "the store's listing does not go on", "repeat later")
+
+
+def _name(asked: Mapping[str, str]) -> str:
+    return f"s3://{asked['Bucket']}/{asked['Prefix']}"
 
 
 def _last(page: Mapping[str, Any]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tests.support.archives import END, Entry, bz2_of, conda, header, index_json, member, pax, zipped, zst
+from tests.support.pages import PAGE_END
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +47,19 @@ def _repodata(**top: object) -> bytes:
 def _msgpack(value: object) -> bytes:
     return msgspec.msgpack.encode(value)
 
+
+def _object(key: str = "a", size: str = "1", etag: str = "&quot;0&quot;", time: str = "2026-11-22T12:00:00Z") -> str:
+    told = f"<LastModified>{time}</LastModified><ETag>{etag}</ETag><Size>{size}</Size>"
+    return f"<Contents><Key>ch/noarch/{key}-1-0.conda</Key>{told}</Contents>"
+
+
+def _page(*objects: str, more: str = "false", token: str = "", rest: str = "") -> bytes:
+    told = f"<NextContinuationToken>{token}</NextContinuationToken>" if token else ""
+    return f"<R><IsTruncated>{more}</IsTruncated>{told}{rest}{''.join(objects)}</R>".encode()
+
+
+_FOLDER = "<CommonPrefixes><Prefix>ch/noarch/shards/</Prefix></CommonPrefixes>"
+_ENTITIES = "".join(f'<!ENTITY {to} "{f"&{of};" * 10}">' for of, to in itertools.pairwise("abcdefghi"))
 
 SEEDS: Mapping[str, Sequence[bytes]] = {
     "zip": [
@@ -120,6 +135,36 @@ SEEDS: Mapping[str, Sequence[bytes]] = {
         b"a-1-0.conda\0a-1-0.conda/\0A-1-0.conda\0short.conda\0x.whl\0-.conda\0--.conda\0...tar.bz2",
         "e\u0301-1-0.conda\0\u00e9-1-0.conda\0a\n-1-0.conda\0../x-1-0.conda\0\u202ea-1-0.conda".encode(),
         b"\xff-1-0.conda\0" + b"x" * 1024,
+    ],
+    "pages": [
+        _page(_object(), _object("b"), rest=_FOLDER),
+        PAGE_END.join([_page(_object(), more="true", token="t"), _page(_object("b"), _object("c"))]),
+        PAGE_END.join([_page(_object(), more="true", rest=_FOLDER), _page(_object("b"), more="true"), _page()]),
+        PAGE_END.join([_page(_object(), more="True", token="t"), _page(_object("b"))]),
+        PAGE_END.join([_page(_object(), more="true", token=token) for token in "ABABA"]),
+        _page(_object(), more="true", token="t"),
+        _page(_object(), more="maybe", token="t"),
+        _page(_object(), more="true", token="a", rest="<NextContinuationToken>b</NextContinuationToken>"),
+        _page(_object("b"), _object(), _object("b", size="2")),
+        *(_page(_object(size=size)) for size in ("many", "-1", "1_0", "1.5", "", "9" * 400)),
+        *(_page(_object(time=time)) for time in ("tomorrow", "1e999", "9" * 17, "22 Nov 99999999999 1:0:0 GMT")),
+        *(_page(_object(etag=etag)) for etag in ("", "a&#10;b", "\u00e9", "W/&quot;a&quot;")),
+        _page(_object("../../other/x")),
+        _page(_object(), rest="<CommonPrefixes><Prefix>other/</Prefix></CommonPrefixes>"),
+        _page(
+            _object(),
+            rest="<CommonPrefixes><Prefix>ch/noarch/a/</Prefix><Prefix>ch/noarch/b/</Prefix></CommonPrefixes>",
+        ),
+        _page(_object(), rest="<CommonPrefixes/><Contents/>"),
+        _page(_object("a%2Bb%FF%"), rest="<EncodingType>url</EncodingType>"),
+        f'<!DOCTYPE R [<!ENTITY a "{"x" * 100}">{_ENTITIES}]>'.encode() + _page(_object("&h;")),
+        b'<!DOCTYPE R [<!ENTITY a SYSTEM "file:///etc/hosts">]>' + _page(_object("&a;")),
+        b"<?xml version='1.0' encoding='nonsense'?>" + _page(_object()),
+        _page(_object(), _object("b"))[:-40],
+        _page(*(_object(str(number)) for number in range(400))),
+        b"<R>" + b"<a>" * _DEEP + b"</a>" * _DEEP + _page(_object())[3:],
+        b"<html><body>Sign in</body></html>",
+        b"<Error><Code>InternalError</Code><Message>\xe2\x80\xae\n</Message></Error>",
     ],
     "spec": [
         b"d 1.2.* h_0",

@@ -7,7 +7,8 @@ fuzzer would not get past the checksums.
 from __future__ import annotations
 
 import io
-from functools import partial
+import itertools
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from indexer.archive import read_conda, read_tar_bz2
@@ -20,9 +21,12 @@ from indexer.core.records import PackageFile, judge, judge_run_exports
 from indexer.core.repodata import inline_run_exports, split, split_run_exports
 from indexer.errors import IndexerError
 from indexer.observation import Observation, observation
+from indexer.parts import listed
 from indexer.window import Window
 from tests.support.archives import conda, zst
 from tests.support.memory import MemoryStore
+from tests.support.pages import PAGE_END, Paged
+from tests.support.scene import Inline
 from tests.support.scenes import published
 
 if TYPE_CHECKING:
@@ -92,6 +96,21 @@ def _listing(data: bytes) -> object:
     return plan, seen.misnamed, seen.ignored, published(merge(index, plan, (), _NOW_MS))
 
 
+def _pages(data: bytes) -> object:
+    """A listing whose pages these are, the last one again and again: as a whole, and in two parts."""
+    return [_said(partial(_listed, data.split(PAGE_END), cuts)) for cuts in ([], ["b-1-0.conda"])]
+
+
+def _listed(pages: list[bytes], cuts: list[str]) -> object:
+    following = itertools.chain(pages, itertools.repeat(pages[-1]))
+    return listed(_paged().store(lambda _: next(following)), "noarch/", cuts, Inline())
+
+
+@cache
+def _paged() -> Paged:
+    return Paged()
+
+
 def _spec(data: bytes) -> object:
     return canonical(data.decode("utf-8", "replace"))
 
@@ -108,5 +127,6 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "shard_index": _shard_index,
     "ledger": _ledger,
     "listing": _listing,
+    "pages": _pages,
     "spec": _spec,
 }

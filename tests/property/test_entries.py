@@ -1,4 +1,4 @@
-"""What is taken out of a page of a listing is what botocore would have made of it."""
+"""What is read of a page of a listing is what botocore would have made of it, or is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from botocore.parsers import ResponseParserFactory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.store.entries import READERS, taken_out
+from indexer.store.entries import OBJECT, PAGE, page_of
 from indexer.store.times import time_of
 
 _SHAPE = botocore.session.Session().get_service_model("s3").operation_model("ListObjectsV2").output_shape
@@ -24,15 +24,16 @@ _FIELDS = {
     "LastModified": _TIMES,
     "StorageClass": _TEXTS,
 }
-_ENTRIES = st.lists(st.fixed_dictionaries({}, optional=_FIELDS), min_size=1, max_size=4)
+_ENTRIES = st.lists(st.fixed_dictionaries({}, optional=_FIELDS), max_size=4)
+_SPACES = st.sampled_from(["", ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'])
 
 
-def page(entries: list[dict[str, str]], namespace: str) -> bytes:
+def page(entries: list[dict[str, str]], namespace: str = "", more: str = "<IsTruncated>false</IsTruncated>") -> bytes:
     told = [
         f"<Contents>{''.join(f'<{name}>{escape(value)}</{name}>' for name, value in entry.items())}</Contents>"
         for entry in entries
     ]
-    rest = "<Name>b</Name><CommonPrefixes><Prefix>a/é/</Prefix></CommonPrefixes><IsTruncated>false</IsTruncated>"
+    rest = f"<Name>b</Name><CommonPrefixes><Prefix>a/é/</Prefix></CommonPrefixes>{more}"
     return f"<ListBucketResult{namespace}>{rest}{''.join(told)}</ListBucketResult>".encode()
 
 
@@ -45,30 +46,58 @@ def parsed(body: bytes) -> dict[str, Any]:
     return found
 
 
-@given(entries=_ENTRIES, namespace=st.sampled_from(["", ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"']))
-def test_the_objects_of_a_page_and_the_rest_of_it_are_as_botocore_reads_them(
-    entries: list[dict[str, str]], namespace: str
+@given(
+    entries=_ENTRIES,
+    namespace=_SPACES,
+    truncated=st.sampled_from(["true", "false"]),
+    token=_TEXTS.filter(bool),
+    encoding=st.sampled_from(["", "<EncodingType>url</EncodingType>"]),
+)
+def test_what_a_page_says_is_as_botocore_reads_it(
+    entries: list[dict[str, str]], namespace: str, truncated: str, token: str, encoding: str
 ) -> None:
-    body = page(entries, namespace)
-    taken = taken_out(body)
-    assert taken is not None
-    rest, objects = taken
+    told = f"<NextContinuationToken>{escape(token)}</NextContinuationToken>"
+    body = page(entries, namespace, f"<IsTruncated>{truncated}</IsTruncated>{encoding}{told}")
     whole = parsed(body)
-    expected = [{name: value for name, value in it.items() if name in READERS} for it in whole.pop("Contents")]
-    assert objects == expected
-    assert parsed(rest) == whole
+    expected = {name: value for name, value in whole.items() if name in {*PAGE, "CommonPrefixes"}}
+    if entries:
+        expected["Contents"] = [
+            {name: value for name, value in it.items() if name in OBJECT} for it in whole["Contents"]
+        ]
+    assert page_of(body) == expected
+
+
+@pytest.mark.parametrize("body", [b"", b"<a", b"<Error><Code>InternalError</Code></Error>", page([{"Key": "a"}])[:-9]])
+def test_what_broke_off_or_is_an_error_is_left_to_botocore(body: bytes) -> None:
+    assert page_of(body) is None
+
+
+@pytest.mark.parametrize("truncated", ["true", "True", "TRUE", "1", " true\n"])
+def test_a_page_that_goes_on_is_never_taken_for_the_last(truncated: str) -> None:
+    found = page_of(page([], more=f"<IsTruncated>{truncated}</IsTruncated>"))
+    assert found is not None
+    assert found["IsTruncated"] is True
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b"<a",
-        b"<ListBucketResult/>",
-        page([{"Size": "many"}], ""),
-        page([{"LastModified": "tomorrow"}], ""),
-        page([{"Key": "a"}], "")[:-9],
+        *(page([{"Size": size}]) for size in ("many", "", "-1", "1_0", "1.5", "\u0661", "9" * 19, "9" * 5000)),
+        *(
+            page([{"LastModified": time}])
+            for time in ("tomorrow", "", "1e999", "9" * 17, "Sun, 22 Nov 99999 0:0:0 GMT")
+        ),
+        *(page([], more=f"<IsTruncated>{truncated}</IsTruncated>") for truncated in ("", "maybe", "-1")),
+        page([], more="<IsTruncated>true</IsTruncated><IsTruncated>false</IsTruncated>"),
+        page([{"Key": "a"}]).replace(b"</Key>", b"</Key><Key>b</Key>"),
+        page([]).replace(b"</Prefix>", b"</Prefix><Prefix>b/</Prefix>"),
+        b"<?xml version='1.0' encoding='nonsense'?>" + page([]),
     ],
 )
-def test_what_is_not_as_expected_is_left_to_botocore(body: bytes) -> None:
-    assert taken_out(body) is None
+def test_a_page_that_cannot_mean_what_it_says_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        page_of(body)
+
+
+def test_a_time_without_a_zone_is_in_utc() -> None:
+    assert time_of("2026-11-22T12:00:00") == time_of("2026-11-22T12:00:00Z") == time_of("22 Nov 2026 12:00:00 -0000")
