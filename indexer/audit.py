@@ -150,8 +150,8 @@ class _Auditor:
             copy = seen.sidecars.get(name)
             if copy is None:
                 yield Fault(f"{self.subdir}/{name}", "is not there, and the index names it", _PUT_BACK)
-            elif self.deep and not self._holds(copy, sha256):
-                yield Fault(copy.key, "has another content than its name says", _PUT_BACK)
+            elif self.deep and not self._holds(copy.within(self.subdir), sha256):
+                yield Fault(f"{self.subdir}/{name}", "has another content than its name says", _PUT_BACK)
 
     def _holds(self, copy: Stat, sha256: str) -> bool:
         with contextlib.suppress(ValueError):  # too large to be one
@@ -164,21 +164,20 @@ class _Auditor:
         if ledger is None:
             return
         for stat in diff(index, seen.packages, Known(ledger, in_step=True)).fetch:
-            filename = stat.key.rpartition("/")[2]
-            record = index.records.get(filename)
-            told = ledger.whole or filename in ledger.seen
+            record = index.records.get(stat.key)
+            told = ledger.whole or stat.key in ledger.seen
             if record is not None and told and facts_of(record).size == stat.size:
-                yield Fault(stat.key, "was replaced since it was indexed")
+                yield Fault(f"{self.subdir}/{stat.key}", "was replaced since it was indexed")
 
     def _contents(self, seen: Observation, index: Index, verdict: SubdirVerdict) -> Iterator[Fault]:
         """Read every indexed package, in constant memory, and compare it with its record."""
         patched = self._patched(seen, index)
 
         def token(stat: Stat) -> tuple[str, str, int]:
-            return stat.key, stat.version, hash(bytes(index.records[stat.key.rpartition("/")[2]]))
+            return stat.key, stat.version, hash(bytes(index.records[stat.key]))
 
         stats = [seen.packages[name] for name in sorted(index.records.keys() & seen.packages.keys())]
-        tokens = {stat.key.rpartition("/")[2]: token(stat) for stat in stats}
+        tokens = {stat.key: token(stat) for stat in stats}
         wanted = [stat for stat in stats if token(stat) not in self.proven]
         verdict.read = len(stats)
         spec = Spec(self.subdir, Rules(lenient=True), self.run.now_ms(), verify_digests=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from indexer.core.about import About
     from indexer.core.ledger import Attested
+    from indexer.core.model import Version
     from indexer.core.patch import Patched
     from indexer.observation import Observation
 
@@ -30,6 +31,7 @@ class Change:
     `latest` puts every record in the latest revision.  `attested` is what is known of attestations, None where
     nobody looked.
     `abouts` has what packages say of themselves, by file name, as far as that is wanted and known.
+    `versions` are those of what was read, where the record does not tell.
     """
 
     index: Index = field(default_factory=Index)
@@ -40,6 +42,7 @@ class Change:
     abouts: Mapping[str, About] = field(default_factory=dict)
     latest: bool = False
     attested: Mapping[str, Attested] | None = None
+    versions: Mapping[str, Version] = field(default_factory=dict)
 
     @cached_property
     def merged(self) -> Index:

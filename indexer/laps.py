@@ -11,7 +11,7 @@ from indexer.core import names
 from indexer.core.catalogue import undescribed
 from indexer.core.model import Plan, Rejected
 from indexer.core.patch import NONE as NO_PATCH
-from indexer.core.plan import Known, diff, guard
+from indexer.core.plan import Known, diff, guard, untold
 from indexer.core.render import Rank, Scene, publication, unpatched_of
 from indexer.core.shards import ShardIndex, touched
 from indexer.errors import BadIndex, Refused
@@ -73,7 +73,7 @@ class Subdir:
         report = until_nobody_is_faster(
             self.subdir, self.run, lambda lap: self._alone(trusting=lap == 1, dry_run=dry_run)
         )
-        kept = report.packages + len(report.rejected) - len({key for key, _ in self.packages.known})
+        kept = report.packages + len(report.rejected) - len(self.packages.known)
         report.ways = {**({"kept": Way(kept)} if kept > 0 else {}), **self.packages.ways}
         return report.after(self.begun)
 
@@ -92,7 +92,7 @@ class Subdir:
             return self._unchanged(seen, seen.ledger, dry_run=dry_run)
         change = self._decide(lister, seen, Change(now_ms=now_ms, overlay=self._overlay(lister, seen)), dry_run=dry_run)
         if self.lease is None and self.wanted.scope is None:
-            seen = seen.condensed(change.plan.fetch)
+            seen = seen.condensed()
         if not self.options.allow_mass_removal:
             guard(change.index, change.leaving, self.subdir)
         if self.options.rules.strict and (seen.misnamed or change.rejected):
@@ -133,7 +133,8 @@ class Subdir:
             whole = replace(change, index=lister.read_index(seen, change.overlay))
             decided = self._change(whole, lister, seen, dry_run=dry_run)
         if self.wanted.scope is None:  # a look at a few packages leaves attestations to the next whole run
-            return replace(decided, attested=look(self.store, seen.sidecars, seen.ledger, self.run.executor))
+            found = look(self.store, self.subdir, seen.sidecars, seen.ledger, self.run.executor)
+            return replace(decided, attested=found)
         return decided
 
     def _change(self, change: Change, lister: Lister, seen: Observation, *, dry_run: bool) -> Change:
@@ -146,11 +147,13 @@ class Subdir:
         rules, verify = self.options.rules, self.options.verify_digests
         spec = Spec(self.subdir, rules, change.now_ms, verify, described)
         self.packages.read(self.store, plan.fetch if dry_run else (*plan.fetch, *plan.ask), spec, self.run)
+        results = self.packages.results(plan.fetch, index, change.now_ms)
         return replace(
             change,
             index=index,
-            plan=plan,
-            results=self.packages.results(plan.fetch, index, change.now_ms),
+            plan=replace(plan, fetch=()),
+            results=results,
+            versions=untold(results, seen.packages),
             abouts={**abouts, **self.packages.abouts(index, plan)},
             latest=self.wanted.latest,
         )

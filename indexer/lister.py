@@ -9,6 +9,8 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from indexer.core import catalogue, names, patch, repodata, shards
 from indexer.core import ledger as ledgers
 from indexer.core.ledger import Ledger
@@ -98,7 +100,7 @@ class Lister:
         """Those of some files that are there."""
         asked = list(filenames)
         found = self.executor.map(self.store.stat, [self.key(name) for name in asked])
-        return {name: stat for name, stat in zip(asked, found, strict=True) if stat}
+        return {name: msgspec.structs.replace(stat, key=name) for name, stat in zip(asked, found, strict=True) if stat}
 
     def _listing(self, scope: frozenset[str] | None, ledger: Ledger | None) -> dict[str, Stat]:
         if scope is not None:

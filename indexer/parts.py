@@ -30,7 +30,7 @@ _AT_ONCE = 8
 def listed(
     store: Store, prefix: str, cuts: Iterable[str], executor: Executor, known: Mapping[str, Version] | None = None
 ) -> dict[str, Stat]:
-    """The objects directly under a prefix, by their names there, asked for in parts that end with the `cuts`.
+    """The objects directly under a prefix, which their keys are without, by key; in parts that end with the `cuts`.
 
     In one piece where there are none, or where the store cannot list from a name on.  A name is the same string
     here, in the index and in the ledger, and so is a version that is `known`: half a million of them take fifty
@@ -48,7 +48,8 @@ def _by_name(stats: Iterable[Stat], start: int, known: Mapping[str, Version]) ->
     for stat in stats:
         name = intern(stat.key[start:])
         version = known.get(name)
-        found[name] = msgspec.structs.replace(stat, version=version) if version == stat.version else stat
+        version = stat.version if version != stat.version else version
+        found[name] = msgspec.structs.replace(stat, key=name, version=version)
     return found
 
 

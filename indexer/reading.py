@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from sys import intern
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,7 +18,7 @@ from indexer.report import Way
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from indexer.core.model import Index, Plan, Raw, Stat, Version
+    from indexer.core.model import Index, Plan, Raw, Stat
     from indexer.options import Run
     from indexer.store import Store
 
@@ -28,11 +27,13 @@ if TYPE_CHECKING:
 class Packages:
     """The packages of a subdir as far as a run has read them.
 
-    `known` has what came of each, by key and version, so that a lap after a conflict reads nothing twice;
-    `ways` counts it.  `alike` has the run exports that packages have, each once.
+    `known` has what came of each, by file name, so that a lap after a conflict reads nothing twice; `replaced`
+    those that were met at another version before.  `ways` counts how they were read.  `alike` has the run exports
+    that packages have, each once.
     """
 
-    known: dict[tuple[str, Version], Extracted | Rejected] = field(default_factory=dict)
+    known: dict[str, Extracted | Rejected] = field(default_factory=dict)
+    replaced: set[str] = field(default_factory=set)
     ways: dict[str, Way] = field(default_factory=dict)
     alike: dict[bytes, Raw] = field(default_factory=dict)
 
@@ -41,10 +42,11 @@ class Packages:
 
         Raises Conflict for a package that changed meanwhile, and Denied where not one could be read.
         """
-        missing = [stat for stat in asked if (stat.key, stat.version) not in self.known]
+        missing = [stat for stat in asked if self._of(stat) is None]
         if not missing:
             return
-        stats = {intern(stat.key.rpartition("/")[2]): stat for stat in missing}
+        stats = {stat.key: stat for stat in missing}
+        self.replaced.update(stats.keys() & self.known.keys())
         gone: list[str] = []
         refused: list[Rejected] = []
         run.progress(spec.subdir, 0, len(missing))
@@ -57,7 +59,7 @@ class Packages:
                 gone.append(reading.result.filename)
             else:
                 stat = stats[reading.result.filename]
-                self.known[stat.key, stat.version] = self._sparing(reading.result, stat)
+                self.known[stat.key] = self._sparing(reading.result, stat)
                 if isinstance(reading.result, Rejected) and reading.result.passing:
                     refused.append(reading.result)
             run.progress(spec.subdir, done, len(missing))
@@ -73,8 +75,12 @@ class Packages:
         if isinstance(result, Rejected):
             return result
         run_exports = self.alike.setdefault(bytes(result.run_exports), result.run_exports)
-        filename = intern(result.filename)
-        return msgspec.structs.replace(result, filename=filename, version=stat.version, run_exports=run_exports)
+        return msgspec.structs.replace(result, filename=stat.key, version=stat.version, run_exports=run_exports)
+
+    def _of(self, stat: Stat) -> Extracted | Rejected | None:
+        """What came of this version."""
+        found = self.known.get(stat.key)
+        return None if found is None or found.version != stat.version else found
 
     def results(self, asked: Sequence[Stat], index: Index, now_ms: int) -> tuple[Extracted | Rejected, ...]:
         """What came of packages that were read, dated by the index that they are for.
@@ -82,16 +88,17 @@ class Packages:
         What is known is dated too, or each record would be held twice; another lap dates it anew.
         """
         for stat in asked:
-            result = self.known[stat.key, stat.version]
+            result = self.known[stat.key]
             if isinstance(result, Extracted):
                 record = dated(index, result, now_ms)
-                self.known[stat.key, stat.version] = msgspec.structs.replace(result, record=record)
-        return tuple(self.known[stat.key, stat.version] for stat in asked)
+                if record is not result.record:
+                    self.known[stat.key] = msgspec.structs.replace(result, record=record)
+        return tuple(self.known[stat.key] for stat in asked)
 
     def changing(self, packages: Mapping[str, Stat]) -> frozenset[str]:
         """Those that this run has met at another version: no date proves that a record of them stands."""
-        met = ((key.rpartition("/")[2], version) for key, version in self.known)
-        return frozenset(name for name, version in met if (now := packages.get(name)) and now.version != version)
+        now = ((packages.get(name), found.version) for name, found in self.known.items())
+        return frozenset(stat.key for stat, version in now if stat and stat.version != version) | self.replaced
 
     def abouts(self, index: Index, plan: Plan) -> dict[str, About]:
         """What the packages that were read say of themselves.
@@ -100,7 +107,7 @@ class Packages:
         """
         found = {}
         for stat in (*plan.fetch, *plan.ask):
-            result = self.known.get((stat.key, stat.version))
+            result = self._of(stat)
             if result is None:  # a run that only plans does not ask
                 continue
             if isinstance(result, Extracted):

@@ -8,7 +8,6 @@ from indexer.core import names
 from indexer.core.ledger import Bad, Ledger, Wrote
 from indexer.core.patch import left_by_conda_index
 from indexer.core.render import instructions_of
-from indexer.core.repodata import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,11 +33,8 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
 
     `wrote` has the files that stand now, `source` is the one that the index was read from.
     """
-    fresh: dict[str, Version] = {
-        it.filename: it.version for it in change.extracted if seen.packages[it.filename].md5 != facts_of(it.record).md5
-    }
     bad = {it.filename: Bad(it.version, it.reason) for it in change.rejected if not it.passing}
-    versions: dict[str, Version] = {**change.plan.seen, **fresh}
+    versions: dict[str, Version] = {**change.plan.seen, **change.versions}
     last = seen.ledger or Ledger()
     attested = last.attested if change.attested is None else change.attested
     passing = any(it.passing for it in change.rejected) or any(it.passing for it in attested.values())

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from indexer.store import Store
 
 
-def look(store: Store, sidecars: Mapping[str, Stat], ledger: Ledger | None, executor: Executor) -> dict[str, Attested]:
+def look(
+    store: Store, subdir: str, sidecars: Mapping[str, Stat], ledger: Ledger | None, executor: Executor
+) -> dict[str, Attested]:
     """What is known of the attestations of each package that has some.  Raises Conflict where they change meanwhile.
 
     `sidecars` are by file name, the `ledger` is the last run's.
     """
-    found = by_package(sidecars)
+    found = by_package({filename: stat.within(subdir) for filename, stat in sidecars.items()})
     before = ledger.attested if ledger else {}
     kept = {
         package: known

@@ -35,7 +35,7 @@ class Workers(Protocol):
     """Gives the readings of packages as they come, in no certain order."""
 
     def __call__(self, store: Store, spec: Spec, packages: Sequence[Stat]) -> Iterator[Reading]:
-        """Read packages of a store."""
+        """Read packages of a subdir, which their keys are without."""
 
 
 def in_threads(executor: Executor, parallel: int) -> Workers:
@@ -43,7 +43,7 @@ def in_threads(executor: Executor, parallel: int) -> Workers:
 
     def workers(store: Store, spec: Spec, packages: Sequence[Stat]) -> Iterator[Reading]:
         bounds: Bounds[Stat] = Bounds(parallel, MEMORY, lambda stat: weight_of(stat, spec))
-        return bounded(executor, lambda stat: read(store, stat, spec), packages, bounds)
+        return bounded(executor, lambda stat: read(store, stat.within(spec.subdir), spec), packages, bounds)
 
     return workers
 

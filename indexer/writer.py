@@ -168,7 +168,9 @@ def compressed(artefact: Artefact) -> Content:
     content = b"" if artefact.content is None else artefact.content
     if artefact.codec is Codec.ZSTD:
         return frame(content, artefact.level)
-    return _packed(content, bz2.BZ2Compressor()) if artefact.codec is Codec.BZIP2 else content
+    if artefact.codec is Codec.BZIP2:
+        return _packed(content, bz2.BZ2Compressor())
+    return bytes(content) if artefact.immutable else content
 
 
 def _packed(content: Content, packer: zstandard.ZstdCompressionObj | bz2.BZ2Compressor) -> Pieces:

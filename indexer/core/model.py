@@ -41,6 +41,10 @@ class Stat(msgspec.Struct, frozen=True, gc=False):
     md5: str | None = None
     sha256: str | None = None
 
+    def within(self, subdir: str) -> Stat:
+        """The same by its key in the channel, where it was listed from the subdir on."""
+        return msgspec.structs.replace(self, key=f"{subdir}/{self.key}")
+
 
 @dataclass(frozen=True, slots=True)
 class Index:
@@ -66,7 +70,7 @@ class Index:
 
 
 class Extracted(msgspec.Struct, frozen=True, gc=False):
-    """A package that was read: its record, as yet without `indexed_timestamp`, and its run exports.
+    """A package that was read: its record, with the time of the run as its `indexed_timestamp`, and its run exports.
 
     `about` is what it says of itself besides, None where that was not asked.
     """

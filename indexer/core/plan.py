@@ -109,6 +109,15 @@ def _stands(filename: str, stat: Stat, facts: Facts, known: Known) -> bool:
     return stat.modified_ms + _CLOCKS_DIFFER_MS <= indexed_ms
 
 
+def untold(results: Iterable[Extracted | Rejected], packages: Mapping[str, Stat]) -> dict[str, Version]:
+    """The versions of packages that were read, where an MD5 that is the record's does not tell; as Plan has `seen`."""
+    return {
+        it.filename: it.version
+        for it in results
+        if isinstance(it, Extracted) and packages[it.filename].md5 != facts_of(it.record).md5
+    }
+
+
 def dropped(index: Index, plan: Plan, results: Iterable[Extracted | Rejected]) -> frozenset[str]:
     """The file names whose records leave the index: gone, or replaced by something that is no package.
 

@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum, IntEnum
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,12 +16,12 @@ from indexer.core import catalogue, names, shards
 from indexer.core.current import join_current
 from indexer.core.model import UNREADABLE, Raw
 from indexer.core.page import subdir_page
-from indexer.core.pieces import sha256_of
+from indexer.core.pieces import Pieces, sha256_of
 from indexer.core.repodata import facts_of, join, join_run_exports, join_unpatched
 from indexer.core.shards import ShardIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from indexer.core.about import About
     from indexer.core.channel import ChannelInfo, Revision
@@ -233,12 +233,14 @@ def _shards(index: Index, info: Mapping[str, object], scene: Scene, source: str)
     if scene.touched is not None:
         digests = {name: digest for name, digest in scene.previous.shards.items() if name not in scene.touched}
     fresh = []
-    for name, shard in shards.build(index, scene.touched):
+    for name, make in shards.build(index, scene.touched):
+        shard = make()
         shards.check_size(name, shard)
         digests[name] = shards.digest(shard)
         if digests[name] not in scene.there:
             key = names.SHARDS_FOLDER + shards.filename_of(digests[name])
-            fresh.append(Artefact(key, Rank.SHARD, shard, headers=headers, immutable=True))
+            again = Pieces(partial(_anew, make))
+            fresh.append(Artefact(key, Rank.SHARD, again, headers=headers, immutable=True))
     shard_info: dict[str, object] = {
         "subdir": scene.subdir,
         "base_url": info.get("base_url", ""),
@@ -249,6 +251,11 @@ def _shards(index: Index, info: Mapping[str, object], scene: Scene, source: str)
     content = shards.encode_index(ShardIndex(digests, shard_info))
     rank = Rank.SOURCE if source == names.SHARD_INDEX else Rank.SHARD_INDEX
     return [*fresh, Artefact(names.SHARD_INDEX, rank, content, headers=mutable(outputs, _ZSTD))]
+
+
+def _anew(make: Callable[[], bytes]) -> Iterator[bytes]:
+    """A shard as content: made again when it is put, for all of a large channel are not held at once."""
+    yield make()
 
 
 def _plain(value: object) -> object:

@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given
 
 from indexer.core import names, shards
-from tests.support.scenes import published
+from tests.support.scenes import published, shards_of
 from tests.support.strategies import indexes, values
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @given(indexes())
 def test_shards_together_equal_repodata(index: Index) -> None:
-    whole = shards.union(shards.decode_shard(shard, name) for name, shard in shards.build(index))
+    whole = shards.union(shards.decode_shard(shard, name) for name, shard in shards_of(index).items())
     assert values(whole.records) == values(index.records)
     assert values(whole.run_exports) == values(index.run_exports)
     assert (whole.v3, set(whole.removed)) == (index.v3, set(index.removed))
@@ -26,7 +26,7 @@ def test_shards_together_equal_repodata(index: Index) -> None:
 
 @given(indexes())
 def test_every_record_stands_in_the_shard_of_its_name_in_lower_case(index: Index) -> None:
-    built = dict(shards.build(index))
+    built = shards_of(index)
     for name, shard in built.items():
         assert name == name.lower()
         found = shards.decode_shard(shard, name)
@@ -46,7 +46,7 @@ def test_a_shard_is_named_by_the_sha256_of_its_bytes(index: Index) -> None:
 
 @given(indexes())
 def test_digests_in_shards_are_raw_and_both_maps_are_there(index: Index) -> None:
-    for shard in dict(shards.build(index)).values():
+    for shard in shards_of(index).values():
         top = msgspec.msgpack.decode(shards.decompress(shard, 2**20))
         assert (
             {"packages", "packages.conda", "removed"} <= top.keys() <= {"packages", "packages.conda", "removed", "v3"}
@@ -58,7 +58,7 @@ def test_digests_in_shards_are_raw_and_both_maps_are_there(index: Index) -> None
 
 @given(indexes())
 def test_run_exports_are_absent_only_where_they_are_unknown(index: Index) -> None:
-    for shard in dict(shards.build(index)).values():
+    for shard in shards_of(index).values():
         top = msgspec.msgpack.decode(shards.decompress(shard, 2**20))
         for filename, record in {**top["packages"], **top["packages.conda"]}.items():
             assert ("run_exports" in record) == (filename in index.run_exports)
@@ -68,6 +68,6 @@ def test_run_exports_are_absent_only_where_they_are_unknown(index: Index) -> Non
 def test_a_shard_index_is_read_as_it_was_written(index: Index) -> None:
     content = published(index)[names.SHARD_INDEX]
     decoded = shards.decode_index(content, names.SHARD_INDEX)
-    assert decoded.shards == {name: shards.digest(shard) for name, shard in shards.build(index)}
+    assert decoded.shards == {name: shards.digest(shard) for name, shard in shards_of(index).items()}
     assert shards.encode_index(decoded) == content
     assert decoded.info["subdir"] == "noarch"

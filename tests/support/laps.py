@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from indexer.core.ledger import Bad, Ledger
 from indexer.core.model import Extracted, Index, Plan, Rejected
-from indexer.core.plan import Known, diff, merge
-from indexer.core.repodata import facts_of
+from indexer.core.plan import Known, diff, merge, untold
 from tests.support.strategies import extracted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.core.model import Stat, Version
+    from indexer.core.model import Stat
     from tests.support.strategies import Content
 
 
@@ -42,13 +41,9 @@ class Subdir:
             results.append(extracted(contents[name], name, stat.version))
         self.read += len(results)
         self.index = merge(self.index, plan, results, now_ms)
-        fresh: dict[str, Version] = {
-            it.filename: it.version
-            for it in results
-            if isinstance(it, Extracted) and listing[it.filename].md5 != facts_of(it.record).md5
-        }
         bad = [*plan.rejected, *(it for it in results if isinstance(it, Rejected))]
         self.ledger = Ledger(
-            seen={**plan.seen, **fresh}, rejected={it.filename: Bad(it.version, it.reason) for it in bad}
+            seen={**plan.seen, **untold(results, listing)},
+            rejected={it.filename: Bad(it.version, it.reason) for it in bad},
         )
         return plan

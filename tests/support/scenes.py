@@ -32,6 +32,11 @@ def published(index: Index, outputs: Outputs | None = None) -> dict[str, bytes]:
     return contents(publication(index, first_scene(outputs)))
 
 
+def shards_of(index: Index) -> dict[str, bytes]:
+    """Every shard of an index, by package name."""
+    return {name: make() for name, make in shards.build(index)}
+
+
 def read_back(files: dict[str, bytes]) -> tuple[Index, ShardIndex]:
     """The index and the shard index that stand, as the next run reads them."""
     index = split(files[REPODATA], REPODATA)

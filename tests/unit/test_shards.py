@@ -10,6 +10,7 @@ from indexer.core import shards
 from indexer.core.model import Index, Raw
 from indexer.core.shards import ShardIndex
 from indexer.errors import BadIndex
+from tests.support.scenes import shards_of
 
 MIB = 2**20
 
@@ -87,15 +88,15 @@ def test_only_a_sha256_names_a_shard(filename: str) -> None:
 
 def test_a_removed_package_alone_has_a_shard_too() -> None:
     index = Index(removed=("Gone-1-0.conda", "no-package"))
-    assert dict(shards.build(index)).keys() == {"gone"}
-    assert shards.decode_shard(dict(shards.build(index))["gone"], "x").removed == ("Gone-1-0.conda",)
+    assert shards_of(index).keys() == {"gone"}
+    assert shards.decode_shard(shards_of(index)["gone"], "x").removed == ("Gone-1-0.conda",)
 
 
 def test_all_digests_are_raw_in_a_shard_and_hexadecimal_again_after_it() -> None:
     keys = ("md5", "sha256", "legacy_bz2_md5", "attestations_sha256")
     record = {"name": "a", **dict.fromkeys(keys, "ab" * 16)}
     index = Index({"a-1-0.conda": Raw(msgspec.json.encode(record))})
-    shard = dict(shards.build(index))["a"]
+    shard = shards_of(index)["a"]
     raw = msgspec.msgpack.decode(shards.decompress(shard, MIB))["packages.conda"]["a-1-0.conda"]
     assert [raw[key] for key in keys] == [b"\xab" * 16] * 4
     assert msgspec.json.decode(shards.decode_shard(shard, "x").records["a-1-0.conda"]) == record
