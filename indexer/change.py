@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from indexer.core.about import About
-    from indexer.core.ledger import Attested
-    from indexer.core.model import Version
+    from indexer.core.ledger import Attested, Ledger
     from indexer.core.patch import Patched
     from indexer.observation import Observation
 
@@ -31,7 +30,6 @@ class Change:
     `latest` puts every record in the latest revision.  `attested` is what is known of attestations, None where
     nobody looked.
     `abouts` has what packages say of themselves, by file name, as far as that is wanted and known.
-    `versions` are those of what was read, where the record does not tell.
     """
 
     index: Index = field(default_factory=Index)
@@ -42,7 +40,6 @@ class Change:
     abouts: Mapping[str, About] = field(default_factory=dict)
     latest: bool = False
     attested: Mapping[str, Attested] | None = None
-    versions: Mapping[str, Version] = field(default_factory=dict)
 
     @cached_property
     def merged(self) -> Index:
@@ -67,6 +64,13 @@ class Change:
         after = replace(self, index=Index(others=self.index.others))
         after.__dict__.update(merged=self.merged, patched=self.patched, leaving=self.leaving)
         return after
+
+    def beside(self, others: Ledger) -> Change:
+        """The same with what the last run knew of packages of other names than were looked at: it still holds."""
+        rejected = [Rejected(filename, bad.version, bad.reason) for filename, bad in others.rejected.items()]
+        seen = {**others.seen, **self.plan.seen}
+        plan = replace(self.plan, seen=seen, rejected=(*self.plan.rejected, *rejected))
+        return replace(self, plan=plan, attested={**others.attested, **(self.attested or {})})
 
     @property
     def count(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from indexer.change import Change, reported, unattested
-from indexer.core import names
+from indexer.core import byname, names
 from indexer.core.catalogue import undescribed
 from indexer.core.model import Plan, Rejected
 from indexer.core.patch import NONE as NO_PATCH
@@ -90,6 +90,7 @@ class Subdir:
         seen = lister.observe(self.wanted.scope, trusting=trusting)
         if seen.ledger is not None and self.wanted.quiet(seen, seen.ledger):
             return self._unchanged(seen, seen.ledger, dry_run=dry_run)
+        seen = seen.named() if self.wanted.apart and self.wanted.scope is None else seen
         change = self._decide(lister, seen, Change(now_ms=now_ms, overlay=self._overlay(lister, seen)), dry_run=dry_run)
         if self.lease is None and self.wanted.scope is None:
             seen = seen.condensed()
@@ -126,16 +127,19 @@ class Subdir:
     def _decide(self, lister: Lister, seen: Observation, change: Change, *, dry_run: bool) -> Change:
         """What is to change, with what was read of packages for it; `change` has the time and what is in force."""
         few = self.wanted.few(seen)
+        near = seen if few is None else seen.near(few)
         decided = self._change(
-            replace(change, index=lister.read_index(seen, change.overlay, few)), lister, seen, dry_run=dry_run
+            replace(change, index=lister.read_index(seen, change.overlay, few)), lister, near, dry_run=dry_run
         )
         if few is not None and decided.revised:  # what a channel says of its revisions is counted over all records
+            few, near = None, seen
             whole = replace(change, index=lister.read_index(seen, change.overlay))
             decided = self._change(whole, lister, seen, dry_run=dry_run)
-        if self.wanted.scope is None:  # a look at a few packages leaves attestations to the next whole run
-            found = look(self.store, self.subdir, seen.sidecars, seen.ledger, self.run.executor)
-            return replace(decided, attested=found)
-        return decided
+        if self.wanted.scope is not None:  # a look at a few packages leaves attestations to the next whole run
+            return decided
+        found = look(self.store, self.subdir, near.sidecars, seen.ledger, self.run.executor)
+        decided = replace(decided, attested=found)
+        return decided if few is None or seen.ledger is None else decided.beside(byname.without(few, seen.ledger))
 
     def _change(self, change: Change, lister: Lister, seen: Observation, *, dry_run: bool) -> Change:
         """A change with its plan, and what was read by that."""
@@ -151,9 +155,8 @@ class Subdir:
         return replace(
             change,
             index=index,
-            plan=replace(plan, fetch=()),
+            plan=replace(plan, fetch=(), seen={**plan.seen, **untold(results, seen.packages)}),
             results=results,
-            versions=untold(results, seen.packages),
             abouts={**abouts, **self.packages.abouts(index, plan)},
             latest=self.wanted.latest,
         )

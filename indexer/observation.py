@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from indexer.core import byname, names
 from indexer.core import ledger as ledgers
-from indexer.core import names
 from indexer.core.attestation import package_of
 from indexer.core.model import Rejected
 
@@ -25,8 +25,8 @@ class Observation:
     `modified_ms` is when each was written, empty where the ledger vouches for all.  `noted` says that a gc is at
     work or has died.
     `packages` has what can be a package by its name, `misnamed` what claims to be one, `sidecars`
-    the attestations that lie beside packages.  `listing` stands for all that the records are made from, `cuts`
-    are where the next listing may be cut.
+    the attestations that lie beside packages.  `listing` stands for all that the records are made from, `names`
+    for what is there of each package name, where that is asked for; `cuts` are where the next listing may be cut.
     """
 
     versions: Mapping[str, Version] = field(default_factory=dict)
@@ -39,6 +39,7 @@ class Observation:
     ignored: tuple[str, ...] = ()
     sidecars: Mapping[str, Stat] = field(default_factory=dict)
     listing: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
     cuts: tuple[str, ...] = ()
 
     def stands(self, name: str) -> bool:
@@ -55,6 +56,16 @@ class Observation:
     def settled(self) -> bool:
         """Whether the state too is that of which the writer of the ledger made our files."""
         return self.ledger is not None and self.versions == versions_of(self.ledger)
+
+    def named(self) -> Observation:
+        """The same, with what stands for each package name."""
+        return replace(self, names=byname.digests_of({**self.packages, **self.sidecars}))
+
+    def near(self, few: frozenset[str]) -> Observation:
+        """The same with only what is there of a few package names."""
+        packages = {key: stat for key, stat in self.packages.items() if byname.name_of(key) in few}
+        sidecars = {key: stat for key, stat in self.sidecars.items() if byname.name_of(key) in few}
+        return replace(self, packages=packages, sidecars=sidecars)
 
     def condensed(self) -> Observation:
         """The same without its packages, where nobody asks for them any more: they take half as much as records."""

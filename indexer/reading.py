@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from indexer.store import Store
 
 
+# How many records are held in one buffer.
+_TOGETHER = 1024
+
+_records = msgspec.json.Decoder(list[msgspec.Raw])
+
+
 @dataclass(frozen=True, slots=True)
 class Packages:
     """The packages of a subdir as far as a run has read them.
@@ -49,6 +55,7 @@ class Packages:
         self.replaced.update(stats.keys() & self.known.keys())
         gone: list[str] = []
         refused: list[Rejected] = []
+        fresh: list[str] = []
         run.progress(spec.subdir, 0, len(missing))
         for done, reading in enumerate(run.workers(store, spec, missing), 1):
             way = self.ways.setdefault(reading.way.value, Way())
@@ -60,9 +67,14 @@ class Packages:
             else:
                 stat = stats[reading.result.filename]
                 self.known[stat.key] = self._sparing(reading.result, stat)
+                fresh.append(stat.key)
                 if isinstance(reading.result, Rejected) and reading.result.passing:
                     refused.append(reading.result)
+            if len(fresh) == _TOGETHER:
+                self._pack(fresh)
+                fresh.clear()
             run.progress(spec.subdir, done, len(missing))
+        self._pack(fresh)
         if gone:
             raise Conflict(f"{spec.subdir}/{min(gone)}", "changed while it was read")
         if len(refused) == len(missing) > 1:
@@ -76,6 +88,13 @@ class Packages:
             return result
         run_exports = self.alike.setdefault(bytes(result.run_exports), result.run_exports)
         return msgspec.structs.replace(result, filename=stat.key, version=stat.version, run_exports=run_exports)
+
+    def _pack(self, filenames: Sequence[str]) -> None:
+        """Put the records of some packages into one buffer: each by itself, they take a sixth more."""
+        found = [it for it in map(self.known.__getitem__, filenames) if isinstance(it, Extracted)]
+        records = _records.decode(msgspec.json.encode([it.record for it in found]))
+        for it, record in zip(found, records, strict=True):
+            self.known[it.filename] = msgspec.structs.replace(it, record=record)
 
     def _of(self, stat: Stat) -> Extracted | Rejected | None:
         """What came of this version."""

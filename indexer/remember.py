@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.core import names
+from indexer.core.byname import names_of, without
 from indexer.core.ledger import Bad, Ledger, Wrote
 from indexer.core.patch import left_by_conda_index
 from indexer.core.render import instructions_of
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from indexer.change import Change
-    from indexer.core.model import Version
     from indexer.observation import Observation
     from indexer.wanted import Wanted
 
@@ -34,17 +34,20 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
     `wrote` has the files that stand now, `source` is the one that the index was read from.
     """
     bad = {it.filename: Bad(it.version, it.reason) for it in change.rejected if not it.passing}
-    versions: dict[str, Version] = {**change.plan.seen, **change.versions}
+    versions = change.plan.seen
     last = seen.ledger or Ledger()
     attested = last.attested if change.attested is None else change.attested
-    passing = any(it.passing for it in change.rejected) or any(it.passing for it in attested.values())
+    passing = {it.filename for it in change.rejected if it.passing}
+    passing |= {filename for filename, it in attested.items() if it.passing}
     whole = True
+    shown = without(names_of(passing), Ledger(names=dict(seen.names)))
     if wanted.scope is not None:
         # What it says of versions is of the records in the source, whatever became of other files.
         before = wanted.of_these_rules(seen.ledger if source and seen.stands(source) else None)
         whole = before is not None and before.whole
+        shown = without(names_of(wanted.scope), before or Ledger())
         if before is not None:
-            versions = {k: v for k, v in before.seen.items() if k not in wanted.scope} | versions
+            versions = {**{k: v for k, v in before.seen.items() if k not in wanted.scope}, **versions}
             bad = {k: v for k, v in before.rejected.items() if k not in wanted.scope} | bad
     return Ledger(
         stamp=wanted.stamp,
@@ -60,4 +63,5 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
         outputs=wanted.options.outputs,
         rules=wanted.options.rules,
         cuts=seen.cuts if wanted.scope is None else last.cuts,
+        names=shown.names,
     )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from indexer.core import byname, names
 from indexer.core import ledger as ledgers
-from indexer.core import names
 from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.patch import left_by_conda_index
 from indexer.core.render import instructions_of
@@ -82,19 +82,23 @@ class Wanted:
         """Whether shards whose records do not change are those that this run would make."""
         return self.alike(seen) and seen.vouched and not self.options.force and not self.options.unyanked
 
-    def few(self, seen: Observation) -> frozenset[str] | None:
-        """The names of the only packages whose shards must be read, None where all must be.
+    @property
+    def apart(self) -> bool:
+        """Whether nothing is made of all records, and each shard of those of the name that its packages' files have.
 
-        With shards alone nothing else is made of all records.  By lenient rules a package may stand in the shard of
-        another name than that of its file.
+        By lenient rules a package may stand in the shard of another name.
         """
         outputs = self.options.outputs
-        apart = outputs.shards and not outputs.monolithic and not outputs.current_repodata and not outputs.described
-        if self.scope is None or not apart or names.UNPATCHED in seen.versions:
+        monolithic = outputs.monolithic or outputs.current_repodata or outputs.described
+        return outputs.shards and not monolithic and not self.latest and not self.options.rules.lenient
+
+    def few(self, seen: Observation) -> frozenset[str] | None:
+        """The names of the only packages whose shards must be read, None where all must be."""
+        if not self.apart or names.UNPATCHED in seen.versions or not self.built_upon(seen):
             return None
-        if self.latest or self.options.rules.lenient or not self.built_upon(seen):
-            return None
-        return frozenset(it.name.lower() for it in map(names.parse_filename, self.scope) if it)
+        if self.scope is not None:
+            return byname.names_of(self.scope)
+        return byname.changed(seen.names, seen.ledger) if seen.ledger else None
 
     def of_these_rules(self, ledger: Ledger | None) -> Ledger | None:
         """What the ledger knows; under other rules a package may have been rejected that is good now."""

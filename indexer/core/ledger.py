@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core.model import UNREADABLE, Outputs, Rules, Version
-from indexer.core.shards import compress, decompress
+from indexer.core.objects import json_object, members
+from indexer.core.shards import compress_pieces, decompress
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -64,7 +65,7 @@ class Ledger(msgspec.Struct, frozen=True):
     it is `whole`.  `yanked` has the reasons by file name.  `outputs` and `rules` are those of the run: a yank
     publishes with them, whoever types it.  `latest` says that records may stand under `v3` by assignment alone.
     `attested` is by file name of the package.  `cuts` are file names at which the next listing may be cut
-    into even parts.
+    into even parts.  `names` stands for what the listing showed of each package name, where there are shards alone.
     """
 
     stamp: str = ""
@@ -80,6 +81,7 @@ class Ledger(msgspec.Struct, frozen=True):
     latest: bool = False
     attested: dict[str, Attested] = {}
     cuts: tuple[str, ...] = ()
+    names: dict[str, str] = {}
 
 
 _ledger = msgspec.json.Decoder(Ledger)
@@ -87,7 +89,10 @@ _ledger = msgspec.json.Decoder(Ledger)
 
 def encode(ledger: Ledger) -> bytes:
     """The ledger as it lies in the channel."""
-    return compress(msgspec.json.encode(ledger, order="deterministic"))
+    # Piece by piece, for all of it at once would be more than anything else that is held by then.
+    values = {key: getattr(ledger, key) for key in ledger.__struct_fields__}
+    values["seen"] = members(sorted(ledger.seen), ledger.seen.__getitem__)
+    return compress_pieces(json_object(values))
 
 
 def decode(data: bytes) -> Ledger | None:
@@ -104,10 +109,15 @@ def stamp(outputs: Outputs, rules: Rules, release: str) -> str:
     return hashlib.sha256(msgspec.json.encode((release, outputs, rules))).hexdigest()
 
 
+def line_of(filename: str, stat: Stat) -> str:
+    """What a digest of a listing is told of a file: its name, its size and its version."""
+    return f"{filename}\0{stat.size}\0{stat.version}\n"
+
+
 def digest_of(packages: Mapping[str, Stat]) -> str:
     """Stands for all packages of a listing: their names, sizes and versions."""
     digest = hashlib.sha256()
-    lines = (f"{name}\0{packages[name].size}\0{packages[name].version}\n" for name in sorted(packages))
+    lines = (line_of(name, packages[name]) for name in sorted(packages))
     while batch := "".join(itertools.islice(lines, _LINES)):
         digest.update(batch.encode())
     return digest.hexdigest()

@@ -115,7 +115,7 @@ class Plan:
     drop: frozenset[str] = frozenset()
     rejected: tuple[Rejected, ...] = ()
     yanked: frozenset[str] = frozenset()
-    seen: Mapping[str, Version] = field(default_factory=dict)
+    seen: dict[str, Version] = field(default_factory=dict)
     ask: tuple[Stat, ...] = ()
 
 

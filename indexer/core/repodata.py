@@ -13,14 +13,14 @@ import msgspec
 
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import CONDA, EXTENSIONS, TAR_BZ2
+from indexer.core.objects import json_object, members
 from indexer.core.pieces import Pieces
 from indexer.errors import BadIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
-    # A value of an object that is made piece by piece.
-    _Made = Callable[[], Iterator[bytes]]
+    from indexer.core.objects import Made
 
 V = TypeVar("V")
 
@@ -31,8 +31,6 @@ _SECTIONS = ("packages", "packages.conda")
 _OURS = frozenset({"info", "v3", "removed", "repodata_version", "signatures", *_SECTIONS})
 
 _STEP = 2**20
-# How many records are written at once.
-_BATCH = 1024
 _RUN_EXPORTS = "run_exports"
 _UNKNOWN = Raw(b"null")
 
@@ -219,45 +217,17 @@ def join(index: Index, info: Mapping[str, object]) -> Pieces:
     told = info.get("repodata_revisions")
     if index.v3 or index.v3_rest or (isinstance(told, dict) and "v3" in told):
         buckets = v3_buckets(index.v3, index.records)
-        streamed = {bucket: _members(sorted(records), records.__getitem__) for bucket, records in buckets.items()}
-        top["v3"] = partial(_object, {**index.v3_rest, **streamed})
-    return Pieces(partial(_object, top))
+        streamed = {bucket: members(sorted(records), records.__getitem__) for bucket, records in buckets.items()}
+        top["v3"] = partial(json_object, {**index.v3_rest, **streamed})
+    return Pieces(partial(json_object, top))
 
 
-def _object(members: Mapping[str, object]) -> Iterator[bytes]:
-    """An object of JSON; a member that is made piece by piece is a function that begins with it."""
-    opening = b"{"
-    for key in sorted(members):
-        yield opening + msgspec.json.encode(key) + b":"
-        value = members[key]
-        if callable(value):
-            yield from value()
-        else:
-            yield msgspec.json.encode(value, order="deterministic")
-        opening = b","
-    yield b"}" if members else b"{}"
-
-
-def _sections(filenames: Iterable[str], value_of: Callable[[str], object]) -> dict[str, _Made]:
+def _sections(filenames: Iterable[str], value_of: Callable[[str], object]) -> dict[str, Made]:
     """The two legacy maps."""
     sections: dict[str, list[str]] = {section: [] for section in _SECTIONS}
     for filename in sorted(filenames):
         sections[section_of(filename)].append(filename)
-    return {section: _members(found, value_of) for section, found in sections.items()}
-
-
-def _members(names: Sequence[str], value_of: Callable[[str], object]) -> _Made:
-    """An object of very many members, whose sorted names are known."""
-
-    def make() -> Iterator[bytes]:
-        opening = b"{"
-        for start in range(0, len(names), _BATCH):
-            batch = {name: value_of(name) for name in names[start : start + _BATCH]}
-            yield opening + memoryview(msgspec.json.encode(batch, order="deterministic"))[1:-1]
-            opening = b","
-        yield b"}" if names else b"{}"
-
-    return make
+    return {section: members(found, value_of) for section, found in sections.items()}
 
 
 def join_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[str, Raw]) -> Pieces:
@@ -313,4 +283,4 @@ def join_run_exports(index: Index, subdir: str) -> Pieces:
     """The content of a `run_exports.json` (CEP 12): every package whose run exports are known."""
     known = (name for name in index.records if name in index.run_exports)
     sections = _sections(known, lambda name: {_RUN_EXPORTS: index.run_exports[name]})
-    return Pieces(partial(_object, {"info": {"subdir": subdir, "version": 1}, **sections}))
+    return Pieces(partial(json_object, {"info": {"subdir": subdir, "version": 1}, **sections}))

@@ -72,6 +72,12 @@ def compress(data: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)
 
 
+def compress_pieces(pieces: Iterable[bytes]) -> bytes:
+    """One frame of what is made piece by piece, without the size of its content."""
+    compressor = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
+    return b"".join([*map(compressor.compress, pieces), compressor.flush()])
+
+
 def decompress(data: bytes, limit: int) -> bytes:
     """The content of a zstd frame, at most `limit` bytes of it.  Raises ValueError."""
     parts = []

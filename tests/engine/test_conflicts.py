@@ -128,7 +128,7 @@ def test_nothing_is_lost_wherever_another_indexer_falls_in(before: str, shape: d
         again = len(store.calls)
         index(store, options)
         assert packages_read(store.calls, again) == [], at
-    assert count > 10
+    assert count >= 10
 
 
 def readers(store: MemoryStore) -> list[set[str]]:

@@ -190,7 +190,7 @@ def test_a_lost_shard_of_a_channel_of_shards_is_a_bad_index_at_once(harm: str) -
     else:
         with store.open(shards[1]) as reader:
             store.upload(shards[0], reader.read())
-    fill(store, keys(1, start=9)[0])
+    fill(store, *(key.replace("1.0", "1.1") for key in keys(3)))
     report = only(index(store, with_outputs(monolithic=False)))
     assert (report.outcome, report.exit_code) == (Outcome.FAILED, 1)
     assert shards[0] in str(report.error)
