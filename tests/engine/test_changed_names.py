@@ -1,0 +1,186 @@
+"""In a channel of shards alone, a whole run looks only at package names of which the listing shows a change."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexer.core import ledger as ledgers
+from indexer.core.names import LEDGER
+from indexer.errors import Denied
+from indexer.report import Outcome
+from tests.support.judge import faults
+from tests.support.scene import (
+    DAY_MS,
+    NOW_MS,
+    channel,
+    fill,
+    index,
+    keys,
+    only,
+    package,
+    packages_read,
+    published,
+    sharded,
+    unpacked,
+    with_outputs,
+)
+from tests.support.scene import shards as shard_keys
+
+if TYPE_CHECKING:
+    from tests.support.memory import Call, MemoryStore
+
+SHARDS_ONLY = with_outputs(monolithic=False)
+OURS = f"linux-64/{LEDGER}"
+LATER = NOW_MS + DAY_MS
+NEW = "linux-64/p07-2.0-0.conda"
+
+
+def shards_asked(store: MemoryStore, first: int) -> list[str]:
+    return [call.verb for call in store.calls[first:] if call.key.startswith("linux-64/shards/")]
+
+
+def forget_names(store: MemoryStore) -> None:
+    """Leave the ledger that a run before this release left: without a word of names."""
+    ledger = ledgers.decode(store.bodies()[OURS])
+    assert ledger is not None
+    store.upload(OURS, ledgers.encode(msgspec.structs.replace(ledger, names={})))
+
+
+@pytest.mark.parametrize("many", [10, 40])
+def test_it_reads_and_puts_only_the_shards_of_names_that_changed(many: int) -> None:
+    store = channel(*keys(many), *keys(1, "noarch"))
+    index(store, SHARDS_ONLY)
+    fill(store, NEW)
+    store.remove(keys(4)[3])
+    store.upload(keys(6)[5], package(keys(6)[5], depends=["replaced"]))
+    first = len(store.calls)
+    report = only(index(store, SHARDS_ONLY, now_ms=LATER))
+    assert shards_asked(store, first) == ["GET", "GET", "GET", "PUT", "PUT"]
+    assert packages_read(store.calls, first) == [keys(6)[5], NEW]
+    assert (report.packages, report.added, report.updated, report.removed) == (
+        many,
+        ("p07-2.0-0.conda",),
+        ("p05-1.0-0.conda",),
+        ("p03-1.0-0.conda",),
+    )
+    assert len(sharded(store)) == many
+    assert faults(store) == []
+
+
+def test_what_was_rejected_of_other_names_is_told_again_and_not_read_again() -> None:
+    store = channel(*keys(3), *keys(1, "noarch"))
+    store.upload("linux-64/bad-1.0-0.conda", b"no package")
+    index(store, SHARDS_ONLY)
+    fill(store, NEW)
+    first = len(store.calls)
+    report = only(index(store, SHARDS_ONLY, now_ms=LATER))
+    assert (report.outcome, report.exit_code) == (Outcome.PARTIAL, 3)
+    assert [note.filename for note in report.rejected] == ["bad-1.0-0.conda"]
+    assert packages_read(store.calls, first) == [NEW]
+    store.upload("linux-64/bad-1.0-0.conda", package("linux-64/bad-1.0-0.conda"))
+    assert only(index(store, SHARDS_ONLY, now_ms=LATER)).added == ("bad-1.0-0.conda",)
+
+
+def test_a_package_that_could_not_be_read_this_time_is_tried_again() -> None:
+    store = channel(*keys(3), *keys(1, "noarch"))
+    index(store, SHARDS_ONLY)
+    fill(store, NEW, keys(9)[8])
+
+    def deny(call: Call) -> None:
+        if (call.verb, call.key) == ("GET", NEW):
+            raise Denied(NEW, "is of another owner")
+
+    store.hook = deny
+    assert only(index(store, SHARDS_ONLY, now_ms=LATER)).exit_code == 3
+    store.hook = lambda _: None
+    assert only(index(store, SHARDS_ONLY, now_ms=LATER)).added == ("p07-2.0-0.conda",)
+    assert faults(store) == []
+
+
+def test_attestations_of_a_name_count_as_a_change_of_it_and_those_of_others_stay() -> None:
+    def attest(key: str, content: bytes) -> None:
+        store.upload(f"{key}.sigs.{hashlib.sha256(content).hexdigest()}", content)
+        store.upload(f"{key}.sigs", content)
+
+    def attested() -> set[str]:
+        whole = (unpacked(store.bodies()[key]) for key in shard_keys(store).values())
+        return {key for it in whole for key, record in it["packages.conda"].items() if "attestations_sha256" in record}
+
+    store = channel(*keys(3), *keys(1, "noarch"))
+    attest(keys(1)[0], b"[1]")
+    index(store, SHARDS_ONLY)
+    attest(keys(2)[1], b"[2]")
+    first = len(store.calls)
+    index(store, SHARDS_ONLY, now_ms=LATER)
+    assert shards_asked(store, first) == ["GET", "PUT"]
+    assert attested() == {"p00-1.0-0.conda", "p01-1.0-0.conda"}
+    store.remove(f"{keys(1)[0]}.sigs")
+    index(store, SHARDS_ONLY, now_ms=LATER)
+    assert attested() == {"p01-1.0-0.conda"}
+    assert faults(store) == []
+
+
+def test_a_file_that_comes_back_as_it_was_is_noticed_although_a_run_over_it_alone_saw_it_gone() -> None:
+    store = channel(*keys(3), *keys(1, "noarch"))
+    index(store, SHARDS_ONLY)
+    away = store.objects.pop(keys(1)[0])
+    only(index(store, replace(SHARDS_ONLY, packages=frozenset(keys(1)))))
+    store.objects[keys(1)[0]] = away  # its version says nothing new, as where a folder's file is moved and moved back
+    assert only(index(store, SHARDS_ONLY, now_ms=LATER)).added == ("p00-1.0-0.conda",)
+
+
+KEYS = [f"linux-64/{name}-{version}-0.conda" for name in ("a", "a-b", "A", "c") for version in "12"]
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["put", "replace", "remove", "spoil", "attest", "attest falsely"]),
+        st.sampled_from(KEYS),
+        st.booleans(),
+    ),
+    max_size=4,
+)
+
+
+def take(step: str, key: str, number: int, store: MemoryStore) -> None:
+    """Change something in a channel, in its lap of this number."""
+    content = b"[%d]" % number
+    if step == "remove":
+        store.objects.pop(key, None)
+    elif step.startswith("attest"):
+        store.upload(f"{key}.sigs", content)
+        if step == "attest":
+            store.upload(f"{key}.sigs.{hashlib.sha256(content).hexdigest()}", content)
+    else:
+        depends = [f"d{number}"] if step == "replace" else []
+        store.upload(key, b"no package" if step == "spoil" else package(key, depends=depends))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(STEPS, st.booleans()), min_size=1, max_size=5))
+def test_what_it_publishes_and_tells_is_what_a_run_that_reads_all_shards_does(
+    laps: list[tuple[list[tuple[str, str, bool]], bool]],
+) -> None:
+    stores = few, whole = [channel(*keys(2), *keys(1, "noarch")) for _ in range(2)]
+    for number, (steps, scoped) in enumerate([([], False), *laps, ([], False)]):
+        for store in stores:
+            for step, key, vouched in steps:
+                take(step, key, number, store)
+                if key in store.objects and not vouched:
+                    store.disguise(key)  # of an ETag that tells nothing, only the ledger knows what was read
+        if OURS in whole.bodies():
+            forget_names(whole)
+        options = replace(SHARDS_ONLY, allow_mass_removal=True)
+        if scoped and steps:
+            options = replace(options, packages=frozenset(key for _, key, _ in steps))
+        first = len(few.calls)
+        reports = [only(index(store, options, now_ms=NOW_MS + number * DAY_MS)) for store in stores]
+        assert published(few) == published(whole)
+        assert reports[0] == reports[1]
+        assert set(packages_read(few.calls, first)) <= {key for _, key, _ in steps} or not number
+    assert faults(few) == []
