@@ -116,7 +116,7 @@ class Subdir:
             wrote = {**state_of(self.wanted, seen, change), **writer.publish(artefacts, apart)}
         if self.wanted.scope is None or artefacts:  # a look at a few that shows nothing new tells nothing of the rest
             ledger = ledger_of(self.wanted, seen, change, wrote, lister.source(seen))
-            # A ledger takes its size thrice while it is encoded: what was published need not be there any more.
+            # What was published need not be there any more while the ledger is made.
             del change, scene, artefacts
             writer.keep(ledger, seen)
         self.begun.remove(report)
