@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 # Jobs of a mebibyte that look back an eighth of that (a sixteenth of the window): less time for 0.2 to 1.7 % more
 # bytes, and other cores have work from the second mebibyte on (docs/adr/0006-zstd.md).
-_JOB_SIZE = 2**20
-_OVERLAP_LOG = 5
+JOB_SIZE = 2**20
+OVERLAP_LOG = 5
 # No larger than such a job can use, or each core would take three times the memory.
 _WINDOW_LOG = 21
 _CHAIN_LOG = 21
 _HASH_LOG = 20
-_MOST_THREADS = 8
+MOST_THREADS = 8
 # A frame takes all cores: a second one at the same time would take memory and save nothing.
 _FRAMES = threading.Lock()
 _BOUNDS: Bounds[Artefact] = Bounds(32, 32, lambda _: 1)
@@ -193,9 +193,9 @@ def frame(content: Content, level: int, threads: int | None = None) -> Pieces:
         window_log=min(shape.window_log, _WINDOW_LOG),
         chain_log=min(shape.chain_log, _CHAIN_LOG),
         hash_log=min(shape.hash_log, _HASH_LOG),
-        threads=threads or min(os.cpu_count() or 1, _MOST_THREADS),
-        job_size=_JOB_SIZE,
-        overlap_log=_OVERLAP_LOG,
+        threads=threads or min(os.cpu_count() or 1, MOST_THREADS),
+        job_size=JOB_SIZE,
+        overlap_log=OVERLAP_LOG,
         write_content_size=True,
         write_checksum=False,
     )
