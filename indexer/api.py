@@ -1,4 +1,7 @@
-"""What the commands call: index, check, tidy, yank and unyank, with everything that a run of this machine needs."""
+"""What the commands call: index, check, tidy, yank and unyank, with everything that a run of this machine needs.
+
+Each imports what it alone needs when it is called.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from indexer import workers
-from indexer.audit import check_channel
 from indexer.engine import index_channel
-from indexer.gc import Sweep, collect
 from indexer.options import Options, Run
 from indexer.store.target import Target, open_store
-from indexer.yanking import Order, carry_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from indexer.gc import Sweep
     from indexer.report import Collected, Report, Verdict
     from indexer.store import Store
 
@@ -63,7 +64,7 @@ def yank(target: Target | str, packages: Collection[str], reason: str) -> Report
     otherwise is as the last run left it.  Raises IndexerError, where a package is not there before anything is
     changed.
     """
-    return _carry_out(target, Order(frozenset(packages), reason))
+    return _carry_out(target, packages, reason)
 
 
 def unyank(target: Target | str, packages: Collection[str]) -> Report:
@@ -71,10 +72,13 @@ def unyank(target: Target | str, packages: Collection[str]) -> Report:
 
     Raises IndexerError.
     """
-    return _carry_out(target, Order(frozenset(packages)))
+    return _carry_out(target, packages)
 
 
-def _carry_out(target: Target | str, order: Order) -> Report:
+def _carry_out(target: Target | str, packages: Collection[str], reason: str | None = None) -> Report:
+    from indexer.yanking import Order, carry_out
+
+    order = Order(frozenset(packages), reason)
     where = _target(target)
     with _opened(where, None, None) as (store, run):
         return replace(carry_out(store, order, _fitting(where, None), run), channel=where.name)
@@ -93,6 +97,8 @@ def check(
     All subdirs are looked at unless some are named; with `deep` every indexed package is read.  Raises
     IndexerError where that cannot be told.
     """
+    from indexer.audit import check_channel
+
     where = _target(target)
     with _opened(where, max_parallel, progress) as (store, run):
         return replace(check_channel(store, run, subdirs=subdirs, deep=deep), channel=where.name)
@@ -100,6 +106,8 @@ def check(
 
 def gc(target: Target | str, sweep: Sweep | None = None) -> Collected:
     """Find, and delete where the `sweep` says so, the shards of a channel that no index names any more."""
+    from indexer.gc import Sweep, collect
+
     where = _target(target)
     asked = replace(sweep or Sweep(), scratch=not where.in_bucket)
     with _opened(where, None, None) as (store, run):

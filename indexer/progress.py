@@ -8,10 +8,10 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tqdm import tqdm
 
 _log = logging.getLogger(__name__)
 _EVERY = 60.0
@@ -24,6 +24,8 @@ def bars() -> Iterator[Callable[[str, int, int], None]]:
 
     def show(subdir: str, done: int, total: int) -> None:
         if subdir not in shown:
+            from tqdm import tqdm  # most runs have nothing to read, and so no bar
+
             shown[subdir] = tqdm(desc=subdir, total=total, unit="pkg", leave=False, file=sys.stderr)
         bar = shown[subdir]
         bar.total = total

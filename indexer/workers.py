@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import multiprocessing
 import os
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -120,6 +119,9 @@ def local(target: Target, parallel: int) -> Iterator[Workers]:
 
         @functools.cache
         def many() -> Workers:
+            import multiprocessing  # as seldom needed as the processes
+            from concurrent.futures import ProcessPoolExecutor
+
             # Spawned, not forked: threads are running already.
             context = multiprocessing.get_context("spawn")
             try:

@@ -6,16 +6,14 @@ those of the common schemes stay.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import orjson
-import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 _MAX_TEXT = 16 * 2**10
 _MAX_ITEMS = 100
@@ -38,8 +36,6 @@ _TRAITS = {
 TRAITS = tuple(_TRAITS)
 # More than any of the above takes; file names have up to 255 bytes.
 _OVERLAP = 512
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class About(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -72,8 +68,10 @@ def about_of(
 
     None of it is a reason to refuse a package: what cannot be read is left out.
     """
+    from indexer.core.recipe import sources_of  # it brings YAML, which a run that reads no package need not wait for
+
     fields, odd = _fields(about_json)
-    sources = _sources(recipe)
+    sources = sources_of(recipe)
     return msgspec.structs.replace(
         known,
         summary=_text(fields.get("summary")),
@@ -142,48 +140,3 @@ def traits(chunks: Iterable[bytes]) -> list[str]:
         missing = {trait: form for trait, form in missing.items() if not form.search(window)}
         before = window[-_OVERLAP:]
     return [trait for trait in _TRAITS if trait not in missing]
-
-
-def _sources(recipe: bytes) -> dict[str, list[str]]:
-    """What stands under `source` of a recipe by its key, as rattler-build has it or as conda-build has it.
-
-    The recipe is read as a stream of events, so nothing that its aliases stand for is built, and no
-    further than `source` goes.
-    """
-    found: dict[str, list[str]] = {}
-    begun = False
-    with contextlib.suppress(yaml.YAMLError, UnicodeDecodeError, RecursionError):
-        for path, value in _leaves(recipe):
-            where = path[1:] if path[:1] == ("recipe",) else path
-            if where[:1] == ("source",) and len(where) == 2:  # noqa: PLR2004  source and its key
-                begun = True
-                found.setdefault(where[1], []).append(value)
-            elif begun and where[:1] != ("source",):
-                break
-    return found
-
-
-def _leaves(document: bytes) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Each scalar of a YAML document with the keys that lead to it; what stands in a list has its list's."""
-    # The key of each mapping that is open: None where a key comes next; lists are the empty text.
-    stack: list[str | None] = []
-    for event in yaml.parse(document.decode(), Loader=_Loader):
-        if isinstance(event, yaml.MappingStartEvent):
-            stack.append(None)
-        elif isinstance(event, yaml.SequenceStartEvent):
-            stack.append("")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            stack.pop()
-            _step(stack)
-        elif isinstance(event, yaml.ScalarEvent) and stack and stack[-1] is None:
-            stack[-1] = event.value or "''"
-        elif isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
-            if isinstance(event, yaml.ScalarEvent):
-                yield tuple(key for key in stack if key), event.value
-            _step(stack)
-
-
-def _step(stack: list[str | None]) -> None:
-    """After a value comes a key; a collection or an alias as a key counts as one without a name."""
-    if stack and stack[-1] != "":
-        stack[-1] = "?" if stack[-1] is None else None

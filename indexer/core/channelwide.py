@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.channel import notices_file
-from indexer.core.channeldata import join_channeldata
-from indexer.core.page import root_page
 from indexer.core.render import Artefact, Rank, mutable
-from indexer.core.rss import feed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,15 +25,22 @@ def channel_publication(
 ) -> list[Artefact]:
     """Every artefact of a channel's root, from the catalogue of each subdir; what is switched off as a deletion.
 
-    A `notices.json` is written where there are notices or an empty list of them, and left alone otherwise.
+    A `notices.json` is written where there are notices or an empty list of them, and left alone otherwise.  What
+    makes a file is imported where the file is wanted.
     """
     found = []
     if outputs.channeldata:
+        from indexer.core.channeldata import join_channeldata
+
         found.append(_artefact(names.CHANNELDATA, join_channeldata(catalogues), outputs, "application/json"))
     if outputs.rss:
+        from indexer.core.rss import feed
+
         content = feed(catalogues, outputs.title, outputs.address or _NOWHERE)
         found.append(_artefact(names.RSS, content, outputs, "application/rss+xml"))
     if outputs.html:
+        from indexer.core.page import root_page
+
         found.append(_artefact(names.PAGE, root_page(catalogues, outputs), outputs, "text/html; charset=utf-8"))
     if notices is not None:
         found.append(_artefact(names.NOTICES, notices_file(notices), outputs, "application/json"))

@@ -15,7 +15,6 @@ import msgspec
 from indexer.core import catalogue, names, shards
 from indexer.core.current import join_current
 from indexer.core.model import UNREADABLE, Raw
-from indexer.core.page import subdir_page
 from indexer.core.pieces import Pieces, sha256_of
 from indexer.core.repodata import facts_of, join, join_run_exports, join_unpatched
 from indexer.core.shards import ShardIndex
@@ -306,6 +305,8 @@ def _described(index: Index, scene: Scene) -> list[Artefact]:
     content, headers = catalogue.encode(known), mutable(outputs, _ZSTD)
     found = [Artefact(names.CATALOGUE, Rank.DERIVED, content, Codec.ZSTD, _CATALOGUE_LEVEL, headers)]
     if outputs.html:
+        from indexer.core.page import subdir_page  # its template, styles and script are made as it is imported
+
         page = subdir_page(scene.subdir, known, outputs)
         found.append(Artefact(names.PAGE, Rank.DERIVED, page, headers=mutable(outputs, _HTML)))
     return found

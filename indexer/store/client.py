@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError
 from indexer.errors import BadConfig
 from indexer.secrets import masked, note
 from indexer.store.entries import read_here
+from indexer.store.models import ModelFiles
 from indexer.store.providers import Addressing, Provider, addressing_of, provider_of
 from indexer.store.session import endpoint_of, keys_of, region_of, session_of
 from indexer.store.times import time_of
@@ -48,6 +49,7 @@ def connect(bucket: str, target: Target) -> tuple[Any, Provider]:
 def _connect(bucket: str, target: Target) -> tuple[Any, Provider]:
     options = target.s3
     core = botocore.session.Session()
+    core.get_component("data_loader").file_loader = ModelFiles()
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=time_of)
     session = session_of(options, core)
     # boto3 finds an endpoint in the environment and in the profile too.
