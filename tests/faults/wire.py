@@ -132,6 +132,7 @@ def channel_in(bucket: Bucket, store: S3Store, meddling: Meddling) -> Channel:
     channel.expected = channel.now()
     assert faults(store) == []
     assert first in indexed(channel.expected)
+    channel.put_back()
     return channel
 
 
