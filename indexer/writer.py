@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import bz2
+import io
 import itertools
 import os
 import threading
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import zstandard
@@ -15,7 +15,7 @@ import zstandard
 from indexer.core import ledger as ledgers
 from indexer.core import names
 from indexer.core.ledger import Wrote
-from indexer.core.pieces import Pieces, pieces_of
+from indexer.core.pieces import pieces_of
 from indexer.core.render import Artefact, Codec, Rank
 from indexer.errors import Conflict
 from indexer.pool import Bounds, bounded
@@ -173,14 +173,16 @@ def compressed(artefact: Artefact) -> Content:
     return bytes(content) if artefact.immutable else content
 
 
-def _packed(content: Content, packer: zstandard.ZstdCompressionObj | bz2.BZ2Compressor) -> Pieces:
+def _packed(content: Content, packer: zstandard.ZstdCompressionObj | bz2.BZ2Compressor) -> bytes:
     """Content compressed as it is made.  The result is held: a put wants to know its size and digest first."""
-    packed = [packer.compress(piece) for piece in pieces_of(content)]
-    packed.append(packer.flush())
-    return Pieces(partial(iter, packed))
+    packed = io.BytesIO()  # grows in one place, where a list of pieces would lie scattered
+    for piece in pieces_of(content):
+        packed.write(packer.compress(piece))
+    packed.write(packer.flush())
+    return packed.getvalue()
 
 
-def frame(content: Content, level: int, threads: int | None = None) -> Pieces:
+def frame(content: Content, level: int, threads: int | None = None) -> bytes:
     """One frame, with its size in the header and no checksum.
 
     Always in zstd's threaded mode: its bytes are the same for any number of threads, and other than

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     Made = Callable[[], Iterator[bytes]]
 
 # How many members are written at once.
-_BATCH = 1024
+_BATCH = 128
 
 
 def json_object(values: Mapping[str, object]) -> Iterator[bytes]:
