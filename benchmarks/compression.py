@@ -22,18 +22,16 @@ import zstandard
 
 from indexer.core import names
 from indexer.core.render import Artefact, Codec, Rank
-from indexer.writer import JOB_SIZE, MOST_THREADS, OVERLAP_LOG, compressed, frame
+from indexer.writer import MOST_THREADS, OVERLAP_LOG, compressed, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from indexer.core.pieces import Content
 
-_OURS, _OWN, _LONG = "ours", "own", "long"
+_OURS, _OWN = "ours", "own"
 _LEVELS = (3, 9, 12, 15, 16, 19)
-_JOBS = (_OURS, "1", _LONG, _OWN)
-# A match of few bytes inside a digest saves nothing, and a long one need not be cut short.
-_LONG_MATCHES = {"min_match": 6, "search_log": 3, "target_length": 256}
+_JOBS = (_OURS, "1", _OWN)
 
 
 class _Lap(NamedTuple):
@@ -62,12 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     all_cores = min(os.cpu_count() or 1, MOST_THREADS)
-    jobs = "`ours`; jobs of so many MiB with zstd's tables; `long`: of 1 MiB, for longer matches; `own`: all by zstd"
+    jobs = "`ours`; jobs of so many MiB with zstd's tables and matches; `own`: all by zstd"
     add = parser.add_argument
     add("files", nargs="+", type=Path, metavar="FILE", help="a repodata.json")
     add("--join", action="store_true", help="measure all files as one, in their order")
     add("--levels", nargs="+", type=int, choices=range(1, 23), default=_LEVELS, metavar="LEVEL", help="1 to 22")
-    add("--jobs", nargs="+", default=_JOBS, choices=(_OURS, "0.5", "1", "2", "4", "8", _LONG, _OWN), help=jobs)
+    add("--jobs", nargs="+", default=_JOBS, choices=(_OURS, "0.5", "1", "2", "4", "8", _OWN), help=jobs)
     add("--threads", nargs="+", type=int, default=sorted({1, all_cores}), metavar="N", help="two columns for each")
     add("--laps", type=int, default=2, metavar="N", help="the fastest one counts")
     return parser.parse_args(arguments)
@@ -116,9 +114,7 @@ def _zstd(content: bytes, level: int, jobs: str, threads: int) -> Content:
     if jobs == _OURS:
         return frame(content, level, threads)
     cut = {}
-    if jobs == _LONG:
-        cut = {"job_size": JOB_SIZE, "overlap_log": OVERLAP_LOG, **_LONG_MATCHES}
-    elif jobs != _OWN:
+    if jobs != _OWN:
         cut = {"job_size": int(float(jobs) * 2**20), "overlap_log": OVERLAP_LOG}
     parameters = zstandard.ZstdCompressionParameters.from_level(level, source_size=len(content), threads=threads, **cut)
     return zstandard.ZstdCompressor(compression_params=parameters).compress(content)
