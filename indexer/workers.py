@@ -113,26 +113,27 @@ def _cores() -> int:
 def local(target: Target, parallel: int) -> Iterator[Workers]:
     """Threads of this machine, and one process a core once there are many packages to read."""
     cores = min(_cores(), parallel, _MAX_PROCESSES)
-    with contextlib.ExitStack() as stack:
-        threads = stack.enter_context(ThreadPoolExecutor(parallel))
+    with ThreadPoolExecutor(parallel) as threads:
         few = in_threads(threads, parallel)
 
-        @functools.cache
-        def many() -> Workers:
-            import multiprocessing  # as seldom needed as the processes
-            from concurrent.futures import ProcessPoolExecutor
-
-            # Spawned, not forked: threads are running already.
-            context = multiprocessing.get_context("spawn")
-            try:
-                executor = stack.enter_context(ProcessPoolExecutor(cores, mp_context=context))
-            except (NotImplementedError, OSError):
-                # No semaphores where there is no /dev/shm, as on AWS Lambda and in some hardened containers.
-                return few
-            return in_processes(executor, target, cores, max(1, parallel // cores))
-
         def workers(store: Store, spec: Spec, packages: Sequence[Stat]) -> Iterator[Reading]:
-            chosen = many() if cores > 1 and len(packages) >= _MANY else few
-            return chosen(store, spec, packages)
+            executor = _processes(cores) if cores > 1 and len(packages) >= _MANY else None
+            if executor is None:
+                yield from few(store, spec, packages)
+            else:
+                with executor:  # they end when all is read, for what follows needs the memory
+                    yield from in_processes(executor, target, cores, max(1, parallel // cores))(store, spec, packages)
 
         yield workers
+
+
+def _processes(count: int) -> Executor | None:
+    """Some processes; None where there is no /dev/shm for semaphores, as on AWS Lambda and in hardened containers."""
+    import multiprocessing  # as seldom needed as the processes
+    from concurrent.futures import ProcessPoolExecutor
+
+    try:
+        # Spawned, not forked: threads are running already.
+        return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+    except (NotImplementedError, OSError):
+        return None
