@@ -181,9 +181,10 @@ class _Auditor:
         wanted = [stat for stat in stats if token(stat) not in self.proven]
         verdict.read = len(stats)
         spec = Spec(self.subdir, Rules(lenient=True), self.run.now_ms(), verify_digests=True)
-        self.run.progress(self.subdir, 0, len(wanted))
+        count = len(wanted)
+        self.run.progress(self.subdir, 0, count)
         for done, reading in enumerate(self.run.workers(self.store, spec, wanted), 1):
-            self.run.progress(self.subdir, done, len(wanted))
+            self.run.progress(self.subdir, done, count)
             result = reading.result
             if isinstance(result, Gone):
                 raise Conflict(f"{self.subdir}/{result.filename}", "changed while it was read")

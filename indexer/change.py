@@ -61,7 +61,7 @@ class Change:
 
     def settled(self) -> Change:
         """The same without the index that it came from, so that half a million records are not held twice."""
-        after = replace(self, index=Index(others=self.index.others))
+        after = replace(self, index=Index())
         after.__dict__.update(merged=self.merged, patched=self.patched, leaving=self.leaving)
         return after
 
@@ -75,7 +75,7 @@ class Change:
     @property
     def count(self) -> int:
         """How many records readers shall see."""
-        return len(self.patched.index.records) + self.index.others
+        return self.patched.index.count
 
     @property
     def revised(self) -> bool:

@@ -154,7 +154,8 @@ def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
         return Rejected(filename, stat.version, "; ".join(warnings), package.sha256)
     # Where the index knows an older date, that is put in its place (CEP 47).
     record = dump({**judged.record, "indexed_timestamp": spec.now_ms})
-    return Extracted(filename, stat.version, record, dump(run_exports), judged.v3, warnings, about)
+    told = stat.md5 == package.md5
+    return Extracted(filename, stat.version, record, dump(run_exports), judged.v3, warnings, about, told)
 
 
 def _about(info: Mapping[str, bytes], known: About) -> tuple[About, tuple[str, ...]]:

@@ -92,8 +92,6 @@ class Subdir:
             return self._unchanged(seen, seen.ledger, dry_run=dry_run)
         seen = seen.named() if self.wanted.apart and self.wanted.scope is None else seen
         change = self._decide(lister, seen, Change(now_ms=now_ms, overlay=self._overlay(lister, seen)), dry_run=dry_run)
-        if self.lease is None and self.wanted.scope is None:
-            seen = seen.condensed()
         if not self.options.allow_mass_removal:
             guard(change.index, change.leaving, self.subdir)
         if self.options.rules.strict and (seen.misnamed or change.rejected):
@@ -150,14 +148,20 @@ class Subdir:
         plan = diff(index, seen.packages, replace(self._known(seen, lister.source(seen)), undescribed=unknown))
         rules, verify = self.options.rules, self.options.verify_digests
         spec = Spec(self.subdir, rules, change.now_ms, verify, described)
-        self.packages.read(self.store, plan.fetch if dry_run else (*plan.fetch, *plan.ask), spec, self.run)
-        results = self.packages.results(plan.fetch, index, change.now_ms)
+        fetched, asked = [stat.key for stat in plan.fetch], [stat.key for stat in plan.ask]
+        stats = [*plan.fetch, *(() if dry_run else plan.ask)]
+        # What is read takes the memory of what was listed.
+        plan = replace(plan, fetch=())
+        if self.lease is None and self.wanted.scope is None:
+            seen.let_go()
+        self.packages.read(self.store, stats, spec, self.run)
+        results = self.packages.results(fetched, index, change.now_ms)
         return replace(
             change,
             index=index,
-            plan=replace(plan, fetch=(), seen={**plan.seen, **untold(results, seen.packages)}),
+            plan=replace(plan, seen={**plan.seen, **untold(results)}),
             results=results,
-            abouts={**abouts, **self.packages.abouts(index, plan)},
+            abouts={**abouts, **self.packages.abouts(index, [*fetched, *asked])},
             latest=self.wanted.latest,
         )
 
@@ -239,7 +243,7 @@ class Subdir:
     def _stopped(self, seen: Observation, change: Change) -> SubdirReport:
         """What a strict run says instead of writing."""
         report = reported(seen, change, self.wanted.scope, dry_run=False)
-        report.packages = len(change.index.records) + change.index.others
+        report.packages = change.index.count
         error = f"{self.subdir}: {len(report.rejected)} rejected, so nothing was changed; mend or delete them"
         return replace(report, outcome=Outcome.FAILED, exit_code=1, error=error)
 

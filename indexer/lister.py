@@ -244,8 +244,8 @@ class Lister:
 
         found = shards.union(self.executor.map(read, wanted))
         info = {key: dump(index.info[key]) for key in shards.SHARED_INFO if key in index.info}
-        others = 0 if few is None or seen.ledger is None else seen.ledger.packages - len(found.records)
-        return replace(found, info=info, others=max(others, 0))
+        others = None if few is None or seen.ledger is None else max(seen.ledger.packages - len(found.records), 0)
+        return replace(found, info=info, others=others)
 
     def _read_shard(self, key: str, digest: bytes) -> bytes:
         """A shard that the index names.  Raises BadIndex: without it the records it has are not known."""

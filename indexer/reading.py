@@ -16,9 +16,9 @@ from indexer.extractor import Gone, Spec
 from indexer.report import Way
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from indexer.core.model import Index, Plan, Raw, Stat
+    from indexer.core.model import Index, Raw, Stat
     from indexer.options import Run
     from indexer.store import Store
 
@@ -43,12 +43,14 @@ class Packages:
     ways: dict[str, Way] = field(default_factory=dict)
     alike: dict[bytes, Raw] = field(default_factory=dict)
 
-    def read(self, store: Store, asked: Sequence[Stat], spec: Spec, run: Run) -> None:
-        """Read what is not known yet.
+    def read(self, store: Store, asked: list[Stat], spec: Spec, run: Run) -> None:
+        """Read what is not known yet; the list of what is asked for is emptied.
 
         Raises Conflict for a package that changed meanwhile, and Denied where not one could be read.
         """
         missing = [stat for stat in asked if self._of(stat) is None]
+        asked.clear()
+        count = len(missing)
         if not missing:
             return
         stats = {stat.key: stat for stat in missing}
@@ -56,7 +58,7 @@ class Packages:
         gone: list[str] = []
         refused: list[Rejected] = []
         fresh: list[str] = []
-        run.progress(spec.subdir, 0, len(missing))
+        run.progress(spec.subdir, 0, count)
         for done, reading in enumerate(run.workers(store, spec, missing), 1):
             way = self.ways.setdefault(reading.way.value, Way())
             way.packages += 1
@@ -65,7 +67,7 @@ class Packages:
             if isinstance(reading.result, Gone):
                 gone.append(reading.result.filename)
             else:
-                stat = stats[reading.result.filename]
+                stat = stats.pop(reading.result.filename)
                 self.known[stat.key] = self._sparing(reading.result, stat)
                 fresh.append(stat.key)
                 if isinstance(reading.result, Rejected) and reading.result.passing:
@@ -73,11 +75,11 @@ class Packages:
             if len(fresh) == _TOGETHER:
                 self._pack(fresh)
                 fresh.clear()
-            run.progress(spec.subdir, done, len(missing))
+            run.progress(spec.subdir, done, count)
         self._pack(fresh)
         if gone:
             raise Conflict(f"{spec.subdir}/{min(gone)}", "changed while it was read")
-        if len(refused) == len(missing) > 1:
+        if len(refused) == count > 1:
             raise Denied(
                 f"{spec.subdir}/{refused[0].filename}", refused[0].reason, "look at the rights to read objects"
             )
@@ -101,32 +103,32 @@ class Packages:
         found = self.known.get(stat.key)
         return None if found is None or found.version != stat.version else found
 
-    def results(self, asked: Sequence[Stat], index: Index, now_ms: int) -> tuple[Extracted | Rejected, ...]:
+    def results(self, filenames: Sequence[str], index: Index, now_ms: int) -> tuple[Extracted | Rejected, ...]:
         """What came of packages that were read, dated by the index that they are for.
 
         What is known is dated too, or each record would be held twice; another lap dates it anew.
         """
-        for stat in asked:
-            result = self.known[stat.key]
+        for filename in filenames:
+            result = self.known[filename]
             if isinstance(result, Extracted):
                 record = dated(index, result, now_ms)
                 if record is not result.record:
-                    self.known[stat.key] = msgspec.structs.replace(result, record=record)
-        return tuple(self.known[stat.key] for stat in asked)
+                    self.known[filename] = msgspec.structs.replace(result, record=record)
+        return tuple(self.known[filename] for filename in filenames)
 
     def changing(self, packages: Mapping[str, Stat]) -> frozenset[str]:
         """Those that this run has met at another version: no date proves that a record of them stands."""
         now = ((packages.get(name), found.version) for name, found in self.known.items())
         return frozenset(stat.key for stat, version in now if stat and stat.version != version) | self.replaced
 
-    def abouts(self, index: Index, plan: Plan) -> dict[str, About]:
+    def abouts(self, index: Index, filenames: Iterable[str]) -> dict[str, About]:
         """What the packages that were read say of themselves.
 
         One that stands in the index and is no package by our rules says nothing, which is known then.
         """
         found = {}
-        for stat in (*plan.fetch, *plan.ask):
-            result = self._of(stat)
+        for filename in filenames:
+            result = self.known.get(filename)
             if result is None:  # a run that only plans does not ask
                 continue
             if isinstance(result, Extracted):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.core import names
-from indexer.core.byname import names_of, without
+from indexer.core import byname, names
 from indexer.core.ledger import Bad, Ledger, Wrote
 from indexer.core.patch import left_by_conda_index
 from indexer.core.render import instructions_of
@@ -40,12 +39,12 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
     passing = {it.filename for it in change.rejected if it.passing}
     passing |= {filename for filename, it in attested.items() if it.passing}
     whole = True
-    shown = without(names_of(passing), Ledger(names=dict(seen.names)))
+    shown = byname.unsure(seen.names, byname.names_of(passing))
     if wanted.scope is not None:
         # What it says of versions is of the records in the source, whatever became of other files.
         before = wanted.of_these_rules(seen.ledger if source and seen.stands(source) else None)
         whole = before is not None and before.whole
-        shown = without(names_of(wanted.scope), before or Ledger())
+        shown = byname.unsure(before.names if before else {}, byname.names_of(wanted.scope))
         if before is not None:
             versions = {**{k: v for k, v in before.seen.items() if k not in wanted.scope}, **versions}
             bad = {k: v for k, v in before.rejected.items() if k not in wanted.scope} | bad
@@ -63,5 +62,6 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
         outputs=wanted.options.outputs,
         rules=wanted.options.rules,
         cuts=seen.cuts if wanted.scope is None else last.cuts,
-        names=shown.names,
+        names=shown,
+        astray=wanted.apart and byname.astray(change.merged.records),
     )

@@ -89,22 +89,22 @@ class Wanted:
         By lenient rules a package may stand in the shard of another name.
         """
         outputs = self.options.outputs
-        monolithic = outputs.monolithic or outputs.current_repodata or outputs.described
-        return outputs.shards and not monolithic and not self.latest and not self.options.rules.lenient
+        of_all = outputs.monolithic or outputs.current_repodata or outputs.described or self.latest
+        return outputs.shards and not of_all and not self.options.rules.lenient
 
     def few(self, seen: Observation) -> frozenset[str] | None:
         """The names of the only packages whose shards must be read, None where all must be."""
         if not self.apart or names.UNPATCHED in seen.versions or not self.built_upon(seen):
             return None
-        if self.scope is not None:
-            return byname.names_of(self.scope)
-        return byname.changed(seen.names, seen.ledger) if seen.ledger else None
+        if seen.ledger is None or seen.ledger.astray:
+            return None
+        return byname.changed(seen.names, seen.ledger) if self.scope is None else byname.names_of(self.scope)
 
     def of_these_rules(self, ledger: Ledger | None) -> Ledger | None:
         """What the ledger knows; under other rules a package may have been rejected that is good now."""
         if ledger is None or ledger.stamp == self.stamp:
             return ledger
-        return msgspec.structs.replace(ledger, rejected={})
+        return msgspec.structs.replace(ledger, rejected={}, names={})
 
     def lifted(self, index: Index) -> Index:
         """The index without the word of another indexer that a package was removed, where it is unyanked."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -33,16 +34,23 @@ _MAX_PROCESSES = 8
 class Workers(Protocol):
     """Gives the readings of packages as they come, in no certain order."""
 
-    def __call__(self, store: Store, spec: Spec, packages: Sequence[Stat]) -> Iterator[Reading]:
-        """Read packages of a subdir, which their keys are without."""
+    def __call__(self, store: Store, spec: Spec, packages: list[Stat]) -> Iterator[Reading]:
+        """Read packages of a subdir, which their keys are without.  The list is emptied as they are handed out."""
+
+
+def _emptied(packages: list[Stat]) -> Iterator[Stat]:
+    """Packages in their order, each let go of: what is known of half a million takes the place of their stats."""
+    packages.reverse()
+    while packages:
+        yield packages.pop()
 
 
 def in_threads(executor: Executor, parallel: int) -> Workers:
     """Workers that read in threads of this process, `parallel` packages at once."""
 
-    def workers(store: Store, spec: Spec, packages: Sequence[Stat]) -> Iterator[Reading]:
+    def workers(store: Store, spec: Spec, packages: list[Stat]) -> Iterator[Reading]:
         bounds: Bounds[Stat] = Bounds(parallel, MEMORY, lambda stat: weight_of(stat, spec))
-        return bounded(executor, lambda stat: read(store, stat.within(spec.subdir), spec), packages, bounds)
+        return bounded(executor, lambda stat: read(store, stat.within(spec.subdir), spec), _emptied(packages), bounds)
 
     return workers
 
@@ -77,7 +85,7 @@ def read_batch(store: Store, spec: Spec, parallel: int, batch: Sequence[Stat]) -
     """Read a batch of packages of a store that nobody else uses meanwhile, `parallel` at once."""
     before = replace(store.usage, requests=store.usage.requests.copy())
     with ThreadPoolExecutor(parallel) as threads:
-        readings = list(in_threads(threads, parallel)(store, spec, batch))
+        readings = list(in_threads(threads, parallel)(store, spec, list(batch)))
     return Done(readings, store.usage.since(before))
 
 
@@ -89,8 +97,9 @@ def in_processes(executor: Executor, target: Target, processes: int, parallel: i
 def in_batches(executor: Executor, job_for: Callable[[Spec], Callable[[Sequence[Stat]], Done]], window: int) -> Workers:
     """Workers that read in batches, `window` of them under way."""
 
-    def workers(store: Store, spec: Spec, packages: Sequence[Stat]) -> Iterator[Reading]:
-        batches = (packages[i : i + _BATCH] for i in range(0, len(packages), _BATCH))
+    def workers(store: Store, spec: Spec, packages: list[Stat]) -> Iterator[Reading]:
+        handed_out = _emptied(packages)
+        batches = iter(lambda: list(itertools.islice(handed_out, _BATCH)), [])
         bounds: Bounds[Sequence[Stat]] = Bounds(window, window, lambda _: 1)
         for done in bounded(executor, job_for(spec), batches, bounds):
             store.usage.add(done.usage)
@@ -116,7 +125,7 @@ def local(target: Target, parallel: int) -> Iterator[Workers]:
     with ThreadPoolExecutor(parallel) as threads:
         few = in_threads(threads, parallel)
 
-        def workers(store: Store, spec: Spec, packages: Sequence[Stat]) -> Iterator[Reading]:
+        def workers(store: Store, spec: Spec, packages: list[Stat]) -> Iterator[Reading]:
             executor = _processes(cores) if cores > 1 and len(packages) >= _MANY else None
             if executor is None:
                 yield from few(store, spec, packages)

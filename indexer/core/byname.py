@@ -10,12 +10,13 @@ import msgspec
 from indexer.core.attestation import package_of
 from indexer.core.ledger import line_of
 from indexer.core.names import parse_filename
+from indexer.core.repodata import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from indexer.core.ledger import Ledger
-    from indexer.core.model import Stat
+    from indexer.core.model import Raw, Stat
 
 # Of 32 bytes: enough to tell a change, and a ledger has one for each name.
 _LENGTH = 8
@@ -41,6 +42,16 @@ def digests_of(listed: Mapping[str, Stat]) -> dict[str, str]:
     return {name: digest[:_LENGTH].hex() for name, digest in found.items() if name}
 
 
+def unsure(digests: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Digests with a mark at some names that the next run shall look at, be they still there or not."""
+    return {**digests, **dict.fromkeys(names, "")} if digests else {}
+
+
+def astray(records: Mapping[str, Raw]) -> bool:
+    """Whether a record has another name than its file, and so stands in another shard than its file tells of."""
+    return any(facts_of(record).name.lower() != name_of(filename) for filename, record in records.items())
+
+
 def without(names: frozenset[str], ledger: Ledger) -> Ledger:
     """What a ledger knows of packages of other names."""
     return msgspec.structs.replace(
@@ -48,7 +59,6 @@ def without(names: frozenset[str], ledger: Ledger) -> Ledger:
         seen={filename: it for filename, it in ledger.seen.items() if name_of(filename) not in names},
         rejected={filename: it for filename, it in ledger.rejected.items() if name_of(filename) not in names},
         attested={filename: it for filename, it in ledger.attested.items() if name_of(filename) not in names},
-        names={name: it for name, it in ledger.names.items() if name not in names},
     )
 
 

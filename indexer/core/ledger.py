@@ -65,7 +65,8 @@ class Ledger(msgspec.Struct, frozen=True):
     it is `whole`.  `yanked` has the reasons by file name.  `outputs` and `rules` are those of the run: a yank
     publishes with them, whoever types it.  `latest` says that records may stand under `v3` by assignment alone.
     `attested` is by file name of the package.  `cuts` are file names at which the next listing may be cut
-    into even parts.  `names` stands for what the listing showed of each package name, where there are shards alone.
+    into even parts.  `names` stands for what the listing showed of each package name, where there are shards alone; the
+    empty text for a name to look at. `astray` says that there a record may have another name than its file.
     """
 
     stamp: str = ""
@@ -82,6 +83,7 @@ class Ledger(msgspec.Struct, frozen=True):
     attested: dict[str, Attested] = {}
     cuts: tuple[str, ...] = ()
     names: dict[str, str] = {}
+    astray: bool = False
 
 
 _ledger = msgspec.json.Decoder(Ledger)

@@ -55,7 +55,7 @@ class Index:
     `info` and `rest` are keys of the published file that are not ours, `v3_rest` has the buckets of `v3`
     for other things than packages, such as wheels: they survive byte for byte.  `dates` tells when packages
     without a record were first indexed, by what another indexer published of them.
-    `others` counts the records of packages of other names, where only a few names were read.
+    `others` counts the records of packages of other names, where only a few names were read; None where all were.
     """
 
     records: Mapping[str, Raw] = field(default_factory=dict)
@@ -66,12 +66,18 @@ class Index:
     rest: Mapping[str, Raw] = field(default_factory=dict)
     v3_rest: Mapping[str, Mapping[str, Raw]] = field(default_factory=dict)
     dates: Mapping[str, int] = field(default_factory=dict)
-    others: int = 0
+    others: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many packages have a record."""
+        return len(self.records) + (self.others or 0)
 
 
 class Extracted(msgspec.Struct, frozen=True, gc=False):
     """A package that was read: its record, with the time of the run as its `indexed_timestamp`, and its run exports.
 
+    `told` says that the record tells its version: the MD5 that a listing shows is that of the content.
     `about` is what it says of itself besides, None where that was not asked.
     """
 
@@ -82,6 +88,7 @@ class Extracted(msgspec.Struct, frozen=True, gc=False):
     v3: bool = False
     warnings: tuple[str, ...] = ()
     about: About | None = None
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)

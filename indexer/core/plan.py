@@ -84,7 +84,7 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
         else:
             fetch.append(stat)
     return Plan(
-        fetch=tuple(sorted(fetch, key=lambda stat: stat.key)),
+        fetch=tuple(fetch),
         held=frozenset(held),
         drop=frozenset(name for name in in_scope if name not in packages) | (yanked & index.records.keys()) | misnamed,
         rejected=tuple(rejected),
@@ -109,13 +109,9 @@ def _stands(filename: str, stat: Stat, facts: Facts, known: Known) -> bool:
     return stat.modified_ms + _CLOCKS_DIFFER_MS <= indexed_ms
 
 
-def untold(results: Iterable[Extracted | Rejected], packages: Mapping[str, Stat]) -> dict[str, Version]:
-    """The versions of packages that were read, where an MD5 that is the record's does not tell; as Plan has `seen`."""
-    return {
-        it.filename: it.version
-        for it in results
-        if isinstance(it, Extracted) and packages[it.filename].md5 != facts_of(it.record).md5
-    }
+def untold(results: Iterable[Extracted | Rejected]) -> dict[str, Version]:
+    """The versions of packages that were read, where the record does not tell; as Plan has `seen`."""
+    return {it.filename: it.version for it in results if isinstance(it, Extracted) and not it.told}
 
 
 def dropped(index: Index, plan: Plan, results: Iterable[Extracted | Rejected]) -> frozenset[str]:
@@ -135,11 +131,10 @@ def dropped(index: Index, plan: Plan, results: Iterable[Extracted | Rejected]) -
 
 def guard(index: Index, leaving: frozenset[str], subdir: str) -> None:
     """Raise Refused where more than half of a subdir's records would leave at once."""
-    whole = len(index.records) + index.others
-    if len(leaving) > MASS_REMOVAL and 2 * len(leaving) > whole:
+    if len(leaving) > MASS_REMOVAL and 2 * len(leaving) > index.count:
         raise Refused(
             subdir,
-            f"{len(leaving)} of {whole} indexed packages are gone from the channel",
+            f"{len(leaving)} of {index.count} indexed packages are gone from the channel",
             "nothing was changed: look whether the channel is whole, then repeat with --allow-mass-removal",
         )
 

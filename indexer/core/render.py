@@ -208,7 +208,7 @@ def _revisions(index: Index, configured: Sequence[Revision] | None) -> dict[str,
     if "repodata_revisions" in index.info:
         with contextlib.suppress(*UNREADABLE):  # not of its form: nobody's to keep
             before = msgspec.json.decode(index.info["repodata_revisions"], type=dict[str, dict[str, object]])
-    if index.others:  # all of them were counted by the run that read all
+    if index.others is not None:  # all of them were counted by the run that read all
         return {**before}
     kept = {key: value for key, value in before.get("v3", {}).items() if key == "message" and value}
     if configured is not None:

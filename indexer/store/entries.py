@@ -36,7 +36,6 @@ def _truth(text: str) -> bool:
 
 OBJECT: dict[str, Callable[[str], Any]] = {"Key": str, "Size": _size, "ETag": str, "LastModified": time_of}
 """What is wanted of an object, and how it is read."""
-FOLDER: dict[str, Callable[[str], Any]] = {"Prefix": str}
 PAGE: dict[str, Callable[[str], Any]] = {
     "Name": str,
     "KeyCount": str,
@@ -83,8 +82,9 @@ def page_of(body: bytes) -> dict[str, Any] | None:
     page = _told(root, _named(PAGE, space))
     objects = _named(OBJECT, space)
     page["Contents"] = [_told(it, objects) for it in root.iterfind(f"{space}Contents")]
-    folders = root.iterfind(f"{space}CommonPrefixes")
-    page["CommonPrefixes"] = [_told(it, _named(FOLDER, space)) for it in folders]
+    # One in each, as AWS has it, or all in one.
+    folders = root.iterfind(f"{space}CommonPrefixes/{space}Prefix")
+    page["CommonPrefixes"] = [{"Prefix": folder.text or ""} for folder in folders]
     return {name: value for name, value in page.items() if value or value is False}
 
 

@@ -27,7 +27,7 @@ def pages(client: Any, asked: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
     a run for ever: no page begins with an object that another began with, and no token is told twice.
     """
     token: dict[str, str] = {}
-    begun: set[str] = set()
+    begun: set[tuple[str, str]] = set()
     while True:
         try:
             page = client.list_objects_v2(**asked, **token)
@@ -41,7 +41,8 @@ def pages(client: Any, asked: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
             return
         if following is None:
             break
-        marks = {following, *(entry["Key"] for entry in page.get("Contents", ())[:1])}
+        # Told apart, for a token may well be the key that the next page begins with.
+        marks = {("token", following), *(("key", entry["Key"]) for entry in page.get("Contents", ())[:1])}
         if marks & begun:
             raise _stuck(asked)
         begun |= marks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.core import ledger as ledgers
+from indexer.core.model import Rules
 from indexer.core.names import LEDGER
 from indexer.errors import Denied
 from indexer.report import Outcome
@@ -134,6 +136,60 @@ def test_a_file_that_comes_back_as_it_was_is_noticed_although_a_run_over_it_alon
     only(index(store, replace(SHARDS_ONLY, packages=frozenset(keys(1)))))
     store.objects[keys(1)[0]] = away  # its version says nothing new, as where a folder's file is moved and moved back
     assert only(index(store, SHARDS_ONLY, now_ms=LATER)).added == ("p00-1.0-0.conda",)
+
+
+@pytest.mark.parametrize("unread", [False, True], ids=["it was named", "it could not be read"])
+def test_a_package_that_goes_after_a_run_that_is_no_word_on_its_name_leaves(unread: bool) -> None:  # noqa: FBT001  a parameter of the test
+    store = channel(*keys(3), *keys(1, "noarch"))
+    index(store, SHARDS_ONLY)
+    new = keys(1)[0].replace("1.0", "2.0") if unread else NEW
+    fill(store, new)
+
+    def deny(call: Call) -> None:
+        if (call.verb, call.key) == ("GET", new):
+            raise Denied(new, "is of another owner")
+
+    store.hook = deny if unread else store.hook
+    index(store, SHARDS_ONLY if unread else replace(SHARDS_ONLY, packages=frozenset([NEW])))
+    store.hook = lambda _: None
+    for key in {new, *(keys(1) if unread else ())}:
+        store.remove(key)
+    index(store, SHARDS_ONLY, now_ms=LATER)
+    assert faults(store) == []
+
+
+@pytest.mark.parametrize("step", ["remove", "upload"])
+def test_a_record_in_the_shard_of_another_name_is_neither_lost_nor_kept_for_ever(step: str) -> None:
+    odd = "linux-64/foo-1.0-0.conda"
+    store = channel(*keys(3), *keys(1, "noarch"), "linux-64/foo-2.0-0.conda")
+    store.upload(odd, package(odd, name="p01"))
+    index(store, replace(SHARDS_ONLY, rules=Rules(lenient=True)))
+    index(store, SHARDS_ONLY, now_ms=LATER)
+    store.remove(odd) if step == "remove" else fill(store, "linux-64/p01-2.0-0.conda")
+    index(store, SHARDS_ONLY, now_ms=LATER)
+    assert faults(store) == []
+
+
+def test_what_other_options_rejected_is_looked_at_again_after_a_run_over_others() -> None:
+    store = channel(*keys(3), *keys(1, "noarch"))
+    store.upload("linux-64/bad-1.0-0.conda", b"no package")
+    index(store, SHARDS_ONLY)
+    other = with_outputs(monolithic=False, cache_control="no-cache")
+    fill(store, NEW)
+    index(store, replace(other, packages=frozenset([NEW])))
+    assert only(index(store, other, now_ms=LATER)).exit_code == 3
+
+
+def test_wheels_of_other_names_are_counted_on() -> None:
+    store = channel(*keys(1), *keys(1, "noarch"))
+    wheels = {"v3": {"whl": {"w-1": {"name": "w", "version": "1", "build": "0"}}}}
+    store.upload("linux-64/repodata.json", json.dumps({"packages": {}, **wheels}).encode())
+    index(store, SHARDS_ONLY)
+    fill(store, keys(1)[0].replace("1.0", "2.0"))
+    for options in (replace(SHARDS_ONLY, packages=frozenset(keys(1))), SHARDS_ONLY):
+        index(store, options, now_ms=LATER)
+        told = unpacked(store.bodies()["linux-64/repodata_shards.msgpack.zst"])["info"]["repodata_revisions"]["v3"]
+        assert told["n_packages"] == 1
 
 
 KEYS = [f"linux-64/{name}-{version}-0.conda" for name in ("a", "a-b", "A", "c") for version in "12"]

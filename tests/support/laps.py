@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from indexer.core.ledger import Bad, Ledger
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.plan import Known, diff, merge, untold
+from indexer.core.repodata import facts_of
 from tests.support.strategies import extracted
 
 if TYPE_CHECKING:
@@ -38,12 +41,15 @@ class Subdir:
         results: list[Extracted | Rejected] = []
         for stat in plan.fetch:
             name = stat.key.rpartition("/")[2]
-            results.append(extracted(contents[name], name, stat.version))
+            result = extracted(contents[name], name, stat.version)
+            if isinstance(result, Extracted):
+                result = msgspec.structs.replace(result, told=facts_of(result.record).md5 == stat.md5)
+            results.append(result)
         self.read += len(results)
         self.index = merge(self.index, plan, results, now_ms)
         bad = [*plan.rejected, *(it for it in results if isinstance(it, Rejected))]
         self.ledger = Ledger(
-            seen={**plan.seen, **untold(results, listing)},
+            seen={**plan.seen, **untold(results)},
             rejected={it.filename: Bad(it.version, it.reason) for it in bad},
         )
         return plan

@@ -91,9 +91,9 @@ def test_a_new_package_is_read_and_a_vanished_one_is_dropped() -> None:
     assert plan.drop == {NAME}
 
 
-def test_packages_are_read_in_the_order_of_their_keys() -> None:
+def test_packages_are_read_in_the_order_of_the_listing_so_that_its_memory_is_let_go_of_piece_by_piece() -> None:
     listed = {f"{name}-1-0.conda": Stat(f"noarch/{name}-1-0.conda", 1, Version("v"), 0) for name in "cab"}
-    assert [it.key[7] for it in diff(Index(), listed, Known()).fetch] == ["a", "b", "c"]
+    assert [it.key[7] for it in diff(Index(), listed, Known()).fetch] == ["c", "a", "b"]
 
 
 def test_what_lies_outside_the_scope_is_not_dropped() -> None:
