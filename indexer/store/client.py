@@ -49,9 +49,9 @@ def connect(bucket: str, target: Target) -> tuple[Any, Provider]:
 def _connect(bucket: str, target: Target) -> tuple[Any, Provider]:
     options = target.s3
     core = botocore.session.Session()
-    core.get_component("data_loader").file_loader = ModelFiles()
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=time_of)
     session = session_of(options, core)
+    core.get_component("data_loader").file_loader = ModelFiles()
     # boto3 finds an endpoint in the environment and in the profile too.
     endpoint = endpoint_of(session, options).value or None
     if endpoint and "@" in endpoint:
