@@ -47,8 +47,8 @@ def _by_name(stats: Iterable[Stat], start: int, known: Mapping[str, Version]) ->
     found = {}
     for stat in stats:
         name = intern(stat.key[start:])
-        version = known.get(name)
-        version = stat.version if version != stat.version else version
+        before = known.get(name, stat.version)
+        version = before if before == stat.version else stat.version
         found[name] = msgspec.structs.replace(stat, key=name, version=version)
     return found
 
