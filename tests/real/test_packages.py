@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexer import Target
+from indexer.core.model import Outputs
 from indexer.core.names import KNOWN_SUBDIRS, LEDGER
 from indexer.report import Outcome
 from tests.real.conftest import WITH_BZ2, Indexed, run
@@ -101,3 +102,20 @@ def test_an_odd_package_does_not_stop_the_run(packages: Path, tmp_path: Path) ->
         sub = report.subdirs[path.parent.name]
         named = path.name in {note.filename for note in sub.rejected}
         assert named is not (path.name in records(channel, path.parent.name)), "indexed or named, never neither"
+
+
+def test_shards_alone_that_grew_package_by_package_are_those_of_one_run(good: list[Path], tmp_path: Path) -> None:
+    options = replace(WITH_BZ2, outputs=Outputs(monolithic=False))
+    late = [path for path in good if path.parent.name == "linux-64"][::15]
+    whole = lay_out(tmp_path / "whole", good)
+    run(Target(str(whole)), options)
+    grown = lay_out(tmp_path / "grown", [path for path in good if path not in late])
+    run(Target(str(grown)), options)
+    for path in late:
+        copy(path, grown)
+        report = run(Target(str(grown)), options)
+        assert report.subdirs["linux-64"].added == (path.name,)
+        assert sum(key.startswith("linux-64/shards/") for key in report.subdirs["linux-64"].written) == 1
+    there, here = published(files(whole)), published(files(grown))
+    assert {key: here.get(key) for key in there} == there
+    assert all("/shards/" in key for key in here.keys() - there.keys()), "old shards stay until a gc"
