@@ -60,8 +60,9 @@ class Change:
         return dropped(self.index, self.plan, self.results)
 
     def settled(self) -> Change:
-        """The same without the index that it came from, so that half a million records are not held twice."""
-        after = replace(self, index=Index())
+        """The same without the index that it came from and what was read, that no record is held twice."""
+        rejected = tuple(it for it in self.results if isinstance(it, Rejected))
+        after = replace(self, index=Index(), results=rejected)
         after.__dict__.update(merged=self.merged, patched=self.patched, leaving=self.leaving)
         return after
 

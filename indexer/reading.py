@@ -34,14 +34,12 @@ class Packages:
     """The packages of a subdir as far as a run has read them.
 
     `known` has what came of each, by file name, so that a lap after a conflict reads nothing twice; `replaced`
-    those that were met at another version before.  `ways` counts how they were read.  `alike` has the run exports
-    that packages have, each once.
+    those that were met at another version before.  `ways` counts how they were read.
     """
 
     known: dict[str, Extracted | Rejected] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
     ways: dict[str, Way] = field(default_factory=dict)
-    alike: dict[bytes, Raw] = field(default_factory=dict)
 
     def read(self, store: Store, asked: list[Stat], spec: Spec, run: Run) -> None:
         """Read what is not known yet; the list of what is asked for is emptied.
@@ -58,6 +56,7 @@ class Packages:
         gone: list[str] = []
         refused: list[Rejected] = []
         fresh: list[str] = []
+        alike: dict[bytes, Raw] = {}
         run.progress(spec.subdir, 0, count)
         for done, reading in enumerate(run.workers(store, spec, missing), 1):
             way = self.ways.setdefault(reading.way.value, Way())
@@ -68,7 +67,7 @@ class Packages:
                 gone.append(reading.result.filename)
             else:
                 stat = stats.pop(reading.result.filename)
-                self.known[stat.key] = self._sparing(reading.result, stat)
+                self.known[stat.key] = _sparing(reading.result, stat, alike)
                 fresh.append(stat.key)
                 if isinstance(reading.result, Rejected) and reading.result.passing:
                     refused.append(reading.result)
@@ -83,13 +82,6 @@ class Packages:
             raise Denied(
                 f"{spec.subdir}/{refused[0].filename}", refused[0].reason, "look at the rights to read objects"
             )
-
-    def _sparing(self, result: Extracted | Rejected, stat: Stat) -> Extracted | Rejected:
-        """The same in less memory: strings that are here already, and one slice for what most packages say."""
-        if isinstance(result, Rejected):
-            return result
-        run_exports = self.alike.setdefault(bytes(result.run_exports), result.run_exports)
-        return msgspec.structs.replace(result, filename=stat.key, version=stat.version, run_exports=run_exports)
 
     def _pack(self, filenames: Sequence[str]) -> None:
         """Put the records of some packages into one buffer: each by itself takes some forty bytes more."""
@@ -140,3 +132,13 @@ class Packages:
             if about is not None:
                 found[result.filename] = about
         return found
+
+
+def _sparing(result: Extracted | Rejected, stat: Stat, alike: dict[bytes, Raw]) -> Extracted | Rejected:
+    """The same in less memory: strings that are here already, and run exports that are `alike` once for all packages."""
+    if isinstance(result, Rejected):
+        return result
+    said = bytes(result.run_exports)
+    # A slice of the very bytes that it is known by.
+    run_exports = alike.get(said) or alike.setdefault(said, msgspec.Raw(said))
+    return msgspec.structs.replace(result, filename=stat.key, version=stat.version, run_exports=run_exports)
