@@ -32,9 +32,9 @@ def listed(
 ) -> dict[str, Stat]:
     """The objects directly under a prefix, which their keys are without, by key; in parts that end with the `cuts`.
 
-    In one piece where there are none, or where the store cannot list from a name on.  A name is the same string
-    here, in the index and in the ledger, and so is a version that is `known`: half a million of them take fifty
-    megabytes each time.
+    In one piece where there are none, or where the store cannot list from a name on.  A name whose version is `known`
+    is the ledger's own string, and so is the version: half a million of them take fifty megabytes each time.  Any
+    other is let go of with the listing, where one that is shared would keep much of its memory from being given back.
     """
     ends = sorted({prefix + cut for cut in cuts if parse_filename(cut)})  # no other is fit to be asked for
     if ends:
@@ -46,9 +46,10 @@ def listed(
 def _by_name(stats: Iterable[Stat], start: int, known: Mapping[str, Version]) -> dict[str, Stat]:
     found = {}
     for stat in stats:
-        name = intern(stat.key[start:])
-        before = known.get(name, stat.version)
-        version = before if before == stat.version else stat.version
+        name, version = stat.key[start:], stat.version
+        before = known.get(name)
+        if before is not None:
+            name, version = intern(name), before if before == version else version
         found[name] = msgspec.structs.replace(stat, key=name, version=version)
     return found
 

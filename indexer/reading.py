@@ -135,7 +135,7 @@ class Packages:
 
 
 def _sparing(result: Extracted | Rejected, stat: Stat, alike: dict[bytes, Raw]) -> Extracted | Rejected:
-    """The same in less memory: strings that are here already, and run exports that are `alike` once for all packages."""
+    """The same in less memory: strings that are here already, and run exports that are `alike` once for all."""
     if isinstance(result, Rejected):
         return result
     said = bytes(result.run_exports)

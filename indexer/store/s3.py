@@ -80,7 +80,7 @@ class S3Reader:
 
 
 class S3Store:
-    """A channel under a prefix of a bucket.  A version is an ETag in quotes."""
+    """A channel under a prefix of a bucket.  A version is an ETag without its quotes."""
 
     def __init__(
         self, bucket: str, prefix: str, target: Target, retries: Retries | None = None, *, pace: Pace | None = None
@@ -171,7 +171,7 @@ class S3Store:
             start, stop = range
             wanted["Range"] = f"bytes={start}" if start < 0 else f"bytes={start}-{'' if stop is None else stop - 1}"
         if version is not None and conditional:
-            wanted["IfMatch"] = version
+            wanted["IfMatch"] = f'"{version}"'
         with errors(self._name(key), ranged=range is not None):
             answer = self._client.get_object(**self._where(key), **wanted)
             start, size = extent(answer)
@@ -225,7 +225,7 @@ class S3Store:
             return {"IfNoneMatch": "*"}
         if self._conditions is Conditions.GENERATION:
             return {"IfMatch": self._generation(key, expect)}
-        return {"IfMatch": expect.strip('"') if self._bare_etags else expect}
+        return {"IfMatch": expect if self._bare_etags else f'"{expect}"'}
 
     def _prove(self) -> None:
         """Ask a store whether it minds conditions: one that does not would say 200 to all.
@@ -271,7 +271,7 @@ class S3Store:
                 self._put(key, body, shape, {"IfMatch": _NO_ETAG})
                 self._conditions = Conditions.NONE
                 raise NoConditions(self._name(key), "the store refuses every ETag, and heeds none without quotes")
-            version = self._put(key, body, shape, {"IfMatch": expect.strip('"')})
+            version = self._put(key, body, shape, {"IfMatch": expect})
         except BadConfig as error:  # one that compares well after all, and wants quotes
             raise Conflict(self._name(key), "changed since it was looked at") from error
         self._bare_etags = True
