@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _SIZES = ("200", "2000", "10000", "500000")
 _OTHERS = (*(str(size) for size in scenario.GROWTH if str(size) not in _SIZES), "large", "large-unvouched")
 _STORES = (channels.FOLDER, channels.BUCKET)
-_TOOLS = (peers.OURS, peers.SCOPED, peers.RATTLER, peers.CONDA)
+_TOOLS = (peers.OURS, peers.SCOPED, peers.RATTLER, peers.CONDA, peers.CONDA_SAME)
 
 
 def _options() -> argparse.Namespace:
@@ -56,8 +56,8 @@ def _tools(options: argparse.Namespace) -> list[Tool]:
     tools = [tool for tool in peers.ours_tools() if tool.name in options.tools]
     if peers.RATTLER in options.tools:
         tools.append(peers.rattler_tool())
-    if peers.CONDA in options.tools:
-        tools += peers.conda_tools(options, options.cache / "home")
+    if {peers.CONDA, peers.CONDA_SAME} & {*options.tools}:
+        tools += [tool for tool in peers.conda_tools(options, options.cache / "home") if tool.name in options.tools]
     return tools
 
 
