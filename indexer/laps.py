@@ -112,7 +112,8 @@ class Subdir:
         if scene is not None:
             apart = self._set_apart(writer, scene, seen, change)
             wrote = {**state_of(self.wanted, seen, change), **writer.publish(artefacts, apart)}
-        if self.wanted.scope is None or artefacts:  # a look at a few that shows nothing new tells nothing of the rest
+        # A look at a few that shows nothing new tells nothing of the rest.
+        if self.wanted.scope is None or scene is not None:
             ledger = ledger_of(self.wanted, seen, change, wrote, lister.source(seen))
             # What was published need not be there any more while the ledger is made.
             del change, scene, artefacts

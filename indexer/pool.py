@@ -22,6 +22,13 @@ class Bounds(Generic[J]):
     weigh: Callable[[J], int]
 
 
+def emptied(jobs: list[J]) -> Iterator[J]:
+    """Jobs in their order, each let go of: what comes of half a million takes the memory that they took."""
+    jobs.reverse()
+    while jobs:
+        yield jobs.pop()
+
+
 def bounded(executor: Executor, run: Callable[[J], R], jobs: Iterable[J], bounds: Bounds[J]) -> Iterator[R]:
     """The results of jobs as they end, with no more under way than the bounds allow.
 

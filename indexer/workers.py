@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from indexer.extractor import Reading, Spec, read, weight_of
-from indexer.pool import Bounds, bounded
+from indexer.pool import Bounds, bounded, emptied
 from indexer.store.target import Target, open_store
 
 if TYPE_CHECKING:
@@ -38,19 +38,12 @@ class Workers(Protocol):
         """Read packages of a subdir, which their keys are without.  The list is emptied as they are handed out."""
 
 
-def _emptied(packages: list[Stat]) -> Iterator[Stat]:
-    """Packages in their order, each let go of: what is known of half a million takes the place of their stats."""
-    packages.reverse()
-    while packages:
-        yield packages.pop()
-
-
 def in_threads(executor: Executor, parallel: int) -> Workers:
     """Workers that read in threads of this process, `parallel` packages at once."""
 
     def workers(store: Store, spec: Spec, packages: list[Stat]) -> Iterator[Reading]:
         bounds: Bounds[Stat] = Bounds(parallel, MEMORY, lambda stat: weight_of(stat, spec))
-        return bounded(executor, lambda stat: read(store, stat.within(spec.subdir), spec), _emptied(packages), bounds)
+        return bounded(executor, lambda stat: read(store, stat.within(spec.subdir), spec), emptied(packages), bounds)
 
     return workers
 
@@ -98,7 +91,7 @@ def in_batches(executor: Executor, job_for: Callable[[Spec], Callable[[Sequence[
     """Workers that read in batches, `window` of them under way."""
 
     def workers(store: Store, spec: Spec, packages: list[Stat]) -> Iterator[Reading]:
-        handed_out = _emptied(packages)
+        handed_out = emptied(packages)
         batches = iter(lambda: list(itertools.islice(handed_out, _BATCH)), [])
         bounds: Bounds[Sequence[Stat]] = Bounds(window, window, lambda _: 1)
         for done in bounded(executor, job_for(spec), batches, bounds):

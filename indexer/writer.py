@@ -18,7 +18,7 @@ from indexer.core.ledger import Wrote
 from indexer.core.pieces import pieces_of
 from indexer.core.render import Artefact, Codec, Rank
 from indexer.errors import Conflict
-from indexer.pool import Bounds, bounded
+from indexer.pool import Bounds, bounded, emptied
 from indexer.store import Expect
 
 if TYPE_CHECKING:
@@ -78,23 +78,26 @@ class Writer:
             if _standing(artefact, seen) is None and (artefact.content is not None or artefact.key in seen.versions)
         ]
 
-    def publish(self, artefacts: Sequence[Artefact], seen: Observation) -> Mapping[str, Wrote]:
+    def publish(self, artefacts: list[Artefact], seen: Observation) -> Mapping[str, Wrote]:
         """Bring the folder's files in step with `artefacts`, rank by rank, and say what is there now.
 
-        Raises Conflict where somebody else wrote meanwhile: what is published then is whole all the
-        same, and the run looks again.
+        The list is emptied, so that shards are let go of as they are put.  Raises Conflict where somebody else wrote
+        meanwhile: what is published then is whole all the same, and the run looks again.
         """
+        lasting = [artefact for artefact in artefacts if not artefact.immutable]
         try:
             wrote = self._publish(artefacts, seen)
         except Conflict:
-            self._put_back(artefacts, seen)
+            self._put_back(lasting, seen)
             raise
-        return {**wrote, **self._put_back(artefacts, seen)}
+        return {**wrote, **self._put_back(lasting, seen)}
 
-    def _publish(self, artefacts: Sequence[Artefact], seen: Observation) -> dict[str, Wrote]:
+    def _publish(self, artefacts: list[Artefact], seen: Observation) -> dict[str, Wrote]:
         wrote = {artefact.key: standing for artefact in artefacts if (standing := _standing(artefact, seen))}
         revived: list[Artefact] = []
-        for rank, files in itertools.groupby(self.pending(artefacts, seen), key=lambda artefact: artefact.rank):
+        pending = self.pending(artefacts, seen)
+        artefacts.clear()
+        for rank, files in itertools.groupby(emptied(pending), key=lambda artefact: artefact.rank):
             self.before(rank)
             indexed = False
             # All of a rank are through, done or failed, before anything else happens.
