@@ -152,6 +152,9 @@ class _Auditor:
                 yield Fault(f"{self.subdir}/{name}", "is not there, and the index names it", _PUT_BACK)
             elif self.deep and not self._holds(copy.within(self.subdir), sha256):
                 yield Fault(f"{self.subdir}/{name}", "has another content than its name says", _PUT_BACK)
+        for filename, known in seen.ledger.attested.items() if seen.ledger and seen.in_step else ():
+            if known.sha256 and filename in index.records and named_by(index.records[filename]) != known.sha256:
+                yield Fault(f"{self.subdir}/{filename}", "has attestations that its record does not name", _FORCE)
 
     def _holds(self, copy: Stat, sha256: str) -> bool:
         with contextlib.suppress(ValueError):  # too large to be one

@@ -136,6 +136,8 @@ class Subdir:
             decided = self._change(whole, lister, seen, dry_run=dry_run)
         if self.wanted.scope is not None:  # a look at a few packages leaves attestations to the next whole run
             return decided
+        if self.lease is None:
+            seen.let_go()  # `near` is what is left
         found = look(self.store, self.subdir, near.sidecars, seen.ledger, self.run.executor)
         decided = replace(decided, attested=found)
         return decided if few is None or seen.ledger is None else decided.beside(byname.without(few, seen.ledger))

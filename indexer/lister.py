@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_GONE = "nothing was changed: restore it, or repeat after a gc --yes, when its packages are read again"
+_ALL = "nothing was changed: index the whole subdir once, which reads its packages again"
 _REBUILD = "nothing was changed: restore it, or delete the shard index to index the subdir anew"
 
 
@@ -64,20 +66,21 @@ class Lister:
         ledger because a conflict has just shown otherwise, each file is asked for, and listed again.
         State is as the listing shows it: never older than the files that were made from it.
         """
-        ledger, ledger_version = self._ledger()
+        ledger, ledger_version = left_at(self.store, self.key(names.LEDGER))
+        seen = Observation(ledger=ledger, ledger_version=ledger_version, whole=scope is None)
         if ledger is not None and trusting:
             versions = files_of(versions_of(ledger))
             listed = self._listing(scope, ledger)
             if scope is not None or self._ours(versions_in(listed, names.TRACKED), ledger) == versions:
-                return observation(listed, Observation(versions, ledger, ledger_version))
+                return observation(listed, replace(seen, versions=versions))
         stats = self._stats(names.TRACKED)
         versions = self._ours({name: stat.version for name, stat in stats.items()}, ledger)
         modified = {name: stat.modified_ms for name, stat in stats.items()}
-        return observation(self._listing(scope, ledger), Observation(versions, ledger, ledger_version, modified))
+        return observation(self._listing(scope, ledger), replace(seen, versions=versions, modified_ms=modified))
 
     def survey(self) -> Observation:
         """What one listing shows, and the ledger: for who only reads, and looks again to see whether it stood still."""
-        ledger, ledger_version = self._ledger()
+        ledger, ledger_version = left_at(self.store, self.key(names.LEDGER))
         listed = self._listing(None, ledger)
         versions = self._ours(versions_in(listed, names.TRACKED), ledger)
         return observation(listed, Observation(versions, ledger, ledger_version))
@@ -88,13 +91,6 @@ class Lister:
         if not self.outputs.html and (wrote is None or versions.get(names.PAGE) != wrote.version):
             versions.pop(names.PAGE, None)
         return versions
-
-    def _ledger(self) -> tuple[Ledger | None, Version | None]:
-        try:
-            data, stat = read_whole(self.store, self.key(names.LEDGER))
-        except Missing:
-            return None, None
-        return ledgers.decode(data), stat.version
 
     def _stats(self, filenames: Iterable[str]) -> dict[str, Stat]:
         """Those of some files that are there."""
@@ -221,7 +217,8 @@ class Lister:
     def _read_shards(self, seen: Observation, few: frozenset[str] | None) -> Index:
         """What the shards say, all or those of a few names.
 
-        One that is lost is as good as empty unless it was vouched for: its packages are read again.
+        One that is lost is as good as empty unless it was vouched for, or not all packages were looked at: then they
+        are read again.
         """
         index = self.read_shard_index(seen)
         wanted = [digest for name, digest in index.shards.items() if few is None or name in few]
@@ -239,6 +236,8 @@ class Lister:
             except _Lost as error:
                 if seen.vouched:
                     raise
+                if not seen.whole:
+                    raise BadIndex(key, error.reason, _ALL) from error
                 _log.warning("%s: %s; its packages are read again, and dated anew", key, error.reason)
                 return Index()
 
@@ -252,7 +251,16 @@ class Lister:
         try:
             data, _ = read_whole(self.store, key)
         except Missing as error:
-            raise _Lost(key, "is named by the shard index and is not there", _REBUILD) from error
+            raise _Lost(key, "is named by the shard index and is not there", _GONE) from error
         if shards.digest(data) != digest:
             raise BadIndex(key, "has another content than its name says", _REBUILD)
         return data
+
+
+def left_at(store: Store, key: str) -> tuple[Ledger | None, Version | None]:
+    """A ledger and its version; no ledger where there is none, or none that can be read."""
+    try:
+        data, stat = read_whole(store, key)
+    except Missing:
+        return None, None
+    return ledgers.decode(data), stat.version

@@ -23,7 +23,7 @@ class Observation:
 
     `versions` has our files that are there, state among them, `ledger_version` is None where there is no ledger.
     `modified_ms` is when each was written, empty where the ledger vouches for all.  `noted` says that a gc is at
-    work or has died.
+    work or has died, `whole` that all packages were looked at.
     `packages` has what can be a package by its name, `misnamed` what claims to be one, `sidecars`
     the attestations that lie beside packages.  `listing` stands for all that the records are made from, `names`
     for what is there of each package name, where that is asked for; `cuts` are where the next listing may be cut.
@@ -34,6 +34,7 @@ class Observation:
     ledger_version: Version | None = None
     modified_ms: Mapping[str, int] = field(default_factory=dict)
     noted: bool = False
+    whole: bool = True
     packages: dict[str, Stat] = field(default_factory=dict)
     misnamed: tuple[Rejected, ...] = ()
     ignored: tuple[str, ...] = ()

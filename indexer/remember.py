@@ -35,7 +35,9 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
     bad = {it.filename: Bad(it.version, it.reason) for it in change.rejected if not it.passing}
     versions = change.plan.seen
     last = seen.ledger or Ledger()
-    attested = last.attested if change.attested is None else change.attested
+    # A record that was read again names no attestations until the next whole run looks at them.
+    kept = {filename: it for filename, it in last.attested.items() if filename not in (wanted.scope or ())}
+    attested = kept if change.attested is None else change.attested
     passing = {it.filename for it in change.rejected if it.passing}
     passing |= {filename for filename, it in attested.items() if it.passing}
     whole = True

@@ -11,11 +11,12 @@ from indexer.core.channelwide import channel_publication, digest_of
 from indexer.core.ledger import Ledger
 from indexer.errors import Missing
 from indexer.lease import Lease, under
-from indexer.lister import Lister
+from indexer.lister import Lister, left_at
 from indexer.observation import Observation
 from indexer.patience import until_nobody_is_faster
 from indexer.release import __version__
 from indexer.report import Outcome, SubdirReport
+from indexer.window import read_whole
 from indexer.writer import Writer
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Channel:
 
     def _lap(self, *, dry_run: bool) -> SubdirReport:
         """First our memory, then what lies at the root, then what the subdirs say.  Raises Conflict."""
-        ledger, ledger_version = self._ledger()
+        ledger, ledger_version = left_at(self.store, names.LEDGER)
         root = {stat.key: stat for stat in self.store.list("")}
         seen = Observation(self._ours(root, ledger), ledger, ledger_version)
         sources = self._sources(root)
@@ -83,13 +84,6 @@ class Channel:
         if pending:
             report.outcome = Outcome.PUBLISHED
         return report
-
-    def _ledger(self) -> tuple[Ledger | None, Version | None]:
-        try:
-            with self.store.open(names.LEDGER) as reader:
-                return ledgers.decode(reader.read()), reader.opened.stat.version
-        except Missing:
-            return None, None
 
     def _ours(self, root: Mapping[str, Stat], ledger: Ledger | None) -> dict[str, Version]:
         """The versions of our files: of those that shall be there, and of those that we know we wrote.
@@ -127,8 +121,7 @@ class Channel:
         """What a subdir says of its packages: its catalogue, or where it has none yet its index.  Raises Conflict."""
         key = f"{subdir}/{names.CATALOGUE}"
         try:
-            with self.store.open(key, version=version) as reader:
-                known = catalogue.decode(reader.read())
+            known = catalogue.decode(read_whole(self.store, key, version)[0])
         except Missing:
             known = None
         if known is not None:

@@ -229,6 +229,8 @@ def _shards(index: Index, info: Mapping[str, object], scene: Scene, source: str)
         return []
     headers = {"Cache-Control": outputs.shard_cache_control, "Content-Type": _ZSTD}
     digests: dict[str, bytes] = {}
+    if index.others is not None and scene.touched is None:
+        raise ValueError("an index of a few names is published over what stands, never alone")
     if scene.touched is not None:
         digests = {name: digest for name, digest in scene.previous.shards.items() if name not in scene.touched}
     fresh = []

@@ -7,15 +7,30 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from indexer.core import ledger as ledgers
 from indexer.core import names
+from indexer.core.ledger import Attested
 from indexer.core.shards import decode_index, filename_of, open_shard
 from indexer.report import Outcome
 from tests.support.judge import faults
-from tests.support.scene import PLAIN, changes, channel, index, keys, only, package, packages_read, with_outputs
+from tests.support.scene import (
+    PLAIN,
+    changes,
+    channel,
+    index,
+    keys,
+    only,
+    package,
+    packages_read,
+    published,
+    with_outputs,
+)
 
 if TYPE_CHECKING:
+    from indexer.options import Options
     from tests.support.memory import MemoryStore
 
 KEY = "linux-64/p00-1.0-0.conda"
@@ -125,6 +140,32 @@ def test_a_look_at_one_package_leaves_attestations_to_the_next_whole_run() -> No
     assert digest(store) == sha256
     index(store, replace(PLAIN, packages=frozenset({KEY})))
     assert digest(store) == sha256
+
+
+@pytest.mark.parametrize("options", [PLAIN, with_outputs(monolithic=False)], ids=["repodata.json", "shards alone"])
+def test_what_a_look_at_one_package_lost_of_attestations_is_back_after_the_next_whole_run(options: Options) -> None:
+    store = channel(*keys(3), *keys(1, "noarch"))
+    attest(store)
+    index(store, options)
+    before = published(store)
+    index(store, replace(options, packages=frozenset({KEY}), force=True))
+    assert published(store) != before
+    index(store, options)
+    assert before.items() <= published(store).items()
+    assert faults(store) == []
+
+
+def test_a_check_finds_attestations_that_a_record_does_not_name() -> None:
+    store = channel(*keys(2), *keys(1, "noarch"))
+    sha256 = attest(store)
+    index(store)
+    key, other = f"linux-64/{names.LEDGER}", keys(2)[1].partition("/")[2]
+    ledger = ledgers.decode(store.bodies()[key])
+    assert ledger is not None
+    attested = {**ledger.attested, other: Attested("", sha256)}
+    store.upload(key, ledgers.encode(msgspec.structs.replace(ledger, attested=attested)))
+    reason = "has attestations that its record does not name; run the indexer with --force"
+    assert faults(store) == [f"linux-64/{other}: {reason}"]
 
 
 def test_without_memory_and_under_v3_they_are_the_same() -> None:

@@ -293,3 +293,26 @@ def test_a_yanked_package_is_shown_with_the_reason_and_asked_nothing_more() -> N
     store.upload(f"linux-64/{names.YANKED}", encode_yanks({}))
     index(store, ALL, now_ms=NOW_MS + DAY_MS)
     assert channeldata(store)["packages"]["singer"]["summary"] == "Sings"
+
+
+@pytest.mark.parametrize("silently", [False, True], ids=["with an error", "in silence"])
+@pytest.mark.parametrize("broken", [names.LEDGER, f"linux-64/{names.CATALOGUE}"])
+def test_what_the_root_reads_is_read_again_where_it_breaks_off(broken: str, silently: object) -> None:
+    store = singing()
+    index(store, ALL)
+    fill(store, "linux-64/new-1.0-0.conda")
+    put: list[str] = []
+
+    def spoil(call: Call) -> None:
+        put.extend([call.key] if call.verb == "PUT" else [])
+        # The subdirs are done, so it is the channel as a whole that reads.
+        due = call.verb == "GET" and call.key == broken and f"linux-64/{names.LEDGER}" in put
+        store.manners.breaks_after = 0 if due else None
+        store.manners.silently = bool(silently)
+
+    store.hook = spoil
+    report = index(store, ALL, now_ms=NOW_MS + DAY_MS)
+    assert store.manners.breaks == 0
+    assert report.exit_code == 0
+    assert channeldata(store)["packages"]["singer"]["summary"] == "Sings"
+    assert "new" in channeldata(store)["packages"]

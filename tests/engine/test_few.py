@@ -140,6 +140,22 @@ def test_a_note_of_a_gc_makes_it_look_at_all_shards() -> None:
     assert missing_shards(store) == set()
 
 
+def test_beside_a_lost_shard_a_few_packages_are_refused_and_a_whole_run_heals() -> None:
+    store = channel(*keys(5), *keys(1, "noarch"))
+    index(store, SHARDS_ONLY)
+    store.remove(next(key for key in store.bodies() if key.startswith("linux-64/shards/")))
+    store.upload(f"linux-64/{names.GC_NOTE}", b"{}")  # as a gc leaves one that found the shard missing
+    fill(store, NEW)
+    before = store.bodies()
+    report = only(index(store, of(NEW)))
+    assert report.exit_code != 0
+    assert report.error is not None
+    assert "index the whole subdir once" in report.error
+    assert store.bodies() == before
+    index(store, SHARDS_ONLY, now_ms=LATER)
+    assert {key.partition("/")[2] for key in (*keys(5), NEW)} == sharded(store)
+
+
 def test_many_named_packages_that_are_gone_are_no_mass_where_more_stay() -> None:
     store = channel(*keys(40), *keys(1, "noarch"))
     index(store, SHARDS_ONLY)
