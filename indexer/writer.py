@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 # bytes, and other cores have work from the second mebibyte on (docs/adr/0006-zstd.md).
 _JOB_SIZE = 2**20
 OVERLAP_LOG = 5
-# No larger than such a job can use, or each core would take three times the memory.
+# A window that holds such a job, and tables that stay in a core's cache: 3 MiB for each core instead of 32.
 _WINDOW_LOG = 21
-_CHAIN_LOG = 21
-_HASH_LOG = 20
+_CHAIN_LOG = 19
+_HASH_LOG = 18
 # A shorter match begins inside a digest more often than it saves bytes; a long one is taken as it is.
 _MIN_MATCH = 6
 _LONG_MATCH = 256
