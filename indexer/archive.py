@@ -9,6 +9,7 @@ import io
 import re
 import tarfile
 import zipfile
+import zlib
 from typing import IO, TYPE_CHECKING, Protocol, cast
 
 import zstandard
@@ -138,6 +139,7 @@ _BROKEN = (
     zstandard.ZstdError,
     NotImplementedError,  # a zip method that Python does not know
     RuntimeError,  # an encrypted zip member
+    zlib.error,  # a compressed one that is damaged
     OverflowError,
     ValueError,
     OSError,  # bz2 says so of bytes that are none of its own; errors of a store are never OSErrors

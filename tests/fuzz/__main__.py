@@ -23,13 +23,14 @@ _FOLDER = Path(".fuzz")
 def main() -> int:
     """Give each reader its share of the time in a process of its own: libFuzzer ends the one it runs in."""
     seconds, *names = sys.argv[1:]
-    codes = [
-        subprocess.run([sys.executable, "-m", "tests.fuzz", "--one", name, seconds], check=False).returncode
+    codes = {
+        name: subprocess.run([sys.executable, "-m", "tests.fuzz", "--one", name, seconds], check=False).returncode
         for name in names or SEEDS
-    ]
-    found = sorted(path for path in (_FOLDER / "found").glob("*") if path.is_file())
-    sys.stdout.write("".join(f"found: {path}\n" for path in found) or "nothing found\n")
-    return 1 if found or any(codes) else 0
+    }
+    said = [f"{name}: ended with exit code {code}" for name, code in codes.items() if code]
+    said += [f"found: {path}" for path in sorted((_FOLDER / "found").glob("*")) if path.is_file()]
+    sys.stdout.write("\n".join(said or ["nothing found"]) + "\n")
+    return 1 if said else 0
 
 
 def _one(name: str, seconds: str) -> None:

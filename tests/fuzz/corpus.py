@@ -66,6 +66,7 @@ SEEDS: Mapping[str, Sequence[bytes]] = {
         conda("reed-1.0-0", zst(_TAR + END)),
         conda("reed-1.0-0", zst(_TAR + END), zip64=True),
         zipped(Entry("info-a.tar.zst", b"", method=8)),
+        zipped(Entry("info-a.tar.zst", b"PK\1\2\x14\0\x14\0", method=8)),
         zipped(Entry("info-a.tar.zst", b"x", flags=1)),
         b"PK\5\6" + bytes(18),
     ],

@@ -168,6 +168,9 @@ PACKAGES: Mapping[str, Hostile] = {
         lambda: _tar(_INDEX, member("info/run_exports.json", b"[" * _FULL), END), "nested too deeply"
     ),
     # What lies about itself.
+    "a damaged member in a deflated zip": Hostile(
+        lambda: zipped(Entry(_INFO, b"PK\1\2\x14\0\x14\0", method=8)), "damaged"
+    ),
     "zip64 sizes that lie": Hostile(lambda: _lying_zip64(2**62, 0), "archive"),
     "a zip64 offset that lies": Hostile(lambda: _lying_zip64(100, 2**62), "archive"),
     "zip members that overlap": Hostile(_overlapping, None),
