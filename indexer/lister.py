@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_GONE = "nothing was changed: restore it, or repeat after a gc --yes, when its packages are read again"
+_GONE = "nothing was changed: restore it, or run `indexer gc --yes` and repeat, which reads its packages again"
 _ALL = "nothing was changed: index the whole subdir once, which reads its packages again"
 _REBUILD = "nothing was changed: restore it, or delete the shard index to index the subdir anew"
 

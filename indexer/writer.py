@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # bytes, and other cores have work from the second mebibyte on (docs/adr/0006-zstd.md).
 _JOB_SIZE = 2**20
 OVERLAP_LOG = 5
-# A window that holds such a job, and tables that stay in a core's cache: 3 MiB for each core instead of 32.
+# A window that holds such a job, and small tables: 3 MiB for each core instead of 32, and no slower.
 _WINDOW_LOG = 21
 _CHAIN_LOG = 19
 _HASH_LOG = 18

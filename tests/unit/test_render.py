@@ -195,3 +195,9 @@ def test_the_digest_of_an_artefact_tells_content_codec_level_and_headers_apart()
     assert len({it.digest for it in (plain, *others)}) == 6
     assert replace(plain, headers={"B": "2", "A": "1"}).digest == plain.digest
     assert replace(plain, content=None).digest == ""
+
+
+def test_an_index_of_a_few_names_is_never_published_alone() -> None:
+    index = Index({"a-1-0.conda": Raw(b'{"name":"a"}')}, others=1)
+    with pytest.raises(ValueError, match="a few names"):
+        publication(index, first_scene())
