@@ -60,9 +60,9 @@ def _fitting(where: Target, options: Options | None) -> Options:
 def yank(target: Target | str, packages: Collection[str], reason: str) -> Report:
     """Withdraw packages (`SUBDIR/FILENAME`) from the channel's index for a `reason`, and report.
 
-    They stay where they lie, and withdrawn whoever indexes next, until they are unyanked.  What is published
-    otherwise is as the last run left it.  Raises IndexerError, where a package is not there before anything is
-    changed.
+    The files stay.  Every later run of indexer keeps the packages out until they are unyanked; a run of another
+    indexer brings them back until indexer runs again.  What is published otherwise is as the last run left it.
+    Raises IndexerError, where a package is not there before anything is changed.
     """
     return _carry_out(target, packages, reason)
 
@@ -101,7 +101,8 @@ def check(
 
     where = _target(target)
     with _opened(where, max_parallel, progress) as (store, run):
-        return replace(check_channel(store, run, subdirs=subdirs, deep=deep), channel=where.name)
+        verdict = check_channel(store, run, subdirs=subdirs, deep=deep, command=where.command)
+        return replace(verdict, channel=where.name)
 
 
 def gc(target: Target | str, sweep: Sweep | None = None) -> Collected:

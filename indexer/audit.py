@@ -7,10 +7,23 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from indexer.core import names, repodata
-from indexer.core.agreement import Fault, contradictions, differences, same
+from indexer.core import byname, names, repodata
+from indexer.core.agreement import (
+    COMMAND,
+    DELETE_AND_FORCE,
+    DELETE_AND_RUN,
+    END_PATCH,
+    FORCE,
+    RUN,
+    UPLOAD_AGAIN,
+    Fault,
+    contradictions,
+    differences,
+    same,
+)
 from indexer.core.attestation import SUFFIX, named_by
-from indexer.core.model import Index, Outputs, Rules
+from indexer.core.model import Index, Outputs, Rejected, Rules
+from indexer.core.overlay import UPDATE
 from indexer.core.plan import Known, diff
 from indexer.core.repodata import facts_of
 from indexer.errors import BadIndex, BadPatch, Conflict, GaveUp, Missing
@@ -33,18 +46,25 @@ if TYPE_CHECKING:
 # Between looks at a subdir that somebody else is changing, in seconds.
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 _SETTLING = 1.0
-_PUT_BACK = "put it back, or run the indexer"
-_FORCE = "run the indexer with --force"
+_PUT_BACK = f"put it back, or {RUN}"
+# What a run refuses to guess, by the name of the file.
+_STATE_STEPS = {names.UNPATCHED: DELETE_AND_FORCE, names.INSTRUCTIONS: END_PATCH, names.YANKED: DELETE_AND_RUN}
 
 
-def check_channel(store: Store, run: Run, *, subdirs: Sequence[str] = (), deep: bool = False) -> Verdict:
+def check_channel(
+    store: Store, run: Run, *, subdirs: Sequence[str] = (), deep: bool = False, command: str = "indexer"
+) -> Verdict:
     """Look whether the subdirs of a channel, all of them unless some are named, are sound.
 
-    With `deep` every indexed package is read and compared with its record.  Raises GaveUp where somebody
-    changes a subdir again and again while it is looked at, and what concerns the whole channel.
+    With `deep` every indexed package is read and compared with its record.  `command` indexes this channel, for the
+    next steps.  Raises GaveUp where somebody changes a subdir again and again while it is looked at, and what concerns
+    the whole channel.
     """
     began = run.monotonic()
     found = {it: _Auditor(store, it, run, deep).look_until_steady() for it in chosen(store, subdirs)}
+    for verdict in found.values():
+        verdict.faults = [fault.naming(command) for fault in verdict.faults]
+        verdict.hints = [hint.naming(command) for hint in verdict.hints]
     return Verdict(found, run.monotonic() - began, store.usage)
 
 
@@ -86,7 +106,7 @@ class _Auditor:
             return verdict
         verdict.packages = len(index.records)
         verdict.faults += self._in_force(seen, index)
-        verdict.faults += self._packages(seen, index)
+        verdict.faults += self._packages(seen, index, verdict.unread)
         verdict.faults += self._attestations(seen, index)
         if self.deep:
             verdict.faults += self._contents(seen, index, verdict)
@@ -94,13 +114,20 @@ class _Auditor:
 
     def _in_force(self, seen: Observation, index: Index) -> Iterator[Fault]:
         """Whether readers see what our patch and yanks make of the packages' own word."""
-        if not seen.stands(names.UNPATCHED):
-            return  # of another indexer, who follows other instructions
+        if names.UNPATCHED not in seen.versions:
+            return
         try:
             unpatched, _ = repodata.split_unpatched(self._lister.read(names.UNPATCHED, seen), names.UNPATCHED)
+            if not seen.stands(names.UNPATCHED):
+                return  # of another indexer, who follows other instructions
             wanted = self._lister.overlay(seen).apply(unpatched).index
         except (BadIndex, BadPatch) as error:
-            yield Fault(f"{self.subdir}/{error.thing.rpartition('/')[2]}", error.reason, error.next_step)
+            name = error.thing.rpartition("/")[2]
+            yield Fault(
+                f"{self.subdir}/{name}",
+                error.reason,
+                error.next_step if error.next_step == UPDATE else _STATE_STEPS[name],
+            )
             return
         said = differences(_bare(wanted), _bare(index))
         key = f"{self.subdir}/{names.REPODATA if names.REPODATA in seen.versions else names.SHARD_INDEX}"
@@ -109,11 +136,13 @@ class _Auditor:
     def _hints(self, seen: Observation) -> Iterator[Fault]:
         if seen.noted:
             yield Fault(
-                f"{self.subdir}/{names.GC_NOTE}", "a gc is at work here, or has died", "if it has died repeat it"
+                f"{self.subdir}/{names.GC_NOTE}",
+                "a gc is in progress or has died",
+                "if it has died, run `indexer gc` again with the same options",
             )
         if seen.ledger is not None and not seen.in_step:
             yield Fault(
-                f"{self.subdir}/{names.LEDGER}", "is not in step with the index", "the next run looks at all again"
+                f"{self.subdir}/{names.LEDGER}", "is out of date", f"the next run of `{COMMAND}` scans everything"
             )
         for rejected in seen.misnamed:
             yield Fault(
@@ -121,10 +150,14 @@ class _Auditor:
             )
         for filename, bad in seen.ledger.rejected.items() if seen.ledger else ():
             if filename in seen.packages and seen.packages[filename].version == bad.version:
-                yield Fault(f"{self.subdir}/{filename}", f"is not indexed: {bad.reason}", "mend or delete it")
+                yield Fault(
+                    f"{self.subdir}/{filename}",
+                    f"is not indexed: {bad.reason}",
+                    "rebuild it and upload it again, or delete it",
+                )
 
-    def _packages(self, seen: Observation, index: Index) -> Iterator[Fault]:
-        """Whether every record has its object, and every package its record."""
+    def _packages(self, seen: Observation, index: Index, unread: set[str]) -> Iterator[Fault]:
+        """Whether every record has its object, and every package its record, except those of names `unread`."""
         for filename, record in index.records.items():
             key, stat, facts = f"{self.subdir}/{filename}", seen.packages.get(filename), facts_of(record)
             if stat is None:
@@ -136,6 +169,8 @@ class _Auditor:
         bad = seen.ledger.rejected if seen.ledger else {}
         for filename in seen.packages.keys() - index.records.keys() - set(index.removed):
             known = bad.get(filename)
+            if byname.name_of(filename) in unread:
+                continue  # the fault of their shard is told
             if known is None or known.version != seen.packages[filename].version:
                 yield Fault(f"{self.subdir}/{filename}", "is in the channel and not in the index")
         yield from self._replaced(seen, index)
@@ -154,7 +189,7 @@ class _Auditor:
                 yield Fault(f"{self.subdir}/{name}", "has another content than its name says", _PUT_BACK)
         for filename, known in seen.ledger.attested.items() if seen.ledger and seen.in_step else ():
             if known.sha256 and filename in index.records and named_by(index.records[filename]) != known.sha256:
-                yield Fault(f"{self.subdir}/{filename}", "has attestations that its record does not name", _FORCE)
+                yield Fault(f"{self.subdir}/{filename}", "has attestations that its record does not name", FORCE)
 
     def _holds(self, copy: Stat, sha256: str) -> bool:
         with contextlib.suppress(ValueError):  # too large to be one
@@ -197,7 +232,8 @@ class _Auditor:
             )
             if not reasons:
                 self.proven.add(tokens[name])
-            yield from (Fault(f"{self.subdir}/{name}", reason, _FORCE) for reason in reasons)
+            step = UPLOAD_AGAIN if isinstance(result, Rejected) else FORCE
+            yield from (Fault(f"{self.subdir}/{name}", reason, step) for reason in reasons)
 
     def _patched(self, seen: Observation, index: Index) -> frozenset[str]:
         """The packages whose records another indexer has patched, and which say so."""

@@ -157,11 +157,15 @@ def gc(channel: _TARGET, sweeping: Sweeping, talk: Talk, bucket: Bucket) -> None
 def yank(
     channel: _TARGET,
     packages: _PACKAGES,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; whoever looks at the channel's status reads it.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; `indexer status` shows it.")],
     talk: Talk,
     bucket: Bucket,
 ) -> None:
-    """Withdraw packages from the index, whoever indexes next.  They stay where they lie."""
+    """Withdraw packages from the index; every later run of indexer keeps them out.
+
+    The package files stay.  A run of another indexer, such as rattler-index, brings a package back until indexer
+    runs again.
+    """
     from indexer import api
 
     if not reason.strip():

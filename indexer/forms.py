@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,10 @@ import msgspec
 
 from indexer.core import names, repodata, shards
 from indexer.core.agreement import (
+    DELETE_AND_FORCE,
+    DELETE_AND_RUN,
+    FORCE,
+    RUN,
     Fault,
     broken_shard,
     differences,
@@ -69,8 +74,22 @@ class Forms:
         self._current(whole)
         return replace(whole, run_exports=told or whole.run_exports)
 
-    def _fault(self, name: str, reasons: Iterable[str]) -> None:
-        self.verdict.faults += [Fault(self.lister.key(name), reason) for reason in reasons]
+    def _fault(self, name: str, reasons: Iterable[str], next_step: str = RUN) -> None:
+        self.verdict.faults += [Fault(self.lister.key(name), reason, next_step) for reason in reasons]
+
+    def _rebuilt(self, name: str, *, beside: bool) -> str:
+        """What heals a file that cannot be read: a run makes it again unless it reads the index from that file."""
+        if beside or self._has_unpatched():
+            return RUN
+        return DELETE_AND_RUN.replace(" it", f" {self.lister.key(name)}")
+
+    def _has_unpatched(self) -> bool:
+        if names.UNPATCHED not in self.seen.versions:
+            return False
+        with contextlib.suppress(BadIndex):
+            repodata.split_unpatched(self.lister.read(names.UNPATCHED, self.seen), names.UNPATCHED)
+            return True
+        return False
 
     def _repodata(self) -> Index | None:
         index, data = None, b""
@@ -79,7 +98,7 @@ class Forms:
             try:
                 index = repodata.split(data, names.REPODATA)
             except BadIndex as error:
-                self._fault(names.REPODATA, [error.reason])
+                self._fault(names.REPODATA, [error.reason], self._rebuilt(names.REPODATA, beside=False))
         if index is not None:
             self._fault(names.REPODATA, self._of_itself(index, data))
         for name in (names.REPODATA_ZST, names.REPODATA_BZ2):
@@ -124,7 +143,7 @@ class Forms:
             try:
                 told = repodata.split_run_exports(data, name)
             except BadIndex as error:
-                self._fault(name, [error.reason])
+                self._fault(name, [error.reason], FORCE if self.lister.packed_run_exports(self.seen) is None else RUN)
         for variant in (names.RUN_EXPORTS_ZST, names.RUN_EXPORTS_BZ2):
             self._fault(variant, self._variant(variant, data, lambda content: _maps_differ(told, content)))
         return told
@@ -158,7 +177,7 @@ class Forms:
         try:
             shard_index = self.lister.read_shard_index(self.seen)
         except BadIndex as error:
-            self._fault(names.SHARD_INDEX, [error.reason])
+            self._fault(names.SHARD_INDEX, [error.reason], self._rebuilt(names.SHARD_INDEX, beside=index is not None))
             return None
         self._fault(names.SHARD_INDEX, self._shard_index(shard_index, index))
         self.verdict.shards = len(shard_index.shards)
@@ -169,10 +188,12 @@ class Forms:
         parts: list[Index] = []
         whole = True
         read = self._shard_reader(shard_index.folder, index)
-        for part, fault in bounded(self.lister.executor, read, shard_index.shards.items(), _BOUNDS):
+        for name, part, fault in bounded(self.lister.executor, read, shard_index.shards.items(), _BOUNDS):
             self.verdict.faults += [fault] if fault else []
             parts += [part] if part else []
             whole = whole and part is not None
+            if part is None and index is None:
+                self.verdict.unread.add(name)
         # What a lost shard had is not told again, as lacking, where another form has it.
         return shards.union(parts) if whole or index is None else None
 
@@ -194,31 +215,32 @@ class Forms:
 
     def _shard_reader(
         self, folder: str, index: Index | None
-    ) -> Callable[[tuple[str, bytes]], tuple[Index | None, Fault | None]]:
-        """Reads a named shard: what it says, and what is wrong with it."""
+    ) -> Callable[[tuple[str, bytes]], tuple[str, Index | None, Fault | None]]:
+        """Reads a named shard: its name, what it says, and what is wrong with it."""
         known = index.records if index else {}
+        unreadable = self._rebuilt(names.SHARD_INDEX, beside=index is not None)
 
-        def read(named: tuple[str, bytes]) -> tuple[Index | None, Fault | None]:
+        def read(named: tuple[str, bytes]) -> tuple[str, Index | None, Fault | None]:
             name, digest = named
             key = self.lister.key(folder + shards.filename_of(digest))
             try:
                 data, _ = read_whole(self.lister.store, key)
             except Missing:
-                return None, Fault(key, f"is not there, and the shard index names it for {name}")
+                return name, None, Fault(key, "is not there, and the shard index names it", FORCE)
             if len(digest) != _SHA256_SIZE or shards.digest(data) != digest:
-                return None, Fault(key, "has another content than its name says", "delete it and run the indexer")
+                return name, None, Fault(key, "has another content than its name says", DELETE_AND_FORCE)
             try:
                 shard = shards.open_shard(data, key)
                 part = shards.index_of(shard, key)
             except BadIndex as error:
-                return None, Fault(key, error.reason)
+                return name, None, Fault(key, error.reason, unreadable)
             reason = broken_shard(shard)
             # Equal records are kept once: what repodata.json says is in memory as it is.
             part = replace(part, records={f: _one(record, known.get(f)) for f, record in part.records.items()})
             strange = {f for f, record in part.records.items() if facts_of(record).name.lower() != name.lower()}
             if strange:
                 reason = f"is named for {name} and has packages of other names: {some(strange)}"
-            return part, Fault(key, reason) if reason else None
+            return name, part, Fault(key, reason) if reason else None
 
         return read
 

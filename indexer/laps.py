@@ -86,7 +86,7 @@ class Subdir:
         """Look, decide, read, write, in the order that docs/design.md argues for.  Raises Conflict."""
         # Before anything is looked at: a package put after this moment is younger than its record.
         now_ms = self.run.now_ms()
-        lister = Lister(self.store, self.subdir, self.options.outputs, self.run.executor)
+        lister = Lister(self.store, self.subdir, self.options.outputs, self.run.executor, self.options.force)
         seen = lister.observe(self.wanted.scope, trusting=trusting)
         if seen.ledger is not None and self.wanted.quiet(seen, seen.ledger):
             return self._unchanged(seen, seen.ledger, dry_run=dry_run)
@@ -185,7 +185,7 @@ class Subdir:
             return None
         previous = self._previous(lister, seen)
         there = previous.named
-        if there and (self.options.force or not seen.vouched):
+        if there and not seen.vouched:
             there &= lister.shards_there()
         source = next((name for name in (names.REPODATA, names.SHARD_INDEX) if name in seen.versions), "")
         overlay = change.overlay

@@ -5,6 +5,7 @@ The reverse could drop a package that another indexer has published between the 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import msgspec
 
 from indexer.core import catalogue, names, patch, repodata, shards
 from indexer.core import ledger as ledgers
+from indexer.core.agreement import unpacked
 from indexer.core.ledger import Ledger
 from indexer.core.model import Index, Raw, Version
 from indexer.core.overlay import Overlay, decode_yanks
@@ -36,8 +38,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _GONE = "nothing was changed: restore it, or run `indexer gc --yes` and repeat, which reads its packages again"
+_RUN_EXPORTS_STEP = "nothing was changed: restore it, or repeat with --force, which reads all packages again"
+_MAX_RUN_EXPORTS = 2**30
 _ALL = "nothing was changed: index the whole subdir once, which reads its packages again"
-_REBUILD = "nothing was changed: restore it, or delete the shard index to index the subdir anew"
+_REBUILD = "nothing was changed: restore it, or delete it and repeat with --force"
 
 
 class _Lost(BadIndex):
@@ -46,12 +50,16 @@ class _Lost(BadIndex):
 
 @dataclass(frozen=True, slots=True)
 class Lister:
-    """How to look: the store, the subdir, what it shall publish, and an executor for independent requests."""
+    """How to look: the store, the subdir, what it shall publish, and an executor for independent requests.
+
+    `force` is set in a run that reads all packages again: it trusts no shard that it has not seen.
+    """
 
     store: Store
     subdir: str
     outputs: Outputs
     executor: Executor
+    force: bool = False
     _shard_indexes: dict[Version, ShardIndex] = field(default_factory=dict)
 
     def key(self, name: str) -> str:
@@ -67,7 +75,7 @@ class Lister:
         State is as the listing shows it: never older than the files that were made from it.
         """
         ledger, ledger_version = left_at(self.store, self.key(names.LEDGER))
-        seen = Observation(ledger=ledger, ledger_version=ledger_version, whole=scope is None)
+        seen = Observation(ledger=ledger, ledger_version=ledger_version, whole=scope is None, doubted=self.force)
         if ledger is not None and trusting:
             versions = files_of(versions_of(ledger))
             listed = self._listing(scope, ledger)
@@ -144,10 +152,7 @@ class Lister:
         if source == names.SHARD_INDEX:
             return self._read_shards(seen, few)
         # First what takes more memory while it is decoded than afterwards.
-        run_exports: dict[str, Raw] = {}
-        if names.RUN_EXPORTS in seen.versions:
-            key = self.key(names.RUN_EXPORTS)
-            run_exports = repodata.split_run_exports(self.read(names.RUN_EXPORTS, seen), key)
+        run_exports = self._read_run_exports(seen)
         index, own = repodata.split_unpatched(self.read(source, seen), self.key(source))
         if source == names.UNPATCHED and not seen.stands(names.REPODATA):
             index = self._beside_published(index, seen, overlay)
@@ -158,6 +163,29 @@ class Lister:
             if undated(index):
                 index = redated(index, self.store, self.key(names.SHARDS_FOLDER), self.executor)
         return replace(index, run_exports=repodata.own_run_exports(run_exports, own))
+
+    def _read_run_exports(self, seen: Observation) -> dict[str, Raw]:
+        """What run_exports.json says, or its compressed copy where the plain file is lost or damaged.
+
+        Raises BadIndex, but not in a run that reads all packages again.
+        """
+        if names.RUN_EXPORTS in seen.versions:
+            try:
+                return repodata.split_run_exports(self.read(names.RUN_EXPORTS, seen), self.key(names.RUN_EXPORTS))
+            except BadIndex as error:
+                packed = self.packed_run_exports(seen)
+                if packed is None and not self.force:
+                    raise BadIndex(error.thing, error.reason, _RUN_EXPORTS_STEP) from error
+                _log.warning("%s: %s; it is written again", error.thing, error.reason)
+                return packed or {}
+        return self.packed_run_exports(seen) or {}
+
+    def packed_run_exports(self, seen: Observation) -> dict[str, Raw] | None:
+        """What run_exports.json.zst says, None where it is not there or cannot be read."""
+        with contextlib.suppress(BadIndex, KeyError):
+            data = unpacked(self.read(names.RUN_EXPORTS_ZST, seen), names.RUN_EXPORTS_ZST, _MAX_RUN_EXPORTS)
+            return repodata.split_run_exports(data, self.key(names.RUN_EXPORTS_ZST))
+        return None
 
     def _beside_published(self, index: Index, seen: Observation, overlay: Overlay) -> Index:
         """The unpatched index with the dates that only a repodata.json of another indexer has.

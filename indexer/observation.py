@@ -23,7 +23,7 @@ class Observation:
 
     `versions` has our files that are there, state among them, `ledger_version` is None where there is no ledger.
     `modified_ms` is when each was written, empty where the ledger vouches for all.  `noted` says that a gc is at
-    work or has died, `whole` that all packages were looked at.
+    work or has died, `doubted` that shards have to be looked for, `whole` that all packages were looked at.
     `packages` has what can be a package by its name, `misnamed` what claims to be one, `sidecars`
     the attestations that lie beside packages.  `listing` stands for all that the records are made from, `names`
     for what is there of each package name, where that is asked for; `cuts` are where the next listing may be cut.
@@ -34,6 +34,7 @@ class Observation:
     ledger_version: Version | None = None
     modified_ms: Mapping[str, int] = field(default_factory=dict)
     noted: bool = False
+    doubted: bool = False
     whole: bool = True
     packages: dict[str, Stat] = field(default_factory=dict)
     misnamed: tuple[Rejected, ...] = ()
@@ -75,7 +76,15 @@ class Observation:
     @property
     def vouched(self) -> bool:
         """Whether every shard that the shard index names is known to be there: no run has died, and no gc."""
-        return self.in_step and not self.noted
+        return self.in_step and not self.noted and not self.doubted
+
+
+def _shards_gone(listed: Mapping[str, Stat], seen: Observation) -> bool:
+    """Whether a listing in one piece, which shows folders, has none of shards although the last run left some."""
+    ledger = seen.ledger
+    if ledger is None or ledger.cuts or not seen.whole:
+        return False
+    return ledger.packages > 0 and names.SHARD_INDEX in ledger.wrote and names.SHARDS_FOLDER not in listed
 
 
 def files_of(versions: Mapping[str, Version]) -> dict[str, Version]:
@@ -112,6 +121,7 @@ def observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
             ignored.append(filename)
     versions = {**seen.versions, **versions_in(listed, names.STATE)}
     listing = ledgers.digest_of({**packages, **sidecars} if sidecars else packages)
-    seen = replace(seen, versions=versions, noted=names.GC_NOTE in listed, listing=listing)
+    doubted = seen.doubted or _shards_gone(listed, seen)
+    seen = replace(seen, versions=versions, noted=names.GC_NOTE in listed, listing=listing, doubted=doubted)
     seen = replace(seen, packages=packages, misnamed=tuple(misnamed), ignored=tuple(ignored), sidecars=sidecars)
     return replace(seen, cuts=ledgers.cuts_of(packages))

@@ -161,10 +161,14 @@ def _usage_as_json(usage: Usage) -> dict[str, object]:
 
 @dataclass(slots=True)
 class SubdirVerdict:
-    """What a check found in one subdir, and how much it looked at; `read` counts packages that were read."""
+    """What a check found in one subdir, and how much it looked at; `read` counts packages that were read.
+
+    `unread` has the package names whose only records stand in shards that cannot be read.
+    """
 
     faults: list[Fault] = field(default_factory=list)
     hints: list[Fault] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)
     packages: int = 0
     shards: int = 0
     read: int = 0

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.errors import one_line
-from indexer.report import Collected, Outcome, Report, Verdict
+from indexer.grouped import grouped
+from indexer.report import Collected, Note, Outcome, Report, Verdict
+from indexer.store.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from indexer.core.agreement import Fault
     from indexer.report import SubdirCollected, SubdirReport, SubdirVerdict
     from indexer.store import Usage
 
@@ -145,30 +148,50 @@ def size(count: int) -> str:
 def complaints(report: Report | Verdict | Collected) -> Iterator[str]:
     """A line for each error, each fault and each rejected package."""
     if isinstance(report, Verdict):
-        yield from (f"fault: {fault}" for fault in report.faults)
+        yield from _found("fault", report.faults)
     elif isinstance(report, Collected):
+        command = Target(report.channel).command
         for _, found in sorted(report.subdirs.items()):
             if found.error is not None:
                 yield f"error: {found.error}"
-            yield from (f"fault: {key}: is not there, and the index names it; run the indexer" for key in found.missing)
+            yield from grouped(
+                found.missing,
+                lambda _: (),
+                lambda key, more: f"fault: {key}: is not there, and the index names it{more}; run `{command} --force`",
+            )
     else:
         yield from _rejected(report)
 
 
 def _rejected(report: Report) -> Iterator[str]:
-    if report.wide and report.wide.error is not None:
-        yield f"error: {report.wide.error}"
-    for name, sub in sorted(report.subdirs.items()):
-        if sub.error is not None:
-            yield f"error: {sub.error}"
-        for note in sub.rejected:
-            yield f"rejected: {name}/{one_line(note.filename)}: {note.reason}; mend or delete the package"
+    subdirs = sorted(report.subdirs.items())
+    wide = [report.wide] if report.wide else []
+    errors = [part.error for part in (*wide, *(sub for _, sub in subdirs)) if part.error is not None]
+    yield from grouped(errors, lambda error: (error,), lambda error, more: f"error: {error}{more}")
+    for name, sub in subdirs:
+        yield from _noted(sub.rejected, f"rejected: {name}/", "; rebuild the package and upload it again, or delete it")
+
+
+def _noted(notes: Iterable[Note], before: str, after: str = "") -> Iterator[str]:
+    return grouped(
+        notes,
+        lambda note: (note.reason,),
+        lambda note, more: f"{before}{one_line(note.filename)}: {note.reason}{more}{after}",
+    )
+
+
+def _found(word: str, faults: Iterable[Fault]) -> Iterator[str]:
+    return grouped(
+        faults,
+        lambda fault: (fault.key.rpartition("/")[0], fault.reason, fault.next_step),
+        lambda fault, more: f"{word}: {fault.key}: {fault.reason}{more}; {fault.next_step}",
+    )
 
 
 def remarks(report: Report | Verdict | Collected) -> Iterator[str]:
     """A line for each warning or hint, and for each file that a gc would delete."""
     if isinstance(report, Verdict):
-        yield from (f"hint: {hint}" for hint in report.hints)
+        yield from _found("hint", report.hints)
     elif isinstance(report, Collected):
         would = "deleted" if report.deleted else "would delete"
         yield from (f"{would}: {key}" for _, sub in sorted(report.subdirs.items()) for key in sorted(sub.orphans))
@@ -185,5 +208,4 @@ def _warnings(report: Report) -> Iterator[str]:
             "; to index one all the same, name it with --subdir"
         )
     for name, sub in sorted(report.subdirs.items()):
-        for note in sub.warnings:
-            yield f"warning: {name}/{one_line(note.filename)}: {note.reason}"
+        yield from _noted(sub.warnings, f"warning: {name}/")

@@ -54,7 +54,7 @@ class Wanted:
 
     def quiet(self, seen: Observation, ledger: Ledger) -> bool:
         """Whether nothing changed since the run that left the ledger, by the listing alone."""
-        if self.options.force or self.scope is not None or not self.alike(seen) or seen.noted:
+        if self.options.force or self.scope is not None or not self.alike(seen) or seen.noted or seen.doubted:
             return False
         if self.options.rules.strict and seen.misnamed:
             return False

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
     from indexer.core.model import Extracted, Index
 
-AGAIN = "run the indexer, or check again when the one at work has ended"
+COMMAND = "{command}"
+# What heals a fault, where the command that indexes the channel is put in by `naming`.
+RUN = f"run `{COMMAND}` with your usual options; if a run is in progress, check again afterwards"
+FORCE = f"run `{COMMAND} --force` with your usual options"
+DELETE_AND_RUN = f"restore it, or delete it and run `{COMMAND}` with your usual options"
+DELETE_AND_FORCE = f"restore it, or delete it and run `{COMMAND} --force` with your usual options"
+UPLOAD_AGAIN = f"upload a sound package, or delete it and run `{COMMAND}` with your usual options"
+END_PATCH = f"run `{COMMAND}` with `--repodata-patch FILENAME`, or with `--no-repodata-patch` to end the patch"
 
 _STEP = 2**20
 # So little may unpack to 32 MiB.
@@ -38,11 +45,15 @@ _NO_SUBDIR = (None, "unknown")
 
 
 class Fault(NamedTuple):
-    """Something published that is not as it must be: the key in the channel, what is wrong, what to do."""
+    """Something published that is not as it must be: the key in the channel, what is wrong, what heals it."""
 
     key: str
     reason: str
-    next_step: str = AGAIN
+    next_step: str = RUN
+
+    def naming(self, command: str) -> Fault:
+        """The same; the next step names the command that indexes this channel, such as `indexer fs DIR`."""
+        return self._replace(next_step=self.next_step.replace(COMMAND, command))
 
     def __str__(self) -> str:
         return f"{self.key}: {self.reason}; {self.next_step}"

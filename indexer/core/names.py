@@ -51,7 +51,7 @@ GC_NOTE = ".indexer-gc.json"
 LEASE = ".indexer-lease.json"
 # The index as the packages have it, where a patch or a yank is in force or ever was: the source then.
 UNPATCHED = "repodata_from_packages.json"
-# What is in force, for whoever indexes next.  State is put, never deleted (docs/design.md).
+# What is in force in each later run of indexer.  State is put, never deleted (docs/design.md).
 INSTRUCTIONS = "patch_instructions.json"
 YANKED = ".indexer-yanked.json"
 STATE = (INSTRUCTIONS, YANKED)

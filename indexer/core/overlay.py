@@ -1,7 +1,7 @@
 """What a channel's owner lays over what the packages say, and which lasts from run to run: a repodata patch, and yanks.
 
-Both lie in the subdir as files of state.  They are only ever put, never deleted, and whoever indexes next
-follows them (docs/design.md, section Patches and yanks).
+Both lie in the subdir as files of state.  They are only put, never deleted, and each later run of
+indexer follows them (docs/design.md, section Patches and yanks).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from indexer.core.model import Index
 
 _VERSION = 1
+UPDATE = "update the indexer"
 
 
 class Yank(msgspec.Struct, frozen=True):
@@ -89,7 +90,7 @@ def decode_yanks(data: bytes, key: str) -> dict[str, Yank]:
     except UNREADABLE as error:
         raise BadPatch(key, f"is not a readable list of yanks ({error})", _RESTORE) from error
     if found.version > _VERSION:
-        raise BadPatch(key, f"is of version {found.version}, which this release does not know", "update the indexer")
+        raise BadPatch(key, f"is of version {found.version}, which this release does not know", UPDATE)
     return found.yanked
 
 

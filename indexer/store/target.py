@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,6 +72,11 @@ class Target:
     def name(self) -> str:
         """The channel's name in messages and reports: what a person would type."""
         return self.location.rstrip("/") if self.in_bucket else str(Path(self.location))
+
+    @property
+    def command(self) -> str:
+        """The command that indexes the channel, as a person types it in a shell."""
+        return f"indexer {'s3' if self.in_bucket else 'fs'} {shlex.quote(self.name)}"
 
     @property
     def bucket_and_prefix(self) -> tuple[str, str]:

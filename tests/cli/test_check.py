@@ -52,7 +52,7 @@ def test_a_fault_is_one_line_with_key_reason_and_next_step(indexed: Path) -> Non
     assert done.code == 5
     assert done.error == (
         "fault: noarch/late-1.0-0.conda: is in the channel and not in the index; "
-        "run the indexer, or check again when the one at work has ended"
+        f"run `indexer fs {indexed}` with your usual options; if a run is in progress, check again afterwards"
     )
     assert spawn("check", indexed, "--subdir", "linux-64", "-q").code == 0
 
@@ -65,7 +65,8 @@ def test_the_object_of_a_check_has_the_keys_of_the_contract(indexed: Path) -> No
     assert fault == {
         "key": "linux-64/repodata.json.zst",
         "reason": "is damaged or not whole (it ends too early)",
-        "next_step": "run the indexer, or check again when the one at work has ended",
+        "next_step": f"run `indexer fs {indexed}` with your usual options; "
+        "if a run is in progress, check again afterwards",
     }
 
 
@@ -100,3 +101,12 @@ def test_a_channel_that_is_not_there_is_an_error_and_no_fault(tmp_path: Path) ->
     done = spawn("check", tmp_path / "nowhere")
     assert done.code == 2
     assert "is not a folder" in done.error
+
+
+def test_many_faults_of_one_kind_are_one_line_with_a_count(indexed: Path) -> None:
+    for number in range(7):
+        write(indexed, f"noarch/late-{number}.0-0.conda")
+    done = spawn("check", indexed)
+    assert done.err.count("fault:") == 1
+    assert "noarch/late-0.0-0.conda: is in the channel and not in the index (and 6 more like this; " in done.err
+    assert len(invoke("check", indexed, "--json").json["faults"]) == 7

@@ -12,6 +12,7 @@ import pytest
 
 from indexer.core import ledger as ledgers
 from indexer.core import names
+from indexer.core.agreement import RUN
 from indexer.core.ledger import Attested
 from indexer.core.shards import decode_index, filename_of, open_shard
 from indexer.report import Outcome
@@ -164,7 +165,7 @@ def test_a_check_finds_attestations_that_a_record_does_not_name() -> None:
     assert ledger is not None
     attested = {**ledger.attested, other: Attested("", sha256)}
     store.upload(key, ledgers.encode(msgspec.structs.replace(ledger, attested=attested)))
-    reason = "has attestations that its record does not name; run the indexer with --force"
+    reason = "has attestations that its record does not name; run `indexer fs DIR --force` with your usual options"
     assert faults(store) == [f"linux-64/{other}: {reason}"]
 
 
@@ -198,7 +199,7 @@ def test_a_check_misses_a_copy_that_the_index_names_and_with_deep_one_of_another
     assert faults(store, deep=True) == []
     store.upload(copy, b'["forged"]')
     assert faults(store) == []
-    advice = "put it back, or run the indexer"
+    advice = f"put it back, or {RUN.replace('{command}', 'indexer fs DIR')}"
     assert faults(store, deep=True) == [f"{copy}: has another content than its name says; {advice}"]
     store.remove(copy)
     assert faults(store) == [f"{copy}: is not there, and the index names it; {advice}"]

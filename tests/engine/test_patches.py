@@ -1,4 +1,4 @@
-"""A repodata patch and its end: what comes into force stays in force, whoever indexes, and is never baked in."""
+"""A repodata patch and its end: what comes into force stays in force in later runs, and is never baked in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Yanked packages are offered by no file, whoever indexes next, and come back with the date they had."""
+"""Yanked packages are offered by no file after a run of ours, and come back with the date they had."""
 
 from __future__ import annotations
 

@@ -16,11 +16,18 @@ if TYPE_CHECKING:
     from indexer.store import Store
 
 
-def check(store: Store, *, deep: bool = False, subdirs: Sequence[str] = (), clock: Clock | None = None) -> Verdict:
+def check(
+    store: Store,
+    *,
+    deep: bool = False,
+    subdirs: Sequence[str] = (),
+    clock: Clock | None = None,
+    command: str = "indexer fs DIR",
+) -> Verdict:
     """One check of a channel, with a clock that nobody waits for."""
     inline, clock = Inline(), clock or Clock()
     run = Run(in_threads(inline, 4), inline, now_ms=lambda: NOW_MS, monotonic=clock.monotonic, sleep=clock.sleep)
-    return check_channel(store, run, subdirs=subdirs, deep=deep)
+    return check_channel(store, run, subdirs=subdirs, deep=deep, command=command)
 
 
 def faults(store: Store, *, deep: bool = False) -> list[str]:

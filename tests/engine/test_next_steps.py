@@ -1,0 +1,258 @@
+"""For each kind of fault that a check finds: do what its next step says, and the next check finds none."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from indexer.core import ledger as ledgers
+from indexer.core import names
+from indexer.core.ledger import Attested
+from indexer.options import Run
+from indexer.workers import in_threads
+from indexer.yanking import Order, carry_out
+from tests.engine.test_attestations import SIGS, attest
+from tests.engine.test_check import ALL, FAULTS, P0, key, record_of, rewrite, sound, spoil
+from tests.support.judge import check, faults
+from tests.support.scene import (
+    DAY_MS,
+    NOW_MS,
+    PLAIN,
+    Clock,
+    Inline,
+    channel,
+    index,
+    is_package,
+    keys,
+    lay_patch,
+    package,
+    packages_read,
+    published,
+    shards,
+    with_outputs,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from indexer.core.agreement import Fault
+    from indexer.options import Options
+    from indexer.report import Report
+    from tests.support.memory import MemoryStore
+
+COMMAND = "indexer fs /srv/channel"
+SHARDS_ONLY = with_outputs(monolithic=False)
+NO_SHARDS = with_outputs(shards=False)
+IN_SHARDS = (
+    *("a shard is gone", "a shard is another's", "a shard lacks a record", "a shard has a record too many"),
+    *("a shard has packages of another name", "a shard has no map", "a shard has digests as text"),
+    *("the shard index is cut off", "the shard index has no base url", "the shard index is of another subdir"),
+    *("older clients' file is stale", "older clients' file is broken", "zst is no zst"),
+    *("a package is gone", "a package is new", "a package has another size"),
+    *("a package was replaced by one of the same size", "a rejected package was replaced"),
+)
+WITHOUT_SHARDS = [
+    name for name in FAULTS if "shard" not in name and "bz2" not in name and name != "run exports say something else"
+]
+
+
+def follow(store: MemoryStore, found: Sequence[Fault], options: Options) -> Report:
+    """Do what the next steps of some faults say: delete what they name, then run the command that they name."""
+    commands = set()
+    for fault in found:
+        match = re.fullmatch(r"(.*?)run `([^`]+)` with (.*)", fault.next_step)
+        assert match, f"{fault} names no command"
+        before, command, after = match.groups()
+        assert command.startswith(COMMAND), fault
+        if doomed := re.search(r"delete (\S+) and ", before):
+            store.objects.pop(fault.key if doomed[1] == "it" else doomed[1], None)
+        commands.add(command.removeprefix(COMMAND).strip())
+        if "--no-repodata-patch" in after:
+            options = replace(options, repodata_patch="")
+    assert commands <= {"", "--force"}
+    return index(store, replace(options, force="--force" in commands), now_ms=NOW_MS + DAY_MS)
+
+
+def heals(store: MemoryStore, options: Options, *, deep: bool = False) -> None:
+    found = check(store, deep=deep, command=COMMAND).faults
+    assert found
+    follow(store, found, options)
+    assert faults(store, deep=deep) == []
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_the_next_step_of_each_fault_heals_it(name: str) -> None:
+    store = sound()
+    FAULTS[name].plant(store)
+    heals(store, ALL)
+
+
+@pytest.mark.parametrize("name", IN_SHARDS)
+def test_the_next_step_heals_a_channel_of_shards_alone(name: str) -> None:
+    store = sound(SHARDS_ONLY)
+    FAULTS[name].plant(store)
+    heals(store, SHARDS_ONLY)
+
+
+@pytest.mark.parametrize("name", WITHOUT_SHARDS)
+def test_the_next_step_heals_a_channel_without_shards(name: str) -> None:
+    store = sound(NO_SHARDS)
+    FAULTS[name].plant(store)
+    heals(store, NO_SHARDS)
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What happens to a channel of some options, and whether only a deep check sees it."""
+
+    plant: Callable[[MemoryStore], object]
+    options: Options = PLAIN
+    deep: bool = False
+
+
+def yanked(store: MemoryStore) -> None:
+    """Yank a package of the channel."""
+    clock = Clock()
+    run = Run(in_threads(Inline(), 4), Inline(), now_ms=lambda: NOW_MS, monotonic=clock.monotonic, sleep=clock.sleep)
+    carry_out(store, Order(frozenset({key(P0)}), "it breaks the build"), PLAIN, run)
+
+
+def patched(store: MemoryStore) -> None:
+    """Put a patch in force."""
+    lay_patch(store, {"packages.conda": {P0: {"license": "MIT"}}, "patch_instructions_version": 1})
+    index(store, replace(PLAIN, repodata_patch="patch-1-0.conda"))
+
+
+def after(
+    first: Callable[[MemoryStore], object], then: Callable[[MemoryStore], object]
+) -> Callable[[MemoryStore], None]:
+    """Two things, one after the other."""
+
+    def both(store: MemoryStore) -> None:
+        first(store)
+        assert faults(store) == []
+        then(store)
+
+    return both
+
+
+def unnamed_attestations(store: MemoryStore) -> None:
+    """A ledger that knows of attestations that a record does not name."""
+    sha256 = attest(store)
+    index(store)
+    ledger = ledgers.decode(store.bodies()[key(names.LEDGER)])
+    assert ledger is not None
+    attested = {**ledger.attested, "p01-1.0-0.conda": Attested("", sha256)}
+    store.upload(key(names.LEDGER), ledgers.encode(msgspec.structs.replace(ledger, attested=attested)))
+
+
+def attested(store: MemoryStore) -> None:
+    """Attestations that the index names."""
+    attest(store)
+    index(store)
+
+
+def copy_of_attestations(store: MemoryStore) -> str:
+    return next(it for it in store.bodies() if it.startswith(f"{SIGS}."))
+
+
+def without_ledger(store: MemoryStore, change: Callable[[MemoryStore], object]) -> None:
+    store.remove(key(names.LEDGER))
+    change(store)
+
+
+def drop(store: MemoryStore, *gone: str) -> None:
+    for it in gone:
+        store.remove(it)
+
+
+def cut_off(store: MemoryStore, *filenames: str) -> None:
+    for filename in filenames:
+        spoil(store, filename)
+
+
+def broken(name: str) -> Callable[[MemoryStore], object]:
+    return lambda store: store.upload(key(name), b"{")
+
+
+DAMAGE = {
+    "the index is gone": Damage(lambda s: drop(s, *(it for it in s.bodies() if not is_package(it)))),
+    "the index of noarch is gone": Damage(lambda s: s.remove("noarch/repodata.json")),
+    "all shards are gone": Damage(lambda s: drop(s, *shards(s).values())),
+    "all shards are gone, and nothing else is there": Damage(lambda s: drop(s, *shards(s).values()), SHARDS_ONLY),
+    "both indexes are cut off": Damage(lambda s: cut_off(s, names.REPODATA, names.SHARD_INDEX)),
+    "run exports are cut off, and their zst": Damage(lambda s: cut_off(s, names.RUN_EXPORTS, names.RUN_EXPORTS_ZST)),
+    "run exports are cut off, and there is no zst": Damage(
+        lambda s: spoil(s, names.RUN_EXPORTS), with_outputs(zst=False)
+    ),
+    "the index before yanks is cut off": Damage(after(yanked, lambda s: spoil(s, names.UNPATCHED))),
+    "the index before yanks and the index are cut off": Damage(
+        after(yanked, lambda s: cut_off(s, names.UNPATCHED, names.REPODATA))
+    ),
+    "the index is cut off beside that before yanks": Damage(after(yanked, lambda s: spoil(s, names.REPODATA))),
+    "the yanks are cut off": Damage(after(yanked, broken(names.YANKED))),
+    "the patch is cut off": Damage(after(patched, broken(names.INSTRUCTIONS))),
+    "a yank is not published": Damage(
+        after(yanked, lambda s: rewrite(s, names.REPODATA, lambda c: c.update(removed=[])))
+    ),
+    "attestations are not named": Damage(unnamed_attestations),
+    "a copy of attestations is gone": Damage(after(attested, lambda s: s.remove(copy_of_attestations(s)))),
+    "a copy of attestations is another": Damage(
+        after(attested, lambda s: s.upload(copy_of_attestations(s), b'["forged"]')), deep=True
+    ),
+    "a record says something else": Damage(
+        lambda s: rewrite(s, names.REPODATA, lambda c: record_of(c).update(license="other")), NO_SHARDS, deep=True
+    ),
+    "run exports say something else": Damage(
+        lambda s: rewrite(s, names.RUN_EXPORTS, lambda c: record_of(c).update(run_exports={"weak": ["q"]})),
+        NO_SHARDS,
+        deep=True,
+    ),
+    "a package is damaged": Damage(
+        lambda s: without_ledger(s, lambda s: s.upload(key(P0), b"x" * len(package(key(P0))))), deep=True
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_the_next_step_heals_other_damage(name: str) -> None:
+    damage = DAMAGE[name]
+    store = channel(*keys(3), *keys(1, "noarch"))
+    index(store, damage.options)
+    damage.plant(store)
+    heals(store, damage.options, deep=damage.deep)
+
+
+@pytest.mark.parametrize("options", [PLAIN, SHARDS_ONLY], ids=["repodata.json", "shards alone"])
+def test_a_plain_run_puts_back_a_deleted_folder_of_shards(options: Options) -> None:
+    store = channel(*keys(3), *keys(1, "noarch"))
+    index(store, options)
+    before = published(store)
+    for shard in shards(store).values():
+        store.remove(shard)
+    index(store, options)
+    assert published(store).keys() == before.keys()
+    assert faults(store) == []
+
+
+def test_lost_run_exports_come_from_their_compressed_copy() -> None:
+    store = sound()
+    before = published(store)
+    spoil(store, names.RUN_EXPORTS)
+    first = len(store.calls)
+    index(store, ALL)
+    assert published(store) == before
+    assert packages_read(store.calls, first) == []
+    store.remove(key(names.RUN_EXPORTS))
+    index(store, ALL)
+    assert published(store) == before
+
+
+def test_a_shard_that_is_lost_alone_is_one_fault_in_shards_alone() -> None:
+    store = sound(SHARDS_ONLY)
+    FAULTS["a shard is gone"].plant(store)
+    assert len(check(store).faults) == 1
