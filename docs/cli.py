@@ -18,11 +18,12 @@ Options may stand before the command too, as with rattler-index.  An empty envir
 |---|---|
 | 0 | done, or nothing to do |
 | 1 | failed; nothing half-written: every published file is still a complete, correct index |
-| 2 | wrong usage or configuration |
+| 2 | a wrong option, variable or file; no keys, or half of a pair; an endpoint that is not an S3 endpoint |
 | 3 | published, but some packages were rejected; each is named with its reason |
 | 4 | gave up after conflicts with other indexers; safe to repeat |
 | 5 | `check` found a fault |
 | 6 | refused: too many packages would leave the index at once, or it is patched and nothing says by what |
+| 7 | `status --exit-code`: a run would write or delete a file |
 """
 
 

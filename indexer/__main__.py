@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _COMMANDS = ("s3", "fs", "status", "check", "gc", "doctor", "yank", "unyank")
+
+_SWITCHES = ("--write-zst", "--write-shards")
+_VALUES: dict[str, Callable[[str], str]] = {"true": str, "false": lambda name: f"--no-{name[2:]}"}
 
 
 def main() -> None:
@@ -15,7 +22,8 @@ def main() -> None:
     from indexer.cli import app
 
     try:
-        sys.exit(app(args=command_first(sys.argv[1:]) or ["--help"], standalone_mode=False))
+        arguments = without_values(command_first(sys.argv[1:]))
+        sys.exit(app(args=arguments or ["--help"], standalone_mode=False))
     except TyperException as error:
         said = error.format_message().rstrip(".")
         sys.stderr.write(f"error: {said}; look at `indexer --help`\n")
@@ -26,6 +34,20 @@ def command_first(arguments: list[str]) -> list[str]:
     """The arguments with the command at the head: rattler-index takes options before it too."""
     at = next((i for i, word in enumerate(arguments) if word in _COMMANDS), 0)
     return [arguments[at], *arguments[:at], *arguments[at + 1 :]] if at else arguments
+
+
+def without_values(arguments: list[str]) -> list[str]:
+    """The arguments with `--write-zst false`, as rattler-index 0.28 has it, spelled `--no-write-zst`."""
+    found: list[str] = []
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        if equals and name in _SWITCHES and value in _VALUES:
+            found.append(_VALUES[value](name))
+        elif found and found[-1] in _SWITCHES and word in _VALUES:
+            found[-1] = _VALUES[word](found[-1])
+        else:
+            found.append(word)
+    return found
 
 
 if __name__ == "__main__":

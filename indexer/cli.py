@@ -41,6 +41,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+# What `status --exit-code` ends with if a run would write something.
+_WORK_TO_DO = 7
 _URL = Annotated[str, typer.Argument(metavar="s3://BUCKET[/PREFIX]", show_default=False)]
 _DIR = Annotated[str, typer.Argument(metavar="DIR", show_default=False)]
 _TARGET = Annotated[str, typer.Argument(metavar="TARGET", show_default=False)]
@@ -111,9 +113,14 @@ def status(
     patching: Patching,
     talk: Talk,
     bucket: Bucket,
+    *,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="End with 7 if a run would write or delete a file.")
+    ] = False,
 ) -> None:
     """Say what a run would add, update, remove, reject and write.  Nothing is written."""
-    _run(talk, channel, bucket, Asked(selection, judgement, files, patching, Writing(dry_run=True)))
+    asked = Asked(selection, judgement, files, patching, Writing(dry_run=True))
+    _tell(talk, channel, _indexed(talk, channel, bucket, asked), _WORK_TO_DO if exit_code else 0)
 
 
 @app.command()
@@ -204,6 +211,11 @@ def doctor(channel: _URL, inquiry: Inquiry, talk: Talk, bucket: Bucket) -> None:
 
 def _run(talk: Talk, channel: str, configuration: Configuration, asked: Asked) -> None:
     """Index, print, and exit with the report's code."""
+    _tell(talk, channel, _indexed(talk, channel, configuration, asked))
+
+
+def _indexed(talk: Talk, channel: str, configuration: Configuration, asked: Asked) -> Callable[[], Report]:
+    """Index when called."""
 
     def indexed() -> Report:
         settled = configuration.settled(channel)
@@ -211,11 +223,11 @@ def _run(talk: Talk, channel: str, configuration: Configuration, asked: Asked) -
         options = asked.options(settled)
         return _index(replace(talk, max_parallel=parallel), settled.target, options, asked.machines.scheduler)
 
-    _tell(talk, channel, indexed)
+    return indexed
 
 
-def _tell(talk: Talk, channel: str, do: Callable[[], Told]) -> None:
-    """Do something, print its report, and exit with the report's code."""
+def _tell(talk: Talk, channel: str, do: Callable[[], Told], work_to_do: int = 0) -> None:
+    """Do something, print its report, and exit with its code; `work_to_do` is the code of a plan that has some."""
     _set_up_logging(talk)
     _forget_empty_variables()
     try:
@@ -230,7 +242,13 @@ def _tell(talk: Talk, channel: str, do: Callable[[], Told]) -> None:
         typer.echo("interrupted; what is published is whole, repeat to go on", err=True)
         raise typer.Exit(130) from None
     _print(talk, report)
-    raise typer.Exit(report.exit_code)
+    raise typer.Exit(report.exit_code or (work_to_do if _has_work(report) else 0))
+
+
+def _has_work(report: Told) -> bool:
+    from indexer.report import Report
+
+    return isinstance(report, Report) and report.has_work
 
 
 def _index(talk: Talk, target: Target, options: Options, scheduler: str | None) -> Report:

@@ -103,6 +103,11 @@ class Report:
         return min((part.outcome for part in self._parts), key=order.index, default=Outcome.UNCHANGED)
 
     @property
+    def has_work(self) -> bool:
+        """Whether a planned run would write or delete a file."""
+        return any(part.written or part.deleted for part in self._parts)
+
+    @property
     def exit_code(self) -> int:
         """What the command ends with (docs/cli.md)."""
         codes = {part.exit_code for part in self._parts}

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from indexer import auth
 from indexer.config import load
+from indexer.core import names
 from indexer.core.channel import ChannelInfo
 from indexer.core.model import Outputs
 from indexer.errors import BadConfig, Denied
@@ -129,8 +130,14 @@ def _kebab(name: str) -> str:
 def outputs(given: Mapping[str, Any], said: Mapping[str, Found]) -> Outputs:
     """What a run publishes: what was given as an option, by the field of Outputs, else what files say.
 
-    An option that is None was not given.  Raises BadConfig where nothing is left to publish.
+    An option that is None was not given.  Raises BadConfig for options that contradict each other, and if nothing is
+    left to publish.
     """
+    if given.get("monolithic") is False:
+        for name, file in (("run_exports", names.RUN_EXPORTS), ("current_repodata", names.CURRENT)):
+            if given.get(name):
+                reason = f"contradict each other: a channel without {names.REPODATA} has no {file}"
+                raise BadConfig(f"--no-monolithic --{_kebab(name)}", reason, "remove one of the two options")
     chosen = {name: value for name, value in given.items() if value is not None}
     for name, key in (("zst", "write_zst"), ("shards", "write_shards"), ("base_url", "base_url")):
         if name not in chosen and key in said:
@@ -190,7 +197,7 @@ def _of_boto3(session: Any, target: Target) -> dict[str, Setting]:
     if options.access_key_id is None and not options.anonymous:
         try:
             method, keys = keys_of(session, target)
-        except Denied as error:
+        except (BadConfig, Denied) as error:
             found.append(Setting("access-key-id", f"none: {error.reason}", Origin(Kind.BOTO3)))
         else:
             values = zip(_KEYS, (keys.access_key, keys.secret_key, keys.token), strict=True)

@@ -39,9 +39,10 @@ class Files:
             help="Publish sharded repodata. [default: shards]",
         ),
     ] = None
-    run_exports: Annotated[bool, Option("--run-exports/--no-run-exports", help="Publish run_exports.json.")] = (
-        _OUTPUTS.run_exports
-    )
+    run_exports: Annotated[
+        Switch,
+        Option("--run-exports/--no-run-exports", help="Publish run_exports.json. [default: run-exports]"),
+    ] = None
     bz2: Annotated[bool, Option("--bz2/--no-bz2", help="Publish the JSON files as .bz2 too.")] = _OUTPUTS.bz2
     current_repodata: Annotated[
         bool,

@@ -77,7 +77,7 @@ def errors(name: str, *, ranged: bool = False, conditional: bool = False) -> Ite
             raise NoConditions(name, "the store refuses conditional writes") from error
         raise _translated(name, error) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
-        raise Denied(
+        raise BadConfig(
             name, f"{error}", "give --access-key-id and --secret-access-key, a --profile, or --no-sign-request"
         ) from error
     except _CANNOT_RENEW as error:

@@ -13,13 +13,15 @@ from botocore.configprovider import ConfiguredEndpointProvider
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    CredentialRetrievalError,
+    MetadataRetrievalError,
     NoCredentialsError,
     ProfileNotFound,
     SSOError,
     TokenRetrievalError,
 )
 
-from indexer.errors import BadConfig, Denied
+from indexer.errors import BadConfig, Denied, IndexerError
 from indexer.secrets import note
 
 if TYPE_CHECKING:
@@ -89,14 +91,17 @@ def _profile(session: Any) -> str:
 
 
 def keys_of(session: Any, target: Target) -> tuple[str, Any]:
-    """The provider of boto3's chain that has keys, and what they are now.  Raises Denied for none, and BadConfig."""
+    """The provider of boto3's chain that has keys, and what they are now.
+
+    Raises BadConfig if no setting gives keys, and Denied if a service refuses to give or renew them.
+    """
     try:
         found = session.get_credentials()
         if found is None:
             raise NoCredentialsError
         keys = found.get_frozen_credentials()
     except (BotoCoreError, ClientError, ValueError) as error:
-        raise _denied(session, target, error) from error
+        raise _no_keys(session, target, error) from error
     note(keys.secret_key, keys.token)
     _check_signs("the secret key", keys.secret_key)
     _check_signs("the session token", keys.token)
@@ -109,15 +114,17 @@ def _check_signs(what: str, secret: str | None) -> None:
         raise BadConfig(what, "has white space or other characters in it that no key has", "give it without them")
 
 
-def _denied(session: Any, target: Target, error: Exception) -> Denied:
+def _no_keys(session: Any, target: Target, error: Exception) -> IndexerError:
+    refused = (ClientError, CredentialRetrievalError, MetadataRetrievalError, SSOError, TokenRetrievalError)
+    kind = Denied if isinstance(error, refused) else BadConfig
     endpoint = endpoint_of(session, target.s3).value
     if not endpoint or _AWS.fullmatch(urlsplit(endpoint).hostname or ""):
         expired = isinstance(error, (SSOError, TokenRetrievalError))
         step = f"run `aws sso login --profile {session.profile_name}`" if expired else _STEP
-        return Denied(target.name, f"there are no credentials for {_profile(session)} of AWS ({error})", step)
+        return kind(target.name, f"there are no credentials for {_profile(session)} of AWS ({error})", step)
     # boto3 would say that the session with AWS has expired; but the bucket is somewhere else.
     looked = ("the options", "S3_*", *target.s3.looked, f"AWS_* and {_profile(session)} of AWS")
-    return Denied(
+    return kind(
         target.name,
         f"there are no credentials for {endpoint} in any of: {', '.join(looked)}",
         f"run `pixi auth login s3://{urlsplit(target.location).netloc}`, or {_STEP}",

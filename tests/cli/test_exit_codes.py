@@ -112,3 +112,27 @@ def test_a_plan_ends_with_0_even_where_packages_would_be_rejected(channel: Path)
     done = invoke("status", channel, "--json")
     assert (done.code, done.json["outcome"]) == (0, "planned")
     assert [note["filename"] for note in done.json["subdirs"]["linux-64"]["rejected"]] == ["half-1.0-0.conda"]
+
+
+def test_status_ends_with_7_if_asked_and_a_run_would_write(channel: Path) -> None:
+    words = ("status", channel, "--exit-code")
+    assert invoke("status", channel).code == 0
+    assert invoke(*words).code == 7
+    assert invoke("fs", channel).code == 0
+    assert invoke(*words).code == 0
+    assert invoke(*words, "--bz2").code == 7
+    assert invoke(*words, "--no-zst").code == 7
+
+
+def test_status_exit_code_does_not_hide_a_failure(channel: Path) -> None:
+    (channel / "noarch" / "repodata.json").write_bytes(b"{broken")
+    assert invoke("status", channel, "--exit-code").code == 1
+
+
+def test_a_bucket_without_keys_is_a_wrong_setting(tmp_path: Path) -> None:
+    nowhere = {"AWS_CONFIG_FILE": f"{tmp_path}/c", "AWS_SHARED_CREDENTIALS_FILE": f"{tmp_path}/k"}
+    env = {**nowhere, "AWS_EC2_METADATA_DISABLED": "true"}
+    done = invoke("s3", "s3://some-bucket", "--endpoint-url", "http://127.0.0.1:9", env=env)
+    assert done.code == 2
+    assert "there are no credentials" in done.error
+    assert "--access-key-id" in done.error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import zstandard
 
-from tests.support.channels import lay_up, records_of, repodata, unpacked
+from tests.support.channels import lay_up, records_of, repodata, snapshot, unpacked
 from tests.support.command import Ran, invoke
 
 if TYPE_CHECKING:
@@ -55,6 +55,11 @@ def index(channel: Path, *words: str) -> Ran:
         (["--no-run-exports"], {name for name in DEFAULT if not name.startswith("run_exports")}),
         (["--no-run-exports", "--run-exports"], DEFAULT),
         (["--no-monolithic", "--monolithic"], DEFAULT),
+        (["--write-zst", "true"], DEFAULT),
+        (["--write-zst", "false"], {name for name in DEFAULT if not name.endswith(".json.zst")}),
+        (["--write-zst=false"], {name for name in DEFAULT if not name.endswith(".json.zst")}),
+        (["--write-shards", "false"], DEFAULT - {"repodata_shards.msgpack.zst"}),
+        (["--write-shards=true", "--write-zst"], DEFAULT),
     ],
     ids=lambda value: " ".join(sorted(value)),  # the order of a set differs from worker to worker
 )
@@ -67,6 +72,16 @@ def test_without_monolithic_the_shards_stand_alone(channel: Path) -> None:
     index(channel, "--no-monolithic")
     assert not {"repodata.json", "repodata.json.zst"} & published(channel)
     assert "repodata_shards.msgpack.zst" in published(channel)
+
+
+@pytest.mark.parametrize("option", ["--run-exports", "--current-repodata"])
+def test_options_that_contradict_no_monolithic_are_wrong_usage(channel: Path, option: str) -> None:
+    before = snapshot(channel)
+    done = invoke("fs", channel, "--no-monolithic", option)
+    assert done.code == 2
+    assert f"error: --no-monolithic {option}: contradict each other" in done.err
+    assert "remove one of the two options" in done.err
+    assert snapshot(channel) == before
 
 
 @pytest.mark.parametrize(

@@ -539,7 +539,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
 @pytest.mark.parametrize("call", CALLS)
 def test_without_credentials_the_options_are_named(nobody: None, call: Callable[[Store], object]) -> None:
     options = S3Options(endpoint_url=f"http://127.0.0.1:{closed_port()}", region="us-east-1")
-    with pytest.raises(Denied, match="--access-key-id") as caught:
+    with pytest.raises(BadConfig, match="--access-key-id") as caught:
         call(open_store(Target("s3://bucket/channel", options)))
     assert "--no-sign-request" in str(caught.value)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from typer.testing import CliRunner
 
-from indexer.__main__ import command_first
+from indexer.__main__ import command_first, without_values
 from indexer.cli import app
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Ran:
 
 def invoke(*words: object, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Ran:
     """Call the command line in this process."""
-    arguments = command_first([str(word) for word in words])
+    arguments = without_values(command_first([str(word) for word in words]))
     with _levels_put_back():
         done = CliRunner().invoke(app, arguments, input=stdin, env=env, prog_name="indexer")
     if done.exception is not None and not isinstance(done.exception, SystemExit):
