@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 _BATCH = 128
 
 
-def json_object(values: Mapping[str, object]) -> Iterator[bytes]:
-    """An object with sorted keys; a member that is made piece by piece itself is a function that begins with it."""
+def json_object(values: Mapping[str, object], last: str | None = None) -> Iterator[bytes]:
+    """An object with sorted keys; a member that is made piece by piece itself is a function that begins with it.
+
+    The key `last`, if it is there, stands after all others.
+    """
     opening = b"{"
-    for key in sorted(values):
+    for key in sorted(values, key=lambda key: (key == last, key)):
         yield opening + msgspec.json.encode(key) + b":"
         value = values[key]
         if callable(value):

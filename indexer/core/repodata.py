@@ -204,8 +204,9 @@ def by_kind(run_exports: Raw) -> Raw:
 def join(index: Index, info: Mapping[str, object]) -> Pieces:
     """The content of a `repodata.json`: everything sorted, compact, records copied as they are.
 
-    `info` is the whole `info` key.  The maps go by plain file name; `v3` is there where it has records,
-    or where `info` tells of it (CEP 48).
+    `info` is the whole `info` key.  It stands last: libsolv's own reader (mamba 1.x) ends the document after an
+    `info` with an object in it, and so must have read the package maps before.  The maps go by plain file name;
+    `v3` is there where it has records, or where `info` tells of it (CEP 48).
     """
     top: dict[str, object] = {
         **index.rest,
@@ -219,7 +220,7 @@ def join(index: Index, info: Mapping[str, object]) -> Pieces:
         buckets = v3_buckets(index.v3, index.records)
         streamed = {bucket: members(sorted(records), records.__getitem__) for bucket, records in buckets.items()}
         top["v3"] = partial(json_object, {**index.v3_rest, **streamed})
-    return Pieces(partial(json_object, top))
+    return Pieces(partial(json_object, top, last="info"))
 
 
 def _sections(filenames: Iterable[str], value_of: Callable[[str], object]) -> dict[str, Made]:

@@ -65,8 +65,40 @@ def test_an_empty_subdir_has_every_file_too() -> None:
         *("repodata.json", "repodata.json.zst", "run_exports.json", "run_exports.json.zst"),
         "repodata_shards.msgpack.zst",
     }
-    empty = b'{"info":{"subdir":"noarch"},"packages":{},"packages.conda":{},"removed":[],"repodata_version":1}'
+    empty = b'{"packages":{},"packages.conda":{},"removed":[],"repodata_version":1,"info":{"subdir":"noarch"}}'
     assert files["repodata.json"] == empty
+
+
+ALL_JSON = (names.REPODATA, names.CURRENT, names.UNPATCHED)
+
+
+@pytest.mark.parametrize("key", ALL_JSON)
+def test_info_stands_after_all_package_maps(key: str) -> None:
+    record = Raw(b'{"build":"0","build_number":0,"depends":[],"name":"a","version":"1"}')
+    index = Index({"a-1-0.conda": record, "b-1-0.conda": record}, v3=frozenset({"b-1-0.conda"}), rest={"z": Raw(b"1")})
+    index = replace(index, info={"channel_relations": Raw(b'{"base":"../main"}')})
+    scene = first_scene(Outputs(current_repodata=True))
+    content = json.loads(contents(publication(index, scene, unpatched=index))[key])
+    assert "channel_relations" in content["info"]
+    assert "z" in content
+    assert list(content)[-1] == "info"
+
+
+@pytest.mark.parametrize("v3", [False, True])
+def test_the_old_reader_of_mamba_finds_all_packages(*, v3: bool) -> None:
+    files = published(Index({**INDEX.records, "b-1-0.conda": RECORD}, v3=frozenset({"b-1-0.conda"} if v3 else ())))
+    assert found_by_libsolv(files[names.REPODATA]) == (["a-1-0.conda"] if v3 else ["a-1-0.conda", "b-1-0.conda"])
+
+
+def found_by_libsolv(data: bytes) -> list[str]:
+    """The packages that libsolv's own reader finds: it ends the document after an `info` with an object in it."""
+    found = []
+    for key, value in json.loads(data, object_pairs_hook=list):
+        if key in {"packages", "packages.conda"}:
+            found += [filename for filename, _ in value]
+        if key == "info" and any(isinstance(it, list) for _, it in value):
+            break
+    return found
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,13 @@ def test_what_we_could_not_carry_on_is_a_bad_index(data: bytes, reason: str) -> 
         split(data, "repodata.json")
 
 
+def test_info_is_read_wherever_it_stands() -> None:
+    last = b'{"packages":{"a-1-0.tar.bz2":{"name":"a"}},"repodata_version":1,"info":{"subdir":"noarch"}}'
+    index = split(WHOLE, "repodata.json")
+    assert split(last, "repodata.json") == index
+    assert bytes(index.info["subdir"]) == b'"noarch"'
+
+
 def test_records_of_all_maps_are_found_by_file_name() -> None:
     data = b"""{"packages": {"a-1-0.tar.bz2": {"n":1}}, "packages.conda": {"a-1-0.conda": {"n":2}},
         "v3": {"conda": {"b-1-0": {"n":3}}, "tar.bz2": {"b-1-0": {"n":4}}, "whl": {"c-1-0": {"n":5}}}}"""
@@ -73,9 +80,9 @@ def test_everything_is_sorted_compact_utf_8_without_a_final_newline() -> None:
     }
     published = bytes(join(Index(records, rest={"zeta": Raw(b"1"), "alpha": Raw(b"[ 2 ]")}), {"subdir": "noarch"}))
     assert published.decode() == (
-        '{"alpha":[ 2 ],"info":{"subdir":"noarch"},"packages":{"foo-1-2-0.tar.bz2":{}},'
+        '{"alpha":[ 2 ],"packages":{"foo-1-2-0.tar.bz2":{}},'
         '"packages.conda":{"foo-10-0.conda":{"license":"é"},"foo-9-0.conda":{"name":"foo"}},'
-        '"removed":[],"repodata_version":1,"zeta":1}'
+        '"removed":[],"repodata_version":1,"zeta":1,"info":{"subdir":"noarch"}}'
     )
 
 
