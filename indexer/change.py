@@ -73,6 +73,17 @@ class Change:
         plan = replace(self.plan, seen=seen, rejected=(*self.plan.rejected, *rejected))
         return replace(self, plan=plan, attested={**others.attested, **(self.attested or {})})
 
+    def alters(self, filename: str) -> bool:
+        """Whether an indexed package has another record, other run exports or another place afterwards."""
+        before, after = self.index, self.merged
+        return any(
+            (
+                before.records.get(filename) != after.records.get(filename),
+                before.run_exports.get(filename) != after.run_exports.get(filename),
+                (filename in before.v3) is not (filename in after.v3),
+            )
+        )
+
     @property
     def count(self) -> int:
         """How many records readers shall see."""
@@ -94,6 +105,16 @@ class Change:
         return tuple(it for it in self.results if isinstance(it, Extracted))
 
 
+def _attested_anew(seen: Observation, change: Change) -> set[str]:
+    """The indexed packages of which other attestations are known than before."""
+    if change.attested is None:
+        return set()
+    now, before = change.attested, seen.ledger.attested if seen.ledger else {}
+    return {
+        name for name in now.keys() | before.keys() if now.get(name) != before.get(name)
+    } & change.index.records.keys()
+
+
 def unattested(attested: Mapping[str, Attested]) -> list[Note]:
     """What there is to say of attestations that count for nothing."""
     return [
@@ -105,13 +126,9 @@ def unattested(attested: Mapping[str, Attested]) -> list[Note]:
 
 def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *, dry_run: bool) -> SubdirReport:
     """What a lap is about, before anything is written; `scope` are the only packages it was told to look at."""
-    added, updated = [], []
-    for result in change.extracted:
-        before = change.index.records.get(result.filename)
-        if before is None:
-            added.append(result.filename)
-        elif result.filename not in change.plan.held:
-            updated.append(result.filename)
+    read = {it.filename for it in change.extracted}
+    added = read - change.index.records.keys()
+    updated = {name for name in (read | _attested_anew(seen, change)) - added if change.alters(name)}
     rejected = sorted((*seen.misnamed, *change.rejected), key=lambda it: it.filename)
     nowhere = (scope or frozenset()) - seen.packages.keys() - change.index.records.keys()
     warnings = [
@@ -131,6 +148,7 @@ def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *,
         updated=tuple(sorted(updated)),
         removed=tuple(sorted(change.leaving)),
         asked=len(change.plan.ask),
+        reread=len(read - added - updated),
         rejected=tuple(Note(it.filename, it.reason) for it in rejected),
         warnings=tuple(sorted(warnings)),
         yanked=tuple(Note(name, yank.reason) for name, yank in sorted(change.overlay.yanks.items())),

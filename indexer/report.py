@@ -48,7 +48,8 @@ class SubdirReport:
     """What came of one subdir.
 
     `yanked` has all that was yanked, with the reason.  `ways` counts what was read of packages, by the way they
-    were read or `kept`.
+    were read or `kept`.  `updated` has the packages whose record changed.  In a plan `written` and `deleted` are what
+    a run would write and delete.
     """
 
     outcome: Outcome
@@ -65,6 +66,8 @@ class SubdirReport:
     ways: Mapping[str, Way] = field(default_factory=dict)
     # Those read whose record was known: they were read for what they say of themselves.
     asked: int = 0
+    # Those read although their record was known, whose record is as it was.
+    reread: int = 0
     error: str | None = None
     exit_code: int = 0
 
@@ -131,8 +134,7 @@ def _wide_as_json(wide: SubdirReport) -> dict[str, object]:
         "outcome": wide.outcome.value,
         "names": wide.packages,
         "laps": wide.laps,
-        "written": wide.written,
-        "deleted": wide.deleted,
+        **_files_as_json(wide),
     }
     return found if wide.error is None else {**found, "error": wide.error}
 
@@ -148,12 +150,19 @@ def _subdir_as_json(sub: SubdirReport) -> dict[str, object]:
         "rejected": sub.rejected,
         "warnings": sub.warnings,
         "yanked": sub.yanked,
-        "written": sub.written,
-        "deleted": sub.deleted,
+        **_files_as_json(sub),
         "read": sub.ways,
         "asked": sub.asked,
+        "reread": sub.reread,
     }
     return found if sub.error is None else {**found, "error": sub.error}
+
+
+def _files_as_json(part: SubdirReport) -> dict[str, object]:
+    """The files that were written and deleted; in a plan nothing was, and they stand under `planned`."""
+    files, nothing = (part.written, part.deleted), ((), ())
+    done, planned = (nothing, files) if part.outcome is Outcome.PLANNED else (files, nothing)
+    return {"written": done[0], "deleted": done[1], "planned": {"write": planned[0], "delete": planned[1]}}
 
 
 def _usage_as_json(usage: Usage) -> dict[str, object]:

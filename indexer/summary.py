@@ -10,13 +10,15 @@ from indexer.report import Collected, Note, Outcome, Report, Verdict
 from indexer.store.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from indexer.core.agreement import Fault
     from indexer.report import SubdirCollected, SubdirReport, SubdirVerdict
     from indexer.store import Usage
 
 _SUBDIRS_NAMED = 5
+# How many names a line of a plan has.
+_NAMES_SHOWN = 10
 
 
 def summary(report: Report | Verdict | Collected) -> Iterator[str]:
@@ -26,6 +28,7 @@ def summary(report: Report | Verdict | Collected) -> Iterator[str]:
     if isinstance(report, Report):
         wide = {"channel": _wide(report.wide)} if report.wide else {}
         yield from _by_subdir({name: _subdir(sub) for name, sub in report.subdirs.items()}, wide)
+        yield from _planned(report)
         yield from _yanked(report)
         if read := _read(report):
             yield f"  packages: {read}"
@@ -39,6 +42,24 @@ def summary(report: Report | Verdict | Collected) -> Iterator[str]:
         if report.outcome == "planned":
             yield "  nothing was deleted; repeat with --yes to delete"
     yield _store(report.usage)
+
+
+def _planned(report: Report) -> Iterator[str]:
+    """The names of what a plan would change, a line for each list that is not empty."""
+    parts = [*sorted(report.subdirs.items()), *([("channel", report.wide)] if report.wide else [])]
+    for name, part in parts:
+        if part.outcome is Outcome.PLANNED:
+            lists = (part.added, part.updated, part.removed, part.written, part.deleted)
+            for verb, found in zip(("add", "update", "remove", "write", "delete"), lists, strict=True):
+                if found:
+                    yield f"  {name} would {verb}: {_some(found)}"
+
+
+def _some(found: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    named = ", ".join(map(one_line, found[:_NAMES_SHOWN]))
+    more = len(found) - _NAMES_SHOWN
+    return f"{named} and {more:,} more (--json lists all)" if more > 0 else named
 
 
 def _yanked(report: Report) -> Iterator[str]:
@@ -83,6 +104,8 @@ def _subdir(sub: SubdirReport) -> str:
         return sub.outcome.value
     changes = f"+{len(sub.added)} ~{len(sub.updated)} -{len(sub.removed)}"
     done = _written(sub)
+    if sub.reread:
+        done += f", {sub.reread:,} re-read"
     if sub.rejected:
         done += f", {'would reject' if sub.outcome is Outcome.PLANNED else 'rejected'} {len(sub.rejected)}"
     if sub.yanked:

@@ -87,7 +87,7 @@ def _as_read(name: str) -> tuple[str, str]:
 
 
 def releases_of(subdir: str, catalogue: Catalogue) -> Iterator[Release]:
-    """The releases of one subdir by file name, of two with the same stem the `.conda`."""
+    """The releases of one subdir by file name, of two with the same stem the `.conda`: both pages count these."""
     for filename in _without_twins(catalogue.packages):
         yield Release(subdir, filename, catalogue.packages[filename])
 

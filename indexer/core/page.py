@@ -51,7 +51,7 @@ def root_page(catalogues: Mapping[str, Catalogue], outputs: Outputs) -> bytes:
     ranks = _ranks(version for package in packages for version in package.versions)
     subdirs = "".join(
         f"<li><a href={_quoted(f'{subdir}/{names.PAGE}')}>{_text(subdir)}</a> "
-        f"<small>{_count(len(catalogue.packages), 'file')}</small>"
+        f"<small>{_count(len(list(releases_of(subdir, catalogue))), 'package file')}</small>"
         for subdir, catalogue in sorted(catalogues.items())
     )
     files = [name for name, wanted in ((names.CHANNELDATA, outputs.channeldata), (names.RSS, outputs.rss)) if wanted]

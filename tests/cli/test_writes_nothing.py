@@ -19,11 +19,18 @@ if TYPE_CHECKING:
 WAYS = [["status", "{}"], ["fs", "{}", "--dry-run"]]
 OPTIONS = [[], ["--force"], ["--no-zst"], ["--no-monolithic"], ["--strict"], ["--subdir", "noarch"], ["--bz2"]]
 SHARD = re.compile(r"[0-9a-f]{64}")  # a new record has the date of its run, so its shard has another name
-PLAN = ("added", "updated", "removed", "rejected", "written", "deleted", "packages")
+PLAN = ("added", "updated", "removed", "rejected", "reread", "packages")
 
 
 def without_digests(subdirs: Any) -> Any:
-    told = {name: {key: sub[key] for key in PLAN} for name, sub in subdirs.items()}
+    told = {
+        name: {
+            **{key: sub[key] for key in PLAN},
+            "write": sub["written"] or sub["planned"]["write"],
+            "delete": sub["deleted"] or sub["planned"]["delete"],
+        }
+        for name, sub in subdirs.items()
+    }
     return json.loads(SHARD.sub("*", json.dumps(told)))
 
 
@@ -54,7 +61,8 @@ def test_an_indexed_folder_that_changed_stays_as_it_is(channel: Path, words: lis
     change(channel)
     before = snapshot(channel)
     done = invoke(*(word.format(channel) for word in words), *options, "--json")
-    assert any(sub["written"] or sub["rejected"] for sub in done.json["subdirs"].values())
+    assert any(sub["planned"]["write"] or sub["rejected"] for sub in done.json["subdirs"].values())
+    assert not any(sub["written"] or sub["deleted"] for sub in done.json["subdirs"].values())
     assert snapshot(channel) == before
 
 
@@ -77,7 +85,7 @@ def test_a_bucket_sees_neither_put_nor_delete(bucket: Bucket, words: list[str]) 
         methods = {request.method for request in bucket.requests[start:]}
         assert (done.code, done.json["outcome"]) == (0, "planned")
         noarch = done.json["subdirs"]["noarch"]
-        assert noarch["written"] or noarch["deleted"], "there was something to do"
+        assert noarch["planned"]["write"] or noarch["planned"]["delete"], "there was something to do"
         assert "GET" in methods
         assert methods <= {"GET", "HEAD"}
         assert objects(bucket, "ch") == before
@@ -86,5 +94,37 @@ def test_a_bucket_sees_neither_put_nor_delete(bucket: Bucket, words: list[str]) 
 
 def test_a_folder_that_is_no_channel_yet_is_planned_as_one(tmp_path: Path) -> None:
     done = invoke("status", tmp_path, "--json")
-    assert "noarch/repodata.json" in done.json["subdirs"]["noarch"]["written"]
+    assert "noarch/repodata.json" in done.json["subdirs"]["noarch"]["planned"]["write"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", WAYS, ids=" ".join)
+def test_a_plan_names_what_it_would_change_and_caps_each_list(channel: Path, words: list[str]) -> None:
+    invoke("fs", channel)
+    change(channel)
+    write(channel, "noarch/reedbed-1.0.0-0.conda", license="BSD-3-Clause")
+    for number in range(12):
+        write(channel, f"osx-arm64/late-{number:02d}.0-0.conda")
+    lines = invoke(*(word.format(channel) for word in words), "--no-zst").out.splitlines()
+    assert "  linux-64 would add: late-1.0-0.conda" in lines
+    assert "  noarch would update: reedbed-1.0.0-0.conda" in lines
+    assert "  noarch would remove: mire-1.0-0.conda" in lines
+    assert "  noarch would delete: noarch/repodata.json.zst, noarch/run_exports.json.zst" in lines
+    (added,) = [line for line in lines if line.startswith("  osx-arm64 would add: late-00.0-0.conda, ")]
+    assert added.endswith("late-09.0-0.conda and 2 more (--json lists all)")
+    assert any(line.startswith("  noarch would write: noarch/repodata.json, ") for line in lines)
+    planned = invoke(*(word.format(channel) for word in words), "--json").json["subdirs"]["osx-arm64"]
+    assert len(planned["added"]) == 12
+
+
+def test_packages_that_are_read_again_and_say_the_same_are_not_updated(channel: Path) -> None:
+    invoke("fs", channel)
+    write(channel, "linux-64/dew-1.0-0.conda", license="BSD-3-Clause")
+    (channel / "linux-64" / ".indexer.json.zst").unlink()
+    for path in (channel / "linux-64").iterdir():
+        path.touch()
+    done = invoke("status", channel, "--json").json["subdirs"]["linux-64"]
+    assert (done["updated"], done["added"]) == (["dew-1.0-0.conda"], [])
+    assert (done["reread"], done["packages"]) == (11, 12)
+    lines = invoke("status", channel).out.splitlines()
+    assert any("~1 -0" in line and "11 re-read" in line for line in lines)

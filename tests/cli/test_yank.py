@@ -110,8 +110,8 @@ def test_status_says_what_a_patch_would_change_and_changes_nothing(channel: Path
     invoke("fs", channel)
     before = snapshot(channel)
     done = invoke("status", channel, "--repodata-patch", patch, "--json")
-    assert "linux-64/repodata.json" in done.json["subdirs"]["linux-64"]["written"]
-    assert "linux-64/patch_instructions.json" in done.json["subdirs"]["linux-64"]["written"]
+    assert "linux-64/repodata.json" in done.json["subdirs"]["linux-64"]["planned"]["write"]
+    assert "linux-64/patch_instructions.json" in done.json["subdirs"]["linux-64"]["planned"]["write"]
     assert done.json["subdirs"]["linux-64"]["warnings"] == [
         {"filename": "patch_instructions.json", "reason": f"sets sha256, which no patch may change, of {NAME}"}
     ]

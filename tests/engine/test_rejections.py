@@ -24,6 +24,7 @@ from tests.support.scene import (
     packages_read,
     published,
     records,
+    with_outputs,
 )
 
 if TYPE_CHECKING:
@@ -189,13 +190,14 @@ def test_a_repodata_that_cannot_be_read_is_left_alone_and_the_other_subdirs_are_
     assert len(records(store, "noarch")) == 2
 
 
-def test_run_exports_that_cannot_be_read_are_left_alone() -> None:
+def test_run_exports_that_cannot_be_read_are_left_alone_without_a_copy() -> None:
     store = channel(*keys(2))
-    index(store)
+    index(store, with_outputs(zst=False))
     store.upload("linux-64/run_exports.json", b"<html>")
     before = store.bodies()
-    report = index(store)
+    report = index(store, with_outputs(zst=False))
     assert report.exit_code == 1
+    assert "repeat with --force" in str(only(report).error)
     assert store.bodies() == before
 
 

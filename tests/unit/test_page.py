@@ -73,6 +73,13 @@ def test_a_subdir_has_a_row_for_each_file_and_names_what_was_taken_out() -> None
     assert "taken out" in "".join(page.words)
 
 
+def test_the_root_and_the_subdir_count_files_alike() -> None:
+    twins = {f"a-1-0{extension}": entry() for extension in (".conda", ".tar.bz2")}
+    whole = {"noarch": Catalogue({**twins, "b-1-0.tar.bz2": entry("b")})}
+    assert b"<small>2 package files</small>" in root_page(whole, OUTPUTS)
+    assert b"2 package files" in subdir_page("noarch", whole["noarch"], OUTPUTS)
+
+
 def test_files_are_looked_for_where_base_url_says() -> None:
     outputs = Outputs(html=True, base_url="https://files.example/reeds")
     page = Reader(subdir_page("noarch", catalogues(entry())["noarch"], outputs))
