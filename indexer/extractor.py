@@ -22,7 +22,8 @@ from indexer.archive import (
 from indexer.core.about import About, about_of
 from indexer.core.model import Extracted, Rejected, Rules, Stat
 from indexer.core.names import CONDA
-from indexer.core.records import PackageFile, dump, judge, judge_run_exports
+from indexer.core.objects import dump
+from indexer.core.records import PackageFile, judge, judge_run_exports
 from indexer.digests import Digests, Hasher, digests_of
 from indexer.errors import BadConfig, BadPackage, Conflict, Denied, RangeRefused, Unavailable
 from indexer.store import Usage

@@ -26,7 +26,7 @@ from indexer.core.agreement import (
     unpacked,
 )
 from indexer.core.model import Index
-from indexer.core.records import dump
+from indexer.core.objects import dump
 from indexer.core.repodata import facts_of
 from indexer.errors import BadIndex, Missing
 from indexer.pool import Bounds, bounded

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core import names, shards
 from indexer.core.model import Outputs, Stat, Version
-from indexer.core.records import dump
+from indexer.core.objects import dump
 from indexer.errors import Conflict, GaveUp, IndexerError, Missing
 from indexer.pool import Bounds, bounded
 from indexer.report import Collected, SubdirCollected

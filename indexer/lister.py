@@ -17,8 +17,8 @@ from indexer.core import ledger as ledgers
 from indexer.core.agreement import unpacked
 from indexer.core.ledger import Ledger
 from indexer.core.model import Index, Raw, Version
+from indexer.core.objects import dump
 from indexer.core.overlay import Overlay, decode_yanks
-from indexer.core.records import dump
 from indexer.core.shards import ShardIndex
 from indexer.dates import redated, undated
 from indexer.errors import BadIndex, Conflict, Missing, Refused

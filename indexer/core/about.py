@@ -22,20 +22,26 @@ _UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2
 _ADDRESS = re.compile(r"(?:https?|ftp|git|ssh)://[^\s<>\"'`\\^{|}]+")
 _LINK = re.compile(r"https?://[^\s<>\"'`\\^{|}]+")
 
-# Each trait of CEP 38 and how an entry of paths.json shows it.  Quotes inside of a JSON text are escaped,
+# Traits of CEP 38 and how the path of an entry of paths.json shows them.  Quotes inside of a JSON text are escaped,
 # so none of these can be a part of a file's name.
-_TRAITS = {
+_PATH_TRAITS = {
     "activate.d": re.compile(rb'"_path"\s*:\s*"etc/conda/activate\.d/'),
-    "binary_prefix": re.compile(rb'"file_mode"\s*:\s*"binary"'),
     "deactivate.d": re.compile(rb'"_path"\s*:\s*"etc/conda/deactivate\.d/'),
     "post_link": re.compile(rb'"_path"\s*:\s*"(?:bin|Scripts)/\.[^/"]+-post-link\.(?:sh|bat)"'),
     "pre_link": re.compile(rb'"_path"\s*:\s*"(?:bin|Scripts)/\.[^/"]+-pre-link\.(?:sh|bat)"'),
     "pre_unlink": re.compile(rb'"_path"\s*:\s*"(?:bin|Scripts)/\.[^/"]+-pre-unlink\.(?:sh|bat)"'),
-    "text_prefix": re.compile(rb'"file_mode"\s*:\s*"text"'),
 }
-TRAITS = tuple(_TRAITS)
+_PREFIX_TRAITS = ("binary_prefix", "text_prefix")
+TRAITS = tuple(sorted((*_PATH_TRAITS, *_PREFIX_TRAITS)))
 # More than any of the above takes; file names have up to 255 bytes.
 _OVERLAP = 512
+# A JSON object up to the next brace outside of its texts, or to the end.  It never fails, so it never goes back.
+_ENTRY = re.compile(rb'\{(?:[^{}"]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))*', re.DOTALL)
+_BINARY = re.compile(rb'"file_mode"\s*:\s*"binary"')
+# An entry without a placeholder, or with an empty one, has no prefix to replace, whatever its mode (CEP 34).
+_PLACEHOLDER = re.compile(rb'"prefix_placeholder"\s*:\s*"[^"]')
+# More than an entry takes: a path and a placeholder, both of some hundred bytes, and digests.
+_MAX_ENTRY = 16 * 2**10
 
 
 class About(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -86,7 +92,7 @@ def about_of(
         identifiers=_texts(fields.get("identifiers")),
         keywords=_texts(fields.get("keywords")),
         tags=_texts(fields.get("tags")),
-        traits=tuple(sorted(set(has) & _TRAITS.keys())),
+        traits=tuple(sorted(set(has) & set(TRAITS))),
     ), odd
 
 
@@ -133,10 +139,23 @@ def _first(value: object) -> str:
 
 def traits(chunks: Iterable[bytes]) -> list[str]:
     """The traits that a `paths.json` shows, which comes in chunks and need not fit into memory."""
-    missing = dict(_TRAITS)
-    before = b""
+    missing = dict(_PATH_TRAITS)
+    prefixes: set[str] = set()
+    before = entry = b""
     for chunk in chunks:
         window = before + chunk
         missing = {trait: form for trait, form in missing.items() if not form.search(window)}
         before = window[-_OVERLAP:]
-    return [trait for trait in _TRAITS if trait not in missing]
+        entry = _look_at_entries(entry + chunk, prefixes)
+    _look_at_entries(entry + b"}", prefixes)
+    return [trait for trait in TRAITS if trait in prefixes or trait in _PATH_TRAITS.keys() - missing.keys()]
+
+
+def _look_at_entries(window: bytes, prefixes: set[str]) -> bytes:
+    """Add the traits of whole entries to `prefixes`; what is left may be the beginning of one more entry."""
+    for match in _ENTRY.finditer(window):
+        if match.end() == len(window):
+            return match[0] if len(match[0]) <= _MAX_ENTRY else b""
+        if _PLACEHOLDER.search(match[0]):
+            prefixes.add("binary_prefix" if _BINARY.search(match[0]) else "text_prefix")
+    return b""

@@ -11,7 +11,8 @@ import zstandard
 
 from indexer.core.matchspec import canonical
 from indexer.core.model import UNREADABLE, Raw, Rejected
-from indexer.core.records import RUN_EXPORTS_KINDS, dump
+from indexer.core.objects import dump
+from indexer.core.records import RUN_EXPORTS_KINDS
 from indexer.errors import BadIndex
 
 if TYPE_CHECKING:

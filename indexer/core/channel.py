@@ -6,6 +6,7 @@ A value that breaks a rule of its CEP cannot be made: ValueError, which msgspec 
 from __future__ import annotations
 
 import posixpath
+import re
 from datetime import datetime, timezone
 from typing import Annotated, Literal
 
@@ -13,6 +14,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 _MAX_MESSAGE = 8192
+# A relative path from `../` on (CEP 42); its parts are those of a channel's URL (CEP 26), capital letters too.
+_REFERENCE = re.compile(r"\.\.(/(\.\.|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))+/?")
 
 
 class Notice(Struct, frozen=True, kw_only=True):
@@ -40,10 +43,10 @@ class ChannelRelations(Struct, frozen=True, omit_defaults=True):
     overrides: str | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for what is no path from `../`, and for one channel named twice."""
+        """Raise ValueError for what is no path from `../` that readers follow, and for one channel named twice."""
         for name in (self.base, self.overrides):
-            if name is not None and (not name.startswith("../") or not name.strip("./")):
-                raise ValueError(f"{name!r} is not a relative path that begins with ../, such as ../conda-forge")
+            if name is not None and not _REFERENCE.fullmatch(name):
+                raise ValueError(f"{name!r} is not a relative path to a channel, such as ../conda-forge or ../..")
         if self.base and self.overrides and posixpath.normpath(self.base) == posixpath.normpath(self.overrides):
             raise ValueError("base and overrides name the same channel")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.core.about import TRAITS
+from indexer.core.objects import dump
 from indexer.core.overview import packages_of
-from indexer.core.records import dump
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from functools import partial
 from sys import intern
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from indexer.core.objects import json_object, members
 from indexer.core.shards import compress_pieces, decompress
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from indexer.core.model import Stat
 
@@ -92,9 +93,13 @@ _ledger = msgspec.json.Decoder(Ledger)
 def encode(ledger: Ledger) -> bytes:
     """The ledger as it lies in the channel."""
     # Piece by piece: all at once it was what took a first run of half a million packages to its peak.
-    values = {key: getattr(ledger, key) for key in ledger.__struct_fields__}
+    values: dict[str, object] = {key: partial(_encoded, getattr(ledger, key)) for key in ledger.__struct_fields__}
     values["seen"] = members(sorted(ledger.seen), ledger.seen.__getitem__)
     return compress_pieces(json_object(values))
+
+
+def _encoded(value: object) -> Iterator[bytes]:
+    yield msgspec.json.encode(value, order="deterministic")
 
 
 def decode(data: bytes) -> Ledger | None:

@@ -1,10 +1,13 @@
-"""JSON objects of very many members, made piece by piece, compact and sorted."""
+"""JSON in our one form, compact and sorted, and objects of very many members, which are made piece by piece."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import msgspec
+import orjson
+
+from indexer.core.model import Raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +16,21 @@ if TYPE_CHECKING:
 
 # How many members are written at once.
 _BATCH = 128
+
+
+def dump(value: object) -> Raw:
+    """JSON in our one form: UTF-8 unescaped, keys sorted, compact, no final newline; a Raw stays as it is.
+
+    All numbers of an index are written here, for another encoder spells 1e16 in another way.
+    Raises TypeError for what JSON cannot say.
+    """
+    return Raw(orjson.dumps(value, default=_slice, option=orjson.OPT_SORT_KEYS))
+
+
+def _slice(value: object) -> orjson.Fragment:
+    if isinstance(value, Raw):
+        return orjson.Fragment(bytes(value))
+    raise TypeError(f"{type(value).__name__} is no JSON")
 
 
 def json_object(values: Mapping[str, object], last: str | None = None) -> Iterator[bytes]:
@@ -27,7 +45,7 @@ def json_object(values: Mapping[str, object], last: str | None = None) -> Iterat
         if callable(value):
             yield from value()
         else:
-            yield msgspec.json.encode(value, order="deterministic")
+            yield bytes(dump(value))
         opening = b","
     yield b"}" if values else b"{}"
 

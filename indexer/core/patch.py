@@ -16,7 +16,8 @@ import msgspec
 from indexer.core.matchspec import canonical, fault
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import CONDA, TAR_BZ2
-from indexer.core.records import PATCHABLE, dump, judge_patch, judge_run_exports
+from indexer.core.objects import dump
+from indexer.core.records import PATCHABLE, judge_patch, judge_run_exports
 from indexer.core.repodata import altered, section_of
 from indexer.core.revision import is_v3_spec
 from indexer.errors import BadPackage, BadPatch

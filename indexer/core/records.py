@@ -8,16 +8,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import orjson
-
 from indexer.core import readable
-from indexer.core.model import Raw, Rules
 from indexer.core.names import parse_filename
+from indexer.core.objects import dump
 from indexer.core.revision import in_v3, needs_v3
 from indexer.errors import BadPackage, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from indexer.core.model import Rules
 
 _INDEX_JSON = "info/index.json"
 _RUN_EXPORTS_JSON = "info/run_exports.json"
@@ -61,11 +61,6 @@ class Judged:
     record: Mapping[str, object]
     v3: bool
     warnings: tuple[str, ...]
-
-
-def dump(value: object) -> Raw:
-    """JSON in our one form: UTF-8 unescaped, keys sorted, compact, no final newline."""
-    return Raw(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
 
 
 def parse_json(data: bytes, what: str) -> Any:

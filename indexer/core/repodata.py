@@ -13,7 +13,7 @@ import msgspec
 
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import CONDA, EXTENSIONS, TAR_BZ2
-from indexer.core.objects import json_object, members
+from indexer.core.objects import dump, json_object, members
 from indexer.core.pieces import Pieces
 from indexer.errors import BadIndex
 
@@ -78,7 +78,7 @@ def altered(record: Raw, changes: Mapping[str, object]) -> Raw:
             if value is None:
                 fields.pop(key, None)
             elif key not in fields or msgspec.json.decode(fields[key]) != value:
-                fields[key] = Raw(msgspec.json.encode(value, order="deterministic"))
+                fields[key] = dump(value)
     except UNREADABLE:
         return record
     return record if fields == before else Raw(msgspec.json.encode(fields, order="deterministic"))
@@ -198,7 +198,7 @@ def by_kind(run_exports: Raw) -> Raw:
     if not bytes(run_exports).lstrip().startswith(b"["):
         return run_exports
     specs = msgspec.json.decode(run_exports)
-    return Raw(msgspec.json.encode({"weak": specs} if specs else {}))
+    return dump({"weak": specs} if specs else {})
 
 
 def join(index: Index, info: Mapping[str, object]) -> Pieces:
@@ -240,7 +240,7 @@ def join_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[st
     own = {name: it for name, it in index.run_exports.items() if patched.get(name) is not it}
     own |= dict.fromkeys(patched.keys() - index.run_exports.keys(), _UNKNOWN)
     if own:
-        index = replace(index, rest={**index.rest, _RUN_EXPORTS: Raw(msgspec.json.encode(own, order="deterministic"))})
+        index = replace(index, rest={**index.rest, _RUN_EXPORTS: dump(own)})
     return join(index, info)
 
 

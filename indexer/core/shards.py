@@ -14,7 +14,7 @@ import zstandard
 
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import EXTENSIONS, SHARDS_FOLDER, parse_filename
-from indexer.core.records import dump
+from indexer.core.objects import dump
 from indexer.core.repodata import by_kind, facts_of, section_of, v3_buckets
 from indexer.errors import BadIndex
 

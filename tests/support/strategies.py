@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from indexer.core.model import Extracted, Index, Raw, Rejected, Stat, Version
 from indexer.core.names import EXTENSIONS, parse_filename
-from indexer.core.records import RUN_EXPORTS_KINDS, dump
+from indexer.core.objects import dump
+from indexer.core.records import RUN_EXPORTS_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -131,7 +132,7 @@ PATHS = {
     "post_link": b'{"_path": "bin/.a-post-link.sh"}',
     "pre_link": b'{"_path": "Scripts/.a-pre-link.bat"}',
     "pre_unlink": b'{"_path": "bin/.a-pre-unlink.sh"}',
-    "text_prefix": b'{"file_mode":"text","_path":"x"}',
+    "text_prefix": b'{"prefix_placeholder":"/x","file_mode":"text","_path":"x"}',
 }
 
 
@@ -148,6 +149,38 @@ def test_each_trait_is_seen_wherever_the_chunks_end(trait: str, size: int) -> No
 )
 def test_other_files_show_none(path: str) -> None:
     assert traits([json.dumps({"paths": [{"_path": path}]}).encode()]) == []
+
+
+@pytest.mark.parametrize(
+    ("entries", "found"),
+    [
+        ([{"_path": "x", "file_mode": "text"}], []),
+        ([{"_path": "x", "file_mode": "binary"}], []),
+        ([{"_path": "x", "file_mode": "text", "prefix_placeholder": ""}], []),
+        ([{"_path": "x", "prefix_placeholder": "/p"}], ["text_prefix"]),
+        (
+            [{"_path": "a", "file_mode": "text"}, {"_path": "b", "file_mode": "binary", "prefix_placeholder": "/p"}],
+            ["binary_prefix"],
+        ),
+        ([{"_path": "{{x}}", "file_mode": "binary", "prefix_placeholder": "/{p}"}], ["binary_prefix"]),
+        ([{"file_mode": "binary", "_path": '{"\\', "prefix_placeholder": "/p"}], ["binary_prefix"]),
+        ([{"_path": '", "prefix_placeholder": "x', "file_mode": "text"}], []),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_prefix_is_one_where_an_entry_has_a_placeholder(
+    entries: list[dict[str, str]], found: list[str], size: int
+) -> None:
+    data = json.dumps({"paths": entries, "paths_version": 1}).encode()
+    assert traits(data[at : at + size] for at in range(0, len(data), size)) == found
+
+
+@pytest.mark.parametrize("unit", [b"{", b'{"', b'{"\\"', b'"\\"', b'{"a":{', b'{"{",'])
+def test_a_hostile_paths_json_is_looked_through_in_linear_time(unit: bytes) -> None:
+    data = unit * (4 * MIB // len(unit))
+    began = time.process_time()
+    assert traits(data[at : at + 2**16] for at in range(0, len(data), 2**16)) == []
+    assert time.process_time() - began < 8
 
 
 def extracted(info: bytes, *, about: bool = True) -> object:

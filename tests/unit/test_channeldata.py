@@ -11,7 +11,7 @@ from indexer.core.about import TRAITS, About
 from indexer.core.catalogue import Catalogue, Entry, catalogue_of, decode, encode, undescribed
 from indexer.core.channeldata import join_channeldata
 from indexer.core.model import Index
-from indexer.core.records import dump
+from indexer.core.objects import dump
 from indexer.core.shards import compress
 
 

@@ -208,12 +208,26 @@ def test_a_mistake_in_a_manifest_names_the_whole_table(tmp_path: Path) -> None:
         ({"base": "conda-forge"}, "is not a relative path"),
         ({"base": "https://x.example/ch"}, "is not a relative path"),
         ({"overrides": "../"}, "is not a relative path"),
+        ({"base": "../a\\b"}, "is not a relative path"),
+        ({"base": "../a//b"}, "is not a relative path"),
+        ({"base": "../a?b"}, "is not a relative path"),
+        ({"base": "../a#b"}, "is not a relative path"),
+        ({"base": "../a b"}, "is not a relative path"),
+        ({"base": "../a%2fb"}, "is not a relative path"),
+        ({"base": "../.a"}, "is not a relative path"),
+        ({"base": "../a\n"}, "is not a relative path"),
+        ({"base": "../" + 129 * "a"}, "is not a relative path"),
         ({"base": "../a", "overrides": "../b/../a/"}, "name the same channel"),
     ],
 )
 def test_a_relation_is_a_path_from_the_channel_to_another_one(relations: dict[str, str], complaint_about: str) -> None:
     with pytest.raises(ValueError, match=complaint_about):
         ChannelRelations(**relations)
+
+
+@pytest.mark.parametrize("reference", ["../..", "../../main", "../conda-forge", "../a/label/Dev_1.0", "../a/"])
+def test_the_references_of_cep_42_are_accepted(reference: str) -> None:
+    assert ChannelRelations(overrides=reference).overrides == reference
 
 
 def notice(created_at: datetime, expires_at: datetime) -> Notice:

@@ -9,7 +9,7 @@ import pytest
 
 from indexer.core.current import chosen, join_current
 from indexer.core.model import Index
-from indexer.core.records import dump
+from indexer.core.objects import dump
 
 
 def index_of(*records: str | dict[str, Any], v3: frozenset[str] = frozenset()) -> Index:

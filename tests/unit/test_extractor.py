@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.core.model import Extracted, Rejected, Rules
-from indexer.core.records import dump
+from indexer.core.objects import dump
 from indexer.core.repodata import facts_of
 from indexer.errors import Denied, Unavailable
 from indexer.extractor import Gone, Reading, Spec, Way, first_way, read, weight_of

@@ -9,9 +9,9 @@ import pytest
 
 from indexer.core.matchspec import fault
 from indexer.core.model import Index, Raw
+from indexer.core.objects import dump
 from indexer.core.overlay import Overlay, Yank, decode_yanks, encode_yanks
 from indexer.core.patch import NONE, Patched, apply, check, is_patched, parse
-from indexer.core.records import dump
 from indexer.errors import BadPatch
 
 OLD, NEW = "a-1-0.tar.bz2", "a-1-0.conda"

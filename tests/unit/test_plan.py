@@ -8,8 +8,8 @@ import pytest
 
 from indexer.core.ledger import Bad, Ledger
 from indexer.core.model import Extracted, Index, Plan, Raw, Rejected, Stat, Version
+from indexer.core.objects import dump
 from indexer.core.plan import MASS_REMOVAL, Known, dated, diff, dropped, guard, merge
-from indexer.core.records import dump
 from indexer.errors import Refused
 
 NONE = dump({})

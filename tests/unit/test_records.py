@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from indexer.core.model import Rules
-from indexer.core.records import Judged, PackageFile, dump, judge, parse_json
+from indexer.core.objects import dump
+from indexer.core.records import Judged, PackageFile, judge, parse_json
 from indexer.errors import BadPackage
 
 NOW_MS = 1_800_000_000_000

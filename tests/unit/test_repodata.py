@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from indexer.core.model import Index, Raw
+from indexer.core.objects import dump
 from indexer.core.render import publication
-from indexer.core.repodata import facts_of, join, split
-from indexer.core.shards import by_name
+from indexer.core.repodata import altered, facts_of, join, split
+from indexer.core.shards import by_name, index_of
 from indexer.errors import BadIndex, IndexerError
 from tests.support.scenes import first_scene
 
@@ -135,3 +136,20 @@ def test_a_record_without_a_name_makes_no_shard_without_a_name() -> None:
     except IndexerError:
         return
     assert "" not in groups
+
+
+@pytest.mark.parametrize("value", [1e16, 1e22, 1.5, 1e-7, 12345678901234567890])
+def test_a_number_is_written_in_one_form_wherever_it_stands(value: float) -> None:
+    form = bytes(dump(value))
+    info = {"channel_relations": {"x": value}}
+    assert b'"channel_relations":{"x":%b}' % form in bytes(join(Index(), info))
+    assert bytes(altered(Raw(b"{}"), {"x": value})) == b'{"x":%b}' % form
+    assert (
+        bytes(index_of({"packages": {"a-1-0.conda": {"x": value}}}, "k").records["a-1-0.conda"]) == b'{"x":%b}' % form
+    )
+
+
+def test_what_was_not_made_here_keeps_its_bytes() -> None:
+    assert bytes(dump({"b": Raw(b"1.0e+16"), "a": [Raw(b"{ }")]})) == b'{"a":[{ }],"b":1.0e+16}'
+    with pytest.raises(TypeError):
+        dump({"a": b"bytes"})

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from indexer.core.model import Extracted, Index, Plan, Raw, Version
+from indexer.core.objects import dump
 from indexer.core.plan import merge
-from indexer.core.records import dump, judge_run_exports
+from indexer.core.records import judge_run_exports
 from indexer.core.repodata import inline_run_exports, split_run_exports
 from indexer.errors import BadIndex, BadPackage
 
