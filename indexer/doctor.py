@@ -152,10 +152,10 @@ def settings_page(resolved: Resolved) -> Page:
 
 def judge(findings: Sequence[Finding]) -> str:
     """Whether indexers that run at the same time can rest on a store."""
-    said = {finding.probe: finding.sound for finding in findings}
-    if GUARDS - said.keys():
-        return UNKNOWN
-    return SOUND if all(said[guard] for guard in GUARDS) else UNSAFE
+    said = {finding.probe: finding.sound for finding in findings if finding.probe in GUARDS}
+    if False in said.values():
+        return UNSAFE
+    return SOUND if said == dict.fromkeys(GUARDS, True) else UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

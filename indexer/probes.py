@@ -12,7 +12,8 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from indexer.errors import IndexerError
+from indexer.errors import IndexerError, NoConditions
+from indexer.scratch import NotAsked
 from indexer.store import Expect
 
 if TYPE_CHECKING:
@@ -82,19 +83,21 @@ def may_write(scratch: Scratch) -> Judged:
 
 def reads_what_was_written(scratch: Scratch) -> Judged:
     """Read-after-write, and after an overwrite."""
-    scratch.ask("put_object", "again", Body=b"old")
+    may_read = scratch.ask("get_object", "first")
+    if may_read.code:
+        return ill(f"refused ({may_read.refusal})")
+    may_read.said["Body"].close()
+    scratch.need("put_object", "again", Body=b"old")
     scratch.body("again")
-    scratch.ask("put_object", "again", Body=b"new")
+    scratch.need("put_object", "again", Body=b"new")
     first, again = scratch.body("first"), scratch.body("again")
-    if first is None:
-        return ill(f"refused ({scratch.ask('get_object', 'first').refusal})")
     fresh = (first, again) == (_BODY, b"new")
     return Judged(fresh, "at once" if fresh else "an old answer after a write")
 
 
 def keeps_metadata(scratch: Scratch) -> Judged:
     """The digests that uploaders leave with a package, and the headers that readers' caches go by."""
-    said = scratch.ask("head_object", "first").said
+    said = scratch.need("head_object", "first").said
     metadata = {name.lower(): value for name, value in said.get("Metadata", {}).items()}
     lost = [name for name in ("package-md5", "package-sha256") if name not in metadata]
     if said.get("CacheControl") != _CACHED:
@@ -106,7 +109,7 @@ def keeps_metadata(scratch: Scratch) -> Judged:
 
 def etag_is_md5(scratch: Scratch) -> Judged:
     """Whether an unchanged package is known by its ETag alone."""
-    etag = scratch.ask("head_object", "first").said.get("ETag", "").strip('"')
+    etag = scratch.need("head_object", "first").said.get("ETag", "").strip('"')
     same = etag == hashlib.md5(_BODY, usedforsecurity=False).hexdigest()
     return noted("the MD5 of the content" if same else "not the MD5; versions are kept in the ledger")
 
@@ -127,6 +130,8 @@ def checks_sha256(scratch: Scratch) -> Judged:
 def serves_ranges(scratch: Scratch) -> Judged:
     """A part from the middle, with a Content-Range that says so: packages are read by their tail."""
     answer = scratch.ask("get_object", "first", Range="bytes=2-5")
+    if answer.denied:
+        raise NotAsked(f"get is refused ({answer.refusal})")
     if answer.code:
         return noted(f"refused ({answer.refusal}); packages are read whole")
     body = answer.said["Body"].read()
@@ -145,7 +150,7 @@ def serves_suffixes(scratch: Scratch) -> Judged:
 
 def reads_by_version(scratch: Scratch) -> Judged:
     """If-Match on GET; a run also compares the ETag of the answer."""
-    etag = scratch.ask("head_object", "first").said.get("ETag", "")
+    etag = scratch.need("head_object", "first").said.get("ETag", "")
     right = scratch.ask("get_object", "first", IfMatch=etag)
     wrong = scratch.ask("get_object", "first", IfMatch='"00000000000000000000000000000000"')
     if (right.status, wrong.status) == (200, 412):
@@ -155,8 +160,8 @@ def reads_by_version(scratch: Scratch) -> Judged:
 
 def lists_what_was_written(scratch: Scratch) -> Judged:
     """List-after-write, as a run lists: what is not listed would be dropped from the index."""
-    scratch.ask("put_object", "late", Body=b"")
-    missing = {"first", "again", "late"} - {stat.key for stat in scratch.store.list("")}
+    scratch.need("put_object", "late", Body=b"")
+    missing = {"first", "late"} - {stat.key for stat in scratch.store.list("")}
     return _guarded(not missing, "shows what has just been written", f"lacks {', '.join(sorted(missing))}")
 
 
@@ -175,6 +180,8 @@ def lists_in_pages(scratch: Scratch) -> Judged:
 def keeps_odd_names(scratch: Scratch) -> Judged:
     """Versions have `!` and `+` in them."""
     put = scratch.ask("put_object", _ODD_NAME, Body=_BODY)
+    if put.denied:
+        raise NotAsked(f"put is refused ({put.refusal})")
     listed = {stat.key for stat in scratch.store.list("")}
     right = not put.code and _ODD_NAME in listed and scratch.body(_ODD_NAME) == _BODY
     return Judged(right, "kept" if right else f"lost ({put.refusal})")
@@ -182,7 +189,7 @@ def keeps_odd_names(scratch: Scratch) -> Judged:
 
 def refuses_a_second_creation(scratch: Scratch) -> Judged:
     """`If-None-Match: *` where there is an object."""
-    scratch.put("once", b"first")
+    scratch.lay("once", b"first")
     passed = scratch.put("once", b"second", Expect.ABSENT) is not None
     stands = scratch.body("once") == b"first"
     return _guarded(not passed and stands, "the second is refused", "the second one overwrites the first")
@@ -190,24 +197,22 @@ def refuses_a_second_creation(scratch: Scratch) -> Judged:
 
 def refuses_a_stale_version(scratch: Scratch) -> Judged:
     """`If-Match` with a version that was overwritten, or whose object is gone."""
-    old = scratch.put("versioned", b"old")
-    new = scratch.put("versioned", b"new")
-    passed = old is not None and scratch.put("versioned", b"stale", old) is not None
+    old, new = scratch.lay("versioned", b"old"), scratch.lay("versioned", b"new")
+    passed = scratch.put("versioned", b"stale", old) is not None
     stands = scratch.body("versioned") == b"new"
-    scratch.ask("delete_object", "versioned")
-    revived = new is not None and scratch.put("versioned", b"revived", new) is not None
-    if revived:
+    gone = not scratch.ask("delete_object", "versioned").code  # else there is nothing to revive
+    if gone and scratch.put("versioned", b"revived", new) is not None:
         return ill("a write to a deleted object passes")
     return _guarded(not passed and stands, "a stale one is refused", "a stale one overwrites a newer one")
 
 
 def takes_the_right_version(scratch: Scratch) -> Judged:
     """`If-Match` with the version that stands: a store that refuses it can never be published to."""
-    version = scratch.put("right", b"old")
-    passed = version is not None and scratch.put("right", b"new", version) is not None
+    version = scratch.lay("right", b"old")
+    passed = scratch.put("right", b"new", version) is not None
     if not passed or scratch.body("right") != b"new":
         return ill("refused, with quotes and without")
-    etag = scratch.ask("head_object", "right").said.get("ETag", "")
+    etag = scratch.need("head_object", "right").said.get("ETag", "")
     quoted = scratch.ask("put_object", "right", Body=b"newer", IfMatch=etag)
     return well("passes" if not quoted.code else "passes only with the ETag without quotes")
 
@@ -226,8 +231,8 @@ def one_replaces(scratch: Scratch) -> Judged:
     """Of many that replace the same version at once one must win."""
     worst = 1
     for number in range(_ROUNDS):
-        version = scratch.put(f"shared-{number}", b"start")
-        winners = _winners(scratch, f"shared-{number}", version or Expect.ABSENT)
+        version = scratch.lay(f"shared-{number}", b"start")
+        winners = _winners(scratch, f"shared-{number}", version)
         worst = winners if winners != 1 else worst
     return Judged(worst == 1, _won(worst))
 
@@ -243,7 +248,7 @@ def _winners(scratch: Scratch, name: str, expect: Expect | Version) -> int:
 
 def deletes(scratch: Scratch) -> Judged:
     """Single deletes, and whether one under a condition is heeded; a run looks before it deletes."""
-    scratch.ask("put_object", "doomed", Body=b"")
+    scratch.need("put_object", "doomed", Body=b"")
     conditional = scratch.ask("delete_object", "doomed", IfMatch='"00000000000000000000000000000000"')
     heeded = conditional.status == 412  # noqa: PLR2004  HTTP's own number
     gone = scratch.ask("delete_object", "doomed")
@@ -268,6 +273,8 @@ def agrees_on_the_time(scratch: Scratch) -> Judged:
 def tells_what_is_missing(scratch: Scratch) -> Judged:
     """404 or 403 for a key that is not there: with 403 the credentials lack the right to list."""
     status = scratch.ask("head_object", "nowhere").status
+    if not status or status >= 500:  # noqa: PLR2004  HTTP's own number
+        raise NotAsked(f"the store fails ({status})")
     return Judged(status == 404, f"{status}")  # noqa: PLR2004
 
 
@@ -322,8 +329,11 @@ def examine(scratch: Scratch) -> Iterator[Finding]:
     for name, probe in PROBES.items():
         try:
             judged = probe(scratch)
-        except IndexerError as error:
+        except NoConditions as error:
             judged = ill(error.reason)
+        except (NotAsked, IndexerError) as error:
+            # What the probe asks was not answered: another request that it needs was refused.
+            judged = noted(f"not asked: {getattr(error, 'reason', error)}")
         yield Finding(name, *judged)
         if name == _WRITE and not judged.sound:
             yield Finding("list", *may_list(scratch))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from indexer.errors import Conflict, IndexerError
+from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Unavailable
 from indexer.secrets import masked
 from indexer.store import Expect
 
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 _TOO_FAST = {429, 503}
 _PAUSE = 1.1
 _PATIENCE = 4
+_DENIED = {401, 403}
+_FAILS = 500
+_NOT_IMPLEMENTED = 501
+_REFUSED = range(400, 500)
+
+
+class NotAsked(Exception):
+    """A probe has no verdict: a request that it needs, and that is not its question, was refused."""
 
 
 class Answer(NamedTuple):
@@ -36,6 +44,14 @@ class Answer(NamedTuple):
     def refusal(self) -> str:
         """The answer in words, for one that is no success."""
         return f"{self.status} {self.code}".strip()
+
+    @property
+    def denied(self) -> bool:
+        """Whether the store answered nothing but that these credentials may not ask, or did not answer at all."""
+        if self.code == "SignatureDoesNotMatch":  # how some stores refuse odd names
+            return False
+        failed = self.status >= _FAILS and self.status != _NOT_IMPLEMENTED
+        return failed or self.status in {0, *_DENIED}
 
 
 @dataclass(frozen=True)
@@ -58,14 +74,21 @@ class Scratch:
         """One request about an object, or about the bucket where no name is given; again where it came too fast."""
         if name is not None:
             more["Key"] = self.prefix + name
-        if operation == "put_object" and name is not None:
-            self.left.add(name)
         client = self.anonymous if anonymous else self.client
         for _ in range(_PATIENCE):
             answer = self._ask(client, operation, more)
             if answer.status not in _TOO_FAST:
                 break
             self.sleep(_PAUSE)
+        if operation == "put_object" and name is not None and answer.status not in _REFUSED:
+            self.left.add(name)
+        return answer
+
+    def need(self, operation: str, name: str, **more: Any) -> Answer:
+        """A request that a probe needs and that is not its question.  Raises NotAsked where it is refused."""
+        answer = self.ask(operation, name, **more)
+        if answer.code:
+            raise NotAsked(f"{operation.replace('_object', '')} is refused ({answer.refusal})")
         return answer
 
     def _ask(self, client: Any, operation: str, more: Mapping[str, Any]) -> Answer:
@@ -79,16 +102,34 @@ class Scratch:
         return Answer(said["ResponseMetadata"]["HTTPStatusCode"], "", said)
 
     def put(self, name: str, body: bytes, expect: Expect | Version = Expect.ANYTHING) -> Version | None:
-        """Write as runs do; None where somebody else was faster, or was there before."""
-        self.left.add(name)
+        """Write as runs do; None where somebody else was faster, or was there before.
+
+        Raises NotAsked where the store refuses the write itself, and NoConditions.
+        """
         try:
-            return self.store.put(name, body, expect=expect)
+            version = self.store.put(name, body, expect=expect)
         except Conflict:
             return None
+        except (Denied, BadConfig) as error:
+            raise NotAsked(f"put is refused: {error.reason}") from error
+        except Unavailable as error:
+            self.left.add(name)  # it may have been written all the same
+            raise NotAsked(f"put failed: {error.reason}") from error
+        self.left.add(name)
+        return version
+
+    def lay(self, name: str, body: bytes) -> Version:
+        """Write without a condition, as a probe needs it.  Raises NotAsked."""
+        version = self.put(name, body)
+        if version is None:
+            raise NotAsked("put is refused, although it has no condition")
+        return version
 
     def body(self, name: str, **more: Any) -> bytes | None:
-        """What an object holds, None for a refusal."""
+        """What an object holds, None where it is not there.  Raises NotAsked where it may not be read."""
         answer = self.ask("get_object", name, **more)
+        if answer.denied:
+            raise NotAsked(f"get is refused ({answer.refusal})")
         if answer.code or not answer.said:
             return None
         with contextlib.closing(answer.said["Body"]) as body:
@@ -96,10 +137,15 @@ class Scratch:
         return data
 
     def listed(self, **more: Any) -> list[str] | None:
-        """The names that ListObjectsV2 shows of the scratch prefix, page by page; None where it is not known."""
+        """The names that ListObjectsV2 shows of the scratch prefix, page by page; None where it is not known.
+
+        Raises NotAsked where it is refused.
+        """
         found: list[str] = []
         while True:
             answer = self.ask("list_objects_v2", Prefix=self.prefix, **more)
+            if answer.denied:
+                raise NotAsked(f"list is refused ({answer.refusal})")
             more_to_come = answer.said.get("IsTruncated")
             if answer.code or (more_to_come and "NextContinuationToken" not in answer.said):
                 return None

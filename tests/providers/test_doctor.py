@@ -13,13 +13,14 @@ from indexer.probes import GUARDS, PROBES, Finding
 from indexer.settings import resolve
 from indexer.store.target import S3Options, Target
 from tests.providers.test_runs import KINDS
-from tests.support.fake_s3 import ACCESS_KEY, BUCKET, PREFIX, SECRET_KEY, FakeS3, Manners
+from tests.support.fake_s3 import ACCESS_KEY, BUCKET, PREFIX, SECRET_KEY, FakeS3, Manners, Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from indexer.doctor import Diagnosis
-    from tests.support.fake_s3 import Stage
+    from tests.support.fake_s3 import Asked, Stage
 
 
 def diagnosis(served: Stage, manners: Manners, provider: str | None = None, key: str = ACCESS_KEY) -> Diagnosis:
@@ -138,6 +139,73 @@ def test_the_table_for_pixi_leads_us_there_too(served: Stage, tmp_path: Path) ->
 def test_what_was_not_asked_is_not_judged() -> None:
     assert judge([]) == UNKNOWN
     assert judge([Finding(guard, sound=True, found="") for guard in GUARDS]) == SOUND
+    assert judge([Finding(guard, sound=None, found="not asked") for guard in GUARDS]) == UNKNOWN
     for odd in GUARDS:
         assert judge([Finding(guard, sound=guard != odd, found="") for guard in GUARDS]) == UNSAFE
         assert judge([Finding(guard, sound=True, found="") for guard in GUARDS - {odd}]) == UNKNOWN
+
+
+def refused(
+    served: Stage, refuses: Callable[[Asked], bool], status: int = 403, code: str = "AccessDenied"
+) -> Diagnosis:
+    """What is found of a store that refuses some requests."""
+
+    def hook(asked: Asked) -> None:
+        if refuses(asked):
+            raise Refusal(status, code)
+
+    served.fake = FakeS3(Manners(), hook=hook)
+    options = S3Options(served.url, "us-east-1", "path", ACCESS_KEY, SECRET_KEY)
+    return examine_store(Target(f"s3://{BUCKET}/{PREFIX}", options))
+
+
+def of(found: Diagnosis, *probes: str) -> list[tuple[bool | None, bool]]:
+    """Of each probe the verdict, and whether it was not asked."""
+    by_name = {finding.probe: finding for finding in found.findings}
+    return [(by_name[probe].sound, by_name[probe].found.startswith("not asked: ")) for probe in probes]
+
+
+PUTS = ["read after write", "list after write", "odd names", *sorted(GUARDS), "delete"]
+READS = ["metadata", "ETag", "range", "suffix range", "If-Match on GET", "odd names"]
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (400, "InvalidRequest")])
+def test_a_probe_whose_put_is_refused_is_not_asked(served: Stage, status: int, code: str) -> None:
+    found = refused(
+        served, lambda it: it.method == "PUT" and not it.key.endswith(("first", "!2.0+local-0.conda")), status, code
+    )
+    asked = [probe for probe in PUTS if probe != "odd names"]
+    assert of(found, *asked) == [(None, True)] * len(asked)
+    assert (found.outcome, found.exit_code) == (UNKNOWN, 0)
+    assert not any("one indexer" in line for line in found.advice)
+
+
+def test_a_refused_put_of_an_odd_name_is_judged_only_where_the_right_is_there(served: Stage) -> None:
+    def odd(asked: Asked) -> bool:
+        return asked.method == "PUT" and "local-0" in asked.key
+
+    assert of(refused(served, odd), "odd names") == [(None, True)]
+    assert of(refused(served, odd, 403, "SignatureDoesNotMatch"), "odd names") == [(False, False)]
+    assert of(refused(served, odd, 400, "InvalidURI"), "odd names") == [(False, False)]
+
+
+def test_without_the_right_to_read_only_that_right_is_judged(served: Stage) -> None:
+    found = refused(served, lambda it: it.method in {"GET", "HEAD"} and bool(it.key) and "nowhere" not in it.key)
+    assert of(found, "read after write") == [(False, False)]
+    assert of(found, *READS) == [(None, True)] * len(READS)
+    assert {finding.probe for finding in found.findings if finding.sound is False} == {"read after write"}
+    assert found.outcome == UNKNOWN
+
+
+def test_without_the_right_to_delete_only_that_right_is_judged(served: Stage) -> None:
+    found = refused(served, lambda it: it.method == "DELETE")
+    assert {finding.probe for finding in found.findings if finding.sound is False} == {"delete"}
+    assert found.outcome == SOUND
+    assert found.left
+
+
+def test_keys_that_may_not_write_leave_nothing_behind(served: Stage) -> None:
+    found = refused(served, lambda it: it.method in {"PUT", "DELETE"})
+    assert [finding.probe for finding in found.findings] == ["write", "list"]
+    assert found.left == ()
+    assert not any("left behind" in line for line in found.page().lines)

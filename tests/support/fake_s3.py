@@ -103,7 +103,7 @@ class Answer(NamedTuple):
 
 @dataclass
 class FakeS3:
-    """One bucket.  `hook` is told of each request before it is looked at."""
+    """One bucket.  `hook` is told of each request before it is looked at, and may raise Refusal."""
 
     manners: Manners
     clock: Callable[[], float] = time.monotonic
@@ -134,7 +134,6 @@ class FakeS3:
 
     def answer(self, asked: Asked) -> Answer:
         """Answer a request."""
-        self.hook(asked)
         self.asked.append(asked)
         given = self._answered(asked)
         self.statuses.append(given.status)
@@ -142,6 +141,7 @@ class FakeS3:
 
     def _answered(self, asked: Asked) -> Answer:
         try:
+            self.hook(asked)
             verify(asked)
             with self._lock:
                 if not asked.key:
