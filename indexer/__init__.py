@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from indexer.release import __version__
 
 if TYPE_CHECKING:
-    from indexer.api import check, index, unyank, yank
+    from indexer.api import check, ignore, index, unignore, unyank, yank
     from indexer.core.model import Outputs, Rules
     from indexer.errors import IndexerError
     from indexer.options import Options
@@ -31,14 +31,18 @@ __all__ = [
     "Verdict",
     "__version__",
     "check",
+    "ignore",
     "index",
+    "unignore",
     "unyank",
     "yank",
 ]
 
 _HOMES = {
     "check": "indexer.api",
+    "ignore": "indexer.api",
     "index": "indexer.api",
+    "unignore": "indexer.api",
     "unyank": "indexer.api",
     "yank": "indexer.api",
     "IndexerError": "indexer.errors",

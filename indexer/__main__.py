@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_COMMANDS = ("s3", "fs", "status", "check", "gc", "doctor", "yank", "unyank")
+_COMMANDS = ("s3", "fs", "status", "check", "gc", "doctor", "yank", "unyank", "ignore", "unignore")
 
 _SWITCHES = ("--write-zst", "--write-shards")
 _VALUES: dict[str, Callable[[str], str]] = {"true": str, "false": lambda name: f"--no-{name[2:]}"}

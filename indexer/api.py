@@ -1,4 +1,4 @@
-"""What the commands call: index, check, tidy, yank and unyank, with everything that a run of this machine needs.
+"""What the commands call: index, check, gc, yank and ignore, with everything that a run of this machine needs.
 
 Each imports what it alone needs when it is called.
 """
@@ -75,10 +75,26 @@ def unyank(target: Target | str, packages: Collection[str]) -> Report:
     return _carry_out(target, packages)
 
 
-def _carry_out(target: Target | str, packages: Collection[str], reason: str | None = None) -> Report:
+def ignore(target: Target | str, packages: Collection[str], reason: str) -> Report:
+    """Ignore packages (`SUBDIR/FILENAME`) for a `reason`, and report.
+
+    The files stay.  No later run of indexer reads or rejects the packages, and they leave the index, until `unignore`.
+    Raises IndexerError; if a package is not in the channel, before anything is changed.
+    """
+    return _carry_out(target, packages, reason, ignore=True)
+
+
+def unignore(target: Target | str, packages: Collection[str]) -> Report:
+    """Read ignored packages (`SUBDIR/FILENAME`) again, index those that are good, and report.  Raises IndexerError."""
+    return _carry_out(target, packages, ignore=True)
+
+
+def _carry_out(
+    target: Target | str, packages: Collection[str], reason: str | None = None, *, ignore: bool = False
+) -> Report:
     from indexer.yanking import Order, carry_out
 
-    order = Order(frozenset(packages), reason)
+    order = Order(frozenset(packages), reason, ignore)
     where = _target(target)
     with _opened(where, None, None) as (store, run):
         return replace(carry_out(store, order, _fitting(where, None), run), channel=where.name)

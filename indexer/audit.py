@@ -97,7 +97,16 @@ class _Auditor:
             self.run.sleep(pause)
         raise GaveUp(self.subdir, "changed again and again while it was looked at", "check when no indexer is at work")
 
+    def _without_ignored(self, seen: Observation) -> Observation:
+        """The snapshot without the packages that are ignored and have no record."""
+        if names.YANKED not in seen.versions:
+            return seen
+        with contextlib.suppress(BadPatch):  # named by _in_force
+            return seen.excluding(self._lister.overlay(seen).ignored)
+        return seen
+
     def _look(self, seen: Observation) -> SubdirVerdict:
+        seen = self._without_ignored(seen)
         verdict = SubdirVerdict(hints=list(self._hints(seen)))
         index = Forms(self._lister, seen, verdict).index()
         if index is None:
@@ -114,9 +123,11 @@ class _Auditor:
 
     def _in_force(self, seen: Observation, index: Index) -> Iterator[Fault]:
         """Whether readers see what our patch and yanks make of the packages' own word."""
-        if names.UNPATCHED not in seen.versions:
-            return
         try:
+            if names.UNPATCHED not in seen.versions:
+                if names.YANKED in seen.versions:
+                    self._lister.overlay(seen)
+                return
             unpatched, _ = repodata.split_unpatched(self._lister.read(names.UNPATCHED, seen), names.UNPATCHED)
             if not seen.stands(names.UNPATCHED):
                 return  # of another indexer, who follows other instructions

@@ -15,7 +15,7 @@ from indexer.core.revision import latest
 from indexer.report import Note, Outcome, SubdirReport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from indexer.core.about import About
     from indexer.core.ledger import Attested, Ledger
@@ -124,13 +124,19 @@ def unattested(attested: Mapping[str, Attested]) -> list[Note]:
     ]
 
 
+def _new(rejected: Iterable[Rejected], ledger: Ledger | None) -> frozenset[str]:
+    """The rejected files that the last run did not report, or reported at another version."""
+    known = {name: bad.version for name, bad in ledger.rejected.items()} | ledger.reported if ledger else {}
+    return frozenset(it.filename for it in rejected if known.get(it.filename) != it.version)
+
+
 def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *, dry_run: bool) -> SubdirReport:
     """What a lap is about, before anything is written; `scope` are the only packages it was told to look at."""
     read = {it.filename for it in change.extracted}
     added = read - change.index.records.keys()
     updated = {name for name in (read | _attested_anew(seen, change)) - added if change.alters(name)}
     rejected = sorted((*seen.misnamed, *change.rejected), key=lambda it: it.filename)
-    nowhere = (scope or frozenset()) - seen.packages.keys() - change.index.records.keys()
+    nowhere = (scope or frozenset()) - seen.packages.keys() - seen.excluded - change.index.records.keys()
     warnings = [
         *(Note(filename, "wheels are not indexed") for filename in seen.ignored),
         *(Note(filename, "was yanked by another indexer and stays out") for filename in change.plan.yanked),
@@ -150,6 +156,8 @@ def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *,
         asked=len(change.plan.ask),
         reread=len(read - added - updated),
         rejected=tuple(Note(it.filename, it.reason) for it in rejected),
+        new_rejected=tuple(sorted(_new(rejected, seen.ledger))),
         warnings=tuple(sorted(warnings)),
         yanked=tuple(Note(name, yank.reason) for name, yank in sorted(change.overlay.yanks.items())),
+        ignored=tuple(Note(name, it.reason) for name, it in sorted(change.overlay.ignored.items())),
     )

@@ -191,6 +191,32 @@ def unyank(channel: _TARGET, packages: _PACKAGES, talk: Talk, bucket: Bucket) ->
 
 @app.command()
 @flattened
+def ignore(
+    channel: _TARGET,
+    packages: _PACKAGES,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; `indexer status` shows the reason.")],
+    talk: Talk,
+    bucket: Bucket,
+) -> None:
+    """Neither read nor reject these packages in this and later runs.  The files stay in the channel."""
+    from indexer import api
+
+    if not reason.strip():
+        _fail(talk, channel, BadConfig("--reason", "is empty", "say why, in a few words"))
+    _tell(talk, channel, lambda: api.ignore(bucket.settled(channel).target, packages, reason.strip()))
+
+
+@app.command()
+@flattened
+def unignore(channel: _TARGET, packages: _PACKAGES, talk: Talk, bucket: Bucket) -> None:
+    """Read ignored packages again, and index those that are good."""
+    from indexer import api
+
+    _tell(talk, channel, lambda: api.unignore(bucket.settled(channel).target, packages))
+
+
+@app.command()
+@flattened
 def doctor(channel: _URL, inquiry: Inquiry, talk: Talk, bucket: Bucket) -> None:
     """Find out what a store really guarantees, under a scratch prefix that is removed, and how to use it."""
     if not channel.startswith("s3://"):

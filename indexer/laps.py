@@ -75,6 +75,8 @@ class Subdir:
         )
         kept = report.packages + len(report.rejected) - len(self.packages.known)
         report.ways = {**({"kept": Way(kept)} if kept > 0 else {}), **self.packages.ways}
+        if self.options.fail_on_new and report.outcome is Outcome.PARTIAL and not report.new_rejected:
+            report.exit_code = 0
         return report.after(self.begun)
 
     def _alone(self, *, trusting: bool, dry_run: bool) -> SubdirReport:
@@ -90,8 +92,10 @@ class Subdir:
         seen = lister.observe(self.wanted.scope, trusting=trusting)
         if seen.ledger is not None and self.wanted.quiet(seen, seen.ledger):
             return self._unchanged(seen, seen.ledger, dry_run=dry_run)
+        overlay = self._overlay(lister, seen)
+        seen = seen.excluding(overlay.ignored)
         seen = seen.named() if self.wanted.apart and self.wanted.scope is None else seen
-        change = self._decide(lister, seen, Change(now_ms=now_ms, overlay=self._overlay(lister, seen)), dry_run=dry_run)
+        change = self._decide(lister, seen, Change(now_ms=now_ms, overlay=overlay), dry_run=dry_run)
         if not self.options.allow_mass_removal:
             guard(change.index, change.leaving, self.subdir)
         if self.options.rules.strict and (seen.misnamed or change.rejected):
@@ -252,11 +256,13 @@ class Subdir:
 
     def _unchanged(self, seen: Observation, ledger: Ledger, *, dry_run: bool) -> SubdirReport:
         """What is said where there was nothing to look at."""
+        seen = seen.excluding(ledger.ignored)
         rejected = tuple(Rejected(name, bad.version, bad.reason) for name, bad in sorted(ledger.rejected.items()))
         report = reported(seen, Change(plan=Plan(rejected=rejected)), None, dry_run=dry_run)
         report.packages = ledger.packages
         report.warnings = tuple(sorted((*report.warnings, *unattested(ledger.attested))))
         report.yanked = tuple(Note(name, reason) for name, reason in sorted(ledger.yanked.items()))
+        report.ignored = tuple(Note(name, reason) for name, reason in sorted(ledger.ignored.items()))
         return report
 
     def _previous(self, lister: Lister, seen: Observation) -> ShardIndex:

@@ -18,7 +18,7 @@ from indexer.core.agreement import unpacked
 from indexer.core.ledger import Ledger
 from indexer.core.model import Index, Raw, Version
 from indexer.core.objects import dump
-from indexer.core.overlay import Overlay, decode_yanks
+from indexer.core.overlay import Overlay, Withdrawn, decode_withdrawn
 from indexer.core.shards import ShardIndex
 from indexer.dates import redated, undated
 from indexer.errors import BadIndex, Conflict, Missing, Refused
@@ -114,7 +114,8 @@ class Lister:
 
     def look_again(self, seen: Observation, scope: frozenset[str] | None) -> None:
         """Raise Conflict where other packages are there than were seen."""
-        if observation(self._listing(scope, seen.ledger), seen).packages != seen.packages:
+        now = observation(self._listing(scope, seen.ledger), seen).excluding(seen.excluded)
+        if now.packages != seen.packages:
             raise Conflict(self.key(""), "packages came or went while this run worked")
 
     def source(self, seen: Observation) -> str:
@@ -133,10 +134,11 @@ class Lister:
     def overlay(self, seen: Observation) -> Overlay:
         """What is in force by the state that was seen.  Raises BadPatch, and Conflict where it changed since."""
         instructions = self.read(names.INSTRUCTIONS, seen) if names.INSTRUCTIONS in seen.versions else None
-        yanks = {}
+        withdrawn = Withdrawn()
         if names.YANKED in seen.versions:
-            yanks = decode_yanks(self.read(names.YANKED, seen), self.key(names.YANKED))
-        return Overlay(self.key(names.INSTRUCTIONS), instructions, yanks=yanks)
+            withdrawn = decode_withdrawn(self.read(names.YANKED, seen), self.key(names.YANKED))
+        key = self.key(names.INSTRUCTIONS)
+        return Overlay(key, instructions, yanks=withdrawn.yanked, ignored=withdrawn.ignored)
 
     def read_index(self, seen: Observation, overlay: Overlay, few: frozenset[str] | None = None) -> Index:
         """What the packages say, by the index that stands and the state in which it was written.

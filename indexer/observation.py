@@ -11,7 +11,7 @@ from indexer.core.attestation import package_of
 from indexer.core.model import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from indexer.core.ledger import Ledger
     from indexer.core.model import Stat, Version
@@ -27,6 +27,7 @@ class Observation:
     `packages` has what can be a package by its name, `misnamed` what claims to be one, `sidecars`
     the attestations that lie beside packages.  `listing` stands for all that the records are made from, `names`
     for what is there of each package name, where that is asked for; `cuts` are where the next listing may be cut.
+    `excluded` are the ignored packages, which `packages` and `misnamed` do not have.
     """
 
     versions: Mapping[str, Version] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Observation:
     listing: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
     cuts: tuple[str, ...] = ()
+    excluded: frozenset[str] = frozenset()
 
     def stands(self, name: str) -> bool:
         """Whether one of our files is the one that the writer of the ledger left."""
@@ -68,6 +70,14 @@ class Observation:
         packages = {key: stat for key, stat in self.packages.items() if byname.name_of(key) in few}
         sidecars = {key: stat for key, stat in self.sidecars.items() if byname.name_of(key) in few}
         return replace(self, packages=packages, sidecars=sidecars)
+
+    def excluding(self, ignored: Collection[str]) -> Observation:
+        """The snapshot without some ignored packages."""
+        if not ignored:
+            return self
+        packages = {name: stat for name, stat in self.packages.items() if name not in ignored}
+        misnamed = tuple(it for it in self.misnamed if it.filename not in ignored)
+        return replace(self, packages=packages, misnamed=misnamed, excluded=frozenset(ignored))
 
     def let_go(self) -> None:
         """Forget the packages, where nobody asks for them any more: they take half as much memory as their records."""
@@ -120,7 +130,9 @@ def observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
         elif filename.endswith(".whl"):
             ignored.append(filename)
     versions = {**seen.versions, **versions_in(listed, names.STATE)}
-    listing = ledgers.digest_of({**packages, **sidecars} if sidecars else packages)
+    # A new file with a bad name is news too, although no record is made from it.
+    others = {**sidecars, **{it.filename: listed[it.filename] for it in misnamed}}
+    listing = ledgers.digest_of({**packages, **others} if others else packages)
     doubted = seen.doubted or _shards_gone(listed, seen)
     seen = replace(seen, versions=versions, noted=names.GC_NOTE in listed, listing=listing, doubted=doubted)
     seen = replace(seen, packages=packages, misnamed=tuple(misnamed), ignored=tuple(ignored), sidecars=sidecars)

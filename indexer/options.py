@@ -25,7 +25,8 @@ class Options:
     run to these; None means all.  `repodata_patch` is a patch package in `noarch/` that comes into force,
     the empty text ends the patch that is in force; None leaves it.  `notices` are
     what `notices.json` shall tell, None leaves it as it is.  `unyanked` (`SUBDIR/FILENAME`) shall be
-    indexed again although another indexer lists them as removed.
+    indexed again although another indexer lists them as removed.  With `fail_on_new` only a rejection that the last
+    run did not report makes the exit code 3.
     """
 
     outputs: Outputs = field(default_factory=Outputs)
@@ -40,6 +41,7 @@ class Options:
     allow_mass_removal: bool = False
     preconditions: bool = True
     dry_run: bool = False
+    fail_on_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,9 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
         if before is not None:
             versions = {**{k: v for k, v in before.seen.items() if k not in wanted.scope}, **versions}
             bad = {k: v for k, v in before.rejected.items() if k not in wanted.scope} | bad
+    reported = {it.filename: it.version for it in (*seen.misnamed, *change.rejected) if it.filename not in bad}
+    if wanted.scope is not None:
+        reported = {k: v for k, v in last.reported.items() if k not in wanted.scope} | reported
     return Ledger(
         stamp=wanted.stamp,
         listing="" if passing or wanted.scope is not None else seen.listing,
@@ -59,6 +62,8 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
         seen=versions,
         rejected=bad,
         yanked={name: yank.reason for name, yank in change.overlay.yanks.items()},
+        ignored={name: it.reason for name, it in change.overlay.ignored.items()},
+        reported=reported,
         attested=dict(attested),
         latest=wanted.latest or (wanted.scope is not None and last.latest),
         outputs=wanted.options.outputs,

@@ -47,7 +47,8 @@ class Way:
 class SubdirReport:
     """What came of one subdir.
 
-    `yanked` has all that was yanked, with the reason.  `ways` counts what was read of packages, by the way they
+    `yanked` and `ignored` have all packages that are, with the reason.  `new_rejected` are the file names among
+    `rejected` that the last run did not report.  `ways` counts what was read of packages, by the way they
     were read or `kept`.  `updated` has the packages whose record changed.  In a plan `written` and `deleted` are what
     a run would write and delete.
     """
@@ -61,6 +62,8 @@ class SubdirReport:
     rejected: tuple[Note, ...] = ()
     warnings: tuple[Note, ...] = ()
     yanked: tuple[Note, ...] = ()
+    ignored: tuple[Note, ...] = ()
+    new_rejected: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     ways: Mapping[str, Way] = field(default_factory=dict)
@@ -149,7 +152,9 @@ def _subdir_as_json(sub: SubdirReport) -> dict[str, object]:
         "removed": sub.removed,
         "rejected": sub.rejected,
         "warnings": sub.warnings,
+        "new_rejected": sub.new_rejected,
         "yanked": sub.yanked,
+        "ignored": sub.ignored,
         **_files_as_json(sub),
         "read": sub.ways,
         "asked": sub.asked,

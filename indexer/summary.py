@@ -67,6 +67,7 @@ def _yanked(report: Report) -> Iterator[str]:
     for name, sub in sorted(report.subdirs.items()):
         if sub.outcome is Outcome.PLANNED:
             yield from (f"  yanked: {name}/{note.filename}: {note.reason}" for note in sub.yanked)
+            yield from (f"  ignored: {name}/{note.filename}: {note.reason}" for note in sub.ignored)
 
 
 def _by_subdir(said: Mapping[str, str], then: Mapping[str, str] | None = None) -> Iterator[str]:
@@ -108,8 +109,9 @@ def _subdir(sub: SubdirReport) -> str:
         done += f", {sub.reread:,} re-read"
     if sub.rejected:
         done += f", {'would reject' if sub.outcome is Outcome.PLANNED else 'rejected'} {len(sub.rejected)}"
-    if sub.yanked:
-        done += f", {len(sub.yanked)} yanked"
+        done += f" ({len(sub.new_rejected)} new)" if 0 < len(sub.new_rejected) < len(sub.rejected) else ""
+    for count, what in ((len(sub.yanked), "yanked"), (len(sub.ignored), "ignored")):
+        done += f", {count} {what}" if count else ""
     if sub.laps > 1:
         done += f", in {sub.laps} laps"
     return f"{_count(sub.packages, 'package'):>14}  {changes:<12}  {done}"
@@ -192,7 +194,11 @@ def _rejected(report: Report) -> Iterator[str]:
     errors = [part.error for part in (*wide, *(sub for _, sub in subdirs)) if part.error is not None]
     yield from grouped(errors, lambda error: (error,), lambda error, more: f"error: {error}{more}")
     for name, sub in subdirs:
-        yield from _noted(sub.rejected, f"rejected: {name}/", "; rebuild the package and upload it again, or delete it")
+        yield from _noted(
+            sub.rejected,
+            f"rejected: {name}/",
+            "; rebuild the package and upload it again, delete it, or hide it with `indexer ignore`",
+        )
 
 
 def _noted(notes: Iterable[Note], before: str, after: str = "") -> Iterator[str]:

@@ -56,7 +56,7 @@ class Wanted:
         """Whether nothing changed since the run that left the ledger, by the listing alone."""
         if self.options.force or self.scope is not None or not self.alike(seen) or seen.noted or seen.doubted:
             return False
-        if self.options.rules.strict and seen.misnamed:
+        if self.options.rules.strict and any(it.filename not in ledger.ignored for it in seen.misnamed):
             return False
         return ledger.listing == seen.listing
 

@@ -1,4 +1,4 @@
-"""Yank and unyank: the list of yanked packages is changed by compare-and-swap, then their subdirs are indexed."""
+"""Yank, ignore and their opposites: the file of withdrawn packages is changed by compare-and-swap, then indexed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core import ledger as ledgers
 from indexer.core import names
-from indexer.core.overlay import Yank, decode_yanks, encode_yanks
+from indexer.core.overlay import Ignore, Withdrawn, Yank, decode_withdrawn, encode_withdrawn
 from indexer.engine import index_channel
 from indexer.errors import BadConfig, Conflict, GaveUp, Missing, NoConditions
 from indexer.lease import Lease, under
@@ -16,8 +16,6 @@ from indexer.store import Expect
 from indexer.window import read_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from indexer.core.model import Version
     from indexer.options import Options, Run
     from indexer.report import Report
@@ -28,35 +26,44 @@ _HEADERS = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Packages (`SUBDIR/FILENAME`) to yank for a reason, or to unyank where there is none."""
+    """Packages (`SUBDIR/FILENAME`) to yank or to `ignore` for a reason; without a reason the opposite."""
 
     packages: frozenset[str]
     reason: str | None = None
+    ignore: bool = False
 
     def within(self, subdir: str) -> frozenset[str]:
-        """The file names that it names in a subdir."""
+        """The file names of the packages in a subdir."""
         return frozenset(key.rpartition("/")[2] for key in self.packages if key.rpartition("/")[0] == subdir)
 
-    def edit(self, yanks: Mapping[str, Yank], filenames: frozenset[str], now_ms: int) -> dict[str, Yank]:
-        """The yanks of a subdir as they shall be; what was yanked before keeps its date."""
-        if self.reason is None:
-            return {name: yank for name, yank in yanks.items() if name not in filenames}
-        return {**yanks, **{name: _yanked(yanks.get(name), self.reason, now_ms) for name in filenames}}
+    def edit(self, before: Withdrawn, filenames: frozenset[str], now_ms: int) -> Withdrawn:
+        """The withdrawn packages of a subdir after the order; one that was withdrawn before keeps its date."""
+        yanked, ignored = dict(before.yanked), dict(before.ignored)
+        for name in filenames:
+            if self.reason is None:
+                (ignored if self.ignore else yanked).pop(name, None)
+            elif self.ignore:
+                known = ignored.get(name)
+                ignored[name] = Ignore(self.reason, known.ignored_timestamp if known else now_ms)
+            else:
+                yank = yanked.get(name)
+                yanked[name] = Yank(self.reason, yank.yanked_timestamp if yank else now_ms)
+        return Withdrawn(yanked, ignored)
 
-
-def _yanked(before: Yank | None, reason: str, now_ms: int) -> Yank:
-    return Yank(reason, before.yanked_timestamp if before else now_ms)
+    def is_package(self, filename: str) -> bool:
+        """Whether a file name is one that the order may name: a bad name can be ignored, and not yanked."""
+        return names.extension_of(filename) is not None if self.ignore else names.parse_filename(filename) is not None
 
 
 def carry_out(store: Store, order: Order, options: Options, run: Run) -> Report:
-    """Yank or unyank packages, and index their subdirs in the way that the last run did.
+    """Change the file of withdrawn packages, and index their subdirs in the way that the last run did.
 
     Raises BadConfig where a package is not there, or nobody has indexed it, before anything is changed.
     """
     subdirs = sorted({key.rpartition("/")[0] for key in order.packages})
     for subdir in subdirs:
         _check(store, subdir, order)
-    lifted = order.packages if order.reason is None else frozenset()
+    lifted = order.packages if order.reason is None and not order.ignore else frozenset()
     options = replace(_as_last_time(store, subdirs, options), packages=order.packages, unyanked=lifted)
     for subdir in subdirs:
         _rewrite(store, subdir, order, run)
@@ -64,37 +71,38 @@ def carry_out(store: Store, order: Order, options: Options, run: Run) -> Report:
 
 
 def _check(store: Store, subdir: str, order: Order) -> None:
-    """Raise BadConfig for a name that is neither a package of the subdir nor yanked already."""
+    """Raise BadConfig for a name that is neither a package of the subdir nor withdrawn already."""
     if not names.is_subdir(subdir):
         raise BadConfig(subdir or "''", "is not a subdir", "name one such as linux-64 or noarch")
-    yanks, _ = _read(store, subdir)
-    for filename in sorted(order.within(subdir) - yanks.keys()):
+    before, _ = _read(store, subdir)
+    known = before.ignored if order.ignore else before.yanked
+    for filename in sorted(order.within(subdir) - known.keys()):
         key = f"{subdir}/{filename}"
-        if names.parse_filename(filename) is None or store.stat(key) is None:
+        if not order.is_package(filename) or store.stat(key) is None:
             raise BadConfig(key, "is no package of the channel", "nothing was changed: look at the name")
 
 
-def _read(store: Store, subdir: str) -> tuple[dict[str, Yank], Version | None]:
+def _read(store: Store, subdir: str) -> tuple[Withdrawn, Version | None]:
     key = f"{subdir}/{names.YANKED}"
     try:
         data, opened = read_whole(store, key)
     except Missing:
-        return {}, None
-    return decode_yanks(data, key), opened.version
+        return Withdrawn(), None
+    return decode_withdrawn(data, key), opened.version
 
 
 def _rewrite(store: Store, subdir: str, order: Order, run: Run) -> None:
-    """Change the list of yanks; several who do so at once lose nothing.  Raises GaveUp."""
+    """Change the file of withdrawn packages; several who do so at once lose nothing.  Raises GaveUp."""
     key = f"{subdir}/{names.YANKED}"
     pauses = waits(run)
     lease: Lease | None = None
     while True:
         try:
             with under(lease, store) as there:
-                yanks, version = _read(there, subdir)
-                wanted = order.edit(yanks, order.within(subdir), run.now_ms())
-                if wanted != yanks:
-                    there.put(key, encode_yanks(wanted), expect=version or Expect.ABSENT, headers=_HEADERS)
+                before, version = _read(there, subdir)
+                wanted = order.edit(before, order.within(subdir), run.now_ms())
+                if wanted != before:
+                    there.put(key, encode_withdrawn(wanted), expect=version or Expect.ABSENT, headers=_HEADERS)
         except NoConditions:
             lease = Lease(store, f"{subdir}/", run)
         except Conflict as conflict:

@@ -63,7 +63,9 @@ class Ledger(msgspec.Struct, frozen=True):
     `stamp` stands for the options that shape the output, `listing` for all packages seen (empty where not
     all were), `packages` counts the records.  `seen` has the versions of the indexed packages whose
     record does not tell (an S3 ETag that is the record's md5 needs no entry); it has all of them where
-    it is `whole`.  `yanked` has the reasons by file name.  `outputs` and `rules` are those of the run: a yank
+    it is `whole`.  `yanked` and `ignored` have the reasons by file name; `reported` are rejected
+    files of other kinds than `rejected` (a bad name, no right to read), by the version that was reported.
+    `outputs` and `rules` are those of the run: a yank
     publishes with them, whoever types it.  `latest` says that records may stand under `v3` by assignment alone.
     `attested` is by file name of the package.  `cuts` are file names at which the next listing may be cut
     into even parts.  `names` stands for what the listing showed of each package name, where there are shards alone; the
@@ -78,6 +80,8 @@ class Ledger(msgspec.Struct, frozen=True):
     seen: dict[str, Version] = {}
     rejected: dict[str, Bad] = {}
     yanked: dict[str, str] = {}
+    ignored: dict[str, str] = {}
+    reported: dict[str, Version] = {}
     outputs: Outputs | None = None
     rules: Rules | None = None
     latest: bool = False

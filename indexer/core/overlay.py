@@ -1,6 +1,6 @@
-"""What a channel's owner lays over what the packages say, and which lasts from run to run: a repodata patch, and yanks.
+"""What a channel's owner lays over what the packages say, from run to run: a repodata patch, yanks, ignored packages.
 
-Both lie in the subdir as files of state.  They are only put, never deleted, and each later run of
+They lie in the subdir as files of state.  They are only put, never deleted, and each later run of
 indexer follows them (docs/design.md, section Patches and yanks).
 """
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from indexer.core.model import Index
 
-_VERSION = 1
+# Of the file of yanks.  Version 2 has ignored packages too: an older release refuses it and loses nothing.
+_PLAIN, _WITH_IGNORED = 1, 2
 UPDATE = "update the indexer"
 
 
@@ -34,14 +35,28 @@ class Yank(msgspec.Struct, frozen=True):
     yanked_timestamp: int
 
 
-class _Yanked(msgspec.Struct, frozen=True):
-    """The file of yanks: which packages, by file name."""
+class Ignore(msgspec.Struct, frozen=True):
+    """Why a package is ignored, and since when (milliseconds)."""
+
+    reason: str
+    ignored_timestamp: int
+
+
+class Withdrawn(msgspec.Struct, frozen=True):
+    """The packages of a subdir that its owner withdrew, by file name.
+
+    `yanked` packages keep their record in the index of what packages say; `ignored` ones are not even read.
+    """
 
     yanked: dict[str, Yank] = {}
-    version: int = _VERSION
+    ignored: dict[str, Ignore] = {}
 
 
-_yanked = msgspec.json.Decoder(_Yanked)
+class _File(Withdrawn, frozen=True):
+    version: int = _PLAIN
+
+
+_file = msgspec.json.Decoder(_File)
 
 
 @dataclass(frozen=True)
@@ -49,13 +64,14 @@ class Overlay:
     """What is in force in a subdir.
 
     `lying` is the content of its `patch_instructions.json` (`key`), None where it has none; `named` is that
-    of a patch that this run was given in its place.  `yanks` are by file name.
+    of a patch that this run was given in its place.  `yanks` and `ignored` are by file name.
     """
 
     key: str = ""
     lying: bytes | None = None
     named: bytes | None = None
     yanks: Mapping[str, Yank] = field(default_factory=dict)
+    ignored: Mapping[str, Ignore] = field(default_factory=dict)
 
     @cached_property
     def instructions(self) -> Instructions:
@@ -83,20 +99,23 @@ class Overlay:
         return Patched(patch.withdraw(patched.index, self.yanks), patched.warnings)
 
 
-def decode_yanks(data: bytes, key: str) -> dict[str, Yank]:
-    """The yanks in a published file.  Raises BadPatch: nobody may guess what was yanked."""
+def decode_withdrawn(data: bytes, key: str) -> Withdrawn:
+    """The withdrawn packages in a published file.  Raises BadPatch if the file is not readable: no guess is safe."""
     try:
-        found = _yanked.decode(data) if data.strip() else _Yanked()
+        found = _file.decode(data) if data.strip() else _File()
     except UNREADABLE as error:
         raise BadPatch(key, f"is not a readable list of yanks ({error})", _RESTORE) from error
-    if found.version > _VERSION:
-        raise BadPatch(key, f"is of version {found.version}, which this release does not know", UPDATE)
-    return found.yanked
+    if found.version > _WITH_IGNORED:
+        raise BadPatch(key, f"is of version {found.version}, which this release does not know", "update the indexer")
+    return Withdrawn(found.yanked, found.ignored)
 
 
-_RESTORE = "nothing was changed: restore it, or delete it to bring back all that was yanked"
+_RESTORE = "nothing was changed: restore it, or delete it to bring back all packages that were yanked or ignored"
 
 
-def encode_yanks(yanks: Mapping[str, Yank]) -> bytes:
-    """The file of yanks."""
-    return msgspec.json.encode(_Yanked(dict(yanks)), order="deterministic")
+def encode_withdrawn(withdrawn: Withdrawn) -> bytes:
+    """The file of withdrawn packages."""
+    values: dict[str, object] = {"version": _PLAIN, "yanked": withdrawn.yanked}
+    if withdrawn.ignored:
+        values |= {"version": _WITH_IGNORED, "ignored": withdrawn.ignored}
+    return msgspec.json.encode(values, order="deterministic")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from indexer.flags.files import Files
     from indexer.flags.selection import Selection
     from indexer.settings import Resolved
+
+
+class FailOn(str, Enum):
+    """Which rejected packages make the exit code 3."""
+
+    ANY = "any"
+    NEW = "new"
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,10 @@ class Judgement:
         bool,
         Option("--lenient", help="Index packages whose name or subdir disagrees with where they lie, with a warning."),
     ] = False
+    fail_on: Annotated[
+        FailOn,
+        Option(help="Which rejected packages make the exit code 3: any, or those that the last run did not report."),
+    ] = FailOn.ANY
     allow_mass_removal: Annotated[
         bool,
         Option("--allow-mass-removal", help="Drop more than half of a subdir's records (and more than 10) if asked."),
@@ -112,6 +124,8 @@ class Asked:
             raise BadConfig("--package --subdir", "both say where to look", "leave one of them out")
         if judgement.strict and judgement.lenient:
             raise BadConfig("--strict --lenient", "ask for opposite things", "leave one of them out")
+        if judgement.strict and judgement.fail_on is FailOn.NEW:
+            raise BadConfig("--strict --fail-on new", "contradict each other", "remove one of the two options")
         return Options(
             outputs=self.files.outputs(settled.index),
             notices=settled.index["notices"].value if "notices" in settled.index else None,
@@ -124,4 +138,5 @@ class Asked:
             allow_mass_removal=judgement.allow_mass_removal,
             preconditions=not self.writing.disable_precondition_checks,
             dry_run=self.writing.dry_run,
+            fail_on_new=judgement.fail_on is FailOn.NEW,
         )

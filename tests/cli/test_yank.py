@@ -143,3 +143,26 @@ def test_a_patch_that_cannot_be_followed_names_the_file_and_the_package(channel:
         f"error: noarch/{patch}: linux-64/patch_instructions.json: has a depends that is not a list of texts, "
         f"for {NAME}; nothing was changed: mend the patch, or end it with --no-repodata-patch"
     )
+
+
+def test_an_ignored_package_does_not_fail_runs(channel: Path) -> None:
+    bad = channel / "linux-64" / "half-1.0-0.conda"
+    bad.write_bytes(b"half")
+    assert invoke("fs", channel).code == 3
+    done = invoke("ignore", channel, "linux-64/half-1.0-0.conda", "--reason", "upload was cut")
+    assert (done.code, done.err) == (0, "")
+    assert "1 ignored" in done.out
+    assert invoke("fs", channel).code == 0
+    assert "ignored: linux-64/half-1.0-0.conda: upload was cut" in invoke("status", channel).out
+    assert invoke("unignore", channel, "linux-64/half-1.0-0.conda").code == 3
+    assert invoke("ignore", channel, "linux-64/half-1.0-0.conda", "--reason", " ").code == 2
+
+
+def test_known_rejections_do_not_fail_runs_with_fail_on_new(channel: Path) -> None:
+    bad = channel / "linux-64" / "half-1.0-0.conda"
+    bad.write_bytes(b"half")
+    assert [invoke("fs", channel, "--fail-on", "new").code for _ in range(2)] == [3, 0]
+    assert "rejected: linux-64/half-1.0-0.conda" in invoke("fs", channel, "--fail-on", "new").err
+    bad.write_bytes(b"another half")
+    assert invoke("fs", channel, "--fail-on", "new").code == 3
+    assert invoke("fs", channel, "--fail-on", "new", "--strict").code == 2

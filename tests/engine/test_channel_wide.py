@@ -10,7 +10,7 @@ import pytest
 
 from indexer.core import names
 from indexer.core.catalogue import decode
-from indexer.core.overlay import Yank, encode_yanks
+from indexer.core.overlay import Withdrawn, Yank, encode_withdrawn
 from indexer.report import Outcome
 from tests.support.faulty import Crash, Faulty, crash_at
 from tests.support.scene import (
@@ -281,7 +281,9 @@ def test_the_report_has_the_files_of_the_channel() -> None:
 def test_a_yanked_package_is_shown_with_the_reason_and_asked_nothing_more() -> None:
     store = singing()
     index(store, ALL)
-    store.upload(f"linux-64/{names.YANKED}", encode_yanks({"singer-1.0-0.conda": Yank("Sings off key", NOW_MS)}))
+    store.upload(
+        f"linux-64/{names.YANKED}", encode_withdrawn(Withdrawn({"singer-1.0-0.conda": Yank("Sings off key", NOW_MS)}))
+    )
     for _ in range(2):
         first = len(store.calls)
         fill(store, f"linux-64/new-{first}.0-0.conda")
@@ -290,7 +292,7 @@ def test_a_yanked_package_is_shown_with_the_reason_and_asked_nothing_more() -> N
         assert SINGER not in packages_read(store.calls, first)
         assert b"singer-1.0-0.conda: Sings off key" in store.bodies()[f"linux-64/{names.PAGE}"]
         assert "singer" not in channeldata(store)["packages"]
-    store.upload(f"linux-64/{names.YANKED}", encode_yanks({}))
+    store.upload(f"linux-64/{names.YANKED}", encode_withdrawn(Withdrawn({})))
     index(store, ALL, now_ms=NOW_MS + DAY_MS)
     assert channeldata(store)["packages"]["singer"]["summary"] == "Sings"
 

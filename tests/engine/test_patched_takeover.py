@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from indexer.core import names
-from indexer.core.overlay import Yank, encode_yanks
+from indexer.core.overlay import Withdrawn, Yank, encode_withdrawn
 from indexer.core.patch import NONE
 from indexer.report import Outcome
 from tests.support.scene import (
@@ -133,7 +133,7 @@ def in_force() -> MemoryStore:
     store = channel(*keys(3))
     lay_patch(store, {"packages.conda": {FIRST: {"depends": ["fixed"]}, NEW: {"depends": ["fixed"]}}})
     index(store, replace(PLAIN, repodata_patch=PATCH))
-    store.upload(YANKED, encode_yanks({THIRD: Yank("broken", NOW_MS)}))
+    store.upload(YANKED, encode_withdrawn(Withdrawn({THIRD: Yank("broken", NOW_MS)})))
     index(store)
     assert set(records(store)) == {FIRST, SECOND}
     return store

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from indexer.core import names
-from indexer.core.overlay import decode_yanks
+from indexer.core.overlay import decode_withdrawn
 from indexer.errors import BadConfig, BadPatch, GaveUp
 from indexer.options import Run
 from indexer.report import Note, Outcome
@@ -74,7 +74,7 @@ def indexed(options: Options = PLAIN) -> MemoryStore:
 
 
 def yanks(store: MemoryStore) -> dict[str, str]:
-    return {name: yank.reason for name, yank in decode_yanks(store.bodies()[YANKED], YANKED).items()}
+    return {name: yank.reason for name, yank in decode_withdrawn(store.bodies()[YANKED], YANKED).yanked.items()}
 
 
 def test_a_yanked_package_is_offered_by_no_file_and_stands_in_removed() -> None:
@@ -129,7 +129,7 @@ def test_twice_is_fine_and_the_first_date_of_the_yank_stays() -> None:
     assert order(store, keys(1)[0], now_ms=NOW_MS + 3 * DAY_MS).exit_code == 0
     assert published(store) == before
     order(store, keys(1)[0], reason="another", now_ms=NOW_MS + 3 * DAY_MS)
-    (yank,) = decode_yanks(store.bodies()[YANKED], YANKED).values()
+    (yank,) = decode_withdrawn(store.bodies()[YANKED], YANKED).yanked.values()
     assert (yank.reason, yank.yanked_timestamp) == ("another", NOW_MS + DAY_MS)
     unyank(store, keys(1)[0])
     assert unyank(store, keys(1)[0]).exit_code == 0
@@ -267,7 +267,7 @@ def test_a_yank_that_died_anywhere_is_made_good_by_the_next_run() -> None:
         assert sharded(store) == set(records(store))
 
 
-@pytest.mark.parametrize("body", [b"[]", b'{"yanked":{"a":1}}', b'{"version":2}', b"\xff"])
+@pytest.mark.parametrize("body", [b"[]", b'{"yanked":{"a":1}}', b'{"version":3}', b"\xff"])
 def test_a_list_of_yanks_that_cannot_be_read_stops_the_subdir(body: bytes) -> None:
     store = indexed()
     store.upload(YANKED, body)

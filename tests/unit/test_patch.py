@@ -10,7 +10,7 @@ import pytest
 from indexer.core.matchspec import fault
 from indexer.core.model import Index, Raw
 from indexer.core.objects import dump
-from indexer.core.overlay import Overlay, Yank, decode_yanks, encode_yanks
+from indexer.core.overlay import Overlay, Withdrawn, Yank, decode_withdrawn, encode_withdrawn
 from indexer.core.patch import NONE, Patched, apply, check, is_patched, parse
 from indexer.errors import BadPatch
 
@@ -197,10 +197,10 @@ def test_what_no_reader_understands_is_a_fault(spec: str) -> None:
 
 def test_yanks_come_back_as_they_were_written() -> None:
     yanks = {"b-1-0.conda": Yank("späte Reue\n", 2), NEW: Yank("", 1)}
-    data = encode_yanks(yanks)
-    assert decode_yanks(data, "") == yanks
-    assert data == encode_yanks(dict(reversed(yanks.items())))
-    assert decode_yanks(b"", "") == {}
+    data = encode_withdrawn(Withdrawn(yanks))
+    assert decode_withdrawn(data, "").yanked == yanks
+    assert data == encode_withdrawn(Withdrawn(dict(reversed(yanks.items()))))
+    assert decode_withdrawn(b"", "") == Withdrawn()
 
 
 def test_a_yank_withdraws_the_patched_record() -> None:
