@@ -10,7 +10,7 @@ from indexer.core import names
 from indexer.core.attestation import SUFFIX, attest
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.overlay import Overlay
-from indexer.core.plan import dropped, merge
+from indexer.core.plan import dropped, merge, nameless
 from indexer.core.revision import latest
 from indexer.report import Note, Outcome, SubdirReport
 
@@ -141,6 +141,7 @@ def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *,
         *(Note(filename, "wheels are not indexed") for filename in seen.ignored),
         *(Note(filename, "was yanked by another indexer and stays out") for filename in change.plan.yanked),
         *(Note(filename, "is neither in the channel nor in its index") for filename in nowhere),
+        *(Note(filename, "stands under v3 without a name, so it is left out") for filename in nameless(change.index)),
         *(Note(it.filename, warning) for it in change.extracted for warning in it.warnings),
         *unattested(change.attested or {}),
         *(Note(names.INSTRUCTIONS, warning) for warning in change.patched.warnings),

@@ -72,6 +72,10 @@ class BadIndex(IndexerError):
     """A published index cannot be read, so it is not overwritten: mend or delete it."""
 
 
+class NewerIndex(BadIndex):
+    """A published index has what this release does not know, so it is not overwritten: update the indexer."""
+
+
 class BadPatch(IndexerError):
     """Instructions that a channel's owner gave, a repodata patch or yanks, cannot be followed: mend them."""
 

@@ -14,6 +14,7 @@ from indexer.core.agreement import (
     DELETE_AND_RUN,
     FORCE,
     RUN,
+    UPDATE,
     Fault,
     broken_shard,
     differences,
@@ -27,8 +28,9 @@ from indexer.core.agreement import (
 )
 from indexer.core.model import Index
 from indexer.core.objects import dump
+from indexer.core.plan import nameless
 from indexer.core.repodata import facts_of
-from indexer.errors import BadIndex, Missing
+from indexer.errors import BadIndex, Missing, NewerIndex
 from indexer.pool import Bounds, bounded
 from indexer.window import read_whole
 
@@ -77,8 +79,10 @@ class Forms:
     def _fault(self, name: str, reasons: Iterable[str], next_step: str = RUN) -> None:
         self.verdict.faults += [Fault(self.lister.key(name), reason, next_step) for reason in reasons]
 
-    def _rebuilt(self, name: str, *, beside: bool) -> str:
+    def _rebuilt(self, name: str, *, beside: bool, error: BadIndex | None = None) -> str:
         """What heals a file that cannot be read: a run makes it again unless it reads the index from that file."""
+        if isinstance(error, NewerIndex):
+            return UPDATE
         if beside or self._has_unpatched():
             return RUN
         return DELETE_AND_RUN.replace(" it", f" {self.lister.key(name)}")
@@ -98,7 +102,7 @@ class Forms:
             try:
                 index = repodata.split(data, names.REPODATA)
             except BadIndex as error:
-                self._fault(names.REPODATA, [error.reason], self._rebuilt(names.REPODATA, beside=False))
+                self._fault(names.REPODATA, [error.reason], self._rebuilt(names.REPODATA, beside=False, error=error))
         if index is not None:
             self._fault(names.REPODATA, self._of_itself(index, data))
         for name in (names.REPODATA_ZST, names.REPODATA_BZ2):
@@ -116,6 +120,8 @@ class Forms:
             yield f"has more than one record of {some(twice)}"
         if refused := {name for name, record in index.records.items() if not facts_of(record).name}:
             yield f"has records that readers refuse: {some(refused)}"
+        if nowhere := nameless(index):
+            yield f"has records under v3 without a name, which no reader finds: {some(nowhere)}"
         if odd := {name for name in index.records if names.parse_filename(name) is None}:
             yield f"has records under what is no file name of a package: {some(odd)}"
 
@@ -177,7 +183,8 @@ class Forms:
         try:
             shard_index = self.lister.read_shard_index(self.seen)
         except BadIndex as error:
-            self._fault(names.SHARD_INDEX, [error.reason], self._rebuilt(names.SHARD_INDEX, beside=index is not None))
+            healing = self._rebuilt(names.SHARD_INDEX, beside=index is not None, error=error)
+            self._fault(names.SHARD_INDEX, [error.reason], healing)
             return None
         self._fault(names.SHARD_INDEX, self._shard_index(shard_index, index))
         self.verdict.shards = len(shard_index.shards)
@@ -233,7 +240,7 @@ class Forms:
                 shard = shards.open_shard(data, key)
                 part = shards.index_of(shard, key)
             except BadIndex as error:
-                return name, None, Fault(key, error.reason, unreadable)
+                return name, None, Fault(key, error.reason, UPDATE if isinstance(error, NewerIndex) else unreadable)
             reason = broken_shard(shard)
             # Equal records are kept once: what repodata.json says is in memory as it is.
             part = replace(part, records={f: _one(record, known.get(f)) for f, record in part.records.items()})

@@ -14,7 +14,7 @@ from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.plan import Known, diff, guard, untold
 from indexer.core.render import Rank, Scene, publication, unpatched_of
 from indexer.core.shards import ShardIndex, touched
-from indexer.errors import BadIndex, Refused
+from indexer.errors import BadIndex, NewerIndex, Refused
 from indexer.extractor import Spec
 from indexer.lease import Lease, under
 from indexer.lister import Lister
@@ -270,6 +270,8 @@ class Subdir:
             return ShardIndex()
         try:
             return lister.read_shard_index(seen)
+        except NewerIndex:
+            raise
         except BadIndex as error:
             # The source is sound, so the shards are made anew from it.
             _log.warning("%s: %s; it is written anew", error.thing, error.reason)

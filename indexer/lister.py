@@ -21,7 +21,7 @@ from indexer.core.objects import dump
 from indexer.core.overlay import Overlay, Withdrawn, decode_withdrawn
 from indexer.core.shards import ShardIndex
 from indexer.dates import redated, undated
-from indexer.errors import BadIndex, Conflict, Missing, Refused
+from indexer.errors import BadIndex, Conflict, Missing, NewerIndex, Refused
 from indexer.observation import Observation, files_of, observation, versions_in, versions_of
 from indexer.parts import listed as listed_in_parts
 from indexer.window import read_whole
@@ -42,6 +42,9 @@ _RUN_EXPORTS_STEP = "nothing was changed: restore it, or repeat with --force, wh
 _MAX_RUN_EXPORTS = 2**30
 _ALL = "nothing was changed: index the whole subdir once, which reads its packages again"
 _REBUILD = "nothing was changed: restore it, or delete it and repeat with --force"
+
+# What a shard index says where the packages lie beside it; a repodata.json says nothing then.
+_BESIDE = (None, "", ".", "./")
 
 
 class _Lost(BadIndex):
@@ -190,22 +193,32 @@ class Lister:
         return None
 
     def _beside_published(self, index: Index, seen: Observation, overlay: Overlay) -> Index:
-        """The unpatched index with the dates that only a repodata.json of another indexer has.
+        """The unpatched index with what only the index has that another indexer published: dates, and the rest.
 
-        Raises Refused where that is patched and nothing tells by which instructions.
+        Raises NewerIndex, and Refused where that is patched and nothing tells by which instructions.
         """
-        if names.REPODATA not in seen.versions:
-            return index
-        try:
-            published = repodata.split(self.read(names.REPODATA, seen), self.key(names.REPODATA))
-        except BadIndex as error:
-            _log.warning("%s: %s; it is written anew", error.thing, error.reason)
+        published = self._published(seen)
+        if published is None:
             return index
         if overlay.patch is None and not seen.stands(names.UNPATCHED):
             self._refuse_unknown_patch(index, published, overlay)
         unknown = published.records.keys() - index.records.keys()
         dates = {name: repodata.facts_of(published.records[name]).indexed_timestamp for name in unknown}
+        index = repodata.beside(index, published)
         return replace(index, dates={name: date for name, date in dates.items() if date is not None})
+
+    def _published(self, seen: Observation) -> Index | None:
+        """What another indexer has published, None where that cannot be read.  Raises NewerIndex."""
+        try:
+            if names.REPODATA in seen.versions:
+                return repodata.split(self.read(names.REPODATA, seen), self.key(names.REPODATA))
+            if names.SHARD_INDEX in seen.versions and not seen.stands(names.SHARD_INDEX):
+                return self._read_shards(seen, None)
+        except NewerIndex:
+            raise
+        except BadIndex as error:
+            _log.warning("%s: %s; it is written anew", error.thing, error.reason)
+        return None
 
     def _refuse_unknown_patch(self, index: Index, published: Index, overlay: Overlay) -> None:
         withdrawn = index.records.keys() & set(published.removed) - overlay.yanks.keys()
@@ -273,6 +286,8 @@ class Lister:
 
         found = shards.union(self.executor.map(read, wanted))
         info = {key: dump(index.info[key]) for key in shards.SHARED_INFO if key in index.info}
+        if index.info.get("base_url") not in _BESIDE:
+            info["base_url"] = dump(index.info["base_url"])
         others = None if few is None or seen.ledger is None else max(seen.ledger.packages - len(found.records), 0)
         return replace(found, info=info, others=others)
 

@@ -149,6 +149,12 @@ def outputs(given: Mapping[str, Any], said: Mapping[str, Found]) -> Outputs:
     found = Outputs(**chosen, info=ChannelInfo(**info))
     if found.base_url and "://" not in found.base_url:
         _log.warning("base-url %s is relative, which conda and mamba do not resolve: give a whole URL", found.base_url)
+    if found.monolithic and found.info.detectors:
+        _log.warning(
+            "%s virtual-package-detectors: the reader of libsolv (mamba 1.x has no other) crashes on it; "
+            "leave it out if clients use that reader",
+            said["virtual_package_detectors"].place,
+        )
     if not found.monolithic and not found.shards:
         thing = "--no-shards" if given["shards"] is not None else f"{said['write_shards'].place} write-shards"
         raise BadConfig(f"--no-monolithic {thing}", "leaves nothing to publish", "leave one of them out")

@@ -26,6 +26,7 @@ RUN = f"run `{COMMAND}` with your usual options; if a run is in progress, check 
 FORCE = f"run `{COMMAND} --force` with your usual options"
 DELETE_AND_RUN = f"restore it, or delete it and run `{COMMAND}` with your usual options"
 DELETE_AND_FORCE = f"restore it, or delete it and run `{COMMAND} --force` with your usual options"
+UPDATE = "update the indexer"
 UPLOAD_AGAIN = f"upload a sound package, or delete it and run `{COMMAND}` with your usual options"
 END_PATCH = f"run `{COMMAND}` with `--repodata-patch FILENAME`, or with `--no-repodata-patch` to end the patch"
 
@@ -180,6 +181,8 @@ def revisions_count(index: Index) -> str | None:
         said = msgspec.json.decode(index.info.get("repodata_revisions", b"{}"), type=dict[str, dict[str, Any]])
     except UNREADABLE:
         return "has repodata_revisions that are not of their form"
+    if others := said.keys() - {"v3"}:
+        return f"tells of {some(others)} in repodata_revisions, which is no revision that has records"
     count = said.get("v3", {}).get("n_packages")
     there = len(index.v3) + sum(map(len, index.v3_rest.values()))
     return f"announces {count} records of v3 and has {there}" if count not in (None, there) else None

@@ -140,7 +140,7 @@ def guard(index: Index, leaving: frozenset[str], subdir: str) -> None:
 
 
 def merge(index: Index, plan: Plan, results: Iterable[Extracted | Rejected], now_ms: int) -> Index:
-    """The index with what was read and without what is gone.
+    """The index with what was read and without what is gone, and without `nameless` records.
 
     The order of `results` does not matter.
     """
@@ -156,7 +156,23 @@ def merge(index: Index, plan: Plan, results: Iterable[Extracted | Rejected], now
         records[name] = dated(index, result, now_ms)
         run_exports[name] = result.run_exports
         (v3.add if result.v3 else v3.discard)(name)
-    return replace(index, records=records, run_exports=run_exports, v3=frozenset(v3), dates={})
+    rest = index.v3_rest
+    if nowhere := nameless(index):
+        rest = {
+            bucket: {key: record for key, record in others.items() if f"{key}.{bucket}" not in nowhere}
+            for bucket, others in rest.items()
+        }
+    return replace(index, records=records, run_exports=run_exports, v3=frozenset(v3), dates={}, v3_rest=rest)
+
+
+def nameless(index: Index) -> frozenset[str]:
+    """The records under v3 of other things than packages that have no name: no reader and no shard has them."""
+    return frozenset(
+        f"{key}.{bucket}"
+        for bucket, others in index.v3_rest.items()
+        for key, record in others.items()
+        if not facts_of(record).name
+    )
 
 
 def dated(index: Index, result: Extracted, now_ms: int) -> Raw:

@@ -176,8 +176,8 @@ def _deletion_rank(key: str, scene: Scene) -> Rank:
 def _info(index: Index, scene: Scene) -> dict[str, object]:
     info: dict[str, object] = {k: v for k, v in index.info.items() if k not in _STALE_INFO}
     info["subdir"] = scene.subdir
-    if scene.outputs.base_url is not None:
-        info["base_url"] = _base_url(scene.outputs.base_url, scene)
+    if url := _base_url(index, scene):
+        info["base_url"] = url
     for key, said in _of_channel(scene.outputs.info).items():
         info.pop(key, None)
         if said:
@@ -187,9 +187,14 @@ def _info(index: Index, scene: Scene) -> dict[str, object]:
     return info
 
 
-def _base_url(url: str, scene: Scene) -> str:
+def _base_url(index: Index, scene: Scene) -> str:
+    """Where readers find the packages, empty for beside the index: as configured, or else as it was found."""
+    url = scene.outputs.base_url
+    if url is None:
+        found = _plain(index.info.get("base_url"))
+        return found if isinstance(found, str) else ""
     # Readers join package names to it, older ones without adding the slash (CEP 15).
-    return url if scene.outputs.base_url_verbatim else f"{url.rstrip('/')}/{scene.subdir}/"
+    return url if scene.outputs.base_url_verbatim or not url else f"{url.rstrip('/')}/{scene.subdir}/"
 
 
 def _of_channel(info: ChannelInfo) -> dict[str, Any]:
@@ -201,26 +206,27 @@ def _of_channel(info: ChannelInfo) -> dict[str, Any]:
 def _revisions(index: Index, configured: Sequence[Revision] | None) -> dict[str, object]:
     """`repodata_revisions` (CEP 48): what old clients do not see.
 
-    One that has records, that is `configured` or has a message is told of.  Where nothing is configured,
-    messages of others survive.
+    v3 is told of where it has records, is `configured` or has a message.  Where nothing is configured, the message
+    of another indexer survives.  What stands there of anything else is no revision, or an index that is refused.
     """
-    before: dict[str, dict[str, object]] = {}
+    before: dict[str, object] = {}
     if "repodata_revisions" in index.info:
         with contextlib.suppress(*UNREADABLE):  # not of its form: nobody's to keep
-            before = msgspec.json.decode(index.info["repodata_revisions"], type=dict[str, dict[str, object]])
+            told = msgspec.json.decode(index.info["repodata_revisions"], type=dict[str, dict[str, object]])
+            before = told.get("v3", {})
     if index.others is not None:  # all of them were counted by the run that read all
-        return {**before}
-    kept = {key: value for key, value in before.get("v3", {}).items() if key == "message" and value}
+        return {"v3": before} if before else {}
+    kept = {key: value for key, value in before.items() if key == "message" and value}
     if configured is not None:
         message = next((revision.message for revision in configured), None)
         kept = {"message": message} if message else {}
     if not index.v3 and not index.v3_rest and not configured and not kept:
-        return {name: entry for name, entry in before.items() if name != "v3"}
+        return {}
     records = [index.records[filename] for filename in index.v3]
     records += [record for bucket in index.v3_rest.values() for record in bucket.values()]
     dates = [date for record in records if (date := facts_of(record).indexed_timestamp) is not None]
     span = {"oldest": min(dates), "newest": max(dates)} if dates else {}
-    return {**before, "v3": {**kept, "n_packages": len(records), **span}}
+    return {"v3": {**kept, "n_packages": len(records), **span}}
 
 
 def _shards(index: Index, info: Mapping[str, object], scene: Scene, source: str) -> list[Artefact]:

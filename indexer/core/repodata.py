@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import re
 from dataclasses import replace
 from functools import partial
 from sys import intern
@@ -15,7 +16,7 @@ from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import CONDA, EXTENSIONS, TAR_BZ2
 from indexer.core.objects import dump, json_object, members
 from indexer.core.pieces import Pieces
-from indexer.errors import BadIndex
+from indexer.errors import BadIndex, NewerIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -29,6 +30,10 @@ _MAX_REPODATA_VERSION = 2
 _SECTIONS = ("packages", "packages.conda")
 # Written by us whatever stood there before; `signatures` would be stale (CEP 36: to be ignored).
 _OURS = frozenset({"info", "v3", "removed", "repodata_version", "signatures", *_SECTIONS})
+
+# Keys of revisions of repodata (CEP 48), of which v3 is the only one that there is.
+_REVISION = re.compile(r"v([0-9]+)")
+_V3 = 3
 
 _STEP = 2**20
 _RUN_EXPORTS = "run_exports"
@@ -87,7 +92,7 @@ def altered(record: Raw, changes: Mapping[str, object]) -> Raw:
 def split(data: bytes, key: str) -> Index:
     """A `repodata.json` as raw records; an empty file is an empty index (CEP 36).
 
-    Raises BadIndex where it is not a repodata.json that we can carry on.
+    Raises BadIndex where it is not a repodata.json that we can carry on, NewerIndex where it has what we do not know.
     """
     if not data.strip():
         return Index()
@@ -109,8 +114,11 @@ def split(data: bytes, key: str) -> Index:
         info = _raw_map.decode(top.get("info", b"{}"))
     except UNREADABLE as error:
         raise _bad_index(key, f"is not a readable repodata.json ({error})") from error
-    if not isinstance(version, int) or version > _MAX_REPODATA_VERSION:
-        raise _bad_index(key, f"has repodata_version {version!r}, which no client of today reads")
+    if isinstance(version, int) and version > _MAX_REPODATA_VERSION:
+        raise NewerIndex(key, f"has repodata_version {version}, which no client of today reads", _UPDATE)
+    if not isinstance(version, int):
+        raise _bad_index(key, f"has repodata_version {version!r}, which is no whole number")
+    refuse_other_revisions(top, info, key)
     records |= v3
     return Index(
         records=records,
@@ -120,6 +128,28 @@ def split(data: bytes, key: str) -> Index:
         rest={name: value for name, value in top.items() if name not in _OURS},
         v3_rest=v3_rest,
     )
+
+
+def refuse_other_revisions(top: Iterable[str], info: Mapping[str, object], key: str) -> None:
+    """Raise NewerIndex where an index has records of another revision than v3, by its keys, or tells of a later one.
+
+    We could neither publish such records in all formats nor count them, and old ones would stay for ever.
+    """
+    told = info.get("repodata_revisions")
+    if isinstance(told, Raw):
+        told = msgspec.json.decode(told)
+    later = [name for name in told if _number(name) > _V3] if isinstance(told, dict) else []
+    if strange := [*(name for name in top if _number(name) not in {-1, _V3}), *later]:
+        raise NewerIndex(key, f"has the revision {min(strange)}, which this release does not know", _UPDATE)
+
+
+def _number(name: str) -> int:
+    """The number of a revision, -1 for any other key."""
+    match = _REVISION.fullmatch(name)
+    return int(match[1][:9]) if match else -1
+
+
+_UPDATE = "nothing was changed: update the indexer, or delete the file to index the subdir anew"
 
 
 def _check_text(data: bytes) -> None:
@@ -255,6 +285,24 @@ def split_unpatched(data: bytes, key: str) -> tuple[Index, Mapping[str, Raw]]:
     except UNREADABLE as error:
         raise _bad_index(key, f"has a key {_RUN_EXPORTS} that is no map ({error})") from error
     return replace(index, rest={name: it for name, it in index.rest.items() if name != _RUN_EXPORTS}), known
+
+
+def beside(index: Index, published: Index) -> Index:
+    """An unpatched index with what another indexer has published of the channel itself and of wheels since.
+
+    What only the unpatched index has stays, for another indexer deletes what it does not know.  A record that both
+    have of the same content is the unpatched one.
+    """
+    v3_rest = {
+        bucket: {**published.v3_rest.get(bucket, {}), **index.v3_rest.get(bucket, {})}
+        for bucket in index.v3_rest.keys() | published.v3_rest.keys()
+    }
+    for bucket, others in published.v3_rest.items():
+        for key, record in others.items():
+            if facts_of(record).sha256 != facts_of(v3_rest[bucket][key]).sha256:
+                v3_rest[bucket][key] = record
+    info, rest = {**index.info, **published.info}, {**index.rest, **published.rest}
+    return replace(index, info=info, rest=rest, v3_rest=v3_rest)
 
 
 def own_run_exports(published: Mapping[str, Raw], own: Mapping[str, Raw]) -> dict[str, Raw]:

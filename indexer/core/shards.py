@@ -15,7 +15,7 @@ import zstandard
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import EXTENSIONS, SHARDS_FOLDER, parse_filename
 from indexer.core.objects import dump
-from indexer.core.repodata import by_kind, facts_of, section_of, v3_buckets
+from indexer.core.repodata import by_kind, facts_of, refuse_other_revisions, section_of, v3_buckets
 from indexer.errors import BadIndex
 
 if TYPE_CHECKING:
@@ -219,17 +219,18 @@ def encode_index(shard_index: ShardIndex) -> bytes:
 
 
 def decode_index(data: bytes, key: str) -> ShardIndex:
-    """A published shard index.  Raises BadIndex."""
+    """A published shard index.  Raises BadIndex, and NewerIndex where it tells of a revision that we do not know."""
     try:
         top = msgspec.msgpack.decode(decompress(data, _MAX_SHARD_INDEX), type=dict[str, Any])
         shards = msgspec.convert(top["shards"], dict[str, bytes])
         info = msgspec.convert(top.get("info", {}), dict[str, Any])
         dump(info)  # msgpack has keys that are no text: what JSON cannot say cannot be written again
-        return ShardIndex(shards, info)
     except (*UNREADABLE, ValueError, TypeError, KeyError) as error:
         raise BadIndex(
             key, f"is not a readable shard index ({error})", "nothing was changed: restore it, or delete it"
         ) from error
+    refuse_other_revisions((), info, key)
+    return ShardIndex(shards, info)
 
 
 def decode_shard(data: bytes, key: str) -> Index:
@@ -250,7 +251,8 @@ def _bad_shard(key: str, error: Exception) -> BadIndex:
 
 
 def index_of(top: Mapping[str, Any], key: str) -> Index:
-    """What a decoded shard says.  Raises BadIndex."""
+    """What a decoded shard says.  Raises BadIndex, and NewerIndex where it has a revision that we do not know."""
+    refuse_other_revisions(top, {}, key)
     try:
         v3_rest = msgspec.convert(top.get("v3", {}), dict[str, dict[str, dict[str, Any]]])
         v3 = {

@@ -67,15 +67,20 @@ class Files:
     monolithic: Annotated[
         bool,
         Option(
-            "--monolithic/--no-monolithic", help="Publish repodata.json and run_exports.json; without them shards only."
+            "--monolithic/--no-monolithic",
+            help="Publish repodata.json and run_exports.json; without them shards only, which mamba 1.x cannot read.",
         ),
     ] = _OUTPUTS.monolithic
     zst_level: Annotated[int, Option(min=1, max=22, metavar="N", help="Compression level of .zst files.")] = (
         _OUTPUTS.zst_level
     )
-    base_url: Annotated[Text, Option(metavar="URL", help="Where readers find the packages; /SUBDIR/ is appended.")] = (
-        None
-    )
+    base_url: Annotated[
+        Text,
+        Option(
+            metavar="URL",
+            help="Where readers find the packages; /SUBDIR/ is appended. An earlier one stays until '' removes it.",
+        ),
+    ] = None
     base_url_verbatim: Annotated[
         Switch,
         Option(

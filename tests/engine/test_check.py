@@ -128,6 +128,11 @@ def record_of(content: Any, name: str = P0) -> Any:
     return content["packages.conda"][name]
 
 
+def nameless(content: Any) -> None:
+    content["v3"]["zip"] = {"a-1-0": {"version": "1"}}
+    content["info"]["repodata_revisions"]["v3"]["n_packages"] += 1
+
+
 FAULTS = {
     "zst lacks a record": Planted(
         lambda s: recompress(s, REPODATA_ZST, lambda c: c["packages.conda"].pop(P0)),
@@ -171,6 +176,16 @@ FAULTS = {
         lambda s: rewrite(s, REPODATA, lambda c: c["info"]["repodata_revisions"]["v3"].update(n_packages=9)),
         REPODATA,
         "announces 9 records of v3 and has 1",
+    ),
+    "json tells of a revision that is none": Planted(
+        lambda s: rewrite(s, REPODATA, lambda c: c["info"]["repodata_revisions"].update(v0={"n_packages": 1})),
+        REPODATA,
+        "tells of v0 in repodata_revisions",
+    ),
+    "json has a record under v3 that no reader finds": Planted(
+        lambda s: rewrite(s, REPODATA, nameless),
+        REPODATA,
+        "without a name, which no reader finds: a-1-0.zip",
     ),
     "json has a package in two maps": Planted(
         lambda s: rewrite(s, REPODATA, lambda c: c["packages"].update({P0: record_of(c)})),
@@ -458,3 +473,14 @@ def test_a_crash_leaves_no_fault_after_the_next_run_and_the_check_sees_the_one_b
     assert any("lacks" in fault or "too many" in fault for fault in faults(store))
     index(store, replace(PLAIN, outputs=ALL.outputs))
     assert faults(store, deep=True) == []
+
+
+@pytest.mark.parametrize("at", [REPODATA, SHARD_INDEX])
+def test_an_index_with_a_revision_that_nobody_knows_asks_for_an_update(at: str) -> None:
+    store = sound()
+    if at == REPODATA:
+        rewrite(store, REPODATA, lambda c: c.update(v4={}))
+    else:
+        reindex(store, lambda c: c["info"]["repodata_revisions"].update(v4={"n_packages": 1}))
+    found = [fault for fault in check(store).faults if "the revision v4" in fault.reason]
+    assert [(fault.key, fault.next_step) for fault in found] == [(key(at), "update the indexer")]

@@ -173,4 +173,6 @@ def test_a_base_url_reaches_json_and_shards(shape: dict[str, object], expected: 
     shard_index = unpacked(store.bodies()["linux-64/repodata_shards.msgpack.zst"])
     assert shard_index["info"]["base_url"] == expected
     index(store)
+    assert repodata(store)["info"]["base_url"] == expected, "what is not configured stays"
+    index(store, with_outputs(base_url=""))
     assert "base_url" not in json.dumps(repodata(store))

@@ -7,8 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from indexer.core import names
+from indexer.core.model import Index, Raw
 from indexer.core.overlay import Withdrawn, Yank, encode_withdrawn
 from indexer.core.patch import NONE
+from indexer.core.repodata import beside
+from indexer.core.shards import ShardIndex, decode_index, encode_index
 from indexer.report import Outcome
 from tests.support.scene import (
     DAY_MS,
@@ -26,6 +29,7 @@ from tests.support.scene import (
     records,
     repodata,
     sharded,
+    with_outputs,
 )
 
 if TYPE_CHECKING:
@@ -225,3 +229,58 @@ def test_an_empty_form_that_conda_index_writes_again_is_no_lost_patch() -> None:
     index(store)
     put(store, INSTRUCTIONS, {"p00": {}, "p01": {}})
     assert only(index(store)).outcome is not Outcome.REFUSED
+
+
+WHEELS = {"whl": {"w-1": {"name": "w", "url": "https://a.example/w.whl"}}}
+SAID = {
+    "channel_relations": {"base": "../main"},
+    "repodata_revisions": {"v3": {"message": "Update"}},
+    "base_url": "https://a.example/linux-64/",
+}
+
+
+def test_what_another_indexer_says_of_a_patched_channel_is_published_too() -> None:
+    store = in_force()
+    found = content(store, REPODATA)
+    put(store, REPODATA, {**found, "info": {**found["info"], **SAID}, "v3": WHEELS, "theirs": 1})
+    for _ in range(2):
+        index(store)
+        now = repodata(store)
+        assert now["info"]["channel_relations"] == {"base": "../main"}
+        assert now["info"]["repodata_revisions"] == {"v3": {"message": "Update", "n_packages": 1}}
+        assert now["info"]["base_url"] == "https://a.example/linux-64/"
+        assert (now["v3"], now["theirs"]) == (WHEELS, 1)
+        assert records(store)[FIRST]["depends"] == ["fixed"]
+        put(store, REPODATA, {**repodata(store), "info": {"subdir": "linux-64"}, "v3": {}})
+
+
+def test_what_another_indexer_says_in_shards_of_a_patched_channel_is_published_too() -> None:
+    store = in_force()
+    alone = with_outputs(monolithic=False)
+    index(store, alone)
+    data = store.bodies()[f"linux-64/{names.SHARD_INDEX}"]
+    before = decode_index(data, "")
+    store.upload(f"linux-64/{names.SHARD_INDEX}", encode_index(ShardIndex(before.shards, {**before.info, **SAID})))
+    index(store, alone)
+    after = decode_index(store.bodies()[f"linux-64/{names.SHARD_INDEX}"], "")
+    assert after.info["channel_relations"] == {"base": "../main"}
+    assert after.info["base_url"] == "https://a.example/linux-64/"
+    assert sharded(store) == {FIRST, SECOND}
+
+
+def test_a_record_of_a_wheel_is_the_unpatched_one_unless_its_content_is_another() -> None:
+    ours = Index(v3_rest={"whl": {"a": Raw(b'{"name":"a","sha256":"1"}'), "b": Raw(b'{"name":"b","sha256":"1"}')}})
+    theirs = Raw(b'{"name":"a","sha256":"2"}')
+    patched = Raw(b'{"name":"b","sha256":"1","depends":["fixed"]}')
+    found = beside(ours, Index(v3_rest={"whl": {"a": theirs, "b": patched}}))
+    assert found.v3_rest == {"whl": {"a": theirs, "b": ours.v3_rest["whl"]["b"]}}
+
+
+def test_a_newer_index_beside_the_unpatched_one_is_not_overwritten() -> None:
+    store = in_force()
+    newer = {**content(store, REPODATA), "v4": {}}
+    put(store, REPODATA, newer)
+    report = only(index(store))
+    assert (report.outcome, report.exit_code) == (Outcome.FAILED, 1)
+    assert "update the indexer" in str(report.error)
+    assert content(store, REPODATA) == newer

@@ -10,6 +10,7 @@ import msgspec
 import zstandard
 
 from indexer.report import Outcome
+from tests.support.judge import faults
 from tests.support.memory import MemoryStore
 from tests.support.scene import NOW_MS, changes, fill, index, keys, only, package, packages_read, records, sharded
 
@@ -233,3 +234,16 @@ def test_of_several_dates_of_a_package_the_first_one_stays() -> None:
     undated(store)
     index(store, now_ms=NOW_MS + 40_000)
     assert records(store)["p00-1.0-0.conda"]["indexed_timestamp"] == NOW_MS
+
+
+def test_a_record_without_a_name_is_neither_counted_nor_published() -> None:
+    named = {"name": "w", "url": "https://a.example/w-1.whl"}
+    store, _ = foreign(v3={"zip": {"a-1-0": {"version": "1"}, "b-1-0": 7}, "whl": {"w-1": named}})
+    report = only(index(store))
+    left_out = [note for note in report.warnings if note.reason == "stands under v3 without a name, so it is left out"]
+    assert [note.filename for note in left_out] == ["a-1-0.zip", "b-1-0.zip"]
+    top = json.loads(store.bodies()["linux-64/repodata.json"])
+    assert top["v3"] == {"whl": {"w-1": named}, "zip": {}}
+    assert top["info"]["repodata_revisions"]["v3"]["n_packages"] == 1
+    assert faults(store) == []
+    assert index(store).outcome is Outcome.UNCHANGED

@@ -8,8 +8,8 @@ from indexer.core.model import Index, Raw
 from indexer.core.objects import dump
 from indexer.core.render import publication
 from indexer.core.repodata import altered, facts_of, join, split
-from indexer.core.shards import by_name, index_of
-from indexer.errors import BadIndex, IndexerError
+from indexer.core.shards import ShardIndex, by_name, decode_index, encode_index, index_of
+from indexer.errors import BadIndex, IndexerError, NewerIndex
 from tests.support.scenes import first_scene
 
 WHOLE = (
@@ -42,6 +42,13 @@ def test_a_truncated_file_is_a_bad_index(length: int) -> None:
         (b'{"removed": [1]}', "readable"),
         (b'{"info": []}', "readable"),
         (b'{"repodata_version": 3}', "repodata_version 3"),
+        (
+            b'{"v4": {"conda": {"a-1-0": {"name": "a"}}}}',
+            "the revision v4, which this release does not know; .* update",
+        ),
+        (b'{"v0": {}}', "the revision v0"),
+        (b'{"v10": {}, "v3": {}}', "the revision v10"),
+        (b'{"info": {"repodata_revisions": {"v4": {"n_packages": 1}}}}', "the revision v4"),
         (b'{"repodata_version": "1"}', "repodata_version '1'"),
         (b'{"repodata_version": null}', "repodata_version None"),
         (WHOLE + b"x", "readable"),
@@ -50,6 +57,30 @@ def test_a_truncated_file_is_a_bad_index(length: int) -> None:
 def test_what_we_could_not_carry_on_is_a_bad_index(data: bytes, reason: str) -> None:
     with pytest.raises(BadIndex, match=reason):
         split(data, "repodata.json")
+
+
+def test_keys_that_are_no_revisions_are_carried_on() -> None:
+    assert split(b'{"v3": {}, "vx": 1, "v": 2}', "repodata.json").rest == {"vx": Raw(b"1"), "v": Raw(b"2")}
+
+
+@pytest.mark.parametrize("told", [b'{"v0": {"n_packages": 4}}', b'{"v0": 1}', b"[]", b"7"])
+def test_numbers_of_old_revisions_are_no_reason_to_refuse(told: bytes) -> None:
+    assert split(b'{"info": {"repodata_revisions": ' + told + b"}}", "repodata.json").records == {}
+
+
+@pytest.mark.parametrize(
+    "top",
+    [{"packages": {}, "v4": {}}, {"packages": {}, "packages.conda": {}, "v5": {"conda": {"a-1-0": {"name": "a"}}}}],
+)
+def test_a_shard_with_another_revision_is_a_newer_index(top: dict[str, object]) -> None:
+    with pytest.raises(NewerIndex, match="which this release does not know"):
+        index_of(top, "k")
+
+
+def test_a_shard_index_that_tells_of_a_later_revision_is_a_newer_index() -> None:
+    told = encode_index(ShardIndex({}, {"repodata_revisions": {"v4": {"n_packages": 3}}}))
+    with pytest.raises(NewerIndex, match="the revision v4"):
+        decode_index(told, "k")
 
 
 def test_info_is_read_wherever_it_stands() -> None:

@@ -298,3 +298,13 @@ def test_settings_are_lines_of_name_value_and_origin() -> None:
         "write-zst          false  /c.toml [index-config]",
         "addressing-style   auto   default",
     ]
+
+
+def test_detectors_are_warned_of_where_old_readers_meet_them(caplog: pytest.LogCaptureFixture) -> None:
+    detectors = said(virtual_package_detectors={"cuda": ("__cuda",)})
+    outputs(given(monolithic=False), detectors)
+    outputs(given(), said(virtual_package_detectors={}))
+    assert caplog.messages == []
+    outputs(given(), detectors)
+    (told,) = caplog.messages
+    assert "virtual-package-detectors: the reader of libsolv (mamba 1.x has no other) crashes on it" in told
