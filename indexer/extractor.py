@@ -23,7 +23,7 @@ from indexer.core.about import About, about_of
 from indexer.core.model import Extracted, Rejected, Rules, Stat
 from indexer.core.names import CONDA
 from indexer.core.objects import dump
-from indexer.core.records import PackageFile, judge, judge_run_exports
+from indexer.core.records import PackageFile, judge, judge_run_exports, run_exports_faults
 from indexer.digests import Digests, Hasher, digests_of
 from indexer.errors import BadConfig, BadPackage, Conflict, Denied, RangeRefused, Unavailable
 from indexer.store import Usage
@@ -146,7 +146,7 @@ def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
         run_exports = judge_run_exports(content.info.get(RUN_EXPORTS_JSON))
     except BadPackage as error:
         return Rejected(filename, stat.version, f"{error.thing} {error.reason}", package.sha256)
-    warnings = (*content.warnings, *judged.warnings)
+    warnings = (*content.warnings, *judged.warnings, *run_exports_faults(run_exports))
     about = None
     if spec.about:
         about, odd = _about(content.info, About(sha256=package.sha256, run_exports=run_exports))

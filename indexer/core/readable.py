@@ -13,6 +13,12 @@ NAME = re.compile(r"[0-9A-Za-z._-]+")
 _PART = r"[0-9a-z]+([._][0-9a-z]+)*(\._|_{0,2})"
 VERSION = re.compile(rf"(?!.*[0-9]{{19}})([0-9]+!)?{_PART}(\+{_PART})?", re.IGNORECASE | re.ASCII)
 
+
+def parses_version(text: str) -> bool:
+    """Whether readers parse a version; they take a dash for an underscore, though no file name can have it."""
+    return VERSION.fullmatch(text.replace("-", "_")) is not None
+
+
 _WORD = r"([\w.~+:!-]|%[2-7][0-9A-Fa-f])"
 PURL = re.compile(
     rf"pkg:[A-Za-z][A-Za-z0-9.-]*(/{_WORD}+)+(@{_WORD}*)?(\?(?!checksum)[A-Za-z][\w.-]*=[\w./~+:-]*)?", re.ASCII

@@ -12,6 +12,7 @@ from indexer.core import readable
 from indexer.core.names import parse_filename
 from indexer.core.objects import dump
 from indexer.core.revision import in_v3, needs_v3
+from indexer.core.specs import EXTRA, bad_extra, parse_fault, v3_fault
 from indexer.errors import BadPackage, one_line
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ _NAME = re.compile(r"(([a-z0-9])|([a-z0-9_](?!_)))[._-]?([a-z0-9]+(\.|-|_|$))*")
 _VERSION = re.compile(r"[0-9a-z._+!]+")
 _BUILD = re.compile(r"[a-zA-Z0-9_.+]+")
 _FLAG = re.compile(r"[a-z0-9_]+(:[a-z0-9_]+)?")
-_EXTRA = re.compile(r"[a-z0-9_.+-]{1,64}")
+_DIGITS = re.compile(r"[0-9]{10,}")
+_MAX_DIGITS = 2**31 - 1
+# A name that begins so is that of a virtual package: of the client's system, never of a file (CEP 26).
+VIRTUAL = "__"
 # A timestamp above this is in milliseconds, else in seconds: the threshold of both peers.
 _MAX_SECONDS = 253402300799
 
@@ -131,7 +135,9 @@ def judge(index_json: bytes, package: PackageFile, rules: Rules, now_ms: int) ->
     warnings += _oddities(record, package.filename, now_ms)
     _check_writable(record, _INDEX_JSON)
     v3 = needs_v3(fields, record)
-    return Judged(in_v3(record) if v3 else record, v3, tuple(warnings))
+    record = in_v3(record) if v3 else record
+    warnings += _spec_faults(record, v3=v3)
+    return Judged(record, v3, tuple(warnings))
 
 
 def _check_readable(record: Mapping[str, object], filename: str) -> None:
@@ -140,6 +146,10 @@ def _check_readable(record: Mapping[str, object], filename: str) -> None:
     for key, form in (("name", readable.NAME), ("version", readable.VERSION)):
         if not form.fullmatch(str(record[key])):
             raise BadPackage(_INDEX_JSON, f"has the {key} {record[key]!r}, which readers cannot parse")
+    if str(record["name"]).startswith(VIRTUAL):
+        raise BadPackage(
+            _INDEX_JSON, f"has the name {record['name']!r}, which only a virtual package may have (CEP 26)"
+        )
 
 
 def _check_writable(value: object, what: str) -> None:
@@ -176,7 +186,37 @@ def _specs(fields: Mapping[str, Any], key: str) -> list[str]:
     for spec in value:
         if not spec.strip() or readable.CONTROL.search(spec):
             raise BadPackage(_INDEX_JSON, f"has {spec!r} in {key}, which is no dependency")
+        _check_extras(spec, key, _INDEX_JSON)
     return list(value)
+
+
+def _check_extras(spec: str, key: str, what: str) -> None:
+    """Raise BadPackage for the one fault of a dependency that a MUST of CEP 44 rejects."""
+    if (extra := bad_extra(spec)) is not None:
+        raise BadPackage(what, f"has {spec!r} in {key} with the extra {extra!r}, which CEP 44 forbids")
+
+
+def _spec_faults(record: Mapping[str, Any], *, v3: bool) -> list[str]:
+    """What is wrong with dependencies of a record: readers such as pixi do not install the package then."""
+    extras = record.get("extra_depends", {})
+    lists = {"depends": record["depends"], "constrains": record.get("constrains", []), **extras}
+    found = []
+    for key, specs in lists.items():
+        for spec in specs:
+            fault = parse_fault(spec) or (v3_fault(spec) if v3 else None)
+            if fault is not None:
+                found.append(one_line(f"{spec!r} in {key} {fault}; readers such as pixi exclude the package"))
+    return found
+
+
+def run_exports_faults(run_exports: Mapping[str, list[str]]) -> list[str]:
+    """What is wrong with dependencies in run exports: a package that is built with them cannot be installed."""
+    return [
+        one_line(f"{spec!r} in the run exports ({kind}) {fault}")
+        for kind, specs in run_exports.items()
+        for spec in specs
+        if (fault := parse_fault(spec)) is not None
+    ]
 
 
 def _is_texts(value: object) -> bool:
@@ -250,7 +290,7 @@ def _extra_depends(value: object) -> dict[str, list[str]] | None:
     if not isinstance(value, dict):
         raise TypeError(f"{value!r} is not a map of lists")
     for group in value:
-        if not _EXTRA.fullmatch(group):
+        if not EXTRA.fullmatch(group):
             raise BadPackage(_INDEX_JSON, f"has the extra {group!r}, which is not of the form of CEP 44")
     return {group: _specs(value, group) for group in value} or None
 
@@ -304,6 +344,8 @@ def _oddities(record: Mapping[str, object], filename: str, now_ms: int) -> list[
             found.append(f"{key} has {len(value)} characters, more than {_MAX_PART} (CEP 26)")
         elif not form.fullmatch(value):
             found.append(f"{key} {value!r} is not of the form of CEP 26; readers may not find it")
+    if any(int(digits) > _MAX_DIGITS for digits in _DIGITS.findall(str(record["version"]))):
+        found.append(f"version {record['version']!r} has a number above {_MAX_DIGITS} (CEP 33)")
     if len(filename) > _MAX_FILENAME:
         found.append(f"the file name has {len(filename)} characters, more than {_MAX_FILENAME} (CEP 26)")
     timestamp = record.get("timestamp")
@@ -329,6 +371,8 @@ def judge_run_exports(data: bytes | None) -> dict[str, list[str]]:
     for kind in RUN_EXPORTS_KINDS:
         if found.get(kind) is not None and not _is_texts(found[kind]):
             raise BadPackage(_RUN_EXPORTS_JSON, f"has {kind!r} that is not a list of texts")
+        for spec in found.get(kind) or ():
+            _check_extras(spec, kind, _RUN_EXPORTS_JSON)
     known = {kind: found[kind] for kind in RUN_EXPORTS_KINDS if found.get(kind)}
     _check_writable(known, _RUN_EXPORTS_JSON)
     return known

@@ -40,6 +40,8 @@ def needs_v3(fields: Mapping[str, Any], record: Mapping[str, object]) -> bool:
     if revision is not None and (type(revision) is not int or not 0 <= revision <= _V3):
         raise BadPackage("info/index.json", f"has the repodata_revision {revision!r}, which no client of today reads")
     schema = fields.get("schema_version")
+    if isinstance(schema, int | float) and schema > _V3:
+        raise BadPackage("info/index.json", f"has the schema_version {schema!r}, which no client of today reads")
     specs: Sequence[object] = [*_listed(record, "depends"), *_listed(record, "constrains")]
     return revision == _V3 or (type(schema) is int and schema >= _V3) or any(is_v3_spec(str(spec)) for spec in specs)
 

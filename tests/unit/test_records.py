@@ -139,11 +139,20 @@ def test_a_key_that_the_indexer_owns_is_never_taken_from_the_package(key: str) -
         ({"extra_depends": {"song": "reed"}}, "not a list"),
         ({"license": "\ud800"}, "cannot be written"),
         *(({"repodata_revision": revision}, "repodata_revision") for revision in (4, -1, "3", True)),
+        *(({"schema_version": version}, "schema_version") for version in (4, 3.5)),
+        *(({key: ["a[extras=[Foo!]]"]}, "'Foo!', which CEP 44 forbids") for key in ("depends", "constrains")),
+        ({"extra_depends": {"song": ["a[extras=Foo]"]}}, "'Foo', which CEP 44 forbids"),
     ],
 )
 def test_what_would_break_a_reader_or_lie_to_it_is_rejected(fields: dict[str, Any], reason: str) -> None:
     with pytest.raises(BadPackage, match=reason):
         judged(fields)
+
+
+@pytest.mark.parametrize("name", ["__glibc", "__cuda", "__x"])
+def test_a_package_with_the_name_of_a_virtual_one_is_rejected(name: str) -> None:
+    with pytest.raises(BadPackage, match="only a virtual package"):
+        judged({"name": name}, named(name), Rules(lenient=True))
 
 
 @pytest.mark.parametrize("filename", ["a\n-1.0-h_0.conda", "\u00e9-1.0-h_0.conda", "a\\-1.0-h_0.conda"])
@@ -172,12 +181,26 @@ def test_lenient_rules_only_warn_of_a_wrong_name_or_subdir(fields: dict[str, Any
     ("fields", "package", "warning"),
     [
         ({"name": "Mallard"}, named("Mallard"), "name 'Mallard' is not of the form"),
-        ({"name": "__x"}, named("__x"), "name '__x' is not of the form"),
+        ({"name": "a__x"}, named("a__x"), "name 'a__x' is not of the form"),
         ({"name": "a" * 65}, named("a" * 65), "65 characters"),
         # The expression for names has nested repetition: only what is short may meet it.
         ({"name": "a" * 200 + "-"}, named("a" * 200 + "-"), "201 characters"),
         ({"version": "1.0A"}, named(version="1.0A"), "version '1.0A'"),
         ({"version": "1." * 32 + "1"}, named(version="1." * 32 + "1"), "65 characters"),
+        *(({"version": it}, named(version=it), "above 2147483647") for it in ("2147483648", "1.20240101123456")),
+        *(
+            ({"depends": [it]}, PACKAGE, f"{it}.* in depends")
+            for it in ("python>= '2.7'", "numpy =>1.2.3", "foo >=1.0,<")
+        ),
+        ({"constrains": ["numpy =>1"]}, PACKAGE, "in constrains has the unknown operator '=>'; readers"),
+        ({"extra_depends": {"song": ["numpy =>1"]}}, PACKAGE, "in song has the unknown operator"),
+        ({"depends": ["z[when='a']", "conda-forge::python"]}, PACKAGE, "conda-forge::python.*CEP 48"),
+        ({"depends": ["python[md5=" + "d" * 32 + "]"], "schema_version": 3}, PACKAGE, "sets md5, which CEP 48"),
+        ({"extra_depends": {"song": ["c::g"]}, "schema_version": 3}, PACKAGE, "c::g.* in song is not an exact name"),
+        *(
+            ({"depends": [it], "schema_version": 3}, PACKAGE, "in depends")
+            for it in ("*", "foo[nonsense=1]", "a[flags=[X!]]")
+        ),
         ({"build": "h~0"}, named(build="h~0"), "build 'h~0'"),
         ({"build": "h" * 65}, named(build="h" * 65), "65 characters"),
         ({"timestamp": NOW_MS + 1}, PACKAGE, "future"),
@@ -203,6 +226,10 @@ def test_what_harms_no_reader_is_warned_of_and_indexed(
     assert found.record["sha256"] == package.sha256
 
 
+def test_the_largest_number_of_a_version_is_no_fault() -> None:
+    assert judged({"version": "2147483647"}, named(version="2147483647")).warnings == ()
+
+
 def test_a_long_file_name_is_warned_of() -> None:
     found = judged({"name": "a" * 250}, named("a" * 250))
     assert any("file name has" in warning for warning in found.warnings)
@@ -218,7 +245,6 @@ def test_a_timestamp_of_now_is_not_in_the_future(timestamp: int) -> None:
     [
         {"repodata_revision": 3},
         {"schema_version": 3},
-        {"schema_version": 4},
         {"depends": ['reed[when="__linux"]']},
         {"depends": ['reed[version=">=2", extras=[song]]']},
         {"constrains": ["reed[flags=[dawn]]"]},

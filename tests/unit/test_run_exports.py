@@ -7,7 +7,7 @@ import pytest
 from indexer.core.model import Extracted, Index, Plan, Raw, Version
 from indexer.core.objects import dump
 from indexer.core.plan import merge
-from indexer.core.records import judge_run_exports
+from indexer.core.records import judge_run_exports, run_exports_faults
 from indexer.core.repodata import inline_run_exports, split_run_exports
 from indexer.errors import BadIndex, BadPackage
 
@@ -42,11 +42,17 @@ def test_every_form_becomes_a_map_of_lists(said: bytes | None, found: object) ->
         (b"1", "neither"),
         (b"{", "not JSON"),
         (b'{"weak": [], "weak": []}', "more than once"),
+        (b'["a[extras=[Foo!]]"]', "CEP 44"),
     ],
 )
 def test_what_is_no_list_of_texts_is_rejected(said: bytes, reason: str) -> None:
     with pytest.raises(BadPackage, match=reason):
         judge_run_exports(said)
+
+
+def test_run_exports_that_readers_cannot_parse_are_faults() -> None:
+    said = {"weak": ["a >=1"], "strong": ["b =>1", "c"]}
+    assert run_exports_faults(said) == ["'b =>1' in the run exports (strong) has the unknown operator '=>'"]
 
 
 def test_text_that_cannot_be_written_is_rejected_before_the_merge() -> None:
