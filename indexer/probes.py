@@ -64,14 +64,12 @@ class Finding(NamedTuple):
 
 
 def may_write(scratch: Scratch) -> Judged:
-    """Whether the credentials may write at all, with the checksum that every write of a run has."""
-    md5 = b64encode(hashlib.md5(_BODY, usedforsecurity=False).digest()).decode()
+    """Whether the credentials may write at all, with the Content-MD5 that every put has."""
     sent = {"package-md5": "a", "package-sha256": "b"}
     answer = scratch.ask(
         "put_object",
         "first",
         Body=_BODY,
-        ContentMD5=md5,
         Metadata=sent,
         CacheControl=_CACHED,
         ContentType=_JSON,

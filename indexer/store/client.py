@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError
 
 from indexer.errors import BadConfig
 from indexer.secrets import masked, note
+from indexer.store.content_md5 import in_every_put
 from indexer.store.entries import read_here
 from indexer.store.models import ModelFiles
 from indexer.store.providers import Addressing, Provider, addressing_of, provider_of
@@ -69,4 +70,5 @@ def _connect(bucket: str, target: Target) -> tuple[Any, Provider]:
     region = region_of(session, options, provider).value
     client = session.client("s3", region_name=region, endpoint_url=options.endpoint_url, config=Config(**shape))
     read_here(client)
+    in_every_put(client)
     return client, provider

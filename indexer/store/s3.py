@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,6 @@ from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseSt
 from urllib3.exceptions import HTTPError
 
 from indexer.core.model import Stat, Version
-from indexer.core.pieces import pieces_of
 from indexer.errors import BadConfig, Conflict, Missing, NoConditions, Unavailable
 from indexer.secrets import masked, note
 from indexer.store import WHOLE, Expect, Opened, Usage
@@ -27,6 +24,7 @@ from indexer.store.answers import (
 )
 from indexer.store.body import body_of
 from indexer.store.client import connect
+from indexer.store.content_md5 import header, md5_of
 from indexer.store.goog import generation_of, write_by_generation
 from indexer.store.listing import pages, pages_of
 from indexer.store.pace import Pace
@@ -186,18 +184,16 @@ class S3Store:
         self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
     ) -> Version:
         """Write an object in one request, with its MD5 so that the store refuses a damaged body."""
-        digest = hashlib.md5(usedforsecurity=False)
-        for piece in pieces_of(body):
-            digest.update(piece)
+        md5 = md5_of(body)
         shape = {_PARAMETERS[name]: value for name, value in (headers or {}).items()}
-        shape["ContentMD5"] = base64.b64encode(digest.digest()).decode()
+        shape["ContentMD5"] = header(md5)
         try:
             return self._put(key, body, shape, self._condition(key, expect))
         except Conflict as conflict:
             # An answer lost on the way makes botocore send again, and the second try then meets our
             # own first one: what is there tells whose it is.
             found = self.stat(key)
-            if found is not None and found.md5 == digest.hexdigest():
+            if found is not None and found.md5 == md5.hex():
                 return found.version
             if not self._compared_wrongly(conflict, found, expect):
                 raise

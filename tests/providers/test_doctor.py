@@ -136,6 +136,13 @@ def test_the_table_for_pixi_leads_us_there_too(served: Stage, tmp_path: Path) ->
     assert f"--endpoint-url {served.url}" in found.flags
 
 
+@pytest.mark.parametrize("provider", [None, "hetzner", "minio"])
+def test_a_bucket_with_object_lock_is_judged_as_one_without(served: Stage, provider: str | None) -> None:
+    found = diagnosis(served, Manners(locked=True), provider)
+    assert [it for it in found.findings if it.sound is False or "not asked" in it.found] == []
+    assert (found.outcome, found.exit_code) == (SOUND, 0)
+
+
 def test_what_was_not_asked_is_not_judged() -> None:
     assert judge([]) == UNKNOWN
     assert judge([Finding(guard, sound=True, found="") for guard in GUARDS]) == SOUND

@@ -51,6 +51,9 @@ KINDS = {
     "ETags without quotes in listings": Kind("other", Manners(listed=lambda etag: etag.strip('"'))),
     "ETags in capitals": Kind("other", Manners(etag=lambda md5: f'"{md5.upper()}"')),
     "no ranges": Kind("other", Manners(ranges=False)),
+    "hetzner: object lock with a default retention": Kind("hetzner", Manners("quotes", locked=True)),
+    "unknown: object lock with a default retention": Kind("other", Manners(locked=True)),
+    "unknown: object lock, conditions ignored": Kind("other", Manners("ignored", locked=True), safe=False),
     "reads with a condition refused": Kind("other", Manners(reads_refused=True)),
 }
 

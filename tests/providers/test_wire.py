@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
 
 from indexer.core.model import Version
+from indexer.core.pieces import Pieces
 from indexer.errors import Conflict, Denied, NoConditions
 from indexer.store import Expect
 from indexer.store.pace import Pace
@@ -76,6 +78,21 @@ def test_nothing_is_written_where_conditions_are_not_heeded(
     assert served.fake.bodies()[KEY] == b"somebody's"
     store.put(KEY, b"ours", expect=Expect.ANYTHING)
     assert served.fake.bodies()[KEY] == b"ours"
+
+
+# Object lock with a default retention
+
+
+@pytest.mark.parametrize("provider", ["other", "hetzner", "ceph"])
+def test_every_put_carries_a_content_md5(served: Stage, provider: str) -> None:
+    store = at(served, Manners("quotes", locked=True), provider)
+    version = store.put(KEY, b"one", expect=Expect.ABSENT)
+    version = store.put(KEY, Pieces(lambda: iter((b"one ", b"again"))), expect=version)
+    store.put(KEY, b"", expect=Expect.ANYTHING)
+    store._client.put_object(Bucket="bucket", Key="ch/raw", Body=b"raw")  # as the doctor asks
+    for put in served.fake.of("PUT"):
+        assert put.headers["content-md5"] == b64encode(hashlib.md5(put.body).digest()).decode()
+    assert set(served.fake.statuses) <= {200, 412}
 
 
 # Quotes

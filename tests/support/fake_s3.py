@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import threading
 import time
+from base64 import b64encode
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -43,7 +44,8 @@ class Manners:
     `conditions` on writes are `heeded`, `ignored`, `refused` (501), `unimplemented` (400), compared with the
     `quotes` as they were sent, or are those of a `generation`; `creations` are heeded and replacements not.
     `etag` is what it makes of an MD5, `listed` of that in a listing.  `missing` is the status of what is absent.
-    Listings go by an `order`, and begin where they are asked to if it `starts_after`.
+    Listings go by an `order`, and begin where they are asked to if it `starts_after`.  A bucket that is `locked` has
+    object lock with a default retention: it refuses each put without Content-MD5 or a checksum, as AWS documents.
     """
 
     conditions: str = "heeded"
@@ -60,6 +62,7 @@ class Manners:
     ranges: bool = True
     encrypted: bool = False
     reads_refused: bool = False
+    locked: bool = False
 
 
 class Refusal(Exception):
@@ -160,6 +163,11 @@ class FakeS3:
         odd = [it for it in headers if it.startswith(("x-amz-checksum", "x-amz-trailer", "x-amz-sdk-checksum"))]
         if odd or "aws-chunked" in headers.get("content-encoding", ""):
             raise Refusal(501, "NotImplemented")
+        if self.manners.locked and not any(it == "content-md5" or it.startswith("x-amz-checksum") for it in headers):
+            raise Refusal(400, "InvalidRequest")
+        sent_md5 = headers.get("content-md5")
+        if sent_md5 is not None and sent_md5 != b64encode(hashlib.md5(asked.body).digest()).decode():
+            raise Refusal(400, "BadDigest")
         now = self.clock()
         if self.manners.pause and now - self._put_at.get(asked.key, -1e9) < self.manners.pause:
             raise Refusal(429, "TooManyRequests")
