@@ -10,7 +10,7 @@ from indexer.core import names
 from indexer.core.attestation import SUFFIX, attest
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.overlay import Overlay
-from indexer.core.plan import dropped, merge, nameless
+from indexer.core.plan import dropped, merge, nameless, replaced
 from indexer.core.revision import latest
 from indexer.report import Note, Outcome, SubdirReport
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from indexer.core.ledger import Attested, Ledger
     from indexer.core.patch import Patched
     from indexer.observation import Observation
+
+_REPLACED = "was replaced: another artifact has its name now, so it is dated anew (CEP 47)"
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *,
         *(Note(filename, "is neither in the channel nor in its index") for filename in nowhere),
         *(Note(filename, "stands under v3 without a name, so it is left out") for filename in nameless(change.index)),
         *(Note(it.filename, warning) for it in change.extracted for warning in it.warnings),
+        *(Note(it.filename, _REPLACED) for it in change.extracted if replaced(change.index, it)),
         *unattested(change.attested or {}),
         *(Note(names.INSTRUCTIONS, warning) for warning in change.patched.warnings),
     ]

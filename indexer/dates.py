@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from indexer.core.dating import FIELD
 from indexer.core.repodata import altered, facts_of
 from indexer.core.shards import decode_shard, digest_of_filename
 from indexer.errors import BadIndex, Missing
@@ -17,7 +18,7 @@ from indexer.window import read_whole
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from indexer.core.model import Index
+    from indexer.core.model import Index, Raw
     from indexer.store import Store
 
 
@@ -27,22 +28,28 @@ def undated(index: Index) -> bool:
 
 
 def redated(index: Index, store: Store, folder: str, executor: Executor) -> Index:
-    """The index with the earliest dates that the shards in `folder` have of its packages."""
+    """The index, its undated records with the earliest dates that the shards in `folder` have of these artifacts."""
 
-    def dates(key: str) -> dict[str, int]:
+    def dates(key: str) -> dict[tuple[str, str], int]:
         try:
             records = decode_shard(read_whole(store, key)[0], key).records
         except (BadIndex, Missing):  # as good as none: a date is lost with it, and nothing else
             return {}
-        found = {name: facts_of(record).indexed_timestamp for name, record in records.items()}
-        return {name: date for name, date in found.items() if date is not None}
+        found = {name: facts_of(record) for name, record in records.items()}
+        return {
+            (name, it.sha256): it.indexed_timestamp
+            for name, it in found.items()
+            if it.sha256 is not None and it.indexed_timestamp is not None
+        }
 
     keys = [stat.key for stat in store.list(folder) if digest_of_filename(stat.key[len(folder) :])]
-    first: dict[str, int] = {}
+    first: dict[tuple[str, str], int] = {}
     for found in executor.map(dates, keys):
-        first |= {name: min(date, first.get(name, date)) for name, date in found.items()}
-    dated = {
-        name: altered(record, {"indexed_timestamp": first[name]}) if name in first else record
-        for name, record in index.records.items()
-    }
-    return replace(index, records=dated)
+        first |= {artifact: min(date, first.get(artifact, date)) for artifact, date in found.items()}
+
+    def dated(name: str, record: Raw) -> Raw:
+        facts = facts_of(record)
+        date = first.get((name, facts.sha256 or ""))
+        return record if date is None or facts.indexed_timestamp is not None else altered(record, {FIELD: date})
+
+    return replace(index, records={name: dated(name, record) for name, record in index.records.items()})

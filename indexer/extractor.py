@@ -20,6 +20,7 @@ from indexer.archive import (
     read_tar_bz2,
 )
 from indexer.core.about import About, about_of
+from indexer.core.dating import FIELD, first_date
 from indexer.core.model import Extracted, Rejected, Rules, Stat
 from indexer.core.names import CONDA
 from indexer.core.objects import dump
@@ -70,8 +71,8 @@ class Gone:
 class Spec:
     """What all readings of a run share.
 
-    With `verify_digests` every byte is hashed, even where the store vouches for the digests.  With `about`
-    it is also read what the packages say of themselves.
+    `undated` says that nothing in the subdir was dated before.  With `verify_digests` every byte is hashed, even where
+    the store vouches for the digests.  With `about` it is also read what the packages say of themselves.
     """
 
     subdir: str
@@ -79,6 +80,7 @@ class Spec:
     now_ms: int
     verify_digests: bool = False
     about: bool = False
+    undated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +155,9 @@ def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
         warnings += odd
     if warnings and spec.rules.strict:
         return Rejected(filename, stat.version, "; ".join(warnings), package.sha256)
-    # Where the index knows an older date, that is put in its place (CEP 47).
-    record = dump({**judged.record, "indexed_timestamp": spec.now_ms})
+    # Where the index knows a date of this artifact, that is put in its place (CEP 47).
+    date = first_date(stat, judged.record.get("timestamp"), spec.now_ms, undated=spec.undated)
+    record = dump({**judged.record, FIELD: date})
     told = stat.md5 == package.md5
     return Extracted(filename, stat.version, record, dump(run_exports), judged.v3, warnings, about, told)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from indexer.change import Change, reported, unattested
 from indexer.core import byname, names
 from indexer.core.catalogue import undescribed
+from indexer.core.dating import is_undated, missing_dates
 from indexer.core.model import Plan, Rejected
 from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.plan import Known, diff, guard, untold
@@ -152,9 +153,13 @@ class Subdir:
         abouts = lister.read_abouts(seen)
         described = self.options.outputs.described
         unknown = undescribed(index, abouts) - change.overlay.yanks.keys() if described else frozenset()
-        plan = diff(index, seen.packages, replace(self._known(seen, lister.source(seen)), undescribed=unknown))
+        known = replace(self._known(seen, lister.source(seen)), undescribed=unknown)
+        plan = diff(index, seen.packages, known)
+        foreign = self.options.force or not known.in_step
+        plan = replace(plan, dates=missing_dates(index, seen.packages, change.now_ms, foreign=foreign))
         rules, verify = self.options.rules, self.options.verify_digests
-        spec = Spec(self.subdir, rules, change.now_ms, verify, described)
+        undated = seen.ledger is None and is_undated(index)
+        spec = Spec(self.subdir, rules, change.now_ms, verify, described, undated)
         fetched, asked = [stat.key for stat in plan.fetch], [stat.key for stat in plan.ask]
         stats = [*plan.fetch, *(() if dry_run else plan.ask)]
         # What is read takes the memory of what was listed.
@@ -162,7 +167,7 @@ class Subdir:
         if self.lease is None and self.wanted.scope is None:
             seen.let_go()
         self.packages.read(self.store, stats, spec, self.run)
-        results = self.packages.results(fetched, index, change.now_ms)
+        results = self.packages.results(fetched, index, change.now_ms, plan.dates)
         return replace(
             change,
             index=index,
@@ -184,7 +189,7 @@ class Subdir:
     def _scene(self, lister: Lister, seen: Observation, change: Change) -> Scene | None:
         """What there is to publish for, None where all is known to stand."""
         attested = change.attested is not None and seen.ledger is not None and change.attested != seen.ledger.attested
-        anew = change.results or change.leaving or change.plan.ask or attested
+        anew = change.results or change.leaving or change.plan.ask or change.plan.dates or attested
         if not anew and self.wanted.alike(seen) and seen.vouched:
             return None
         previous = self._previous(lister, seen)

@@ -203,9 +203,8 @@ class Lister:
         if overlay.patch is None and not seen.stands(names.UNPATCHED):
             self._refuse_unknown_patch(index, published, overlay)
         unknown = published.records.keys() - index.records.keys()
-        dates = {name: repodata.facts_of(published.records[name]).indexed_timestamp for name in unknown}
         index = repodata.beside(index, published)
-        return replace(index, dates={name: date for name, date in dates.items() if date is not None})
+        return replace(index, earlier={name: published.records[name] for name in unknown})
 
     def _published(self, seen: Observation) -> Index | None:
         """What another indexer has published, None where that cannot be read.  Raises NewerIndex."""

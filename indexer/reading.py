@@ -95,15 +95,17 @@ class Packages:
         found = self.known.get(stat.key)
         return None if found is None or found.version != stat.version else found
 
-    def results(self, filenames: Sequence[str], index: Index, now_ms: int) -> tuple[Extracted | Rejected, ...]:
-        """What came of packages that were read, dated by the index that they are for.
+    def results(
+        self, filenames: Sequence[str], index: Index, now_ms: int, dates: Mapping[str, int]
+    ) -> tuple[Extracted | Rejected, ...]:
+        """What came of packages that were read, dated by the index that they are for and by the `dates` of a plan.
 
         What is known is dated too, or each record would be held twice; another lap dates it anew.
         """
         for filename in filenames:
             result = self.known[filename]
             if isinstance(result, Extracted):
-                record = dated(index, result, now_ms)
+                record = dated(index, result, now_ms, dates)
                 if record is not result.record:
                     self.known[filename] = msgspec.structs.replace(result, record=record)
         return tuple(self.known[filename] for filename in filenames)

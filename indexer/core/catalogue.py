@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core.about import About
+from indexer.core.dating import built_ms
 from indexer.core.names import parse_filename
 from indexer.core.shards import decompress
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from indexer.core.model import Index, Raw
 
 _MAX_CATALOGUE = 2**30
-# A timestamp above this is in milliseconds, else in seconds: the threshold of both peers.
-_MAX_SECONDS = 253402300799
+# The last millisecond that a calendar has.
+_LAST_MS = 253402300799000
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,8 +45,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def built_ms(self) -> int:
         """When it was built, in milliseconds; 0 where it does not say."""
-        built = int(self.timestamp or 0)
-        return _bounded(built if built > _MAX_SECONDS else 1000 * built)
+        return _bounded(built_ms(self.timestamp))
 
     @property
     def indexed_ms(self) -> int:
@@ -55,7 +55,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def _bounded(milliseconds: int) -> int:
     """A time that a calendar has, whatever a record says."""
-    return max(0, min(milliseconds, 1000 * _MAX_SECONDS))
+    return max(0, min(milliseconds, _LAST_MS))
 
 
 class Catalogue(msgspec.Struct, frozen=True):

@@ -28,7 +28,8 @@ class Stat(msgspec.Struct, frozen=True, gc=False):
     """One object as a listing shows it.
 
     `key` is relative to where it was listed from, `size` in bytes, `modified_ms` in milliseconds of
-    the store's clock.  `md5` is the hex digest that the version *may* be (an S3 ETag of that shape):
+    the store's clock.  `mtime_ms` is the time that a folder shows for a file, which a copy can keep; None in a bucket.
+    `md5` is the hex digest that the version *may* be (an S3 ETag of that shape):
     equal proves that the content is the same, different proves nothing, for a KMS-encrypted object
     has an ETag of the same shape.  `sha256` (hex) is there where the store was asked for it and vouches
     for the digest of the whole object.
@@ -40,6 +41,7 @@ class Stat(msgspec.Struct, frozen=True, gc=False):
     modified_ms: int
     md5: str | None = None
     sha256: str | None = None
+    mtime_ms: int | None = None
 
     def within(self, subdir: str) -> Stat:
         """The same by its key in the channel, where it was listed from the subdir on."""
@@ -53,8 +55,8 @@ class Index:
     `v3` names the records that stand under the `v3` key (CEP 48), every other one is in a legacy map.
     `run_exports` has what is known of them by file name (CEP 12): an absent name is unknown, not empty.
     `info` and `rest` are keys of the published file that are not ours, `v3_rest` has the buckets of `v3`
-    for other things than packages, such as wheels: they survive byte for byte.  `dates` tells when packages
-    without a record were first indexed, by what another indexer published of them.
+    for other things than packages, such as wheels: they survive byte for byte.  `earlier` has the records that
+    another indexer published of packages without a record here: they tell when these were first indexed.
     `others` counts the records of packages of other names, where only a few names were read; None where all were.
     """
 
@@ -65,7 +67,7 @@ class Index:
     info: Mapping[str, Raw] = field(default_factory=dict)
     rest: Mapping[str, Raw] = field(default_factory=dict)
     v3_rest: Mapping[str, Mapping[str, Raw]] = field(default_factory=dict)
-    dates: Mapping[str, int] = field(default_factory=dict)
+    earlier: Mapping[str, Raw] = field(default_factory=dict)
     others: int | None = None
 
     @property
@@ -75,7 +77,7 @@ class Index:
 
 
 class Extracted(msgspec.Struct, frozen=True, gc=False):
-    """A package that was read: its record, with the time of the run as its `indexed_timestamp`, and its run exports.
+    """A package that was read: its record, dated as if no index had it before, and its run exports.
 
     `told` says that the record tells its version: the MD5 that a listing shows is that of the content.
     `about` is what it says of itself besides, None where that was not asked.
@@ -114,7 +116,8 @@ class Plan:
     a forced run does, or were rejected.  `drop` has no object any more, or was yanked.  `rejected` was
     found bad before and has not changed since.  `ask` is to be read only for what it says of itself: its
     record stands and stays as it is.  `yanked` is there and listed as removed.  `seen` has the
-    versions that kept records were made from, where the record itself does not tell.
+    versions that kept records were made from, where the record itself does not tell.  `dates` has the dates (in
+    milliseconds) of packages whose records have none, or one in the future.
     """
 
     fetch: tuple[Stat, ...] = ()
@@ -124,6 +127,7 @@ class Plan:
     yanked: frozenset[str] = frozenset()
     seen: dict[str, Version] = field(default_factory=dict)
     ask: tuple[Stat, ...] = ()
+    dates: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

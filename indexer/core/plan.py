@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from indexer.core.dating import FIELD, in_future, is_other
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.names import parse_filename
 from indexer.core.repodata import altered, facts_of
@@ -142,18 +143,20 @@ def guard(index: Index, leaving: frozenset[str], subdir: str) -> None:
 def merge(index: Index, plan: Plan, results: Iterable[Extracted | Rejected], now_ms: int) -> Index:
     """The index with what was read and without what is gone, and without `nameless` records.
 
-    The order of `results` does not matter.
+    A record without a date gets that of the plan.  The order of `results` does not matter.
     """
     results = tuple(results)
     leaving = dropped(index, plan, results)
     records = {name: record for name, record in index.records.items() if name not in leaving}
     run_exports = {name: found for name, found in index.run_exports.items() if name in records}
+    for name in plan.dates.keys() & records.keys():
+        records[name] = altered(records[name], {FIELD: plan.dates[name]})
     v3 = set(index.v3 - leaving)
     for result in results:
         if isinstance(result, Rejected):
             continue
         name = result.filename
-        records[name] = dated(index, result, now_ms)
+        records[name] = dated(index, result, now_ms, plan.dates)
         run_exports[name] = result.run_exports
         (v3.add if result.v3 else v3.discard)(name)
     rest = index.v3_rest
@@ -162,7 +165,7 @@ def merge(index: Index, plan: Plan, results: Iterable[Extracted | Rejected], now
             bucket: {key: record for key, record in others.items() if f"{key}.{bucket}" not in nowhere}
             for bucket, others in rest.items()
         }
-    return replace(index, records=records, run_exports=run_exports, v3=frozenset(v3), dates={}, v3_rest=rest)
+    return replace(index, records=records, run_exports=run_exports, v3=frozenset(v3), earlier={}, v3_rest=rest)
 
 
 def nameless(index: Index) -> frozenset[str]:
@@ -175,11 +178,28 @@ def nameless(index: Index) -> frozenset[str]:
     )
 
 
-def dated(index: Index, result: Extracted, now_ms: int) -> Raw:
-    """The record of a package that was read, with the `indexed_timestamp` it was given first, or `now_ms` (CEP 47).
+def dated(index: Index, result: Extracted, now_ms: int, dates: Mapping[str, int] | None = None) -> Raw:
+    """The record of a package that was read, with the `indexed_timestamp` that it was given first (CEP 47).
 
-    One that has that date already is the same slice.
+    Another artifact under the same name is dated `now_ms`, and so is one whose date is in the future.  `dates` has the
+    dates of packages whose records in the index have none.  A record that has its date already is the same slice.
     """
-    known = index.records.get(result.filename)
-    first = index.dates.get(result.filename) if known is None else facts_of(known).indexed_timestamp
-    return altered(result.record, {"indexed_timestamp": now_ms if first is None else first})
+    known = _known(index, result.filename)
+    found = facts_of(result.record)
+    if known is None:
+        date = found.indexed_timestamp
+    elif is_other(before := facts_of(known), found):
+        date = now_ms
+    else:
+        date = (dates or {}).get(result.filename, before.indexed_timestamp)
+    return altered(result.record, {FIELD: now_ms if date is None or in_future(date, now_ms) else date})
+
+
+def replaced(index: Index, result: Extracted) -> bool:
+    """Whether a package that was read is another artifact than the one that the index has under this name."""
+    known = _known(index, result.filename)
+    return known is not None and is_other(facts_of(known), facts_of(result.record))
+
+
+def _known(index: Index, filename: str) -> Raw | None:
+    return index.records.get(filename, index.earlier.get(filename))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from indexer.core import readable
+from indexer.core.dating import built_ms
 from indexer.core.names import parse_filename
 from indexer.core.objects import dump
 from indexer.core.revision import in_v3, needs_v3
@@ -348,11 +349,8 @@ def _oddities(record: Mapping[str, object], filename: str, now_ms: int) -> list[
         found.append(f"version {record['version']!r} has a number above {_MAX_DIGITS} (CEP 33)")
     if len(filename) > _MAX_FILENAME:
         found.append(f"the file name has {len(filename)} characters, more than {_MAX_FILENAME} (CEP 26)")
-    timestamp = record.get("timestamp")
-    if isinstance(timestamp, int):
-        built_ms = timestamp if timestamp > _MAX_SECONDS else timestamp * 1000
-        if built_ms > now_ms:
-            found.append("timestamp is in the future (CEP 47)")
+    if built_ms(record.get("timestamp")) > now_ms:
+        found.append("timestamp is in the future (CEP 47)")
     return found
 
 

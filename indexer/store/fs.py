@@ -266,7 +266,8 @@ def _is_text(name: str) -> bool:
 
 def _stat_of(key: str, status: os.stat_result) -> Stat:
     version = Version(f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}")
-    return Stat(key, status.st_size, version, status.st_mtime_ns // 1_000_000)
+    mtime_ms = status.st_mtime_ns // 1_000_000
+    return Stat(key, status.st_size, version, mtime_ms, mtime_ms=mtime_ms)
 
 
 def _translated(key: str, error: OSError) -> IndexerError:

@@ -79,7 +79,7 @@ def test_records_that_stay_are_published_byte_for_byte() -> None:
 
 @pytest.mark.parametrize("size", ["the same", "another"])
 @pytest.mark.parametrize("plain", [True, False])
-def test_a_package_replaced_under_its_name_is_read_again_and_keeps_its_date(
+def test_a_package_replaced_under_its_name_is_read_again_and_dated_anew(
     size: str,
     plain: bool,  # noqa: FBT001  a parameter of the test
 ) -> None:
@@ -102,7 +102,10 @@ def test_a_package_replaced_under_its_name_is_read_again_and_keeps_its_date(
     record = records(store)[NAME]
     assert record["license"] != "AAAAAAAA"
     assert record["size"] == len(new)
-    assert record["indexed_timestamp"] == NOW_MS
+    assert record["indexed_timestamp"] == LATER_MS
+    assert [note.reason for note in only(report).warnings] == [
+        "was replaced: another artifact has its name now, so it is dated anew (CEP 47)"
+    ]
     shard_puts = [key for _, key in changes(store.calls, first) if "/shards/" in key]
     assert shard_puts == [shards(store)["p00"]]
     assert {k: v for k, v in shards(store).items() if k != "p00"} == others

@@ -30,7 +30,6 @@ from tests.support.scene import (
     index,
     keys,
     missing_shards,
-    package,
     shards,
     with_outputs,
 )
@@ -44,7 +43,8 @@ if TYPE_CHECKING:
     from indexer.store import Store
     from tests.support.memory import Call
 
-FIRST, NEW = keys(1)[0], "linux-64/new-1.0-0.conda"
+NEW = "linux-64/new-1.0-0.conda"
+MORE = "linux-64/p00-2.0-0.conda"
 NOTE = f"linux-64/{names.GC_NOTE}"
 SHARD_INDEX = f"linux-64/{names.SHARD_INDEX}"
 DELETE = Sweep(delete=True)
@@ -77,12 +77,12 @@ def only(collected: Collected) -> SubdirCollected:
 
 
 def orphaned(options: Options = PLAIN) -> tuple[Bucket, str]:
-    """An indexed channel, a package of which is about to come back as it was; and the old shard it needs then."""
+    """An indexed channel in which a name has a package more than before, and the old shard that it needs without it."""
     store = Bucket(NOW_MS - 30 * DAY_MS)
     fill(store, *keys(3), *keys(1, "noarch"))
     index(store, options, now_ms=NOW_MS - 30 * DAY_MS)
     before = shards(store)["p00"]
-    store.upload(FIRST, package(FIRST, license="another"))
+    fill(store, MORE)
     index(store, options, now_ms=NOW_MS - 29 * DAY_MS)
     store.clock_ms = NOW_MS
     assert before not in shards(store).values()
@@ -90,9 +90,9 @@ def orphaned(options: Options = PLAIN) -> tuple[Bucket, str]:
 
 
 def rolled_back(options: Options = PLAIN) -> tuple[Bucket, str]:
-    """The same, and the package is back: the next run needs the orphan."""
+    """The same, and the package is gone: the next run needs the orphan."""
     store, orphan = orphaned(options)
-    store.upload(FIRST, package(FIRST))
+    store.remove(MORE)
     return store, orphan
 
 

@@ -48,14 +48,19 @@ def foreign(raw: bytes = b"", **more: Any) -> tuple[MemoryStore, dict[str, objec
     return store, found  # type: ignore[return-value]  # dict is invariant
 
 
-def test_no_package_is_read_and_all_records_stay_as_they_are() -> None:
+def dated(found: dict[str, Any]) -> dict[str, object]:
+    """The records with the time at which their packages came to the store."""
+    return {filename: {**it, "indexed_timestamp": NOW_MS - 10_000} for filename, it in found.items()}
+
+
+def test_no_package_is_read_and_all_records_stay_but_for_a_date() -> None:
     store, found = foreign()
     report = index(store)
     assert report.exit_code == 0
     assert packages_read(store.calls) == []
     assert only(report).added == only(report).updated == only(report).removed == ()
     assert only(report).packages == 3
-    assert records(store) == found
+    assert records(store) == dated(found)
     assert sharded(store) == found.keys()
     again = len(store.calls)
     assert index(store).outcome is Outcome.UNCHANGED
@@ -68,7 +73,7 @@ def test_no_package_is_read_where_only_sizes_and_times_tell() -> None:
         store.disguise(key)
     index(store)
     assert packages_read(store.calls) == []
-    assert records(store) == found
+    assert records(store) == dated(found)
 
 
 def test_a_package_that_is_younger_than_the_foreign_index_is_read() -> None:
@@ -87,7 +92,7 @@ def test_a_package_of_another_size_than_its_record_is_read() -> None:
     report = index(store)
     assert packages_read(store.calls) == [KEYS[0]]
     assert only(report).updated == ("p00-1.0-0.conda",)
-    assert records(store)["p01-1.0-0.conda"] == found["p01-1.0-0.conda"]
+    assert records(store)["p01-1.0-0.conda"] == dated(found)["p01-1.0-0.conda"]
 
 
 def test_unknown_keys_survive_byte_for_byte() -> None:
@@ -102,7 +107,7 @@ def test_unknown_keys_survive_byte_for_byte() -> None:
 
 
 def test_the_bytes_of_foreign_records_survive() -> None:
-    raw = b'{"name":"p00" , "size": %d,"md5":"%s", "z":1,"a":"\\u00e9"}'
+    raw = b'{"name":"p00" , "size": %d,"md5":"%s", "z":1,"a":"\\u00e9","indexed_timestamp":1789000000000}'
     body = package(KEYS[0])
     entry = raw % (len(body), hashlib.md5(body).hexdigest().encode())
     store = fill(MemoryStore(), KEYS[0])

@@ -74,11 +74,13 @@ def test_what_did_not_change_is_not_read_again(life: Life) -> None:
 @given(life=LIVES, forced=st.booleans())
 def test_first_indexed_timestamp_is_kept(life: Life, *, forced: bool) -> None:
     subdir = Subdir()
-    first: dict[str, int] = {}
+    first: dict[str, tuple[str | None, int]] = {}
     for day, (contents, listing) in enumerate(zip(life, listings(life, md5=False), strict=True), 1):
         subdir.lap(contents, listing, day * DAY, force=forced)
-        first = {name: first.get(name, day * DAY) for name in subdir.index.records}
-        assert {name: facts_of(record).indexed_timestamp for name, record in subdir.index.records.items()} == first
+        facts = {name: facts_of(record) for name, record in subdir.index.records.items()}
+        kept = {name for name, it in facts.items() if name in first and first[name][0] == it.sha256}
+        first = {name: first[name] if name in kept else (it.sha256, day * DAY) for name, it in facts.items()}
+        assert {name: (it.sha256, it.indexed_timestamp) for name, it in facts.items()} == first
 
 
 @given(indexes(), LIVES, st.randoms(use_true_random=False))

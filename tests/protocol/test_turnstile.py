@@ -151,9 +151,9 @@ class Stage:
         }
         return {key for key, wanted in forms.items() if wanted}
 
-    def dates(self) -> dict[str, int]:
+    def dates(self) -> dict[tuple[str, str], int]:
         source = REPODATA if REPODATA in self.store.objects else SHARD_INDEX
-        return {name: date for name, (_, date) in records_in(self.store, source).items()}
+        return {(name, sha256): date for name, (sha256, date) in records_in(self.store, source).items()}
 
     def indexer(self, who: int) -> Callable[[Callable[[], None]], None]:
         wanted = self.story.indexers[who]
@@ -238,8 +238,9 @@ class Stage:
         assert sha256s(one) == packages
         assert all(other == one for other in rest)
         assert not missing_shards(self.store)
-        kept = {name: date for name, date in self.first_dates.items() if name in packages}
-        assert kept.items() <= self.dates().items()
+        dates = self.dates()
+        kept = {it: date for it, date in self.first_dates.items() if it in dates}
+        assert kept.items() <= dates.items()
         first = len(self.store.calls)
         assert only(self.index(self.store, self.story.last), SUBDIR).outcome is Outcome.UNCHANGED
         assert changes(self.store.calls, first) == []

@@ -72,8 +72,8 @@ def sha256s(records: Records) -> dict[str, str]:
 class Watch:
     """What each indexer has listed last, and of which listing each file is.
 
-    `dates` has the dates that repodata.json said last.  `beside_gc` says that a named shard may be missing for
-    a moment.
+    `dates` has the dates that repodata.json said last, by file name and sha256. `beside_gc` says that a named shard
+    may be missing for a moment.
     """
 
     store: MemoryStore
@@ -81,7 +81,7 @@ class Watch:
     count: int = 0
     listed: dict[int, tuple[int, dict[str, str]]] = field(default_factory=dict)
     of_listing: dict[str, int] = field(default_factory=dict)
-    dates: dict[str, int] = field(default_factory=dict)
+    dates: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def after(self, who: int, call: Call) -> None:
         """Look, after a call of an indexer that has gone well."""
@@ -104,7 +104,7 @@ class Watch:
     def _keeps_dates(self) -> None:
         if REPODATA not in self.store.objects:
             return
-        dates = {name: date for name, (_, date) in records_in(self.store, REPODATA).items()}
+        dates = {(name, sha256): date for name, (sha256, date) in records_in(self.store, REPODATA).items()}
         changed = {name for name in dates.keys() & self.dates.keys() if dates[name] != self.dates[name]}
         assert not changed, f"other dates: {changed}"
         self.dates = dates

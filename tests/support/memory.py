@@ -109,7 +109,7 @@ class MemoryStore:
     Threads may share it.  `readers` has every body that was opened.
     """
 
-    def __init__(self, clock_ms: int = 1_700_000_000_000, manners: Manners | None = None) -> None:
+    def __init__(self, clock_ms: int = 1_790_000_000_000, manners: Manners | None = None) -> None:
         self.usage = Usage()
         self.clock_ms = clock_ms
         self.manners = manners or Manners()

@@ -185,4 +185,4 @@ def test_a_record_that_has_its_date_stays_the_same_slice() -> None:
     assert json.loads(bytes(once)) == {"name": "a", "indexed_timestamp": NOW}
     again = Extracted(NAME, Version("v"), once, NONE)
     assert dated(Index(), again, NOW) is once
-    assert dated(Index(), again, NOW + 1) == dump({"name": "a", "indexed_timestamp": NOW + 1})
+    assert dated(Index(), again, NOW + 1) is once
