@@ -101,13 +101,14 @@ def _without_run_exports(record: dict[str, object]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("case", ["conda-index", "rattler-index"])
-def test_records_of_another_tool_are_republished_as_they_were(case: str) -> None:
+def test_records_of_another_tool_stay_as_they_were_but_for_a_date(case: str) -> None:
     after = expected(case)
     for path in (CHANNELS / case / "before").glob("*/repodata.json"):
         before = json.loads(path.read_bytes())
         now = json.loads(after[f"{path.parent.name}/repodata.json"])
         for section in ("packages", "packages.conda"):
             stay = before[section].keys() - FORGED
-            assert {filename: before[section][filename] for filename in stay} == {
-                filename: now[section][filename] for filename in stay
-            }
+            for filename in stay:
+                was, found = before[section][filename], now[section][filename]
+                assert {"indexed_timestamp": found["indexed_timestamp"], **was} == found
+                assert found["indexed_timestamp"] >= found.get("timestamp", 0)
