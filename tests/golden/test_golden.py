@@ -111,4 +111,3 @@ def test_records_of_another_tool_stay_as_they_were_but_for_a_date(case: str) -> 
             for filename in stay:
                 was, found = before[section][filename], now[section][filename]
                 assert {"indexed_timestamp": found["indexed_timestamp"], **was} == found
-                assert found["indexed_timestamp"] >= found.get("timestamp", 0)
