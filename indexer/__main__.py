@@ -21,13 +21,24 @@ def main() -> None:
 
     from indexer.cli import app
 
+    arguments = without_values(command_first(sys.argv[1:]))
     try:
-        arguments = without_values(command_first(sys.argv[1:]))
         sys.exit(app(args=arguments or ["--help"], standalone_mode=False))
     except TyperException as error:
-        said = error.format_message().rstrip(".")
-        sys.stderr.write(f"error: {said}; look at `indexer --help`\n")
+        said = f"{error.format_message().rstrip('.')}; look at `indexer --help`"
+        if "--json" in arguments:
+            sys.stdout.write(f"{_failure(said)}\n")
+        sys.stderr.write(f"error: {said}\n")
         sys.exit(2)
+
+
+def _failure(error: str) -> str:
+    """The object that `--json` prints for wrong usage."""
+    import json
+
+    from indexer.report import Report
+
+    return json.dumps({**Report({}).as_json(), "outcome": "failed", "exit_code": 2, "error": error}, indent=2)
 
 
 def command_first(arguments: list[str]) -> list[str]:

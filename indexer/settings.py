@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ _OF_CHANNEL = {
     "package_revision_assignment": "assignment",
     "virtual_package_detectors": "detectors",
 }
+_NOT_IN_URL = re.compile(r"""[\s"'<>`\\\x00-\x1f\x7f]""")
 _KEYS = ("access_key_id", "secret_access_key", "session_token")
 # Each is an option and a variable; the first three are keys of [s3-options.BUCKET] too.
 _NAMED = ("endpoint_url", "region", "addressing_style", "provider", *_KEYS)
@@ -147,6 +149,8 @@ def outputs(given: Mapping[str, Any], said: Mapping[str, Found]) -> Outputs:
                 _warn_of(said[key], verbatim=given["base_url_verbatim"])
     info = {field: said[key].value for key, field in _OF_CHANNEL.items() if key in said}
     found = Outputs(**chosen, info=ChannelInfo(**info))
+    if found.base_url:
+        _check_url(f"{said['base_url'].place} base-url" if given["base_url"] is None else "--base-url", found.base_url)
     if found.base_url and "://" not in found.base_url:
         _log.warning("base-url %s is relative, which conda and mamba do not resolve: give a whole URL", found.base_url)
     if found.monolithic and found.info.detectors:
@@ -159,6 +163,15 @@ def outputs(given: Mapping[str, Any], said: Mapping[str, Found]) -> Outputs:
         thing = "--no-shards" if given["shards"] is not None else f"{said['write_shards'].place} write-shards"
         raise BadConfig(f"--no-monolithic {thing}", "leaves nothing to publish", "leave one of them out")
     return found
+
+
+def _check_url(setting: str, url: str) -> None:
+    """Raise BadConfig for an address that is published and that no reader can follow."""
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme not in {"http", "https"}:
+        raise BadConfig(setting, f"is not an http or https URL: {url}", "give one, or a relative path")
+    if _NOT_IN_URL.search(url):
+        raise BadConfig(setting, f"has a blank, a quote or a bracket in it: {url}", "remove it, or percent-encode it")
 
 
 def _warn_of(base_url: Found, *, verbatim: bool | None) -> None:

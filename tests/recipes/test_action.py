@@ -99,3 +99,22 @@ def test_an_input_is_never_a_part_of_the_script(tmp_path: Path) -> None:
     done = index(tmp_path, f"$(touch {tmp_path}/owned); touch {tmp_path}/owned", f"--subdir $(touch {tmp_path}/owned)")
     assert done.code == 2
     assert not (tmp_path / "owned").exists()
+
+
+def test_args_over_several_lines_are_split_as_a_shell_splits_them(tmp_path: Path) -> None:
+    channel = lay_out(tmp_path / "channel")
+    args = '--subdir noarch\n--no-shards --base-url "https://example.com/a%20b"\n--cache-control "no-cache, private"\n'
+    done = index(tmp_path, str(channel), args)
+    assert (done.code, done.outputs["outcome"]) == (0, "published")
+    assert not (channel / "noarch" / "repodata_shards.msgpack.zst").exists()
+    info = json.loads((channel / "noarch" / "repodata.json").read_text())["info"]
+    assert info["base_url"] == "https://example.com/a%20b/noarch/"
+
+
+@pytest.mark.parametrize("args", ["--no-such-option", "--zst-level 99", "--base-url 'a b'", '"open quote'])
+def test_wrong_args_set_the_outcome_to_failed(tmp_path: Path, args: str) -> None:
+    done = index(tmp_path, str(lay_out(tmp_path / "channel")), args)
+    assert (done.code, done.outputs["outcome"]) == (2, "failed")
+    report = json.loads(done.outputs["json"])
+    assert (report["outcome"], report["exit_code"]) == ("failed", 2)
+    assert report["error"]

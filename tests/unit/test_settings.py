@@ -262,6 +262,21 @@ def test_a_relative_base_url_is_warned_of(caplog: pytest.LogCaptureFixture) -> N
     ]
 
 
+@pytest.mark.parametrize(
+    "url", ["ftp://host/ch", "s3://bucket/ch", '"https://host/ch"', "https://host/a b", "../a\nb", "'../x'", "a\\b"]
+)
+def test_a_base_url_that_no_reader_can_follow_is_refused(url: str) -> None:
+    with pytest.raises(BadConfig, match=r"^--base-url: "):
+        outputs(given(base_url=url), {})
+    with pytest.raises(BadConfig, match=r"^/c.toml \[index-config\] base-url: "):
+        outputs(given(base_url_verbatim=True), said(base_url=url))
+
+
+@pytest.mark.parametrize("url", ["https://host/ch", "http://host:8080/a%20b/", "../packages", "/ch"])
+def test_a_base_url_that_readers_can_follow_is_taken(url: str) -> None:
+    assert outputs(given(base_url=url), {}).base_url == url
+
+
 def test_a_run_that_would_publish_nothing_is_refused_by_what_asks_for_it() -> None:
     with pytest.raises(BadConfig, match="--no-monolithic --no-shards: leaves nothing to publish"):
         outputs(given(monolithic=False, shards=False), {})
