@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help test-lowest fuzz demo test check pytest test-s3 fixtures docs bench image clean
+.PHONY: help lock test-lowest fuzz demo test check pytest test-s3 fixtures docs bench image clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SECONDS ?= 20
 SIZES ?= 200 2000 10000
+LOCK := --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade
 LOWEST := .venv-lowest
 LOWEST_PYTHON ?= python3.10
 
@@ -45,6 +46,11 @@ docs: $(READY) ## write docs/cli.md and the tables of docs/configuration.md anew
 	@$(BIN)/python docs/cli.py > docs/cli.md
 	@$(BIN)/python docs/configuration.py
 	@$(BIN)/python docs/providers.py
+
+lock: $(READY) ## write locks/ anew: each dependency of the image and the action with its hashes
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile $(LOCK) -o locks/runtime.lock pyproject.toml
+	@echo 'hatchling>=1.27' | $(BIN)/uv pip compile $(LOCK) -o locks/build.lock -
 
 bench: $(READY) ## measure beside rattler-index and conda-index, SIZES="200 2000 10000" (a quarter of an hour)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from indexer.core import names
 from indexer.origin import lines
 from indexer.policies import policies, text
 from indexer.probes import GUARDS, Finding, examine
@@ -97,7 +98,7 @@ class Diagnosis:
 def examine_store(target: Target) -> Diagnosis:
     """Ask a store what it does, under a prefix that is cleared again.  Raises IndexerError where it is not reached."""
     bucket, prefix = target.bucket_and_prefix
-    inner = f".indexer-doctor-{uuid.uuid4().hex}/"
+    inner = f"{names.SCRATCH}{uuid.uuid4().hex}/"
     place = replace(target, location=f"s3://{bucket}/{prefix}{inner}")
     client, provider = connect(bucket, place)
     nobody = replace(place, s3=replace(place.s3, access_key_id=None, secret_access_key=None, session_token=None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from indexer.core import names
 from indexer.store.providers import AWS, PROVIDERS
 
 if TYPE_CHECKING:
@@ -19,10 +20,14 @@ class Policy(NamedTuple):
     text: str
 
 
-# What an indexer writes and deletes, by pattern: never a package.
+_OF_SUBDIR = (*names.TRACKED, *names.STATE, names.LEDGER, names.GC_NOTE, names.LEASE)
+_OF_CHANNEL = (*names.CHANNEL_WIDE, names.NOTICES, names.LEDGER, names.LEASE, names.PROBE)
+# What an indexer writes and deletes: exact names, because `*/repodata*` is also the name of some package.
 _WRITTEN = (
-    *("*/repodata*", "*/shards/*", "*/run_exports.json*", "*/current_repodata.json*", "*/patch_instructions.json"),
-    *("*/.indexer*", "*/index.html", "index.html", "channeldata.json*", "rss.xml", "notices.json", ".indexer*"),
+    *sorted(f"*/{name}" for name in _OF_SUBDIR),
+    f"*/{names.SHARDS_FOLDER}*{names.SHARD_SUFFIX}",
+    *sorted(_OF_CHANNEL),
+    f"{names.SCRATCH}*/*",
 )
 _IAM = frozenset({"aws", "minio", "wasabi", "ceph", "seaweedfs", "hetzner", "other"})
 

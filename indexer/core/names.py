@@ -56,6 +56,10 @@ INSTRUCTIONS = "patch_instructions.json"
 YANKED = ".indexer-yanked.json"
 STATE = (INSTRUCTIONS, YANKED)
 SHARDS_FOLDER = "shards/"
+SHARD_SUFFIX = ".msgpack.zst"
+# Written to learn what a store does: by a run on an unknown store, and by `indexer doctor`.
+PROBE = ".indexer-probe"
+SCRATCH = ".indexer-doctor-"
 
 CURRENT = "current_repodata.json"
 # conda-index writes them too: left standing, the classic solver would prefer them to fresh files.

@@ -13,7 +13,7 @@ import msgspec
 import zstandard
 
 from indexer.core.model import UNREADABLE, Index, Raw
-from indexer.core.names import EXTENSIONS, SHARDS_FOLDER, parse_filename
+from indexer.core.names import EXTENSIONS, SHARD_SUFFIX, SHARDS_FOLDER, parse_filename
 from indexer.core.objects import dump
 from indexer.core.repodata import by_kind, facts_of, refuse_other_revisions, section_of, v3_buckets
 from indexer.errors import BadIndex
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 # Shards are rewritten often and read one by one: zstd's default level, with the content size in the
 # header, which older conda-libmamba-solver needs (conda-libmamba-solver#748).
 _LEVEL = 3
-_EXTENSION = ".msgpack.zst"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # What conda accepts of one shard, decompressed.
 _MAX_SHARD = 16 * 2**20
@@ -199,13 +198,13 @@ def digest(shard: bytes) -> bytes:
 
 def filename_of(sha256: bytes) -> str:
     """A shard's file name inside the shards folder."""
-    return f"{sha256.hex()}{_EXTENSION}"
+    return f"{sha256.hex()}{SHARD_SUFFIX}"
 
 
 def digest_of_filename(filename: str) -> bytes | None:
     """The sha256 that a shard is called by, None for any other file."""
-    name = filename.removesuffix(_EXTENSION)
-    return bytes.fromhex(name) if filename.endswith(_EXTENSION) and _SHA256.fullmatch(name) else None
+    name = filename.removesuffix(SHARD_SUFFIX)
+    return bytes.fromhex(name) if filename.endswith(SHARD_SUFFIX) and _SHA256.fullmatch(name) else None
 
 
 def encode_index(shard_index: ShardIndex) -> bytes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
 from urllib3.exceptions import HTTPError
 
+from indexer.core import names
 from indexer.core.model import Stat, Version
 from indexer.errors import BadConfig, Conflict, Missing, NoConditions, Unavailable
 from indexer.secrets import masked, note
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 _PARAMETERS = {"Cache-Control": "CacheControl", "Content-Type": "ContentType"}
 # What a store is asked with for whether it minds conditions; it stays, so that asking again changes nothing.
-_PROBE = ".indexer-probe"
 _NO_ETAG = "0" * 32
 _NONE = "the store knows no conditional writes"
 _UNSAFE = "so this cannot be done safely there"
@@ -237,7 +237,7 @@ class S3Store:
 
     def _passes(self, condition: Mapping[str, str]) -> bool:
         try:
-            self._put(_PROBE, b"", {}, condition)
+            self._put(names.PROBE, b"", {}, condition)
         except Conflict:
             return False
         return True

@@ -84,7 +84,9 @@ def test_the_policy_lets_the_indexer_write_all_its_files_and_no_package() -> Non
     owned = {*names.OWNED, *names.TRACKED, *names.STATE, names.LEDGER, names.GC_NOTE, names.LEASE}
     keys = {*(f"linux-64/{name}" for name in owned), "noarch/shards/0.msgpack.zst", ".indexer-probe"}
     assert {key for key in {*keys, *names.CHANNEL_WIDE} if not may(key)} == set()
-    assert not any(may(key) for key in ("linux-64/reed-1.0-0.conda", "noarch/rush-1.0-0.tar.bz2"))
+    assert may(f"{names.SCRATCH}0/linux-64/probe")
+    packages = ("reed-1.0-0.conda", "repodata-patches-1-0.conda", "run_exports.json-1-0.tar.bz2", ".indexer-1-0.conda")
+    assert not any(may(f"{subdir}/{name}") for subdir in ("linux-64", "noarch") for name in packages)
 
 
 def test_the_page_on_providers_shows_what_the_command_prints() -> None:
