@@ -135,11 +135,7 @@ def outputs(given: Mapping[str, Any], said: Mapping[str, Found]) -> Outputs:
     An option that is None was not given.  Raises BadConfig for options that contradict each other, and if nothing is
     left to publish.
     """
-    if given.get("monolithic") is False:
-        for name, file in (("run_exports", names.RUN_EXPORTS), ("current_repodata", names.CURRENT)):
-            if given.get(name):
-                reason = f"contradict each other: a channel without {names.REPODATA} has no {file}"
-                raise BadConfig(f"--no-monolithic --{_kebab(name)}", reason, "remove one of the two options")
+    _check_contradictions(given)
     chosen = {name: value for name, value in given.items() if value is not None}
     for name, key in (("zst", "write_zst"), ("shards", "write_shards"), ("base_url", "base_url")):
         if name not in chosen and key in said:
@@ -163,6 +159,16 @@ def outputs(given: Mapping[str, Any], said: Mapping[str, Found]) -> Outputs:
         thing = "--no-shards" if given["shards"] is not None else f"{said['write_shards'].place} write-shards"
         raise BadConfig(f"--no-monolithic {thing}", "leaves nothing to publish", "leave one of them out")
     return found
+
+
+def _check_contradictions(given: Mapping[str, Any]) -> None:
+    """Raise BadConfig for options that ask for opposite things."""
+    if given.get("monolithic") is not False:
+        return
+    for name, file in (("run_exports", names.RUN_EXPORTS), ("current_repodata", names.CURRENT)):
+        if given.get(name):
+            reason = f"contradict each other: a channel without {names.REPODATA} has no {file}"
+            raise BadConfig(f"--no-monolithic --{_kebab(name)}", reason, "remove one of the two options")
 
 
 def _check_url(setting: str, url: str) -> None:
