@@ -53,8 +53,7 @@ def _fitting(where: Target, options: Options | None) -> Options:
     chosen = options or Options()
     if chosen.outputs.described and not chosen.outputs.channel:
         chosen = replace(chosen, outputs=replace(chosen.outputs, channel=where.title))
-    # Nobody vouches for the digests of files in a folder.
-    return chosen if where.in_bucket else replace(chosen, verify_digests=True)
+    return chosen
 
 
 def yank(target: Target | str, packages: Collection[str], reason: str) -> Report:
@@ -142,8 +141,8 @@ def _opened(
     parallel = max_parallel or workers.parallel_for(where)
     where = replace(where, connections=parallel + _REQUESTS)
     with _readers(where, parallel, scheduler) as read, ThreadPoolExecutor(_REQUESTS) as threads:
-        run = Run(read, threads) if progress is None else Run(read, threads, progress=progress)
-        yield open_store(where), run
+        run = Run(read, threads, vouching=where.in_bucket)
+        yield open_store(where), run if progress is None else replace(run, progress=progress)
 
 
 def _readers(where: Target, parallel: int, scheduler: str | None) -> AbstractContextManager[workers.Workers]:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import bz2
-import contextlib
 import functools
 import io
+import itertools
 import re
 import tarfile
 import zipfile
-import zlib
-from typing import IO, TYPE_CHECKING, Protocol, cast
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 import zstandard
 from conda_package_streaming.package_streaming import tar_generator
 
 from indexer.core.about import traits
 from indexer.errors import BadPackage
+from indexer.foreign import Ours, foreign
+from indexer.unpacking import Walked, check_directory, check_members, unpack_rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from indexer.foreign import Source
     from indexer.window import Window
 
 INDEX_JSON = "info/index.json"
@@ -52,6 +54,8 @@ _MIN_MEMBER = 64
 # as it is filled, so where it may be larger than the usual one, less content is allowed.
 _MAX_WINDOW = 128 * _MIB
 _FRAME_HEADER = 18
+# An info part of this size is here whole; a larger one would have to be fetched to its end.
+_MAX_CHECKED_INFO = 8 * _MIB
 _USUAL_WINDOW = 8 * _MIB
 _CONTENT_IN_LARGE_WINDOW = 40 * _MIB
 _EXTENDED_HEADERS = {
@@ -66,13 +70,6 @@ _EXTENDED_HEADERS = {
 # Instructions for the largest channel there is take some hundred MiB, and are named by who runs the indexer.
 _FREE_PATCHES = 2**30
 _PATCHES = re.compile(r"(?P<subdir>[^/]+)/patch_instructions\.json")
-
-
-class Source(Protocol):
-    """What can be read from the start."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes, none at the end."""
 
 
 class _Limited:
@@ -133,67 +130,66 @@ def _open_tar(content: _Limited) -> Callable[..., tarfile.TarFile]:
     return functools.partial(tarfile.open, tarinfo=bounded)
 
 
-# All that the libraries raise on bytes that are no archive of their kind.
-_BROKEN = (
-    tarfile.TarError,
-    zstandard.ZstdError,
-    NotImplementedError,  # a zip method that Python does not know
-    RuntimeError,  # an encrypted zip member
-    zlib.error,  # a compressed one that is damaged
-    OverflowError,
-    ValueError,
-    OSError,  # bz2 says so of bytes that are none of its own; errors of a store are never OSErrors
-)
-
-
-def read_conda(file: Window, *, about: bool = False) -> dict[str, bytes]:
+def read_conda(file: Window, *, about: bool = False, whole: Whole | None = None) -> dict[str, bytes]:
     """`info/index.json` and, where it is there, `info/run_exports.json` of a `.conda`.  Raises BadPackage.
 
     With `about` also what the package says of itself: `info/about.json`, a recipe, and of `info/paths.json`
     the traits, a word each.  Of these what cannot be read is left out: no reason to refuse a package.
+    The directory of the zip must cover all of it; where the file was read `whole`, every member is checked.
     """
-    with _errors():
-        return _read_conda(file, about=about)
+    with _open_zip(file) as archive:
+        check_directory(archive)
+        found = _read_info(file, archive, about=about)
+        if whole is not None:
+            check_members(archive, whole.walked, reread=whole.in_memory, unpack=whole.unpack)
+        return found
 
 
-def read_tar_bz2(file: Source, size: int, *, about: bool = False) -> dict[str, bytes]:
-    """The same of a `.tar.bz2` of `size` bytes, read no further than its first block of `info/` files."""
-    with _errors():
-        return _read_tar(_Limited(bz2.BZ2File(cast("IO[bytes]", file)), size), about=about)
+class Whole(NamedTuple):
+    """How a `.conda` was read whole: what was seen of it then, if it is in memory, if zstd was to be unpacked too."""
+
+    walked: Walked
+    in_memory: bool
+    unpack: bool
+
+
+def read_tar_bz2(file: Source, size: int, *, about: bool = False, whole: bool = False) -> dict[str, bytes]:
+    """The same of a `.tar.bz2` of `size` bytes, read no further than its first block of `info/` files.
+
+    With `whole` it is decompressed to its end, and so checked.
+    """
+    with foreign():
+        content = bz2.BZ2File(cast("IO[bytes]", Ours(file)))
+    found = _read_tar(_Limited(content, size), about=about)
+    if whole:
+        unpack_rest(content, size)
+    return found
 
 
 def read_patches(package: bytes, filename: str) -> dict[str, bytes]:
     """Every `<subdir>/patch_instructions.json` of a patch package, by subdir.  Raises BadPackage."""
-    with _errors():
-        if filename.endswith(".tar.bz2"):
-            return _read_patches(_Limited(bz2.BZ2File(io.BytesIO(package)), len(package), free=_FREE_PATCHES))
-        with zipfile.ZipFile(cast("IO[bytes]", _Directory(io.BytesIO(package)))) as archive:
-            member = _part(archive, "pkg")
-            with archive.open(member) as compressed:
-                reader = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).stream_reader(compressed)
-                return _read_patches(_Limited(reader, member.compress_size, free=_FREE_PATCHES))
+    if filename.endswith(".tar.bz2"):
+        with foreign():
+            content = bz2.BZ2File(io.BytesIO(package))
+        return _read_patches(_Limited(content, len(package), free=_FREE_PATCHES))
+    with _open_zip(io.BytesIO(package)) as archive:
+        member = _part(archive, "pkg")
+        with foreign():
+            compressed = archive.open(member)
+            reader = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).stream_reader(compressed)
+        return _read_patches(_Limited(reader, member.compress_size, free=_FREE_PATCHES))
 
 
-@contextlib.contextmanager
-def _errors() -> Iterator[None]:
-    """Turn what the libraries say of broken archives into ours."""
-    try:
-        yield
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise BadPackage("the archive", f"is damaged or not whole ({error})") from error
-    except RecursionError as error:
-        raise BadPackage("the archive", "has tar headers upon tar headers without a file") from error
-    except _BROKEN as error:
-        # tarfile calls it an empty file where the compressed data ends before the first header.
-        reason = "its info part is not whole" if str(error) == "empty file" else error
-        raise BadPackage("the archive", f"is damaged ({reason})") from error
+def _open_zip(file: Window | io.BytesIO) -> zipfile.ZipFile:
+    with foreign():
+        return zipfile.ZipFile(cast("IO[bytes]", _Directory(file)))
 
 
 class _Directory:
     """A file that does not let zipfile read a directory without end into memory."""
 
     def __init__(self, file: Window | io.BytesIO) -> None:
-        self._file = file
+        self._file = Ours(file)
         self.seek = file.seek
         self.tell = file.tell
 
@@ -220,20 +216,22 @@ def _part(archive: zipfile.ZipFile, part: str) -> zipfile.ZipInfo:
     return members[0]
 
 
-def _read_conda(file: Window, *, about: bool) -> dict[str, bytes]:
-    with zipfile.ZipFile(cast("IO[bytes]", _Directory(file))) as archive:
-        member = _part(archive, "info")
-        # The local header repeats the name, with an extra field of its own.
-        header = 30 + len(member.filename.encode()) + 64
-        file.prefetch(member.header_offset, member.header_offset + header + member.compress_size)
-        with archive.open(member) as compressed:
-            window = zstandard.get_frame_parameters(
-                cast("zipfile.ZipExtFile", compressed).peek(_FRAME_HEADER)
-            ).window_size
-            # What a frame asks for, all that follow may have too, and no more.
-            decompressor = zstandard.ZstdDecompressor(max_window_size=min(max(window, _USUAL_WINDOW), _MAX_WINDOW))
-            reader = decompressor.stream_reader(compressed, read_across_frames=True)
-            return _read_tar(_Limited(reader, member.compress_size, window), about=about)
+def _read_info(file: Window, archive: zipfile.ZipFile, *, about: bool) -> dict[str, bytes]:
+    """The info files of a `.conda`; its info part is read to the end, so that zipfile compares the CRC-32."""
+    member = _part(archive, "info")
+    # The local header repeats the name, with an extra field of its own.
+    header = 30 + len(member.filename.encode()) + 64
+    file.prefetch(member.header_offset, member.header_offset + header + member.compress_size)
+    with foreign():
+        compressed = cast("zipfile.ZipExtFile", archive.open(member))
+        window = zstandard.get_frame_parameters(compressed.peek(_FRAME_HEADER)).window_size
+        # What a frame asks for, all that follow may have too, and no more.
+        decompressor = zstandard.ZstdDecompressor(max_window_size=min(max(window, _USUAL_WINDOW), _MAX_WINDOW))
+        reader = decompressor.stream_reader(cast("IO[bytes]", compressed), read_across_frames=True)
+    found = _read_tar(_Limited(reader, member.compress_size, window), about=about)
+    if member.compress_size <= _MAX_CHECKED_INFO:
+        unpack_rest(compressed, member.compress_size)
+    return found
 
 
 def _read_patches(content: _Limited) -> dict[str, bytes]:
@@ -252,7 +250,7 @@ def _read_tar(content: _Limited, *, about: bool) -> dict[str, bytes]:
     said: dict[str, bytes] = {}
     try:
         _collect(content, found, said if about else None)
-    except (BadPackage, EOFError, *_BROKEN):
+    except BadPackage:
         if len(found) < len(_WANTED):
             raise
         # All is here that makes a record; what else the package says is not worth refusing it.
@@ -277,16 +275,34 @@ def _collect(content: _Limited, found: dict[str, bytes], said: dict[str, bytes] 
 
 def _said(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, bytes]:
     """One of the files in which a package speaks of itself, nothing of any other file and of what is too large."""
-    if member.name == PATHS_JSON and (file := tar.extractfile(member)):
+    if member.name == PATHS_JSON:
         # It has a line for each file: seldom tens of megabytes, so it is looked through and not kept.
-        return {PATHS_JSON: " ".join(traits(iter(functools.partial(file.read, _STEP), b""))).encode()}
-    if member.name in {ABOUT_JSON, *RECIPES} and member.size <= _MAX_ABOUT and (file := tar.extractfile(member)):
-        return {member.name: file.read()}
+        return {PATHS_JSON: " ".join(traits(_steps(tar, member))).encode()}
+    if member.name in {ABOUT_JSON, *RECIPES} and member.size <= _MAX_ABOUT:
+        return {member.name: b"".join(_steps(tar, member))}
     return {}
 
 
+def _steps(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+    """What a regular file of a tar holds, piece by piece."""
+    with foreign():
+        file = tar.extractfile(member)
+    while file is not None:
+        with foreign():
+            data = file.read(_STEP)
+        if not data:
+            return
+        yield data
+
+
 def _members(content: _Limited) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    for count, (tar, member) in enumerate(tar_generator(content, _open_tar(content))):
+    members = tar_generator(content, _open_tar(content))
+    for count in itertools.count():
+        with foreign():
+            step = next(members, None)
+        if step is None:
+            return
+        tar, member = step
         if count >= content.members:
             raise BadPackage("the archive", f"has more than {content.members} files before its info/ files end")
         tar.members.clear()  # tarfile keeps every header it has seen
@@ -299,8 +315,7 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, limit: int = _MAX_FI
         raise BadPackage("the archive", f"has {member.name} as something else than a file")
     if member.size > limit:
         raise BadPackage("the archive", f"has {member.name} with {member.size} bytes, more than {limit}")
-    file = tar.extractfile(member)
-    data = file.read() if file else b""
+    data = b"".join(_steps(tar, member))
     if len(data) != member.size:
         raise BadPackage("the archive", f"ends inside {member.name}")
     return data

@@ -229,7 +229,7 @@ class _Auditor:
         tokens = {stat.key: token(stat) for stat in stats}
         wanted = [stat for stat in stats if token(stat) not in self.proven]
         verdict.read = len(stats)
-        spec = Spec(self.subdir, Rules(lenient=True), self.run.now_ms(), verify_digests=True)
+        spec = Spec(self.subdir, Rules(lenient=True), self.run.now_ms(), verify_digests=True, unpack=True)
         count = len(wanted)
         self.run.progress(self.subdir, 0, count)
         for done, reading in enumerate(self.run.workers(self.store, spec, wanted), 1):

@@ -84,6 +84,10 @@ class BadPackage(IndexerError):
     """A package cannot be indexed: mend or delete it.  Where it is skipped it is a `Rejected` value."""
 
 
+class Damaged(BadPackage):
+    """A package cannot be unpacked, so no client can install it: build or upload it again."""
+
+
 class Refused(IndexerError):
     """The run would do something that only a person should decide."""
 

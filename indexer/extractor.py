@@ -15,7 +15,7 @@ from indexer.archive import (
     PATHS_JSON,
     RECIPES,
     RUN_EXPORTS_JSON,
-    Source,
+    Whole,
     read_conda,
     read_tar_bz2,
 )
@@ -26,13 +26,15 @@ from indexer.core.names import CONDA
 from indexer.core.objects import dump
 from indexer.core.records import PackageFile, judge, judge_run_exports, run_exports_faults
 from indexer.digests import Digests, Hasher, digests_of
-from indexer.errors import BadConfig, BadPackage, Conflict, Denied, RangeRefused, Unavailable
+from indexer.disguise import START, unmask
+from indexer.errors import BadConfig, BadPackage, Conflict, Damaged, Denied, RangeRefused, Unavailable
 from indexer.store import Usage
 from indexer.store.wrappers import Metered
+from indexer.unpacking import BZIP2_TAIL, Tail, ends_as_bzip2, unpack_bzip2, walk
 from indexer.window import Onward, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from indexer.store import Opened, Store
 
@@ -72,7 +74,8 @@ class Spec:
     """What all readings of a run share.
 
     `undated` says that nothing in the subdir was dated before.  With `verify_digests` every byte is hashed, even where
-    the store vouches for the digests.  With `about` it is also read what the packages say of themselves.
+    the store vouches for the digests.  With `about` it is also read what the packages say of themselves.  With
+    `unpack`, which needs `verify_digests`, every byte is decompressed too.
     """
 
     subdir: str
@@ -81,6 +84,7 @@ class Spec:
     verify_digests: bool = False
     about: bool = False
     undated: bool = False
+    unpack: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,8 @@ def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
         judged = judge(content.info[INDEX_JSON], package, spec.rules, spec.now_ms)
         run_exports = judge_run_exports(content.info.get(RUN_EXPORTS_JSON))
     except BadPackage as error:
-        return Rejected(filename, stat.version, f"{error.thing} {error.reason}", package.sha256)
+        reason = f"{error.thing} {error.reason}"
+        return Rejected(filename, stat.version, reason, package.sha256, damaged=isinstance(error, Damaged))
     warnings = (*content.warnings, *judged.warnings, *run_exports_faults(run_exports))
     about = None
     if spec.about:
@@ -172,17 +177,24 @@ def _whole(store: Store, stat: Stat, spec: Spec) -> _Content:
     """One request, all of it in memory."""
     with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
         data = onward.rest()
+
+    def read_info() -> dict[str, bytes]:
+        unmask(stat.key, data[:START])
+        if not stat.key.endswith(CONDA):
+            # To decompress takes fifty times as long as to hash, so a large one is only looked at from both ends.
+            whole = spec.unpack or stat.size <= _SMALL or not ends_as_bzip2(data)
+            return read_tar_bz2(io.BytesIO(data), stat.size, about=spec.about, whole=whole)
+        walked = Whole(walk(io.BytesIO(data), unpack=spec.unpack), in_memory=True, unpack=spec.unpack)
+        return read_conda(Window(store, stat, data, 0), about=spec.about, whole=walked)
+
     digests = digests_of(data)
-    info = _info(Window(store, stat, data, 0) if stat.key.endswith(CONDA) else io.BytesIO(data), stat, spec)
-    return _Content(Way.WHOLE, info, digests, _contradiction(onward.opened, digests))
+    return _Content(Way.WHOLE, _info(read_info), digests, _contradiction(onward.opened, digests))
 
 
-def _info(file: Window | Source, stat: Stat, spec: Spec) -> dict[str, bytes] | BadPackage:
+def _info(read: Callable[[], dict[str, bytes]]) -> dict[str, bytes] | BadPackage:
     """The info files of a package, or why there are none: its digests are worth knowing all the same."""
     try:
-        if isinstance(file, Window):
-            return read_conda(file, about=spec.about)
-        return read_tar_bz2(file, stat.size, about=spec.about)
+        return read()
     except BadPackage as error:
         return error
 
@@ -204,40 +216,75 @@ def _tail(store: Store, stat: Stat, spec: Spec) -> _Content:
                 data = onward.rest()
     if digests is None or data is None:
         return _stream(store, stat, spec)
-    return _Content(Way.TAIL, _info(Window(store, stat, data, start), stat, spec), digests)
+    window = Window(store, stat, data, start)
+    return _Content(Way.TAIL, _info(lambda: read_conda(window, about=spec.about)), digests)
 
 
 def _head(store: Store, stat: Stat, spec: Spec) -> _Content:
-    """A `.tar.bz2` up to its info files if its digests are vouched for, else to its end: one request."""
+    """A `.tar.bz2` up to its info files, and its last bytes, if its digests are vouched for, else to its end."""
     with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
         digests = vouched(onward.opened) or _checksum(store, onward.opened)
         if digests is None:
-            return _drain(onward, stat, spec)
-        return _Content(Way.HEAD, _info(onward, stat, spec), digests)
+            return _drain(store, onward, stat, spec)
+        source = Tail(onward, BZIP2_TAIL)
+        info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.about))
+        if isinstance(info, BadPackage):
+            return _Content(Way.HEAD, info, digests)
+        end = _end_of(store, stat)
+        if end is None:
+            end = source.rest()
+    return _Content(Way.HEAD, _ended(store, stat, info, end), digests)
+
+
+def _end_of(store: Store, stat: Stat) -> bytes | None:
+    """The last bytes of a package; None where the store serves no ranges."""
+    start = stat.size - BZIP2_TAIL
+    with contextlib.suppress(RangeRefused):
+        reader = store.open(stat.key, range=(start, stat.size), version=stat.version)
+        with Onward(store, stat, reader, (start, stat.size)) as onward:
+            return onward.rest() if onward.opened.start else None
+    return None
+
+
+def _ended(store: Store, stat: Stat, info: dict[str, bytes] | BadPackage, end: bytes) -> dict[str, bytes] | BadPackage:
+    """The info files of a `.tar.bz2` if its last bytes are the end of a bzip2 stream, or if it can be decompressed.
+
+    Something may have been appended, which clients do not notice.  To know that, it is read once more.
+    """
+    if isinstance(info, BadPackage) or ends_as_bzip2(end):
+        return info
+    try:
+        with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
+            unpack_bzip2(onward, stat.size)
+    except BadPackage as error:
+        return error
+    return info
 
 
 def _stream(store: Store, stat: Stat, spec: Spec) -> _Content:
-    """One pass over all of it in constant memory: hash and, of a `.tar.bz2`, parse on the fly."""
+    """One pass over all of it in constant memory: hash, check and, of a `.tar.bz2`, parse on the fly."""
     with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
         if not stat.key.endswith(CONDA):
-            return _drain(onward, stat, spec)
-        tail = b""
+            return _drain(store, onward, stat, spec)
         with Hasher(onward) as hasher:
-            while step := hasher.read(_STEP):
-                tail = (tail + step)[-_STEP:] if len(step) < _STEP else step
+            source = Tail(hasher, _STEP)
+            whole = Whole(walk(source, unpack=spec.unpack), in_memory=False, unpack=spec.unpack)
+            tail = source.rest()
             digests = hasher.digests()
-    info = _info(Window(store, stat, tail, stat.size - len(tail)), stat, spec)
+    window = Window(store, stat, tail, stat.size - len(tail))
+    info = _info(lambda: read_conda(window, about=spec.about, whole=whole))
     return _Content(Way.STREAM, info, digests, _contradiction(onward.opened, digests))
 
 
-def _drain(onward: Onward, stat: Stat, spec: Spec) -> _Content:
+def _drain(store: Store, onward: Onward, stat: Stat, spec: Spec) -> _Content:
     with Hasher(onward) as hasher:
-        info = _info(hasher, stat, spec)
-        while hasher.read(_STEP):
-            pass
+        source = Tail(hasher, BZIP2_TAIL)
+        info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.about, whole=spec.unpack))
+        end = source.rest()
         digests = hasher.digests()
-    way = Way.WHOLE if stat.size <= _SMALL else Way.STREAM
-    return _Content(way, info, digests, _contradiction(onward.opened, digests))
+    if not spec.unpack:
+        info = _ended(store, stat, info, end)
+    return _Content(Way.STREAM, info, digests, _contradiction(onward.opened, digests))
 
 
 _WAYS = {Way.WHOLE: _whole, Way.TAIL: _tail, Way.HEAD: _head, Way.STREAM: _stream}

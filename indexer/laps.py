@@ -157,9 +157,10 @@ class Subdir:
         plan = diff(index, seen.packages, known)
         foreign = self.options.force or not known.in_step
         plan = replace(plan, dates=missing_dates(index, seen.packages, change.now_ms, foreign=foreign))
-        rules, verify = self.options.rules, self.options.verify_digests
+        unpack = self.options.verify_digests
         undated = seen.ledger is None and is_undated(index)
-        spec = Spec(self.subdir, rules, change.now_ms, verify, described, undated)
+        hashed = unpack or not self.run.vouching
+        spec = Spec(self.subdir, self.options.rules, change.now_ms, hashed, described, undated, unpack)
         fetched, asked = [stat.key for stat in plan.fetch], [stat.key for stat in plan.ask]
         stats = [*plan.fetch, *(() if dry_run else plan.ask)]
         # What is read takes the memory of what was listed.

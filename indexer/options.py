@@ -46,7 +46,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run needs of the world: who reads packages, threads for requests, clocks, chance, an ear."""
+    """What a run needs of the world: who reads packages, threads for requests, clocks, chance, an ear.
+
+    A folder is not `vouching`: it has no metadata with the digests of packages, so each byte is hashed.
+    """
 
     workers: Workers
     executor: Executor
@@ -56,3 +59,4 @@ class Run:
     # Full jitter: indexers that met once shall not meet again.
     jitter: Callable[[float], float] = lambda pause: random.uniform(0, pause)  # noqa: S311  no secret
     progress: Callable[[str, int, int], None] = lambda _subdir, _done, _total: None
+    vouching: bool = True

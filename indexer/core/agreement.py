@@ -198,8 +198,8 @@ def contradictions(
     """
     said: dict[str, Any] = msgspec.json.decode(record)
     if isinstance(found, Rejected):
-        # Of the very bytes that are rejected a record may stay: readers got by with it until now.
-        if found.sha256 is None or found.sha256 != said.get("sha256"):
+        # Of the very bytes that are rejected a record may stay if they can be unpacked: readers got by with it.
+        if found.damaged or found.sha256 is None or found.sha256 != said.get("sha256"):
             yield f"cannot be indexed as it lies there ({found.reason})"
         return
     truth: dict[str, Any] = msgspec.json.decode(found.record)

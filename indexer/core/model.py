@@ -98,7 +98,7 @@ class Rejected:
     """A package that cannot be indexed, and why.  A result, not an exception: the rest is published.
 
     `sha256` is there where the content was hashed, or vouched for, all the same.  `passing` is a reason
-    that may be gone next time.
+    that may be gone next time.  A `damaged` package cannot be unpacked.
     """
 
     filename: str
@@ -106,6 +106,7 @@ class Rejected:
     reason: str
     sha256: str | None = None
     passing: bool = False
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from indexer.core.revision import may_need_v3
 from indexer.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from indexer.core.ledger import Ledger
     from indexer.core.model import Raw, Stat, Version
@@ -115,11 +115,13 @@ def untold(results: Iterable[Extracted | Rejected]) -> dict[str, Version]:
     return {it.filename: it.version for it in results if isinstance(it, Extracted) and not it.told}
 
 
-def dropped(index: Index, plan: Plan, results: Iterable[Extracted | Rejected]) -> frozenset[str]:
+def dropped(index: Index, plan: Plan, results: Sequence[Extracted | Rejected]) -> frozenset[str]:
     """The file names whose records leave the index: gone, or replaced by something that is no package.
 
-    A record of the very bytes that are rejected stays: readers got by with it until now.
+    A record of the very bytes that are rejected stays: readers got by with it until now.  One of a package that
+    cannot be unpacked goes: no client can install it.
     """
+    damaged = {it.filename for it in results if isinstance(it, Rejected) and it.damaged} & index.records.keys()
     spoilt = {
         result.filename
         for result in (*plan.rejected, *results)
@@ -127,7 +129,7 @@ def dropped(index: Index, plan: Plan, results: Iterable[Extracted | Rejected]) -
         and result.filename in index.records
         and (result.sha256 is None or facts_of(index.records[result.filename]).sha256 != result.sha256)
     }
-    return plan.drop | (spoilt - plan.held)
+    return plan.drop | (spoilt - plan.held) | damaged
 
 
 def guard(index: Index, leaving: frozenset[str], subdir: str) -> None:

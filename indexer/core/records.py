@@ -173,6 +173,8 @@ def _word(fields: Mapping[str, Any], key: str) -> str:
 
 def _build_number(fields: Mapping[str, Any]) -> int:
     value = fields.get("build_number")
+    if value is None:
+        raise BadPackage(_INDEX_JSON, "has no build_number")
     if type(value) is not int or value < 0:  # a bool is an int too
         raise BadPackage(_INDEX_JSON, f"has the build_number {value!r} instead of a whole number")
     return value

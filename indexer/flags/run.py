@@ -31,7 +31,10 @@ class Judgement:
     """What a run accepts."""
 
     verify_digests: Annotated[
-        bool, Option("--verify-digests", help="Hash every byte even where the store vouches for the digests.")
+        bool,
+        Option(
+            "--verify-digests", help="Hash and decompress every byte, even where the store vouches for the digests."
+        ),
     ] = False
     strict: Annotated[
         bool, Option("--strict", help="Warnings reject, and one rejected package stops the run before any write.")

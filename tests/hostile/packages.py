@@ -173,7 +173,7 @@ PACKAGES: Mapping[str, Hostile] = {
     ),
     "zip64 sizes that lie": Hostile(lambda: _lying_zip64(2**62, 0), "archive"),
     "a zip64 offset that lies": Hostile(lambda: _lying_zip64(100, 2**62), "archive"),
-    "zip members that overlap": Hostile(_overlapping, None),
+    "zip members that overlap": Hostile(_overlapping, "overlap"),
     "a bz2 as the info part": Hostile(lambda: conda(STEM, bz2_of((_INDEX + END, 1))), "damaged"),
     "a zip as the info part": Hostile(lambda: conda(STEM, conda(STEM, zst(_INDEX + END))), "damaged"),
     "a pax size below zero": Hostile(lambda: _tar(pax({"size": "-1024"}), _INDEX, END), "ends inside"),

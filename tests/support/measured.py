@@ -49,7 +49,7 @@ def _read(store: FolderStore, key: str) -> Taken:
     try:
         stat = store.stat(key)
         assert stat is not None
-        result = read(store, stat, Spec(key.split("/")[-2], Rules(), _NOW_MS, verify_digests=True)).result
+        result = read(store, stat, Spec(key.split("/")[-2], Rules(), _NOW_MS, verify_digests=True, unpack=True)).result
         if isinstance(result, Rejected):
             reason = result.reason
         elif isinstance(result, Extracted):

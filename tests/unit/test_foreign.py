@@ -1,0 +1,68 @@
+"""What a library says of damaged bytes is a bad package; a mistake of our own is not, and ends the run."""
+
+from __future__ import annotations
+
+import bz2
+import io
+import zipfile
+
+import pytest
+
+from indexer.archive import read_conda, read_tar_bz2
+from indexer.errors import Damaged, Unavailable
+from indexer.foreign import foreign
+from indexer.window import Window
+from tests.support.archives import END, conda, index_json, member, zst
+from tests.support.memory import MemoryStore
+
+INFO = member("info/index.json", index_json("noarch/a-1-0.conda"))
+MISTAKES = [ValueError("ours"), RuntimeError("ours"), OSError("ours"), KeyError("ours"), NotImplementedError("ours")]
+
+
+class Broken:
+    """A source of ours with a mistake in it."""
+
+    def __init__(self, error: Exception, good: bytes = b"") -> None:
+        self.error = error
+        self.good = io.BytesIO(good)
+
+    def read(self, size: int = -1, /) -> bytes:
+        if data := self.good.read(size):
+            return data
+        raise self.error
+
+
+class BrokenWindow(Window):
+    """A window with a mistake in it."""
+
+    error: Exception
+
+    def read(self, size: int = -1, /) -> bytes:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [*MISTAKES, Unavailable("x", "y")], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("good", [b"", bz2.compress(INFO + bytes(2_000_000))[:-20]], ids=["at once", "later"])
+def test_a_mistake_of_our_own_is_no_damaged_tar_bz2(error: Exception, good: bytes) -> None:
+    with pytest.raises(type(error)) as raised:
+        read_tar_bz2(Broken(error, good), 1000, whole=True)
+    assert raised.value is error
+
+
+@pytest.mark.parametrize("error", MISTAKES, ids=lambda error: type(error).__name__)
+def test_a_mistake_of_our_own_is_no_damaged_conda(error: Exception) -> None:
+    store = MemoryStore()
+    body = conda("a-1-0", zst(INFO + END))
+    window = BrokenWindow(store, store.upload("noarch/a-1-0.conda", body), body, 0)
+    window.error = error
+    with pytest.raises(type(error)) as raised:
+        read_conda(window)
+    assert raised.value is error
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), OSError("x"), RuntimeError("x"), EOFError("x"), zipfile.BadZipFile("x")]
+)
+def test_what_a_library_raises_is_a_damaged_package(error: Exception) -> None:
+    with pytest.raises(Damaged, match="x"), foreign():
+        raise error
