@@ -15,6 +15,7 @@ from indexer.core.channel import ChannelInfo
 from indexer.core.model import Outputs
 from indexer.errors import BadConfig, Denied
 from indexer.origin import Kind, Origin, Setting
+from indexer.store.sendable import trimmed
 from indexer.store.target import S3Options, Target
 
 if TYPE_CHECKING:
@@ -79,10 +80,7 @@ def _bucket(
     """The settings of a bucket by the field of S3Options, and where keys were looked for in vain."""
     options = config.bucket(urlsplit(channel).netloc)
     said = _in_order(given, options, around)
-    if mistake := S3Options(**{name: setting.value for name, setting in said.items()}).mistake():
-        field, reason, step = mistake
-        wrong = f" {said[field].value}" if field == "addressing_style" else ""
-        raise BadConfig(f"{said[field].origin}{wrong}", reason, step)
+    _refuse_mistakes(said)
     if given.anonymous:
         said = {name: it for name, it in said.items() if name not in _KEYS}
         origin = Origin(Kind.OPTION, "--no-sign-request")
@@ -98,7 +96,20 @@ def _bucket(
         return said, tuple(map(str, places))
     origin = Origin(Kind.STORE, str(hit.where), hit.key)
     found = {name: getattr(hit.keys, name) for name in _KEYS}
-    return {**said, **{name: _setting(name, value, origin) for name, value in found.items() if value}}, ()
+    said = {**said, **{name: _setting(name, value, origin) for name, value in found.items() if value}}
+    _refuse_mistakes(said)
+    return said, ()
+
+
+def _refuse_mistakes(said: Mapping[str, Setting]) -> None:
+    """Raise BadConfig, which names the setting and its origin, and no secret."""
+    if mistake := S3Options(**{name: setting.value for name, setting in said.items()}).mistake():
+        field, reason, step = mistake
+        origin = said[field].origin
+        # An option and a variable are called like what they set.
+        named = str(origin) if origin.kind in {Kind.OPTION, Kind.VARIABLE} else f"{origin}: {_kebab(field)}"
+        wrong = f" {said[field].value}" if field == "addressing_style" else ""
+        raise BadConfig(f"{named}{wrong}", reason, step)
 
 
 def _in_order(given: S3Options, options: Found | None, around: Surroundings) -> dict[str, Setting]:
@@ -106,11 +117,13 @@ def _in_order(given: S3Options, options: Found | None, around: Surroundings) -> 
     if options is not None:
         table = options.value
         in_file = {"endpoint_url": table.endpoint_url, "region": table.region, "addressing_style": table.style}
-        said = {name: _setting(name, value, _in_file(options.place)) for name, value in in_file.items() if value}
+        said = {
+            name: _setting(name, value, _in_file(options.place)) for name, value in in_file.items() if trimmed(value)
+        }
     for name in _NAMED:
         variable, value = f"S3_{name.upper()}", getattr(given, name)
         # A profile that was given means its keys, not those of a variable.
-        if around.variable(variable) and not (given.profile and name in _KEYS):
+        if trimmed(around.variable(variable)) and not (given.profile and name in _KEYS):
             said[name] = _setting(name, around.variable(variable), Origin(Kind.VARIABLE, variable))
         if value:
             said[name] = _setting(name, value, Origin(Kind.OPTION, f"--{_kebab(name)}"))
@@ -118,7 +131,7 @@ def _in_order(given: S3Options, options: Found | None, around: Surroundings) -> 
 
 
 def _setting(name: str, value: object, origin: Origin) -> Setting:
-    return Setting(_kebab(name), value, origin, secret=name in _KEYS)
+    return Setting(_kebab(name), trimmed(value), origin, secret=name in _KEYS)
 
 
 def _in_file(place: Place) -> Origin:

@@ -55,8 +55,6 @@ def _connect(bucket: str, target: Target) -> tuple[Any, Provider]:
     core.get_component("data_loader").file_loader = ModelFiles()
     # boto3 finds an endpoint in the environment and in the profile too.
     endpoint = endpoint_of(session, options).value or None
-    if endpoint and "@" in endpoint:
-        raise BadConfig("the endpoint", "has a user or password in it", "give --access-key-id and --secret-access-key")
     if not options.anonymous:
         keys_of(session, target)
     provider = provider_of(endpoint, options.provider)
@@ -68,7 +66,7 @@ def _connect(bucket: str, target: Target) -> tuple[Any, Provider]:
     if options.anonymous:
         shape["signature_version"] = UNSIGNED
     region = region_of(session, options, provider).value
-    client = session.client("s3", region_name=region, endpoint_url=options.endpoint_url, config=Config(**shape))
+    client = session.client("s3", region_name=region, endpoint_url=endpoint, config=Config(**shape))
     read_here(client)
     in_every_put(client)
     return client, provider

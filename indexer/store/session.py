@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.session
 from botocore.configprovider import ConfiguredEndpointProvider
+from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -23,6 +24,8 @@ from botocore.exceptions import (
 
 from indexer.errors import BadConfig, Denied, IndexerError
 from indexer.secrets import note
+from indexer.store.sendable import refuse_unsendable, trimmed
+from indexer.store.target import endpoint_mistake
 
 if TYPE_CHECKING:
     from indexer.store.providers import Provider
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
 
 _DEFAULT_REGION = "us-east-1"
 _STEP = "give --access-key-id and --secret-access-key, a --profile, or --no-sign-request"
-_NO_SIGN = re.compile(r"[^!-~]")
 _AWS = re.compile(r"(.*\.)?amazonaws\.com(\.cn)?")
 
 
@@ -64,9 +66,8 @@ def region_of(session: Any, options: S3Options, provider: Provider) -> Chained:
     if provider.region:
         # A region of AWS's own places is meant for AWS, and many CI jobs have one.
         return Chained(provider.region, f"provider {provider.name}")
-    return _of_variables("AWS_REGION", "AWS_DEFAULT_REGION") or (
-        Chained(session.region_name, _profile(session)) if session.region_name else Chained(_DEFAULT_REGION)
-    )
+    named = Chained(session.region_name or "", _profile(session))
+    return _of_variables("AWS_REGION", "AWS_DEFAULT_REGION") or _sendable("region", named) or Chained(_DEFAULT_REGION)
 
 
 def endpoint_of(session: Any, options: S3Options) -> Chained:
@@ -79,11 +80,22 @@ def endpoint_of(session: Any, options: S3Options) -> Chained:
     found = ConfiguredEndpointProvider(core.full_config, core.get_scoped_config(), "s3").provide()
     if not found:
         return Chained("")
-    return _of_variables("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL") or Chained(found, _profile(session))
+    named = Chained(found, _profile(session))
+    chosen = _of_variables("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL") or _sendable("endpoint", named) or Chained("")
+    if wrong := endpoint_mistake(chosen.value or None):
+        raise BadConfig(f"the endpoint of {chosen.name}", *wrong)
+    return chosen
 
 
 def _of_variables(*names: str) -> Chained | None:
-    return next((Chained(os.environ[name], name) for name in names if os.environ.get(name)), None)
+    return next(filter(None, (_sendable("", Chained(os.environ.get(name, ""), name)) for name in names)), None)
+
+
+def _sendable(what: str, found: Chained) -> Chained | None:
+    """A value of boto3's chain without the white space at its end, None if nothing is left.  Raises BadConfig."""
+    value = trimmed(found.value)
+    refuse_unsendable(f"the {what} of {found.name}" if what else found.name, value)
+    return found._replace(value=value) if value else None
 
 
 def _profile(session: Any) -> str:
@@ -103,15 +115,14 @@ def keys_of(session: Any, target: Target) -> tuple[str, Any]:
     except (BotoCoreError, ClientError, ValueError) as error:
         raise _no_keys(session, target, error) from error
     note(keys.secret_key, keys.token)
-    _check_signs("the secret key", keys.secret_key)
-    _check_signs("the session token", keys.token)
+    clean = type(keys)(*map(trimmed, keys))
+    if clean != keys and not isinstance(found, RefreshableCredentials):
+        # The line break of a file, in a variable: http.client would refuse the header, and quote it.
+        keys = clean
+        session._session.set_credentials(*keys[:3])  # noqa: SLF001  boto3 has no method for it
+    for what, value in zip(("access key", "secret key", "session token"), keys[:3], strict=True):
+        refuse_unsendable(f"the {what} that boto3 found ({found.method})", value)
     return found.method, keys
-
-
-def _check_signs(what: str, secret: str | None) -> None:
-    # Such as the line break of a file: http.client refuses the header, and its error quotes it.
-    if secret and _NO_SIGN.search(secret):
-        raise BadConfig(what, "has white space or other characters in it that no key has", "give it without them")
 
 
 def _no_keys(session: Any, target: Target, error: Exception) -> IndexerError:

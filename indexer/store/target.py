@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from indexer.errors import BadConfig
 from indexer.secrets import masked
+from indexer.store.sendable import REASON, STEP, is_sendable, trimmed
 
 if TYPE_CHECKING:
     from indexer.store import Store
 
 
 ADDRESSING_STYLES = ("virtual-host", "path")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# The fields of S3Options that go into a header or a URL.
+_SENT = ("endpoint_url", "region", "access_key_id", "secret_access_key", "session_token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,7 @@ class S3Options:
     """How to reach a bucket.  Each value stands on its own.
 
     What is None comes from boto3's own chain, or from the table of providers (indexer/store/providers.py).
+    White space at the end of a text is dropped.
     `looked` names the places where keys were looked for in vain, for the message where boto3 has none either.
     """
 
@@ -37,8 +43,16 @@ class S3Options:
     anonymous: bool = False
     looked: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Drop white space at the end of each text, such as the line break of a file."""
+        for name in (it.name for it in fields(self)):
+            object.__setattr__(self, name, trimmed(getattr(self, name)))
+
     def mistake(self) -> tuple[str, str, str] | None:
         """The field that is wrong, why, and what to do; boto3 would sign with half a pair of keys."""
+        for name in _SENT:
+            if not is_sendable(getattr(self, name)):
+                return name, REASON, STEP
         both = "give both, or neither and let other places tell"
         if self.access_key_id and not self.secret_access_key:
             return "access_key_id", "is given without --secret-access-key", both
@@ -47,12 +61,20 @@ class S3Options:
             return field, "is given without --access-key-id", both
         if self.addressing_style not in {None, *ADDRESSING_STYLES}:
             return "addressing_style", "is neither virtual-host nor path", "name one of them"
-        endpoint = urlsplit(self.endpoint_url or "https://s3.example.com")
-        if "@" in (self.endpoint_url or ""):  # with a scheme or without, it is not printed
-            return "endpoint_url", "has a user or password in it", "give --access-key-id and --secret-access-key"
-        if endpoint.scheme not in {"http", "https"} or not endpoint.netloc:
-            return "endpoint_url", "is no URL of a store", "give one such as https://s3.example.com"
+        wrong = endpoint_mistake(self.endpoint_url)
+        return ("endpoint_url", *wrong) if wrong else None
+
+
+def endpoint_mistake(endpoint: str | None) -> tuple[str, str] | None:
+    """Why an endpoint is none, and what to do."""
+    if endpoint is None:
         return None
+    if "@" in endpoint:  # with a scheme or without, it is not printed
+        return "has a user or password in it", "give --access-key-id and --secret-access-key"
+    parts = urlsplit(endpoint)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        return "is no URL of a store", "give one such as https://s3.example.com"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +84,11 @@ class Target:
     location: str
     s3: S3Options = field(default_factory=S3Options)
     connections: int = 64
+
+    def __post_init__(self) -> None:
+        """Drop white space at the end of a URL, such as the line break of a file."""
+        if self.in_bucket:
+            object.__setattr__(self, "location", self.location.rstrip())
 
     @property
     def in_bucket(self) -> bool:
@@ -81,6 +108,8 @@ class Target:
     @property
     def bucket_and_prefix(self) -> tuple[str, str]:
         """The bucket, and the prefix of all keys of the channel: empty, or ending in `/`.  Raises BadConfig."""
+        if _CONTROL.search(self.location):  # urlsplit drops a line break without a word
+            raise BadConfig(self.location, "has a control character in it", "give it without that character")
         parts = urlsplit(self.location)
         if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
             raise BadConfig(

@@ -124,8 +124,10 @@ WAYS = {
             "answer.json": json.dumps(_PROCESS),
         }
     ),
-    # As `--from-file` leaves it: http.client quotes what it cannot send.
-    "a token with a line break": Way((*OPTIONS, "--session-token", f"{CANARY}-13\n"), code=2),
+    # As `--from-file` leaves it; http.client would quote what it cannot send.
+    "a token that ends in a line break": Way((*OPTIONS, "--session-token", f"{CANARY}-13\n")),
+    "a token with a line break": Way((*OPTIONS, "--session-token", f"{CANARY}-30\nx"), code=2),
+    "a secret key with a blank": Way((*OPTIONS, "--secret-access-key", f" {CANARY}-31"), code=2),
     "a token of the environment with a line break": Way(
         env={"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": f"{CANARY}-14", "AWS_SESSION_TOKEN": f"{CANARY}-15\nx"},
         code=2,

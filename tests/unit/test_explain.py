@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from indexer.errors import BadConfig
 from indexer.origin import lines
 from indexer.places import Surroundings
 from indexer.settings import explain, resolve
-from indexer.store.session import keys_of, session_of
+from indexer.store.client import connect
+from indexer.store.providers import OTHER
+from indexer.store.session import endpoint_of, keys_of, region_of, session_of
 from indexer.store.target import S3Options, Target
 from tests.support.command import forget_settings
 
@@ -128,3 +131,43 @@ def test_another_process_has_the_same_keys_from_the_same_provider(home: Path) ->
     assert keys_here(target) == ("custom-process", ID)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         assert pool.submit(keys_here, target).result(60) == ("custom-process", ID)
+
+
+AWS = {"AWS_ACCESS_KEY_ID": ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": "some-token"}
+
+
+def test_white_space_at_the_end_of_a_variable_of_aws_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**AWS, "AWS_REGION": "eu", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}.items():
+        monkeypatch.setenv(name, f"{value}\n")
+    target = Target("s3://reeds/ch")
+    session = session_of(target.s3)
+    assert keys_of(session, target) == ("env", (ID, SECRET, "some-token", *keys_of(session, target)[1][3:]))
+    assert session.get_credentials().secret_key == SECRET
+    assert region_of(session, target.s3, OTHER) == ("eu", "AWS_REGION")
+    assert endpoint_of(session, target.s3) == ("http://127.0.0.1:9", "AWS_ENDPOINT_URL")
+    client, provider = connect("reeds", target)
+    assert (client.meta.region_name, client.meta.endpoint_url, provider) == ("eu", "http://127.0.0.1:9", OTHER)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("AWS_ACCESS_KEY_ID", "an id", "the access key that boto3 found (env)"),
+        ("AWS_SECRET_ACCESS_KEY", f" {SECRET}", "the secret key that boto3 found (env)"),
+        ("AWS_SESSION_TOKEN", "some\ntoken", "the session token that boto3 found (env)"),
+        ("AWS_REGION", "eu\n-1", "AWS_REGION"),
+        ("AWS_DEFAULT_REGION", "eu 1", "AWS_DEFAULT_REGION"),
+        ("AWS_ENDPOINT_URL", "http://a b", "AWS_ENDPOINT_URL"),
+        ("AWS_ENDPOINT_URL_S3", " http://a", "AWS_ENDPOINT_URL_S3"),
+        ("AWS_ENDPOINT_URL_S3", "s3.example.com", "the endpoint of AWS_ENDPOINT_URL_S3"),
+    ],
+)
+def test_a_variable_of_aws_no_request_can_carry_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    for it in {**AWS, name: value}.items():
+        monkeypatch.setenv(*it)
+    with pytest.raises(BadConfig) as refused:
+        connect("reeds", Target("s3://reeds/ch"))
+    assert refused.value.thing == told
+    assert SECRET not in str(refused.value)

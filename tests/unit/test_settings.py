@@ -16,7 +16,7 @@ from indexer.errors import BadConfig
 from indexer.origin import Kind, Origin, Setting, ending, lines
 from indexer.places import Surroundings
 from indexer.settings import Resolved, outputs, resolve
-from indexer.store.target import S3Options
+from indexer.store.target import S3Options, Target
 
 CHANNEL = "s3://reeds/ch"
 TABLE = '[s3-options.reeds]\nendpoint-url = "https://file.example"\nregion = "file"\naddressing-style = "path"\n'
@@ -47,7 +47,7 @@ def log_in(home: Path, entries: dict[str, str]) -> Path:
     path = home / ".rattler" / "credentials.json"
     path.parent.mkdir()
     keys = {
-        name: {"S3Credentials": {"access_key_id": key, "secret_access_key": f"secret of {key}", "session_token": None}}
+        name: {"S3Credentials": {"access_key_id": key, "secret_access_key": f"secret-of-{key}", "session_token": None}}
         for name, key in entries.items()
     }
     path.write_text(json.dumps(keys))
@@ -126,7 +126,7 @@ def test_a_password_in_the_endpoint_of_a_file_is_named_by_the_file(home: Path) -
     path = configure(home, '[s3-options.reeds]\nendpoint-url = "https://ada:hush@s3.example"\n')
     with pytest.raises(BadConfig) as caught:
         settled(home)
-    assert str(caught.value).startswith(f"{path} [s3-options.reeds]: has a user or password in it")
+    assert str(caught.value).startswith(f"{path} [s3-options.reeds]: endpoint-url: has a user or password in it")
 
 
 @pytest.mark.parametrize("environ", [{}, {"AWS_ACCESS_KEY_ID": "aws", "AWS_SECRET_ACCESS_KEY": "hush"}], ids=len)
@@ -138,7 +138,7 @@ def test_rattlers_store_is_asked_where_an_endpoint_is_known(home: Path, by: str,
         configure(home, TABLE)
     given = S3Options(endpoint_url=endpoint if by == "option" else None)
     resolved = settled(home, given, {**environ, **({"S3_ENDPOINT_URL": endpoint} if by == "variable" else {})})
-    assert (resolved.target.s3.access_key_id, resolved.target.s3.secret_access_key) == ("stored", "secret of stored")
+    assert (resolved.target.s3.access_key_id, resolved.target.s3.secret_access_key) == ("stored", "secret-of-stored")
     assert origins(resolved)["access-key-id"] == f"{path} [reeds]"
     assert resolved.target.s3.looked == ()
 
@@ -282,6 +282,86 @@ def test_a_run_that_would_publish_nothing_is_refused_by_what_asks_for_it() -> No
         outputs(given(monolithic=False, shards=False), {})
     with pytest.raises(BadConfig, match=r"--no-monolithic /c.toml \[index-config\] write-shards: leaves nothing"):
         outputs(given(monolithic=False), said(write_shards=False))
+
+
+# One check for all that goes into a header or a URL
+
+SENT = ("endpoint_url", "region", "access_key_id", "secret_access_key", "session_token")
+GOOD = {
+    "endpoint_url": "https://s3.example",
+    "region": "eu-1",
+    "access_key_id": "id",
+    "secret_access_key": "secret",
+    "session_token": "token",
+}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " ", "\t \n"])
+@pytest.mark.parametrize("place", ["option", "variable", "library"])
+def test_white_space_at_the_end_of_a_setting_is_dropped(home: Path, place: str, end: str) -> None:
+    values = {name: value + end for name, value in GOOD.items()}
+    if place == "library":
+        assert S3Options(**values) == S3Options(**GOOD)
+        return
+    given = S3Options(**values) if place == "option" else None
+    environ = {f"S3_{name.upper()}": value for name, value in values.items()} if place == "variable" else None
+    resolved = settled(home, given, environ)
+    assert resolved.target.s3 == S3Options(**GOOD)
+    assert {setting.value for setting in resolved.settings} == set(GOOD.values())
+
+
+def test_a_setting_of_white_space_alone_counts_as_unset(home: Path) -> None:
+    configure(home, TABLE)
+    environ = {"S3_REGION": " \n", "S3_ENDPOINT_URL": "\t", "S3_PROVIDER": "\n", "S3_ADDRESSING_STYLE": " "}
+    assert origins(settled(home, S3Options(region=" "), environ)).keys() == {
+        "endpoint-url",
+        "region",
+        "addressing-style",
+    }
+
+
+@pytest.mark.parametrize("odd", [" {}", "{}\nX-Evil: yes", "a {}", "\u00e9{}", "{}\x00x", "{}\u200b"])
+@pytest.mark.parametrize("name", SENT)
+@pytest.mark.parametrize("place", ["option", "variable"])
+def test_a_setting_no_request_can_carry_is_refused(home: Path, place: str, name: str, odd: str) -> None:
+    values = {**GOOD, name: odd.format(GOOD[name])}
+    given = S3Options(**values) if place == "option" else None
+    environ = {f"S3_{key.upper()}": value for key, value in values.items()} if place == "variable" else None
+    with pytest.raises(BadConfig, match="cannot carry") as refused:
+        settled(home, given, environ)
+    option = f"--{name.replace('_', '-')}"
+    assert refused.value.thing == (option if place == "option" else f"S3_{name.upper()}")
+    assert GOOD["secret_access_key"] not in str(refused.value).replace(refused.value.thing, "")
+
+
+def test_a_setting_of_a_file_no_request_can_carry_names_file_and_key(home: Path) -> None:
+    path = configure(home, TABLE.replace('"file"', '"eu\\n-1"'))
+    with pytest.raises(BadConfig) as refused:
+        settled(home)
+    assert refused.value.thing == f"{path} [s3-options.reeds]: region"
+    configure(home, TABLE.replace('"file"', '"eu-1\\n"'))
+    assert settled(home).target.s3.region == "eu-1"
+
+
+def test_a_key_of_rattlers_store_is_checked_too(home: Path) -> None:
+    configure(home, TABLE)
+    path = log_in(home, {"reeds": "an id"})
+    with pytest.raises(BadConfig) as refused:
+        settled(home)
+    assert refused.value.thing == f"{path} [reeds]: access-key-id"
+    assert "secret" not in refused.value.reason
+
+
+@pytest.mark.parametrize("channel", ["s3://reeds/a\nb", "s3://re\neds/ch", "s3://reeds/a\x00b", "s3://reeds/a\x7fb"])
+def test_a_channel_with_a_control_character_is_refused(channel: str) -> None:
+    with pytest.raises(BadConfig, match="control character"):
+        assert Target(channel).bucket_and_prefix
+
+
+def test_white_space_at_the_end_of_a_channel_is_dropped(tmp_path: Path) -> None:
+    assert Target("s3://reeds/ch\n") == Target("s3://reeds/ch")
+    assert Target("s3://reeds/my ch").bucket_and_prefix == ("reeds", "my ch/")
+    assert Target(f"{tmp_path} ").location == f"{tmp_path} "  # a folder may be called so
 
 
 @pytest.mark.parametrize(
