@@ -287,7 +287,7 @@ def test_a_run_that_would_publish_nothing_is_refused_by_what_asks_for_it() -> No
 # One check for all that goes into a header or a URL
 
 SENT = ("endpoint_url", "region", "access_key_id", "secret_access_key", "session_token")
-GOOD = {
+GOOD: dict[str, Any] = {
     "endpoint_url": "https://s3.example",
     "region": "eu-1",
     "access_key_id": "id",
@@ -299,7 +299,7 @@ GOOD = {
 @pytest.mark.parametrize("end", ["\n", "\r\n", " ", "\t \n"])
 @pytest.mark.parametrize("place", ["option", "variable", "library"])
 def test_white_space_at_the_end_of_a_setting_is_dropped(home: Path, place: str, end: str) -> None:
-    values = {name: value + end for name, value in GOOD.items()}
+    values: dict[str, Any] = {name: value + end for name, value in GOOD.items()}
     if place == "library":
         assert S3Options(**values) == S3Options(**GOOD)
         return
@@ -324,7 +324,7 @@ def test_a_setting_of_white_space_alone_counts_as_unset(home: Path) -> None:
 @pytest.mark.parametrize("name", SENT)
 @pytest.mark.parametrize("place", ["option", "variable"])
 def test_a_setting_no_request_can_carry_is_refused(home: Path, place: str, name: str, odd: str) -> None:
-    values = {**GOOD, name: odd.format(GOOD[name])}
+    values: dict[str, Any] = {**GOOD, name: odd.format(GOOD[name])}
     given = S3Options(**values) if place == "option" else None
     environ = {f"S3_{key.upper()}": value for key, value in values.items()} if place == "variable" else None
     with pytest.raises(BadConfig, match="cannot carry") as refused:
