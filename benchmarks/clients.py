@@ -51,7 +51,24 @@ _NOTES: Final = """\
   zst) and no `v3`. `conda search` shows `v3` from shards alone, whatever the solver.
 - conda knows no bz2. A folder (`file://`) is read by py-rattler from `repodata.json` alone.
 - A name with capital letters is found by none of them, as all look for the name in lower case (CEP 26 forbids it).
-- mamba was not run: PyPI has neither libmamba nor libmambapy.
+
+## Other clients
+
+Each was run by hand on channels with shards, zst, patches, yanks, a base URL and `v3` packages.
+
+- mamba 2.8.1: right with shards, zst and json, with patches, yanks and a base URL; 16 packages were installed and are
+  right. Of a `.conda` and a `.tar.bz2` with one stem it takes the `.tar.bz2` from shards. In a channel of shards
+  alone (`--no-monolithic`) it fails where a solve needs no shard of `noarch`.
+- micromamba 1.5.9 (mamba 1.x): right with `repodata.json`. It reads no shards, so it cannot read a channel of shards
+  alone, and no `base_url`. Its only reader of `repodata.json` is libsolv's, which ends `info` at the first object in
+  it and then the document: it found 0 of 175 records of a channel with one `v3` package, without an error. With
+  `info` after `packages` and `packages.conda`, as it stands now, it finds all 175.
+- An array of texts in `info`, as `virtual-package-detectors` makes one, crashes libsolv's reader: micromamba 1.5.9,
+  and mamba 2.8.1 if it is told to use that reader. A run warns of it.
+- conda-libmamba-solver, @conda-org/rattler 0.3.5, mambajs 0.21.6, conda-mirror 0.10.0, quetz 0.10.4 and conda-lock
+  4.0.3: right, as far as each of them reads what a channel has.
+- mamba 2.8.1, conda with both solvers, py-rattler 0.28 and @conda-org/rattler read `info` after the package maps as
+  they read it before.
 """
 
 

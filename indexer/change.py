@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from indexer.core.about import About
     from indexer.core.ledger import Attested, Ledger
+    from indexer.core.model import Raw
     from indexer.core.patch import Patched
     from indexer.observation import Observation
 
@@ -32,6 +33,8 @@ class Change:
     `latest` puts every record in the latest revision.  `attested` is what is known of attestations, None where
     nobody looked.
     `abouts` has what packages say of themselves, by file name, as far as that is wanted and known.
+    `told` has the run exports of packages whose records stand and that were read for these; `incomplete_others`
+    counts the packages of unknown run exports of names that were not looked at.
     """
 
     index: Index = field(default_factory=Index)
@@ -42,6 +45,8 @@ class Change:
     abouts: Mapping[str, About] = field(default_factory=dict)
     latest: bool = False
     attested: Mapping[str, Attested] | None = None
+    told: Mapping[str, Raw] = field(default_factory=dict)
+    incomplete_others: int = 0
 
     @cached_property
     def merged(self) -> Index:
@@ -49,6 +54,8 @@ class Change:
         merged = merge(self.index, self.plan, self.results, self.now_ms)
         if self.attested is not None:
             merged = attest(merged, self.attested)
+        if told := {name: it for name, it in self.told.items() if name in merged.records}:
+            merged = replace(merged, run_exports={**merged.run_exports, **told})
         return latest(merged) if self.latest else merged
 
     @cached_property
@@ -92,6 +99,11 @@ class Change:
         return self.patched.index.count
 
     @property
+    def incomplete(self) -> int:
+        """How many packages there are whose run exports are unknown."""
+        return incomplete(self.merged) + self.incomplete_others
+
+    @property
     def revised(self) -> bool:
         """Whether some of the records are only for readers of a later revision."""
         return any(it.v3 or it.v3_rest for it in (self.index, self.merged))
@@ -105,6 +117,11 @@ class Change:
     def extracted(self) -> tuple[Extracted, ...]:
         """What was read."""
         return tuple(it for it in self.results if isinstance(it, Extracted))
+
+
+def incomplete(index: Index) -> int:
+    """How many packages of an index have unknown run exports; what has no record has no run exports either."""
+    return len(index.records) - len(index.run_exports.keys() & index.records.keys())
 
 
 def _attested_anew(seen: Observation, change: Change) -> set[str]:

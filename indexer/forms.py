@@ -10,6 +10,7 @@ import msgspec
 
 from indexer.core import names, repodata, shards
 from indexer.core.agreement import (
+    COMPLETE,
     DELETE_AND_FORCE,
     DELETE_AND_RUN,
     FORCE,
@@ -35,7 +36,7 @@ from indexer.pool import Bounds, bounded
 from indexer.window import read_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from indexer.core.model import Raw
     from indexer.core.shards import ShardIndex
@@ -158,10 +159,20 @@ class Forms:
         """Whether run exports are the same wherever they are told, and of packages that are there."""
         if names.RUN_EXPORTS in self.seen.versions:
             self._fault(names.RUN_EXPORTS, _told_otherwise(index, sharded))
+            self._lacking(names.RUN_EXPORTS, index.records.keys() - index.run_exports.keys())
             return
+        ledger = self.seen.ledger
+        if ledger is not None and ledger.incomplete and sharded is not None:
+            self._lacking(names.SHARD_INDEX, index.records.keys() - sharded.keys())
         inline = repodata.inline_run_exports(index.records)  # as rattler-index has them
         if odd := _unequal(inline, sharded or {}):
             self._fault(names.SHARD_INDEX, [f"has other run exports than {names.REPODATA} of {some(odd)}"])
+
+    def _lacking(self, name: str, lacking: Collection[str]) -> None:
+        """A hint where run exports of some packages stand nowhere, as after another indexer."""
+        if lacking:
+            reason = f"does not have run exports of {some(lacking)}, for these are unknown"
+            self.verdict.hints.append(Fault(self.lister.key(name), reason, COMPLETE))
 
     def _current(self, index: Index) -> None:
         """Whether what older clients read instead has no record that the index has not."""

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from indexer.change import Change, reported, unattested
+from indexer.change import Change, incomplete, reported, unattested
 from indexer.core import byname, names
 from indexer.core.catalogue import undescribed
 from indexer.core.dating import is_undated, missing_dates
@@ -106,6 +106,7 @@ class Subdir:
         writer = Writer(self.store, lister.key(""), self.run.executor, self._before(lister, seen))
         pending = writer.pending(artefacts, seen)
         report = reported(seen, change, self.wanted.scope, dry_run=dry_run)
+        report.incomplete = self.wanted.incomplete(change)
         report.written = tuple(sorted(lister.key(it.key) for it in pending if it.content is not None))
         report.deleted = tuple(sorted(lister.key(it.key) for it in pending if it.content is None))
         del pending
@@ -139,6 +140,9 @@ class Subdir:
             few, near = None, seen
             whole = replace(change, index=lister.read_index(seen, change.overlay))
             decided = self._change(whole, lister, seen, dry_run=dry_run)
+        if few is not None and seen.ledger is not None:
+            others = (seen.ledger.incomplete or 0) - incomplete(decided.index)
+            decided = replace(decided, incomplete_others=max(others, 0))
         if self.wanted.scope is not None:  # a look at a few packages leaves attestations to the next whole run
             return decided
         if self.lease is None:
@@ -153,6 +157,8 @@ class Subdir:
         abouts = lister.read_abouts(seen)
         described = self.options.outputs.described
         unknown = undescribed(index, abouts) - change.overlay.yanks.keys() if described else frozenset()
+        if self.options.complete:
+            unknown |= index.records.keys() - index.run_exports.keys()
         known = replace(self._known(seen, lister.source(seen)), undescribed=unknown)
         plan = diff(index, seen.packages, known)
         foreign = self.options.force or not known.in_step
@@ -176,6 +182,7 @@ class Subdir:
             results=results,
             abouts={**abouts, **self.packages.abouts(index, [*fetched, *asked])},
             latest=self.wanted.latest,
+            told=self.packages.run_exports(index, asked) if self.options.complete else {},
         )
 
     def _before(self, lister: Lister, seen: Observation) -> Callable[[Rank], None]:
@@ -265,7 +272,7 @@ class Subdir:
         seen = seen.excluding(ledger.ignored)
         rejected = tuple(Rejected(name, bad.version, bad.reason) for name, bad in sorted(ledger.rejected.items()))
         report = reported(seen, Change(plan=Plan(rejected=rejected)), None, dry_run=dry_run)
-        report.packages = ledger.packages
+        report.packages, report.incomplete = ledger.packages, ledger.incomplete or 0
         report.warnings = tuple(sorted((*report.warnings, *unattested(ledger.attested))))
         report.yanked = tuple(Note(name, reason) for name, reason in sorted(ledger.yanked.items()))
         report.ignored = tuple(Note(name, reason) for name, reason in sorted(ledger.ignored.items()))

@@ -22,7 +22,8 @@ class Options:
     """What a run is asked to do.
 
     `subdirs` empty means every known one that is there.  `packages` (`SUBDIR/FILENAME`) narrows the
-    run to these; None means all.  `repodata_patch` is a patch package in `noarch/` that comes into force,
+    run to these; None means all.  With `complete` packages whose run exports are unknown are read, and their
+    records stay.  `repodata_patch` is a patch package in `noarch/` that comes into force,
     the empty text ends the patch that is in force; None leaves it.  `notices` are
     what `notices.json` shall tell, None leaves it as it is.  `unyanked` (`SUBDIR/FILENAME`) shall be
     indexed again although another indexer lists them as removed.  With `fail_on_new` only a rejection that the last
@@ -34,6 +35,7 @@ class Options:
     subdirs: tuple[str, ...] = ()
     packages: frozenset[str] | None = None
     force: bool = False
+    complete: bool = False
     repodata_patch: str | None = None
     notices: tuple[Notice, ...] | None = None
     unyanked: frozenset[str] = frozenset()

@@ -115,6 +115,18 @@ class Packages:
         now = ((packages.get(name), found.version) for name, found in self.known.items())
         return frozenset(stat.key for stat, version in now if stat and stat.version != version) | self.replaced
 
+    def run_exports(self, index: Index, filenames: Iterable[str]) -> dict[str, Raw]:
+        """The run exports of packages that were read, where the index has records of the same content and has none."""
+        found = {}
+        for filename in filenames:
+            result = self.known.get(filename)
+            record = index.records.get(filename)
+            if not isinstance(result, Extracted) or record is None or filename in index.run_exports:
+                continue
+            if facts_of(result.record).sha256 == facts_of(record).sha256:
+                found[filename] = result.run_exports
+        return found
+
     def abouts(self, index: Index, filenames: Iterable[str]) -> dict[str, About]:
         """What the packages that were read say of themselves.
 

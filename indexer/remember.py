@@ -70,5 +70,6 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
         rules=wanted.options.rules,
         cuts=seen.cuts if wanted.scope is None else last.cuts,
         names=shown,
+        incomplete=wanted.incomplete(change),
         astray=wanted.apart and byname.astray(change.merged.records),
     )

@@ -69,6 +69,8 @@ class SubdirReport:
     ways: Mapping[str, Way] = field(default_factory=dict)
     # Those read whose record was known: they were read for what they say of themselves.
     asked: int = 0
+    # Those whose run exports are unknown: another indexer did not say them.
+    incomplete: int = 0
     # Those read although their record was known, whose record is as it was.
     reread: int = 0
     error: str | None = None
@@ -158,6 +160,7 @@ def _subdir_as_json(sub: SubdirReport) -> dict[str, object]:
         **_files_as_json(sub),
         "read": sub.ways,
         "asked": sub.asked,
+        "incomplete": sub.incomplete,
         "reread": sub.reread,
     }
     return found if sub.error is None else {**found, "error": sub.error}

@@ -35,6 +35,9 @@ def summary(report: Report | Verdict | Collected) -> Iterator[str]:
         if asked := sum(sub.asked for sub in report.subdirs.values()):
             to_be = "to be " if report.outcome is Outcome.PLANNED else ""
             yield f"  known packages {to_be}read once for what they say of themselves: {asked:,}"
+        if unknown := sum(sub.incomplete for sub in report.subdirs.values()):
+            verb = "is" if unknown == 1 else "are"
+            yield f"  run exports of {_count(unknown, 'package')} {verb} unknown: repeat with --complete to read these"
     elif isinstance(report, Verdict):
         yield from _by_subdir({name: _looked_at(sub) for name, sub in report.subdirs.items()})
     else:

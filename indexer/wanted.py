@@ -16,6 +16,7 @@ from indexer.core.render import instructions_of
 from indexer.release import __version__
 
 if TYPE_CHECKING:
+    from indexer.change import Change
     from indexer.core.ledger import Ledger
     from indexer.core.model import Index
     from indexer.core.overlay import Overlay
@@ -55,6 +56,8 @@ class Wanted:
     def quiet(self, seen: Observation, ledger: Ledger) -> bool:
         """Whether nothing changed since the run that left the ledger, by the listing alone."""
         if self.options.force or self.scope is not None or not self.alike(seen) or seen.noted or seen.doubted:
+            return False
+        if self.options.complete and ledger.incomplete != 0:
             return False
         if self.options.rules.strict and any(it.filename not in ledger.ignored for it in seen.misnamed):
             return False
@@ -98,7 +101,13 @@ class Wanted:
             return None
         if seen.ledger is None or seen.ledger.astray:
             return None
+        if self.scope is None and self.options.complete and seen.ledger.incomplete != 0:
+            return None
         return byname.changed(seen.names, seen.ledger) if self.scope is None else byname.names_of(self.scope)
+
+    def incomplete(self, change: Change) -> int:
+        """How many packages have unknown run exports, none where these are not published."""
+        return change.incomplete if self.options.outputs.run_exports else 0
 
     def of_these_rules(self, ledger: Ledger | None) -> Ledger | None:
         """What the ledger knows; under other rules a package may have been rejected that is good now."""

@@ -26,6 +26,7 @@ RUN = f"run `{COMMAND}` with your usual options; if a run is in progress, check 
 FORCE = f"run `{COMMAND} --force` with your usual options"
 DELETE_AND_RUN = f"restore it, or delete it and run `{COMMAND}` with your usual options"
 DELETE_AND_FORCE = f"restore it, or delete it and run `{COMMAND} --force` with your usual options"
+COMPLETE = f"run `{COMMAND} --complete` with your usual options to read these packages"
 UPDATE = "update the indexer"
 UPLOAD_AGAIN = f"upload a sound package, or delete it and run `{COMMAND}` with your usual options"
 END_PATCH = f"run `{COMMAND}` with `--repodata-patch FILENAME`, or with `--no-repodata-patch` to end the patch"

@@ -70,6 +70,7 @@ class Ledger(msgspec.Struct, frozen=True):
     `attested` is by file name of the package.  `cuts` are file names at which the next listing may be cut
     into even parts.  `names` stands for what the listing showed of each package name, where there are shards alone; the
     empty text for a name to look at. `astray` says that there a record may have another name than its file.
+    `incomplete` counts the packages whose run exports are unknown, None where nobody has counted.
     """
 
     stamp: str = ""
@@ -89,6 +90,7 @@ class Ledger(msgspec.Struct, frozen=True):
     cuts: tuple[str, ...] = ()
     names: dict[str, str] = {}
     astray: bool = False
+    incomplete: int | None = None
 
 
 _ledger = msgspec.json.Decoder(Ledger)

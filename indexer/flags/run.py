@@ -129,13 +129,17 @@ class Asked:
             raise BadConfig("--strict --lenient", "ask for opposite things", "leave one of them out")
         if judgement.strict and judgement.fail_on is FailOn.NEW:
             raise BadConfig("--strict --fail-on new", "contradict each other", "remove one of the two options")
+        outputs = self.files.outputs(settled.index)
+        if self.selection.complete and not outputs.run_exports:
+            raise BadConfig("--complete --no-run-exports", "contradict each other", "remove one of the two options")
         return Options(
-            outputs=self.files.outputs(settled.index),
+            outputs=outputs,
             notices=settled.index["notices"].value if "notices" in settled.index else None,
             rules=Rules(judgement.strict, judgement.lenient),
             subdirs=tuple(self.selection.subdirs or ()),
             packages=packages,
             force=self.selection.force,
+            complete=self.selection.complete,
             repodata_patch=self.patching.named(),
             verify_digests=judgement.verify_digests,
             allow_mass_removal=judgement.allow_mass_removal,

@@ -28,6 +28,13 @@ class Selection:
     force: Annotated[
         bool, Option("--force", "-f", help="Read every package again. The date of first indexing is kept.")
     ] = False
+    complete: Annotated[
+        bool,
+        Option(
+            "--complete",
+            help="Read the packages whose run exports are unknown, as another indexer left them; records stay.",
+        ),
+    ] = False
     subdirs: Annotated[
         Texts,
         Option(

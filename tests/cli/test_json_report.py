@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TOP = {"channel", "outcome", "exit_code", "seconds", "subdirs", "store"}
 SUBDIR = {"outcome", "packages", "laps", "added", "updated", "removed", "rejected", "warnings", "written", "deleted"}
-SUBDIR |= {"planned", "read", "asked", "reread", "yanked"}
+SUBDIR |= {"planned", "read", "asked", "reread", "yanked", "incomplete"}
 VERBS = {"GET", "HEAD", "LIST", "PUT", "DELETE"}
 
 

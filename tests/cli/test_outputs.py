@@ -74,6 +74,12 @@ def test_without_monolithic_the_shards_stand_alone(channel: Path) -> None:
     assert "repodata_shards.msgpack.zst" in published(channel)
 
 
+def test_complete_without_run_exports_is_wrong_usage(channel: Path) -> None:
+    done = invoke("fs", channel, "--complete", "--no-run-exports")
+    assert done.code == 2
+    assert "error: --complete --no-run-exports: contradict each other" in done.err
+
+
 @pytest.mark.parametrize("option", ["--run-exports", "--current-repodata"])
 def test_options_that_contradict_no_monolithic_are_wrong_usage(channel: Path, option: str) -> None:
     before = snapshot(channel)
