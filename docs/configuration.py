@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.keys import BucketOptions, Concurrency, IndexConfig, keys
+from indexer.keys import BucketOptions, Concurrency, IndexConfig, ProxyConfig, Tls, keys
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -17,7 +17,7 @@ PAGE = Path(__file__).with_suffix(".md")
 def page() -> str:
     """The whole page: its text as it stands, its tables as the code has them."""
     text = PAGE.read_text()
-    for struct in (BucketOptions, IndexConfig, Concurrency):
+    for struct in (BucketOptions, IndexConfig, Concurrency, Tls, ProxyConfig):
         mark = f"<!-- {struct.__name__} -->\n"
         text = re.sub(rf"{mark}(\|.*\n)*", mark + _table(struct), text)
     return text

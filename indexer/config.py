@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from indexer.errors import BadConfig
-from indexer.keys import BucketOptions, Concurrency, IndexConfig, checked
+from indexer.keys import BucketOptions, Concurrency, IndexConfig, ProxyConfig, Tls, checked
 from indexer.places import config_files, is_file, manifests
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class File:
     channels: Mapping[str, tuple[Place, IndexConfig]] = field(default_factory=dict)
     downloads: Found | None = None
     auth_file: Found | None = None
+    network: tuple[tuple[Place, Tls | ProxyConfig], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,10 @@ class Config:
     def downloads(self) -> Found | None:
         """How many packages are read at once."""
         return next((file.downloads for file in reversed(self.files) if file.downloads), None)
+
+    def network(self) -> dict[str, Found]:
+        """The keys of TLS and of `[proxy-config]`, by field; key by key the strongest file wins, as with pixi."""
+        return _layered([table for file in self.files for table in file.network])
 
     def auth_file(self) -> Found | None:
         """A file of credentials that is looked into before the keyring."""
@@ -150,7 +155,17 @@ def _config(path: Path) -> File:
         },
         downloads=Found(downloads, concurrency) if downloads else None,
         auth_file=_auth_file(top, document),
+        network=_network(top, document),
     )
+
+
+def _network(top: Place, document: dict[str, Any]) -> tuple[tuple[Place, Tls | ProxyConfig], ...]:
+    """The settings of TLS, which stand at the top of a file, and those of proxies."""
+    proxy = top.within("proxy-config")
+    spelled = {key.replace("_", "-"): value for key, value in document.items() if key.startswith("tls")}
+    known = {key: value for key, value in spelled.items() if key in {"tls-no-verify", "tls-root-certs"}}
+    table = checked(str(proxy), document.get("proxy-config", {}), ProxyConfig)
+    return (top, checked(str(top), known, Tls)), (proxy, table)
 
 
 def _manifest(path: Path) -> File | None:

@@ -82,6 +82,28 @@ class Concurrency(Struct, frozen=True, rename="kebab"):
     solves: Annotated[int | None, Meta(description="pixi's; nothing is solved here.")] = None
 
 
+class Tls(Struct, frozen=True, rename="kebab"):
+    """Keys at the top of a file: how servers prove who they are."""
+
+    tls_no_verify: Annotated[
+        bool | None, Meta(description="Whether the certificate of the store is not checked (`true`). Insecure.")
+    ] = None
+    tls_root_certs: Annotated[
+        Literal["webpki", "system", "native", "all"] | None,
+        Meta(description="Whom to trust: certifi, or the system (so do the older words `native` and `all`)."),
+    ] = None
+
+
+class ProxyConfig(Struct, frozen=True, rename="kebab"):
+    """`[proxy-config]`: used if no variable names a proxy."""
+
+    https: Annotated[_Text | None, Meta(description="The proxy for `https` endpoints.")] = None
+    http: Annotated[_Text | None, Meta(description="The proxy for `http` endpoints.")] = None
+    non_proxy_hosts: Annotated[
+        tuple[str, ...] | None, Meta(description="Hosts, domains, addresses and networks that are reached directly.")
+    ] = None
+
+
 def checked(place: str, value: object, table: type[_Table]) -> _Table:
     """A table of a file as the value of its type.  Raises BadConfig, which names the place and what belongs there."""
     if not isinstance(value, dict):

@@ -14,6 +14,7 @@ from indexer.core import names
 from indexer.core.channel import ChannelInfo
 from indexer.core.model import Outputs
 from indexer.errors import BadConfig, Denied
+from indexer.network import network_of, network_settings
 from indexer.origin import Kind, Origin, Setting
 from indexer.store.sendable import trimmed
 from indexer.store.target import S3Options, Target
@@ -62,8 +63,10 @@ def resolve(channel: str, given: S3Options, named: Path | None, around: Surround
     said: dict[str, Setting] = {}
     if target.in_bucket:
         said, looked = _bucket(channel, given, config, around)
-        options = S3Options(**{name: setting.value for name, setting in said.items()}, looked=looked)
-        target = replace(target, s3=options)
+        network = network_settings(config, around)
+        values = {name: setting.value for name, setting in said.items()}
+        target = replace(target, s3=S3Options(**values, looked=looked, network=network_of(network)))
+        said = {**said, **network}
         channel = target.name
     else:
         channel = str((around.folder / channel).resolve())
@@ -217,6 +220,7 @@ def explain(resolved: Resolved) -> list[Setting]:
 
 
 def _of_boto3(session: Any, target: Target) -> dict[str, Setting]:
+    from indexer.store.network import trusting
     from indexer.store.providers import addressing_of, provider_of
     from indexer.store.session import endpoint_of, keys_of, region_of
 
@@ -232,9 +236,12 @@ def _of_boto3(session: Any, target: Target) -> dict[str, Setting]:
         Setting("region", region.value, _chained(region.name)),
         Setting("addressing-style", style, by_provider),
     ]
+    trust = trusting(options.network, session._session)  # noqa: SLF001  boto3 shows nothing of it
+    if isinstance(trust.verify, str) and trust.setting != "tls-root-certs":
+        found.append(Setting("certificates", trust.verify, Origin(Kind.VARIABLE, trust.setting)))
     if options.access_key_id is None and not options.anonymous:
         try:
-            method, keys = keys_of(session, target)
+            method, keys = keys_of(session, target, trust)
         except (BadConfig, Denied) as error:
             found.append(Setting("access-key-id", f"none: {error.reason}", Origin(Kind.BOTO3)))
         else:

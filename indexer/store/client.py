@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
+from urllib3 import disable_warnings
+from urllib3.exceptions import InsecureRequestWarning
 
 from indexer.errors import BadConfig
 from indexer.secrets import masked, note
 from indexer.store.content_md5 import in_every_put
 from indexer.store.entries import read_here
 from indexer.store.models import ModelFiles
+from indexer.store.network import Trust, proxies_of, refuse_distrust, trusting
 from indexer.store.providers import Addressing, Provider, addressing_of, provider_of
 from indexer.store.session import endpoint_of, keys_of, region_of, session_of
 from indexer.store.times import time_of
@@ -55,8 +59,9 @@ def _connect(bucket: str, target: Target) -> tuple[Any, Provider]:
     core.get_component("data_loader").file_loader = ModelFiles()
     # boto3 finds an endpoint in the environment and in the profile too.
     endpoint = endpoint_of(session, options).value or None
+    trust = trusting(options.network, core)
     if not options.anonymous:
-        keys_of(session, target)
+        keys_of(session, target, trust)
     provider = provider_of(endpoint, options.provider)
     shape = {**_SHAPE, "max_pool_connections": target.connections}
     if options.addressing_style is not None:
@@ -66,7 +71,18 @@ def _connect(bucket: str, target: Target) -> tuple[Any, Provider]:
     if options.anonymous:
         shape["signature_version"] = UNSIGNED
     region = region_of(session, options, provider).value
-    client = session.client("s3", region_name=region, endpoint_url=endpoint, config=Config(**shape))
+    shape["proxies"] = proxies_of(options.network, endpoint or f"https://s3.{region}.amazonaws.com")
+    verify = False if trust.verify is False else None
+    if verify is False:
+        disable_warnings(InsecureRequestWarning)  # one for each request; ours is printed once
+    config = Config(**shape)
+    client = session.client("s3", region_name=region, endpoint_url=endpoint, config=config, verify=verify)
+    client.meta.events.register("needs-retry.s3", partial(_refuse_distrust, trust))
     read_here(client)
     in_every_put(client)
     return client, provider
+
+
+def _refuse_distrust(trust: Trust, caught_exception: object, **_: object) -> None:
+    """No attempt after this one finds another certificate."""
+    refuse_distrust(caught_exception, trust)

@@ -24,6 +24,7 @@ from botocore.exceptions import (
 
 from indexer.errors import BadConfig, Denied, IndexerError
 from indexer.secrets import note
+from indexer.store.network import CERTIFI, Trust, refuse_distrust
 from indexer.store.sendable import refuse_unsendable, trimmed
 from indexer.store.target import endpoint_mistake
 
@@ -102,7 +103,7 @@ def _profile(session: Any) -> str:
     return f"profile {session.profile_name}"
 
 
-def keys_of(session: Any, target: Target) -> tuple[str, Any]:
+def keys_of(session: Any, target: Target, trust: Trust = CERTIFI) -> tuple[str, Any]:
     """The provider of boto3's chain that has keys, and what they are now.
 
     Raises BadConfig if no setting gives keys, and Denied if a service refuses to give or renew them.
@@ -113,6 +114,7 @@ def keys_of(session: Any, target: Target) -> tuple[str, Any]:
             raise NoCredentialsError
         keys = found.get_frozen_credentials()
     except (BotoCoreError, ClientError, ValueError) as error:
+        refuse_distrust(error, trust)
         raise _no_keys(session, target, error) from error
     note(keys.secret_key, keys.token)
     clean = type(keys)(*map(trimmed, keys))

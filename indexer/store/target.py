@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from indexer.errors import BadConfig
 from indexer.secrets import masked
+from indexer.store.network_settings import Network
 from indexer.store.sendable import REASON, STEP, is_sendable, trimmed
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class S3Options:
 
     What is None comes from boto3's own chain, or from the table of providers (indexer/store/providers.py).
     White space at the end of a text is dropped.
+    `network` is what pixi's configuration says of TLS and proxies.
     `looked` names the places where keys were looked for in vain, for the message where boto3 has none either.
     """
 
@@ -42,6 +44,7 @@ class S3Options:
     provider: str | None = None
     anonymous: bool = False
     looked: tuple[str, ...] = ()
+    network: Network = field(default_factory=Network)
 
     def __post_init__(self) -> None:
         """Drop white space at the end of each text, such as the line break of a file."""

@@ -76,8 +76,8 @@ def an_empty_bucket(asked: Asked) -> Answer:
 
 
 @contextlib.contextmanager
-def answering(answer: Callable[[Asked], Answer]) -> Iterator[Server]:
-    """Serve a function."""
+def answering(answer: Callable[[Asked], Answer], tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """Serve a function, over TLS where a context is given."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -105,7 +105,10 @@ def answering(answer: Callable[[Asked], Answer]) -> Iterator[Server]:
 
         do_GET = do_HEAD = do_PUT = do_DELETE = _answer  # noqa: N815  the base class calls them so
 
-    with _running(Listening((LOOPBACK, 0), Handler), "http") as server:
+    http = Listening((LOOPBACK, 0), Handler)
+    if tls is not None:
+        http.socket = tls.wrap_socket(http.socket, server_side=True, do_handshake_on_connect=False)
+    with _running(http, "https" if tls else "http") as server:
         yield server
 
 

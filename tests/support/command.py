@@ -112,6 +112,9 @@ def forget_settings(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
             "HTTP_PROXY",
             "HTTPS_PROXY",
             "ALL_PROXY",
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "REQUESTS_CA_BUNDLE",
         }:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
