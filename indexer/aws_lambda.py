@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from indexer.api import index
 from indexer.core import events
-from indexer.errors import BadConfig, IndexerError
+from indexer.errors import BadConfig, IndexerError, one_line
 from indexer.options import Options
 from indexer.store.target import Target
 
@@ -53,7 +53,10 @@ def handler_for(target: Target | str, options: Options | None = None) -> Callabl
         failed: dict[str, str] = {}
         for key, text in messages.items():
             try:
-                named[key] = events.named(events.places(text), *where.bucket_and_prefix).packages
+                found = events.named(events.places(text), *where.bucket_and_prefix)
+                named[key] = found.packages
+                for name, reason in sorted(found.refused.items()):
+                    _log.warning("%s: is not indexed: %s", one_line(name), reason)
             except IndexerError as error:
                 failed[key] = str(error)
         failed |= _index(where, options, named)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _BOUNDS: Bounds[tuple[str, bytes]] = Bounds(32, 32, lambda _: 1)
 # What a file may unpack to that is not as long as the plain one beside it, and one that has none.
 _MORE = 64 * 2**20
-_MAX_CURRENT = 2**30
+_MAX_CURRENT_RATIO = 128
 _PARTS_OF_INFO = ("subdir", "base_url", "shards_base_url")
 _SHA256_SIZE = 32
 # conda-index has them in one of its files and not in the other.
@@ -179,7 +179,8 @@ class Forms:
         for name in [name for name in names.FOREIGN if name in self.seen.versions]:
             content = self.lister.read(name, self.seen)
             try:
-                plain = content if name.endswith(".json") else unpacked(content, name, _MAX_CURRENT)
+                limit = _MORE + _MAX_CURRENT_RATIO * len(content)
+                plain = content if name.endswith(".json") else unpacked(content, name, limit)
                 part = repodata.split(plain, name).records
             except BadIndex as error:
                 self._fault(name, [error.reason])

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from indexer.wanted import Wanted
 
 
+# As much of a reason as a report shows.
+_SHOWN = 400
+
+
 def state_of(wanted: Wanted, seen: Observation, change: Change) -> dict[str, Wrote]:
     """The state that the run was made from."""
     overlay = change.overlay
@@ -61,8 +65,8 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
         wrote=dict(wrote),
         seen=versions,
         rejected=bad,
-        yanked={name: yank.reason for name, yank in change.overlay.yanks.items()},
-        ignored={name: it.reason for name, it in change.overlay.ignored.items()},
+        yanked={name: yank.reason[:_SHOWN] for name, yank in change.overlay.yanks.items()},
+        ignored={name: it.reason[:_SHOWN] for name, it in change.overlay.ignored.items()},
         reported=reported,
         attested=dict(attested),
         latest=wanted.latest or (wanted.scope is not None and last.latest),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from indexer.core.attestation import MAX_SIZE, SUFFIX, by_package, digest_of_bundles, state_of
 from indexer.core.ledger import Attested
 from indexer.errors import Conflict, Denied, Missing
+from indexer.pool import Bounds, bounded
 from indexer.window import read_whole
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from indexer.core.ledger import Ledger
     from indexer.core.model import Stat
     from indexer.store import Store
+
+# How many packages' attestations are read at once, and what they may take of memory together.
+_PARALLEL = 64
+_MEMORY = 64 * 2**20
 
 
 def look(
@@ -34,8 +39,14 @@ def look(
         if package in found and known.state == state_of(found[package]) and not known.passing
     }
     asked = sorted(found.keys() - kept.keys())
-    read = executor.map(lambda package: _judged(store, package, found[package]), asked)
-    return {**kept, **dict(zip(asked, read, strict=True))}
+    bounds: Bounds[str] = Bounds(_PARALLEL, _MEMORY, lambda package: _weight_of(found[package]))
+    read = bounded(executor, lambda package: (package, _judged(store, package, found[package])), asked, bounds)
+    return {**kept, **dict(read)}
+
+
+def _weight_of(sidecars: Mapping[str, Stat]) -> int:
+    """How many bytes of memory it takes to read the attestations of a package: one file, and its parts as they come."""
+    return 2 * max((stat.size for stat in sidecars.values() if stat.size <= MAX_SIZE), default=0)
 
 
 def _judged(store: Store, package: str, sidecars: Mapping[str, Stat]) -> Attested:

@@ -10,14 +10,14 @@ import contextlib
 import hashlib
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from indexer.core.ledger import Attested, digest_of
 from indexer.core.model import UNREADABLE, Index
 from indexer.core.names import parse_filename
-from indexer.core.repodata import altered
+from indexer.core.repodata import altered, check_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,9 @@ SUFFIX = ".sigs"
 MAX_SIZE = 2**24
 _SIDECAR = re.compile(r"(?P<package>.+)\.sigs(?:\.[0-9a-f]{64})?")
 
-_bundles = msgspec.json.Decoder(list[Any])
+_any = msgspec.json.Decoder(msgspec.Raw)
+_BLANKS = b" \t\r\n"
+_EMPTY = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*\][ \t\r\n]*")
 
 
 class _Attested(msgspec.Struct):
@@ -64,10 +66,14 @@ def state_of(sidecars: Mapping[str, Stat]) -> str:
 def digest_of_bundles(content: bytes) -> str:
     """The sha256 (hex) of a `.sigs`.  Raises ValueError for what is no array, or an empty one."""
     try:
-        bundles = _bundles.decode(content)
-    except UNREADABLE as error:
+        # Looked through and never built: as objects JSON may take thirty times its size.
+        _any.decode(content)
+        check_text(content)
+    except (*UNREADABLE, UnicodeDecodeError) as error:
         raise ValueError(f"is not a JSON array ({error})") from error
-    if not bundles:
+    if not content.lstrip(_BLANKS).startswith(b"["):
+        raise ValueError("is not a JSON array")
+    if _EMPTY.fullmatch(content):
         raise ValueError("is an empty array")
     return hashlib.sha256(content).hexdigest()
 

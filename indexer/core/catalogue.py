@@ -12,15 +12,14 @@ import msgspec
 
 from indexer.core.about import About
 from indexer.core.dating import built_ms
+from indexer.core.memory import LARGE_NOTE, is_large, unpack
 from indexer.core.names import parse_filename
-from indexer.core.shards import decompress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from indexer.core.model import Index, Raw
 
-_MAX_CATALOGUE = 2**30
 # The last millisecond that a calendar has.
 _LAST_MS = 253402300799000
 
@@ -105,13 +104,27 @@ def abouts_of(catalogue: Catalogue) -> dict[str, About]:
 
 
 def encode(catalogue: Catalogue) -> bytes:
-    """The catalogue before compression."""
-    return msgspec.json.encode(catalogue, order="deterministic")
+    """The catalogue before compression.
+
+    If it is large, packages that say much of themselves say nothing, so that the next run can read it.
+    """
+    content = msgspec.json.encode(catalogue, order="deterministic")
+    if not is_large(len(content)):
+        return content
+    short = Catalogue({name: _short(entry) for name, entry in catalogue.packages.items()}, catalogue.removed)
+    return msgspec.json.encode(short, order="deterministic")
+
+
+def _short(entry: Entry) -> Entry:
+    if len(msgspec.json.encode(entry)) <= LARGE_NOTE:
+        return entry
+    about = None if entry.about is None else About(sha256=entry.about.sha256)
+    return msgspec.structs.replace(entry, license=None, about=about)
 
 
 def decode(data: bytes) -> Catalogue | None:
     """A catalogue as it lies in the channel; None for one that cannot be read, which is as good as none."""
     try:
-        return _catalogue.decode(decompress(data, _MAX_CATALOGUE))
+        return _catalogue.decode(unpack(data))
     except (ValueError, msgspec.MsgspecError):
         return None

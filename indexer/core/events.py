@@ -7,17 +7,18 @@ neither the kind of event nor the order nor duplicates matter.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_plus
 
 import msgspec
 
 from indexer.core.names import is_subdir, parse_filename
+from indexer.core.readable import refusal
 from indexer.errors import BadConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 # EventBridge in SNS in SQS in a batch takes seven.
 _MAX_DEPTH = 16
@@ -36,10 +37,14 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What events name of one channel: packages as `SUBDIR/FILENAME`, and how many other objects."""
+    """What events name of one channel: packages as `SUBDIR/FILENAME`, and how many other objects.
+
+    `refused` are those with names that readers refuse, and why: no store needs to be asked for them.
+    """
 
     packages: frozenset[str]
     others: int
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def places(document: bytes | str) -> list[Place]:
@@ -58,7 +63,8 @@ def named(objects: Iterable[Place], bucket: str, prefix: str) -> Named:
             packages.add(f"{subdir}/{filename}")
         else:
             others += 1
-    return Named(frozenset(packages), others)
+    refused = {name: reason for name in packages if (reason := refusal(name.partition("/")[2]))}
+    return Named(frozenset(packages - refused.keys()), others, refused)
 
 
 def _in_text(text: bytes | str, depth: int) -> Iterator[Place]:

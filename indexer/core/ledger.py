@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from indexer.core.memory import unpack
 from indexer.core.model import UNREADABLE, Outputs, Rules, Version
 from indexer.core.objects import json_object, members
-from indexer.core.shards import compress_pieces, decompress
+from indexer.core.shards import compress_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from indexer.core.model import Stat
 
-# A million packages have some hundred megabytes.
-_MAX_LEDGER = 2**28
 # A part of a listing: a little less than three pages, so that some new packages need no fourth.
 _PART = 2_900
 _MAX_PARTS = 64
@@ -111,7 +110,7 @@ def _encoded(value: object) -> Iterator[bytes]:
 def decode(data: bytes) -> Ledger | None:
     """A ledger; None for one that cannot be read, which is as good as none."""
     try:
-        ledger = _ledger.decode(decompress(data, _MAX_LEDGER))
+        ledger = _ledger.decode(unpack(data))
         return msgspec.structs.replace(ledger, seen={intern(name): version for name, version in ledger.seen.items()})
     except (*UNREADABLE, ValueError):
         return None

@@ -36,3 +36,18 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 
 CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """The same for text for people: real licenses have line breaks."""
+
+# In bytes: no file system has longer names.
+_MAX_FILENAME = 255
+
+
+def refusal(filename: str) -> str:
+    """Why readers refuse a file name, whatever the file holds; empty for one that they take.
+
+    Such a name must not be asked for: a store or a file system may answer with an error that ends the run.
+    """
+    if UNSAFE.search(filename):
+        return "the file name has characters that readers refuse"
+    if len(filename) > _MAX_FILENAME:
+        return f"the file name has {len(filename)} characters, more than the {_MAX_FILENAME} of a file system"
+    return ""

@@ -97,7 +97,7 @@ def split(data: bytes, key: str) -> Index:
     if not data.strip():
         return Index()
     try:
-        _check_text(data)
+        check_text(data)
         top = _raw_map.decode(data)
         records: dict[str, Raw] = {}
         for section in _SECTIONS:
@@ -152,7 +152,7 @@ def _number(name: str) -> int:
 _UPDATE = "nothing was changed: update the indexer, or delete the file to index the subdir anew"
 
 
-def _check_text(data: bytes) -> None:
+def check_text(data: bytes) -> None:
     """Raise UnicodeDecodeError where bytes are no UTF-8: slices are copied unseen, and readers refuse them."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     if not data.isascii():
@@ -196,7 +196,7 @@ _run_exports = msgspec.json.Decoder(_RunExports)
 def split_run_exports(data: bytes, key: str) -> dict[str, Raw]:
     """The run exports by file name that a `run_exports.json` has.  Raises BadIndex."""
     try:
-        _check_text(data)
+        check_text(data)
         found = _run_exports_file.decode(data) if data.strip() else _RunExportsFile()
         known: dict[bytes, Raw] = {}
         run_exports = {}

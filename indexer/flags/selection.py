@@ -12,7 +12,8 @@ from typer import Option
 
 from indexer.core import events
 from indexer.core.names import parse_filename
-from indexer.errors import BadConfig
+from indexer.core.readable import refusal
+from indexer.errors import BadConfig, one_line
 from indexer.flags import File, Texts
 
 if TYPE_CHECKING:
@@ -77,8 +78,11 @@ class Selection:
         if self.event is not None:
             named += _named_by_event(self.event, channel)
         for package in named:
-            if package.count("/") != 1 or parse_filename(package.partition("/")[2]) is None:
+            filename = package.partition("/")[2]
+            if package.count("/") != 1 or parse_filename(filename) is None:
                 raise BadConfig(package, "is not of the form SUBDIR/FILENAME", "name it like noarch/foo-1.0-0.conda")
+            if reason := refusal(filename):
+                raise BadConfig(package, reason, "rename the package")
         return frozenset(named)
 
 
@@ -88,6 +92,8 @@ def _named_by_event(path: Path, channel: Target) -> frozenset[str]:
     found = events.named(events.places(_text_of(path, "name a file with a notification")), *place)
     if found.others:
         _log.info("passed over %d objects of the event that are no packages of %s", found.others, channel.name)
+    for name, reason in sorted(found.refused.items()):
+        _log.warning("%s: is not indexed: %s", one_line(name), reason)
     return found.packages
 
 

@@ -162,6 +162,29 @@ def test_the_packages_of_an_event_are_looked_at_and_nothing_is_listed(
     assert "passed over 1 objects" in caplog.text
 
 
+def test_a_name_that_readers_refuse_keeps_no_other_package_of_an_event_out(
+    bucket: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = lay_up(bucket, "some/channel")
+    bad = ["some/channel/noarch/bad\0-1.0-0.conda", f"some/channel/noarch/{'b' * 1100}-1.0-0.conda"]
+    event = in_sqs(s3(bad[0], bucket=bucket.bucket), s3(bad[1], f"some/channel/{PACKAGE}", bucket=bucket.bucket))
+    done = invoke("s3", url, "--event", "-", "--json", env=bucket.environment(), stdin=json.dumps(event))
+    assert done.code == 0
+    subdir, _, filename = PACKAGE.partition("/")
+    assert filename in done.json["subdirs"][subdir]["added"]
+    assert "bad\\x00-1.0-0.conda: is not indexed: the file name has characters that readers refuse" in caplog.text
+    assert "is not indexed: the file name has 1112 characters" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["bad\0-1.0-0.conda", f"{'b' * 300}-1.0-0.conda"])
+def test_a_package_whose_name_readers_refuse_is_wrong_usage(channel: Path, tmp_path: Path, name: str) -> None:
+    packages = tmp_path / "packages"
+    packages.write_text(f"noarch/{name}\n")
+    done = invoke("fs", channel, "--packages-from", packages)
+    assert done.code == 2
+    assert "the file name has" in done.error
+
+
 def test_an_event_of_another_channel_changes_nothing(bucket: Bucket, tmp_path: Path) -> None:
     url = lay_up(bucket, "some/channel")
     invoke("s3", url, env=bucket.environment())

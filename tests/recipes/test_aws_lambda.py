@@ -112,3 +112,13 @@ def test_the_channel_comes_from_the_environment(bucket: Bucket, monkeypatch: pyt
         handler(sent.in_sqs())
     monkeypatch.setenv("INDEXER_CHANNEL", f"s3://{bucket.bucket}/some/channel")
     assert handler(sent.in_sqs(event(bucket, "linux-64/repodata.json"))) == {"batchItemFailures": []}
+
+
+def test_a_name_that_readers_refuse_is_named_and_the_others_are_indexed(
+    bucket: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
+    upload(bucket, REED)
+    batch = sent.in_sqs(event(bucket, "linux-64/bad\0-1.0-0.conda"), event(bucket, REED))
+    assert handler_for(channel(bucket), FAST)(batch, None) == {"batchItemFailures": []}
+    assert indexed(bucket, "linux-64") == {"reed-1.0-0.conda"}
+    assert "bad\\x00-1.0-0.conda: is not indexed" in caplog.text

@@ -76,6 +76,26 @@ def test_other_objects_are_counted_and_passed_over(key: str) -> None:
     assert packages(sent.s3(key, KEY)) == events.Named(frozenset({"linux-64/reed-1!2.0+local-h1_0.conda"}), 1)
 
 
+REFUSED = {
+    "a NUL": "noarch/reed-1.0-\0.conda",
+    "a line break": "noarch/reed-1.0-0\n::add-mask::x-1-0.conda",
+    "a backslash": "noarch/reed-1.0-..\\0.conda",
+    "no ASCII": "noarch/r\u00e9ed-1.0-0.conda",
+    "300 characters": f"noarch/{'r' * 300}-1.0-0.conda",
+}
+
+
+@pytest.mark.parametrize("key", REFUSED.values(), ids=REFUSED)
+def test_a_name_that_readers_refuse_is_named_and_keeps_no_other_out(key: str) -> None:
+    found = packages(sent.event_bridge(f"some/channel/{key}"))
+    assert found.packages == frozenset()
+    assert list(found.refused) == [key]
+    assert "the file name has" in found.refused[key]
+    batch = packages(sent.in_sqs(sent.event_bridge(f"some/channel/{key}"), sent.s3(KEY)))
+    assert batch.packages == {"linux-64/reed-1!2.0+local-h1_0.conda"}
+    assert list(batch.refused) == [key]
+
+
 def test_another_bucket_is_passed_over() -> None:
     assert packages(sent.s3(KEY, bucket="other")) == events.Named(frozenset(), 1)
 

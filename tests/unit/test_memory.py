@@ -1,0 +1,78 @@
+"""What a run leaves for the next is always readable, and a bomb in its place is not decompressed."""
+
+from __future__ import annotations
+
+import hashlib
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+import zstandard
+
+from indexer.core import catalogue, ledger
+from indexer.core.about import About
+from indexer.core.catalogue import Catalogue, Entry
+from indexer.core.ledger import Ledger
+from indexer.core.memory import LARGE_NOTE, unpack
+from indexer.core.model import Version
+from indexer.core.shards import compress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MIB = 2**20
+
+
+def bomb(size: int) -> bytes:
+    """So many bytes of blanks: JSON that never begins."""
+    compressor = zstandard.ZstdCompressor(level=1).compressobj()
+    parts = [compressor.compress(b" " * MIB) for _ in range(size // MIB)]
+    return b"".join([*parts, compressor.flush()])
+
+
+@pytest.mark.parametrize("decode", [ledger.decode, catalogue.decode], ids=["ledger", "catalogue"])
+def test_a_gigabyte_in_a_few_kilobytes_is_not_decompressed(decode: Callable[[bytes], object]) -> None:
+    packed = bomb(1024 * MIB)
+    assert len(packed) < MIB
+    tracemalloc.start()
+    assert decode(packed) is None
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 220 * MIB
+
+
+def test_a_memory_file_may_hold_64_mib_whatever_its_size() -> None:
+    assert len(unpack(bomb(64 * MIB))) == 64 * MIB
+    with pytest.raises(ValueError, match="holds more than"):
+        unpack(bomb(80 * MIB))
+
+
+def sha256(number: int) -> str:
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def test_a_large_ledger_that_we_write_is_readable() -> None:
+    # Beyond the free 64 MiB: as in a folder, where each package has a version.
+    seen = {f"package-{n}-1.0-0.conda": Version(f"{17 * 10**17 + n * 977}-{n * 13}-{n}") for n in range(1_200_000)}
+    written = Ledger(seen=seen)
+    packed = ledger.encode(written)
+    assert len(zstandard.ZstdDecompressor().decompressobj().decompress(packed)) > 64 * MIB
+    found = ledger.decode(packed)
+    assert found is not None
+    assert found.seen == seen
+
+
+def test_a_large_catalogue_of_packages_that_say_much_alike_is_readable() -> None:
+    about = About(summary="s" * 9_000, description="d" * 16_000, keywords=("k" * 1000,) * 20)
+    entries = {
+        f"reed-1.0-{n}.conda": Entry("reed", sha256=sha256(n), about=msgspec.structs.replace(about, sha256=sha256(n)))
+        for n in range(2_000)
+    }
+    short = Entry("rush", sha256=sha256(0), about=About(sha256=sha256(0), summary="A rush."))
+    packed = compress(catalogue.encode(Catalogue({**entries, "rush-1.0-0.conda": short})))
+    found = catalogue.decode(packed)
+    assert found is not None
+    assert found.packages["rush-1.0-0.conda"] == short
+    assert found.packages["reed-1.0-7.conda"] == Entry("reed", sha256=sha256(7), about=About(sha256=sha256(7)))
+    assert all(len(msgspec.json.encode(entry)) <= LARGE_NOTE for entry in found.packages.values())
