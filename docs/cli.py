@@ -24,6 +24,7 @@ Options may stand before the command too, as with rattler-index.  An empty envir
 | 5 | `check` found a fault |
 | 6 | refused: too many packages would leave the index at once, or it is patched and nothing says by what |
 | 7 | `status --exit-code`: a run would write or delete a file |
+| 130, 143, 129 | interrupted by Ctrl-C, SIGTERM or SIGHUP; what is published is whole |
 """
 
 

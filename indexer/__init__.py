@@ -3,6 +3,8 @@
 from indexer import Options, check, index
 report = index("s3://bucket/channel", Options())
 verdict = check("s3://bucket/channel")
+
+`index`, `status`, `check`, `gc`, `yank` and `unyank` do what the commands of these names do.
 """
 
 from __future__ import annotations
@@ -12,27 +14,33 @@ from typing import TYPE_CHECKING, Any
 from indexer.release import __version__
 
 if TYPE_CHECKING:
-    from indexer.api import check, ignore, index, unignore, unyank, yank
+    from indexer.api import check, gc, ignore, index, status, unignore, unyank, yank
+    from indexer.collector import Sweep
     from indexer.core.model import Outputs, Rules
     from indexer.errors import IndexerError
-    from indexer.options import Options
-    from indexer.report import Report, Verdict
+    from indexer.options import Machines, Options
+    from indexer.report import Collected, Report, Verdict
     from indexer.store.target import S3Options, Target
 
 
 __all__ = [
+    "Collected",
     "IndexerError",
+    "Machines",
     "Options",
     "Outputs",
     "Report",
     "Rules",
     "S3Options",
+    "Sweep",
     "Target",
     "Verdict",
     "__version__",
     "check",
+    "gc",
     "ignore",
     "index",
+    "status",
     "unignore",
     "unyank",
     "yank",
@@ -40,17 +48,22 @@ __all__ = [
 
 _HOMES = {
     "check": "indexer.api",
+    "gc": "indexer.api",
     "ignore": "indexer.api",
     "index": "indexer.api",
+    "status": "indexer.api",
     "unignore": "indexer.api",
     "unyank": "indexer.api",
     "yank": "indexer.api",
+    "Collected": "indexer.report",
     "IndexerError": "indexer.errors",
+    "Machines": "indexer.options",
     "Options": "indexer.options",
     "Outputs": "indexer.core.model",
     "Report": "indexer.report",
     "Rules": "indexer.core.model",
     "S3Options": "indexer.store.target",
+    "Sweep": "indexer.collector",
     "Target": "indexer.store.target",
     "Verdict": "indexer.report",
 }

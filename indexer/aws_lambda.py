@@ -11,16 +11,16 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from indexer.api import index
+from indexer.api import index, target_of
 from indexer.core import events
 from indexer.errors import BadConfig, IndexerError, one_line
 from indexer.options import Options
-from indexer.store.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from indexer.report import Report
+    from indexer.store.target import Target
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def handler_for(target: Target | str, options: Options | None = None) -> Callabl
     brought up to date (the event source needs `ReportBatchItemFailures`); of any other event it raises, so
     that Lambda calls it again.
     """
-    where = Target(target) if isinstance(target, str) else target
+    where = target_of(target)
 
     def handle(event: Mapping[str, Any], _context: object) -> Answer:
         messages = _messages(event)

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,13 +18,14 @@ from indexer.flags.selection import Selection
 from indexer.flags.talk import Talk
 from indexer.flags.upkeep import Inquiry, Scrutiny, Sweeping
 from indexer.grouping import flattened
+from indexer.interruption import exit_code, heeded
 from indexer.release import __version__
 from indexer.secrets import MaskedFormatter, masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from indexer.options import Options
+    from indexer import options
     from indexer.report import Collected, Page, Report, Verdict
     from indexer.store.target import Target
 
@@ -130,6 +130,7 @@ def check(channel: _TARGET, scrutiny: Scrutiny, talk: Talk, bucket: Bucket) -> N
 
     def checked() -> Verdict:
         from indexer.api import check as look
+        from indexer.options import Machines
 
         settled = bucket.settled(channel)
         with contextlib.ExitStack() as stack:
@@ -137,7 +138,7 @@ def check(channel: _TARGET, scrutiny: Scrutiny, talk: Talk, bucket: Bucket) -> N
                 settled.target,
                 subdirs=tuple(scrutiny.subdirs or ()),
                 deep=scrutiny.deep,
-                max_parallel=talk.max_parallel or settled.downloads,
+                machines=Machines(talk.max_parallel or settled.downloads, processes=True),
                 progress=_progress(talk, stack),
             )
 
@@ -151,7 +152,7 @@ def gc(channel: _TARGET, sweeping: Sweeping, talk: Talk, bucket: Bucket) -> None
 
     def collected() -> Collected:
         from indexer.api import gc as sweep
-        from indexer.gc import Sweep
+        from indexer.collector import Sweep
 
         asked = Sweep(sweeping.older_than_ms(), sweeping.yes, subdirs=tuple(sweeping.subdirs or ()))
         return sweep(bucket.settled(channel).target, asked)
@@ -245,9 +246,11 @@ def _indexed(talk: Talk, channel: str, configuration: Configuration, asked: Aske
 
     def indexed() -> Report:
         settled = configuration.settled(channel)
+        from indexer.options import Machines
+
         parallel = talk.max_parallel or settled.downloads
-        options = asked.options(settled)
-        return _index(replace(talk, max_parallel=parallel), settled.target, options, asked.machines.scheduler)
+        machines = Machines(parallel, asked.machines.scheduler, processes=True)
+        return _index(talk, settled.target, asked.options(settled), machines)
 
     return indexed
 
@@ -257,16 +260,17 @@ def _tell(talk: Talk, channel: str, do: Callable[[], Told], work_to_do: int = 0)
     _set_up_logging(talk)
     _forget_empty_variables()
     try:
-        report = do()
+        with heeded():
+            report = do()
     except IndexerError as error:
         _fail(talk, channel, error)
     except Exception as error:
         logging.getLogger(__name__).debug("failed", exc_info=error)
         unexpected = f"failed in a way that nobody foresaw ({type(error).__name__}: {error})"
         _fail(talk, channel, IndexerError(channel, unexpected, "repeat with -vv and report it"))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         typer.echo("interrupted; what is published is whole, repeat to go on", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(exit_code(error)) from None
     _print(talk, report)
     raise typer.Exit(report.exit_code or (work_to_do if _has_work(report) else 0))
 
@@ -277,12 +281,12 @@ def _has_work(report: Told) -> bool:
     return isinstance(report, Report) and report.has_work
 
 
-def _index(talk: Talk, target: Target, options: Options, scheduler: str | None) -> Report:
+def _index(talk: Talk, target: Target, asked: options.Options, machines: options.Machines) -> Report:
     from indexer.api import index
 
     with contextlib.ExitStack() as stack:
         progress = _progress(talk, stack)
-        return index(target, options, max_parallel=talk.max_parallel, progress=progress, scheduler=scheduler)
+        return index(target, asked, machines=machines, progress=progress)
 
 
 def _progress(talk: Talk, stack: contextlib.ExitStack) -> Callable[[str, int, int], None] | None:

@@ -10,7 +10,7 @@ from indexer import patches
 from indexer.core import names
 from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.render import source_of
-from indexer.errors import BadConfig, Denied, GaveUp, IndexerError, NoConditions, Refused, Unavailable
+from indexer.errors import BadConfig, GaveUp, IndexerError, NoConditions, Refused
 from indexer.laps import Subdir
 from indexer.report import Outcome, Report, SubdirReport
 from indexer.root import Root, root_of
@@ -77,8 +77,7 @@ def _each(jobs: Sequence[Subdir], told: list[NoConditions], *, dry_run: bool) ->
             done[job.subdir] = _laps(job, told, dry_run=dry_run)
         except IndexerError as error:
             done[job.subdir] = _failed(error, job.subdir)
-            if isinstance(error, (Unavailable, Denied)):
-                # It would be the same with the next one.
+            if error.of_channel:
                 skipped = SubdirReport(Outcome.FAILED, error=f"{error.thing}: failed, so the rest was not looked at")
                 return {**{it.subdir: replace(skipped, exit_code=1) for it in jobs}, **done}
     return done

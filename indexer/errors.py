@@ -17,9 +17,11 @@ class IndexerError(Exception):
 
     `thing` is the key, file or option it is about, `reason` what is wrong with it, `next_step` what
     the reader of the line can do.  `exit_code` is what the command ends with (docs/cli.md).
+    `of_channel` says that each subdir of the channel would fail in the same way.
     """
 
     exit_code = 1
+    of_channel = False
 
     def __init__(self, thing: str, reason: str, next_step: str = "") -> None:
         super().__init__(thing, reason, next_step)
@@ -53,6 +55,14 @@ class GaveUp(IndexerError):
 class Unavailable(IndexerError):
     """The store did not answer, or answered that it cannot now: try again later."""
 
+    of_channel = True
+
+
+class OneUnavailable(Unavailable):
+    """One object or file cannot be read or written although the store answers: others may be fine."""
+
+    of_channel = False
+
 
 class RangeRefused(Unavailable):
     """The store does not serve parts of an object, or of a listing: ask for the whole."""
@@ -60,6 +70,12 @@ class RangeRefused(Unavailable):
 
 class Denied(IndexerError):
     """The store refuses these credentials, or this action with them: mend the set-up."""
+
+
+class BadCredentials(Denied):
+    """The store refuses these credentials for all requests, or there are none that are valid."""
+
+    of_channel = True
 
 
 class BadConfig(IndexerError):

@@ -7,6 +7,7 @@ all that was written stands (docs/design.md says what that guarantees).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import threading
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 from indexer.core.names import LEASE, SHARDS_FOLDER
 from indexer.errors import Conflict, IndexerError
 from indexer.store import Expect
+from indexer.window import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -70,8 +72,8 @@ class Lease:
         found = self.store.stat(self._key)
         if found is not None and not self._over(found):
             raise Conflict(self._key, "another indexer holds the lease of the subdir")
-        self._put()
         try:
+            self._put()
             self.run.sleep(_SETTLE)
             self._look()
             leased = Leased(self.store, self)
@@ -112,11 +114,21 @@ class Lease:
         if found is None or found.version != self._ours:
             raise Conflict(self._key, "another indexer has taken the lease")
 
+    def _is_ours(self) -> bool:
+        """Whether the lease is ours, also if this run was interrupted before it knew the version of what it put."""
+        found = self.store.stat(self._key)
+        if found is None or found.version == self._ours:
+            return found is not None
+        with contextlib.suppress(ValueError):
+            content = json.loads(read_whole(self.store, self._key, found.version)[0])
+            return isinstance(content, dict) and content.get("holder") == self._owner
+        return False
+
     def _give_back(self) -> None:
         """Delete the lease if it is ours; where that fails, others wait until it is over."""
         try:
-            self._look()
-            self.store.delete(self._key, expect=Expect.ANYTHING)
+            if self._is_ours():
+                self.store.delete(self._key, expect=Expect.ANYTHING)
         except Conflict:
             return
         except IndexerError as error:

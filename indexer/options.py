@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from indexer.core.model import Outputs, Rules
+from indexer.errors import BadConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,33 @@ class Options:
     preconditions: bool = True
     dry_run: bool = False
     fail_on_new: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse one text instead of several.  Raises BadConfig: its characters would be taken for names."""
+        for name in ("subdirs", "packages", "unyanked"):
+            several(name, getattr(self, name))
+
+
+def several(name: str, value: object) -> None:
+    """Refuse one text in the place of a collection of texts.  Raises BadConfig."""
+    if isinstance(value, (str, bytes)):
+        raise BadConfig(f"{name}={value!r}", "is one text, and a collection of texts is wanted", f"give [{value!r}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """Where packages are read, and how many at once.
+
+    `max_parallel` is a number of packages; the default suits where the channel lies.  With a `scheduler`, such as
+    `tcp://HOST:8786`, packages are read by the workers of that dask.distributed cluster, so many at once on each of
+    their threads.  With `processes`, 400 packages or more are read by processes of this machine, one a core.  Each
+    process imports the main module of the program again, so what that module does must stand below
+    `if __name__ == "__main__":`.
+    """
+
+    max_parallel: int | None = None
+    scheduler: str | None = None
+    processes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

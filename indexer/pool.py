@@ -29,11 +29,17 @@ def emptied(jobs: list[J]) -> Iterator[J]:
         yield jobs.pop()
 
 
-def bounded(executor: Executor, run: Callable[[J], R], jobs: Iterable[J], bounds: Bounds[J]) -> Iterator[R]:
+def bounded(
+    executor: Executor,
+    run: Callable[[J], R],
+    jobs: Iterable[J],
+    bounds: Bounds[J],
+    abandon: Callable[[], None] = lambda: None,
+) -> Iterator[R]:
     """The results of jobs as they end, with no more under way than the bounds allow.
 
-    A job heavier than the whole budget runs alone.  Where a job fails, those under way are waited
-    for, the others are not begun.
+    A job heavier than the whole budget runs alone.  If a job fails, or the caller stops early, those under way are
+    waited for and the others are not begun.  `abandon` is called before that wait: it can make the jobs end early.
     """
     under_way: dict[Future[R], int] = {}
     heavy = 0
@@ -52,6 +58,9 @@ def bounded(executor: Executor, run: Callable[[J], R], jobs: Iterable[J], bounds
             for future in done:
                 del under_way[future]
                 yield future.result()
+    except BaseException:
+        abandon()
+        raise
     finally:
         for future in under_way:
             future.cancel()

@@ -115,6 +115,13 @@ def _refuse_mistakes(said: Mapping[str, Setting]) -> None:
         raise BadConfig(f"{named}{wrong}", reason, step)
 
 
+def of_variables(around: Surroundings) -> S3Options:
+    """How to reach a bucket by the variables `S3_ENDPOINT_URL` and so on alone, no file is read.  Raises BadConfig."""
+    said = _in_order(S3Options(), None, around)
+    _refuse_mistakes(said)
+    return S3Options(**{name: setting.value for name, setting in said.items()})
+
+
 def _in_order(given: S3Options, options: Found | None, around: Surroundings) -> dict[str, Setting]:
     said: dict[str, Setting] = {}
     if options is not None:

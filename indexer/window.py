@@ -6,7 +6,7 @@ import io
 import os
 from typing import TYPE_CHECKING
 
-from indexer.errors import BadPackage, RangeRefused, Unavailable
+from indexer.errors import BadPackage, OneUnavailable, RangeRefused, Unavailable
 
 if TYPE_CHECKING:
     from indexer.core.model import Stat, Version
@@ -117,8 +117,8 @@ def _open(store: Store, stat: Stat, start: int, stop: int) -> Reader:
         return store.open(stat.key, version=stat.version)
 
 
-def _broke_off(key: str) -> Unavailable:
-    return Unavailable(key, "the answer broke off again and again", "repeat later")
+def _broke_off(key: str) -> OneUnavailable:
+    return OneUnavailable(key, "the answer broke off again and again", "repeat later")
 
 
 def _skip_to(reader: Reader, start: int) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import logging
 import os
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from indexer.core.model import Stat
+    from indexer.processes import Pool
     from indexer.store import Store, Usage
+
+_log = logging.getLogger(__name__)
 
 # What all packages under way in one process may take of memory together.
 MEMORY = 64 * 2**20
@@ -82,19 +86,53 @@ def read_batch(store: Store, spec: Spec, parallel: int, batch: Sequence[Stat]) -
     return Done(readings, store.usage.since(before))
 
 
-def in_processes(executor: Executor, target: Target, processes: int, parallel: int) -> Workers:
-    """Workers that read in other processes, each `parallel` packages at once."""
-    return in_batches(executor, lambda spec: functools.partial(run_job, Job(target, spec, parallel)), 2 * processes)
+def in_processes(pool: Pool, target: Target, here: Workers, processes: int, parallel: int) -> Workers:
+    """Workers that read in other processes, each `parallel` packages at once.
+
+    If one of the processes dies, `here` reads the packages that are left.
+    """
+
+    def workers(store: Store, spec: Spec, packages: list[Stat]) -> Iterator[Reading]:
+        job = functools.partial(run_job, Job(target, spec, parallel))
+        handed_out: dict[str, Stat] = {}
+        bounds: Bounds[Sequence[Stat]] = Bounds(2 * processes, 2 * processes, lambda _: 1)
+        try:
+            for done in bounded(pool.executor, job, _noted(_batches(packages), handed_out), bounds, pool.end):
+                store.usage.add(done.usage)
+                for reading in done.readings:
+                    del handed_out[reading.result.filename]
+                yield from done.readings
+        except BrokenExecutor as error:
+            _log.warning(
+                "a process that read packages ended before its work was done (%s), as it does if memory is short: "
+                "this process reads the other packages; a lower --max-parallel needs less memory",
+                error,
+            )
+            left = [*handed_out.values(), *packages]
+            packages.clear()
+            yield from here(store, spec, left)
+
+    return workers
+
+
+def _batches(packages: list[Stat]) -> Iterator[list[Stat]]:
+    ahead = emptied(packages)
+    return iter(lambda: list(itertools.islice(ahead, _BATCH)), [])
+
+
+def _noted(batches: Iterator[list[Stat]], handed_out: dict[str, Stat]) -> Iterator[list[Stat]]:
+    """Batches, each noted in `handed_out` before it is given to a process."""
+    for batch in batches:
+        handed_out.update((stat.key, stat) for stat in batch)
+        yield batch
 
 
 def in_batches(executor: Executor, job_for: Callable[[Spec], Callable[[Sequence[Stat]], Done]], window: int) -> Workers:
     """Workers that read in batches, `window` of them under way."""
 
     def workers(store: Store, spec: Spec, packages: list[Stat]) -> Iterator[Reading]:
-        handed_out = emptied(packages)
-        batches = iter(lambda: list(itertools.islice(handed_out, _BATCH)), [])
         bounds: Bounds[Sequence[Stat]] = Bounds(window, window, lambda _: 1)
-        for done in bounded(executor, job_for(spec), batches, bounds):
+        for done in bounded(executor, job_for(spec), _batches(packages), bounds):
             store.usage.add(done.usage)
             yield from done.readings
 
@@ -112,30 +150,24 @@ def _cores() -> int:
 
 
 @contextlib.contextmanager
-def local(target: Target, parallel: int) -> Iterator[Workers]:
-    """Threads of this machine, and one process a core once there are many packages to read."""
+def local(target: Target, parallel: int, *, processes: bool = False) -> Iterator[Workers]:
+    """Threads of this process; with `processes` also one process a core if there are many packages to read.
+
+    A process imports the main module of the program again, so only who knows that this does no harm asks for them.
+    """
     cores = min(_cores(), parallel, _MAX_PROCESSES)
     with ThreadPoolExecutor(parallel) as threads:
         few = in_threads(threads, parallel)
 
         def workers(store: Store, spec: Spec, packages: list[Stat]) -> Iterator[Reading]:
-            executor = _processes(cores) if cores > 1 and len(packages) >= _MANY else None
-            if executor is None:
+            if not processes or cores < 2 or len(packages) < _MANY:  # noqa: PLR2004  one process saves nothing
                 yield from few(store, spec, packages)
-            else:
-                with executor:  # they end when all is read, for what follows needs the memory
-                    yield from in_processes(executor, target, cores, max(1, parallel // cores))(store, spec, packages)
+                return
+            from indexer.processes import pool  # it imports multiprocessing, which is seldom needed
+
+            with pool(cores) as some:  # they end when all is read, because what follows needs the memory
+                each = max(1, parallel // cores)
+                read_here = few if some is None else in_processes(some, target, few, cores, each)
+                yield from read_here(store, spec, packages)
 
         yield workers
-
-
-def _processes(count: int) -> Executor | None:
-    """Some processes; None where there is no /dev/shm for semaphores, as on AWS Lambda and in hardened containers."""
-    import multiprocessing  # as seldom needed as the processes
-    from concurrent.futures import ProcessPoolExecutor
-
-    try:
-        # Spawned, not forked: threads are running already.
-        return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
-    except (NotImplementedError, OSError):
-        return None

@@ -27,12 +27,12 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 class Stat(msgspec.Struct, frozen=True, gc=False):
     """One object as a listing shows it.
 
-    `key` is relative to where it was listed from, `size` in bytes, `modified_ms` in milliseconds of
-    the store's clock.  `mtime_ms` is the time that a folder shows for a file, which a copy can keep; None in a bucket.
-    `md5` is the hex digest that the version *may* be (an S3 ETag of that shape):
-    equal proves that the content is the same, different proves nothing, for a KMS-encrypted object
-    has an ETag of the same shape.  `sha256` (hex) is there where the store was asked for it and vouches
-    for the digest of the whole object.
+    `key` is relative to where it was listed from, `size` in bytes.  `modified_ms` is when the object came to its place,
+    in milliseconds of the store's clock: LastModified of a bucket, the later of mtime and ctime of a file.  `mtime_ms`
+    is the mtime of a file, which a copy can keep from elsewhere; None in a bucket.
+    `md5` is the hex digest that the version *may* be (an S3 ETag of that shape): equal proves that the content is the
+    same, different proves nothing, for a KMS-encrypted object has an ETag of the same shape.  `sha256` (hex) is there
+    where the store was asked for it and vouches for the digest of the whole object.
     """
 
     key: str

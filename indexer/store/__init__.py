@@ -6,6 +6,7 @@ ones, whole.  An expectation that does not hold raises Conflict and changes noth
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
@@ -26,6 +27,11 @@ class Expect(Enum):
     ANYTHING = "anything"
 
 
+# `+=` is a read and a write, between which another thread may count.  One lock for all counts: a Usage travels to
+# other processes, and a lock does not.
+_COUNTING = threading.Lock()
+
+
 @dataclass(slots=True)
 class Usage:
     """What a store was asked: requests by verb (GET, HEAD, LIST, PUT, DELETE), bytes of bodies.
@@ -38,11 +44,27 @@ class Usage:
     bytes_read: int = 0
     bytes_written: int = 0
 
+    def asked(self, verb: str) -> None:
+        """Count a request.  Any thread may count at any time."""
+        with _COUNTING:
+            self.requests[verb] += 1
+
+    def read(self, count: int) -> None:
+        """Count bytes that were read."""
+        with _COUNTING:
+            self.bytes_read += count
+
+    def wrote(self, count: int) -> None:
+        """Count bytes that were written."""
+        with _COUNTING:
+            self.bytes_written += count
+
     def add(self, other: Usage) -> None:
         """Count what another store was asked, too."""
-        self.requests.update(other.requests)
-        self.bytes_read += other.bytes_read
-        self.bytes_written += other.bytes_written
+        with _COUNTING:
+            self.requests.update(other.requests)
+            self.bytes_read += other.bytes_read
+            self.bytes_written += other.bytes_written
 
     def since(self, before: Usage) -> Usage:
         """What was asked since an earlier state of this count."""

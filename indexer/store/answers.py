@@ -28,6 +28,7 @@ from botocore.parsers import ResponseParserError
 from indexer.core.model import Stat, Version
 from indexer.errors import (
     BadConfig,
+    BadCredentials,
     Conflict,
     Denied,
     IndexerError,
@@ -49,10 +50,11 @@ _CONFLICTS = {"PreconditionFailed", "ConditionalRequestConflict", "OperationAbor
 _MISSING = {"NoSuchKey", "NotFound", "404"}
 _RANGE_REFUSED = {"416", "501"}
 _NOT_IMPLEMENTED = {"NotImplemented", "501"}
-_DENIED = {
-    *("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"),
-    *("TokenRefreshRequired", "AuthorizationHeaderMalformed", "Unauthorized", "Forbidden", "401", "403"),
+_BAD_CREDENTIALS = {
+    *("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"),
+    *("AuthorizationHeaderMalformed", "Unauthorized", "401"),
 }
+_DENIED = _BAD_CREDENTIALS | {"AccessDenied", "Forbidden", "403"}
 # What boto3's chain raises where it cannot get credentials, or cannot renew those that expire while a run
 # works; botocore has no word of its own for renewed ones that are expired too.
 _CANNOT_RENEW = (
@@ -82,7 +84,7 @@ def errors(name: str, *, ranged: bool = False, conditional: bool = False) -> Ite
         ) from error
     except _CANNOT_RENEW as error:
         said_by_chain = " ".join(masked(error).split())  # it may be what another program said, over some lines
-        raise Denied(
+        raise BadCredentials(
             name, f"no valid credentials ({said_by_chain})", "renew them or log in again, then repeat"
         ) from error
     except KeyError as error:
@@ -134,7 +136,8 @@ def _translated(name: str, error: ClientError) -> IndexerError:
         return Missing(name, "is not there")
     if said & _DENIED:
         # Without the right to list the bucket, the answer to a missing object is 403 too.
-        return Denied(
+        kind = BadCredentials if said & _BAD_CREDENTIALS else Denied
+        return kind(
             name, f"the store refuses ({text})", "look at the credentials, their rights (listing, too) and the region"
         )
     if said & {"301", "307", "400"}:

@@ -13,13 +13,9 @@ from typing import IO, TYPE_CHECKING
 
 from indexer.core.model import Stat, Version
 from indexer.core.pieces import pieces_of
-from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Missing, RangeRefused, Unavailable
+from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Missing, OneUnavailable, RangeRefused
 from indexer.store import WHOLE, Expect, Opened, Usage
-
-try:
-    import fcntl
-except ImportError:  # Windows: renames are atomic there too, two indexers at once are not guarded
-    fcntl = None  # type: ignore[assignment]  # the module or nothing
+from indexer.store.folder import Folder, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,7 +27,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_MS = 1_000_000
 _LARGE = 64 * 2**20
+_OUTSIDE = ("lies behind a link that leaves the channel", "make it a folder of the channel")
+# What opening a folder that has become a link says: it is not followed.
+_BECAME_LINK = {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}
 # What a look-up says of a file that is not there; a link in a circle leads to none.
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
@@ -52,7 +52,7 @@ class FolderReader:
         if len(data) < wanted:
             raise Conflict(self.opened.stat.key, "became shorter while it was read")
         self._left -= len(data)
-        self._usage.bytes_read += len(data)
+        self._usage.read(len(data))
         return data
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ class FolderReader:
 
 
 class FolderStore:
-    """A channel in a folder.  A version is modification time, size and inode of a file."""
+    """A channel in a folder.  A version is the times of the last change of content and of the file, size and inode."""
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
@@ -81,12 +81,12 @@ class FolderStore:
         """The files and folders directly under a prefix."""
         if part != WHOLE:
             raise RangeRefused(prefix, "a folder is always looked through as a whole")
-        self.usage.requests["LIST"] += 1
-        folder = self._root / prefix
-        if not self._inside(folder):
+        self.usage.asked("LIST")
+        inside = self._inside(self._root / prefix)
+        if inside is None:
             return
         try:
-            with os.scandir(folder) as entries:
+            with opened(self._root, inside) as folder, os.scandir(_scanned(folder, self._root / inside)) as entries:
                 for entry in entries:
                     if found := self._listed(prefix, entry):
                         yield found
@@ -100,7 +100,7 @@ class FolderStore:
             _log.warning("%s%r: the name is not UTF-8, left alone", prefix, entry.name)
             return None
         try:
-            if entry.is_symlink() and not self._inside(Path(entry.path)):
+            if entry.is_symlink() and self._inside(self._root / prefix / entry.name) is None:
                 return None
             if entry.is_dir():
                 return Stat(f"{prefix}{entry.name}/", 0, Version(""), 0)
@@ -112,28 +112,37 @@ class FolderStore:
         # Neither FIFOs nor sockets nor devices: reading one could wait for ever.
         return _stat_of(prefix + entry.name, status) if st.S_ISREG(status.st_mode) else None
 
-    def _own(self, key: str) -> Path:
-        """Where a file of ours lies, which must be inside the channel.  Raises Denied."""
-        path = self._root / key
-        if not self._inside(path.parent):
-            raise Denied(key, "lies behind a link that leaves the channel", "make it a folder of the channel")
-        return path
-
-    def _inside(self, path: Path) -> bool:
+    def _inside(self, path: Path) -> Path | None:
+        """The real path from the channel's folder on, None for what lies outside."""
         # Not Path.resolve, which raises where links go in a circle.
-        return Path(os.path.realpath(path)).is_relative_to(self._root)
+        real = Path(os.path.realpath(path))
+        return real.relative_to(self._root) if real.is_relative_to(self._root) else None
+
+    @contextlib.contextmanager
+    def _place(self, key: str, *, create: bool = False) -> Iterator[tuple[Folder, str]]:
+        """The folder of a file of ours, which must be inside the channel, and its name there.  Raises Denied."""
+        path = self._root / key
+        inside = self._inside(path.parent)
+        if inside is None:
+            raise Denied(key, *_OUTSIDE)
+        try:
+            with opened(self._root, inside, create=create) as folder:
+                yield folder, path.name
+        except OSError as error:
+            if error.errno in _BECAME_LINK:
+                raise Denied(key, *_OUTSIDE) from error
+            raise
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One file, None where it is absent."""
         del checksum  # a folder vouches for nothing
-        self.usage.requests["HEAD"] += 1
+        self.usage.asked("HEAD")
         return self._peek(key)
 
     def _peek(self, key: str) -> Stat | None:
-        path = self._root / key
         try:
-            status = path.stat()
-            if not st.S_ISREG(status.st_mode) or not self._inside(path):
+            status = (self._root / key).stat()
+            if not st.S_ISREG(status.st_mode) or self._inside(self._root / key) is None:
                 return None
             return _stat_of(key, status)
         except OSError as error:
@@ -143,27 +152,24 @@ class FolderStore:
 
     def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> FolderReader:
         """Read a file, or a part of it."""
-        self.usage.requests["GET"] += 1
-        if not self._inside(self._root / key):
+        self.usage.asked("GET")
+        inside = self._inside(self._root / key)
+        if inside is None:
             raise Missing(key, "is a link that leaves the channel")
         try:
-            # Not blocking, so that a FIFO put in a file's place cannot hold us up.
-            file = os.fdopen(os.open(self._root / key, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
+            with opened(self._root, inside.parent) as folder:
+                # Not blocking, so that a FIFO put in a file's place cannot hold us up.
+                descriptor = folder.open(inside.name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         except OSError as error:
             if error.errno in _NOT_THERE:
                 raise Missing(key, "is not there any more") from error
             raise _translated(key, error) from error
-        status = os.fstat(file.fileno())
-        found = _stat_of(key, status)
-        if _has_hole(file.fileno(), found.size):
-            file.close()
-            raise Denied(key, "is a file with holes, so not written whole", "put it there again")
-        if version is None and not st.S_ISREG(status.st_mode):
-            file.close()
-            raise Missing(key, "is no file")
-        if not st.S_ISREG(status.st_mode) or (version is not None and found.version != version):
-            file.close()
-            raise Conflict(key, "changed since it was looked at")
+        try:
+            found = _readable(descriptor, key, version)
+            file = os.fdopen(descriptor, "rb")
+        except BaseException:
+            os.close(descriptor)
+            raise
         start, stop, _ = slice(*(range or (0, None))).indices(found.size)
         file.seek(start)
         return FolderReader(file, Opened(found, start), max(0, stop - start), self.usage)
@@ -173,75 +179,73 @@ class FolderStore:
     ) -> Version:
         """Write a file whole: beside its place, to the disk, then into place."""
         del headers  # a folder has none
-        self.usage.requests["PUT"] += 1
-        path = self._own(key)
-        scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        self.usage.asked("PUT")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with scratch.open("xb") as file:  # with the mode that the umask gives, for other readers
-                    for piece in pieces_of(body):
-                        file.write(piece)
-                    file.flush()
-                    os.fsync(file.fileno())
-                with _locked(path.parent):
-                    version = self._put_in_place(scratch, key, expect)
-            finally:
-                scratch.unlink(missing_ok=True)
+            with self._place(key, create=True) as (folder, name):
+                scratch = f".{name}.{uuid.uuid4().hex}.tmp"
+                try:
+                    with os.fdopen(folder.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+                        for piece in pieces_of(body):
+                            file.write(piece)
+                        file.flush()
+                        os.fsync(file.fileno())
+                    with folder.locked():
+                        version = self._put_in_place(folder, scratch, key, expect)
+                finally:
+                    folder.remove(scratch)
         except OSError as error:
             raise _translated(key, error) from error
-        self.usage.bytes_written += len(body)
+        self.usage.wrote(len(body))
         return version
 
-    def _put_in_place(self, scratch: Path, key: str, expect: Expect | Version) -> Version:
-        path = self._root / key
+    def _put_in_place(self, folder: Folder, scratch: str, key: str, expect: Expect | Version) -> Version:
+        name = key.rpartition("/")[2]
         before = self._expected(key, expect)
         if before is not None:
             # Inodes are used again and clocks are coarse: a later version must never look like an
             # earlier one, so time goes up with each of our writes.
-            status = scratch.stat()
-            newest = max(status.st_mtime_ns, path.stat().st_mtime_ns + 1)
-            os.utime(scratch, ns=(status.st_atime_ns, newest))
-        version = _stat_of(key, scratch.stat()).version
-        scratch.replace(path)
-        return version
+            status = folder.stat(scratch)
+            newest = max(status.st_mtime_ns, folder.stat(name).st_mtime_ns + 1)
+            folder.set_time(scratch, (status.st_atime_ns, newest))
+        folder.replace(name, scratch)
+        return _stat_of(key, folder.stat(name)).version  # a rename sets the time of the last change of the file
 
     def delete(self, key: str, *, expect: Expect | Version) -> None:
         """Delete a file."""
-        self.usage.requests["DELETE"] += 1
-        path = self._own(key)
+        self.usage.asked("DELETE")
         try:
-            with _locked(path.parent):
+            with self._place(key) as (folder, name), folder.locked():
                 if self._peek(key) is not None:
                     self._expected(key, expect)
-                    path.unlink(missing_ok=True)
+                    folder.remove(name)
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
             raise _translated(key, error) from error
 
     def _expected(self, key: str, expect: Expect | Version) -> Stat | None:
+        """What is in the place of a file of ours.  Raises Conflict if it is not what is expected."""
         found = self._peek(key)
-        version = found.version if found else Expect.ABSENT
-        if expect is not Expect.ANYTHING and version != expect:
+        if expect is not Expect.ANYTHING and (found.version if found else Expect.ABSENT) != expect:
             raise Conflict(key, "changed since it was looked at")
         return found
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's own lock: it leaves no file behind, and a process that dies lets go of it."""
-    if fcntl is None:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-        with contextlib.suppress(OSError):  # some file systems cannot sync a folder
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _scanned(folder: Folder, path: Path) -> int | Path:
+    return path if folder.descriptor is None else folder.descriptor
+
+
+def _readable(descriptor: int, key: str, version: Version | None) -> Stat:
+    """What an open file is, which must be the one that is wanted.  Raises Missing, Conflict and Denied."""
+    status = os.fstat(descriptor)
+    found = _stat_of(key, status)
+    if version is None and not st.S_ISREG(status.st_mode):
+        raise Missing(key, "is no file")
+    if not st.S_ISREG(status.st_mode) or (version is not None and found.version != version):
+        raise Conflict(key, "changed since it was looked at")
+    if _has_hole(descriptor, found.size):
+        raise Denied(key, "is a file with holes, so not written whole", "put it there again")
+    return found
 
 
 def _has_hole(descriptor: int, size: int) -> bool:
@@ -265,12 +269,13 @@ def _is_text(name: str) -> bool:
 
 
 def _stat_of(key: str, status: os.stat_result) -> Stat:
-    version = Version(f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}")
-    mtime_ms = status.st_mtime_ns // 1_000_000
-    return Stat(key, status.st_size, version, mtime_ms, mtime_ms=mtime_ms)
+    # A copy that keeps the times (`cp -p`, `rsync -t`) changes the time of the file, which nobody can set.
+    version = Version(f"{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_size}-{status.st_ino}")
+    arrived = max(status.st_mtime_ns, status.st_ctime_ns)
+    return Stat(key, status.st_size, version, arrived // _MS, mtime_ms=status.st_mtime_ns // _MS)
 
 
 def _translated(key: str, error: OSError) -> IndexerError:
     if isinstance(error, PermissionError):
         return Denied(key, error.strerror or str(error), "let this user read and write the channel's folder")
-    return Unavailable(key, error.strerror or str(error), "look after the disk, then repeat")
+    return OneUnavailable(key, error.strerror or str(error), "look after the disk, then repeat")

@@ -61,7 +61,7 @@ class S3Reader:
             data: bytes = self._body.read(None if size < 0 else size)
         except (IncompleteReadError, ResponseStreamingError, HTTPClientError, HTTPError, OSError) as error:
             raise Unavailable(self.opened.stat.key, f"the answer broke off ({masked(error)})", "try again") from error
-        self._usage.bytes_read += len(data)
+        self._usage.read(len(data))
         return data
 
     def close(self) -> None:
@@ -86,7 +86,6 @@ class S3Store:
         self.usage = Usage()
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._lock = threading.Lock()
         self._client, self._provider = connect(bucket, target)
         self._pace = pace or Pace(self._provider.pause)
         self._conditions = self._provider.conditions
@@ -104,15 +103,13 @@ class S3Store:
         verb = "LIST" if "ListObjects" in event_name else request.method
         # Of refreshed credentials too, which nobody else tells of.
         note(_text(request.headers.get("X-Amz-Security-Token")))
-        with self._lock:
-            self.usage.requests[verb] += 1
-            if verb == "PUT":
-                self.usage.bytes_written += int(request.headers.get("Content-Length") or 0)
+        self.usage.asked(verb)
+        if verb == "PUT":
+            self.usage.wrote(int(request.headers.get("Content-Length") or 0))
 
     def _count_listing(self, http_response: Any, event_name: str, **_: object) -> None:
         if "ListObjects" in event_name:
-            with self._lock:
-                self.usage.bytes_read += len(http_response.content)
+            self.usage.read(len(http_response.content))
 
     def _name(self, key: str) -> str:
         return f"s3://{self._bucket}/{self._prefix}{key}"
@@ -172,13 +169,14 @@ class S3Store:
             wanted["IfMatch"] = f'"{version}"'
         with errors(self._name(key), ranged=range is not None):
             answer = self._client.get_object(**self._where(key), **wanted)
-            start, size = extent(answer)
-            stat = opened_stat(key, size, answer)
-        reader = S3Reader(answer["Body"], Opened(stat, start, metadata_of(answer)), self.usage)
-        if version is not None and stat.version != version:
-            reader.close()  # a store that does not know If-Match
-            raise Conflict(self._name(key), "changed since it was looked at")
-        return reader
+            with contextlib.ExitStack() as unless_read:
+                unless_read.callback(answer["Body"].close)
+                start, size = extent(answer)
+                stat = opened_stat(key, size, answer)
+                if version is None or stat.version == version:  # else a store that does not know If-Match
+                    unless_read.pop_all()
+                    return S3Reader(answer["Body"], Opened(stat, start, metadata_of(answer)), self.usage)
+        raise Conflict(self._name(key), "changed since it was looked at")
 
     def put(
         self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None

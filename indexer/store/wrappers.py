@@ -49,12 +49,12 @@ class Metered:
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One object, None where it is absent."""
-        self.usage.requests["HEAD"] += 1
+        self.usage.asked("HEAD")
         return self._store.stat(key, checksum=checksum)
 
     def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> Reader:
         """Read an object, or a part of it."""
-        self.usage.requests["GET"] += 1
+        self.usage.asked("GET")
         return _MeteredReader(self._store.open(key, range=range, version=version), self.usage)
 
 
@@ -67,7 +67,7 @@ class _MeteredReader:
 
     def read(self, size: int = -1, /) -> bytes:
         data = self._reader.read(size)
-        self._usage.bytes_read += len(data)
+        self._usage.read(len(data))
         return data
 
     def __enter__(self) -> Reader:

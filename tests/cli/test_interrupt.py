@@ -1,4 +1,4 @@
-"""Somebody presses Ctrl-C."""
+"""Somebody presses Ctrl-C, closes the terminal, or ends the container."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from indexer.interruption import Ended, heeded
 from tests.support.answering import Answer, Asked, answering
 from tests.support.command import COMMAND, ROOT, limited
 
@@ -26,7 +27,8 @@ def _heard() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def test_an_interrupted_run_says_in_a_line_that_what_is_published_is_whole() -> None:
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_an_interrupted_run_says_in_a_line_that_what_is_published_is_whole(name: str, code: int) -> None:
     asked, over = threading.Event(), threading.Event()
 
     def never(_: Asked) -> Answer:
@@ -47,14 +49,37 @@ def test_an_interrupted_run_says_in_a_line_that_what_is_published_is_whole() -> 
         ) as child:
             try:
                 assert asked.wait(60), "it never asked"
-                child.send_signal(signal.SIGINT)
+                child.send_signal(getattr(signal, name))
                 out, err = child.communicate(timeout=60)
             finally:
                 over.set()
                 child.kill()
     assert err == "interrupted; what is published is whole, repeat to go on\n"
     assert out == ""
-    assert child.returncode == 130
+    assert child.returncode == code
+
+
+def test_a_signal_that_was_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with heeded():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_second_signal_does_not_break_off_the_work_of_ending() -> None:
+    def ended_twice() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    with pytest.raises(Ended), heeded():
+        ended_twice()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_a_child_process_that_hangs_is_ended_and_says_where_it_hung() -> None:

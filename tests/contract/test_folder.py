@@ -7,13 +7,13 @@ import os
 import stat
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from indexer.core.model import Version
 from indexer.core.pieces import Pieces
-from indexer.errors import BadConfig, Conflict, Denied, IndexerError
+from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Missing
 from indexer.store import Expect
 from indexer.store.fs import FolderStore
 
@@ -253,3 +253,85 @@ def test_a_name_that_is_no_text_is_left_alone(store: FolderStore, channel: Path)
     (folder / "good-1-0.conda").write_bytes(b"x")
     Path(os.fsdecode(os.fsencode(folder) + b"/bad-1-\xff.conda")).write_bytes(b"x")
     assert [it.key for it in store.list("linux-64/")] == ["linux-64/good-1-0.conda"]
+
+
+# A folder that others may write to
+
+
+class Swapping(FolderStore):
+    """A store that looks where a file lies just before somebody puts a link in the place of its subdir."""
+
+    def _inside(self, path: Path) -> Any:
+        found = super()._inside(path)
+        subdir = self._root / "noarch"
+        if not subdir.is_symlink():
+            subdir.rename(self._root / "noarch-before")
+            subdir.symlink_to(self._root.parent / "elsewhere")
+        return found
+
+
+@pytest.mark.parametrize("key", ["noarch/repodata.json", "noarch/shards/new", "noarch/far-1-0.conda"])
+def test_a_link_put_there_after_the_check_is_not_followed(channel: Path, key: str) -> None:
+    (channel / "noarch/far-1-0.conda").write_text("near")
+    before = everything(channel.parent / "elsewhere")
+    with pytest.raises(Denied, match="a link that leaves the channel"):
+        Swapping(channel).put(key, b"one", expect=Expect.ANYTHING)
+    assert everything(channel.parent / "elsewhere") == before
+
+
+def test_what_a_link_hides_after_the_check_is_neither_read_nor_deleted(channel: Path) -> None:
+    (channel / "noarch/far-1-0.conda").write_text("near")
+    with pytest.raises(Missing):
+        Swapping(channel).open("noarch/far-1-0.conda")
+    (channel / "noarch").unlink()
+    (channel / "noarch-before").rename(channel / "noarch")
+    with pytest.raises(Denied):
+        Swapping(channel).delete("noarch/far-1-0.conda", expect=Expect.ANYTHING)
+    assert everything(channel.parent / "elsewhere") == {"far-1-0.conda"}
+
+
+def test_a_folder_that_is_swapped_while_a_file_is_written_gets_that_file(store: FolderStore, channel: Path) -> None:
+    def content() -> Iterator[bytes]:
+        if not (channel / "before").exists():
+            (channel / "noarch").rename(channel / "before")
+            (channel / "noarch").symlink_to(channel.parent / "elsewhere")
+        yield b"one"
+
+    store.put(KEY, Pieces(content), expect=Expect.ANYTHING)
+    assert everything(channel / "before") == {"repodata.json"}
+    assert everything(channel.parent / "elsewhere") == {"far-1-0.conda"}
+
+
+def test_a_link_inside_of_the_channel_is_followed(store: FolderStore, channel: Path) -> None:
+    (channel / "linux-64").symlink_to("noarch")
+    version = store.put("linux-64/repodata.json", b"one", expect=Expect.ABSENT)
+    with store.open(KEY, version=version) as reader:
+        assert reader.read() == b"one"
+    assert everything(channel) == {KEY}
+
+
+def test_a_folder_in_the_place_of_a_file_leaves_no_descriptor_open(store: FolderStore, channel: Path) -> None:
+    (channel / "noarch/a-1-0.conda").mkdir()
+    before = len(list(Path("/dev/fd").iterdir()))
+    for _ in range(10):
+        with pytest.raises(Missing):
+            store.open("noarch/a-1-0.conda")
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+# When a file came
+
+
+def test_a_copy_that_keeps_its_date_is_another_version_and_arrives_now(store: FolderStore, channel: Path) -> None:
+    path = channel / "noarch/a-1-0.conda"
+    path.write_bytes(b"one")
+    os.utime(path, ns=(0, 10**18))
+    before = store.stat("noarch/a-1-0.conda")
+    path.write_bytes(b"two")  # the same file, as `cp -p` over it leaves it
+    os.utime(path, ns=(0, 10**18))
+    after = store.stat("noarch/a-1-0.conda")
+    assert before is not None
+    assert after is not None
+    assert (before.size, before.mtime_ms) == (after.size, after.mtime_ms) == (3, 10**12)
+    assert before.version != after.version
+    assert after.modified_ms >= before.modified_ms > 10**12

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from indexer.core.model import Version
-from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Missing, RangeRefused, Unavailable
+from indexer.errors import BadConfig, BadCredentials, Conflict, Denied, IndexerError, Missing, RangeRefused, Unavailable
 from indexer.parts import listed
 from indexer.store import Expect
 from indexer.store.s3 import S3Store
@@ -442,10 +442,10 @@ def test_a_store_that_ignores_if_match_on_reads_is_seen_through(s3: S3Store, wir
         (404, "NoSuchKey", Missing),
         (404, "NoSuchBucket", BadConfig),
         (403, "AccessDenied", Denied),
-        (403, "SignatureDoesNotMatch", Denied),
-        (403, "InvalidAccessKeyId", Denied),
-        (401, "Unauthorized", Denied),
-        (400, "ExpiredToken", Denied),
+        (403, "SignatureDoesNotMatch", BadCredentials),
+        (403, "InvalidAccessKeyId", BadCredentials),
+        (401, "Unauthorized", BadCredentials),
+        (400, "ExpiredToken", BadCredentials),
         (400, "InvalidArgument", BadConfig),
         (500, "InternalError", Unavailable),
         (503, "SlowDown", Unavailable),
@@ -594,3 +594,21 @@ def test_a_target_travels_to_other_processes_with_its_secrets() -> None:
 def test_an_address_that_is_none_of_a_bucket_is_refused(location: str) -> None:
     with pytest.raises(BadConfig, match="s3://BUCKET"):
         open_store(Target(location))
+
+
+@pytest.mark.parametrize(
+    ("headers", "version"),
+    [({"ETag": '""'}, None), ({"Content_Range": "bytes nonsense"}, None), ({"ETag": '"another"'}, VERSION)],
+    ids=["no version", "no extent", "another version"],
+)
+def test_a_body_is_closed_if_its_headers_are_bad(
+    s3: S3Store, wire: Wire, headers: dict[str, str], version: Version | None
+) -> None:
+    bodies: list[Any] = []
+    s3._client.meta.events.register("after-call.s3.GetObject", lambda parsed, **_: bodies.append(parsed["Body"]))
+    told = {"ETag": ETAG, "Last_Modified": "Thu, 01 Jan 2026 00:00:00 GMT", **headers}
+    wire.answer = lambda request: response(200, TEN, **told) if request.method == "GET" else None
+    with pytest.raises(IndexerError):
+        s3.open(KEY, version=version)
+    (body,) = bodies
+    assert body._raw_stream.closed

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 import zstandard
 
+from indexer.collector import Sweep, collect
 from indexer.core import names
 from indexer.core.model import Version
-from indexer.gc import Sweep, collect
 from indexer.options import Run
 from indexer.workers import in_threads
 from tests.support.faulty import Crash, Faulty, crash_at

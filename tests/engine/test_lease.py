@@ -113,6 +113,19 @@ def test_the_lease_says_who_holds_it_and_for_how_long() -> None:
     assert content["holder"]
 
 
+@pytest.mark.parametrize("key", [HELD, "linux-64/repodata.json"])
+def test_a_run_that_is_interrupted_gives_the_lease_back(key: str) -> None:
+    store = prepared()
+
+    def interrupted(_number: int, call: Call) -> None:
+        if (call.verb, call.key) == ("PUT", key):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        index(Unguarded(Faulty(store, after=interrupted)), now_ms=NOW_MS)
+    assert HELD not in store.objects
+
+
 def test_whoever_meets_a_lease_waits_until_it_is_given_back() -> None:
     store, clock = prepared(), Clock()
     store.upload(HELD, b"somebody's")

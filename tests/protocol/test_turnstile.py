@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 
+from indexer.collector import Sweep, collect
 from indexer.core import names
 from indexer.engine import index_channel
-from indexer.gc import Sweep, collect
 from indexer.options import Options, Run
 from indexer.report import Outcome
 from indexer.workers import in_threads

@@ -1,0 +1,87 @@
+"""What a program can import and give: one name for each command, texts and paths as targets, clear refusals."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import indexer
+from indexer import Machines, Options, S3Options, Sweep, Target, check, gc, index, status, yank
+from indexer.api import target_of
+from indexer.errors import BadConfig
+from tests.support.command import forget_settings
+from tests.support.scene import package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEY = "noarch/a-1.0-0.conda"
+ONE: Any = KEY  # what a type checker would not let pass
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    forget_settings(monkeypatch, tmp_path)
+    channel = tmp_path / "channel"
+    (channel / "noarch").mkdir(parents=True)
+    (channel / KEY).write_bytes(package(KEY))
+    return channel
+
+
+@pytest.mark.parametrize("name", indexer.__all__)
+def test_each_public_name_can_be_imported_whatever_was_imported_before(name: str) -> None:
+    before = "import indexer.cli, indexer.collector, indexer.api"
+    code = f"{before}; from indexer import {name}; print(type({name}).__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() != "module"
+
+
+def test_a_path_is_a_target_of_each_function(folder: Path) -> None:
+    assert status(folder).subdirs["noarch"].added == ("a-1.0-0.conda",)
+    assert not (folder / "noarch" / "repodata.json").exists()
+    assert index(folder, machines=Machines(max_parallel=1)).subdirs["noarch"].packages == 1
+    assert check(folder).exit_code == 0
+    assert gc(folder, Sweep(older_than_ms=0)).exit_code == 0
+    assert yank(folder, [KEY], "why").exit_code == 0
+
+
+def test_a_path_cannot_hold_the_url_of_a_bucket() -> None:
+    with pytest.raises(BadConfig, match="give the URL as a text"):
+        index(Path("s3://bucket/channel"))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda folder: index(folder, Options(packages=ONE)),
+        lambda folder: index(folder, Options(subdirs=ONE)),
+        lambda folder: index(folder, replace(Options(), unyanked=ONE)),
+        lambda folder: check(folder, subdirs="noarch"),
+        lambda folder: yank(folder, KEY, "why"),
+        lambda folder: indexer.unyank(folder, KEY),
+        lambda folder: gc(folder, Sweep(subdirs=ONE)),
+    ],
+)
+def test_one_text_in_the_place_of_several_is_refused(folder: Path, call: Callable[[Path], object]) -> None:
+    with pytest.raises(BadConfig, match=r"is one text, and a collection of texts is wanted; give \['noarch"):
+        call(folder)
+    assert not (folder / "noarch" / "repodata.json").exists()
+
+
+def test_the_url_of_a_bucket_is_reached_as_s3_variables_say(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert target_of("s3://b/c").s3 == S3Options()
+    said = {"ENDPOINT_URL": "https://s3.example.com", "REGION": "r", "ACCESS_KEY_ID": "k", "SECRET_ACCESS_KEY": "s"}
+    for name, value in {**said, "ADDRESSING_STYLE": "path", "PROVIDER": "minio"}.items():
+        monkeypatch.setenv(f"S3_{name}", value)
+    assert target_of("s3://b/c").s3 == S3Options("https://s3.example.com", "r", "path", "k", "s", provider="minio")
+    assert target_of(str(folder)).s3 == S3Options()
+    whole = Target("s3://b/c", S3Options(region="other"))
+    assert target_of(whole) is whole
+    monkeypatch.delenv("S3_SECRET_ACCESS_KEY")
+    with pytest.raises(BadConfig, match="S3_ACCESS_KEY_ID"):
+        index("s3://b/c")
