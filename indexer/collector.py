@@ -85,12 +85,19 @@ class _Note:
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     version: Version | None = None
 
-    def take_over(self, now_ms: int) -> None:
+    def take_over(self) -> None:
         """Make the note of a gc that has died our own.  Raises GaveUp where it may be alive."""
         found = self.store.stat(self.key)
-        if found is not None and now_ms - found.modified_ms < _DEAD_AFTER_MS:
+        if found is not None and self._store_ms() - found.modified_ms < _DEAD_AFTER_MS:
             raise GaveUp(self.key, "another gc is at work, or has just died", "repeat when it has ended, or in an hour")
         self.version = found.version if found else None
+
+    def _store_ms(self) -> int:
+        """The time by the store's clock, since ours may be wrong: an object of ours is put, looked at and deleted."""
+        self.store.put(names.PROBE, b"", expect=Expect.ANYTHING)
+        found = self.store.stat(names.PROBE)
+        self.store.delete(names.PROBE, expect=Expect.ANYTHING)
+        return found.modified_ms if found else 0
 
     def renew(self) -> int:
         """Say that we are alive, and return the store's time.  Raises GaveUp where the note is another's."""
@@ -128,7 +135,7 @@ class _Collector:
         unseen = set(here)
         note = _Note(self.store, self._key(names.GC_NOTE))
         if self.sweep.delete:
-            note.take_over(now_ms)
+            note.take_over()
         for batch in _batches(self._old(now_ms, unseen)):
             orphans = [stat for stat in batch if _digest(stat) not in named]
             if self.sweep.delete and orphans:
@@ -181,7 +188,7 @@ class _Collector:
             digest = _digest(stat)
             if digest is not None:
                 unseen.discard(digest)
-                if now_ms - stat.modified_ms >= self.sweep.older_than_ms and stat.size <= _BATCH_BYTES:
+                if now_ms - stat.written_ms >= self.sweep.older_than_ms and stat.size <= _BATCH_BYTES:
                     yield stat
 
     def _scratch(self, now_ms: int) -> Iterator[Stat]:
@@ -189,7 +196,7 @@ class _Collector:
             for stat in self.store.list(self._key(folder)):
                 match = _SCRATCH.fullmatch(stat.key.rpartition("/")[2])
                 ours = match and (match["name"] in _OURS or shards.digest_of_filename(match["name"]))
-                if ours and now_ms - stat.modified_ms >= self.sweep.older_than_ms:
+                if ours and now_ms - stat.written_ms >= self.sweep.older_than_ms:
                     yield stat
 
     def _delete(self, batch: list[Stat], now_ms: int) -> None:
@@ -201,7 +208,7 @@ class _Collector:
             digest = _digest(stat)
             with contextlib.suppress(Conflict):  # gone, or put again, so young
                 data, found = read_whole(self.store, stat.key)
-                if digest is None or now_ms - found.modified_ms < self.sweep.older_than_ms:
+                if digest is None or now_ms - found.written_ms < self.sweep.older_than_ms:
                     return
                 held[digest] = data
                 self.store.delete(stat.key, expect=found.version)

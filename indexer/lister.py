@@ -86,7 +86,7 @@ class Lister:
                 return observation(listed, replace(seen, versions=versions))
         stats = self._stats(names.TRACKED)
         versions = self._ours({name: stat.version for name, stat in stats.items()}, ledger)
-        modified = {name: stat.modified_ms for name, stat in stats.items()}
+        modified = {name: stat.written_ms for name, stat in stats.items()}
         return observation(self._listing(scope, ledger), replace(seen, versions=versions, modified_ms=modified))
 
     def survey(self) -> Observation:

@@ -94,7 +94,7 @@ def is_other(facts: Facts, found: Facts) -> bool:
 
 
 def _arrived_ms(stat: Stat) -> int:
-    return stat.modified_ms if stat.mtime_ms is None else stat.mtime_ms
+    return stat.written_ms
 
 
 def _believed(arrived_ms: int, timestamp: object, now_ms: int) -> int:

@@ -43,6 +43,11 @@ class Stat(msgspec.Struct, frozen=True, gc=False):
     sha256: str | None = None
     mtime_ms: int | None = None
 
+    @property
+    def written_ms(self) -> int:
+        """When the content was written: a copy of it can be younger."""
+        return self.modified_ms if self.mtime_ms is None else self.mtime_ms
+
     def within(self, subdir: str) -> Stat:
         """The same by its key in the channel, where it was listed from the subdir on."""
         return msgspec.structs.replace(self, key=f"{subdir}/{self.key}")

@@ -328,3 +328,15 @@ def test_a_second_gc_after_a_dead_one_does_not_hide_the_hole_from_the_next_run()
             index(store)
             assert missing_shards(store) == set(), (death, at)
     assert holes, "the law is about something"
+
+
+@pytest.mark.parametrize("hours", [-48, 2, 48])
+def test_the_note_of_a_gc_is_judged_by_the_clock_of_the_store_alone(hours: int) -> None:
+    store, _ = orphaned()
+    store.clock_ms = NOW_MS
+    store.upload(NOTE, b"{}")
+    ours = NOW_MS + hours * 3_600_000
+    assert gc(store, now_ms=ours).exit_code == 4
+    store.clock_ms += 3_700_000
+    assert gc(store, now_ms=ours).exit_code == 0
+    assert not {NOTE, names.PROBE} & store.bodies().keys()
