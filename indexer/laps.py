@@ -197,7 +197,8 @@ class Subdir:
     def _scene(self, lister: Lister, seen: Observation, change: Change) -> Scene | None:
         """What there is to publish for, None where all is known to stand."""
         attested = change.attested is not None and seen.ledger is not None and change.attested != seen.ledger.attested
-        anew = change.results or change.leaving or change.plan.ask or change.plan.dates or attested
+        stray = change.index.run_exports.keys() - change.index.records.keys() - change.plan.carried
+        anew = stray or change.results or change.leaving or change.plan.ask or change.plan.dates or attested
         if not anew and self.wanted.alike(seen) and seen.vouched:
             return None
         previous = self._previous(lister, seen)

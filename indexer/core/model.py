@@ -124,6 +124,7 @@ class Plan:
     record stands and stays as it is.  `yanked` is there and listed as removed.  `seen` has the
     versions that kept records were made from, where the record itself does not tell.  `dates` has the dates (in
     milliseconds) of packages whose records have none, or one in the future.
+    `carried` has no record yet and is not looked at: a run that is at work has written its run exports.
     """
 
     fetch: tuple[Stat, ...] = ()
@@ -134,6 +135,7 @@ class Plan:
     seen: dict[str, Version] = field(default_factory=dict)
     ask: tuple[Stat, ...] = ()
     dates: dict[str, int] = field(default_factory=dict)
+    carried: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

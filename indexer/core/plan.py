@@ -92,7 +92,17 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
         yanked=frozenset(yanked),
         seen=seen,
         ask=tuple(sorted(ask, key=lambda stat: stat.key)),
+        carried=_carried(index, known.scope),
     )
+
+
+def _carried(index: Index, scope: frozenset[str] | None) -> frozenset[str]:
+    """Packages with run exports, without a record, and not looked at.
+
+    Another run has written their run exports and not yet their records.  A run over a few packages does not list them,
+    so only that run knows them, and it does not write their run exports again.
+    """
+    return frozenset() if scope is None else frozenset(index.run_exports.keys() - index.records.keys() - scope)
 
 
 def _stands(filename: str, stat: Stat, facts: Facts, known: Known) -> bool:
@@ -150,7 +160,9 @@ def merge(index: Index, plan: Plan, results: Iterable[Extracted | Rejected], now
     results = tuple(results)
     leaving = dropped(index, plan, results)
     records = {name: record for name, record in index.records.items() if name not in leaving}
-    run_exports = {name: found for name, found in index.run_exports.items() if name in records}
+    run_exports = {
+        name: found for name, found in index.run_exports.items() if name in records or name in plan.carried
+    }
     for name in plan.dates.keys() & records.keys():
         records[name] = altered(records[name], {FIELD: plan.dates[name]})
     v3 = set(index.v3 - leaving)

@@ -329,7 +329,9 @@ def v3_buckets(filenames: Iterable[str], records: Mapping[str, V]) -> dict[str, 
 
 
 def join_run_exports(index: Index, subdir: str) -> Pieces:
-    """The content of a `run_exports.json` (CEP 12): every package whose run exports are known."""
-    known = (name for name in index.records if name in index.run_exports)
-    sections = _sections(known, lambda name: {_RUN_EXPORTS: index.run_exports[name]})
+    """The content of a `run_exports.json` (CEP 12): every package whose run exports are known.
+
+    Of a package whose record another run is about to publish they stand there before the record does.
+    """
+    sections = _sections(index.run_exports, lambda name: {_RUN_EXPORTS: index.run_exports[name]})
     return Pieces(partial(json_object, {"info": {"subdir": subdir, "version": 1}, **sections}))

@@ -1,0 +1,146 @@
+"""Several runs over a few packages at once: what one has written of its packages the others carry on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.engine import index_channel
+from indexer.options import Run
+from indexer.report import Outcome
+from indexer.workers import in_threads
+from tests.protocol.test_turnstile import OFTEN
+from tests.support.faulty import Crash, Faulty
+from tests.support.judge import faults
+from tests.support.memory import MemoryStore
+from tests.support.scene import NOW_MS, PLAIN, Clock, Inline, index, only, package, records, sharded
+from tests.support.turnstile import go_through, walkers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from indexer.options import Options
+    from tests.support.memory import Call
+
+BEFORE, *NEW = (f"noarch/{name}-1.0-0.conda" for name in ("before", "one", "two", "three"))
+ONE, TWO, _ = NEW
+RUN_EXPORTS, SOURCE = "noarch/run_exports.json", "noarch/repodata.json"
+
+
+def over(*packages: str) -> Options:
+    return replace(PLAIN, subdirs=("noarch",), packages=frozenset(packages) or None)
+
+
+def with_new(*, indexed: bool = True) -> MemoryStore:
+    """A channel, indexed or not, to which packages were uploaded."""
+    store = MemoryStore(clock_ms=NOW_MS)
+    store.upload(BEFORE, package(BEFORE))
+    if indexed:
+        index(store, over())
+    for key in NEW:
+        store.upload(key, package(key))
+    return store
+
+
+def run_exports(store: MemoryStore) -> set[str]:
+    told = json.loads(store.objects[RUN_EXPORTS].body)
+    return set(told["packages"]) | set(told["packages.conda"])
+
+
+def filenames(*packages: str) -> set[str]:
+    return {key.partition("/")[2] for key in packages}
+
+
+def test_run_exports_that_a_run_has_written_are_carried_on_until_its_records_are_there() -> None:
+    store = with_new()
+
+    def dies(_number: int, call: Call) -> None:
+        if (call.verb, call.key) == ("PUT", SOURCE):
+            raise Crash
+
+    def another_falls_in(_number: int, call: Call) -> None:
+        if (call.verb, call.key) == ("PUT", SOURCE):
+            with pytest.raises(Crash):
+                index(Faulty(store, before=dies), over(TWO))
+
+    index(Faulty(store, before=another_falls_in), over(ONE))
+    assert set(records(store, "noarch")) == filenames(BEFORE, ONE)
+    assert filenames(BEFORE, ONE) <= run_exports(store)
+    index(store, over())
+    assert set(records(store, "noarch")) == run_exports(store) == filenames(BEFORE, *NEW)
+    assert faults(store) == []
+
+
+def test_run_exports_of_a_package_that_never_came_are_dropped_by_a_plain_run() -> None:
+    store = with_new()
+
+    def dies(_number: int, call: Call) -> None:
+        if (call.verb, call.key) == ("PUT", SOURCE):
+            raise Crash
+
+    with pytest.raises(Crash):
+        index(Faulty(store, before=dies), over(ONE))
+    for key in (ONE, NEW[2]):
+        store.remove(key)
+    index(store, over(TWO))
+    assert run_exports(store) == filenames(BEFORE, ONE, TWO)
+    assert faults(store)
+    index(store, over())
+    assert run_exports(store) == filenames(BEFORE, TWO)
+    assert faults(store) == []
+    assert only(index(store, over()), "noarch").outcome is Outcome.UNCHANGED
+
+
+def test_a_package_that_a_run_looks_at_and_that_is_gone_is_not_carried_on() -> None:
+    store = with_new()
+    index(store, over(ONE))
+    store.remove(ONE)
+    index(store, over(ONE))
+    assert run_exports(store) == filenames(BEFORE)
+
+
+@OFTEN
+@given(
+    st.booleans(),
+    st.lists(st.tuples(st.integers(0, 6), st.sampled_from([1, 2, 3, 5, 8, 13])), min_size=8, max_size=40),
+)
+def test_whatever_the_schedule_of_runs_over_a_package_each_all_is_published(
+    indexed: bool,  # noqa: FBT001  drawn by hypothesis
+    schedule: list[tuple[int, int]],
+) -> None:
+    store = with_new(indexed=indexed)
+
+    def indexer(key: str) -> Callable[[Callable[[], None]], None]:
+        def work(turn: Callable[[], None]) -> None:
+            def before(_number: int, _call: Call) -> None:
+                turn()
+                store.clock_ms += 1000
+
+            turn()
+            clock, inline = Clock(), Inline()
+            run = Run(
+                in_threads(inline, 4),
+                inline,
+                now_ms=lambda: store.clock_ms,
+                monotonic=clock.monotonic,
+                sleep=clock.sleep,
+                jitter=lambda pause: pause,
+            )
+            report = only(index_channel(Faulty(store, before), over(key), run), "noarch")
+            assert report.exit_code == 0, report.error
+
+        return work
+
+    with walkers([indexer(key) for key in NEW]) as everybody:
+        go_through(everybody, schedule)
+    wanted = filenames(*NEW, *([BEFORE] if indexed else []))
+    assert set(records(store, "noarch")) == run_exports(store) == sharded(store, "noarch") == wanted
+    assert [fault for fault in faults(store) if BEFORE not in fault] == []
+    assert only(index(store, over()), "noarch").exit_code == 0
+    assert set(records(store, "noarch")) == run_exports(store) == filenames(BEFORE, *NEW)
+    assert faults(store) == []
