@@ -160,9 +160,7 @@ def merge(index: Index, plan: Plan, results: Iterable[Extracted | Rejected], now
     results = tuple(results)
     leaving = dropped(index, plan, results)
     records = {name: record for name, record in index.records.items() if name not in leaving}
-    run_exports = {
-        name: found for name, found in index.run_exports.items() if name in records or name in plan.carried
-    }
+    run_exports = {name: found for name, found in index.run_exports.items() if name in records or name in plan.carried}
     for name in plan.dates.keys() & records.keys():
         records[name] = altered(records[name], {FIELD: plan.dates[name]})
     v3 = set(index.v3 - leaving)
