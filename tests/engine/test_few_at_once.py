@@ -107,7 +107,7 @@ def test_a_package_that_a_run_looks_at_and_that_is_gone_is_not_carried_on() -> N
 @OFTEN
 @given(
     st.booleans(),
-    st.lists(st.tuples(st.integers(0, 6), st.sampled_from([1, 2, 3, 5, 8, 13])), min_size=8, max_size=40),
+    st.lists(st.tuples(st.integers(0, 6), st.integers(1, 8)), min_size=4, max_size=16),
 )
 def test_whatever_the_schedule_of_runs_over_a_package_each_all_is_published(
     indexed: bool,  # noqa: FBT001  drawn by hypothesis
@@ -117,8 +117,9 @@ def test_whatever_the_schedule_of_runs_over_a_package_each_all_is_published(
 
     def indexer(key: str) -> Callable[[Callable[[], None]], None]:
         def work(turn: Callable[[], None]) -> None:
-            def before(_number: int, _call: Call) -> None:
-                turn()
+            def before(_number: int, call: Call) -> None:
+                if call.verb == "PUT":  # what is read between two of them might as well be read at once
+                    turn()
                 store.clock_ms += 1000
 
             turn()
