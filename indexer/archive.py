@@ -9,6 +9,7 @@ import itertools
 import re
 import tarfile
 import zipfile
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 import zstandard
@@ -28,9 +29,14 @@ if TYPE_CHECKING:
 INDEX_JSON = "info/index.json"
 RUN_EXPORTS_JSON = "info/run_exports.json"
 _WANTED = (INDEX_JSON, RUN_EXPORTS_JSON)
+RUN_EXPORTS_UNKNOWN = "run exports are unknown"
+"""A key of what was read: the run exports may lie where the archive could not be read."""
 ABOUT_JSON = "info/about.json"
 PATHS_JSON = "info/paths.json"
 # Of rattler-build and of conda-build, both with all templates filled in.
+# What every package has one of (CEP 34).  conda-build writes all files directly in info/ before any other file, and
+# other builders all of info/: where this one was seen, run_exports.json does not come later.
+_FILES = (PATHS_JSON, "info/files")
 RECIPES = ("info/recipe/rendered_recipe.yaml", "info/recipe/meta.yaml")
 _MIB = 2**20
 # The largest real index.json has some hundred kilobytes.  Parsed, JSON takes up to thirty times its size.
@@ -246,31 +252,64 @@ def _read_patches(content: _Limited) -> dict[str, bytes]:
 
 
 def _read_tar(content: _Limited, *, about: bool) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    said: dict[str, bytes] = {}
+    files = _InfoFiles(said={} if about else None)
     try:
-        _collect(content, found, said if about else None)
+        _collect(content, files)
     except BadPackage:
-        if len(found) < len(_WANTED):
+        if not files.makes_a_record:
             raise
-        # All is here that makes a record; what else the package says is not worth refusing it.
-    if INDEX_JSON not in found:
+        # What else the package says is not worth refusing it.
+        if not files.whole:
+            files.found[RUN_EXPORTS_UNKNOWN] = b""
+    if INDEX_JSON not in files.found:
         raise BadPackage("the archive", f"has no {INDEX_JSON}")
-    return {**said, **found}
+    return {**(files.said or {}), **files.found}
 
 
-def _collect(content: _Limited, found: dict[str, bytes], said: dict[str, bytes] | None) -> None:
+@dataclass(slots=True)
+class _InfoFiles:
+    """What was found of an archive: what makes a record, and what the package `said` of itself if that is asked for.
+
+    `listed` tells that the list of the package's files was seen, `left` that files outside info/ were.
+    """
+
+    found: dict[str, bytes] = field(default_factory=dict)
+    said: dict[str, bytes] | None = None
+    listed: bool = False
+    left: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether run exports are here, or are nowhere."""
+        return RUN_EXPORTS_JSON in self.found or (self.listed and self.left)
+
+    @property
+    def makes_a_record(self) -> bool:
+        """Whether nothing that comes can change the record."""
+        return INDEX_JSON in self.found and (self.left or len(self.found) == len(_WANTED))
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that is asked for is here; conda-build writes the recipe among the files outside info/."""
+        return self.whole and (self.said is None or any(recipe in self.said for recipe in RECIPES))
+
+
+def _collect(content: _Limited, files: _InfoFiles) -> None:
     for tar, member in _members(content):
+        files.listed |= member.name in _FILES
         if member.name in _WANTED:
-            if member.name in found:
+            if member.name in files.found:
+                files.found.clear()  # nobody knows which of them a client takes
                 raise BadPackage("the archive", f"has {member.name} more than once")
-            found[member.name] = _content(tar, member)
-            if len(found) == len(_WANTED) and said is None:
+            files.found[member.name] = _content(tar, member)
+            if len(files.found) == len(_WANTED) and files.said is None:
                 break
-        elif INDEX_JSON in found and not member.name.startswith("info/"):
-            break  # builders write the info/ files in one block
-        elif said is not None and member.isreg():
-            said |= _said(tar, member)
+        elif INDEX_JSON in files.found and not member.name.startswith("info/"):
+            files.left = True
+            if files.complete:
+                break
+        elif files.said is not None and member.isreg():
+            files.said |= _said(tar, member)
 
 
 def _said(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, bytes]:

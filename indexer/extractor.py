@@ -15,6 +15,7 @@ from indexer.archive import (
     PATHS_JSON,
     RECIPES,
     RUN_EXPORTS_JSON,
+    RUN_EXPORTS_UNKNOWN,
     Whole,
     read_conda,
     read_tar_bz2,
@@ -154,6 +155,9 @@ def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
         reason = f"{error.thing} {error.reason}"
         return Rejected(filename, stat.version, reason, package.sha256, damaged=isinstance(error, Damaged))
     warnings = (*content.warnings, *judged.warnings, *run_exports_faults(run_exports))
+    unknown = RUN_EXPORTS_UNKNOWN in content.info
+    if unknown:
+        warnings += ("the run exports are unknown, for the archive cannot be read to its end",)
     about = None
     if spec.about:
         about, odd = _about(content.info, About(sha256=package.sha256, run_exports=run_exports))
@@ -164,7 +168,8 @@ def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
     date = first_date(stat, judged.record.get("timestamp"), spec.now_ms, undated=spec.undated)
     record = dump({**judged.record, FIELD: date})
     told = stat.md5 == package.md5
-    return Extracted(filename, stat.version, record, dump(run_exports), judged.v3, warnings, about, told)
+    known_exports = None if unknown else dump(run_exports)
+    return Extracted(filename, stat.version, record, known_exports, judged.v3, warnings, about, told)
 
 
 def _about(info: Mapping[str, bytes], known: About) -> tuple[About, tuple[str, ...]]:

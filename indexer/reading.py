@@ -123,7 +123,7 @@ class Packages:
             record = index.records.get(filename)
             if not isinstance(result, Extracted) or record is None or filename in index.run_exports:
                 continue
-            if facts_of(result.record).sha256 == facts_of(record).sha256:
+            if result.run_exports is not None and facts_of(result.record).sha256 == facts_of(record).sha256:
                 found[filename] = result.run_exports
         return found
 
@@ -152,6 +152,8 @@ def _sparing(result: Extracted | Rejected, stat: Stat, alike: dict[bytes, Raw]) 
     """The same in less memory: strings that are here already, and run exports that are `alike` once for all."""
     if isinstance(result, Rejected):
         return result
+    if result.run_exports is None:
+        return msgspec.structs.replace(result, filename=stat.key, version=stat.version)
     said = bytes(result.run_exports)
     # A slice of the very bytes that it is known by.
     run_exports = alike.get(said) or alike.setdefault(said, msgspec.Raw(said))

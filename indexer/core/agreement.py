@@ -212,7 +212,8 @@ def contradictions(
         odd.append("subdir")
     for key in odd:
         yield f"has {key} {_short(said.get(key))} in the index and {_short(truth.get(key))} in the package"
-    if not patched and run_exports is not None and _kinds(run_exports) != _kinds(found.run_exports):
+    told = None if patched else found.run_exports
+    if told is not None and run_exports is not None and _kinds(run_exports) != _kinds(told):
         yield f"has run_exports {bytes(run_exports).decode()[:80]} in the index and others in the package"
 
 

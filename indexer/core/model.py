@@ -82,7 +82,7 @@ class Index:
 
 
 class Extracted(msgspec.Struct, frozen=True, gc=False):
-    """A package that was read: its record, dated as if no index had it before, and its run exports.
+    """A package that was read: its record, dated as if no index had it before, and its run exports, None if unknown.
 
     `told` says that the record tells its version: the MD5 that a listing shows is that of the content.
     `about` is what it says of itself besides, None where that was not asked.
@@ -91,7 +91,7 @@ class Extracted(msgspec.Struct, frozen=True, gc=False):
     filename: str
     version: Version
     record: Raw
-    run_exports: Raw
+    run_exports: Raw | None
     v3: bool = False
     warnings: tuple[str, ...] = ()
     about: About | None = None

@@ -169,7 +169,9 @@ def merge(index: Index, plan: Plan, results: Iterable[Extracted | Rejected], now
             continue
         name = result.filename
         records[name] = dated(index, result, now_ms, plan.dates)
-        run_exports[name] = result.run_exports
+        run_exports.pop(name, None)
+        if result.run_exports is not None:
+            run_exports[name] = result.run_exports
         (v3.add if result.v3 else v3.discard)(name)
     rest = index.v3_rest
     if nowhere := nameless(index):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexer import Target
+from indexer.archive import RECIPES, RUN_EXPORTS_JSON, read_tar_bz2
 from indexer.core.model import Outputs
 from indexer.core.names import KNOWN_SUBDIRS, LEDGER
 from indexer.report import Outcome
@@ -119,3 +121,16 @@ def test_shards_alone_that_grew_package_by_package_are_those_of_one_run(good: li
     there, here = published(files(whole)), published(files(grown))
     assert {key: here.get(key) for key in there} == there
     assert all("/shards/" in key for key in here.keys() - there.keys()), "old shards stay until a gc"
+
+
+def test_the_recipe_and_the_run_exports_of_each_tar_bz2_are_found_wherever_they_lie(packages: Path) -> None:
+    found = 0
+    for path in [path for subdir in sorted(KNOWN_SUBDIRS) for path in (packages / subdir).glob("*.tar.bz2")]:
+        with tarfile.open(path) as archive:
+            there = {name.removeprefix("./") for name in archive.getnames()} & {*RECIPES, RUN_EXPORTS_JSON}
+        with path.open("rb") as file:
+            said = read_tar_bz2(file, path.stat().st_size, about=True)
+        assert there & said.keys() & {*RECIPES} or not there & {*RECIPES}, path.name
+        assert (RUN_EXPORTS_JSON in there) is (RUN_EXPORTS_JSON in said), path.name
+        found += bool(there)
+    assert found > 50

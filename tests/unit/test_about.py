@@ -6,17 +6,19 @@ import io
 import json
 import time
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.archive import read_conda, read_tar_bz2
 from indexer.core.about import TRAITS, About, about_of, clean, link_of, traits
-from indexer.core.model import Extracted, Rules
+from indexer.core.model import Extracted, Index, Plan, Rejected, Rules
+from indexer.core.plan import merge
 from indexer.core.repodata import facts_of
 from indexer.extractor import Spec, read
 from indexer.window import Window
-from tests.support.archives import END, MIB, bz2_of, conda, index_json, member, zst
+from tests.support.archives import END, MIB, bz2_of, conda, header, index_json, member, zst
 from tests.support.memory import MemoryStore
 
 KEY = "noarch/a-1-0.conda"
@@ -230,9 +232,62 @@ def test_a_paths_json_of_any_size_is_looked_through_and_a_large_about_json_left_
     assert "info/about.json" not in found
 
 
-def test_a_tar_bz2_is_read_no_further_than_its_info_files() -> None:
-    tar = INDEX + member("bin/x", b"x") + member("info/about.json", b"{}") + END
-    assert "info/about.json" not in read_tar_bz2(io.BytesIO(bz2_of((tar, 1))), len(tar), about=True)
+OUTSIDE = member("bin/x", b"x")
+RECIPE = member("info/recipe/meta.yaml", CONDA_BUILD)
+FILES = member("info/files", b"bin/x")
+
+
+def read_bz2(tar: bytes, *, about: bool) -> dict[str, bytes]:
+    return read_tar_bz2(io.BytesIO(bz2_of((tar, 1))), len(tar), about=about)
+
+
+def test_a_tar_bz2_is_read_no_further_than_what_is_asked_for() -> None:
+    later = OUTSIDE + member("info/later.json", b"{}") + RUN_EXPORTS + member("info/about.json", b"{}") + END
+    assert read_bz2(INDEX + FILES + later, about=False).keys() == {"info/index.json"}
+    assert "info/about.json" not in read_bz2(INDEX + FILES + RECIPE + later, about=True)
+
+
+def test_a_recipe_behind_files_outside_info_is_read_if_it_is_asked_for() -> None:
+    tar = INDEX + FILES + OUTSIDE + RECIPE + END
+    assert "info/recipe/meta.yaml" in read_bz2(tar, about=True)
+    assert "info/recipe/meta.yaml" not in read_bz2(tar, about=False)
+    store = MemoryStore()
+    stat = store.upload("noarch/a-1-0.tar.bz2", bz2_of((tar, 1)))
+    found = read(store, stat, Spec("noarch", Rules(), 1_800_000_000_000, about=True)).result
+    assert isinstance(found, Extracted)
+    assert found.about is not None
+    assert found.about.source_url == ("https://a.example/1.tgz",)
+
+
+@pytest.mark.parametrize("about", [False, True])
+def test_run_exports_behind_files_outside_info_are_found(*, about: bool) -> None:
+    assert "info/run_exports.json" in read_bz2(INDEX + OUTSIDE + RUN_EXPORTS + END, about=about)
+    found = read_conda(window(INDEX + OUTSIDE + RUN_EXPORTS + END), about=about)
+    assert "info/run_exports.json" in found
+
+
+@pytest.mark.parametrize("about", [False, True])
+def test_run_exports_that_may_lie_where_nothing_can_be_read_are_unknown(*, about: bool) -> None:
+    found = extracted(INDEX + header("bin/x", MIB) + bytes(512), about=about)
+    assert isinstance(found, Extracted)
+    assert found.run_exports is None
+    assert "the run exports are unknown, for the archive cannot be read to its end" in found.warnings
+
+
+def test_run_exports_that_are_unknown_are_not_published_as_none() -> None:
+    known = extracted(INDEX + RUN_EXPORTS + END)
+    assert isinstance(known, Extracted)
+    before = merge(Index(), Plan(), [known], 1)
+    assert before.run_exports.keys() == {known.filename}
+    unknown = msgspec.structs.replace(known, run_exports=None)
+    assert merge(before, Plan(), [unknown], 1).run_exports == {}
+
+
+@pytest.mark.parametrize("twice", [INDEX, RUN_EXPORTS])
+def test_a_file_that_makes_a_record_and_is_there_twice_rejects_a_package(twice: bytes) -> None:
+    found = extracted(INDEX + RUN_EXPORTS + OUTSIDE + twice + END)
+    assert isinstance(found, Rejected)
+    assert "more than once" in found.reason
 
 
 def window(tar: bytes) -> Window:

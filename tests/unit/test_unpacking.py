@@ -48,7 +48,7 @@ def conda_of(size: int) -> bytes:
 @functools.cache
 def tar_bz2_of(size: int) -> bytes:
     """The info files first, then a file of so many bytes, in one stream."""
-    return bz2.compress(INFO + member("bin/x", noise(size)) + END)
+    return bz2.compress(INFO + member("info/files", b"bin/x") + member("bin/x", noise(size)) + END)
 
 
 def reading_of(body: bytes, *, vouched: bool = False, spec: Spec = SPEC, manners: Manners | None = None) -> Reading:
