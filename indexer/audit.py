@@ -161,9 +161,14 @@ class _Auditor:
             )
         for filename, bad in seen.ledger.rejected.items() if seen.ledger else ():
             if filename in seen.packages and seen.packages[filename].version == bad.version:
+                reason = (
+                    f"was rejected, and its old record stays: {bad.reason}"
+                    if bad.kept
+                    else f"is not indexed: {bad.reason}"
+                )
                 yield Fault(
                     f"{self.subdir}/{filename}",
-                    f"is not indexed: {bad.reason}",
+                    reason,
                     "rebuild it and upload it again, or delete it",
                 )
 

@@ -15,10 +15,10 @@ from indexer.core.revision import latest
 from indexer.report import Note, Outcome, SubdirReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from indexer.core.about import About
-    from indexer.core.ledger import Attested, Ledger
+    from indexer.core.ledger import Attested, Bad, Ledger
     from indexer.core.model import Raw
     from indexer.core.patch import Patched
     from indexer.observation import Observation
@@ -77,7 +77,7 @@ class Change:
 
     def beside(self, others: Ledger) -> Change:
         """The same with what the last run knew of packages of other names than were looked at: it still holds."""
-        rejected = [Rejected(filename, bad.version, bad.reason) for filename, bad in others.rejected.items()]
+        rejected = [rejected_before(filename, bad) for filename, bad in others.rejected.items()]
         seen = {**others.seen, **self.plan.seen}
         plan = replace(self.plan, seen=seen, rejected=(*self.plan.rejected, *rejected))
         return replace(self, plan=plan, attested={**others.attested, **(self.attested or {})})
@@ -110,8 +110,9 @@ class Change:
 
     @property
     def rejected(self) -> tuple[Rejected, ...]:
-        """What was found bad, now or before."""
-        return (*self.plan.rejected, *(it for it in self.results if isinstance(it, Rejected)))
+        """What was found bad, now or before; `kept` where the record of it stays."""
+        found = (*self.plan.rejected, *(it for it in self.results if isinstance(it, Rejected)))
+        return tuple(replace(it, kept=it.kept or it.filename in self.merged.records) for it in found)
 
     @property
     def extracted(self) -> tuple[Extracted, ...]:
@@ -122,6 +123,22 @@ class Change:
 def incomplete(index: Index) -> int:
     """How many packages of an index have unknown run exports; what has no record has no run exports either."""
     return len(index.records) - len(index.run_exports.keys() & index.records.keys())
+
+
+_KEPT = "; its record in the index stays as it is"
+
+
+def rejected_before(filename: str, bad: Bad) -> Rejected:
+    """What the last run left of a package that it rejected."""
+    return Rejected(filename, bad.version, bad.reason, kept=bad.kept)
+
+
+def _unreadable(change: Change, read: set[str]) -> Iterator[Note]:
+    """What there is to say of what another indexer wrote and readers cannot parse, besides of rejected packages."""
+    for filename in read & change.index.unreadable.keys():
+        yield Note(filename, f"its record {change.index.unreadable[filename]}, so the package was read again")
+    for name, reason in change.index.left_out.items():
+        yield Note(name, f"{reason}, so it is left out")
 
 
 def _attested_anew(seen: Observation, change: Change) -> set[str]:
@@ -163,6 +180,7 @@ def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *,
         *(Note(filename, "stands under v3 without a name, so it is left out") for filename in nameless(change.index)),
         *(Note(it.filename, warning) for it in change.extracted for warning in it.warnings),
         *(Note(it.filename, _REPLACED) for it in change.extracted if replaced(change.index, it)),
+        *_unreadable(change, read),
         *unattested(change.attested or {}),
         *(Note(names.INSTRUCTIONS, warning) for warning in change.patched.warnings),
     ]
@@ -176,7 +194,7 @@ def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *,
         removed=tuple(sorted(change.leaving)),
         asked=len(change.plan.ask),
         reread=len(read - added - updated),
-        rejected=tuple(Note(it.filename, it.reason) for it in rejected),
+        rejected=tuple(Note(it.filename, f"{it.reason}{_KEPT if it.kept else ''}") for it in rejected),
         new_rejected=tuple(sorted(_new(rejected, seen.ledger))),
         warnings=tuple(sorted(warnings)),
         yanked=tuple(Note(name, yank.reason) for name, yank in sorted(change.overlay.yanks.items())),

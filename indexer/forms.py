@@ -31,6 +31,7 @@ from indexer.core.model import Index
 from indexer.core.objects import dump
 from indexer.core.plan import nameless
 from indexer.core.repodata import facts_of
+from indexer.core.validation import validated
 from indexer.errors import BadIndex, Missing, NewerIndex
 from indexer.pool import Bounds, bounded
 from indexer.window import read_whole
@@ -75,7 +76,20 @@ class Forms:
         told = self._run_exports()
         self._told(replace(whole, run_exports=told), sharded.run_exports if sharded else None)
         self._current(whole)
-        return replace(whole, run_exports=told or whole.run_exports)
+        whole = replace(whole, run_exports=told or whole.run_exports)
+        self._readable(whole)
+        return whole
+
+    def _readable(self, index: Index) -> None:
+        """Whether readers can parse all records, their run exports and what `info` has."""
+        checked = validated(index)
+        for filename, reason in checked.unreadable.items():
+            self._fault(filename, [f"its record {reason}"])
+        for name, reason in checked.left_out.items():
+            self._fault(self.lister.source(self.seen), [f"{name} {reason}"])
+        if lost := index.run_exports.keys() - checked.run_exports.keys():
+            name = names.RUN_EXPORTS if names.RUN_EXPORTS in self.seen.versions else names.SHARD_INDEX
+            self._fault(name, [f"has run exports that readers cannot parse: {some(lost)}"])
 
     def _fault(self, name: str, reasons: Iterable[str], next_step: str = RUN) -> None:
         self.verdict.faults += [Fault(self.lister.key(name), reason, next_step) for reason in reasons]
@@ -119,8 +133,6 @@ class Forms:
             yield reason
         if twice := repodata.named_twice(data):
             yield f"has more than one record of {some(twice)}"
-        if refused := {name for name, record in index.records.items() if not facts_of(record).name}:
-            yield f"has records that readers refuse: {some(refused)}"
         if nowhere := nameless(index):
             yield f"has records under v3 without a name, which no reader finds: {some(nowhere)}"
         if odd := {name for name in index.records if names.parse_filename(name) is None}:

@@ -6,11 +6,11 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from indexer.change import Change, incomplete, reported, unattested
+from indexer.change import Change, incomplete, rejected_before, reported, unattested
 from indexer.core import byname, names
 from indexer.core.catalogue import undescribed
 from indexer.core.dating import is_undated, missing_dates
-from indexer.core.model import Plan, Rejected
+from indexer.core.model import Plan
 from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.plan import Known, diff, guard, untold
 from indexer.core.render import Rank, Scene, publication, unpatched_of
@@ -271,7 +271,7 @@ class Subdir:
     def _unchanged(self, seen: Observation, ledger: Ledger, *, dry_run: bool) -> SubdirReport:
         """What is said where there was nothing to look at."""
         seen = seen.excluding(ledger.ignored)
-        rejected = tuple(Rejected(name, bad.version, bad.reason) for name, bad in sorted(ledger.rejected.items()))
+        rejected = tuple(rejected_before(name, bad) for name, bad in sorted(ledger.rejected.items()))
         report = reported(seen, Change(plan=Plan(rejected=rejected)), None, dry_run=dry_run)
         report.packages, report.incomplete = ledger.packages, ledger.incomplete or 0
         report.warnings = tuple(sorted((*report.warnings, *unattested(ledger.attested))))

@@ -20,6 +20,7 @@ from indexer.core.model import Index, Raw, Version
 from indexer.core.objects import dump
 from indexer.core.overlay import Overlay, Withdrawn, decode_withdrawn
 from indexer.core.shards import ShardIndex
+from indexer.core.validation import validated
 from indexer.dates import redated, undated
 from indexer.errors import BadIndex, Conflict, Missing, NewerIndex, Refused
 from indexer.observation import Observation, files_of, observation, versions_in, versions_of
@@ -146,11 +147,17 @@ class Lister:
     def read_index(self, seen: Observation, overlay: Overlay, few: frozenset[str] | None = None) -> Index:
         """What the packages say, by the index that stands and the state in which it was written.
 
+        Unless our last run has made all of it, what readers cannot parse is named in it or left out.
         Where it is read from shards, a `few` package names (in lower case) can be all that is read.
         It is read from the unpatched index where there is one, from repodata.json, or from all shards where a
         channel has nothing else.  Raises BadIndex, Refused for what another indexer has patched by
         instructions that nobody can see, and Conflict where something changed since it was seen.
         """
+        known = seen.in_step and seen.ledger is not None and seen.ledger.validated and not self.force
+        index = self._read_index(seen, overlay, few)
+        return index if known else validated(index)
+
+    def _read_index(self, seen: Observation, overlay: Overlay, few: frozenset[str] | None) -> Index:
         source = self.source(seen)
         if not source:
             return Index()

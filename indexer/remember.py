@@ -36,7 +36,7 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
 
     `wrote` has the files that stand now, `source` is the one that the index was read from.
     """
-    bad = {it.filename: Bad(it.version, it.reason) for it in change.rejected if not it.passing}
+    bad = {it.filename: Bad(it.version, it.reason, it.kept) for it in change.rejected if not it.passing}
     versions = change.plan.seen
     last = seen.ledger or Ledger()
     # A record that was read again names no attestations until the next whole run looks at them.
@@ -44,12 +44,13 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
     attested = kept if change.attested is None else change.attested
     passing = {it.filename for it in change.rejected if it.passing}
     passing |= {filename for filename, it in attested.items() if it.passing}
-    whole = True
+    whole = validated = True
     shown = byname.unsure(seen.names, byname.names_of(passing))
     if wanted.scope is not None:
         # What it says of versions is of the records in the source, whatever became of other files.
         before = wanted.of_these_rules(seen.ledger if source and seen.stands(source) else None)
         whole = before is not None and before.whole
+        validated = not source or (before is not None and before.validated)
         shown = byname.unsure(before.names if before else {}, byname.names_of(wanted.scope))
         if before is not None:
             versions = {**{k: v for k, v in before.seen.items() if k not in wanted.scope}, **versions}
@@ -62,6 +63,7 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
         listing="" if passing or wanted.scope is not None else seen.listing,
         packages=change.count,
         whole=whole,
+        validated=validated,
         wrote=dict(wrote),
         seen=versions,
         rejected=bad,

@@ -99,7 +99,7 @@ class Wanted:
         """The names of the only packages whose shards must be read, None where all must be."""
         if not self.apart or names.UNPATCHED in seen.versions or not self.built_upon(seen):
             return None
-        if seen.ledger is None or seen.ledger.astray:
+        if seen.ledger is None or seen.ledger.astray or not (seen.ledger.validated or self.scope):
             return None
         if self.scope is None and self.options.complete and seen.ledger.incomplete != 0:
             return None

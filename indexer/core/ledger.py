@@ -38,10 +38,11 @@ class Wrote(msgspec.Struct, frozen=True):
 
 
 class Bad(msgspec.Struct, frozen=True):
-    """A package found bad: the version that was read, and why it was rejected."""
+    """A package found bad: the version that was read, why it was rejected, and whether its record stays."""
 
     version: Version
     reason: str
+    kept: bool = False
 
 
 class Attested(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -64,7 +65,8 @@ class Ledger(msgspec.Struct, frozen=True):
     record does not tell (an S3 ETag that is the record's md5 needs no entry); it has all of them where
     it is `whole`.  `yanked` and `ignored` have the reasons by file name; `reported` are rejected
     files of other kinds than `rejected` (a bad name, no right to read), by the version that was reported.
-    `outputs` and `rules` are those of the run: a yank
+    `validated` says that readers can parse all records: those of another indexer were looked at when they were taken
+    over.  `outputs` and `rules` are those of the run: a yank
     publishes with them, whoever types it.  `latest` says that records may stand under `v3` by assignment alone.
     `attested` is by file name of the package.  `cuts` are file names at which the next listing may be cut
     into even parts.  `names` stands for what the listing showed of each package name, where there are shards alone; the
@@ -90,6 +92,7 @@ class Ledger(msgspec.Struct, frozen=True):
     names: dict[str, str] = {}
     astray: bool = False
     incomplete: int | None = None
+    validated: bool = False
 
 
 _ledger = msgspec.json.Decoder(Ledger)

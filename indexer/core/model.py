@@ -63,6 +63,8 @@ class Index:
     for other things than packages, such as wheels: they survive byte for byte.  `earlier` has the records that
     another indexer published of packages without a record here: they tell when these were first indexed.
     `others` counts the records of packages of other names, where only a few names were read; None where all were.
+    `unreadable` tells of records that readers cannot parse, by file name, why; `left_out` of anything else that was
+    left out for that reason.  Both are empty unless the index was validated, which an index of our own is not again.
     """
 
     records: Mapping[str, Raw] = field(default_factory=dict)
@@ -74,6 +76,8 @@ class Index:
     v3_rest: Mapping[str, Mapping[str, Raw]] = field(default_factory=dict)
     earlier: Mapping[str, Raw] = field(default_factory=dict)
     others: int | None = None
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -103,7 +107,8 @@ class Rejected:
     """A package that cannot be indexed, and why.  A result, not an exception: the rest is published.
 
     `sha256` is there where the content was hashed, or vouched for, all the same.  `passing` is a reason
-    that may be gone next time.  A `damaged` package cannot be unpacked.
+    that may be gone next time.  A `damaged` package cannot be unpacked.  `kept` says that the
+    index keeps the record that it has of this very package.
     """
 
     filename: str
@@ -112,6 +117,7 @@ class Rejected:
     sha256: str | None = None
     passing: bool = False
     damaged: bool = False
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
     A record stands while its object is the one it was made from: the ledger saw this version; or size
     and MD5 are the record's; or, where no ledger tells, the size is the same and the object is older
     than the record.  Anything else is read again, so a replaced package is noticed.  What is listed as
-    removed and still lies there was yanked: it stays out.  What no package can be called goes, in scope or not:
+    removed and still lies there was yanked: it stays out.  A package whose record readers cannot parse is read.
+    What no package can be called goes, in scope or not:
     readers fail on it.  What another indexer left in a legacy map although old clients misread it is read again.
     """
     rejected_before = known.ledger.rejected if known.ledger else {}
@@ -70,9 +71,13 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
         if filename in yanked:
             continue
         astray = record is not None and not known.in_step and filename not in index.v3 and may_need_v3(record)
-        if record is not None and not astray and _stands(filename, stat, facts := facts_of(record), known):
+        unfit = astray or filename in index.unreadable
+        if record is not None and not unfit and _stands(filename, stat, facts := facts_of(record), known):
             if known.force:
                 fetch.append(stat)
+                held.add(filename)
+            elif bad is not None and bad.kept and bad.version == stat.version:
+                rejected.append(Rejected(filename, stat.version, bad.reason))
                 held.add(filename)
             elif filename in known.undescribed:
                 ask.append(stat)
@@ -80,7 +85,7 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
                 seen[filename] = stat.version
         elif bad is not None and bad.version == stat.version and not known.force:
             rejected.append(Rejected(filename, stat.version, bad.reason))
-            if known.in_step:  # a record that is there was kept by the run that rejected the package
+            if known.in_step and not unfit:  # a record that is there was kept by the run that rejected the package
                 held.add(filename)
         else:
             fetch.append(stat)
@@ -128,8 +133,8 @@ def untold(results: Iterable[Extracted | Rejected]) -> dict[str, Version]:
 def dropped(index: Index, plan: Plan, results: Sequence[Extracted | Rejected]) -> frozenset[str]:
     """The file names whose records leave the index: gone, or replaced by something that is no package.
 
-    A record of the very bytes that are rejected stays: readers got by with it until now.  One of a package that
-    cannot be unpacked goes: no client can install it.
+    A record of the very bytes that are rejected stays if readers can parse it: they got by with it until now.  One of a
+    package that cannot be unpacked goes: no client can install it.
     """
     damaged = {it.filename for it in results if isinstance(it, Rejected) and it.damaged} & index.records.keys()
     spoilt = {
@@ -137,7 +142,11 @@ def dropped(index: Index, plan: Plan, results: Sequence[Extracted | Rejected]) -
         for result in (*plan.rejected, *results)
         if isinstance(result, Rejected)
         and result.filename in index.records
-        and (result.sha256 is None or facts_of(index.records[result.filename]).sha256 != result.sha256)
+        and (
+            result.filename in index.unreadable
+            or result.sha256 is None
+            or facts_of(index.records[result.filename]).sha256 != result.sha256
+        )
     }
     return plan.drop | (spoilt - plan.held) | damaged
 
@@ -179,7 +188,8 @@ def merge(index: Index, plan: Plan, results: Iterable[Extracted | Rejected], now
             bucket: {key: record for key, record in others.items() if f"{key}.{bucket}" not in nowhere}
             for bucket, others in rest.items()
         }
-    return replace(index, records=records, run_exports=run_exports, v3=frozenset(v3), earlier={}, v3_rest=rest)
+    merged = replace(index, records=records, run_exports=run_exports, v3=frozenset(v3), v3_rest=rest)
+    return replace(merged, earlier={}, unreadable={}, left_out={})
 
 
 def nameless(index: Index) -> frozenset[str]:

@@ -5,7 +5,9 @@ The forms were compared with py-rattler 0.28, which pixi is made of, on some fif
 
 from __future__ import annotations
 
+import functools
 import re
+from urllib.parse import unquote_to_bytes
 
 NAME = re.compile(r"[0-9A-Za-z._-]+")
 
@@ -14,6 +16,8 @@ _PART = r"[0-9a-z]+([._][0-9a-z]+)*(\._|_{0,2})"
 VERSION = re.compile(rf"(?!.*[0-9]{{19}})([0-9]+!)?{_PART}(\+{_PART})?", re.IGNORECASE | re.ASCII)
 
 
+# Many packages have the same version.
+@functools.lru_cache(maxsize=2**14)
 def parses_version(text: str) -> bool:
     """Whether readers parse a version; they take a dash for an underscore, though no file name can have it."""
     return VERSION.fullmatch(text.replace("-", "_")) is not None
@@ -24,6 +28,31 @@ PURL = re.compile(
     rf"pkg:[A-Za-z][A-Za-z0-9.-]*(/{_WORD}+)+(@{_WORD}*)?(\?(?!checksum)[A-Za-z][\w.-]*=[\w./~+:-]*)?", re.ASCII
 )
 """Somewhat narrower than what is parsed: one qualifier, and of what is escaped only ASCII."""
+
+_PURL_TYPE = re.compile(r"pkg:/*([A-Za-z][A-Za-z0-9.+-]*)/+", re.ASCII)
+_QUALIFIER = re.compile(
+    r"checksum=[\w-]+:([0-9a-f]{2})+(,[\w-]+:([0-9a-f]{2})+)*|(?!checksum=)[a-z][\w.-]*=.*",
+    re.ASCII | re.DOTALL | re.IGNORECASE,
+)
+
+
+def parses_purl(text: str) -> bool:
+    """Whether readers parse a package URL; odd ones of other indexers too, whose records stay as they are."""
+    if PURL.fullmatch(text):
+        return True
+    kind = _PURL_TYPE.match(text)
+    if kind is None:
+        return False
+    path, _, qualifiers = text[kind.end() :].partition("#")[0].partition("?")
+    name = path.partition("@")[0].rpartition("/")[2]
+    pairs = qualifiers.split("&") if "?" in text else []
+    try:
+        unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        return False
+    keys = {pair.partition("=")[0].lower() for pair in pairs}
+    return bool(name) and len(keys) == len(pairs) and all(map(_QUALIFIER.fullmatch, pairs))
+
 
 LAST_MS = 253402207200000
 """The last time in milliseconds since 1970: the end of the year 9999 in every zone."""

@@ -217,9 +217,10 @@ def inline_run_exports(records: Mapping[str, Raw]) -> dict[str, Raw]:
     found = {}
     for filename, record in records.items():
         if b'"run_exports"' in memoryview(record).tobytes():
-            value = _run_exports.decode(record).run_exports
-            if isinstance(value, Raw):
-                found[filename] = by_kind(value)
+            with contextlib.suppress(*UNREADABLE):  # no record
+                value = _run_exports.decode(record).run_exports
+                if isinstance(value, Raw):
+                    found[filename] = by_kind(value)
     return found
 
 

@@ -182,7 +182,7 @@ def test_what_other_options_rejected_is_looked_at_again_after_a_run_over_others(
 
 def test_wheels_of_other_names_are_counted_on() -> None:
     store = channel(*keys(1), *keys(1, "noarch"))
-    wheels = {"v3": {"whl": {"w-1": {"name": "w", "version": "1", "build": "0"}}}}
+    wheels = {"v3": {"whl": {"w-1-0": {"name": "w", "version": "1", "build": "0"}}}}
     store.upload("linux-64/repodata.json", json.dumps({"packages": {}, **wheels}).encode())
     index(store, SHARDS_ONLY)
     fill(store, keys(1)[0].replace("1.0", "2.0"))

@@ -194,8 +194,8 @@ FAULTS = {
     ),
     "json has a record without a name": Planted(
         lambda s: rewrite(s, REPODATA, lambda c: record_of(c).pop("name")),
-        REPODATA,
-        f"records that readers refuse: {P0}",
+        P0,
+        "its record cannot be parsed by readers: Object missing required field `name`",
     ),
     "json has a key that breaks readers": Planted(
         lambda s: rewrite(s, REPODATA, lambda c: c["packages.conda"].update({"x.conda": record_of(c)})),

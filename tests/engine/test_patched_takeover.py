@@ -231,7 +231,7 @@ def test_an_empty_form_that_conda_index_writes_again_is_no_lost_patch() -> None:
     assert only(index(store)).outcome is not Outcome.REFUSED
 
 
-WHEELS = {"whl": {"w-1": {"name": "w", "url": "https://a.example/w.whl"}}}
+WHEELS = {"whl": {"w-1-0": {"name": "w", "url": "https://a.example/w.whl"}}}
 SAID = {
     "channel_relations": {"base": "../main"},
     "repodata_revisions": {"v3": {"message": "Update"}},

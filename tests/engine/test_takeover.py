@@ -96,18 +96,21 @@ def test_a_package_of_another_size_than_its_record_is_read() -> None:
 
 
 def test_unknown_keys_survive_byte_for_byte() -> None:
-    store, _ = foreign(b',"uncouth":' + UNCOUTH, info={"subdir": "linux-64", "arch": "x86_64", "channel_relations": 7})
+    store, _ = foreign(b',"uncouth":' + UNCOUTH, info={"subdir": "linux-64", "arch": "x86_64", "sky": 7})
     index(store)
     published = store.bodies()["linux-64/repodata.json"]
     assert b'"uncouth":' + UNCOUTH in published
-    assert json.loads(published)["info"] == {"subdir": "linux-64", "channel_relations": 7}
+    assert json.loads(published)["info"] == {"subdir": "linux-64", "sky": 7}
     fill(store, "linux-64/new-1.0-0.conda")
     index(store)
     assert b'"uncouth":' + UNCOUTH in store.bodies()["linux-64/repodata.json"]
 
 
 def test_the_bytes_of_foreign_records_survive() -> None:
-    raw = b'{"name":"p00" , "size": %d,"md5":"%s", "z":1,"a":"\\u00e9","indexed_timestamp":1789000000000}'
+    raw = (
+        b'{"name":"p00" , "size": %d,"md5":"%s", "z":1,"a":"\\u00e9","indexed_timestamp":1789000000000,'
+        b'"version":"1.0","build":"0","build_number":0}'
+    )
     body = package(KEYS[0])
     entry = raw % (len(body), hashlib.md5(body).hexdigest().encode())
     store = fill(MemoryStore(), KEYS[0])
@@ -243,12 +246,12 @@ def test_of_several_dates_of_a_package_the_first_one_stays() -> None:
 
 def test_a_record_without_a_name_is_neither_counted_nor_published() -> None:
     named = {"name": "w", "url": "https://a.example/w-1.whl"}
-    store, _ = foreign(v3={"zip": {"a-1-0": {"version": "1"}, "b-1-0": 7}, "whl": {"w-1": named}})
+    store, _ = foreign(v3={"zip": {"a-1-0": {"version": "1"}, "b-1-0": 7}, "whl": {"w-1-0": named}})
     report = only(index(store))
     left_out = [note for note in report.warnings if note.reason == "stands under v3 without a name, so it is left out"]
     assert [note.filename for note in left_out] == ["a-1-0.zip", "b-1-0.zip"]
     top = json.loads(store.bodies()["linux-64/repodata.json"])
-    assert top["v3"] == {"whl": {"w-1": named}, "zip": {}}
+    assert top["v3"] == {"whl": {"w-1-0": named}, "zip": {}}
     assert top["info"]["repodata_revisions"]["v3"]["n_packages"] == 1
     assert faults(store) == []
     assert index(store).outcome is Outcome.UNCHANGED

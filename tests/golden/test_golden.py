@@ -62,6 +62,9 @@ def test_a_check_finds_no_fault_in_what_another_tool_has_made(case: str, tmp_pat
         forged = found.pop()
         assert forged.startswith(f"osx-arm64/{min(FORGED)}.sigs.000")
         assert "is not there, and the index names it" in forged
+        torn = found.pop(0)  # and its time with parts of a second
+        assert torn.startswith("linux-64/mist-1.0-0.conda: its record cannot be parsed by readers")
+        assert "`$.timestamp`" in torn
     assert found == []
 
 
@@ -107,7 +110,8 @@ def test_records_of_another_tool_stay_as_they_were_but_for_a_date(case: str) -> 
         before = json.loads(path.read_bytes())
         now = json.loads(after[f"{path.parent.name}/repodata.json"])
         for section in ("packages", "packages.conda"):
-            stay = before[section].keys() - FORGED
-            for filename in stay:
+            # A time with parts of a second is read again: pixi's engine cannot parse it.
+            torn = {name for name, it in before[section].items() if isinstance(it.get("timestamp"), float)}
+            for filename in before[section].keys() - FORGED - torn:
                 was, found = before[section][filename], now[section][filename]
                 assert {"indexed_timestamp": found["indexed_timestamp"], **was} == found
