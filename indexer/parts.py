@@ -32,15 +32,16 @@ def listed(
 ) -> dict[str, Stat]:
     """The objects directly under a prefix, which their keys are without, by key; in parts that end with the `cuts`.
 
-    In one piece, with the folders, where there are none, or where the store cannot list from a name on.  A name whose
-    version is `known` is the ledger's own string, and so is the version: half a million of them take fifty megabytes
-    each time.  Any other is let go of with the listing, where one that is shared would keep much of its memory.
+    In one piece where there are none (then with the folders), or where the store cannot list from a name on.  A name
+    whose version is `known` is the ledger's own string, and so is the version: half a million of them take fifty
+    megabytes each time.  Any other is let go of with the listing, where a shared one would keep much of its memory.
     """
     ends = sorted({prefix + cut for cut in cuts if parse_filename(cut)})  # no other is fit to be asked for
     if ends:
         with contextlib.suppress(RangeRefused):
             return _by_name(_in_parts(store, prefix, ["", *ends, ""], executor), len(prefix), known or {})
-    return _by_name(store.list(prefix), len(prefix), known or {})
+    whole = store.list(prefix)
+    return _by_name((it for it in whole if not it.key.endswith("/")) if ends else whole, len(prefix), known or {})
 
 
 def _by_name(stats: Iterable[Stat], start: int, known: Mapping[str, Version]) -> dict[str, Stat]:

@@ -64,8 +64,7 @@ def resolve(channel: str, given: S3Options, named: Path | None, around: Surround
     if target.in_bucket:
         said, looked = _bucket(channel, given, config, around)
         network = network_settings(config, around)
-        values = {name: setting.value for name, setting in said.items()}
-        target = replace(target, s3=S3Options(**values, looked=looked, network=network_of(network)))
+        target = replace(target, s3=replace(_options(said), looked=looked, network=network_of(network)))
         said = {**said, **network}
         channel = target.name
     else:
@@ -106,7 +105,7 @@ def _bucket(
 
 def _refuse_mistakes(said: Mapping[str, Setting]) -> None:
     """Raise BadConfig, which names the setting and its origin, and no secret."""
-    if mistake := S3Options(**{name: setting.value for name, setting in said.items()}).mistake():
+    if mistake := _options(said).mistake():
         field, reason, step = mistake
         origin = said[field].origin
         # An option and a variable are called like what they set.
@@ -119,7 +118,12 @@ def of_variables(around: Surroundings) -> S3Options:
     """How to reach a bucket by the variables `S3_ENDPOINT_URL` and so on alone, no file is read.  Raises BadConfig."""
     said = _in_order(S3Options(), None, around)
     _refuse_mistakes(said)
-    return S3Options(**{name: setting.value for name, setting in said.items()})
+    return _options(said)
+
+
+def _options(said: Mapping[str, Setting]) -> S3Options:
+    values = {name: setting.value for name, setting in said.items()}
+    return S3Options(**values, origins=tuple((name, str(setting.origin)) for name, setting in said.items()))
 
 
 def _in_order(given: S3Options, options: Found | None, around: Surroundings) -> dict[str, Setting]:

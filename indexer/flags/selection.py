@@ -74,22 +74,39 @@ class Selection:
         named = list(self.packages or ())
         if self.packages_from is not None:
             lines = _text_of(self.packages_from, "name a text file with one package a line").splitlines()
-            named += [line for line in map(str.strip, lines) if line]
+            for line in filter(None, map(str.strip, lines)):
+                _check(line, f"{self.packages_from}: {line}")
+                named.append(line)
         if self.event is not None:
             named += _named_by_event(self.event, channel)
-        for package in named:
-            filename = package.partition("/")[2]
-            if package.count("/") != 1 or parse_filename(filename) is None:
-                raise BadConfig(package, "is not of the form SUBDIR/FILENAME", "name it like noarch/foo-1.0-0.conda")
-            if reason := refusal(filename):
-                raise BadConfig(package, reason, "rename the package")
+        for package in self.packages or ():
+            _check(package, f"--package {package}")
         return frozenset(named)
+
+
+def _check(package: str, thing: str) -> None:
+    filename = package.partition("/")[2]
+    if package.count("/") != 1 or parse_filename(filename) is None:
+        raise BadConfig(thing, "is not of the form SUBDIR/FILENAME", "name it like noarch/foo-1.0-0.conda")
+    if reason := refusal(filename):
+        raise BadConfig(thing, reason, "rename the package")
 
 
 def _named_by_event(path: Path, channel: Target) -> frozenset[str]:
     """The packages of a channel that a notification names; whatever else it names is none of ours."""
+    if not channel.in_bucket:
+        raise BadConfig(
+            "--event",
+            f"names objects of a bucket, and {channel.name} is a folder",
+            "call `indexer s3 s3://BUCKET[/PREFIX]`, or name the packages with --package",
+        )
     place = channel.bucket_and_prefix
-    found = events.named(events.places(_text_of(path, "name a file with a notification")), *place)
+    try:
+        objects = events.places(_text_of(path, "name a file with a notification"))
+    except BadConfig as error:
+        named = error.thing if error.thing == str(path) else f"--event {path}"
+        raise BadConfig(named, error.reason, error.next_step) from error
+    found = events.named(objects, *place)
     if found.others:
         _log.info("passed over %d objects of the event that are no packages of %s", found.others, channel.name)
     for name, reason in sorted(found.refused.items()):

@@ -20,12 +20,14 @@ from indexer.store.models import ModelFiles
 from indexer.store.network import Trust, proxies_of, refuse_distrust, trusting
 from indexer.store.providers import Addressing, Provider, addressing_of, provider_of
 from indexer.store.session import endpoint_of, keys_of, region_of, session_of
+from indexer.store.stranger import refuse_strangers
 from indexer.store.times import time_of
 
 if TYPE_CHECKING:
     from indexer.store.target import Target
 
 _STYLES: dict[str, Addressing] = {"virtual-host": "virtual", "path": "path"}
+_STEP = "check the settings; `indexer doctor --show-config` shows where each comes from"
 _SHAPE: dict[str, Any] = {
     # Our own integrity is Content-MD5.  botocore's checksums are trailers that stores other than
     # AWS refuse or, worse, keep inside the file (boto/boto3#4392, #4435); and a checksum of the
@@ -44,11 +46,11 @@ def connect(bucket: str, target: Target) -> tuple[Any, Provider]:
     note(target.s3.secret_access_key, target.s3.session_token)
     if mistake := target.s3.mistake():
         field, reason, step = mistake
-        raise BadConfig(f"--{field.replace('_', '-')}", reason, step)
+        raise BadConfig(target.s3.named(field), reason, step)
     try:
         return _connect(bucket, target)
-    except (BotoCoreError, ValueError) as error:
-        raise BadConfig(target.name, masked(error), "look at the S3 options and AWS_* variables") from error
+    except BotoCoreError as error:
+        raise BadConfig(target.name, masked(error), _STEP) from error
 
 
 def _connect(bucket: str, target: Target) -> tuple[Any, Provider]:
@@ -58,7 +60,8 @@ def _connect(bucket: str, target: Target) -> tuple[Any, Provider]:
     session = session_of(options, core)
     core.get_component("data_loader").file_loader = ModelFiles()
     # boto3 finds an endpoint in the environment and in the profile too.
-    endpoint = endpoint_of(session, options).value or None
+    chained = endpoint_of(session, options)
+    endpoint = chained.value or None
     trust = trusting(options.network, core)
     if not options.anonymous:
         keys_of(session, target, trust)
@@ -76,10 +79,14 @@ def _connect(bucket: str, target: Target) -> tuple[Any, Provider]:
     if verify is False:
         disable_warnings(InsecureRequestWarning)  # one for each request; ours is printed once
     config = Config(**shape)
-    client = session.client("s3", region_name=region, endpoint_url=endpoint, config=config, verify=verify)
+    try:
+        client = session.client("s3", region_name=region, endpoint_url=endpoint, config=config, verify=verify)
+    except ValueError as error:  # an endpoint or a region that is none
+        raise BadConfig(target.name, masked(error), _STEP) from error
     client.meta.events.register("needs-retry.s3", partial(_refuse_distrust, trust))
     read_here(client)
     in_every_put(client)
+    refuse_strangers(client, chained.name or dict(options.origins).get("endpoint_url", ""))
     return client, provider
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from indexer.store.times import time_of
+from indexer.store.told import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,14 +24,14 @@ _READ = b"<ListBucketResult/>"
 def _size(text: str) -> int:
     digits = text.strip()
     if not (digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST):
-        raise ValueError(f"a size of {text!r}")
+        raise unreadable(f"a size of {text!r}")
     return int(digits)
 
 
 def _truth(text: str) -> bool:
     told = _TRUTHS.get(text.strip().lower())
     if told is None:
-        raise ValueError(f"IsTruncated of {text!r}")
+        raise unreadable(f"IsTruncated of {text!r}")
     return told
 
 
@@ -66,16 +67,16 @@ def page_of(body: bytes) -> dict[str, Any] | None:
     """What a page says, in the names and types that botocore has for it.
 
     None where the answer broke off, or is an error: botocore sees to it that such a request is sent again.  Raises
-    ValueError where anything that is wanted is not what it must be, or is told twice.
+    BadAnswer where anything that is wanted is not what it must be, or is told twice.
     """
     if b"<!DOCTYPE" in body:
-        raise ValueError("it declares entities")  # which no store does, and which may be made to be slow
+        raise unreadable("it declares entities")  # which no store does, and which may be made to be slow
     try:
         root = ET.fromstring(body)  # noqa: S314  as botocore parses it
     except ET.ParseError:
         return None
     except LookupError as error:  # an encoding that nobody knows
-        raise ValueError(str(error)) from error
+        raise unreadable(str(error)) from error
     if root.tag == "Error":
         return None
     space = root.tag[: root.tag.find("}") + 1]
@@ -97,5 +98,5 @@ def _told(element: Iterable[ET.Element], readers: Mapping[str, tuple[str, Callab
     texts = [(*readers[it.tag], it.text or "") for it in element if it.tag in readers]
     told = {name: read(text) for name, read, text in texts}
     if len(told) < len(texts):
-        raise ValueError(f"one of {', '.join(told)} twice")
+        raise unreadable(f"one of {', '.join(told)} twice")
     return told

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from indexer.errors import RangeRefused, Unavailable
 from indexer.store import within
 from indexer.store.answers import is_unknown
+from indexer.store.told import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -92,7 +93,7 @@ def _checked(asked: Mapping[str, str], page: Mapping[str, Any]) -> Mapping[str, 
     if not page.keys() & _OF_A_LISTING:
         raise Unavailable(_name(asked), "the store answered something else than a listing", "repeat later")
     folders = [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
-    keys = [*(entry["Key"] for entry in page.get("Contents", ())), *folders]
+    keys = [*(told(entry, "Key") for entry in page.get("Contents", ())), *folders]
     if not all(key.startswith(asked["Prefix"]) for key in keys) or not all(it.endswith("/") for it in folders):
         raise Unavailable(
             _name(asked), "the store listed other objects than it was asked for", "report this with its name"

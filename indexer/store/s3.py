@@ -18,9 +18,9 @@ from indexer.store.answers import (
     errors,
     extent,
     is_mismatch,
+    listed_stat,
     metadata_of,
     opened_stat,
-    stat_of,
     version_of,
 )
 from indexer.store.body import body_of
@@ -31,6 +31,7 @@ from indexer.store.listing import pages, pages_of
 from indexer.store.pace import Pace
 from indexer.store.providers import Conditions
 from indexer.store.retries import Retries
+from indexer.store.told import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -126,7 +127,7 @@ class S3Store:
                 for entry in page.get("Contents", ()):
                     key = entry["Key"][len(self._prefix) :]
                     if not key.endswith("/"):  # a marker object, as rattler-index leaves one
-                        yield stat_of(key, entry["Size"], entry["ETag"], entry["LastModified"])
+                        yield listed_stat(key, entry)
                 for entry in page.get("CommonPrefixes", ()):
                     yield Stat(entry["Prefix"][len(self._prefix) :], 0, Version(""), 0)
 
@@ -137,7 +138,7 @@ class S3Store:
         try:
             with errors(self._name(key)):
                 answer = self._client.head_object(**self._where(key), **wanted)
-                return opened_stat(key, answer["ContentLength"], answer)
+                return opened_stat(key, told(answer, "ContentLength"), answer)
         except Missing:
             return None
         except BadConfig:
@@ -202,7 +203,7 @@ class S3Store:
         try:
             with errors(self._name(key), conditional=bool(condition)):
                 answer = self._client.put_object(**self._where(key), **shape, **condition, Body=body_of(body))
-                return version_of(answer["ETag"])
+                return version_of(told(answer, "ETag"))
         except NoConditions:
             self._conditions = Conditions.NONE
             raise
@@ -244,7 +245,7 @@ class S3Store:
         """The generation of an object that has the expected version.  Raises Conflict."""
         with errors(self._name(key)):
             answer = self._client.head_object(**self._where(key))
-            if version_of(answer["ETag"]) != expect:
+            if version_of(told(answer, "ETag")) != expect:
                 raise Conflict(self._name(key), "changed since it was looked at")
         generation = generation_of(answer)
         if generation is None:

@@ -113,7 +113,7 @@ def keys_of(session: Any, target: Target, trust: Trust = CERTIFI) -> tuple[str, 
         if found is None:
             raise NoCredentialsError
         keys = found.get_frozen_credentials()
-    except (BotoCoreError, ClientError, ValueError) as error:
+    except (BotoCoreError, ClientError, ValueError, RuntimeError) as error:  # boto3's own, each of them
         refuse_distrust(error, trust)
         raise _no_keys(session, target, error) from error
     note(keys.secret_key, keys.token)

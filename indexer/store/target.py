@@ -32,6 +32,7 @@ class S3Options:
     White space at the end of a text is dropped.
     `network` is what pixi's configuration says of TLS and proxies.
     `looked` names the places where keys were looked for in vain, for the message where boto3 has none either.
+    `origins` says by field what a person used for it: an option, a variable, a table of a file.
     """
 
     endpoint_url: str | None = None
@@ -45,6 +46,18 @@ class S3Options:
     anonymous: bool = False
     looked: tuple[str, ...] = ()
     network: Network = field(default_factory=Network)
+    origins: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
+
+    def named(self, field: str) -> str:
+        """What a person used for a field; its own name where a program gave it."""
+        return dict(self.origins).get(field, field)
+
+    def _beside(self, field: str, other: str) -> str:
+        """The name of another field, in the kind that a person used for this one."""
+        named = self.named(field)
+        if named.startswith("--"):
+            return f"--{other.replace('_', '-')}"
+        return f"S3_{other.upper()}" if named == f"S3_{field.upper()}" else other
 
     def __post_init__(self) -> None:
         """Drop white space at the end of each text, such as the line break of a file."""
@@ -58,10 +71,10 @@ class S3Options:
                 return name, REASON, STEP
         both = "give both, or neither and let other places tell"
         if self.access_key_id and not self.secret_access_key:
-            return "access_key_id", "is given without --secret-access-key", both
+            return "access_key_id", f"is given without {self._beside('access_key_id', 'secret_access_key')}", both
         if not self.access_key_id and (self.secret_access_key or self.session_token):
             field = "secret_access_key" if self.secret_access_key else "session_token"
-            return field, "is given without --access-key-id", both
+            return field, f"is given without {self._beside(field, 'access_key_id')}", both
         if self.addressing_style not in {None, *ADDRESSING_STYLES}:
             return "addressing_style", "is neither virtual-host nor path", "name one of them"
         wrong = endpoint_mistake(self.endpoint_url)

@@ -8,9 +8,11 @@ from email.utils import parsedate_to_datetime
 
 from botocore.utils import parse_timestamp
 
+from indexer.store.told import unreadable
+
 
 def time_of(text: str) -> datetime:
-    """The time that a text tells, in UTC where it names no zone.  Raises ValueError."""
+    """The time that a text tells, in UTC where it names no zone.  Raises BadAnswer."""
     found = _time_of(text)
     return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
 
@@ -22,5 +24,5 @@ def _time_of(text: str) -> datetime:
         with contextlib.suppress(ValueError, TypeError):
             return parsedate_to_datetime(text)
         return parse_timestamp(text)  # type: ignore[no-any-return]  # botocore has no types
-    except (OverflowError, RuntimeError) as error:  # a year that no calendar has; and so botocore says it
-        raise ValueError(f"a time of {text!r}") from error
+    except (ValueError, OverflowError, RuntimeError) as error:  # a year that no calendar has; and so botocore says it
+        raise unreadable(f"a time of {text!r}") from error

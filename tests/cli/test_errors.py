@@ -140,7 +140,7 @@ def test_a_bucket_that_is_not_there_is_wrong_usage(bucket: Bucket) -> None:
     done = invoke("s3", "s3://no-such-bucket/ch", env=bucket.environment())
     assert done.code == 2
     assert done.error == (
-        "error: s3://no-such-bucket/ch/: there is no such bucket; look at the bucket's name and at --endpoint-url"
+        "error: s3://no-such-bucket/ch/: there is no such bucket; check the name of the bucket and the endpoint URL"
     )
 
 
@@ -163,7 +163,6 @@ REFUSALS = {
     "wrong secret": refusal(403, "SignatureDoesNotMatch"),
     "no rights": refusal(403, "AccessDenied"),
     "old token": refusal(400, "ExpiredToken"),
-    "not even XML": Answer(403, b"<html>go away</html>"),
 }
 
 
@@ -183,7 +182,7 @@ def test_a_wrong_region_points_to_the_region() -> None:
     with answering(lambda _: refusal(400, "IllegalLocationConstraintException")) as server:
         done = invoke("s3", "s3://some-bucket", env=server.environment())
     assert done.code == 2
-    assert "--region" in done.error
+    assert "check the region and the endpoint URL" in done.error
 
 
 def test_rights_that_end_in_the_middle_of_a_run_are_one_line_for_the_subdir() -> None:
@@ -206,7 +205,7 @@ def test_a_store_that_does_not_answer_is_named_with_the_endpoint() -> None:
     assert done.code == 1
     assert done.error.startswith("error: s3://some-bucket/: the store does not answer")
     assert endpoint in done.error
-    assert done.error.endswith("look at --endpoint-url and the network, then repeat")
+    assert done.error.endswith("check the endpoint URL and the network, then repeat")
 
 
 def test_the_error_stands_in_the_json_too(tmp_path: Path) -> None:
@@ -255,3 +254,61 @@ def test_an_access_key_without_its_secret_is_not_sent() -> None:
     assert done.code == 2
     assert "--secret-access-key" in done.error
     assert server.asked == []
+
+
+HTML = b"<!DOCTYPE html><html><head><title>MinIO  Console</title></head></html>"
+REDIRECT = {"Location": "https://user:secret-word@other.example/path?token=secret-word"}
+STRANGERS = {
+    "301": (Answer(301, b"", REDIRECT), "301 Moved Permanently and redirects to https://other.example/path"),
+    "301 with a page": (Answer(301, HTML, REDIRECT), "301 Moved Permanently and redirects to https://other.example/"),
+    "302": (Answer(302, b"", {"Location": "/login"}), "302 Found and redirects to /login"),
+    "308": (Answer(308, b"", REDIRECT), "308 Permanent Redirect and redirects to https://other.example/path"),
+    "307 to nowhere": (Answer(307), "307 Temporary Redirect and redirects to nowhere"),
+    "a console": (Answer(200, HTML), '200 OK with an HTML page ("MinIO Console")'),
+    "a proxy": (Answer(403, b"<html>go away</html>"), "403 Forbidden with an HTML page"),
+    "http for https": (
+        Answer(400, b"Client sent an HTTP request to an HTTPS server.\n"),
+        '400 Bad Request with the text "Client sent an HTTP request to an HTTPS server"',
+    ),
+    "http for https at nginx": (
+        Answer(400, b"<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>"),
+        '400 Bad Request with an HTML page ("400 The plain HTTP request was sent to HTTPS port")',
+    ),
+}
+
+
+@pytest.mark.parametrize("words", [[], ["--package", "noarch/a-1-0.conda"]], ids=["listing", "one package"])
+@pytest.mark.parametrize("name", STRANGERS)
+def test_what_is_not_an_s3_endpoint_is_named_as_such(name: str, words: list[str]) -> None:
+    answer, said = STRANGERS[name]
+    if name in {"a console", "a proxy"} or "nginx" in name:
+        answer = answer._replace(headers={"Content-Type": "text/html", "ETag": ""})
+    with answering(lambda _: answer) as server:
+        done = invoke("s3", "s3://some-bucket/ch", *words, env=server.environment())
+    assert done.code == 2
+    assert done.error.startswith(f"error: {server.url} (S3_ENDPOINT_URL): is not an S3 endpoint: it answered ")
+    assert said in done.error or (words and "with an HTML page" in said)
+    assert done.error.endswith("; give the URL of the store's S3 API as the endpoint")
+    assert "secret-word" not in done.error
+
+
+def test_an_html_page_of_a_failing_gateway_is_a_passing_fault() -> None:
+    with answering(lambda _: Answer(502, HTML)) as server:
+        done = invoke("s3", "s3://some-bucket/ch", env=server.environment())
+    assert done.code == 1
+    assert "not an S3 endpoint" not in done.error
+
+
+def test_an_event_for_a_folder_says_what_is_wrong_with_it(channel: Path, tmp_path: Path) -> None:
+    event = tmp_path / "event.json"
+    event.write_text("{}")
+    done = invoke("fs", channel, "--event", event)
+    assert done.code == 2
+    assert done.error.startswith(f"error: --event: names objects of a bucket, and {channel} is a folder; ")
+
+
+def test_a_name_from_a_file_is_named_with_the_file(channel: Path, tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("noarch/nonsense\n")
+    done = invoke("fs", channel, "--packages-from", names)
+    assert done.error.startswith(f"error: {names}: noarch/nonsense: is not of the form SUBDIR/FILENAME")

@@ -199,7 +199,7 @@ def test_what_is_no_event_is_wrong_usage(bucket: Bucket, channel: Path, tmp_path
     event.write_text("{}")
     done = invoke("s3", f"s3://{bucket.bucket}", "--event", event, env=bucket.environment())
     assert done.code == 2
-    assert done.error.startswith("error: the event: has none of the known forms")
+    assert done.error.startswith(f"error: --event {event}: has none of the known forms")
     assert invoke("s3", f"s3://{bucket.bucket}", "--event", tmp_path / "none", env=bucket.environment()).code == 2
     done = invoke("fs", channel, "--event", event)
     assert done.code == 2

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
@@ -33,6 +33,7 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes = b""
+    headers: Mapping[str, str] = {}
 
 
 class Listening(ThreadingHTTPServer):
@@ -89,11 +90,12 @@ def answering(answer: Callable[[Asked], Answer], tls: ssl.SSLContext | None = No
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             asked = Asked(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
             server.asked.append(asked)
-            status, body = answer(asked)
+            status, body, headers = answer(asked)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
-            self.send_header("Content-Type", "application/xml")
-            self.send_header("ETag", '"00000000000000000000000000000001"')
+            own = {"Content-Type": "application/xml", "ETag": '"00000000000000000000000000000001"'}
+            for name, value in (own | dict(headers)).items():
+                self.send_header(name, value)
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)

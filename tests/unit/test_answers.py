@@ -1,0 +1,55 @@
+"""Errors of botocore become ours, and mistakes of ours stay what they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore import credentials
+
+from indexer.errors import Denied, Unavailable
+from indexer.store.answers import errors, opened_stat, version_of
+from indexer.store.told import BadAnswer, told
+
+
+@pytest.mark.parametrize("mistake", [RuntimeError("no"), RecursionError("deep"), KeyError("ETag"), ValueError("no")])
+def test_a_mistake_of_ours_is_not_an_answer_of_the_store(mistake: Exception) -> None:
+    namespace: dict[str, Any] = {"__name__": "indexer.store.somewhere"}
+    exec("def wrong(error): raise error", namespace)
+    with pytest.raises(type(mistake)) as caught, errors("s3://b/k"):
+        namespace["wrong"](mistake)
+    assert caught.value is mistake
+
+
+def test_a_recursion_in_botocore_is_not_about_credentials() -> None:
+    namespace: dict[str, Any] = {"__name__": "botocore.utils"}
+    exec("def deep(): raise RecursionError('maximum recursion depth exceeded')", namespace)
+    with pytest.raises(RecursionError), errors("s3://b/k"):
+        namespace["deep"]()
+
+
+def test_credentials_that_are_renewed_and_expired_are_named() -> None:
+    expired = {"access_key": "a", "secret_key": "b", "token": "c", "expiry_time": "2020-01-01T00:00:00Z"}
+    found = credentials.RefreshableCredentials.create_from_metadata(expired, lambda: expired, "a-test")
+    with pytest.raises(Denied, match="no valid credentials"), errors("s3://b/k"):
+        found.get_frozen_credentials()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"LastModified": None}, "the answer has no 'ETag'"),
+        ({"ETag": '"a"'}, "the answer has no 'LastModified'"),
+        ({"ETag": '""', "LastModified": None}, "the answer cannot be read \\(an ETag of ''\\)"),
+    ],
+)
+def test_what_an_answer_lacks_is_named(answer: dict[str, Any], said: str) -> None:
+    with pytest.raises(Unavailable, match=said), errors("s3://b/k"):
+        opened_stat("k", 1, answer)
+
+
+def test_a_bad_answer_is_told_from_other_errors() -> None:
+    with pytest.raises(BadAnswer):
+        version_of("")
+    with pytest.raises(BadAnswer):
+        told({}, "ETag")
