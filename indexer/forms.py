@@ -181,8 +181,16 @@ class Forms:
             self._fault(names.SHARD_INDEX, [f"has other run exports than {names.REPODATA} of {some(odd)}"])
 
     def _lacking(self, name: str, lacking: Collection[str]) -> None:
-        """A hint where run exports of some packages stand nowhere, as after another indexer."""
-        if lacking:
+        """A hint if run exports of some packages stand nowhere, as after another indexer; a fault if all were known."""
+        ledger = self.seen.ledger
+        if (
+            lacking
+            and ledger is not None
+            and ledger.incomplete == 0
+            and self.seen.stands(self.lister.source(self.seen))
+        ):
+            self._fault(name, [f"does not have run exports of {some(lacking)}, which were known"], RUN)
+        elif lacking:
             reason = f"does not have run exports of {some(lacking)}, for these are unknown"
             self.verdict.hints.append(Fault(self.lister.key(name), reason, COMPLETE))
 

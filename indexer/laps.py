@@ -157,9 +157,11 @@ class Subdir:
         abouts = lister.read_abouts(seen)
         described = self.options.outputs.described
         unknown = undescribed(index, abouts) - change.overlay.yanks.keys() if described else frozenset()
-        if self.options.complete:
+        known = self._known(seen, lister.source(seen))
+        complete = self.options.complete or self._were_complete(known)
+        if complete:
             unknown |= index.records.keys() - index.run_exports.keys()
-        known = replace(self._known(seen, lister.source(seen)), undescribed=unknown)
+        known = replace(known, undescribed=unknown)
         plan = diff(index, seen.packages, known)
         foreign = self.options.force or not known.in_step
         plan = replace(plan, dates=missing_dates(index, seen.packages, change.now_ms, foreign=foreign))
@@ -182,8 +184,12 @@ class Subdir:
             results=results,
             abouts={**abouts, **self.packages.abouts(index, [*fetched, *asked])},
             latest=self.wanted.latest,
-            told=self.packages.run_exports(index, asked) if self.options.complete else {},
+            told=self.packages.run_exports(index, asked) if complete else {},
         )
+
+    def _were_complete(self, known: Known) -> bool:
+        """Whether the run exports of all records were known once, so that those that are lacking were lost since."""
+        return known.scope is None and known.in_step and known.ledger is not None and known.ledger.incomplete == 0
 
     def _before(self, lister: Lister, seen: Observation) -> Callable[[Rank], None]:
         """What is done before a rank is written: without conditions, look once more at the packages."""

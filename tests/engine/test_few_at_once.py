@@ -18,7 +18,7 @@ from tests.protocol.test_turnstile import OFTEN
 from tests.support.faulty import Crash, Faulty
 from tests.support.judge import faults
 from tests.support.memory import MemoryStore
-from tests.support.scene import NOW_MS, PLAIN, Clock, Inline, index, only, package, records, sharded
+from tests.support.scene import NOW_MS, PLAIN, Clock, Inline, index, only, package, packages_read, records, sharded
 from tests.support.turnstile import go_through, walkers
 
 if TYPE_CHECKING:
@@ -92,6 +92,21 @@ def test_run_exports_of_a_package_that_never_came_are_dropped_by_a_plain_run() -
     assert faults(store)
     index(store, over())
     assert run_exports(store) == filenames(BEFORE, TWO)
+    assert faults(store) == []
+    assert only(index(store, over()), "noarch").outcome is Outcome.UNCHANGED
+
+
+def test_run_exports_that_were_lost_are_a_fault_and_a_plain_run_reads_them_again() -> None:
+    store = with_new()
+    index(store, over())
+    told = json.loads(store.objects[RUN_EXPORTS].body)
+    del told["packages.conda"]["one-1.0-0.conda"]
+    store.upload(RUN_EXPORTS, json.dumps(told).encode())
+    assert any("does not have run exports of one-1.0-0.conda, which were known" in it for it in faults(store))
+    before = len(store.calls)
+    index(store, over())
+    assert packages_read(store.calls, before) == [ONE]
+    assert run_exports(store) == filenames(BEFORE, *NEW)
     assert faults(store) == []
     assert only(index(store, over()), "noarch").outcome is Outcome.UNCHANGED
 

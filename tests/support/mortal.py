@@ -152,7 +152,9 @@ class _Count:
             return
         if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & os.O_CREAT):
             return
-        if event == "fcntl.flock" or str(arguments[0]).startswith(self._job.where.location):
+        # The store names files by their folder's descriptor, so without a path; nothing else does.
+        path = Path(str(arguments[0]))
+        if event == "fcntl.flock" or not path.is_absolute() or path.is_relative_to(self._job.where.location):
             self.tick("deed")
 
 
