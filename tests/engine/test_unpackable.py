@@ -25,7 +25,8 @@ INFO = member("info/index.json", index_json(TAR_BZ2))
 
 
 def _half_tar_bz2() -> bytes:
-    return bz2.compress(INFO + member("bin/x", NOISE) + END)[:300_000]
+    # In blocks of 100,000 bytes: the first one has the info files whole.
+    return bz2.compress(INFO + member("bin/x", NOISE) + END, 1)[:300_000]
 
 
 def _conda() -> bytes:
@@ -56,7 +57,7 @@ def test_a_package_that_cannot_be_unpacked_is_not_published(key: str, *, verify_
 def indexed_by_an_older_release(key: str) -> MemoryStore:
     """A channel whose index has a damaged package, with its digests."""
     store = channel(*keys(2))
-    good = bz2.compress(INFO + member("bin/x", NOISE) + END) if key == TAR_BZ2 else _conda()
+    good = bz2.compress(INFO + member("bin/x", NOISE) + END, 1) if key == TAR_BZ2 else _conda()
     store.upload(key, good)
     index(store)
     content = json.loads(store.bodies()["linux-64/repodata.json"])
