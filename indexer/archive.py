@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple, cast
 import zstandard
 from conda_package_streaming.package_streaming import tar_generator
 
+from indexer.container import deviations
 from indexer.core.about import traits
 from indexer.errors import BadPackage
 from indexer.foreign import Ours, foreign
@@ -31,6 +32,8 @@ RUN_EXPORTS_JSON = "info/run_exports.json"
 _WANTED = (INDEX_JSON, RUN_EXPORTS_JSON)
 RUN_EXPORTS_UNKNOWN = "run exports are unknown"
 """A key of what was read: the run exports may lie where the archive could not be read."""
+DEVIATIONS = "deviations"
+"""A key of what was read: what in the archive CEP 35 forbids, a line each."""
 ABOUT_JSON = "info/about.json"
 PATHS_JSON = "info/paths.json"
 # Of rattler-build and of conda-build, both with all templates filled in.
@@ -146,6 +149,8 @@ def read_conda(file: Window, *, about: bool = False, whole: Whole | None = None)
     with _open_zip(file) as archive:
         check_directory(archive)
         found = _read_info(file, archive, about=about)
+        if odd := deviations(file, archive):
+            found[DEVIATIONS] = "\n".join(odd).encode()
         if whole is not None:
             check_members(archive, whole.walked, reread=whole.in_memory, unpack=whole.unpack)
         return found

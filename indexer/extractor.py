@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from indexer.archive import (
     ABOUT_JSON,
+    DEVIATIONS,
     INDEX_JSON,
     PATHS_JSON,
     RECIPES,
@@ -154,7 +155,8 @@ def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
     except BadPackage as error:
         reason = f"{error.thing} {error.reason}"
         return Rejected(filename, stat.version, reason, package.sha256, damaged=isinstance(error, Damaged))
-    warnings = (*content.warnings, *judged.warnings, *run_exports_faults(run_exports))
+    deviations = content.info.get(DEVIATIONS, b"").decode().splitlines()
+    warnings = (*content.warnings, *deviations, *judged.warnings, *run_exports_faults(run_exports))
     unknown = RUN_EXPORTS_UNKNOWN in content.info
     if unknown:
         warnings += ("the run exports are unknown, for the archive cannot be read to its end",)

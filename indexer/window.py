@@ -74,6 +74,15 @@ class Window(io.RawIOBase):
         if self._held(start, min(stop, self._stat.size)) is None:
             self._fetch(start, min(stop, start + _MAX_STEP))
 
+    @property
+    def filename(self) -> str:
+        """What the object is called in its folder."""
+        return self._stat.key.rpartition("/")[2]
+
+    def holds(self, start: int, stop: int) -> bool:
+        """Whether a part of the object can be read without a request."""
+        return self._held(start, min(stop, self._stat.size)) is not None
+
     def _held(self, start: int, stop: int) -> tuple[int, bytes] | None:
         for first, data in (self._given, self._latest):
             if first <= start and stop <= first + len(data):
