@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks import peers
+from fixtures.golden import Dated
 from indexer import Options, Target, check, index, yank
 from indexer.core import names
 from tests.support.buckets import options_for
 from tests.support.channels import PACKAGES, lay_out, lay_up, objects, records, repodata
 from tests.support.scene import PATCH, archive
+from tests.support.scene import index as by_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -188,7 +190,7 @@ def test_a_channel_of_another_indexer_is_taken_over_and_handed_back_whole(
     folder = lay(tmp_path / "channel", peer)
     go(peer, folder)
     before = offered(folder)
-    assert index(str(folder)).exit_code == 0
+    assert by_date(Dated(folder)).exit_code == 0
     assert list(faults(folder)) == []
     assert offered(folder).keys() == before.keys()
     go(peer, folder)
