@@ -22,6 +22,7 @@ from indexer.core.agreement import (
     same,
 )
 from indexer.core.attestation import SUFFIX, named_by
+from indexer.core.dating import in_future
 from indexer.core.model import Index, Outputs, Rejected, Rules
 from indexer.core.overlay import UPDATE
 from indexer.core.plan import Known, diff
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from indexer.core.model import Stat
+    from indexer.core.repodata import Facts
     from indexer.observation import Observation
     from indexer.options import Run
     from indexer.store import Store
@@ -180,6 +182,8 @@ class _Auditor:
                 yield Fault(key, "is in the index and not in the channel")
             elif facts.size != stat.size:
                 yield Fault(key, f"has {facts.size} bytes in the index and {stat.size} in the channel")
+            if dated := self._date(seen, facts):
+                yield Fault(key, dated, FORCE if seen.in_step else RUN)
         for filename in index.records.keys() & set(index.removed):
             yield Fault(f"{self.subdir}/{filename}", "is listed as removed and has a record all the same")
         bad = seen.ledger.rejected if seen.ledger else {}
@@ -190,6 +194,15 @@ class _Auditor:
             if known is None or known.version != seen.packages[filename].version:
                 yield Fault(f"{self.subdir}/{filename}", "is in the channel and not in the index")
         yield from self._replaced(seen, index)
+
+    def _date(self, seen: Observation, facts: Facts) -> str | None:
+        """What is wrong with the date of a record in a channel that we index, None if nothing (CEP 47)."""
+        if seen.ledger is None:
+            return None
+        if facts.indexed_timestamp is None:
+            return "has no indexed_timestamp, so exclude-newer trusts the date of its build"
+        ahead = in_future(facts.indexed_timestamp, self.run.now_ms())
+        return "has an indexed_timestamp in the future" if ahead else None
 
     def _attestations(self, seen: Observation, index: Index) -> Iterator[Fault]:
         """Whether the copies that readers fetch by the digest in a record are there, and have it."""

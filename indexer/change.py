@@ -11,6 +11,7 @@ from indexer.core.attestation import SUFFIX, attest
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.overlay import Overlay
 from indexer.core.plan import dropped, merge, nameless, replaced
+from indexer.core.recent import changed_hours, hidden, hours_of
 from indexer.core.revision import latest
 from indexer.report import Note, Outcome, SubdirReport
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from indexer.core.ledger import Attested, Bad, Ledger
     from indexer.core.model import Raw
     from indexer.core.patch import Patched
+    from indexer.core.recent import Hours
     from indexer.observation import Observation
 
 _REPLACED = "was replaced: another artifact has its name now, so it is dated anew (CEP 47)"
@@ -32,9 +34,10 @@ class Change:
 
     `latest` puts every record in the latest revision.  `attested` is what is known of attestations, None where
     nobody looked.
-    `abouts` has what packages say of themselves, by file name, as far as that is wanted and known.
     `told` has the run exports of packages whose records stand and that were read for these; `incomplete_others`
     counts the packages of unknown run exports of names that were not looked at.
+    `abouts` has what packages say of themselves, by file name, as far as that is wanted and known.  `counted` are the
+    packages of the last week in the index that it comes from, None where that is not known.
     """
 
     index: Index = field(default_factory=Index)
@@ -47,6 +50,7 @@ class Change:
     attested: Mapping[str, Attested] | None = None
     told: Mapping[str, Raw] = field(default_factory=dict)
     incomplete_others: int = 0
+    counted: Mapping[int, int] | None = None
 
     @cached_property
     def merged(self) -> Index:
@@ -68,11 +72,21 @@ class Change:
         """The file names whose records leave the index."""
         return dropped(self.index, self.plan, self.results)
 
+    @cached_property
+    def recent(self) -> Hours | None:
+        """The packages of the last week that readers shall see, None where not all of them are known."""
+        if self.counted is None:
+            index = self.patched.index
+            return None if index.others is not None else hours_of(index.records.values(), self.now_ms)
+        changed = {it.filename for it in self.results} | self.leaving | self.plan.dates.keys()
+        gone, come = ([it.records[name] for name in changed & it.records.keys()] for it in (self.index, self.merged))
+        return changed_hours(self.counted, gone, come, self.now_ms)
+
     def settled(self) -> Change:
         """The same without the index that it came from and what was read, that no record is held twice."""
         rejected = tuple(it for it in self.results if isinstance(it, Rejected))
         after = replace(self, index=Index(), results=rejected)
-        after.__dict__.update(merged=self.merged, patched=self.patched, leaving=self.leaving)
+        after.__dict__.update(merged=self.merged, patched=self.patched, leaving=self.leaving, recent=self.recent)
         return after
 
     def beside(self, others: Ledger) -> Change:
@@ -199,4 +213,5 @@ def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *,
         warnings=tuple(sorted(warnings)),
         yanked=tuple(Note(name, yank.reason) for name, yank in sorted(change.overlay.yanks.items())),
         ignored=tuple(Note(name, it.reason) for name, it in sorted(change.overlay.ignored.items())),
+        recent=None if change.recent is None else hidden(change.recent, change.now_ms),
     )

@@ -13,6 +13,7 @@ from indexer.core.dating import is_undated, missing_dates
 from indexer.core.model import Plan
 from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.plan import Known, diff, guard, untold
+from indexer.core.recent import hidden
 from indexer.core.render import Rank, Scene, publication, unpatched_of
 from indexer.core.shards import ShardIndex, touched
 from indexer.errors import BadIndex, NewerIndex, Refused
@@ -27,7 +28,7 @@ from indexer.sidecars import look
 from indexer.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from indexer.core.ledger import Ledger
     from indexer.core.overlay import Overlay
@@ -92,11 +93,12 @@ class Subdir:
         lister = Lister(self.store, self.subdir, self.options.outputs, self.run.executor, self.options.force)
         seen = lister.observe(self.wanted.scope, trusting=trusting)
         if seen.ledger is not None and self.wanted.quiet(seen, seen.ledger):
-            return self._unchanged(seen, seen.ledger, dry_run=dry_run)
+            return self._unchanged(seen, seen.ledger, now_ms, dry_run=dry_run)
         overlay = self._overlay(lister, seen)
         seen = seen.excluding(overlay.ignored)
         seen = seen.named() if self.wanted.apart and self.wanted.scope is None else seen
-        change = self._decide(lister, seen, Change(now_ms=now_ms, overlay=overlay), dry_run=dry_run)
+        change = Change(now_ms=now_ms, overlay=overlay, counted=self._counted(seen, overlay))
+        change = self._decide(lister, seen, change, dry_run=dry_run)
         if not self.options.allow_mass_removal:
             guard(change.index, change.leaving, self.subdir)
         if self.options.rules.strict and (seen.misnamed or change.rejected):
@@ -236,6 +238,12 @@ class Subdir:
         there_once = seen.ledger is not None and names.UNPATCHED in seen.ledger.wrote
         return there_once and names.UNPATCHED not in seen.versions
 
+    def _counted(self, seen: Observation, overlay: Overlay) -> Mapping[int, int] | None:
+        """The packages of the last week as the last run counted them, None if readers see others than packages say."""
+        if seen.ledger is None or not seen.in_step or overlay or names.UNPATCHED in seen.versions:
+            return None
+        return None if seen.ledger.recent is None else dict(seen.ledger.recent)
+
     def _overlay(self, lister: Lister, seen: Observation) -> Overlay:
         """What shall be in force.  Raises BadIndex or Refused where what a run left of a patch is gone."""
         found = lister.overlay(seen)
@@ -274,12 +282,13 @@ class Subdir:
         error = f"{self.subdir}: {len(report.rejected)} rejected, so nothing was changed; mend or delete them"
         return replace(report, outcome=Outcome.FAILED, exit_code=1, error=error)
 
-    def _unchanged(self, seen: Observation, ledger: Ledger, *, dry_run: bool) -> SubdirReport:
+    def _unchanged(self, seen: Observation, ledger: Ledger, now_ms: int, *, dry_run: bool) -> SubdirReport:
         """What is said where there was nothing to look at."""
         seen = seen.excluding(ledger.ignored)
         rejected = tuple(rejected_before(name, bad) for name, bad in sorted(ledger.rejected.items()))
         report = reported(seen, Change(plan=Plan(rejected=rejected)), None, dry_run=dry_run)
         report.packages, report.incomplete = ledger.packages, ledger.incomplete or 0
+        report.recent = None if ledger.recent is None else hidden(dict(ledger.recent), now_ms)
         report.warnings = tuple(sorted((*report.warnings, *unattested(ledger.attested))))
         report.yanked = tuple(Note(name, reason) for name, reason in sorted(ledger.yanked.items()))
         report.ignored = tuple(Note(name, reason) for name, reason in sorted(ledger.ignored.items()))

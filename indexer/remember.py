@@ -78,4 +78,5 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
         names=shown,
         incomplete=wanted.incomplete(change),
         astray=wanted.apart and byname.astray(change.merged.records),
+        recent=None if change.recent is None else tuple(change.recent.items()),
     )

@@ -73,6 +73,8 @@ class SubdirReport:
     incomplete: int = 0
     # Those read although their record was known, whose record is as it was.
     reread: int = 0
+    # Those younger than a week: `exclude-newer` of 7 days hides them.  None where that is not known.
+    recent: int | None = None
     error: str | None = None
     exit_code: int = 0
 
@@ -162,6 +164,7 @@ def _subdir_as_json(sub: SubdirReport) -> dict[str, object]:
         "asked": sub.asked,
         "incomplete": sub.incomplete,
         "reread": sub.reread,
+        "newer_than_7_days": sub.recent,
     }
     return found if sub.error is None else {**found, "error": sub.error}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from indexer.core.recent import DAYS
 from indexer.errors import one_line
 from indexer.grouped import grouped
 from indexer.report import Collected, Note, Outcome, Report, Verdict
@@ -30,6 +31,7 @@ def summary(report: Report | Verdict | Collected) -> Iterator[str]:
         yield from _by_subdir({name: _subdir(sub) for name, sub in report.subdirs.items()}, wide)
         yield from _planned(report)
         yield from _yanked(report)
+        yield from _hidden(report)
         if read := _read(report):
             yield f"  packages: {read}"
         if asked := sum(sub.asked for sub in report.subdirs.values()):
@@ -71,6 +73,14 @@ def _yanked(report: Report) -> Iterator[str]:
         if sub.outcome is Outcome.PLANNED:
             yield from (f"  yanked: {name}/{note.filename}: {note.reason}" for note in sub.yanked)
             yield from (f"  ignored: {name}/{note.filename}: {note.reason}" for note in sub.ignored)
+
+
+def _hidden(report: Report) -> Iterator[str]:
+    """How many packages of a planned channel a client does not see that excludes those of the last week."""
+    planned = [sub for sub in report.subdirs.values() if sub.outcome is Outcome.PLANNED and sub.recent is not None]
+    if planned:
+        count, packages = sum(sub.recent or 0 for sub in planned), sum(sub.packages for sub in planned)
+        yield f"  a client with exclude-newer of {DAYS} days does not see {count:,} of {_count(packages, 'package')}"
 
 
 def _by_subdir(said: Mapping[str, str], then: Mapping[str, str] | None = None) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from indexer.core.model import UNREADABLE
-from indexer.core.repodata import facts_of
+from indexer.core.repodata import date_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +67,7 @@ def missing_dates(index: Index, packages: Mapping[str, Stat], now_ms: int, *, fo
         record = index.records.get(filename)
         if record is None or not (foreign or _KEY not in bytes(record)):
             continue
-        date = facts_of(record).indexed_timestamp
+        date = date_of(record)
         if date is None:
             found[filename] = _believed(_arrived_ms(stat), _build_time(record), now_ms)
         elif in_future(date, now_ms):

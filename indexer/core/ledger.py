@@ -72,6 +72,7 @@ class Ledger(msgspec.Struct, frozen=True):
     into even parts.  `names` stands for what the listing showed of each package name, where there are shards alone; the
     empty text for a name to look at. `astray` says that there a record may have another name than its file.
     `incomplete` counts the packages whose run exports are unknown, None where nobody has counted.
+    `recent` counts the packages of the last week (`core/recent.py`), None where nobody counted them.
     """
 
     stamp: str = ""
@@ -93,6 +94,7 @@ class Ledger(msgspec.Struct, frozen=True):
     astray: bool = False
     incomplete: int | None = None
     validated: bool = False
+    recent: tuple[tuple[int, int], ...] | None = None
 
 
 _ledger = msgspec.json.Decoder(Ledger)

@@ -66,9 +66,14 @@ def facts_of(record: Raw) -> Facts:
     try:
         return _facts.decode(record)
     except UNREADABLE:
-        with contextlib.suppress(*UNREADABLE):
-            return Facts(indexed_timestamp=_date.decode(record).indexed_timestamp)
-        return Facts()
+        return Facts(indexed_timestamp=date_of(record))
+
+
+def date_of(record: Raw) -> int | None:
+    """The `indexed_timestamp` of a record, None where it has none that is a whole number."""
+    with contextlib.suppress(*UNREADABLE):
+        return _date.decode(record).indexed_timestamp
+    return None
 
 
 def altered(record: Raw, changes: Mapping[str, object]) -> Raw:

@@ -7,15 +7,21 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
+from indexer.core import ledger as ledgers
 from indexer.core.dating import APPROVED_MS
+from indexer.core.ledger import Wrote
 from indexer.store.fs import FolderStore
+from tests.support.judge import check, faults
 from tests.support.memory import MemoryStore
-from tests.support.scene import DAY_MS, NOW_MS, PLAIN, fill, index, only, package, records
+from tests.support.scene import DAY_MS, NOW_MS, PLAIN, fill, index, only, package, records, with_outputs
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from indexer.options import Options
 
 KEYS = ["linux-64/a-1.0-0.conda", "linux-64/b-1.0-0.conda"]
 A, B = (key.partition("/")[2] for key in KEYS)
@@ -205,3 +211,67 @@ def test_a_folder_that_is_taken_over_without_dates_has_those_of_its_files(tmp_pa
     repodata.write_text(json.dumps(content))
     index(store, now_ms=LATER_MS)
     assert folder_dates(tmp_path) == {A: NOW_MS - 9 * DAY_MS, B: OLD_MS}
+
+
+WEEK_MS = 7 * DAY_MS
+
+
+def recent(store: MemoryStore, now_ms: int, options: Options = PLAIN) -> int | None:
+    return only(index(store, replace(options, dry_run=True), now_ms=now_ms)).recent
+
+
+@pytest.mark.parametrize("shape", [{}, {"monolithic": False}], ids=["with json", "shards only"])
+def test_a_status_counts_what_a_week_of_exclude_newer_hides_without_reading(shape: dict[str, Any]) -> None:
+    options = with_outputs(**shape)
+    store = uploaded(OLD_MS)
+    assert recent(store, NOW_MS, options) == 0
+    index(store, options)
+    store.clock_ms = LATER_MS
+    fill(store, KEYS[1])
+    assert recent(store, LATER_MS, options) == 1
+    index(store, options, now_ms=LATER_MS)
+    first = len(store.calls)
+    assert recent(store, LATER_MS, options) == 1
+    assert [call.verb for call in store.calls[first:] if call.key.startswith("linux-64")] == ["GET", "LIST"]
+    assert recent(store, LATER_MS + WEEK_MS - 1, options) == 1
+    assert recent(store, LATER_MS + WEEK_MS + 3_600_000, options) == 0
+    store.clock_ms = LATER_MS + DAY_MS
+    store.upload(KEYS[0], package(KEYS[0], license="swapped"))
+    index(store, options, now_ms=LATER_MS + DAY_MS)
+    assert recent(store, LATER_MS + DAY_MS, options) == 2
+    store.remove(KEYS[1])
+    index(store, options, now_ms=LATER_MS + DAY_MS)
+    assert recent(store, LATER_MS + DAY_MS, options) == 1
+
+
+@pytest.mark.parametrize("ledger", ["in step", "of an older index"])
+@pytest.mark.parametrize("date", [None, NOW_MS + DAY_MS], ids=["none", "in the future"])
+def test_a_check_names_a_wrong_date_and_what_heals_it(date: int | None, ledger: str) -> None:
+    store = uploaded(OLD_MS)
+    index(store)
+    shards = [key for key in store.bodies() if "/shards/" in key]
+    rewrite(store, {"indexed_timestamp": date})
+    for key in (*shards, "linux-64/repodata.json.zst", "linux-64/repodata_shards.msgpack.zst"):
+        store.remove(key)
+    if ledger == "in step":
+        name = "linux-64/.indexer.json.zst"
+        left = ledgers.decode(store.bodies()[name])
+        assert left is not None
+        version = store.objects["linux-64/repodata.json"].stat.version
+        wrote = {"repodata.json": Wrote(version, ""), "run_exports.json": left.wrote["run_exports.json"]}
+        packed = {"run_exports.json.zst": left.wrote["run_exports.json.zst"]}
+        store.upload(name, ledgers.encode(msgspec.structs.replace(left, wrote={**wrote, **packed})))
+    found = [fault for fault in check(store).faults if "indexed_timestamp" in fault.reason]
+    assert [fault.key for fault in found] == [KEYS[0]]
+    assert ("--force" in found[0].next_step) is (ledger == "in step")
+    index(store, replace(PLAIN, force="--force" in found[0].next_step))
+    assert faults(store) == []
+    assert dates(store) == {A: OLD_MS if date is None else NOW_MS}
+
+
+def test_a_channel_that_was_never_ours_may_have_no_dates() -> None:
+    store = uploaded(OLD_MS)
+    index(store)
+    rewrite(store, {"indexed_timestamp": None})
+    store.remove("linux-64/.indexer.json.zst")
+    assert not [fault for fault in check(store).faults if "indexed_timestamp" in fault.reason]

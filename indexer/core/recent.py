@@ -1,0 +1,48 @@
+"""How many packages a client does not see that excludes new ones (`exclude-newer = "7d"`), without reading an index.
+
+The ledger has the number of packages by the hour in which they came into the channel, for the last days only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from indexer.core.repodata import date_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from indexer.core.model import Raw
+
+DAYS = 7
+_HOUR_MS = 3_600_000
+_SPAN_MS = DAYS * 24 * _HOUR_MS
+
+Hours = dict[int, int]
+"""Numbers of packages by hour since 1970."""
+
+
+def hours_of(records: Iterable[Raw], now_ms: int) -> Hours:
+    """The packages of these records that are younger than a week, by the hour of their date."""
+    first = _first(now_ms)
+    hours = (date // _HOUR_MS for record in records if (date := date_of(record)) is not None)
+    return dict(sorted(Counter(hour for hour in hours if hour >= first).items()))
+
+
+def changed_hours(before: Mapping[int, int], gone: Iterable[Raw], come: Iterable[Raw], now_ms: int) -> Hours:
+    """The same where only some records changed since `before` was counted: these are `gone`, those have `come`."""
+    first = _first(now_ms)
+    counts = Counter({hour: count for hour, count in before.items() if hour >= first})
+    counts.update(hours_of(come, now_ms))
+    counts.subtract(hours_of(gone, now_ms))
+    return {hour: count for hour, count in sorted(counts.items()) if count > 0}
+
+
+def hidden(hours: Mapping[int, int], now_ms: int) -> int:
+    """How many packages are younger than a week, to the hour."""
+    return sum(count for hour, count in hours.items() if hour >= _first(now_ms))
+
+
+def _first(now_ms: int) -> int:
+    return (now_ms - _SPAN_MS) // _HOUR_MS
