@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from indexer.core.channel import Notice
     from indexer.core.model import Outputs, Version
 
-# A feed must name an address: this one leads nowhere.
-_NOWHERE = "about:blank"
 
 
 def channel_publication(
@@ -36,7 +34,7 @@ def channel_publication(
     if outputs.rss:
         from indexer.core.rss import feed
 
-        content = feed(catalogues, outputs.title, outputs.address or _NOWHERE)
+        content = feed(catalogues, outputs.title, outputs.address)
         found.append(_artefact(names.RSS, content, outputs, "application/rss+xml"))
     if outputs.html:
         from indexer.core.page import root_page

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 from indexer.audit import check_channel
 from indexer.options import Run
 from indexer.workers import in_threads
-from tests.support.scene import NOW_MS, Clock, Inline
+from tests.support.scene import DAY_MS, NOW_MS, Clock, Inline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from indexer.report import Verdict
     from indexer.store import Store
+
+# Later than any run of a test, so that no date is in the future.
+LATER_MS = NOW_MS + 1000 * DAY_MS
 
 
 def check(
@@ -26,7 +29,7 @@ def check(
 ) -> Verdict:
     """One check of a channel, with a clock that nobody waits for."""
     inline, clock = Inline(), clock or Clock()
-    run = Run(in_threads(inline, 4), inline, now_ms=lambda: NOW_MS, monotonic=clock.monotonic, sleep=clock.sleep)
+    run = Run(in_threads(inline, 4), inline, now_ms=lambda: LATER_MS, monotonic=clock.monotonic, sleep=clock.sleep)
     return check_channel(store, run, subdirs=subdirs, deep=deep, command=command)
 
 
