@@ -20,6 +20,7 @@ def main() -> None:
     from typer.exceptions import TyperException
 
     from indexer.cli import app
+    from indexer.output import err, out_json
 
     arguments = without_values(command_first(sys.argv[1:]))
     try:
@@ -27,18 +28,16 @@ def main() -> None:
     except TyperException as error:
         said = f"{error.format_message().rstrip('.')}; look at `indexer --help`"
         if "--json" in arguments:
-            sys.stdout.write(f"{_failure(said)}\n")
-        sys.stderr.write(f"error: {said}\n")
+            out_json(_failure(said))
+        err(f"error: {said}")
         sys.exit(2)
 
 
-def _failure(error: str) -> str:
+def _failure(error: str) -> dict[str, object]:
     """The object that `--json` prints for wrong usage."""
-    import json
-
     from indexer.report import Report
 
-    return json.dumps({**Report({}).as_json(), "outcome": "failed", "exit_code": 2, "error": error}, indent=2)
+    return {**Report({}).as_json(), "outcome": "failed", "exit_code": 2, "error": error}
 
 
 def command_first(arguments: list[str]) -> list[str]:

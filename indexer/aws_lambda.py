@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from indexer.api import index, target_of
 from indexer.core import events
-from indexer.errors import BadConfig, IndexerError, one_line
+from indexer.errors import BadConfig, IndexerError
 from indexer.options import Options
+from indexer.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

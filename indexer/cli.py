@@ -19,8 +19,8 @@ from indexer.flags.talk import Talk
 from indexer.flags.upkeep import Inquiry, Scrutiny, Sweeping
 from indexer.grouping import flattened
 from indexer.interruption import exit_code, heeded
+from indexer.output import Formatter, err, out, out_json
 from indexer.release import __version__
-from indexer.secrets import MaskedFormatter, masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ _PACKAGES = Annotated[list[str], typer.Argument(metavar="SUBDIR/FILENAME", show_
 
 def _version(value: bool) -> None:  # noqa: FBT001  typer's callbacks are called so
     if value:
-        typer.echo(f"indexer {__version__}")
+        out(f"indexer {__version__}")
         raise typer.Exit
 
 
@@ -269,7 +269,7 @@ def _tell(talk: Talk, channel: str, do: Callable[[], Told], work_to_do: int = 0)
         unexpected = f"failed in a way that nobody foresaw ({type(error).__name__}: {error})"
         _fail(talk, channel, IndexerError(channel, unexpected, "repeat with -vv and report it"))
     except KeyboardInterrupt as error:
-        typer.echo("interrupted; what is published is whole, repeat to go on", err=True)
+        err("interrupted; what is published is whole, repeat to go on")
         raise typer.Exit(exit_code(error)) from None
     _print(talk, report)
     raise typer.Exit(report.exit_code or (work_to_do if _has_work(report) else 0))
@@ -304,30 +304,17 @@ def _print(talk: Talk, report: Told) -> None:
 
     if isinstance(report, Page):
         if talk.json:
-            _print_json(report.as_json())
+            out_json(report.as_json())
         else:
-            typer.echo(masked("\n".join(report.lines)))
+            out(*report.lines)
         return
-    for line in summary.complaints(report):
-        _say(line)
+    err(*summary.complaints(report))
     if not talk.quiet:
-        for line in summary.remarks(report):
-            _say(line)
+        err(*summary.remarks(report))
     if talk.json:
-        _print_json(report.as_json())
+        out_json(report.as_json())
     elif not talk.quiet:
-        for line in summary.summary(report):
-            typer.echo(masked(line))
-
-
-def _say(line: str) -> None:
-    typer.echo(masked(line), err=True)
-
-
-def _print_json(value: object) -> None:
-    import orjson
-
-    typer.echo(masked(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()))
+        out(*summary.summary(report))
 
 
 def _fail(talk: Talk, channel: str, error: IndexerError) -> None:
@@ -336,8 +323,8 @@ def _fail(talk: Talk, channel: str, error: IndexerError) -> None:
         from indexer.report import Report
 
         failure = {"outcome": "failed", "exit_code": error.exit_code, "error": str(error)}
-        _print_json({**Report({}, channel=channel).as_json(), **failure})
-    _say(f"error: {error}")
+        out_json({**Report({}, channel=channel).as_json(), **failure})
+    err(f"error: {error}")
     raise typer.Exit(error.exit_code)
 
 
@@ -346,7 +333,7 @@ def _set_up_logging(talk: Talk) -> None:
     level = levels[max(0, min(3, 1 + talk.verbose - talk.quiet))]
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
-        handler.setFormatter(MaskedFormatter("%(levelname)s: %(message)s"))
+        handler.setFormatter(Formatter("%(levelname)s: %(message)s"))
     for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
         logging.addLevelName(number, logging.getLevelName(number).lower())
     # Ours only: botocore logs headers with credentials at its lower levels.

@@ -21,7 +21,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer.errors import BadConfig, IndexerError, one_line
+from indexer.errors import BadConfig, IndexerError
+from indexer.printable import one_line
 from indexer.release import __version__
 from indexer.secrets import masked
 from indexer.store.target import Target, open_store

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-_LONGEST = 400
-
-
-def one_line(text: str) -> str:
-    """A text that strangers may have had a hand in, fit to be printed: short, and nothing moves the cursor."""
-    cut = text[: _LONGEST + 1]
-    shown = cut if cut.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+from indexer.printable import one_line
 
 
 class IndexerError(Exception):

@@ -6,7 +6,6 @@ were given, as http.client does with a session token that ends in a line break.
 
 from __future__ import annotations
 
-import logging
 import re
 from urllib.parse import quote
 
@@ -31,11 +30,3 @@ def masked(said: object) -> str:
     for secret in sorted(_noted, key=len, reverse=True):
         text = text.replace(secret, "***")
     return _IN_URL.sub("***", text)
-
-
-class MaskedFormatter(logging.Formatter):
-    """Formats a record, its traceback too, without secrets."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The text of a record."""
-        return masked(super().format(record))

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from indexer import auth
 from indexer.config import load
 from indexer.core import names
+from indexer.core.about import link_of
 from indexer.core.channel import ChannelInfo
 from indexer.core.model import Outputs
 from indexer.errors import BadConfig, Denied
@@ -172,6 +173,10 @@ def outputs(given: Mapping[str, Any], said: Mapping[str, Found]) -> Outputs:
                 _warn_of(said[key], verbatim=given["base_url_verbatim"])
     info = {field: said[key].value for key, field in _OF_CHANNEL.items() if key in said}
     found = Outputs(**chosen, info=ChannelInfo(**info))
+    if found.public_url:
+        _check_url("--public-url", found.public_url)
+        if not link_of(found.public_url):
+            raise BadConfig("--public-url", "is no whole http or https URL without a user", "give one")
     if found.base_url:
         _check_url(f"{said['base_url'].place} base-url" if given["base_url"] is None else "--base-url", found.base_url)
     if found.base_url and "://" not in found.base_url:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.core.recent import DAYS
-from indexer.errors import one_line
 from indexer.grouped import grouped
+from indexer.printable import one_line
 from indexer.report import Collected, Note, Outcome, Report, Verdict
 from indexer.store.target import Target
 
@@ -71,8 +71,8 @@ def _yanked(report: Report) -> Iterator[str]:
     """What a plan finds yanked."""
     for name, sub in sorted(report.subdirs.items()):
         if sub.outcome is Outcome.PLANNED:
-            yield from (f"  yanked: {name}/{note.filename}: {note.reason}" for note in sub.yanked)
-            yield from (f"  ignored: {name}/{note.filename}: {note.reason}" for note in sub.ignored)
+            yield from (f"  yanked: {name}/{one_line(note.filename)}: {one_line(note.reason)}" for note in sub.yanked)
+            yield from (f"  ignored: {name}/{one_line(note.filename)}: {one_line(note.reason)}" for note in sub.ignored)
 
 
 def _hidden(report: Report) -> Iterator[str]:
@@ -218,7 +218,7 @@ def _noted(notes: Iterable[Note], before: str, after: str = "") -> Iterator[str]
     return grouped(
         notes,
         lambda note: (note.reason,),
-        lambda note, more: f"{before}{one_line(note.filename)}: {note.reason}{more}{after}",
+        lambda note, more: f"{before}{one_line(note.filename)}: {one_line(note.reason)}{more}{after}",
     )
 
 
@@ -226,7 +226,7 @@ def _found(word: str, faults: Iterable[Fault]) -> Iterator[str]:
     return grouped(
         faults,
         lambda fault: (fault.key.rpartition("/")[0], fault.reason, fault.next_step),
-        lambda fault, more: f"{word}: {fault.key}: {fault.reason}{more}; {fault.next_step}",
+        lambda fault, more: f"{word}: {one_line(fault.key)}: {one_line(fault.reason)}{more}; {fault.next_step}",
     )
 
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import orjson
 
+from indexer.printable import clean
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _MAX_TEXT = 16 * 2**10
 _MAX_ITEMS = 100
-# Control characters, lone surrogates, what XML does not know, and what turns the direction of the text around.
-_UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+")
 _ADDRESS = re.compile(r"(?:https?|ftp|git|ssh)://[^\s<>\"'`\\^{|}]+")
 _LINK = re.compile(r"https?://[^\s<>\"'`\\^{|}]+")
 
@@ -106,14 +106,14 @@ def _fields(about_json: bytes | None) -> tuple[dict[str, Any], tuple[str, ...]]:
     return (fields, ()) if isinstance(fields, dict) else ({}, ("info/about.json is left out: it is no JSON object",))
 
 
-def clean(text: str) -> str:
-    """A text in one line, without what no page or feed can show."""
-    return " ".join(_UNSHOWABLE.sub(" ", text).split())
-
-
 def link_of(address: str) -> str:
     """An address that a person may be led to, the empty text for any other: `javascript:` is an address too."""
-    return address if _LINK.fullmatch(address) else ""
+    return address if _LINK.fullmatch(address) and not has_user(address) else ""
+
+
+def has_user(address: str) -> bool:
+    """Whether an address names a user, as in `https://conda.org@evil.example/`, which people take for another host."""
+    return "@" in address.partition("://")[2].partition("/")[0].partition("?")[0].partition("#")[0]
 
 
 def _text(value: object) -> str:
@@ -134,7 +134,7 @@ def _addresses(value: object) -> tuple[str, ...]:
 
 def _first(value: object) -> str:
     """The address that a package gives, or the first one of several."""
-    return next((text for text in _texts(value) if _LINK.fullmatch(text)), "")
+    return next(filter(None, map(link_of, _texts(value))), "")
 
 
 def traits(chunks: Iterable[bytes]) -> list[str]:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from indexer.core.model import Outputs, Version
 
 
-
 def channel_publication(
     catalogues: Mapping[str, Catalogue], outputs: Outputs, notices: tuple[Notice, ...] | None = None
 ) -> list[Artefact]:

@@ -156,7 +156,8 @@ class Rules:
 class Outputs:
     """Which files a channel has, and what shapes their bytes and headers.
 
-    `channel` is what people call it, for pages and feeds: an `s3://` URL or the name of its folder.
+    `channel` is what people call it, for pages and feeds: an `s3://` URL or the name of its folder.  `public_url` is
+    where they read it.
     """
 
     zst: bool = True
@@ -172,6 +173,7 @@ class Outputs:
     zst_level: int = 16
     base_url: str | None = None
     base_url_verbatim: bool = False
+    public_url: str | None = None
     info: ChannelInfo = field(default_factory=ChannelInfo)
     cache_control: str = "public, max-age=300"
     shard_cache_control: str = "public, max-age=31536000, immutable"
@@ -184,6 +186,8 @@ class Outputs:
     @property
     def address(self) -> str:
         """The URL that clients are told, empty where none is known."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
         if self.base_url and not self.base_url_verbatim:
             return self.base_url.rstrip("/")
         return self.channel if "://" in self.channel else ""

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from indexer.core import names
-from indexer.core.about import clean, link_of
+from indexer.core.about import link_of
 from indexer.core.overview import packages_of, releases_of
 from indexer.core.version import order_of
+from indexer.printable import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -49,6 +50,7 @@ def root_page(catalogues: Mapping[str, Catalogue], outputs: Outputs) -> bytes:
     """The page of a channel: a row for each package name, from the catalogue of each subdir."""
     packages = packages_of(catalogues)
     ranks = _ranks(version for package in packages for version in package.versions)
+    alike = _alike(_published(package.releases) for package in packages)
     subdirs = "".join(
         f"<li><a href={_quoted(f'{subdir}/{names.PAGE}')}>{_text(subdir)}</a> "
         f"<small>{_count(len(list(releases_of(subdir, catalogue))), 'package file')}</small>"
@@ -69,7 +71,7 @@ def root_page(catalogues: Mapping[str, Catalogue], outputs: Outputs) -> bytes:
             ("Updated", "text"),
             ("Links", ""),
         ),
-        [_package_row(package, ranks) for package in packages],
+        [_package_row(package, ranks, alike=alike) for package in packages],
         f"{_count(len(packages), 'package')}",
         _files(files),
     )
@@ -80,6 +82,7 @@ def subdir_page(subdir: str, catalogue: Catalogue, outputs: Outputs) -> bytes:
     """The page of a subdir: a row for each file, and what was taken out."""
     releases = list(releases_of(subdir, catalogue))
     ranks = _ranks(it.entry.version for it in releases)
+    alike = _alike(it.entry.indexed_ms for it in releases)
     base = link_of(outputs.base_url or "")
     folder = f"{base.rstrip('/')}/{subdir}/" if base and not outputs.base_url_verbatim else "./"
     taken_out = "".join(
@@ -106,7 +109,7 @@ def subdir_page(subdir: str, catalogue: Catalogue, outputs: Outputs) -> bytes:
             ("Size", "number"),
             ("Updated", "text"),
         ),
-        [_release_row(release, folder, ranks) for release in releases],
+        [_release_row(release, folder, ranks, alike=alike) for release in releases],
         f"{_count(len(releases), 'package file')}",
         (
             f"<details><summary>{_count(len(catalogue.removed), 'file')} taken out (yanked)</summary>"
@@ -184,7 +187,7 @@ def _install(outputs: Outputs) -> str:
     )
 
 
-def _package_row(package: Package, ranks: Mapping[str, int]) -> str:
+def _package_row(package: Package, ranks: Mapping[str, int], *, alike: bool) -> str:
     entry = package.latest.entry
     more = len(package.versions) - 1
     links = [
@@ -199,13 +202,13 @@ def _package_row(package: Package, ranks: Mapping[str, int]) -> str:
         _text(", ".join(package.subdirs)),
         _text(str(package.said("license"))),
         _size(entry.size),
-        _day(max(it.entry.indexed_ms for it in package.releases)),
+        _updated(max(it.entry.built_ms for it in package.releases), _published(package.releases), alike=alike),
         " ".join(links),
     )
     return _row(package.name, package.name, cells)
 
 
-def _release_row(release: Release, folder: str, ranks: Mapping[str, int]) -> str:
+def _release_row(release: Release, folder: str, ranks: Mapping[str, int], *, alike: bool) -> str:
     entry, filename = release.entry, release.filename
     href = folder + quote(clean(filename), safe="!+~=")
     cells = (
@@ -214,7 +217,7 @@ def _release_row(release: Release, folder: str, ranks: Mapping[str, int]) -> str
         _target(filename, entry.build),
         _text(release.license),
         _size(entry.size),
-        _day(entry.indexed_ms),
+        _updated(entry.built_ms, entry.indexed_ms, alike=alike),
     )
     return _row(filename, f"{entry.name}={entry.version}={entry.build}", cells)
 
@@ -268,6 +271,25 @@ def size_in_words(size: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} TB"
+
+
+def _published(releases: Iterable[Release]) -> int:
+    """When the last of some releases came into the channel."""
+    return max(it.entry.indexed_ms for it in releases)
+
+
+def _alike(dates: Iterable[int]) -> bool:
+    """Whether several packages came on one day, as all do in a first index: then the day tells nothing."""
+    days = [_day(date) for date in dates]
+    return len(days) > 1 and len(set(days)) == 1
+
+
+def _updated(built_ms: int, published_ms: int, *, alike: bool) -> str:
+    """The day of the build, and that of the publication if it is another one and not `alike` for all packages."""
+    built, published = _day(built_ms), _day(published_ms)
+    if not built or alike or built == published:
+        return built or published
+    return f"{built} <small>published {published}</small>"
 
 
 def _day(milliseconds: int) -> str:

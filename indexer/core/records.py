@@ -14,7 +14,8 @@ from indexer.core.names import parse_filename
 from indexer.core.objects import dump
 from indexer.core.revision import in_v3, needs_v3
 from indexer.core.specs import EXTRA, bad_extra, parse_fault, v3_fault
-from indexer.errors import BadPackage, one_line
+from indexer.errors import BadPackage
+from indexer.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

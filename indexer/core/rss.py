@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
-from indexer.core.about import clean, link_of
+from indexer.core.about import link_of
 from indexer.core.overview import packages_of
+from indexer.printable import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,7 +44,8 @@ def feed(catalogues: Mapping[str, Catalogue], title: str, address: str) -> bytes
 
     Of those that came at the same time the one that was built last is the newest.  Builds of one version and build
     number are one item, dated by the newest of them.  `title` names the channel, `address` is its URL: without one
-    that a browser can follow, the feed has no link of its own.  Nothing in it is of now: the same channel gives the same bytes.
+    that a browser can follow, the feed has no link of its own.  Nothing in it is of now: the same channel gives the
+    same bytes.
     """
     everything = (news for package in packages_of(catalogues) for news in _news(package))
     newest = heapq.nsmallest(_NEWEST, everything, key=lambda news: (-news.indexed_ms, -news.built_ms, news.guid))

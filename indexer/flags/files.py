@@ -88,6 +88,12 @@ class Files:
             help="Write the base URL as it is into every subdir. [default: only one of a configuration file]",
         ),
     ] = None
+    public_url: Annotated[
+        Text,
+        Option(
+            metavar="URL", help="Where people read the channel, for index.html and rss.xml. [default: the base URL]"
+        ),
+    ] = None
     cache_control: Annotated[str, Option(metavar="VALUE", help="Cache-Control of all files but shards.")] = (
         _OUTPUTS.cache_control
     )

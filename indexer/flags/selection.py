@@ -13,8 +13,9 @@ from typer import Option
 from indexer.core import events
 from indexer.core.names import parse_filename
 from indexer.core.readable import refusal
-from indexer.errors import BadConfig, one_line
+from indexer.errors import BadConfig
 from indexer.flags import File, Texts
+from indexer.printable import one_line
 
 if TYPE_CHECKING:
     from indexer.store.target import Target

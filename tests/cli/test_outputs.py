@@ -159,6 +159,21 @@ def test_without_a_base_url_none_is_written(channel: Path) -> None:
     assert told["repodata_version"] == 1
 
 
+@pytest.mark.parametrize(
+    "words", [["--public-url"], ["--base-url"], ["--base-url", "https://x.example", "--public-url"]]
+)
+def test_the_feed_links_to_the_address_of_the_channel(channel: Path, words: list[str]) -> None:
+    index(channel, "--rss", *words, "https://reeds.example/ch")
+    assert b"<link>https://reeds.example/ch/</link>" in (channel / "rss.xml").read_bytes()
+
+
+@pytest.mark.parametrize("url", ["reeds", "s3://b/c", "https://me:word@reeds.example", "https://a b", '"https://a"'])
+def test_a_public_url_that_no_browser_can_follow_is_wrong_usage(channel: Path, url: str) -> None:
+    done = invoke("fs", channel, "--rss", "--public-url", url)
+    assert (done.code, "--public-url" in done.err) == (2, True)
+    assert not (channel / "rss.xml").exists()
+
+
 def headers(bucket: Bucket, key: str) -> Any:
     return bucket.client.head_object(Bucket=bucket.bucket, Key=f"ch/{key}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,8 @@ from tests.support.pixi import FORMATS, Errand, Found, ReaderError, send
 if TYPE_CHECKING:
     from pathlib import Path
 
+# 2026-05-01: before CEP 47.
+OLD = 1_777_593_600
 WITH_BZ2 = Options(outputs=Outputs(bz2=True))
 
 
@@ -145,3 +148,19 @@ def test_packages_are_fetched_from_the_base_url(channel: Path, tmp_path: Path) -
             visit(channel, formats=(form,), spec="reedbed-data", prefix=str(prefix))
             assert (prefix / "share" / "reedbed-data" / "README.txt").is_file()
     assert {asked.path for asked in elsewhere.asked} == {"/ch/noarch/reedbed-data-2026.1-0.conda"}
+
+
+def test_a_cool_down_sees_old_packages_of_a_first_index_and_no_replaced_one(tmp_path: Path) -> None:
+    channel = lay_out(tmp_path / "channel")
+    path = channel / "noarch/mire-1.0-0.conda"
+    for package in channel.glob("*/*.conda"):
+        os.utime(package, (OLD, OLD))
+    index(str(channel), WITH_BZ2)
+    solutions = visit(channel, spec="mire", exclude_newer_days=7).solutions
+    assert solutions == {form: ["noarch/mire-1.0-0.conda"] for form in FORMATS}
+    write(channel, "noarch/mire-1.0-0.conda", noarch="generic", license="swapped")
+    os.utime(path, (OLD, OLD))
+    index(str(channel), WITH_BZ2)
+    with pytest.raises(ReaderError, match="mire"):
+        visit(channel, spec="mire", exclude_newer_days=7)
+    assert visit(channel, spec="mire").solutions == solutions

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import traceback
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -41,7 +42,8 @@ FILE_OF = {
 class Errand:
     """What the reader is to do: read all records in each format, solve in each, install the last solution.
 
-    `s3` is the endpoint and the region of a bucket; its keys come from the AWS variables.
+    `s3` is the endpoint and the region of a bucket; its keys come from the AWS variables.  A solve sees no package
+    that came in the last `exclude_newer_days`.
     """
 
     channel: str
@@ -50,6 +52,7 @@ class Errand:
     spec: str | None = None
     prefix: str | None = None
     s3: tuple[str, str] | None = None
+    exclude_newer_days: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ async def _do(errand: Errand) -> dict[str, Any]:
     client = Client([AuthenticationMiddleware(), s3])
     channel = rattler.Channel(f"{errand.channel}/")
     platforms = [rattler.Subdir(name) for name in (*errand.platforms, "noarch")]
+    days = errand.exclude_newer_days
     records: dict[str, dict[str, Any]] = {}
     solutions: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -106,7 +110,12 @@ async def _do(errand: Errand) -> dict[str, Any]:
             records[form] = {_where(record): _plain(record) for part in parts for record in part}
             if errand.spec is not None:
                 solution = await rattler.solve(
-                    [channel], [errand.spec], gateway=gateway, platforms=platforms, virtual_packages=[]
+                    [channel],
+                    [errand.spec],
+                    gateway=gateway,
+                    platforms=platforms,
+                    virtual_packages=[],
+                    exclude_newer=None if days is None else timedelta(days=days),
                 )
                 solutions[form] = sorted(map(_where, solution))
         if errand.prefix is not None:

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.archive import read_conda, read_tar_bz2
-from indexer.core.about import TRAITS, About, about_of, clean, link_of, traits
+from indexer.core.about import TRAITS, About, about_of, link_of, traits
 from indexer.core.model import Extracted, Index, Plan, Rejected, Rules
 from indexer.core.plan import merge
 from indexer.core.repodata import facts_of
 from indexer.extractor import Spec, read
+from indexer.printable import clean
 from indexer.window import Window
 from tests.support.archives import END, MIB, bz2_of, conda, header, index_json, member, zst
 from tests.support.memory import MemoryStore

@@ -8,6 +8,7 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -152,3 +153,31 @@ def test_versions_that_say_the_same_have_one_place_in_the_order() -> None:
     page = Reader(root_page(catalogues(entry("a", "1.0"), entry("b", "1.0.0"), entry("c", "0.9")), OUTPUTS))
     places = [value for tag, key, value in page.attributes if (tag, key) == ("data", "value") and len(value) == 1]
     assert places == ["1", "1", "0"]
+
+
+def cells_updated(*entries: Entry) -> list[str]:
+    """The last cell but one of each row of the root page: when a package was updated."""
+    rows = root_page(catalogues(*entries), OUTPUTS).decode().partition("<tbody>")[2].splitlines()
+    return [row.split("<td>")[6] for row in rows if row.startswith("<tr id")]
+
+
+def dated(name: str, indexed_ms: int, *, built: int = 1_700_000_000) -> Entry:
+    return msgspec.structs.replace(entry(name), indexed_timestamp=indexed_ms, timestamp=built)
+
+
+BUILT, PUBLISHED = "<time>2023-11-14</time>", "<small>published <time>2027-01-15</time></small>"
+
+
+def test_a_page_shows_the_build_and_the_publication_of_another_day() -> None:
+    first, second = dated("a", 1_800_000_000_000), dated("b", 1_700_000_000_001)
+    assert cells_updated(first, second) == [f"{BUILT} {PUBLISHED}", BUILT]
+    assert cells_updated(first) == [f"{BUILT} {PUBLISHED}"]
+
+
+def test_a_page_leaves_out_a_publication_that_is_the_same_for_all() -> None:
+    unbuilt = dated("c", 1_800_000_000_000, built=0)
+    assert cells_updated(dated("a", 1_800_000_000_000), dated("b", 1_800_000_000_001), unbuilt) == [
+        BUILT,
+        BUILT,
+        "<time>2027-01-15</time>",
+    ]

@@ -6,6 +6,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,6 +56,29 @@ def test_a_channel_has_the_elements_that_rss_requires() -> None:
     found = channel(noarch={})
     assert (found.findtext("title"), found.findtext("link")) == ("reeds", "https://reeds.example/")
     assert found.findtext("description")
+
+
+def test_of_what_came_at_the_same_time_the_last_build_is_the_newest() -> None:
+    packages = {
+        f"p{number:03}-1-0.conda": msgspec.structs.replace(entry(f"p{number:03}", "1", 9), timestamp=number * DAY_MS)
+        for number in range(130)
+    }
+    titles = texts(channel(noarch=packages), "item/title")
+    assert titles == [f"p{number:03} 1 [noarch]" for number in range(129, 29, -1)]
+
+
+@pytest.mark.parametrize("address", ["", "s3://bucket/reeds", "https://me:word@reeds.example", "reeds"])
+def test_a_feed_without_an_address_for_browsers_has_no_link(address: str) -> None:
+    catalogues = {"noarch": Catalogue({"a-1-0.conda": entry("a", "1", 1)})}
+    found = ET.fromstring(feed(catalogues, "reeds", address))
+    assert list(found.iter("link")) == []
+
+
+def test_a_package_without_a_home_is_linked_to_its_file() -> None:
+    found = channel(
+        noarch={"a-1!1-0.conda": entry("a", "1!1", 1), "b-1-0.conda": entry("b", "1", 0, home="https://b/")}
+    )
+    assert texts(found, "item/link") == ["https://reeds.example/noarch/a-1!1-0.conda", "https://b/"]
 
 
 HOSTILE = st.text() | st.sampled_from(["]]>", "<script>alert(1)</script>", "&amp;", "\x00", "\ud800", "javascript:x"])
