@@ -50,8 +50,8 @@ _NOTES: Final = """\
 - conda's classic solver reads no shards (`conda search` does, which is what the row shows; the solver falls back to
   zst) and no `v3`. `conda search` shows `v3` from shards alone, whatever the solver.
 - conda knows no bz2. A folder (`file://`) is read by py-rattler from `repodata.json` alone.
-- py-rattler takes `indexed_timestamp` for `exclude-newer`, in every format: with 7 days it solves for packages that lay in
-  a channel before its first index, and not for one that was replaced since (`tests/clients/test_changes.py`).
+- py-rattler takes `indexed_timestamp` for `exclude-newer`, in every format: with 7 days it solves for packages that
+  lay in a channel before its first index, and not for one that was replaced since (`tests/clients/test_changes.py`).
 - A name with capital letters is found by none of them, as all look for the name in lower case (CEP 26 forbids it).
 
 ## Other clients
