@@ -16,7 +16,8 @@ from indexer.core import readable
 from indexer.core.model import UNREADABLE, Index
 from indexer.core.objects import dump
 from indexer.core.records import VIRTUAL, parse_json
-from indexer.errors import BadPackage, one_line
+from indexer.errors import BadPackage
+from indexer.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
