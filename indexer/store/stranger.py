@@ -7,7 +7,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from indexer.errors import BadConfig, one_line
+from indexer.errors import BadConfig
+from indexer.printable import one_line
 from indexer.secrets import masked
 
 if TYPE_CHECKING:
