@@ -173,7 +173,7 @@ def _opened(where: Target, machines: Machines, progress: Progress | None = None)
     parallel = machines.max_parallel or workers.parallel_for(where)
     where = replace(where, connections=parallel + _REQUESTS)
     with _readers(where, parallel, machines) as read, ThreadPoolExecutor(_REQUESTS) as threads:
-        run = Run(read, threads, vouching=where.in_bucket)
+        run = Run(read, threads, vouching=where.in_bucket, channel=where.name)
         yield open_store(where), run if progress is None else replace(run, progress=progress)
 
 

@@ -63,7 +63,7 @@ def check_channel(
     the whole channel.
     """
     began = run.monotonic()
-    found = {it: _Auditor(store, it, run, deep).look_until_steady() for it in chosen(store, subdirs)}
+    found = {it: _Auditor(store, it, run, deep).look_until_steady() for it in chosen(store, subdirs, run.channel)}
     for verdict in found.values():
         verdict.faults = [fault.naming(command) for fault in verdict.faults]
         verdict.hints = [hint.naming(command) for hint in verdict.hints]

@@ -88,7 +88,7 @@ def _index(where: Target, options: Options | None, named: Mapping[str, frozenset
     if not packages:
         return {}
     try:
-        report = index(where, replace(options or Options(), packages=packages))
+        report = index(where, replace(options or Options(), packages=packages, may_be_gone=packages))
     except IndexerError as error:
         return {key: str(error) for key, wanted in named.items() if wanted}
     _log.info("%s", json.dumps(report.as_json(), default=str))

@@ -180,8 +180,14 @@ def _new(rejected: Iterable[Rejected], ledger: Ledger | None) -> frozenset[str]:
     return frozenset(it.filename for it in rejected if known.get(it.filename) != it.version)
 
 
-def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *, dry_run: bool) -> SubdirReport:
-    """What a lap is about, before anything is written; `scope` are the only packages it was told to look at."""
+def reported(
+    seen: Observation, change: Change, scope: frozenset[str] | None, expected: frozenset[str], *, dry_run: bool
+) -> SubdirReport:
+    """What a lap is about, before anything is written.
+
+    `scope` are the only packages it was told to look at, `expected` those of them that a person named: one that is
+    neither in the channel nor in its index is missing.
+    """
     read = {it.filename for it in change.extracted}
     added = read - change.index.records.keys()
     updated = {name for name in (read | _attested_anew(seen, change)) - added if change.alters(name)}
@@ -190,7 +196,8 @@ def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *,
     warnings = [
         *(Note(filename, "wheels are not indexed") for filename in seen.ignored),
         *(Note(filename, "was yanked by another indexer and stays out") for filename in change.plan.yanked),
-        *(Note(filename, "is neither in the channel nor in its index") for filename in nowhere),
+        *(Note(filename, "is neither in the channel nor in its index") for filename in nowhere - expected),
+        *(Note(folder, "is a folder in a subdir; packages in it are not indexed") for folder in seen.folders),
         *(Note(filename, "stands under v3 without a name, so it is left out") for filename in nameless(change.index)),
         *(Note(it.filename, warning) for it in change.extracted for warning in it.warnings),
         *(Note(it.filename, _REPLACED) for it in change.extracted if replaced(change.index, it)),
@@ -198,7 +205,8 @@ def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *,
         *unattested(change.attested or {}),
         *(Note(names.INSTRUCTIONS, warning) for warning in change.patched.warnings),
     ]
-    outcome = Outcome.PLANNED if dry_run else Outcome.PARTIAL if rejected else Outcome.UNCHANGED
+    missing = tuple(sorted(nowhere & expected))
+    outcome = Outcome.PLANNED if dry_run else Outcome.PARTIAL if rejected or missing else Outcome.UNCHANGED
     return SubdirReport(
         outcome,
         packages=change.count,
@@ -209,6 +217,7 @@ def reported(seen: Observation, change: Change, scope: frozenset[str] | None, *,
         asked=len(change.plan.ask),
         reread=len(read - added - updated),
         rejected=tuple(Note(it.filename, f"{it.reason}{_KEPT if it.kept else ''}") for it in rejected),
+        missing=missing,
         new_rejected=tuple(sorted(_new(rejected, seen.ledger))),
         warnings=tuple(sorted(warnings)),
         yanked=tuple(Note(name, yank.reason) for name, yank in sorted(change.overlay.yanks.items())),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from indexer import patches
 from indexer.core import names
 from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.render import source_of
-from indexer.errors import BadConfig, GaveUp, IndexerError, NoConditions, Refused
+from indexer.errors import GaveUp, IndexerError, NoConditions, Refused
 from indexer.laps import Subdir
-from indexer.report import Outcome, Report, SubdirReport
-from indexer.root import Root, root_of
+from indexer.report import Note, Outcome, Report, SubdirReport
+from indexer.root import Root, check_channel, check_exists, check_subdir, root_of
 from indexer.store.wrappers import Unconditional
 from indexer.wanted import Wanted
 from indexer.whole import Channel
@@ -42,9 +43,10 @@ def index_channel(store: Store, options: Options, run: Run) -> Report:
     if not options.preconditions:
         _log.warning("without conditional writes, indexers that run at the same time can undo each other's work")
         store = Unconditional(store)
-    root = _root(store, options)
+    root = _root(store, options, run)
     patch = _patches(store, options)
-    jobs = [Subdir(store, Wanted(subdir, options, patch(subdir)), run) for subdir in root.subdirs]
+    confirm = partial(_look_at_root, store, options, run)
+    jobs = [Subdir(store, Wanted(subdir, options, patch(subdir)), run, confirm=confirm) for subdir in root.subdirs]
     # With strict rules nothing may be written if anything is rejected: all of it is planned first.
     told: list[NoConditions] = []
     planned = _each(jobs, told, dry_run=True) if options.dry_run or options.rules.strict else {}
@@ -56,7 +58,21 @@ def index_channel(store: Store, options: Options, run: Run) -> Report:
     wanted = options.outputs.described or options.notices is not None
     if (wanted or root.written) and not stopped:
         wide = _channel_wide(Channel(store, options, run), told, dry_run=options.dry_run)
-    return Report(done, root.passed_over, run.monotonic() - began, store.usage, wide=wide)
+    return Report(done, _not_indexed(root), run.monotonic() - began, store.usage, wide=wide)
+
+
+def _not_indexed(root: Root) -> tuple[Note, ...]:
+    """What lies at the root and not in a subdir that is indexed, with the reason."""
+    return (
+        *(Note(f"{folder}/", _reason(folder)) for folder in root.passed_over),
+        *(Note(filename, "is a package beside the subdirs, so it is not indexed") for filename in root.packages),
+    )
+
+
+def _reason(folder: str) -> str:
+    if not folder:
+        return "keys with an empty part (//) are not indexed: clients cannot ask for them"
+    return "is not a conda subdir, so it is not indexed" + ("; --subdir indexes it" if names.is_subdir(folder) else "")
 
 
 def _patches(store: Store, options: Options) -> Callable[[str], bytes | None]:
@@ -106,17 +122,27 @@ def _laps(job: Subdir | Channel, told: list[NoConditions], *, dry_run: bool) -> 
         return job.leased().laps(dry_run=dry_run)
 
 
-def _root(store: Store, options: Options) -> Root:
-    """The subdirs to index, and what else a look at the whole channel shows."""
+def _root(store: Store, options: Options, run: Run) -> Root:
+    """The subdirs to index, and what else a look at the whole channel shows.  Raises BadConfig for a wrong target."""
     named = set(options.subdirs)
     if options.packages is not None:
         named |= {package.rpartition("/")[0] for package in options.packages}
     elif not named:
-        return root_of(store)
+        return _look_at_root(store, options, run)
     for subdir in named:
-        if not names.is_subdir(subdir):
-            raise BadConfig(subdir or "''", "is not a subdir", "name one such as linux-64 or noarch")
+        check_subdir(store, subdir, create=options.create)
     # Without noarch/repodata.json readers take no folder for a channel (CEP 26).
     if names.NOARCH not in named and store.stat(f"{names.NOARCH}/{source_of(options.outputs)}") is None:
+        _look_at_root(store, options, run)
         named.add(names.NOARCH)
     return Root(tuple(sorted(named)))
+
+
+def _look_at_root(store: Store, options: Options, run: Run) -> Root:
+    """What is at the root of the channel.  Raises BadConfig if the target is none, or if it is not there."""
+    root = root_of(store)
+    check_channel(root, run.channel)
+    named = {*options.subdirs, *(package.rpartition("/")[0] for package in options.packages or ())}
+    if not options.create and not named & set(root.passed_over):
+        check_exists(root, run.channel)
+    return root

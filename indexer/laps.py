@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from indexer.change import Change, incomplete, rejected_before, reported, unattested
 from indexer.core import byname, names
+from indexer.core import ledger as ledgers
 from indexer.core.catalogue import undescribed
 from indexer.core.dating import is_undated, missing_dates
 from indexer.core.model import Plan
@@ -16,7 +17,7 @@ from indexer.core.plan import Known, diff, guard, untold
 from indexer.core.recent import hidden
 from indexer.core.render import Rank, Scene, publication, unpatched_of
 from indexer.core.shards import ShardIndex, touched
-from indexer.errors import BadIndex, NewerIndex, Refused
+from indexer.errors import BadConfig, BadIndex, NewerIndex, Refused
 from indexer.extractor import Spec
 from indexer.lease import Lease, under
 from indexer.lister import Lister
@@ -47,6 +48,7 @@ class Subdir:
 
     `begun` has the reports of laps that a conflict ended while they wrote.
     `lease` is there where the store knows no conditions.
+    `confirm` is called before a subdir without an index gets one: it raises if the target is wrong.
     """
 
     store: Store
@@ -55,6 +57,7 @@ class Subdir:
     packages: Packages = field(default_factory=Packages)
     begun: list[SubdirReport] = field(default_factory=list)
     lease: Lease | None = None
+    confirm: Callable[[], object] = lambda: None
 
     @property
     def subdir(self) -> str:
@@ -78,7 +81,7 @@ class Subdir:
         kept = report.packages + len(report.rejected) - len(self.packages.known)
         report.ways = {**({"kept": Way(kept)} if kept > 0 else {}), **self.packages.ways}
         if self.options.fail_on_new and report.outcome is Outcome.PARTIAL and not report.new_rejected:
-            report.exit_code = 0
+            report.exit_code = 3 if report.missing else 0
         return report.after(self.begun)
 
     def _alone(self, *, trusting: bool, dry_run: bool) -> SubdirReport:
@@ -94,6 +97,7 @@ class Subdir:
         seen = lister.observe(self.wanted.scope, trusting=trusting)
         if seen.ledger is not None and self.wanted.quiet(seen, seen.ledger):
             return self._unchanged(seen, seen.ledger, now_ms, dry_run=dry_run)
+        self._check_target(lister, seen)
         overlay = self._overlay(lister, seen)
         seen = seen.excluding(overlay.ignored)
         seen = seen.named() if self.wanted.apart and self.wanted.scope is None else seen
@@ -107,7 +111,7 @@ class Subdir:
         artefacts = [] if scene is None else self._artefacts(scene, seen, change)
         writer = Writer(self.store, lister.key(""), self.run.executor, self._before(lister, seen))
         pending = writer.pending(artefacts, seen)
-        report = reported(seen, change, self.wanted.scope, dry_run=dry_run)
+        report = reported(seen, change, self.wanted.scope, self.wanted.expected, dry_run=dry_run)
         report.incomplete = self.wanted.incomplete(change)
         report.written = tuple(sorted(lister.key(it.key) for it in pending if it.content is not None))
         report.deleted = tuple(sorted(lister.key(it.key) for it in pending if it.content is None))
@@ -130,6 +134,13 @@ class Subdir:
         if (report.written or report.deleted) and not report.rejected:
             report.outcome = Outcome.PUBLISHED
         return report
+
+    def _check_target(self, lister: Lister, seen: Observation) -> None:
+        """Raise BadConfig for a subdir that is a channel itself, or whose channel is not there."""
+        if seen.ledger is not None and seen.ledger.place == ledgers.CHANNEL:
+            raise BadConfig(lister.key(""), "is a channel, not a subdir", "nothing was changed: index it by its name")
+        if self.wanted.scope is not None and not lister.source(seen):
+            self.confirm()
 
     def _decide(self, lister: Lister, seen: Observation, change: Change, *, dry_run: bool) -> Change:
         """What is to change, with what was read of packages for it; `change` has the time and what is in force."""
@@ -277,7 +288,7 @@ class Subdir:
 
     def _stopped(self, seen: Observation, change: Change) -> SubdirReport:
         """What a strict run says instead of writing."""
-        report = reported(seen, change, self.wanted.scope, dry_run=False)
+        report = reported(seen, change, self.wanted.scope, self.wanted.expected, dry_run=False)
         report.packages = change.index.count
         error = f"{self.subdir}: {len(report.rejected)} rejected, so nothing was changed; mend or delete them"
         return replace(report, outcome=Outcome.FAILED, exit_code=1, error=error)
@@ -286,7 +297,7 @@ class Subdir:
         """What is said where there was nothing to look at."""
         seen = seen.excluding(ledger.ignored)
         rejected = tuple(rejected_before(name, bad) for name, bad in sorted(ledger.rejected.items()))
-        report = reported(seen, Change(plan=Plan(rejected=rejected)), None, dry_run=dry_run)
+        report = reported(seen, Change(plan=Plan(rejected=rejected)), None, frozenset(), dry_run=dry_run)
         report.packages, report.incomplete = ledger.packages, ledger.incomplete or 0
         report.recent = None if ledger.recent is None else hidden(dict(ledger.recent), now_ms)
         report.warnings = tuple(sorted((*report.warnings, *unattested(ledger.attested))))

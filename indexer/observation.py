@@ -27,6 +27,7 @@ class Observation:
     `packages` has what can be a package by its name, `misnamed` what claims to be one, `sidecars`
     the attestations that lie beside packages.  `listing` stands for all that the records are made from, `names`
     for what is there of each package name, where that is asked for; `cuts` are where the next listing may be cut.
+    `folders` are those in the subdir that are not ours, as far as a listing in one piece shows them.
     `excluded` are the ignored packages, which `packages` and `misnamed` do not have.
     """
 
@@ -45,6 +46,7 @@ class Observation:
     names: Mapping[str, str] = field(default_factory=dict)
     cuts: tuple[str, ...] = ()
     excluded: frozenset[str] = frozenset()
+    folders: tuple[str, ...] = ()
 
     def stands(self, name: str) -> bool:
         """Whether one of our files is the one that the writer of the ledger left."""
@@ -118,8 +120,10 @@ def observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
     misnamed: list[Rejected] = []
     ignored: list[str] = []
     sidecars: dict[str, Stat] = {}
+    folders: list[str] = []
     for filename, stat in listed.items():
         if filename.endswith("/"):
+            folders += [filename] * (filename != names.SHARDS_FOLDER and not filename.startswith("."))
             continue
         if names.parse_filename(filename) is not None:
             packages[filename] = stat
@@ -136,4 +140,4 @@ def observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
     doubted = seen.doubted or _shards_gone(listed, seen)
     seen = replace(seen, versions=versions, noted=names.GC_NOTE in listed, listing=listing, doubted=doubted)
     seen = replace(seen, packages=packages, misnamed=tuple(misnamed), ignored=tuple(ignored), sidecars=sidecars)
-    return replace(seen, cuts=ledgers.cuts_of(packages))
+    return replace(seen, cuts=ledgers.cuts_of(packages), folders=tuple(folders))

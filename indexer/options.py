@@ -27,7 +27,9 @@ class Options:
     records stay.  `repodata_patch` is a patch package in `noarch/` that comes into force,
     the empty text ends the patch that is in force; None leaves it.  `notices` are
     what `notices.json` shall tell, None leaves it as it is.  `unyanked` (`SUBDIR/FILENAME`) shall be
-    indexed again although another indexer lists them as removed.  With `fail_on_new` only a rejection that the last
+    indexed again although another indexer lists them as removed.  With `create` a channel or a
+    subdir that is not there is created empty.  `may_be_gone` are those of `packages` that an event named: no fault
+    if neither the channel nor its index has them.  With `fail_on_new` only a rejection that the last
     run did not report makes the exit code 3.
     """
 
@@ -45,6 +47,8 @@ class Options:
     preconditions: bool = True
     dry_run: bool = False
     fail_on_new: bool = False
+    create: bool = False
+    may_be_gone: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Refuse one text instead of several.  Raises BadConfig: its characters would be taken for names."""
@@ -78,6 +82,7 @@ class Machines:
 class Run:
     """What a run needs of the world: who reads packages, threads for requests, clocks, chance, an ear.
 
+    `channel` is the target's name for messages.
     A folder is not `vouching`: it has no metadata with the digests of packages, so each byte is hashed.
     """
 
@@ -90,3 +95,4 @@ class Run:
     jitter: Callable[[float], float] = lambda pause: random.uniform(0, pause)  # noqa: S311  no secret
     progress: Callable[[str, int, int], None] = lambda _subdir, _done, _total: None
     vouching: bool = True
+    channel: str = ""

@@ -77,6 +77,7 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
         cuts=seen.cuts if wanted.scope is None else last.cuts,
         names=shown,
         incomplete=wanted.incomplete(change),
+        place=wanted.subdir,
         astray=wanted.apart and byname.astray(change.merged.records),
         recent=None if change.recent is None else tuple(change.recent.items()),
     )

@@ -48,7 +48,8 @@ class SubdirReport:
     """What came of one subdir.
 
     `yanked` and `ignored` have all packages that are, with the reason.  `new_rejected` are the file names among
-    `rejected` that the last run did not report.  `ways` counts what was read of packages, by the way they
+    `rejected` that the last run did not report, `missing` those that a person named and that are neither in the channel
+    nor in its index.  `ways` counts what was read of packages, by the way they
     were read or `kept`.  `updated` has the packages whose record changed.  In a plan `written` and `deleted` are what
     a run would write and delete.
     """
@@ -64,6 +65,7 @@ class SubdirReport:
     yanked: tuple[Note, ...] = ()
     ignored: tuple[Note, ...] = ()
     new_rejected: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     ways: Mapping[str, Way] = field(default_factory=dict)
@@ -90,13 +92,14 @@ class SubdirReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of a channel.  `ignored` are folders that are no known subdir.
+    """What came of a channel.  `not_indexed` has what lies beside the subdirs,
+    with the reason why no run indexes it.
 
     `wide` is what came of its files for all subdirs, None where it has and wants none.
     """
 
     subdirs: Mapping[str, SubdirReport]
-    ignored: tuple[str, ...] = ()
+    not_indexed: tuple[Note, ...] = ()
     seconds: float = 0.0
     usage: Usage = field(default_factory=Usage)
     channel: str = ""
@@ -131,6 +134,7 @@ class Report:
             "exit_code": self.exit_code,
             "seconds": round(self.seconds, 3),
             "subdirs": {name: _subdir_as_json(sub) for name, sub in sorted(self.subdirs.items())},
+            "not_indexed": self.not_indexed,
             **({"channel_wide": _wide_as_json(self.wide)} if self.wide else {}),
             "store": _usage_as_json(self.usage),
         }
@@ -157,6 +161,7 @@ def _subdir_as_json(sub: SubdirReport) -> dict[str, object]:
         "rejected": sub.rejected,
         "warnings": sub.warnings,
         "new_rejected": sub.new_rejected,
+        "missing": sub.missing,
         "yanked": sub.yanked,
         "ignored": sub.ignored,
         **_files_as_json(sub),

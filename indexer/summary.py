@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from indexer.report import SubdirCollected, SubdirReport, SubdirVerdict
     from indexer.store import Usage
 
-_SUBDIRS_NAMED = 5
 # How many names a line of a plan has.
 _NAMES_SHOWN = 10
 
@@ -212,6 +211,8 @@ def _rejected(report: Report) -> Iterator[str]:
             f"rejected: {name}/",
             "; rebuild the package and upload it again, delete it, or hide it with `indexer ignore`",
         )
+        missing = [Note(filename, "is neither in the channel nor in its index") for filename in sub.missing]
+        yield from _noted(missing, f"missing: {name}/", "; check the name")
 
 
 def _noted(notes: Iterable[Note], before: str, after: str = "") -> Iterator[str]:
@@ -242,12 +243,6 @@ def remarks(report: Report | Verdict | Collected) -> Iterator[str]:
 
 
 def _warnings(report: Report) -> Iterator[str]:
-    if report.ignored:
-        named = ", ".join(map(one_line, report.ignored[:_SUBDIRS_NAMED]))
-        more = len(report.ignored) - _SUBDIRS_NAMED
-        yield (
-            f"note: not a known subdir, left alone: {named}{f' and {more} more' if more > 0 else ''}"
-            "; to index one all the same, name it with --subdir"
-        )
+    yield from _noted(report.not_indexed, "note: ")
     for name, sub in sorted(report.subdirs.items()):
         yield from _noted(sub.warnings, f"warning: {name}/")

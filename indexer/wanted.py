@@ -43,6 +43,11 @@ class Wanted:
         # noarch is made sure of although nothing in it is named: then it is looked at whole.
         return self._here(self.options.packages) or None
 
+    @property
+    def expected(self) -> frozenset[str]:
+        """The file names that a person named: one that is nowhere is a mistake."""
+        return self._here((self.options.packages or frozenset()) - self.options.may_be_gone)
+
     @cached_property
     def stamp(self) -> str:
         """Stands for all that shapes the output besides the packages."""

@@ -9,7 +9,7 @@ from indexer.core import catalogue, names
 from indexer.core import ledger as ledgers
 from indexer.core.channelwide import channel_publication, digest_of
 from indexer.core.ledger import Ledger
-from indexer.errors import Missing
+from indexer.errors import BadConfig, Missing
 from indexer.lease import Lease, under
 from indexer.lister import Lister, left_at
 from indexer.observation import Observation
@@ -56,6 +56,12 @@ class Channel:
     def _lap(self, *, dry_run: bool) -> SubdirReport:
         """First our memory, then what lies at the root, then what the subdirs say.  Raises Conflict."""
         ledger, ledger_version = left_at(self.store, names.LEDGER)
+        if ledger is not None and ledger.place not in {"", ledgers.CHANNEL}:
+            raise BadConfig(
+                self.run.channel or "the channel",
+                f"is the subdir {ledger.place} of a channel",
+                "nothing was changed: name the channel above it",
+            )
         root = {stat.key: stat for stat in self.store.list("")}
         seen = Observation(self._ours(root, ledger), ledger, ledger_version)
         sources = self._sources(root)
@@ -77,7 +83,7 @@ class Channel:
         self.begun.append(report)
         wrote = writer.publish(artefacts, seen)
         if wrote:
-            writer.keep(Ledger(stamp, digest, count, wrote=dict(wrote)), seen)
+            writer.keep(Ledger(stamp, digest, count, wrote=dict(wrote), place=ledgers.CHANNEL), seen)
         elif ledger_version is not None:  # nothing of ours is there any more, so there is nothing to remember
             self.store.delete(names.LEDGER, expect=ledger_version)
         self.begun.remove(report)

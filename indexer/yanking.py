@@ -64,7 +64,8 @@ def carry_out(store: Store, order: Order, options: Options, run: Run) -> Report:
     for subdir in subdirs:
         _check(store, subdir, order)
     lifted = order.packages if order.reason is None and not order.ignore else frozenset()
-    options = replace(_as_last_time(store, subdirs, options), packages=order.packages, unyanked=lifted)
+    options = replace(_as_last_time(store, subdirs, options), packages=order.packages, may_be_gone=order.packages)
+    options = replace(options, unyanked=lifted)
     for subdir in subdirs:
         _rewrite(store, subdir, order, run)
     return index_channel(store, options, run)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from indexer.core.model import Stat
 
+# What `place` says in the state of a channel's own files; no subdir has this name.
+CHANNEL = "channel"
 # A part of a listing: a little less than three pages, so that some new packages need no fourth.
 _PART = 2_900
 _MAX_PARTS = 64
@@ -70,7 +72,8 @@ class Ledger(msgspec.Struct, frozen=True):
     publishes with them, whoever types it.  `latest` says that records may stand under `v3` by assignment alone.
     `attested` is by file name of the package.  `cuts` are file names at which the next listing may be cut
     into even parts.  `names` stands for what the listing showed of each package name, where there are shards alone; the
-    empty text for a name to look at. `astray` says that there a record may have another name than its file.
+    empty text for a name to look at. `place` is the subdir, or CHANNEL for the state of
+    a channel's own files.  `astray` says that there a record may have another name than its file.
     `incomplete` counts the packages whose run exports are unknown, None where nobody has counted.
     `recent` counts the packages of the last week (`core/recent.py`), None where nobody counted them.
     """
@@ -92,6 +95,7 @@ class Ledger(msgspec.Struct, frozen=True):
     cuts: tuple[str, ...] = ()
     names: dict[str, str] = {}
     astray: bool = False
+    place: str = ""
     incomplete: int | None = None
     validated: bool = False
     recent: tuple[tuple[int, int], ...] | None = None

@@ -122,7 +122,7 @@ class Asked:
     def options(self, settled: Resolved) -> Options:
         """The value the engine takes, with what files say where no option does.  Raises BadConfig."""
         judgement = self.judgement
-        packages = self.selection.named_packages(settled.target)
+        packages, of_event = self.selection.named_packages(settled.target)
         if packages is not None and self.selection.subdirs:
             raise BadConfig("--package --subdir", "both say where to look", "leave one of them out")
         if judgement.strict and judgement.lenient:
@@ -145,5 +145,7 @@ class Asked:
             allow_mass_removal=judgement.allow_mass_removal,
             preconditions=not self.writing.disable_precondition_checks,
             dry_run=self.writing.dry_run,
+            create=self.selection.create,
+            may_be_gone=of_event,
             fail_on_new=judgement.fail_on is FailOn.NEW,
         )

@@ -68,21 +68,25 @@ class Selection:
         ),
     ] = None
 
-    def named_packages(self, channel: Target) -> frozenset[str] | None:
-        """The packages to look at, None for all.  Raises BadConfig."""
+    create: Annotated[
+        bool,
+        Option("--create", help="Create a channel or a subdir that is not there. Without it, that is an error."),
+    ] = False
+
+    def named_packages(self, channel: Target) -> tuple[frozenset[str] | None, frozenset[str]]:
+        """The packages to look at, None for all, and those of them that an event names.  Raises BadConfig."""
         if not self.packages and self.packages_from is None and self.event is None:
-            return None
+            return None, frozenset()
         named = list(self.packages or ())
         if self.packages_from is not None:
             lines = _text_of(self.packages_from, "name a text file with one package a line").splitlines()
             for line in filter(None, map(str.strip, lines)):
                 _check(line, f"{self.packages_from}: {line}")
                 named.append(line)
-        if self.event is not None:
-            named += _named_by_event(self.event, channel)
         for package in self.packages or ():
             _check(package, f"--package {package}")
-        return frozenset(named)
+        of_event = frozenset[str]() if self.event is None else _named_by_event(self.event, channel)
+        return of_event.union(named), of_event.difference(named)
 
 
 def _check(package: str, thing: str) -> None:

@@ -133,6 +133,10 @@ class Target:
                 "is not of the form s3://BUCKET[/PREFIX]",
                 "name the bucket and the channel's prefix",
             )
+        if "//" in parts.path:
+            parts = parts._replace(path=re.sub("/+", "/", parts.path))
+            step = f"write {parts.geturl()}; keys with an empty part cannot be part of a channel"
+            raise BadConfig(masked(self.location), "has an empty part (//) in its path", step)
         prefix = parts.path.strip("/")
         return parts.netloc, f"{prefix}/" if prefix else ""
 

@@ -74,7 +74,7 @@ def test_every_subdir_gets_every_file_and_nothing_else() -> None:
 
 def test_an_empty_channel_gets_an_empty_noarch_with_shards() -> None:
     store = MemoryStore()
-    report = index(store)
+    report = index(store, Options(outputs=PLAIN.outputs, create=True))
     assert list(report.subdirs) == ["noarch"]
     assert repodata(store, "noarch") == {
         "info": {"subdir": "noarch"},
@@ -107,7 +107,7 @@ def test_a_noarch_that_is_there_is_not_touched_where_another_subdir_is_asked_for
 def test_an_unknown_folder_is_passed_over_and_named() -> None:
     store = channel(*keys(1), "my-channel/p-1-0.conda", "docs/readme-1-0.conda")
     report = index(store)
-    assert report.ignored == ("docs", "my-channel")
+    assert [note.filename for note in report.not_indexed] == ["docs/", "my-channel/"]
     assert sorted(report.subdirs) == ["linux-64", "noarch"]
     assert not [key for _, key in changes(store.calls) if key.startswith(("my-channel", "docs"))]
 
@@ -139,7 +139,7 @@ def test_what_is_no_package_is_left_alone() -> None:
     report = index(store)
     assert list(records(store)) == ["p00-1.0-0.conda"]
     assert {key: store.bodies()[key] for key in others} == others
-    assert [note.filename for note in only(report).warnings] == ["wheel-1.0-py3-none-any.whl"]
+    assert [note.filename for note in only(report).warnings] == ["nested/", "wheel-1.0-py3-none-any.whl"]
     assert report.exit_code == 0
 
 

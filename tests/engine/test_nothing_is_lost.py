@@ -248,5 +248,6 @@ def test_a_package_whose_record_no_shard_can_hold_is_read_again() -> None:
 
 
 def test_a_named_package_that_is_nowhere_is_said_to_be_so() -> None:
-    report = only(index(channel(), replace(PLAIN, packages=frozenset({"linux-64/typo-1-0.conda"}))))
-    assert [note.filename for note in report.warnings] == ["typo-1-0.conda"]
+    named = replace(PLAIN, packages=frozenset({"linux-64/typo-1-0.conda"}))
+    report = only(index(channel("noarch/a-1-0.conda"), named))
+    assert report.missing == ("typo-1-0.conda",)

@@ -65,7 +65,7 @@ def test_a_named_package_that_is_nowhere_changes_nothing() -> None:
     index(store)
     before = published(store)
     report = index(store, of("linux-64/never-1.0-0.conda"))
-    assert report.exit_code == 0
+    assert report.exit_code == 3
     assert published(store) == before
 
 

@@ -53,7 +53,7 @@ def test_each_part_begins_after_its_first_bound_and_ends_with_its_last(
 ) -> None:
     store = at(served, Manners(page=page), "minio")
     filled(served.fake)
-    assert listed(store, "noarch/", CUTS, threads).keys() == ALL
+    assert {it for it in listed(store, "noarch/", CUTS, threads) if not it.endswith("/")} == ALL
     assert {*asked(served.fake, "start-after")} == {f"ch/noarch/{cut}" for cut in CUTS}
     pages = len(served.fake.asked)
     assert pages <= -(-(len(ALL) + len(FOLDERS)) // page) + 2 * len(CUTS)
@@ -78,7 +78,7 @@ def test_a_store_that_cannot_list_from_a_name_on_or_has_another_order_is_listed_
 ) -> None:
     store = at(served, manners, "minio")
     filled(served.fake)
-    assert listed(store, "noarch/", cuts, threads).keys() == ALL
+    assert {it for it in listed(store, "noarch/", cuts, threads) if not it.endswith("/")} == ALL
 
 
 def test_a_part_that_fails_fails_the_listing(served: Stage) -> None:
