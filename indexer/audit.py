@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from indexer.core import byname, names, repodata
 from indexer.core.agreement import (
     COMMAND,
+    CREATE,
     DELETE_AND_FORCE,
     DELETE_AND_RUN,
     END_PATCH,
@@ -113,7 +114,8 @@ class _Auditor:
         index = Forms(self._lister, seen, verdict).index()
         if index is None:
             if not verdict.faults and (seen.packages or self.subdir == names.NOARCH):
-                verdict.faults.append(Fault(f"{self.subdir}/{names.REPODATA}", "is not there"))
+                key = f"{self.subdir}/{names.REPODATA}"
+                verdict.faults.append(Fault(key, "is not there", RUN if seen.packages else CREATE))
             return verdict
         verdict.packages = len(index.records)
         verdict.faults += self._in_force(seen, index)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 COMMAND = "{command}"
 # What heals a fault, where the command that indexes the channel is put in by `naming`.
 RUN = f"run `{COMMAND}` with your usual options; if a run is in progress, check again afterwards"
+CREATE = f"run `{COMMAND} --create` with your usual options"
 FORCE = f"run `{COMMAND} --force` with your usual options"
 DELETE_AND_RUN = f"restore it, or delete it and run `{COMMAND}` with your usual options"
 DELETE_AND_FORCE = f"restore it, or delete it and run `{COMMAND} --force` with your usual options"

@@ -88,7 +88,7 @@ def hostile() -> Report:
     sub = SubdirReport(
         Outcome.PLANNED, rejected=(note,), warnings=(note,), yanked=(note,), ignored=(note,), added=(note.filename,)
     )
-    return Report({"noarch": sub}, channel="ch", ignored=(BAD,))
+    return Report({"noarch": sub}, channel="ch", not_indexed=(Note(BAD, BAD),))
 
 
 def printed(value: object, stream: io.StringIO) -> str:

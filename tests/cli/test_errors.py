@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.answering import Answer, Asked, answering, refusal
+from tests.support.answering import Answer, Asked, an_empty_bucket, answering, refusal
 from tests.support.channels import lay_up
 from tests.support.command import Ran, invoke, spawn
 
@@ -188,7 +188,7 @@ def test_a_wrong_region_points_to_the_region() -> None:
 def test_rights_that_end_in_the_middle_of_a_run_are_one_line_for_the_subdir() -> None:
     def may_look_only(asked: Asked) -> Answer:
         if "list-type=2" in asked.path:
-            return Answer(200, b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+            return an_empty_bucket(asked)
         return refusal(403, "AccessDenied") if asked.method == "PUT" else Answer(404)
 
     with answering(may_look_only) as server:

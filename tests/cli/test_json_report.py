@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fixtures.bucket import Bucket
 
-TOP = {"channel", "outcome", "exit_code", "seconds", "subdirs", "store"}
+TOP = {"channel", "outcome", "exit_code", "seconds", "subdirs", "not_indexed", "store"}
 SUBDIR = {"outcome", "packages", "laps", "added", "updated", "removed", "rejected", "warnings", "written", "deleted"}
 SUBDIR |= {"planned", "read", "asked", "reread", "yanked", "incomplete"}
 VERBS = {"GET", "HEAD", "LIST", "PUT", "DELETE"}

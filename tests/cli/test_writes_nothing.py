@@ -93,7 +93,7 @@ def test_a_bucket_sees_neither_put_nor_delete(bucket: Bucket, words: list[str]) 
 
 
 def test_a_folder_that_is_no_channel_yet_is_planned_as_one(tmp_path: Path) -> None:
-    done = invoke("status", tmp_path, "--json")
+    done = invoke("status", tmp_path, "--json", "--create")
     assert "noarch/repodata.json" in done.json["subdirs"]["noarch"]["planned"]["write"]
     assert list(tmp_path.iterdir()) == []
 

@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 if TYPE_CHECKING:
     import ssl
@@ -69,10 +69,16 @@ def refusal(status: int, code: str, message: str = "as the test wants it") -> An
     return Answer(status, f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode())
 
 
+def _with_noarch(prefix: str) -> bytes:
+    folder = f"<CommonPrefixes><Prefix>{prefix}noarch/</Prefix></CommonPrefixes>".encode()
+    return EMPTY.replace(b"</ListBucketResult>", folder + b"</ListBucketResult>")
+
+
 def an_empty_bucket(asked: Asked) -> Answer:
-    """What a bucket answers that is empty and takes everything."""
+    """What a bucket answers that has an empty subdir noarch and takes everything."""
     if "list-type=2" in asked.path:
-        return Answer(200, EMPTY)
+        (prefix,) = parse_qs(urlsplit(asked.path).query, keep_blank_values=True)["prefix"]
+        return Answer(200, EMPTY if prefix.endswith("noarch/") else _with_noarch(prefix))
     return Answer(404) if asked.method in {"GET", "HEAD"} else Answer(200)
 
 
