@@ -45,7 +45,8 @@ def index_channel(store: Store, options: Options, run: Run) -> Report:
         store = Unconditional(store)
     root = _root(store, options, run)
     patch = _patches(store, options)
-    confirm = partial(_look_at_root, store, options, run)
+    is_looked_at = not options.subdirs and options.packages is None
+    confirm = (lambda: None) if is_looked_at else partial(_look_at_root, store, options, run)
     jobs = [Subdir(store, Wanted(subdir, options, patch(subdir)), run, confirm=confirm) for subdir in root.subdirs]
     # With strict rules nothing may be written if anything is rejected: all of it is planned first.
     told: list[NoConditions] = []

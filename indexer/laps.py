@@ -139,7 +139,7 @@ class Subdir:
         """Raise BadConfig for a subdir that is a channel itself, or whose channel is not there."""
         if seen.ledger is not None and seen.ledger.place == ledgers.CHANNEL:
             raise BadConfig(lister.key(""), "is a channel, not a subdir", "nothing was changed: index it by its name")
-        if self.wanted.scope is not None and not seen.packages and not lister.source(seen):
+        if not seen.packages and not lister.source(seen):
             self.confirm()
 
     def _decide(self, lister: Lister, seen: Observation, change: Change, *, dry_run: bool) -> Change:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from indexer.core.model import Stat, Version
+from indexer.core.names import extension_of
 from indexer.core.pieces import pieces_of
 from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Missing, OneUnavailable, RangeRefused
+from indexer.printable import one_line
 from indexer.store import WHOLE, Expect, Opened, Usage
 from indexer.store.folder import Folder, opened
 
@@ -101,6 +103,9 @@ class FolderStore:
             return None
         try:
             if entry.is_symlink() and self._inside(self._root / prefix / entry.name) is None:
+                if extension_of(entry.name) or entry.is_dir():
+                    name = one_line(prefix + entry.name)
+                    _log.warning("%s: is a link that leaves the channel, so it is not indexed", name)
                 return None
             if entry.is_dir():
                 return Stat(f"{prefix}{entry.name}/", 0, Version(""), 0)

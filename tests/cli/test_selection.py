@@ -204,3 +204,58 @@ def test_what_is_no_event_is_wrong_usage(bucket: Bucket, channel: Path, tmp_path
     done = invoke("fs", channel, "--event", event)
     assert done.code == 2
     assert "s3://" in done.error
+
+
+@pytest.mark.parametrize("words", [["fs"], ["status"], ["fs", "--create"], ["fs", "--subdir", "noarch"]], ids=" ".join)
+def test_a_subdir_named_as_the_channel_is_refused_and_keeps_its_files(channel: Path, words: list[str]) -> None:
+    invoke("fs", channel, "--html")
+    before = snapshot(channel)
+    done = invoke(words[0], channel / "linux-64", *words[1:])
+    assert done.code == 2
+    assert (
+        f"{channel}/linux-64: is a subdir, not a channel; nothing was changed: name its parent {channel}" in done.error
+    )
+    assert snapshot(channel) == before
+
+
+def test_a_typo_in_the_prefix_publishes_nothing(bucket: Bucket) -> None:
+    lay_up(bucket, "conda/prod")
+    before = objects(bucket, "conda")
+    for prefix in ("conda/prd", "conda", "conda/prod/noarch"):
+        done = invoke("s3", f"s3://{bucket.bucket}/{prefix}", env=bucket.environment())
+        assert done.code == 2
+        assert "nothing was changed" in done.error
+    assert objects(bucket, "conda") == before
+    assert invoke("s3", f"s3://{bucket.bucket}/conda/new", "--create", env=bucket.environment()).code == 0
+
+
+def test_a_prefix_with_an_empty_part_is_refused(bucket: Bucket) -> None:
+    done = invoke("s3", f"s3://{bucket.bucket}/ch//", env=bucket.environment())
+    assert done.code == 2
+    assert f"has an empty part (//) in its path; write s3://{bucket.bucket}/ch/" in done.error
+
+
+def test_an_unknown_subdir_is_refused_with_the_nearest_name(channel: Path) -> None:
+    done = invoke("fs", channel, "--subdir", "linux-63")
+    assert done.code == 2
+    assert "linux-63: is not a known subdir and is not in the channel; did you mean linux-64?" in done.error
+    assert not (channel / "linux-63").exists()
+
+
+def test_a_named_package_that_is_nowhere_ends_with_3_and_is_named(channel: Path) -> None:
+    invoke("fs", channel)
+    done = invoke("fs", channel, "--package", "linux-64/not-there-1.0-0.conda", "--json")
+    assert (done.code, done.json["subdirs"]["linux-64"]["missing"]) == (3, ["not-there-1.0-0.conda"])
+    assert "missing: linux-64/not-there-1.0-0.conda: is neither in the channel nor in its index" in done.err
+
+
+def test_packages_beside_the_subdirs_are_named_in_a_note(channel: Path) -> None:
+    copy_of = next((channel / "noarch").glob("*.conda"))
+    (channel / "loose-1.0-0.conda").write_bytes(copy_of.read_bytes())
+    (channel / "noarch" / "old").mkdir()
+    (channel / "link-1.0-0.conda").symlink_to("/etc/hostname")
+    done = spawn("fs", channel)
+    assert done.code == 0
+    assert "note: loose-1.0-0.conda: is a package beside the subdirs, so it is not indexed" in done.err
+    assert "link-1.0-0.conda: is a link that leaves the channel, so it is not indexed" in done.err
+    assert "warning: noarch/old/: is a folder in a subdir; packages in it are not indexed" in done.err
