@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core.model import UNREADABLE
-from indexer.errors import one_line
 from indexer.foreign import foreign
+from indexer.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from indexer.printable import one_line as one_line  # noqa: PLC0414  who makes errors has it from here too
+from indexer.printable import one_line
 
 
 class IndexerError(Exception):

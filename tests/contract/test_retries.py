@@ -92,7 +92,7 @@ def test_a_lost_connection_is_tried_again(s3: S3Store, wire: Wire, call: Call, e
 def test_a_server_that_is_not_there_is_unavailable_after_some_tries(call: Call) -> None:
     options = S3Options(f"http://127.0.0.1:{closed_port()}", "us-east-1", "path", "key", SECRET)
     store = S3Store("bucket", "channel", Target("s3://bucket/channel", options), at_once())
-    with pytest.raises(Unavailable, match="--endpoint-url") as caught:
+    with pytest.raises(Unavailable, match="check the endpoint URL") as caught:
         call(store)
     assert store.usage.requests.total() == ATTEMPTS / 2
     assert SECRET not in str(caught.value)
