@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -128,7 +129,7 @@ def test_every_subdir_is_read_even_one_that_is_not_there(channel: Path, subdir: 
 
 
 def test_a_channel_without_packages_is_read_as_empty(tmp_path: Path) -> None:
-    index(str(tmp_path), WITH_BZ2)
+    index(str(tmp_path), replace(WITH_BZ2, create=True))
     assert visit(tmp_path).records == {form: {} for form in FORMATS}
 
 

@@ -28,7 +28,8 @@ def test_the_parts_are_the_whole_whatever_the_cuts(keys: set[str], cuts: list[st
     with ThreadPoolExecutor(3) as threads:
         for executor in (Inline(), threads):
             found = listed(store, "noarch/", cuts, executor)
-            assert {f"noarch/{key}": stat.within("noarch") for key, stat in found.items()} == whole
+            files = {f"noarch/{key}": stat.within("noarch") for key, stat in found.items() if key[-1] != "/"}
+            assert files == whole
 
 
 @given(count=st.integers(0, 30_000), others=st.integers(0, 3))

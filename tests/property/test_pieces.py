@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.core.model import Index, Raw
+from indexer.core.objects import dump
 from indexer.core.pieces import Pieces, pieces_of, sha256_of
 from indexer.core.repodata import join, join_run_exports, section_of, v3_buckets
 from indexer.store.body import body_of
@@ -57,8 +58,7 @@ def _whole(index: Index, info: dict[str, object]) -> bytes:
     top = {**index.rest, **legacy, "removed": index.removed, "repodata_version": version}
     if index.v3 or index.v3_rest:
         top["v3"] = {**index.v3_rest, **v3_buckets(index.v3, index.records)}
-    before_info = msgspec.json.encode(top, order="deterministic").removesuffix(b"}")
-    return before_info + b',"info":' + msgspec.json.encode(info, order="deterministic") + b"}"
+    return bytes(dump(top)).removesuffix(b"}") + b',"info":' + bytes(dump(info)) + b"}"
 
 
 @given(indexes(), st.dictionaries(TEXTS, JSON, max_size=2))

@@ -161,7 +161,8 @@ def test_what_a_peer_has_patched_is_carried_on_by_us(tmp_path: Path, peer: Any) 
         assert report.exit_code == 6
         report = index(str(folder), Options(repodata_patch=PATCH))
     assert report.exit_code == 0
-    assert not [sub.ways for sub in report.subdirs.values() if sub.ways.keys() - {"kept"}]
+    if peer is by_conda:  # rattler-index dates nothing: packages that arrived a moment ago are read again
+        assert not [sub.ways for sub in report.subdirs.values() if sub.ways.keys() - {"kept"}]
     ours = published(folder)
     assert ours.removed == REMOVED
     assert meant(ours.records) == meant({name: theirs.records[name] for name in ours.records})

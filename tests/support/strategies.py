@@ -32,7 +32,7 @@ SPECS = st.lists(st.sampled_from(["python", "python >=3.8", "reed  1.* h_0", "Ü
 UNKNOWN = st.dictionaries(TEXTS.map("x_{}".format), JSON, max_size=2)
 RUN_EXPORTS = st.dictionaries(st.sampled_from(RUN_EXPORTS_KINDS), SPECS.filter(bool), max_size=3)
 WHEELS = st.dictionaries(
-    TEXTS, st.one_of(UNKNOWN, st.fixed_dictionaries({"name": st.just("wheel"), "url": TEXTS})), max_size=2
+    TEXTS.map("{}-1-py3".format), UNKNOWN.map(lambda unknown: {"name": "wheel", **unknown}), max_size=2
 )
 
 
