@@ -604,10 +604,12 @@ def test_a_body_is_closed_if_its_headers_are_bad(
     s3: S3Store, wire: Wire, headers: dict[str, str], version: Version | None
 ) -> None:
     bodies: list[Any] = []
-    s3._client.meta.events.register("after-call.s3.GetObject", lambda parsed, **_: bodies.append(parsed["Body"]))
+    events = s3._client.meta.events
+    events.register("after-call.s3.GetObject", keep := lambda parsed, **_: bodies.append(parsed["Body"]))
     told = {"ETag": ETAG, "Last_Modified": "Thu, 01 Jan 2026 00:00:00 GMT", **headers}
     wire.answer = lambda request: response(200, TEN, **told) if request.method == "GET" else None
     with pytest.raises(IndexerError):
         s3.open(KEY, version=version)
+    events.unregister("after-call.s3.GetObject", keep)
     (body,) = bodies
     assert body._raw_stream.closed

@@ -51,7 +51,7 @@ def large() -> bytes:
     """A package of which only a part is read where its digests are vouched for."""
     good = package("linux-64/big-1.0-0.conda")
     with zipfile.ZipFile(out := io.BytesIO(good), "a") as archive:
-        archive.writestr("pkg-big-1.0-0.tar.zst", bytes(300_000))
+        archive.writestr(zipfile.ZipInfo("pkg-big-1.0-0.tar.zst"), bytes(300_000))  # of a fixed time
     return out.getvalue()
 
 
