@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from indexer import patches
 from indexer.core import names
 from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.render import source_of
@@ -83,6 +82,8 @@ def _patches(store: Store, options: Options) -> Callable[[str], bytes | None]:
     """
     if options.repodata_patch is None:
         return lambda _: None
+    from indexer import patches
+
     found = patches.load(store, options.repodata_patch) if options.repodata_patch else {}
     return lambda subdir: found.get(subdir, NO_PATCH)
 

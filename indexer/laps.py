@@ -18,7 +18,6 @@ from indexer.core.recent import hidden
 from indexer.core.render import Rank, Scene, publication, unpatched_of
 from indexer.core.shards import ShardIndex, touched
 from indexer.errors import BadConfig, BadIndex, NewerIndex, Refused
-from indexer.extractor import Spec
 from indexer.lease import Lease, under
 from indexer.lister import Lister
 from indexer.patience import until_nobody_is_faster
@@ -181,6 +180,8 @@ class Subdir:
         unpack = self.options.verify_digests
         undated = seen.ledger is None and is_undated(index)
         hashed = unpack or not self.run.vouching
+        from indexer.extractor import Spec
+
         spec = Spec(self.subdir, self.options.rules, change.now_ms, hashed, described, undated, unpack)
         fetched, asked = [stat.key for stat in plan.fetch], [stat.key for stat in plan.ask]
         stats = [*plan.fetch, *(() if dry_run else plan.ask)]

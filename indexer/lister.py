@@ -14,13 +14,11 @@ import msgspec
 
 from indexer.core import catalogue, names, patch, repodata, shards
 from indexer.core import ledger as ledgers
-from indexer.core.agreement import unpacked
 from indexer.core.ledger import Ledger
 from indexer.core.model import Index, Raw, Version
 from indexer.core.objects import dump
 from indexer.core.overlay import Overlay, Withdrawn, decode_withdrawn
 from indexer.core.shards import ShardIndex
-from indexer.core.validation import validated
 from indexer.dates import redated, undated
 from indexer.errors import BadIndex, Conflict, Missing, NewerIndex, Refused
 from indexer.observation import Observation, files_of, observation, versions_in, versions_of
@@ -155,7 +153,11 @@ class Lister:
         """
         known = seen.in_step and seen.ledger is not None and seen.ledger.validated and not self.force
         index = self._read_index(seen, overlay, few)
-        return index if known else validated(index)
+        if known:
+            return index
+        from indexer.core.validation import validated  # only for an index of another indexer
+
+        return validated(index)
 
     def _read_index(self, seen: Observation, overlay: Overlay, few: frozenset[str] | None) -> Index:
         source = self.source(seen)
@@ -195,6 +197,8 @@ class Lister:
     def packed_run_exports(self, seen: Observation) -> dict[str, Raw] | None:
         """What run_exports.json.zst says, None where it is not there or cannot be read."""
         with contextlib.suppress(BadIndex, KeyError):
+            from indexer.core.agreement import unpacked
+
             data = unpacked(self.read(names.RUN_EXPORTS_ZST, seen), names.RUN_EXPORTS_ZST, _MAX_RUN_EXPORTS)
             return repodata.split_run_exports(data, self.key(names.RUN_EXPORTS_ZST))
         return None

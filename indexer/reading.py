@@ -12,13 +12,13 @@ from indexer.core.model import Extracted, Rejected
 from indexer.core.plan import dated
 from indexer.core.repodata import facts_of
 from indexer.errors import Conflict, Denied
-from indexer.extractor import Gone, Spec
 from indexer.report import Way
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from indexer.core.model import Index, Raw, Stat
+    from indexer.extractor import Spec
     from indexer.options import Run
     from indexer.store import Store
 
@@ -51,6 +51,8 @@ class Packages:
         count = len(missing)
         if not missing:
             return
+        from indexer.extractor import Gone
+
         stats = {stat.key: stat for stat in missing}
         self.replaced.update(stats.keys() & self.known.keys())
         gone: list[str] = []

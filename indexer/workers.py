@@ -11,7 +11,6 @@ from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from indexer.extractor import Reading, Spec, read, weight_of
 from indexer.pool import Bounds, bounded, emptied
 from indexer.store.target import Target, open_store
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from indexer.core.model import Stat
+    from indexer.extractor import Reading, Spec
     from indexer.processes import Pool
     from indexer.store import Store, Usage
 
@@ -46,6 +46,8 @@ def in_threads(executor: Executor, parallel: int) -> Workers:
     """Workers that read in threads of this process, `parallel` packages at once."""
 
     def workers(store: Store, spec: Spec, packages: list[Stat]) -> Iterator[Reading]:
+        from indexer.extractor import read, weight_of  # a run that reads no package does not wait for it
+
         bounds: Bounds[Stat] = Bounds(parallel, MEMORY, lambda stat: weight_of(stat, spec))
         return bounded(executor, lambda stat: read(store, stat.within(spec.subdir), spec), emptied(packages), bounds)
 
