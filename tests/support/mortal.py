@@ -166,7 +166,7 @@ def _index(job: Job, count: _Count) -> int:
         store = Mortal(store, count.tick)
     else:
         sys.addaudithook(count.hook)
-    options = Options(Outputs(zst_level=1), verify_digests=not target.in_bucket)
+    options = Options(Outputs(zst_level=1), verify_digests=not target.in_bucket, create=True)
     with workers.local(target, 4) as local, ThreadPoolExecutor(8) as threads:
         report = index_channel(store, options, Run(local, threads))
     for sub in report.subdirs.values():
