@@ -18,13 +18,13 @@ Options may stand before the command too, as with rattler-index.  An empty envir
 |---|---|
 | 0 | done, or nothing to do |
 | 1 | failed; nothing half-written: every published file is still a complete, correct index |
-| 2 | a wrong option, variable or file; no keys, or half of a pair; an endpoint that is not an S3 endpoint |
-| 3 | published, but some packages were rejected; each is named with its reason |
+| 2 | a wrong target, option, variable or file; no keys, or half of a pair; an endpoint that is not an S3 endpoint |
+| 3 | some packages were rejected, or one named on the command line does not exist; the rest is published |
 | 4 | gave up after conflicts with other indexers; safe to repeat |
 | 5 | `check` found a fault |
 | 6 | refused: too many packages would leave the index at once, or it is patched and nothing says by what |
 | 7 | `status --exit-code`: a run would write or delete a file |
-| 130, 143, 129 | interrupted by Ctrl-C, SIGTERM or SIGHUP; what is published is whole |
+| 130, 143, 129 | interrupted by Ctrl-C, SIGTERM or SIGHUP; every published file is complete |
 """
 
 

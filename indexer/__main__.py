@@ -26,7 +26,8 @@ def main() -> None:
     try:
         sys.exit(app(args=arguments or ["--help"], standalone_mode=False))
     except TyperException as error:
-        said = f"{error.format_message().rstrip('.')}; look at `indexer --help`"
+        command = f" {arguments[0]}" if arguments and arguments[0] in _COMMANDS else ""
+        said = f"{error.format_message().rstrip('.')}; look at `indexer{command} --help`"
         if "--json" in arguments:
             out_json(_failure(said))
         err(f"error: {said}")

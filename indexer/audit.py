@@ -173,7 +173,7 @@ class _Auditor:
                 yield Fault(
                     f"{self.subdir}/{filename}",
                     reason,
-                    "rebuild it and upload it again, or delete it",
+                    "rebuild it and upload it again, delete it, or hide it with `indexer ignore`",
                 )
 
     def _packages(self, seen: Observation, index: Index, unread: set[str]) -> Iterator[Fault]:

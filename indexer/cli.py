@@ -221,7 +221,7 @@ def unignore(channel: _TARGET, packages: _PACKAGES, talk: Talk, bucket: Bucket) 
 def doctor(channel: _URL, inquiry: Inquiry, talk: Talk, bucket: Bucket) -> None:
     """Find out what a store really guarantees, under a scratch prefix that is removed, and how to use it."""
     if not channel.startswith("s3://"):
-        _fail(talk, channel, BadConfig(channel, "is not an s3:// URL", "a folder needs no doctor"))
+        _fail(talk, channel, BadConfig(channel, "is not an s3:// URL", "doctor works on buckets only"))
 
     def examined() -> Page:
         from indexer.doctor import examine_store, policy_page, settings_page

@@ -88,7 +88,7 @@ def check_subdir(store: Store, subdir: str, *, create: bool) -> None:
         return
     near = difflib.get_close_matches(subdir, sorted(names.KNOWN_SUBDIRS), n=1, cutoff=0.5)
     step = f"did you mean {near[0]}? " if near else ""
-    raise BadConfig(subdir, "is not a known subdir and is not in the channel", f"{step}--create creates it")
+    raise BadConfig(subdir, "is not a known subdir and is not in the channel", f"{step}--create creates {subdir}")
 
 
 def chosen(store: Store, named: Iterable[str], channel: str = "") -> list[str]:

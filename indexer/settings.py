@@ -176,7 +176,11 @@ def outputs(given: Mapping[str, Any], said: Mapping[str, Found]) -> Outputs:
     if found.public_url:
         _check_url("--public-url", found.public_url)
         if not link_of(found.public_url):
-            raise BadConfig("--public-url", "is no whole http or https URL without a user", "give one")
+            raise BadConfig(
+                "--public-url",
+                "is not an absolute http or https URL, or has a user name in it",
+                "write it like https://conda.example.com/channel",
+            )
     if found.base_url:
         _check_url(f"{said['base_url'].place} base-url" if given["base_url"] is None else "--base-url", found.base_url)
     if found.base_url and "://" not in found.base_url:

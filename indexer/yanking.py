@@ -73,14 +73,18 @@ def carry_out(store: Store, order: Order, options: Options, run: Run) -> Report:
 
 def _check(store: Store, subdir: str, order: Order) -> None:
     """Raise BadConfig for a name that is neither a package of the subdir nor withdrawn already."""
+    if not subdir:
+        raise BadConfig(
+            min(order.within("")), "is not of the form SUBDIR/FILENAME", "name it like noarch/foo-1.0-0.conda"
+        )
     if not names.is_subdir(subdir):
-        raise BadConfig(subdir or "''", "is not a subdir", "name one such as linux-64 or noarch")
+        raise BadConfig(subdir, "is not a subdir", "name one such as linux-64 or noarch")
     before, _ = _read(store, subdir)
     known = before.ignored if order.ignore else before.yanked
     for filename in sorted(order.within(subdir) - known.keys()):
         key = f"{subdir}/{filename}"
         if not order.is_package(filename) or store.stat(key) is None:
-            raise BadConfig(key, "is no package of the channel", "nothing was changed: look at the name")
+            raise BadConfig(key, "is no package of the channel", "nothing was changed: check the name")
 
 
 def _read(store: Store, subdir: str) -> tuple[Withdrawn, Version | None]:

@@ -68,7 +68,7 @@ class Files:
         bool,
         Option(
             "--monolithic/--no-monolithic",
-            help="Publish repodata.json and run_exports.json; without them shards only, which mamba 1.x cannot read.",
+            help="Publish repodata.json and run_exports.json; otherwise shards only, which mamba 1.x cannot read.",
         ),
     ] = _OUTPUTS.monolithic
     zst_level: Annotated[int, Option(min=1, max=22, metavar="N", help="Compression level of .zst files.")] = (
@@ -78,7 +78,7 @@ class Files:
         Text,
         Option(
             metavar="URL",
-            help="Where readers find the packages; /SUBDIR/ is appended. An earlier one stays until '' removes it.",
+            help="Where readers find the packages; /SUBDIR/ is appended. An earlier URL stays until '' removes it.",
         ),
     ] = None
     base_url_verbatim: Annotated[

@@ -33,7 +33,7 @@ class Judgement:
     verify_digests: Annotated[
         bool,
         Option(
-            "--verify-digests", help="Hash and decompress every byte, even where the store vouches for the digests."
+            "--verify-digests", help="Download, hash and decompress every package, even if the store has its digests."
         ),
     ] = False
     strict: Annotated[

@@ -34,7 +34,7 @@ class Selection:
         bool,
         Option(
             "--complete",
-            help="Read the packages whose run exports are unknown, as another indexer left them; records stay.",
+            help="Read the packages whose run exports another indexer did not publish. Their records do not change.",
         ),
     ] = False
     subdirs: Annotated[
@@ -70,7 +70,10 @@ class Selection:
 
     create: Annotated[
         bool,
-        Option("--create", help="Create a channel or a subdir that is not there. Without it, that is an error."),
+        Option(
+            "--create",
+            help="Create an unknown subdir, or an empty channel in an existing folder or bucket.",
+        ),
     ] = False
 
     def named_packages(self, channel: Target) -> tuple[frozenset[str] | None, frozenset[str]]:

@@ -70,12 +70,15 @@ class FolderReader:
         self.close()
 
 
+_STEP = "check the name; for a new channel, make the folder and use `indexer fs --create`"
+
+
 class FolderStore:
     """A channel in a folder.  A version is the times of the last change of content and of the file, size and inode."""
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
-            raise BadConfig(str(root), "is not a folder", "name the folder that holds the channel")
+            raise BadConfig(str(root), "is not a folder", _STEP)
         self.usage = Usage()
         self._root = root.resolve()
 

@@ -69,7 +69,7 @@ class S3Options:
         for name in _SENT:
             if not is_sendable(getattr(self, name)):
                 return name, REASON, STEP
-        both = "give both, or neither and let other places tell"
+        both = "give both, or leave both out"
         if self.access_key_id and not self.secret_access_key:
             return "access_key_id", f"is given without {self._beside('access_key_id', 'secret_access_key')}", both
         if not self.access_key_id and (self.secret_access_key or self.session_token):

@@ -33,9 +33,9 @@ class Mistake:
 
 # {} is a folder with a channel.
 MISTAKES = {
-    "missing folder": Mistake(["fs", "{}/nowhere"], "{}/nowhere", "not a folder", "name the folder"),
-    "file for a folder": Mistake(["fs", "{}/file"], "{}/file", "not a folder", "name the folder"),
-    "missing folder of status": Mistake(["status", "{}/nowhere"], "{}/nowhere", "not a folder", "name the folder"),
+    "missing folder": Mistake(["fs", "{}/nowhere"], "{}/nowhere", "not a folder", "make the folder"),
+    "file for a folder": Mistake(["fs", "{}/file"], "{}/file", "not a folder", "make the folder"),
+    "missing folder of status": Mistake(["status", "{}/nowhere"], "{}/nowhere", "not a folder", "make the folder"),
     "folder to s3": Mistake(["s3", "{}"], "{}", "not an s3:// URL", "indexer fs"),
     "URL of another kind to s3": Mistake(["s3", "gs://b/c"], "gs://b/c", "not an s3:// URL", "indexer fs"),
     "URL of another kind to status": Mistake(["status", "gs://b/c"], "gs://b/c", "not of the form s3://", "name the"),
@@ -233,7 +233,9 @@ def test_wrong_usage_is_one_line_too(channel: Path, words: list[str], thing: str
     assert (done.code, done.out) == (2, "")
     assert done.error.startswith("error: ")
     assert thing.format(channel) in done.error
-    assert done.error.endswith("; look at `indexer --help`")
+    assert done.error.endswith(
+        "; look at `indexer --help`" if words[0] == "no-such" else f"; look at `indexer {words[0]} --help`"
+    )
 
 
 @pytest.mark.parametrize(
