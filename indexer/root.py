@@ -104,5 +104,8 @@ def chosen(store: Store, named: Iterable[str], channel: str = "") -> list[str]:
 
 
 def _parent(channel: str) -> str:
-    parent = channel.rstrip("/").rpartition("/")[0]
+    name = channel.rstrip("/")
+    if name and "/" not in name and not channel.startswith("/"):
+        return ".." if name == "." else "../.." if name == ".." else "."
+    parent = name.rpartition("/")[0]
     return parent if parent and not parent.endswith("/") else f"the folder above {channel}"
