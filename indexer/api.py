@@ -173,8 +173,13 @@ def _opened(where: Target, machines: Machines, progress: Progress | None = None)
     parallel = machines.max_parallel or workers.parallel_for(where)
     where = replace(where, connections=parallel + _REQUESTS)
     with _readers(where, parallel, machines) as read, ThreadPoolExecutor(_REQUESTS) as threads:
-        run = Run(read, threads, vouching=where.in_bucket, channel=where.name)
+        run = Run(read, threads, vouching=where.in_bucket, channel=_real_name(where))
         yield open_store(where), run if progress is None else replace(run, progress=progress)
+
+
+def _real_name(where: Target) -> str:
+    """The name of a target without links and dots, which tells whether the target is a subdir."""
+    return where.name if where.in_bucket else os.path.realpath(where.location)
 
 
 def _readers(where: Target, parallel: int, machines: Machines) -> AbstractContextManager[workers.Workers]:

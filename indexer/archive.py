@@ -241,7 +241,9 @@ def _read_info(file: Window, archive: zipfile.ZipFile, *, about: bool) -> dict[s
         reader = decompressor.stream_reader(cast("IO[bytes]", compressed), read_across_frames=True)
     found = _read_tar(_Limited(reader, member.compress_size, window), about=about)
     if member.compress_size <= _MAX_CHECKED_INFO:
-        unpack_rest(compressed, member.compress_size)
+        with foreign():  # again from its beginning: an error at its end was passed over if it makes a record
+            rest = archive.open(member) if about else compressed
+        unpack_rest(rest, member.compress_size)
     return found
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from indexer.core import names
 from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.render import source_of
-from indexer.errors import GaveUp, IndexerError, NoConditions, Refused
+from indexer.errors import BadConfig, GaveUp, IndexerError, NoConditions, Refused
 from indexer.laps import Subdir
 from indexer.report import Note, Outcome, Report, SubdirReport
 from indexer.root import Root, check_channel, check_exists, check_subdir, root_of
@@ -131,8 +131,18 @@ def _root(store: Store, options: Options, run: Run) -> Root:
         named |= {package.rpartition("/")[0] for package in options.packages}
     elif not named:
         return _look_at_root(store, options, run)
-    for subdir in named:
-        check_subdir(store, subdir, create=options.create)
+    of_event = {package.rpartition("/")[0] for package in options.may_be_gone}
+    of_person = set(options.subdirs) | {
+        it.rpartition("/")[0] for it in (options.packages or set()) - options.may_be_gone
+    }
+    for subdir in sorted(named):
+        try:
+            check_subdir(store, subdir, create=options.create)
+        except BadConfig as error:
+            if subdir in of_person or subdir not in of_event:
+                raise
+            _log.warning("%s: %s, so its packages are passed over", error.thing, error.reason)
+            named.discard(subdir)
     # Without noarch/repodata.json readers take no folder for a channel (CEP 26).
     if names.NOARCH not in named and store.stat(f"{names.NOARCH}/{source_of(options.outputs)}") is None:
         _look_at_root(store, options, run)

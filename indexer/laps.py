@@ -176,9 +176,11 @@ class Subdir:
         known = replace(known, undescribed=unknown)
         plan = diff(index, seen.packages, known)
         foreign = self.options.force or not known.in_step
-        plan = replace(plan, dates=missing_dates(index, seen.packages, change.now_ms, foreign=foreign))
+        first = seen.ledger is None
+        dates = missing_dates(index, seen.packages, change.now_ms, foreign=foreign, first=first)
+        plan = replace(plan, dates=dates)
         unpack = self.options.verify_digests
-        undated = seen.ledger is None and is_undated(index)
+        undated = first and is_undated(index)
         hashed = unpack or not self.run.vouching
         from indexer.extractor import Spec
 
@@ -203,7 +205,9 @@ class Subdir:
 
     def _were_complete(self, known: Known) -> bool:
         """Whether the run exports of all records were known once, so that those that are lacking were lost since."""
-        return known.scope is None and known.in_step and known.ledger is not None and known.ledger.incomplete == 0
+        if known.scope is not None or not self.options.outputs.run_exports:  # without the file nobody remembers them
+            return False
+        return known.in_step and known.ledger is not None and known.ledger.incomplete == 0
 
     def _before(self, lister: Lister, seen: Observation) -> Callable[[Rank], None]:
         """What is done before a rank is written: without conditions, look once more at the packages."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core.about import About
+from indexer.core.dating import is_other
 from indexer.core.model import Extracted, Rejected
 from indexer.core.plan import dated
 from indexer.core.repodata import facts_of
@@ -125,7 +126,7 @@ class Packages:
             record = index.records.get(filename)
             if not isinstance(result, Extracted) or record is None or filename in index.run_exports:
                 continue
-            if result.run_exports is not None and facts_of(result.record).sha256 == facts_of(record).sha256:
+            if result.run_exports is not None and not is_other(facts_of(record), facts_of(result.record)):
                 found[filename] = result.run_exports
         return found
 

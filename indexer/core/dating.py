@@ -56,11 +56,14 @@ def first_date(stat: Stat, timestamp: object, now_ms: int, *, undated: bool) -> 
     return _believed(arrived, timestamp, now_ms) if arrived < APPROVED_MS else now_ms
 
 
-def missing_dates(index: Index, packages: Mapping[str, Stat], now_ms: int, *, foreign: bool) -> dict[str, int]:
+def missing_dates(
+    index: Index, packages: Mapping[str, Stat], now_ms: int, *, foreign: bool, first: bool
+) -> dict[str, int]:
     """The dates of packages whose records have none, or one in the future, by file name.
 
     A record without a date was taken over from another indexer: it gets the time that the store shows.  Only in a
-    `foreign` index, which we did not write, every date is looked at.
+    `foreign` index, which we did not write, every date is looked at.  In a folder the time of a file counts only in the
+    `first` run over the subdir, because a copy keeps it.
     """
     found: dict[str, int] = {}
     for filename, stat in packages.items():
@@ -68,7 +71,9 @@ def missing_dates(index: Index, packages: Mapping[str, Stat], now_ms: int, *, fo
         if record is None or not (foreign or _KEY not in bytes(record)):
             continue
         date = date_of(record)
-        if date is None:
+        if date is None and stat.mtime_ms is not None and not first:
+            found[filename] = now_ms
+        elif date is None:
             found[filename] = _believed(_arrived_ms(stat), _build_time(record), now_ms)
         elif in_future(date, now_ms):
             found[filename] = now_ms

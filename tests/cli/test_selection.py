@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -259,3 +260,27 @@ def test_packages_beside_the_subdirs_are_named_in_a_note(channel: Path) -> None:
     assert "note: loose-1.0-0.conda: is a package beside the subdirs, so it is not indexed" in done.err
     assert "link-1.0-0.conda: is a link that leaves the channel, so it is not indexed" in done.err
     assert "warning: noarch/old/: is a folder in a subdir; packages in it are not indexed" in done.err
+
+
+def test_a_link_to_a_subdir_and_a_dot_in_it_are_refused(
+    channel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke("fs", channel)
+    (channel / "linux-64" / "noarch").mkdir()
+    (tmp_path / "link").symlink_to(channel / "linux-64")
+    before = snapshot(channel)
+    assert "is a subdir, not a channel" in invoke("fs", tmp_path / "link").error
+    monkeypatch.chdir(channel / "linux-64")
+    assert "is a subdir, not a channel" in invoke("fs", ".").error
+    assert snapshot(channel) == before
+
+
+def test_the_time_of_a_file_counts_only_in_the_first_run(channel: Path) -> None:
+    invoke("fs", channel, "--no-shards")
+    path = channel / "noarch" / "repodata.json"
+    content = json.loads(path.read_bytes())
+    first = content["packages.conda"]["mire-1.0-0.conda"].pop("indexed_timestamp")
+    path.write_text(json.dumps(content))
+    os.utime(channel / PACKAGE, (1_780_272_000, 1_780_272_000))
+    assert invoke("fs", channel, "--no-shards").code == 0
+    assert records(channel, "noarch")["mire-1.0-0.conda"]["indexed_timestamp"] >= first

@@ -14,7 +14,20 @@ from indexer.options import Options, Run
 from indexer.report import Outcome, Report
 from indexer.workers import in_threads
 from tests.support.memory import MemoryStore
-from tests.support.scene import NOW_MS, PLAIN, Clock, Inline, changes, channel, index, keys, only, package, records
+from tests.support.scene import (
+    NOW_MS,
+    PLAIN,
+    Clock,
+    Inline,
+    changes,
+    channel,
+    index,
+    keys,
+    only,
+    package,
+    packages_read,
+    records,
+)
 
 CREATE = replace(PLAIN, create=True)
 
@@ -154,3 +167,23 @@ def test_packages_where_no_run_looks_are_named_with_the_reason() -> None:
     assert [note.filename for note in only(report).warnings] == ["old/"]
     assert [note.filename for note in report.subdirs["noarch"].warnings] == ["/"]
     assert index(store).not_indexed == report.not_indexed
+
+
+def test_an_event_of_an_unknown_subdir_does_not_stop_the_others() -> None:
+    store = channel("noarch/n-1.0-0.conda")
+    of_event = frozenset({"old-64/x-1.0-0.conda", "noarch/n-1.0-0.conda"})
+    report = index(store, replace(PLAIN, packages=of_event, may_be_gone=of_event))
+    assert (list(report.subdirs), report.exit_code) == (["noarch"], 0)
+    assert "n-1.0-0.conda" in records(store, "noarch")
+    with pytest.raises(BadConfig, match="old-64"):
+        index(store, replace(PLAIN, packages=of_event))
+
+
+def test_without_run_exports_a_new_package_alone_is_read() -> None:
+    store = channel(*keys(3))
+    without = Options(replace(PLAIN.outputs, run_exports=False))
+    index(store, without)
+    store.upload("linux-64/new-1.0-0.conda", package("linux-64/new-1.0-0.conda"))
+    first = len(store.calls)
+    index(store, without)
+    assert packages_read(store.calls, first) == ["linux-64/new-1.0-0.conda"]
