@@ -32,6 +32,8 @@ _MAX_WINDOW = 128 * _MIB
 _USUAL_WINDOW = 8 * _MIB
 _FREE_IN_LARGE_WINDOW = 40 * _MIB
 
+# The longest header of a zstd frame, in bytes (RFC 8878, 3.1.1).
+_FRAME_HEADER = 18
 # A bzip2 stream ends with this number of 48 bits and a CRC of 32 bits, at any bit of a byte.
 _BZIP2_END = 0x177245385090
 _BZIP2_END_BITS = 48
@@ -115,10 +117,17 @@ class _Frames:
         self._left = _FREE + _MAX_RATIO * size
         self._decompressor = zstandard.ZstdDecompressor()
         self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._head = b""
+        self._needed = min(size, _FRAME_HEADER)
         self.bad: Damaged | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take the next piece into account."""
+        """Take the next piece into account; the first pieces are held until the frame's header is whole."""
+        if self._frame is None:
+            data = self._head + data
+            self._head = data if len(data) < self._needed else b""
+            if self._head:
+                return
         for start in range(0, len(data), _FEED):
             part = data[start : start + _FEED]
             try:

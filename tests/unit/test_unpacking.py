@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import zstandard
 
+from indexer import unpacking
 from indexer.core.model import Extracted, Rejected, Rules
 from indexer.extractor import Reading, Spec, Way, read
 from indexer.unpacking import BZIP2_TAIL, ends_as_bzip2
@@ -177,6 +178,16 @@ def test_frames_of_any_number_and_kind_are_followed_to_the_end() -> None:
     ).compress(noise(2 * MIB))
     for pkg in (b"", zst(b""), zst(NOISE) + skippable + zst(b"x") * 50, large, zst(bytes(300 * MIB))):
         assert is_good(conda(STEM, zst(INFO + END), pkg), spec=VERIFY)
+
+
+@pytest.mark.parametrize("content", [zst(b"x"), zst(NOISE), zst(b"") * 3], ids=len)
+def test_frames_that_come_byte_by_byte_are_sound(content: bytes) -> None:
+    frames = unpacking._frames_of("pkg.tar.zst", len(content), unpack=True)
+    assert frames is not None
+    for byte in content:
+        frames.feed(bytes([byte]))
+    frames.end()
+    assert frames.bad is None
 
 
 def test_a_pkg_part_that_is_no_zstd_is_found_by_a_check_of_digests() -> None:
