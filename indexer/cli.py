@@ -271,8 +271,9 @@ def _tell(talk: Talk, channel: str, do: Callable[[], Told], work_to_do: int = 0)
     except KeyboardInterrupt as error:
         err("interrupted; what is published is whole, repeat to go on")
         raise typer.Exit(exit_code(error)) from None
-    _print(talk, report)
-    raise typer.Exit(report.exit_code or (work_to_do if _has_work(report) else 0))
+    code = report.exit_code or (work_to_do if _has_work(report) else 0)
+    _print(talk, report, code)
+    raise typer.Exit(code)
 
 
 def _has_work(report: Told) -> bool:
@@ -298,7 +299,7 @@ def _progress(talk: Talk, stack: contextlib.ExitStack) -> Callable[[str, int, in
     return stack.enter_context(bars() if on_terminal else lines())
 
 
-def _print(talk: Talk, report: Told) -> None:
+def _print(talk: Talk, report: Told, code: int) -> None:
     from indexer import summary
     from indexer.report import Page
 
@@ -312,7 +313,7 @@ def _print(talk: Talk, report: Told) -> None:
     if not talk.quiet:
         err(*summary.remarks(report))
     if talk.json:
-        out_json(report.as_json())
+        out_json({**report.as_json(), "exit_code": code})
     elif not talk.quiet:
         out(*summary.summary(report))
 

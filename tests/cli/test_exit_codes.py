@@ -118,6 +118,7 @@ def test_status_ends_with_7_if_asked_and_a_run_would_write(channel: Path) -> Non
     words = ("status", channel, "--exit-code")
     assert invoke("status", channel).code == 0
     assert invoke(*words).code == 7
+    assert invoke(*words, "--json").json["exit_code"] == 7
     assert invoke("fs", channel).code == 0
     assert invoke(*words).code == 0
     assert invoke(*words, "--bz2").code == 7
