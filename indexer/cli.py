@@ -266,7 +266,7 @@ def _tell(talk: Talk, channel: str, do: Callable[[], Told], work_to_do: int = 0)
         _fail(talk, channel, error)
     except Exception as error:
         logging.getLogger(__name__).debug("failed", exc_info=error)
-        unexpected = f"failed in a way that nobody foresaw ({type(error).__name__}: {error})"
+        unexpected = f"internal error ({type(error).__name__}: {error})"
         _fail(talk, channel, IndexerError(channel, unexpected, "repeat with -vv and report it"))
     except KeyboardInterrupt as error:
         err("interrupted; what is published is whole, repeat to go on")
