@@ -306,7 +306,7 @@ def _collect(content: _Limited, files: _InfoFiles) -> None:
         files.listed |= member.name in _FILES
         if member.name in _WANTED:
             if member.name in files.found:
-                files.found.clear()  # nobody knows which of them a client takes
+                files.found.clear()  # which of them a client takes is not defined
                 raise BadPackage("the archive", f"has {member.name} more than once")
             files.found[member.name] = _content(tar, member)
             if len(files.found) == len(_WANTED) and files.said is None:

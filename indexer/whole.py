@@ -56,11 +56,11 @@ class Channel:
     def _lap(self, *, dry_run: bool) -> SubdirReport:
         """First our memory, then what lies at the root, then what the subdirs say.  Raises Conflict."""
         ledger, ledger_version = left_at(self.store, names.LEDGER)
-        # A release before 1.0 did not write whose it is; only that of a subdir has outputs.
+        # Older releases did not write `place`; only the state of a subdir has outputs.
         if ledger is not None and (ledger.place not in {"", ledgers.CHANNEL} or (not ledger.place and ledger.outputs)):
             raise BadConfig(
                 self.run.channel or "the channel",
-                f"is the subdir {ledger.place} of a channel".replace("  ", " "),
+                "is a subdir, not a channel",
                 "nothing was changed: name the channel above it",
             )
         root = {stat.key: stat for stat in self.store.list("")}

@@ -81,7 +81,7 @@ def missing_dates(
 
 
 def is_undated(index: Index) -> bool:
-    """Whether no record has a date: nobody who dates packages has written this index."""
+    """Whether no record has a date: no indexer that dates packages has written this index."""
     return not any(_KEY in bytes(record) for record in index.records.values())
 
 

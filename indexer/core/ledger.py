@@ -74,7 +74,7 @@ class Ledger(msgspec.Struct, frozen=True):
     into even parts.  `names` stands for what the listing showed of each package name, where there are shards alone; the
     empty text for a name to look at. `place` is the subdir, or CHANNEL for the state of
     a channel's own files.  `astray` says that there a record may have another name than its file.
-    `incomplete` counts the packages whose run exports are unknown, None where nobody has counted.
+    `incomplete` counts the packages whose run exports are unknown, None if they were not counted.
     `recent` counts the packages of the last week (`core/recent.py`), None where nobody counted them.
     """
 

@@ -61,7 +61,7 @@ class Bucket(Configuration):
     secret_access_key: Annotated[Text, Option(help="Secret key. [env var: S3_SECRET_ACCESS_KEY]")] = None
     session_token: Annotated[Text, Option(help="Session token. [env var: S3_SESSION_TOKEN]")] = None
     profile: Annotated[Text, Option(help="Profile of the AWS configuration. [env var: AWS_PROFILE]")] = None
-    no_sign_request: Annotated[bool, Option("--no-sign-request", help="Ask as nobody.")] = False
+    no_sign_request: Annotated[bool, Option("--no-sign-request", help="Send unsigned (anonymous) requests.")] = False
 
     def given(self) -> S3Options:
         """What was given here; the rest is settled by `settled`."""
