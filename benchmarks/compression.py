@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import zstandard
 
 from indexer.core import names
-from indexer.core.render import Artefact, Codec, Rank
-from indexer.writer import MOST_THREADS, OVERLAP_LOG, compressed, frame
+from indexer.core.publication import Artefact, Codec, Rank
+from indexer.writer.publish import MOST_THREADS, OVERLAP_LOG, compressed, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from indexer.core.pieces import Content
+    from indexer.core.stream import Content
 
 _OURS, _OWN = "ours", "own"
 _LEVELS = (3, 9, 12, 15, 16, 19)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from indexer.cli import app
+from indexer.cli.app import app
 
 _HEAD = """\
 # The command line

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.keys import BucketOptions, Concurrency, IndexConfig, ProxyConfig, Tls, keys
+from indexer.settings.schema import BucketOptions, Concurrency, IndexConfig, ProxyConfig, Tls, keys
 
 if TYPE_CHECKING:
     from msgspec import Struct

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.policies import page
+from indexer.commands.doctor.policies import page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

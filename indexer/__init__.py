@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from indexer.release import __version__
+from indexer.core.release import __version__
 
 if TYPE_CHECKING:
-    from indexer.api import check, gc, ignore, index, status, unignore, unyank, yank
-    from indexer.collector import Sweep
+    from indexer.commands.api import check, gc, ignore, index, status, unignore, unyank, yank
+    from indexer.commands.context import Machines, Options
+    from indexer.commands.gc import Sweep
+    from indexer.core.errors import IndexerError
     from indexer.core.model import Outputs, Rules
-    from indexer.errors import IndexerError
-    from indexer.options import Machines, Options
-    from indexer.report import Collected, Report, Verdict
+    from indexer.core.report import Collected, Report, Verdict
     from indexer.store.target import S3Options, Target
 
 
@@ -47,25 +47,25 @@ __all__ = [
 ]
 
 _HOMES = {
-    "check": "indexer.api",
-    "gc": "indexer.api",
-    "ignore": "indexer.api",
-    "index": "indexer.api",
-    "status": "indexer.api",
-    "unignore": "indexer.api",
-    "unyank": "indexer.api",
-    "yank": "indexer.api",
-    "Collected": "indexer.report",
-    "IndexerError": "indexer.errors",
-    "Machines": "indexer.options",
-    "Options": "indexer.options",
+    "check": "indexer.commands.api",
+    "gc": "indexer.commands.api",
+    "ignore": "indexer.commands.api",
+    "index": "indexer.commands.api",
+    "status": "indexer.commands.api",
+    "unignore": "indexer.commands.api",
+    "unyank": "indexer.commands.api",
+    "yank": "indexer.commands.api",
+    "Collected": "indexer.core.report",
+    "IndexerError": "indexer.core.errors",
+    "Machines": "indexer.commands.context",
+    "Options": "indexer.commands.context",
     "Outputs": "indexer.core.model",
-    "Report": "indexer.report",
+    "Report": "indexer.core.report",
     "Rules": "indexer.core.model",
     "S3Options": "indexer.store.target",
-    "Sweep": "indexer.collector",
+    "Sweep": "indexer.commands.gc",
     "Target": "indexer.store.target",
-    "Verdict": "indexer.report",
+    "Verdict": "indexer.core.report",
 }
 
 

@@ -19,8 +19,8 @@ def main() -> None:
     # Imported here: the processes that read packages import this module too, and need no commands.
     from typer.exceptions import TyperException
 
-    from indexer.cli import app
-    from indexer.output import err, out_json
+    from indexer.cli.app import app
+    from indexer.cli.output import err, out_json
 
     arguments = without_values(command_first(sys.argv[1:]))
     try:
@@ -36,7 +36,7 @@ def main() -> None:
 
 def _failure(error: str) -> dict[str, object]:
     """The object that `--json` prints for wrong usage."""
-    from indexer.report import Report
+    from indexer.core.report import Report
 
     return {**Report({}).as_json(), "outcome": "failed", "exit_code": 2, "error": error}
 

@@ -13,9 +13,9 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
+from indexer.core.errors import BadConfig
 from indexer.core.names import is_subdir, parse_filename
-from indexer.core.readable import refusal
-from indexer.errors import BadConfig
+from indexer.core.specs.syntax import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

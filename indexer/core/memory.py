@@ -5,7 +5,7 @@ Strangers may put such a file too, and a megabyte of zstd can hold tens of gigab
 
 from __future__ import annotations
 
-from indexer.core.shards import decompress
+from indexer.core.formats.shards import decompress
 
 _FREE = 64 * 2**20
 # What we write stays below: the note of a package has a SHA-256 or a version of its own, which take 16 bytes at least

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NewType
 
 import msgspec
 
-from indexer.core.about import About
-from indexer.core.channel import ChannelInfo
+from indexer.core.formats.channel_info import ChannelInfo
+from indexer.core.records.about import About
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

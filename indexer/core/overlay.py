@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core import patch
+from indexer.core.errors import BadPatch
 from indexer.core.model import UNREADABLE
 from indexer.core.patch import Instructions, Patched
-from indexer.errors import BadPatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

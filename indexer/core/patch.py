@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from indexer.core.matchspec import canonical, fault
+from indexer.core.errors import BadPackage, BadPatch
+from indexer.core.formats.repodata import altered, section_of
+from indexer.core.json_stream import dump
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import CONDA, TAR_BZ2
-from indexer.core.objects import dump
-from indexer.core.records import PATCHABLE, judge_patch, judge_run_exports
-from indexer.core.repodata import altered, section_of
-from indexer.core.revision import is_v3_spec
-from indexer.errors import BadPackage, BadPatch
+from indexer.core.records.index_json import PATCHABLE, judge_patch, judge_run_exports
+from indexer.core.records.v3 import is_v3_spec
+from indexer.core.specs.matchspec import canonical, fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from indexer.core.dating import FIELD, in_future, is_other
+from indexer.core.errors import Refused
+from indexer.core.formats.repodata import altered, facts_of
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.names import parse_filename
-from indexer.core.repodata import altered, facts_of
-from indexer.core.revision import may_need_v3
-from indexer.errors import Refused
+from indexer.core.records.dates import FIELD, in_future, is_other
+from indexer.core.records.v3 import may_need_v3
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from indexer.core.ledger import Ledger
+    from indexer.core.formats.repodata import Facts
     from indexer.core.model import Raw, Stat, Version
-    from indexer.core.repodata import Facts
+    from indexer.core.state import Ledger
 
 # A run that would drop more than this many records, and more than half of them, needs a person's word.
 MASS_REMOVAL = 10

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from indexer.core.model import Stat, Version
-    from indexer.core.pieces import Content
+    from indexer.core.stream import Content
 
 
 class Expect(Enum):

@@ -11,11 +11,11 @@ import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from indexer.core.errors import BadConfig, Conflict, Denied, IndexerError, Missing, OneUnavailable, RangeRefused
 from indexer.core.model import Stat, Version
 from indexer.core.names import extension_of
-from indexer.core.pieces import pieces_of
-from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Missing, OneUnavailable, RangeRefused
-from indexer.printable import one_line
+from indexer.core.printable import one_line
+from indexer.core.stream import pieces_of
 from indexer.store import WHOLE, Expect, Opened, Usage
 from indexer.store.folder import Folder, opened
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
-    from indexer.core.pieces import Content
+    from indexer.core.stream import Content
     from indexer.store import Part, Range
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from indexer.errors import BadConfig
-from indexer.secrets import masked
+from indexer.core.errors import BadConfig
+from indexer.store.header_values import REASON, STEP, is_sendable, trimmed
 from indexer.store.network_settings import Network
-from indexer.store.sendable import REASON, STEP, is_sendable, trimmed
+from indexer.store.redact import masked
 
 if TYPE_CHECKING:
     from indexer.store import Store
@@ -28,7 +28,7 @@ _SENT = ("endpoint_url", "region", "access_key_id", "secret_access_key", "sessio
 class S3Options:
     """How to reach a bucket.  Each value stands on its own.
 
-    What is None comes from boto3's own chain, or from the table of providers (indexer/store/providers.py).
+    What is None comes from boto3's own chain, or from the table of providers (indexer/store/s3/providers.py).
     White space at the end of a text is dropped.
     `network` is what pixi's configuration says of TLS and proxies.
     `looked` names the places where keys were looked for in vain, for the message where boto3 has none either.
@@ -153,7 +153,7 @@ def open_store(target: Target) -> Store:
         from indexer.store.fs import FolderStore
 
         return FolderStore(Path(target.location))
-    from indexer.store.s3 import S3Store
+    from indexer.store.s3.store import S3Store
 
     bucket, prefix = target.bucket_and_prefix
     return S3Store(bucket, prefix, target)

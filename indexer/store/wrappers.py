@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from indexer.core.model import Stat, Version
-    from indexer.core.pieces import Content
+    from indexer.core.stream import Content
     from indexer.store import Range, Reader, Store
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from docs.providers import blocks
+from indexer.commands.doctor.policies import policies
 from indexer.core import names
-from indexer.policies import policies
-from indexer.store.providers import NAMES
+from indexer.store.s3.providers import NAMES
 from tests.support.channels import lay_up, objects
 from tests.support.command import ROOT, invoke
 

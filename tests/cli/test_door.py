@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from indexer import output
-from indexer.report import Note, Outcome, Report, SubdirReport
-from indexer.summary import complaints, remarks, summary
+from indexer.cli import output
+from indexer.cli.summary import complaints, remarks, summary
+from indexer.core.report import Note, Outcome, Report, SubdirReport
 from tests.support.scene import package
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 import indexer
 from docs.configuration import PAGE, page
-from indexer.keys import BucketOptions, Concurrency, IndexConfig, keys
+from indexer.settings.schema import BucketOptions, Concurrency, IndexConfig, keys
 from tests.support.command import ROOT, invoke, run, spawn
 
 # Runs the command line, then says which of the slow modules it has loaded.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.interruption import Ended, heeded
+from indexer.cli.interruption import Ended, heeded
 from tests.support.answering import Answer, Asked, answering
 from tests.support.command import COMMAND, ROOT, limited
 

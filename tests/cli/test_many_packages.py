@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from fixtures.tree import plain_index
-from indexer import workers
+from indexer.extractor import workers
 from tests.support.channels import files, unpacked
 from tests.support.command import Ran, spawn
 
@@ -26,7 +26,7 @@ WATCHED = {"PYTHONPROFILEIMPORTTIME": "1"}
 
 def readers(done: Ran) -> int:
     """How many processes were able to read packages."""
-    return sum(line.endswith(" indexer.extractor") for line in done.err.splitlines())
+    return sum(line.endswith(" indexer.extractor.extract") for line in done.err.splitlines())
 
 
 def write_many(folder: Path) -> None:

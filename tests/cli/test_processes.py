@@ -24,7 +24,7 @@ print(index({folder!r}, machines={machines}).subdirs["noarch"].packages)
 # Prints the number of each of its processes, which then never end by themselves.
 BUSY = """
 import os, threading
-from indexer.processes import pool
+from indexer.extractor.processes import pool
 
 def busy(number):
     print(os.getpid(), flush=True)

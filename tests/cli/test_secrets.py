@@ -14,8 +14,8 @@ import pytest
 
 from indexer import IndexerError, Rules, S3Options, Target
 from indexer.core.model import Stat, Version
-from indexer.extractor import Spec
-from indexer.workers import Job, run_job
+from indexer.extractor.extract import Spec
+from indexer.extractor.workers import Job, run_job
 from tests.support.answering import Answer, Asked, answering, refusal
 from tests.support.channels import lay_up
 from tests.support.command import Ran, spawn

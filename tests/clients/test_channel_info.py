@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexer import index
-from indexer.config import load
-from indexer.options import Options
-from indexer.places import Surroundings
-from indexer.settings import outputs
+from indexer.commands.context import Options
+from indexer.settings.files import load
+from indexer.settings.locations import Surroundings
+from indexer.settings.resolve import outputs
 from tests.support.answering import serving_folder
 from tests.support.command import run
 from tests.support.pixi import FORMATS, Errand, send

@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from fixtures.bucket import REGION, Bucket
-from indexer.places import Surroundings
-from indexer.settings import resolve
+from indexer.settings.locations import Surroundings
+from indexer.settings.resolve import resolve
 from indexer.store.target import S3Options
 from tests.support.answering import Server, an_empty_bucket, answering
 from tests.support.channels import PACKAGES, lay_up

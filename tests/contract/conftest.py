@@ -9,7 +9,7 @@ import pytest
 
 from indexer.store import Usage
 from indexer.store.fs import FolderStore
-from indexer.store.s3 import S3Store
+from indexer.store.s3.store import S3Store
 from indexer.store.target import Target
 from tests.support.buckets import moto_server, options_for, real_bucket
 from tests.support.memory import MemoryStore

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from indexer.core.errors import BadConfig, Conflict, Denied, IndexerError, Missing
 from indexer.core.model import Version
-from indexer.core.pieces import Pieces
-from indexer.errors import BadConfig, Conflict, Denied, IndexerError, Missing
+from indexer.core.stream import Pieces
 from indexer.store import Expect
 from indexer.store.fs import FolderStore
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
-from indexer.core.pieces import Pieces
-from indexer.errors import IndexerError, Unavailable
+from indexer.core.errors import IndexerError, Unavailable
+from indexer.core.stream import Pieces
 from indexer.store import Expect
-from indexer.store.retries import ATTEMPTS, Retries
-from indexer.store.s3 import S3Reader, S3Store
+from indexer.store.s3.retry import ATTEMPTS, Retries
+from indexer.store.s3.store import S3Reader, S3Store
 from indexer.store.target import S3Options, Target
 from tests.contract.test_s3 import CALLS, KEY, SECRET, TEN, closed_port
 from tests.support.buckets import options_for

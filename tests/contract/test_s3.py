@@ -14,11 +14,20 @@ from botocore.exceptions import ConnectionClosedError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from indexer.core.errors import (
+    BadConfig,
+    BadCredentials,
+    Conflict,
+    Denied,
+    IndexerError,
+    Missing,
+    RangeRefused,
+    Unavailable,
+)
 from indexer.core.model import Version
-from indexer.errors import BadConfig, BadCredentials, Conflict, Denied, IndexerError, Missing, RangeRefused, Unavailable
-from indexer.parts import listed
+from indexer.lister.listing import listed
 from indexer.store import Expect
-from indexer.store.s3 import S3Store
+from indexer.store.s3.store import S3Store
 from indexer.store.target import S3Options, Target, open_store
 from tests.contract.conftest import in_moto
 from tests.support.wire import Wire, refusal, response

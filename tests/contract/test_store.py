@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.core.pieces import Pieces
-from indexer.errors import Conflict, Missing, RangeRefused
-from indexer.parts import listed
+from indexer.core.errors import Conflict, Missing, RangeRefused
+from indexer.core.stream import Pieces
+from indexer.lister.listing import listed
 from indexer.store import Expect
 
 if TYPE_CHECKING:

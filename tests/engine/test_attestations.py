@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from indexer.core import ledger as ledgers
 from indexer.core import names
-from indexer.core.agreement import RUN
-from indexer.core.ledger import Attested
-from indexer.core.shards import decode_index, filename_of, open_shard
-from indexer.report import Outcome
+from indexer.core import state as ledgers
+from indexer.core.formats.shards import decode_index, filename_of, open_shard
+from indexer.core.report import Outcome
+from indexer.core.state import Attested
+from indexer.core.verify import RUN
 from tests.support.judge import faults
 from tests.support.scene import (
     PLAIN,
@@ -31,7 +31,7 @@ from tests.support.scene import (
 )
 
 if TYPE_CHECKING:
-    from indexer.options import Options
+    from indexer.commands.context import Options
     from tests.support.memory import MemoryStore
 
 KEY = "linux-64/p00-1.0-0.conda"

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.core import ledger as ledgers
+from indexer.core import state as ledgers
+from indexer.core.errors import Denied
 from indexer.core.model import Rules
 from indexer.core.names import LEDGER
-from indexer.errors import Denied
-from indexer.report import Outcome
+from indexer.core.report import Outcome
 from tests.support.judge import faults
 from tests.support.scene import (
     DAY_MS,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from indexer.core import names
-from indexer.report import Outcome
+from indexer.core.report import Outcome
 from tests.support.scene import (
     DAY_MS,
     NOW_MS,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexer.core import names
-from indexer.core.channel import ChannelInfo, ChannelRelations, Notice, Revision
-from indexer.core.shards import decode_index
-from indexer.report import Outcome
+from indexer.core.formats.channel_info import ChannelInfo, ChannelRelations, Notice, Revision
+from indexer.core.formats.shards import decode_index
+from indexer.core.report import Outcome
 from tests.support.scene import (
     DAY_MS,
     NOW_MS,
@@ -28,7 +28,7 @@ from tests.support.scene import (
 )
 
 if TYPE_CHECKING:
-    from indexer.options import Options
+    from indexer.commands.context import Options
     from tests.support.memory import MemoryStore
 
 V3 = (Revision("v3", "Update your client"),)

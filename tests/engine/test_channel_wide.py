@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexer.core import names
-from indexer.core.catalogue import decode
 from indexer.core.overlay import Withdrawn, Yank, encode_withdrawn
-from indexer.report import Outcome
+from indexer.core.pages.catalog import decode
+from indexer.core.report import Outcome
 from tests.support.faulty import Crash, Faulty, crash_at
 from tests.support.scene import (
     DAY_MS,

@@ -13,8 +13,8 @@ import pytest
 import zstandard
 
 from indexer.core import names
+from indexer.core.errors import BadConfig, GaveUp
 from indexer.core.names import REPODATA, REPODATA_BZ2, REPODATA_ZST, RUN_EXPORTS, RUN_EXPORTS_ZST, SHARD_INDEX
-from indexer.errors import BadConfig, GaveUp
 from tests.engine.test_crashes import SCENES
 from tests.support.faulty import Faulty
 from tests.support.judge import check, faults
@@ -39,7 +39,7 @@ from tests.support.scene import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from indexer.options import Options
+    from indexer.commands.context import Options
     from tests.support.memory import Call
 
 ALL = with_outputs(bz2=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexer.core import names
-from indexer.report import Outcome
+from indexer.core.report import Outcome
 from tests.support.judge import check, faults
 from tests.support.memory import MemoryStore
 from tests.support.scene import (
@@ -28,7 +28,7 @@ from tests.support.scene import (
 )
 
 if TYPE_CHECKING:
-    from indexer.options import Options
+    from indexer.commands.context import Options
 
 KEYS = keys(3)
 FILENAMES = [key.partition("/")[2] for key in KEYS]

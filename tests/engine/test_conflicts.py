@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.core import names
-from indexer.report import Outcome
+from indexer.core.report import Outcome
 from tests.support.faulty import Faulty
 from tests.support.scene import (
     DAY_MS,

@@ -11,7 +11,7 @@ import pytest
 
 from indexer.core import names
 from indexer.core.overlay import Withdrawn, Yank, encode_withdrawn
-from indexer.report import Outcome
+from indexer.core.report import Outcome
 from tests.support.faulty import Crash, Faulty, crash_at
 from tests.support.scene import (
     DAY_MS,
@@ -38,7 +38,7 @@ from tests.support.scene import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from indexer.options import Options
+    from indexer.commands.context import Options
     from tests.support.memory import Call, MemoryStore
 
 LATER_MS = NOW_MS + DAY_MS

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from indexer.core import ledger as ledgers
 from indexer.core import names
-from indexer.report import Outcome
+from indexer.core import state as ledgers
+from indexer.core.report import Outcome
 from indexer.store import WHOLE
 from tests.support.scene import PLAIN, channel, fill, index, keys, only, package, records
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from indexer.core import ledger as ledgers
-from indexer.core.dating import APPROVED_MS
-from indexer.core.ledger import Wrote
+from indexer.core import state as ledgers
+from indexer.core.records.dates import APPROVED_MS
+from indexer.core.state import Wrote
 from indexer.store.fs import FolderStore
 from tests.support.judge import check, faults
 from tests.support.memory import MemoryStore
@@ -21,7 +21,7 @@ from tests.support.scene import DAY_MS, NOW_MS, PLAIN, fill, index, only, packag
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from indexer.options import Options
+    from indexer.commands.context import Options
 
 KEYS = ["linux-64/a-1.0-0.conda", "linux-64/b-1.0-0.conda"]
 A, B = (key.partition("/")[2] for key in KEYS)

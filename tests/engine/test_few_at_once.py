@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.engine import index_channel
-from indexer.options import Run
-from indexer.report import Outcome
-from indexer.workers import in_threads
+from indexer.commands.context import Run
+from indexer.commands.index import index_channel
+from indexer.core.report import Outcome
+from indexer.extractor.workers import in_threads
 from tests.protocol.test_turnstile import OFTEN
 from tests.support.faulty import Crash, Faulty
 from tests.support.judge import faults
@@ -24,7 +24,7 @@ from tests.support.turnstile import go_through, walkers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from indexer.options import Options
+    from indexer.commands.context import Options
     from tests.support.memory import Call
 
 BEFORE, *NEW = (f"noarch/{name}-1.0-0.conda" for name in ("before", "one", "two", "three"))

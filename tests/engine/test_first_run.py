@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from indexer.commands.context import Options
 from indexer.core import names
-from indexer.errors import BadConfig
-from indexer.options import Options
-from indexer.report import Outcome
+from indexer.core.errors import BadConfig
+from indexer.core.report import Outcome
 from tests.support.memory import MemoryStore
 from tests.support.scene import (
     NOW_MS,

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 import zstandard
 
-from indexer.collector import Sweep, collect
+from indexer.commands.context import Run
+from indexer.commands.gc import Sweep, collect
 from indexer.core import names
 from indexer.core.model import Version
-from indexer.options import Run
-from indexer.workers import in_threads
+from indexer.extractor.workers import in_threads
 from tests.support.faulty import Crash, Faulty, crash_at
 from tests.support.judge import faults
 from tests.support.memory import MemoryStore
@@ -37,9 +37,9 @@ from tests.support.scene import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from indexer.commands.context import Options
     from indexer.core.model import Stat
-    from indexer.options import Options
-    from indexer.report import Collected, SubdirCollected
+    from indexer.core.report import Collected, SubdirCollected
     from indexer.store import Store
     from tests.support.memory import Call
 

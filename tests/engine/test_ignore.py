@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from indexer.commands.context import Run
+from indexer.commands.yank import Order, carry_out
 from indexer.core import names
+from indexer.core.errors import BadConfig, BadPatch
 from indexer.core.overlay import Withdrawn, Yank, decode_withdrawn, encode_withdrawn
-from indexer.errors import BadConfig, BadPatch
-from indexer.options import Run
-from indexer.report import Note, Outcome
-from indexer.workers import in_threads
-from indexer.yanking import Order, carry_out
+from indexer.core.report import Note, Outcome
+from indexer.extractor.workers import in_threads
 from tests.support.judge import check, faults
 from tests.support.scene import (
     DAY_MS,
@@ -34,7 +34,7 @@ from tests.support.scene import (
 from tests.support.unguarded import Unguarded
 
 if TYPE_CHECKING:
-    from indexer.report import Report
+    from indexer.core.report import Report
     from indexer.store import Store
     from tests.support.memory import MemoryStore
 

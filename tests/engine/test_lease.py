@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from indexer.commands.context import Run
+from indexer.commands.yank import Order, carry_out
 from indexer.core.names import LEASE, YANKED
-from indexer.lease import LASTS
-from indexer.options import Run
-from indexer.report import Outcome
-from indexer.workers import in_threads
-from indexer.yanking import Order, carry_out
+from indexer.core.report import Outcome
+from indexer.extractor.workers import in_threads
+from indexer.writer.lease import LASTS
 from tests.support.faulty import Crash, Faulty, crash_at
 from tests.support.scene import (
     NOW_MS,
@@ -36,7 +36,7 @@ from tests.support.scene import (
 from tests.support.unguarded import Unguarded
 
 if TYPE_CHECKING:
-    from indexer.report import Report
+    from indexer.core.report import Report
     from tests.support.memory import Call, MemoryStore
 
 OLD, NEW, OTHER = keys(3)

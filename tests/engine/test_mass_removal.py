@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.errors import Conflict
-from indexer.report import Outcome
+from indexer.core.errors import Conflict
+from indexer.core.report import Outcome
 from tests.support.scene import (
     PLAIN,
     changes,

@@ -11,9 +11,9 @@ import pytest
 
 from indexer.core import names
 from indexer.core.model import Index, Raw
-from indexer.core.render import Rank, publication
-from indexer.observation import Observation
-from indexer.writer import Writer
+from indexer.core.publication import Rank, publication
+from indexer.core.snapshot import Observation
+from indexer.writer.publish import Writer
 from tests.support.memory import MemoryStore
 from tests.support.scene import Inline
 from tests.support.scenes import first_scene
@@ -25,10 +25,10 @@ CHILD = """
 import random, resource, sys
 from pathlib import Path
 from indexer.core.model import Index, Outputs, Raw
-from indexer.core.render import publication
-from indexer.observation import Observation
+from indexer.core.publication import publication
+from indexer.core.snapshot import Observation
 from indexer.store.fs import FolderStore
-from indexer.writer import Writer
+from indexer.writer.publish import Writer
 from tests.support.scene import Inline
 from tests.support.scenes import first_scene
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from indexer.core import ledger as ledgers
+from indexer.commands.context import Run
+from indexer.commands.yank import Order, carry_out
 from indexer.core import names
-from indexer.core.ledger import Attested
-from indexer.options import Run
-from indexer.workers import in_threads
-from indexer.yanking import Order, carry_out
+from indexer.core import state as ledgers
+from indexer.core.state import Attested
+from indexer.extractor.workers import in_threads
 from tests.engine.test_attestations import SIGS, attest
 from tests.engine.test_check import ALL, FAULTS, P0, key, record_of, rewrite, sound, spoil
 from tests.support.judge import check, faults
@@ -39,9 +39,9 @@ from tests.support.scene import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from indexer.core.agreement import Fault
-    from indexer.options import Options
-    from indexer.report import Report
+    from indexer.commands.context import Options
+    from indexer.core.report import Report
+    from indexer.core.verify import Fault
     from tests.support.memory import MemoryStore
 
 COMMAND = "indexer fs /srv/channel"

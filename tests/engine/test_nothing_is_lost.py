@@ -9,9 +9,9 @@ import orjson
 import pytest
 
 from indexer.core import names
+from indexer.core.errors import Conflict
 from indexer.core.model import Rules
-from indexer.errors import Conflict
-from indexer.report import Outcome
+from indexer.core.report import Outcome
 from tests.support.memory import Call, MemoryStore
 from tests.support.scene import (
     DAY_MS,

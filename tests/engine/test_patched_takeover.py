@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from indexer.core import names
+from indexer.core.formats.repodata import beside
+from indexer.core.formats.shards import ShardIndex, decode_index, encode_index
 from indexer.core.model import Index, Raw
 from indexer.core.overlay import Withdrawn, Yank, encode_withdrawn
 from indexer.core.patch import NONE
-from indexer.core.repodata import beside
-from indexer.core.shards import ShardIndex, decode_index, encode_index
-from indexer.report import Outcome
+from indexer.core.report import Outcome
 from tests.support.scene import (
     DAY_MS,
     NOW_MS,

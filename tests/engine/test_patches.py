@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexer.core import names
+from indexer.core.errors import BadConfig, BadPatch
 from indexer.core.patch import NONE
-from indexer.errors import BadConfig, BadPatch
-from indexer.report import Outcome
+from indexer.core.report import Outcome
 from tests.support.judge import check
 from tests.support.scene import (
     DAY_MS,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from indexer.core import names
 from indexer.core.model import Rules
-from indexer.report import Outcome
+from indexer.core.report import Outcome
 from tests.support.scene import (
     DAY_MS,
     NOW_MS,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.core.model import Rules
-from indexer.report import Outcome
+from indexer.core.report import Outcome
 from tests.support.scene import (
     FIXTURES,
     PLAIN,
@@ -28,7 +28,7 @@ from tests.support.scene import (
 )
 
 if TYPE_CHECKING:
-    from indexer.options import Options
+    from indexer.commands.context import Options
     from tests.support.memory import MemoryStore
 
 STRICT = replace(PLAIN, rules=Rules(strict=True))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.errors import BadConfig
+from indexer.core.errors import BadConfig
 from tests.support.scene import (
     PLAIN,
     changes,
@@ -24,7 +24,7 @@ from tests.support.scene import (
 )
 
 if TYPE_CHECKING:
-    from indexer.options import Options
+    from indexer.commands.context import Options
 
 NEW = "linux-64/new-1.0-0.conda"
 UNNAMED = "linux-64/unnamed-1.0-0.conda"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.errors import BadCredentials, Denied, IndexerError, OneUnavailable, Unavailable
-from indexer.report import Outcome
+from indexer.core.errors import BadCredentials, Denied, IndexerError, OneUnavailable, Unavailable
+from indexer.core.report import Outcome
 from tests.support.faulty import Faulty
 from tests.support.scene import channel, index, keys
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import zstandard
 
-from indexer.report import Outcome
+from indexer.core.report import Outcome
 from tests.support.judge import faults
 from tests.support.memory import MemoryStore
 from tests.support.scene import NOW_MS, changes, fill, index, keys, only, package, packages_read, records, sharded

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from indexer.core import ledger as ledgers
+from indexer.core import state as ledgers
 from indexer.core.model import Raw
-from indexer.core.validation import record_fault
-from indexer.report import Outcome
+from indexer.core.records.validation import record_fault
+from indexer.core.report import Outcome
 from tests.engine.test_takeover import KEYS, dated, foreign, record
 from tests.support.judge import faults
 from tests.support.memory import MemoryStore

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from indexer.core import ledger as ledgers
+from indexer.commands.context import Options, Run
+from indexer.commands.index import index_channel
 from indexer.core import names
-from indexer.engine import index_channel
-from indexer.errors import BadConfig
-from indexer.options import Options, Run
-from indexer.report import Outcome, Report
-from indexer.workers import in_threads
+from indexer.core import state as ledgers
+from indexer.core.errors import BadConfig
+from indexer.core.report import Outcome, Report
+from indexer.extractor.workers import in_threads
 from tests.support.memory import MemoryStore
 from tests.support.scene import (
     NOW_MS,

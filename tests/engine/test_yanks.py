@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from indexer.commands.context import Run
+from indexer.commands.yank import Order, carry_out
 from indexer.core import names
+from indexer.core.errors import BadConfig, BadPatch, GaveUp
 from indexer.core.overlay import decode_withdrawn
-from indexer.errors import BadConfig, BadPatch, GaveUp
-from indexer.options import Run
-from indexer.report import Note, Outcome
-from indexer.workers import in_threads
-from indexer.yanking import Order, carry_out
+from indexer.core.report import Note, Outcome
+from indexer.extractor.workers import in_threads
 from tests.support.faulty import Crash, Faulty, crash_at
 from tests.support.scene import (
     DAY_MS,
@@ -40,8 +40,8 @@ from tests.support.scene import (
 )
 
 if TYPE_CHECKING:
-    from indexer.options import Options
-    from indexer.report import Report
+    from indexer.commands.context import Options
+    from indexer.core.report import Report
     from indexer.store import Store
     from tests.support.memory import Call, MemoryStore
 

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from indexer.errors import IndexerError
+from indexer.core.errors import IndexerError
 from tests.engine.test_crashes import LATER_MS, SCENES, Scene
 from tests.support.judge import faults
 from tests.support.meddled import FAULTS, Fault, Meddled

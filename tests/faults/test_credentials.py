@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.errors import Denied, IndexerError
-from indexer.store.s3 import S3Store
+from indexer.core.errors import Denied, IndexerError
+from indexer.store.s3.store import S3Store
 from indexer.store.target import S3Options, Target
 from tests.support.buckets import bucket, moto_server
 from tests.support.channels import objects

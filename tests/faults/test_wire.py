@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fixtures.bucket import Bucket
-    from indexer.store.s3 import S3Store
+    from indexer.store.s3.store import S3Store
 
 __all__ = ["moto_server", "real_bucket"]
 

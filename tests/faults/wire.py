@@ -10,8 +10,8 @@ import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from indexer.errors import IndexerError
-from indexer.store.s3 import S3Store
+from indexer.core.errors import IndexerError
+from indexer.store.s3.store import S3Store
 from indexer.store.target import S3Options, Target
 from tests.faults.store import Ended
 from tests.support.channels import objects

@@ -37,7 +37,7 @@ def _one(name: str, seconds: str) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["indexer", "tarfile", "zipfile"]):
-        from indexer.errors import IndexerError
+        from indexer.core.errors import IndexerError
         from tests.fuzz.readers import READERS
 
     corpus = _FOLDER / "corpus" / name

@@ -11,18 +11,19 @@ import itertools
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from indexer.archive import read_conda, read_tar_bz2
-from indexer.core import ledger, shards
-from indexer.core.matchspec import canonical
+from indexer.core import state as ledger
+from indexer.core.errors import IndexerError
+from indexer.core.formats import shards
+from indexer.core.formats.repodata import inline_run_exports, split, split_run_exports
 from indexer.core.model import Index, Rules, Stat, Version
 from indexer.core.names import parse_filename
 from indexer.core.plan import Known, diff, dropped, guard, merge
-from indexer.core.records import PackageFile, judge, judge_run_exports
-from indexer.core.repodata import inline_run_exports, split, split_run_exports
-from indexer.errors import IndexerError
-from indexer.observation import Observation, observation
-from indexer.parts import listed
-from indexer.window import Window
+from indexer.core.records.index_json import PackageFile, judge, judge_run_exports
+from indexer.core.snapshot import Observation, observation
+from indexer.core.specs.matchspec import canonical
+from indexer.extractor.archive import read_conda, read_tar_bz2
+from indexer.extractor.range_file import Window
+from indexer.lister.listing import listed
 from tests.support.archives import conda, zst
 from tests.support.memory import MemoryStore
 from tests.support.pages import PAGE_END, Paged

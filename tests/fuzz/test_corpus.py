@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.errors import IndexerError
+from indexer.core.errors import IndexerError
 from tests.fuzz.corpus import SEEDS
 from tests.fuzz.readers import READERS
 

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 import zstandard
 
-from indexer.core import shards
-from indexer.report import Outcome
+from indexer.core.formats import shards
+from indexer.core.report import Outcome
 from tests.support.scene import (
     PLAIN,
     changes,

@@ -6,13 +6,13 @@ import json
 
 from hypothesis import assume, given
 
+from indexer.commands.check.formats import Forms
 from indexer.core import names
 from indexer.core.model import Index, Outputs
-from indexer.core.render import publication
-from indexer.forms import Forms
-from indexer.lister import Lister
-from indexer.report import SubdirVerdict
-from indexer.writer import compressed
+from indexer.core.publication import publication
+from indexer.core.report import SubdirVerdict
+from indexer.lister.existing import Lister
+from indexer.writer.publish import compressed
 from tests.property.test_publication import OUTPUTS
 from tests.support.memory import MemoryStore
 from tests.support.scene import Inline

@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.config import Config, File, Place
-from indexer.keys import IndexConfig
+from indexer.settings.files import Config, File, Place
+from indexer.settings.schema import IndexConfig
 
 PARTS = st.lists(st.sampled_from(["a", "ab", "b"]), max_size=3)
 CHANNELS = PARTS.map(lambda parts: "/".join(["s3://reeds", *parts]))

@@ -11,8 +11,8 @@ from botocore.parsers import ResponseParserFactory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.store.entries import OBJECT, PAGE, page_of
-from indexer.store.times import time_of
+from indexer.store.s3.entries import OBJECT, PAGE, page_of
+from indexer.store.s3.times import time_of
 
 _SHAPE = botocore.session.Session().get_service_model("s3").operation_model("ListObjectsV2").output_shape
 _TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff"))

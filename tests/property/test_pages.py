@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.errors import IndexerError
-from indexer.parts import listed
+from indexer.core.errors import IndexerError
+from indexer.lister.listing import listed
 from tests.support.pages import PREFIX, Paged
 from tests.support.scene import Inline
 

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.core.ledger import cuts_of
-from indexer.parts import listed
+from indexer.core.state import cuts_of
+from indexer.lister.listing import listed
 from tests.support.memory import MemoryStore
 from tests.support.scene import Inline
 

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.core import names
+from indexer.core.formats.repodata import own_run_exports, split_run_exports, split_unpatched
 from indexer.core.model import Index
 from indexer.core.overlay import Overlay, Yank
 from indexer.core.patch import apply, parse
-from indexer.core.records import PATCHABLE
-from indexer.core.render import publication
-from indexer.core.repodata import own_run_exports, split_run_exports, split_unpatched
+from indexer.core.publication import publication
+from indexer.core.records.index_json import PATCHABLE
 from tests.support.scenes import contents, first_scene
 from tests.support.strategies import RUN_EXPORTS, SPECS, TEXTS, filenames, indexes, values
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.core.formats.repodata import join, join_run_exports, section_of, v3_buckets
+from indexer.core.json_stream import dump
 from indexer.core.model import Index, Raw
-from indexer.core.objects import dump
-from indexer.core.pieces import Pieces, pieces_of, sha256_of
-from indexer.core.repodata import join, join_run_exports, section_of, v3_buckets
-from indexer.store.body import body_of
-from indexer.writer import frame
+from indexer.core.stream import Pieces, pieces_of, sha256_of
+from indexer.store.s3.body import body_of
+from indexer.writer.publish import frame
 from tests.support.strategies import JSON, TEXTS, indexes
 
 SECTIONS = ("packages", "packages.conda")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.core.formats.repodata import facts_of
 from indexer.core.plan import Known, diff, merge
-from indexer.core.repodata import facts_of
 from tests.support.laps import Subdir
 from tests.support.strategies import LIVES, Content, extracted, indexes, listed, values, without
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.core import names, shards
+from indexer.core import names
+from indexer.core.formats import shards
 from indexer.core.model import Index, Outputs, Raw
-from indexer.core.render import Artefact, Rank, Scene, publication, source_of
+from indexer.core.publication import Artefact, Rank, Scene, publication, source_of
 from tests.support.scenes import NOW_MS, contents, first_scene, published, read_back
 from tests.support.strategies import indexes, values
 

@@ -7,9 +7,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.core.formats.repodata import join, join_run_exports, split, split_run_exports
 from indexer.core.model import Index, Raw
 from indexer.core.names import CONDA
-from indexer.core.repodata import join, join_run_exports, split, split_run_exports
 from tests.support.strategies import JSON, TEXTS, indexes, values
 
 

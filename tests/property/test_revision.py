@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.core.attestation import FIELD, attest
-from indexer.core.ledger import Attested
-from indexer.core.matchspec import canonical
-from indexer.core.revision import latest
+from indexer.core.attestations import FIELD, attest
+from indexer.core.records.v3 import latest
+from indexer.core.specs.matchspec import canonical
+from indexer.core.state import Attested
 from tests.support.strategies import filenames, indexes, values
 
 if TYPE_CHECKING:

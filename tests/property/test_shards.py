@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from hypothesis import given
 
-from indexer.core import names, shards
+from indexer.core import names
+from indexer.core.formats import shards
 from tests.support.scenes import published, shards_of
 from tests.support.strategies import indexes, values
 

@@ -9,11 +9,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.core.formats.shards import digest, filename_of
 from indexer.core.model import Index, Outputs
 from indexer.core.names import SHARDS_FOLDER
-from indexer.core.render import Artefact, Codec, Rank, publication
-from indexer.core.shards import digest, filename_of
-from indexer.writer import compressed, frame
+from indexer.core.publication import Artefact, Codec, Rank, publication
+from indexer.writer.publish import compressed, frame
 from tests.support.scenes import first_scene
 from tests.support.strategies import indexes
 

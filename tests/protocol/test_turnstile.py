@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 
-from indexer.collector import Sweep, collect
+from indexer.commands.context import Options, Run
+from indexer.commands.gc import Sweep, collect
+from indexer.commands.index import index_channel
 from indexer.core import names
-from indexer.engine import index_channel
-from indexer.options import Options, Run
-from indexer.report import Outcome
-from indexer.workers import in_threads
+from indexer.core.report import Outcome
+from indexer.extractor.workers import in_threads
 from tests.protocol.watch import (
     PREFIX,
     REPODATA,
@@ -34,7 +34,7 @@ from tests.support.turnstile import go_through, walkers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from indexer.report import Report
+    from indexer.core.report import Report
     from indexer.store import Store
     from tests.support.memory import Call
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.doctor import SOUND, UNKNOWN, UNSAFE, examine_store, judge
-from indexer.places import Surroundings
-from indexer.probes import GUARDS, PROBES, Finding
-from indexer.settings import resolve
+from indexer.commands.doctor.doctor import SOUND, UNKNOWN, UNSAFE, examine_store, judge
+from indexer.commands.doctor.probes import GUARDS, PROBES, Finding
+from indexer.settings.locations import Surroundings
+from indexer.settings.resolve import resolve
 from indexer.store.target import S3Options, Target
 from tests.providers.test_runs import KINDS
 from tests.support.fake_s3 import ACCESS_KEY, BUCKET, PREFIX, SECRET_KEY, FakeS3, Manners, Refusal
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from indexer.doctor import Diagnosis
+    from indexer.commands.doctor.doctor import Diagnosis
     from tests.support.fake_s3 import Asked, Stage
 
 

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from indexer.errors import Unavailable
-from indexer.parts import listed
+from indexer.core.errors import Unavailable
+from indexer.lister.listing import listed
 from tests.providers.test_wire import at
 from tests.support.fake_s3 import Manners
 from tests.support.scene import Inline

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.report import Outcome
-from indexer.store.pace import Pace
+from indexer.core.report import Outcome
+from indexer.store.s3.pace import Pace
 from tests.support.fake_s3 import FakeS3, Manners
 from tests.support.scene import Clock, index, keys, missing_shards, package, records, repodata, sharded
 
 if TYPE_CHECKING:
-    from indexer.report import Report
+    from indexer.core.report import Report
     from tests.support.fake_s3 import Asked, Stage
 
 OLD, NEW, OTHER = (keys(3)[number] for number in range(3))

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from indexer.core.errors import Conflict, Denied, NoConditions
 from indexer.core.model import Version
-from indexer.core.pieces import Pieces
-from indexer.errors import Conflict, Denied, NoConditions
+from indexer.core.stream import Pieces
 from indexer.store import Expect
-from indexer.store.pace import Pace
+from indexer.store.s3.pace import Pace
 from tests.support.fake_s3 import FakeS3, Manners
 from tests.support.scene import Clock
 
 if TYPE_CHECKING:
-    from indexer.store.s3 import S3Store
+    from indexer.store.s3.store import S3Store
     from tests.support.fake_s3 import Asked, Stage
 
 KEY = "noarch/repodata.json"

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fixtures.bucket import ACCESS_KEY, REGION, SECRET_KEY, Bucket
-from indexer import S3Options, Target, workers
+from indexer import S3Options, Target
+from indexer.commands.context import Options, Run
+from indexer.commands.index import index_channel
 from indexer.core.model import Outputs
-from indexer.engine import index_channel
-from indexer.options import Options, Run
+from indexer.extractor import workers
 from indexer.store.target import open_store
 from tests.support.buckets import moto_server
 from tests.support.channels import lay_out, lay_up
 from tests.support.command import ROOT, forget_settings
 
 if TYPE_CHECKING:
-    from indexer.report import Report
+    from indexer.core.report import Report
 
 __all__ = ["moto_server"]
 

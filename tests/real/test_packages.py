@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexer import Target
-from indexer.archive import RECIPES, RUN_EXPORTS_JSON, read_tar_bz2
 from indexer.core.model import Outputs
 from indexer.core.names import KNOWN_SUBDIRS, LEDGER
-from indexer.report import Outcome
+from indexer.core.report import Outcome
+from indexer.extractor.archive import RECIPES, RUN_EXPORTS_JSON, read_tar_bz2
 from tests.real.conftest import WITH_BZ2, Indexed, run
 from tests.support.channels import copy, files, lay_out, objects, records
 

@@ -10,9 +10,9 @@ import pytest
 
 from fixtures.bucket import ACCESS_KEY, REGION, SECRET_KEY
 from indexer import Options, S3Options, Target
-from indexer.aws_lambda import handler, handler_for
+from indexer.commands.aws_lambda import handler, handler_for
+from indexer.core.errors import BadConfig, IndexerError
 from indexer.core.model import Outputs
-from indexer.errors import BadConfig, IndexerError
 from tests.support import notifications as sent
 from tests.support.buckets import bucket, moto_server
 from tests.support.command import forget_settings

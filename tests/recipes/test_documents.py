@@ -13,7 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from indexer.cli import app
+from indexer.cli.app import app
 from tests.support.command import LIMIT
 
 ROOT = Path(__file__).parents[2]

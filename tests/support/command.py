@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from typer.testing import CliRunner
 
 from indexer.__main__ import command_first, without_values
-from indexer.cli import app
+from indexer.cli.app import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

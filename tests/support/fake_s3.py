@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-from indexer.store.pace import Pace
-from indexer.store.s3 import S3Store
+from indexer.store.s3.pace import Pace
+from indexer.store.s3.store import S3Store
 from indexer.store.target import S3Options, Target
 
 if TYPE_CHECKING:

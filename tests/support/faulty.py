@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from indexer.core.model import Stat, Version
-    from indexer.core.pieces import Content
+    from indexer.core.stream import Content
     from indexer.store import Expect, Part, Range, Reader, Store, Usage
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.audit import check_channel
-from indexer.options import Run
-from indexer.workers import in_threads
+from indexer.commands.check.check import check_channel
+from indexer.commands.context import Run
+from indexer.extractor.workers import in_threads
 from tests.support.scene import DAY_MS, NOW_MS, Clock, Inline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from indexer.report import Verdict
+    from indexer.core.report import Verdict
     from indexer.store import Store
 
 # Later than any run of a test, so that no date is in the future.

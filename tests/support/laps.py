@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.core.ledger import Bad, Ledger
+from indexer.core.formats.repodata import facts_of
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.plan import Known, diff, merge, untold
-from indexer.core.repodata import facts_of
+from indexer.core.state import Bad, Ledger
 from tests.support.strategies import extracted
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.core.model import Extracted, Rejected, Rules
-from indexer.extractor import Spec, read
+from indexer.extractor.extract import Spec, read
 from indexer.store.fs import FolderStore
 from tests.support.command import run
 

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from indexer.errors import Conflict, Denied, Missing, Unavailable
+from indexer.core.errors import Conflict, Denied, Missing, Unavailable
 from indexer.store import WHOLE
 from tests.support.memory import Call, MemoryStore
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from indexer.core.model import Stat, Version
-    from indexer.core.pieces import Content
+    from indexer.core.stream import Content
     from indexer.store import Expect, Opened, Part, Range, Reader, Usage
 
 READS = frozenset({"GET", "HEAD", "LIST"})

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from indexer.core.errors import Conflict, Missing, RangeRefused, Unavailable
 from indexer.core.model import Stat, Version
-from indexer.errors import Conflict, Missing, RangeRefused, Unavailable
 from indexer.store import WHOLE, Expect, Opened, Usage, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
-    from indexer.core.pieces import Content
+    from indexer.core.stream import Content
     from indexer.store import Part, Range
 
 

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from indexer import workers
+from indexer.commands.context import Options, Run
+from indexer.commands.index import index_channel
+from indexer.core.errors import Missing
 from indexer.core.model import Outputs
-from indexer.engine import index_channel
-from indexer.errors import Missing
-from indexer.options import Options, Run
+from indexer.extractor import workers
 from indexer.store import WHOLE, Expect
 from indexer.store.target import S3Options, Target, open_store
 from tests.support.readers import unreadable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from indexer.core.model import Stat, Version
-    from indexer.core.pieces import Content
+    from indexer.core.stream import Content
     from indexer.store import Part, Range, Reader, Store, Usage
 
 T = TypeVar("T")

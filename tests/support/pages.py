@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.awsrequest import AWSResponse
 
-from indexer.store.retries import Retries
-from indexer.store.s3 import S3Store
+from indexer.store.s3.retry import Retries
+from indexer.store.s3.store import S3Store
 from indexer.store.target import S3Options, Target
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import msgspec
 import zstandard
 
 from indexer.core import names
-from indexer.core.shards import digest_of_filename
+from indexer.core.formats.shards import digest_of_filename
 from tests.support.channels import records_of
 
 if TYPE_CHECKING:

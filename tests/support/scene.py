@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import zstandard
 
+from indexer.commands.context import Options, Run
+from indexer.commands.index import index_channel
 from indexer.core import names
 from indexer.core.model import Outputs
-from indexer.engine import index_channel
-from indexer.options import Options, Run
-from indexer.workers import in_threads
+from indexer.extractor.workers import in_threads
 from tests.support.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import ParamSpec
 
-    from indexer.report import Report, SubdirReport
+    from indexer.core.report import Report, SubdirReport
     from indexer.store import Store
     from tests.support.memory import Call
 

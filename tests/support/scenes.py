@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.core import shards
+from indexer.core.formats import shards
+from indexer.core.formats.repodata import split, split_run_exports
+from indexer.core.formats.shards import ShardIndex
 from indexer.core.model import Index, Outputs
 from indexer.core.names import REPODATA, RUN_EXPORTS, SHARD_INDEX
-from indexer.core.render import Artefact, Scene, publication
-from indexer.core.repodata import split, split_run_exports
-from indexer.core.shards import ShardIndex
+from indexer.core.publication import Artefact, Scene, publication
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
+from indexer.core.json_stream import dump
 from indexer.core.model import Extracted, Index, Raw, Rejected, Stat, Version
 from indexer.core.names import EXTENSIONS, parse_filename
-from indexer.core.objects import dump
-from indexer.core.records import RUN_EXPORTS_KINDS
+from indexer.core.records.index_json import RUN_EXPORTS_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

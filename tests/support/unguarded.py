@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.errors import NoConditions
+from indexer.core.errors import NoConditions
 from indexer.store import Expect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from indexer.core.model import Version
-    from indexer.core.pieces import Content
+    from indexer.core.stream import Content
     from indexer.store import Store
 
 

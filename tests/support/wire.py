@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.awsrequest import AWSResponse
 
-from indexer.store.retries import Retries
+from indexer.store.s3.retry import Retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from indexer.store.s3 import S3Store
+    from indexer.store.s3.store import S3Store
 
 
 class Raw(io.BytesIO):

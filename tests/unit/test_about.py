@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.archive import read_conda, read_tar_bz2
-from indexer.core.about import TRAITS, About, about_of, link_of, traits
+from indexer.core.formats.repodata import facts_of
 from indexer.core.model import Extracted, Index, Plan, Rejected, Rules
 from indexer.core.plan import merge
-from indexer.core.repodata import facts_of
-from indexer.extractor import Spec, read
-from indexer.printable import clean
-from indexer.window import Window
+from indexer.core.printable import clean
+from indexer.core.records.about import TRAITS, About, about_of, link_of, traits
+from indexer.extractor.archive import read_conda, read_tar_bz2
+from indexer.extractor.extract import Spec, read
+from indexer.extractor.range_file import Window
 from tests.support.archives import END, MIB, bz2_of, conda, header, index_json, member, zst
 from tests.support.memory import MemoryStore
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from botocore import credentials
 
-from indexer.errors import Denied, Unavailable
-from indexer.store.answers import errors, opened_stat, version_of
-from indexer.store.told import BadAnswer, told
+from indexer.core.errors import Denied, Unavailable
+from indexer.store.s3.errors import errors, opened_stat, version_of
+from indexer.store.s3.strict import BadAnswer, told
 
 
 @pytest.mark.parametrize("mistake", [RuntimeError("no"), RecursionError("deep"), KeyError("ETag"), ValueError("no")])

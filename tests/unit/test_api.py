@@ -12,8 +12,8 @@ import pytest
 
 import indexer
 from indexer import Machines, Options, S3Options, Sweep, Target, check, gc, index, status, yank
-from indexer.api import target_of
-from indexer.errors import BadConfig
+from indexer.commands.api import target_of
+from indexer.core.errors import BadConfig
 from tests.support.command import forget_settings
 from tests.support.scene import package
 
@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", indexer.__all__)
 def test_each_public_name_can_be_imported_whatever_was_imported_before(name: str) -> None:
-    before = "import indexer.cli, indexer.collector, indexer.api"
+    before = "import indexer.cli.app, indexer.commands.gc, indexer.commands.api"
     code = f"{before}; from indexer import {name}; print(type({name}).__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() != "module"

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 import fixtures
-from indexer.archive import DEVIATIONS, INDEX_JSON, RUN_EXPORTS_JSON, read_conda, read_tar_bz2
+from indexer.core.errors import BadPackage
+from indexer.core.formats.repodata import facts_of
 from indexer.core.model import Extracted, Rejected, Rules
-from indexer.core.repodata import facts_of
-from indexer.errors import BadPackage
-from indexer.extractor import Spec, read
-from indexer.window import Window
+from indexer.extractor.archive import DEVIATIONS, INDEX_JSON, RUN_EXPORTS_JSON, read_conda, read_tar_bz2
+from indexer.extractor.extract import Spec, read
+from indexer.extractor.range_file import Window
 from tests.support.archives import END, MIB, Entry, bz2_of, conda, header, index_json, member, pax, zipped, zst
 from tests.support.memory import MemoryStore
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer import auth
-from indexer.auth import CredentialsFile, Hit, Keys, find, lookups
-from indexer.errors import BadConfig
-from indexer.places import Surroundings
+from indexer.core.errors import BadConfig
+from indexer.settings import credentials as auth
+from indexer.settings.credentials import CredentialsFile, Hit, Keys, find, lookups
+from indexer.settings.locations import Surroundings
 
 if TYPE_CHECKING:
     from pathlib import Path

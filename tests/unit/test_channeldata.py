@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from indexer.core.about import TRAITS, About
-from indexer.core.catalogue import Catalogue, Entry, catalogue_of, decode, encode, undescribed
-from indexer.core.channeldata import join_channeldata
+from indexer.core.formats.shards import compress
+from indexer.core.json_stream import dump
 from indexer.core.model import Index
-from indexer.core.objects import dump
-from indexer.core.shards import compress
+from indexer.core.pages.catalog import Catalogue, Entry, catalogue_of, decode, encode, undescribed
+from indexer.core.pages.channeldata import join_channeldata
+from indexer.core.records.about import TRAITS, About
 
 
 def entry(version: str, built: int = 1_700_000_000, *, license: str | None = None, **about: Any) -> Entry:

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from nacl.exceptions import CryptoError
 
-from indexer.cluster import Cluster, Order, connected, forget, read_there, tell
+from indexer.core.errors import BadConfig
 from indexer.core.model import Rules
-from indexer.errors import BadConfig
-from indexer.extractor import Spec
-from indexer.release import __version__
-from indexer.sealed import Reader, seal
+from indexer.core.release import __version__
+from indexer.extractor.dask import Cluster, Order, connected, forget, read_there, tell
+from indexer.extractor.extract import Spec
+from indexer.extractor.sealed import Reader, seal
+from indexer.extractor.workers import Done
 from indexer.store.fs import FolderStore
 from indexer.store.target import S3Options, Target
-from indexer.workers import Done
 from tests.support.scene import NOW_MS, keys, package
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from indexer.config import Config, Found, Place, load
-from indexer.core.channel import ChannelRelations, Notice, Revision
-from indexer.errors import BadConfig
-from indexer.keys import BucketOptions
-from indexer.places import Surroundings
+from indexer.core.errors import BadConfig
+from indexer.core.formats.channel_info import ChannelRelations, Notice, Revision
+from indexer.settings.files import Config, Found, Place, load
+from indexer.settings.locations import Surroundings
+from indexer.settings.schema import BucketOptions
 
 BUCKET = '[s3-options.reeds]\nendpoint-url = "https://s3.example"\nregion = "eu"\nforce-path-style = true\n'
 

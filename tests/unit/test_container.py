@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from indexer.core.model import Extracted, Rejected, Rules
-from indexer.extractor import Spec, read
+from indexer.extractor.extract import Spec, read
 from tests.support.archives import END, conda, index_json, member, zst
 from tests.support.memory import MemoryStore
 

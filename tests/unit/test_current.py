@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from indexer.core.current import chosen, join_current
+from indexer.core.json_stream import dump
 from indexer.core.model import Index
-from indexer.core.objects import dump
+from indexer.core.pages.current import chosen, join_current
 
 
 def index_of(*records: str | dict[str, Any], v3: frozenset[str] = frozenset()) -> Index:

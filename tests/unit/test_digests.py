@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from indexer.digests import Digests, Hasher, digests_of
+from indexer.extractor.digests import Digests, Hasher, digests_of
 
 MIB = 2**20
 BYTES = bytes(range(256)) * (3 * MIB // 256) + b"tail"

@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from indexer.core.model import Rejected, Rules
-from indexer.extractor import Spec, read
+from indexer.extractor.extract import Spec, read
 from tests.support.archives import END, conda, index_json, member, zst
 from tests.support.memory import MemoryStore
 

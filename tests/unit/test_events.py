@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.core import events
+from indexer.core.errors import BadConfig
 from indexer.core.events import Place
-from indexer.errors import BadConfig
 from tests.support import notifications as sent
 from tests.support.notifications import BUCKET
 

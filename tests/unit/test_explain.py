@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.errors import BadConfig
-from indexer.origin import lines
-from indexer.places import Surroundings
-from indexer.settings import explain, resolve
-from indexer.store.client import connect
-from indexer.store.providers import OTHER
-from indexer.store.session import endpoint_of, keys_of, region_of, session_of
+from indexer.core.errors import BadConfig
+from indexer.settings.locations import Surroundings
+from indexer.settings.provenance import lines
+from indexer.settings.resolve import explain, resolve
+from indexer.store.s3.client import connect
+from indexer.store.s3.providers import OTHER
+from indexer.store.s3.session import endpoint_of, keys_of, region_of, session_of
 from indexer.store.target import S3Options, Target
 from tests.support.command import forget_settings
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from indexer.core.errors import Denied, Unavailable
+from indexer.core.formats.repodata import facts_of
+from indexer.core.json_stream import dump
 from indexer.core.model import Extracted, Rejected, Rules
-from indexer.core.objects import dump
-from indexer.core.repodata import facts_of
-from indexer.errors import Denied, Unavailable
-from indexer.extractor import Gone, Reading, Spec, Way, first_way, read, weight_of
-from indexer.unpacking import BZIP2_TAIL
+from indexer.extractor.extract import Gone, Reading, Spec, Way, first_way, read, weight_of
+from indexer.extractor.integrity import BZIP2_TAIL
 from tests.support.archives import END, MIB, bz2_of, conda, header, index_json, member, zst
 from tests.support.memory import Call, Manners, MemoryStore
 

@@ -8,10 +8,10 @@ import zipfile
 
 import pytest
 
-from indexer.archive import read_conda, read_tar_bz2
-from indexer.errors import Damaged, Unavailable
-from indexer.foreign import foreign
-from indexer.window import Window
+from indexer.core.errors import Damaged, Unavailable
+from indexer.extractor.archive import read_conda, read_tar_bz2
+from indexer.extractor.damage import foreign
+from indexer.extractor.range_file import Window
 from tests.support.archives import END, conda, index_json, member, zst
 from tests.support.memory import MemoryStore
 

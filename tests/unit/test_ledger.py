@@ -6,10 +6,10 @@ import tracemalloc
 
 import pytest
 
-from indexer.core import ledger as ledgers
-from indexer.core.ledger import Bad, Ledger, Wrote
+from indexer.core import state as ledgers
+from indexer.core.formats.shards import compress
 from indexer.core.model import Outputs, Rules, Stat, Version
-from indexer.core.shards import compress
+from indexer.core.state import Bad, Ledger, Wrote
 
 MIB = 2**20
 LEDGER = Ledger(

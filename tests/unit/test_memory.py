@@ -10,13 +10,14 @@ import msgspec
 import pytest
 import zstandard
 
-from indexer.core import catalogue, ledger
-from indexer.core.about import About
-from indexer.core.catalogue import Catalogue, Entry
-from indexer.core.ledger import Ledger
+from indexer.core import state as ledger
+from indexer.core.formats.shards import compress
 from indexer.core.memory import LARGE_NOTE, unpack
 from indexer.core.model import Version
-from indexer.core.shards import compress
+from indexer.core.pages import catalog as catalogue
+from indexer.core.pages.catalog import Catalogue, Entry
+from indexer.core.records.about import About
+from indexer.core.state import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,13 +8,13 @@ import botocore.session
 import pytest
 from botocore.exceptions import SSLError
 
-from indexer.config import load
-from indexer.errors import BadConfig
-from indexer.network import network_of, network_settings
-from indexer.places import Surroundings
-from indexer.store.certificates import bundle, system
-from indexer.store.network import CERTIFI, Trust, proxies_of, refuse_distrust, trust_of
+from indexer.core.errors import BadConfig
+from indexer.settings.files import load
+from indexer.settings.locations import Surroundings
+from indexer.settings.network import network_of, network_settings
 from indexer.store.network_settings import Network
+from indexer.store.s3.certificates import bundle, system
+from indexer.store.s3.network import CERTIFI, Trust, proxies_of, refuse_distrust, trust_of
 from tests.support.certificates import for_loopback
 from tests.support.command import forget_settings
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.core.about import About
-from indexer.core.catalogue import Catalogue, Entry
 from indexer.core.model import Outputs
-from indexer.core.page import SCRIPT, STYLE, root_page, subdir_page
+from indexer.core.pages.catalog import Catalogue, Entry
+from indexer.core.pages.html import SCRIPT, STYLE, root_page, subdir_page
+from indexer.core.records.about import About
 
 OUTPUTS = Outputs(html=True, channel="s3://bucket/reeds")
 

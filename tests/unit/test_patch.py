@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from indexer.core.matchspec import fault
+from indexer.core.errors import BadPatch
+from indexer.core.json_stream import dump
 from indexer.core.model import Index, Raw
-from indexer.core.objects import dump
 from indexer.core.overlay import Overlay, Withdrawn, Yank, decode_withdrawn, encode_withdrawn
 from indexer.core.patch import NONE, Patched, apply, check, is_patched, parse
-from indexer.errors import BadPatch
+from indexer.core.specs.matchspec import fault
 
 OLD, NEW = "a-1-0.tar.bz2", "a-1-0.conda"
 

@@ -10,10 +10,10 @@ import zipfile
 import pytest
 import zstandard
 
-from indexer.archive import read_patches
+from indexer.core.errors import BadPackage, BadPatch
 from indexer.core.names import INSTRUCTIONS
-from indexer.errors import BadPackage, BadPatch
-from indexer.patches import load
+from indexer.extractor.archive import read_patches
+from indexer.extractor.patch_package import load
 from tests.support.memory import MemoryStore
 from tests.support.scene import archive
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.places import Surroundings, config_files, manifests
+from indexer.settings.locations import Surroundings, config_files, manifests
 
 HOME = Path("/home/ada")
 WORK = Path("/home/project")

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from indexer.core.ledger import Bad, Ledger
+from indexer.core.errors import Refused
+from indexer.core.json_stream import dump
 from indexer.core.model import Extracted, Index, Plan, Raw, Rejected, Stat, Version
-from indexer.core.objects import dump
 from indexer.core.plan import MASS_REMOVAL, Known, dated, diff, dropped, guard, merge
-from indexer.errors import Refused
+from indexer.core.state import Bad, Ledger
 
 NONE = dump({})
 NAME = "a-1-0.conda"

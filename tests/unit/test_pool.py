@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from indexer.pool import Bounds, bounded
+from indexer.store.concurrent import Bounds, bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

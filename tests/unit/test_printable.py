@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.core.about import link_of
-from indexer.output import fit
-from indexer.printable import LONGEST, clean, one_line
+from indexer.cli.output import fit
+from indexer.core.printable import LONGEST, clean, one_line
+from indexer.core.records.about import link_of
 
 HIDDEN = [*"\u061c\u200b\u200d\u200e\u202e\u2060\u2067\u3164\ufe0f\ufeff\u00ad", "\U000e0041", "\U000e0100"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.errors import BadConfig
-from indexer.store.providers import NAMES, PROVIDERS, addressing_of, provider_of
+from indexer.core.errors import BadConfig
+from indexer.store.s3.providers import NAMES, PROVIDERS, addressing_of, provider_of
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from indexer.core.errors import BadPackage
+from indexer.core.json_stream import dump
 from indexer.core.model import Rules
-from indexer.core.objects import dump
-from indexer.core.records import Judged, PackageFile, judge, parse_json
-from indexer.errors import BadPackage
+from indexer.core.records.index_json import Judged, PackageFile, judge, parse_json
 
 NOW_MS = 1_800_000_000_000
 PLAIN = {"name": "a", "version": "1.0", "build": "h_0", "build_number": 0}

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.core import names, shards
+from indexer.core import names
+from indexer.core.formats import shards
 from indexer.core.model import Index, Outputs, Raw
-from indexer.core.render import Artefact, Codec, Rank, Scene, publication, source_of
+from indexer.core.publication import Artefact, Codec, Rank, Scene, publication, source_of
 from tests.support.scenes import NOW_MS, contents, first_scene, published
 
 if TYPE_CHECKING:
-    from indexer.core.shards import ShardIndex
+    from indexer.core.formats.shards import ShardIndex
 
 RECORD = Raw(b'{"indexed_timestamp":5,"name":"a"}')
 INDEX = Index({"a-1-0.conda": RECORD})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from indexer.core.errors import BadIndex, IndexerError, NewerIndex
+from indexer.core.formats.repodata import altered, facts_of, join, split
+from indexer.core.formats.shards import ShardIndex, by_name, decode_index, encode_index, index_of
+from indexer.core.json_stream import dump
 from indexer.core.model import Index, Raw
-from indexer.core.objects import dump
-from indexer.core.render import publication
-from indexer.core.repodata import altered, facts_of, join, split
-from indexer.core.shards import ShardIndex, by_name, decode_index, encode_index, index_of
-from indexer.errors import BadIndex, IndexerError, NewerIndex
+from indexer.core.publication import publication
 from tests.support.scenes import first_scene
 
 WHOLE = (

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.core.about import About
-from indexer.core.catalogue import Catalogue, Entry
-from indexer.core.rss import feed
+from indexer.core.pages.catalog import Catalogue, Entry
+from indexer.core.pages.rss import feed
+from indexer.core.records.about import About
 
 DAY_MS = 86_400_000
 

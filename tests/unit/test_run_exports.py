@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from indexer.core.errors import BadIndex, BadPackage
+from indexer.core.formats.repodata import inline_run_exports, split_run_exports
+from indexer.core.json_stream import dump
 from indexer.core.model import Extracted, Index, Plan, Raw, Version
-from indexer.core.objects import dump
 from indexer.core.plan import merge
-from indexer.core.records import judge_run_exports, run_exports_faults
-from indexer.core.repodata import inline_run_exports, split_run_exports
-from indexer.errors import BadIndex, BadPackage
+from indexer.core.records.index_json import judge_run_exports, run_exports_faults
 
 
 @pytest.mark.parametrize(

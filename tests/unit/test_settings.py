@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from indexer.config import Found, Place
-from indexer.core.channel import ChannelInfo, ChannelRelations, Revision
+from indexer.core.errors import BadConfig
+from indexer.core.formats.channel_info import ChannelInfo, ChannelRelations, Revision
 from indexer.core.model import Outputs
-from indexer.errors import BadConfig
-from indexer.origin import Kind, Origin, Setting, ending, lines
-from indexer.places import Surroundings
-from indexer.settings import Resolved, outputs, resolve
+from indexer.settings.files import Found, Place
+from indexer.settings.locations import Surroundings
+from indexer.settings.provenance import Kind, Origin, Setting, ending, lines
+from indexer.settings.resolve import Resolved, outputs, resolve
 from indexer.store.target import S3Options, Target
 
 CHANNEL = "s3://reeds/ch"

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 import zstandard
 
-from indexer.core import shards
+from indexer.core.errors import BadIndex
+from indexer.core.formats import shards
+from indexer.core.formats.shards import ShardIndex
 from indexer.core.model import Index, Raw
-from indexer.core.shards import ShardIndex
-from indexer.errors import BadIndex
 from tests.support.scenes import shards_of
 
 MIB = 2**20

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
-from indexer.core.attestation import digest_of_bundles
-from indexer.sidecars import look
+from indexer.core.attestations import digest_of_bundles
+from indexer.lister.sidecars import look
 from tests.support.memory import MemoryStore
 
 MIB = 2**20

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rattler import MatchSpec
 
-from indexer.core.specs import bad_extra, parse_fault, v3_fault
+from indexer.core.specs.dependency import bad_extra, parse_fault, v3_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 import zstandard
 
-from indexer import unpacking
 from indexer.core.model import Extracted, Rejected, Rules
-from indexer.extractor import Reading, Spec, Way, read
-from indexer.unpacking import BZIP2_TAIL, ends_as_bzip2
+from indexer.extractor import integrity as unpacking
+from indexer.extractor.extract import Reading, Spec, Way, read
+from indexer.extractor.integrity import BZIP2_TAIL, ends_as_bzip2
 from tests.support.archives import END, MIB, Entry, bz2_of, conda, header, index_json, member, zipped, zst
 from tests.support.memory import Manners, MemoryStore
 from tests.unit.test_extractor import claims

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rattler import Version as Rattlers
 
-from indexer.core.version import Version, constraint_of, matches_glob, order_of
+from indexer.core.specs.version import Version, constraint_of, matches_glob, order_of
 
 # conda's own list, the least first; what stands in one group is equal.
 GROUPS = [

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexer.core.model import Rules, Stat, Version
-from indexer.extractor import Gone, Reading, Spec, Way
-from indexer.processes import Pool
+from indexer.extractor.extract import Gone, Reading, Spec, Way
+from indexer.extractor.processes import Pool
+from indexer.extractor.workers import in_processes
 from indexer.store.fs import FolderStore
 from indexer.store.target import Target
-from indexer.workers import in_processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

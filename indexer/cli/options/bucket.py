@@ -1,0 +1,78 @@
+"""Where settings come from, and how to reach a bucket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from indexer.cli.options import File, Text
+from indexer.settings.locations import Surroundings
+from indexer.settings.resolve import resolve
+from indexer.store.s3.providers import NAMES
+from indexer.store.target import S3Options
+
+if TYPE_CHECKING:
+    from indexer.settings.resolve import Resolved
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Where settings come from beside options and variables."""
+
+    config: Annotated[
+        File,
+        Option(metavar="FILE", help="Configuration of pixi or rattler. [default: where pixi looks]"),
+    ] = None
+
+    def given(self) -> S3Options:
+        """What was given here; the rest is settled by `settled`."""
+        return S3Options()
+
+    def settled(self, channel: str) -> Resolved:
+        """How to reach a channel, and what files say of it.  Raises BadConfig."""
+        return resolve(channel, self.given(), self.config, Surroundings.here())
+
+
+@dataclass(frozen=True)
+class Bucket(Configuration):
+    """How to reach a bucket.  Each value stands on its own; what is missing comes from other places."""
+
+    endpoint_url: Annotated[Text, Option(metavar="URL", help="The store's endpoint. [env var: S3_ENDPOINT_URL]")] = None
+    region: Annotated[Text, Option(help="The bucket's region. [env var: S3_REGION]")] = None
+    addressing_style: Annotated[
+        Text,
+        Option(
+            metavar="virtual-host|path",
+            help="Whether the bucket is part of the host or of the path. "
+            "[default: by the provider] [env var: S3_ADDRESSING_STYLE]",
+        ),
+    ] = None
+    force_path_style: Annotated[bool, Option("--force-path-style", help="The same as --addressing-style path.")] = False
+    provider: Annotated[
+        Text,
+        Option(
+            metavar="NAME",
+            help=f"Whose store it is: {', '.join(NAMES)}. [default: by the endpoint] [env var: S3_PROVIDER]",
+        ),
+    ] = None
+    access_key_id: Annotated[Text, Option(help="Access key. [env var: S3_ACCESS_KEY_ID]")] = None
+    secret_access_key: Annotated[Text, Option(help="Secret key. [env var: S3_SECRET_ACCESS_KEY]")] = None
+    session_token: Annotated[Text, Option(help="Session token. [env var: S3_SESSION_TOKEN]")] = None
+    profile: Annotated[Text, Option(help="Profile of the AWS configuration. [env var: AWS_PROFILE]")] = None
+    no_sign_request: Annotated[bool, Option("--no-sign-request", help="Send unsigned (anonymous) requests.")] = False
+
+    def given(self) -> S3Options:
+        """What was given here; the rest is settled by `settled`."""
+        return S3Options(
+            endpoint_url=self.endpoint_url,
+            region=self.region,
+            addressing_style="path" if self.force_path_style else self.addressing_style,
+            access_key_id=self.access_key_id,
+            secret_access_key=self.secret_access_key,
+            session_token=self.session_token,
+            profile=self.profile or None,
+            provider=self.provider,
+            anonymous=self.no_sign_request,
+        )

@@ -1,0 +1,130 @@
+"""Which packages and subdirs a run looks at."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from indexer.cli.options import File, Texts
+from indexer.core import events
+from indexer.core.errors import BadConfig
+from indexer.core.names import parse_filename
+from indexer.core.printable import one_line
+from indexer.core.specs.syntax import refusal
+
+if TYPE_CHECKING:
+    from indexer.store.target import Target
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which packages and subdirs a run looks at."""
+
+    force: Annotated[
+        bool, Option("--force", "-f", help="Read every package again. The date of first indexing is kept.")
+    ] = False
+    complete: Annotated[
+        bool,
+        Option(
+            "--complete",
+            help="Read the packages whose run exports another indexer did not publish. Their records do not change.",
+        ),
+    ] = False
+    subdirs: Annotated[
+        Texts,
+        Option(
+            "--target-platform",
+            "--subdir",
+            metavar="SUBDIR",
+            help="Index only this subdir; repeatable. noarch/repodata.json is always made sure of.",
+        ),
+    ] = None
+    packages: Annotated[
+        Texts,
+        Option(
+            "--package",
+            metavar="SUBDIR/FILENAME",
+            help="Look only at this package; repeatable. Nothing is listed, and nothing removed unless it is "
+            "named and gone.",
+        ),
+    ] = None
+    packages_from: Annotated[
+        File,
+        Option(metavar="FILE", help="The same for the packages named in a file, one a line; - is standard input."),
+    ] = None
+    event: Annotated[
+        File,
+        Option(
+            metavar="FILE",
+            help="The same for the packages that an event notification is about: of S3, also wrapped in SQS, SNS or "
+            "EventBridge, of R2 or of Pub/Sub; - is standard input.",
+        ),
+    ] = None
+
+    create: Annotated[
+        bool,
+        Option(
+            "--create",
+            help="Create an unknown subdir, or an empty channel in an existing folder or bucket.",
+        ),
+    ] = False
+
+    def named_packages(self, channel: Target) -> tuple[frozenset[str] | None, frozenset[str]]:
+        """The packages to look at, None for all, and those of them that an event names.  Raises BadConfig."""
+        if not self.packages and self.packages_from is None and self.event is None:
+            return None, frozenset()
+        named = list(self.packages or ())
+        if self.packages_from is not None:
+            lines = _text_of(self.packages_from, "name a text file with one package a line").splitlines()
+            for line in filter(None, map(str.strip, lines)):
+                _check(line, f"{self.packages_from}: {line}")
+                named.append(line)
+        for package in self.packages or ():
+            _check(package, f"--package {package}")
+        of_event = frozenset[str]() if self.event is None else _named_by_event(self.event, channel)
+        return of_event.union(named), of_event.difference(named)
+
+
+def _check(package: str, thing: str) -> None:
+    filename = package.partition("/")[2]
+    if package.count("/") != 1 or parse_filename(filename) is None:
+        raise BadConfig(thing, "is not of the form SUBDIR/FILENAME", "name it like noarch/foo-1.0-0.conda")
+    if reason := refusal(filename):
+        raise BadConfig(thing, reason, "rename the package")
+
+
+def _named_by_event(path: Path, channel: Target) -> frozenset[str]:
+    """The packages of a channel that a notification names; whatever else it names is none of ours."""
+    if not channel.in_bucket:
+        raise BadConfig(
+            "--event",
+            f"names objects of a bucket, and {channel.name} is a folder",
+            "call `indexer s3 s3://BUCKET[/PREFIX]`, or name the packages with --package",
+        )
+    place = channel.bucket_and_prefix
+    try:
+        objects = events.places(_text_of(path, "name a file with a notification"))
+    except BadConfig as error:
+        named = error.thing if error.thing == str(path) else f"--event {path}"
+        raise BadConfig(named, error.reason, error.next_step) from error
+    found = events.named(objects, *place)
+    if found.others:
+        _log.info("passed over %d objects of the event that are no packages of %s", found.others, channel.name)
+    for name, reason in sorted(found.refused.items()):
+        _log.warning("%s: is not indexed: %s", one_line(name), reason)
+    return found.packages
+
+
+def _text_of(path: Path, next_step: str) -> str:
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise BadConfig(str(path), reason, next_step) from error

@@ -1,0 +1,1 @@
+"""One file a command: what each does, above listing, reading and writing."""

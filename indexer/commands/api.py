@@ -1,0 +1,191 @@
+"""What the commands call: index, status, check, gc, yank and ignore, with all that a run on this machine needs.
+
+Each imports what it alone needs when it is called.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from indexer.commands.context import Machines, Options, Run, several
+from indexer.commands.index import index_channel
+from indexer.core.errors import BadConfig
+from indexer.extractor import workers
+from indexer.settings.locations import Surroundings
+from indexer.store.target import Target, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from indexer.commands.gc import Sweep
+    from indexer.core.report import Collected, Report, Verdict
+    from indexer.store import Store
+
+    Progress = Callable[[str, int, int], None]
+    Place = Target | str | os.PathLike[str]
+
+_REQUESTS = 32
+HERE = Machines()
+
+
+def index(
+    target: Place,
+    options: Options | None = None,
+    *,
+    machines: Machines = HERE,
+    progress: Progress | None = None,
+) -> Report:
+    """Index the channel at `target`, and report.
+
+    `target` is an `s3://BUCKET[/PREFIX]` URL, a folder, or a Target.  Variables such as `S3_ENDPOINT_URL` tell how to
+    reach the bucket of a URL; a Target has all options itself, and boto3's chain adds what it leaves open.
+    `machines` says where packages are read and how many at once, without it threads of this process read them.
+    `progress` is called with subdir, packages read and packages to read.  Raises IndexerError for what
+    concerns the whole channel; what concerns one subdir stands in its report.
+    """
+    where = target_of(target)
+    with _opened(where, machines, progress) as (store, run):
+        return replace(index_channel(store, _fitting(where, options), run), channel=where.name)
+
+
+def status(
+    target: Place,
+    options: Options | None = None,
+    *,
+    machines: Machines = HERE,
+    progress: Progress | None = None,
+) -> Report:
+    """Report what `index` would do with the same arguments, and write nothing.  Raises IndexerError as that does."""
+    return index(target, replace(options or Options(), dry_run=True), machines=machines, progress=progress)
+
+
+def _fitting(where: Target, options: Options | None) -> Options:
+    chosen = options or Options()
+    if chosen.outputs.described and not chosen.outputs.channel:
+        chosen = replace(chosen, outputs=replace(chosen.outputs, channel=where.title))
+    return chosen
+
+
+def yank(target: Place, packages: Collection[str], reason: str) -> Report:
+    """Withdraw packages (`SUBDIR/FILENAME`) from the channel's index for a `reason`, and report.
+
+    The files stay.  Every later run of indexer keeps the packages out until they are unyanked; a run of another
+    indexer brings them back until indexer runs again.  What is published otherwise is as the last run left it.
+    Raises IndexerError, where a package is not there before anything is changed.
+    """
+    return _carry_out(target, packages, reason)
+
+
+def unyank(target: Place, packages: Collection[str]) -> Report:
+    """Bring yanked packages (`SUBDIR/FILENAME`) back into the index, with the date they had, and report.
+
+    Raises IndexerError.
+    """
+    return _carry_out(target, packages)
+
+
+def ignore(target: Place, packages: Collection[str], reason: str) -> Report:
+    """Ignore packages (`SUBDIR/FILENAME`) for a `reason`, and report.
+
+    The files stay.  No later run of indexer reads or rejects the packages, and they leave the index, until `unignore`.
+    Raises IndexerError; if a package is not in the channel, before anything is changed.
+    """
+    return _carry_out(target, packages, reason, ignore=True)
+
+
+def unignore(target: Place, packages: Collection[str]) -> Report:
+    """Read ignored packages (`SUBDIR/FILENAME`) again, index those that are good, and report.  Raises IndexerError."""
+    return _carry_out(target, packages, ignore=True)
+
+
+def _carry_out(target: Place, packages: Collection[str], reason: str | None = None, *, ignore: bool = False) -> Report:
+    from indexer.commands.yank import Order, carry_out
+
+    several("packages", packages)
+    order = Order(frozenset(packages), reason, ignore)
+    where = target_of(target)
+    with _opened(where, HERE) as (store, run):
+        return replace(carry_out(store, order, _fitting(where, None), run), channel=where.name)
+
+
+def check(
+    target: Place,
+    *,
+    subdirs: Sequence[str] = (),
+    deep: bool = False,
+    machines: Machines = HERE,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Look whether the channel at `target` is sound, and change nothing.
+
+    All subdirs are looked at unless some are named; with `deep` every indexed package is read.  Raises
+    IndexerError where that cannot be told.
+    """
+    from indexer.commands.check.check import check_channel
+
+    several("subdirs", subdirs)
+    where = target_of(target)
+    with _opened(where, machines, progress) as (store, run):
+        verdict = check_channel(store, run, subdirs=subdirs, deep=deep, command=where.command)
+        return replace(verdict, channel=where.name)
+
+
+def gc(target: Place, sweep: Sweep | None = None) -> Collected:
+    """Find, and delete if the `sweep` says so, the shards of a channel that no index names any more, and report.
+
+    Raises IndexerError for what concerns the whole channel; what concerns one subdir stands in its report.
+    """
+    from indexer.commands.gc import Sweep, collect
+
+    where = target_of(target)
+    asked = replace(sweep or Sweep(), scratch=not where.in_bucket)
+    several("subdirs", asked.subdirs)
+    with _opened(where, HERE) as (store, run):
+        return replace(collect(store, asked, run), channel=where.name)
+
+
+def target_of(target: Place) -> Target:
+    """The channel that a caller names.  Raises BadConfig.
+
+    For the URL of a bucket the variables `S3_ENDPOINT_URL`, `S3_REGION`, `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY`,
+    `S3_SESSION_TOKEN`, `S3_ADDRESSING_STYLE` and `S3_PROVIDER` are read, as by the command.
+    """
+    if isinstance(target, Target):
+        return target
+    location = os.fspath(target)
+    where = Target(location)
+    if not isinstance(target, str) and location.startswith("s3:"):
+        raise BadConfig(location, "is a Path, which cannot hold an s3:// URL", "give the URL as a text")
+    if not where.in_bucket:
+        return where
+    from indexer.settings.resolve import of_variables
+
+    return replace(where, s3=of_variables(Surroundings.here()))
+
+
+@contextlib.contextmanager
+def _opened(where: Target, machines: Machines, progress: Progress | None = None) -> Iterator[tuple[Store, Run]]:
+    parallel = machines.max_parallel or workers.parallel_for(where)
+    where = replace(where, connections=parallel + _REQUESTS)
+    with _readers(where, parallel, machines) as read, ThreadPoolExecutor(_REQUESTS) as threads:
+        run = Run(read, threads, vouching=where.in_bucket, channel=_real_name(where))
+        yield open_store(where), run if progress is None else replace(run, progress=progress)
+
+
+def _real_name(where: Target) -> str:
+    """The name of a target without links and dots, which tells whether the target is a subdir."""
+    return where.name if where.in_bucket else os.path.realpath(where.location)
+
+
+def _readers(where: Target, parallel: int, machines: Machines) -> AbstractContextManager[workers.Workers]:
+    """Who reads the packages: this machine, or the workers of a cluster."""
+    if machines.scheduler is None:
+        return workers.local(where, parallel, processes=machines.processes)
+    from indexer.extractor.dask import connected  # it brings asyncio, which no other run should wait for
+
+    return connected(machines.scheduler, where, parallel)

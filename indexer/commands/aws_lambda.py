@@ -1,0 +1,106 @@
+"""AWS Lambda's way in: index what a batch of events names, and say which of its messages must come again.
+
+Set the handler to `indexer.commands.aws_lambda.handler` and `INDEXER_CHANNEL` to the channel
+(docs/recipes/aws-lambda.md).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from indexer.commands.api import index, target_of
+from indexer.commands.context import Options
+from indexer.core import events
+from indexer.core.errors import BadConfig, IndexerError
+from indexer.core.printable import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from indexer.core.report import Report
+    from indexer.store.target import Target
+
+_log = logging.getLogger(__name__)
+
+# Anything else may be better next time, or ends in the dead-letter queue; a bad package (3) stays bad.
+_DONE = {0, 3}
+
+Answer: TypeAlias = "dict[str, Any]"
+
+
+def handler(event: Mapping[str, Any], context: object = None) -> Answer:
+    """Index what an event names in the channel `INDEXER_CHANNEL`, with the default options."""
+    channel = os.environ.get("INDEXER_CHANNEL")
+    if not channel:
+        raise BadConfig("INDEXER_CHANNEL", "is not set", "set it to s3://BUCKET[/PREFIX] in the function's environment")
+    return handler_for(channel)(event, context)
+
+
+def handler_for(target: Target | str, options: Options | None = None) -> Callable[[Mapping[str, Any], object], Answer]:
+    """A handler for one channel and these options.
+
+    Of a batch from SQS it answers `{"batchItemFailures": [...]}` with the messages whose subdirs were not
+    brought up to date (the event source needs `ReportBatchItemFailures`); of any other event it raises, so
+    that Lambda calls it again.
+    """
+    where = target_of(target)
+
+    def handle(event: Mapping[str, Any], _context: object) -> Answer:
+        messages = _messages(event)
+        named: dict[str, frozenset[str]] = {}
+        failed: dict[str, str] = {}
+        for key, text in messages.items():
+            try:
+                found = events.named(events.places(text), *where.bucket_and_prefix)
+                named[key] = found.packages
+                for name, reason in sorted(found.refused.items()):
+                    _log.warning("%s: is not indexed: %s", one_line(name), reason)
+            except IndexerError as error:
+                failed[key] = str(error)
+        failed |= _index(where, options, named)
+        for key, reason in failed.items():
+            _log.error("%s: %s", key or "the event", reason)
+        if failed and _WHOLE in messages:
+            raise IndexerError("the event", failed[_WHOLE])
+        return {"batchItemFailures": [{"itemIdentifier": key} for key in sorted(failed)]}
+
+    return handle
+
+
+# An event that is no batch of messages: it fails or not as a whole.
+_WHOLE = ""
+
+
+def _messages(event: Mapping[str, Any]) -> dict[str, str]:
+    """The messages of a batch from SQS by their id; anything else as it is."""
+    records = event.get("Records", [])
+    if records and all(record.get("eventSource") == "aws:sqs" for record in records):
+        return {record["messageId"]: record["body"] for record in records}
+    return {_WHOLE: json.dumps(event)}
+
+
+def _index(where: Target, options: Options | None, named: Mapping[str, frozenset[str]]) -> dict[str, str]:
+    """Index all packages in one run; which messages that leaves undone, and why."""
+    packages = frozenset[str]().union(*named.values())
+    if not packages:
+        return {}
+    try:
+        report = index(where, replace(options or Options(), packages=packages, may_be_gone=packages))
+    except IndexerError as error:
+        return {key: str(error) for key, wanted in named.items() if wanted}
+    _log.info("%s", json.dumps(report.as_json(), default=str))
+    undone = _undone(report)
+    reasons = {key: sorted(_subdirs(wanted) & undone.keys()) for key, wanted in named.items()}
+    return {key: "; ".join(undone[subdir] for subdir in subdirs) for key, subdirs in reasons.items() if subdirs}
+
+
+def _undone(report: Report) -> dict[str, str]:
+    return {name: sub.error or sub.outcome.value for name, sub in report.subdirs.items() if sub.exit_code not in _DONE}
+
+
+def _subdirs(packages: frozenset[str]) -> set[str]:
+    return {package.partition("/")[0] for package in packages}

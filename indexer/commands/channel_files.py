@@ -1,0 +1,140 @@
+"""The files of a channel as a whole, after all its subdirs: look, decide, write, as for a subdir."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from indexer.commands.retry import until_nobody_is_faster
+from indexer.core import names
+from indexer.core import state as ledgers
+from indexer.core.channel_publication import channel_publication, digest_of
+from indexer.core.errors import BadConfig, Missing
+from indexer.core.pages import catalog as catalogue
+from indexer.core.release import __version__
+from indexer.core.report import Outcome, SubdirReport
+from indexer.core.snapshot import Observation
+from indexer.core.state import Ledger
+from indexer.extractor.range_file import read_whole
+from indexer.lister.existing import Lister, left_at
+from indexer.writer.lease import Lease, under
+from indexer.writer.publish import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.commands.context import Options, Run
+    from indexer.core.model import Stat, Version
+    from indexer.core.pages.catalog import Catalogue
+    from indexer.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel in one run; `begun` has the reports of laps that a conflict ended while they wrote.
+
+    `lease` is there where the store knows no conditions.
+    """
+
+    store: Store
+    options: Options
+    run: Run
+    begun: list[SubdirReport] = field(default_factory=list)
+    lease: Lease | None = None
+
+    def leased(self) -> Channel:
+        """The same, to be written under a lease, for a store that knows no conditions."""
+        return replace(self, lease=Lease(self.store, "", self.run), begun=[])
+
+    def laps(self, *, dry_run: bool) -> SubdirReport:
+        """Publish what the options want, and delete what they do not want where it is known to be ours."""
+        return until_nobody_is_faster("the channel", self.run, lambda _: self._alone(dry_run=dry_run)).after(self.begun)
+
+    def _alone(self, *, dry_run: bool) -> SubdirReport:
+        with under(None if dry_run else self.lease, self.store) as store:
+            return replace(self, store=store)._lap(dry_run=dry_run)  # noqa: SLF001  our own
+
+    def _lap(self, *, dry_run: bool) -> SubdirReport:
+        """First our memory, then what lies at the root, then what the subdirs say.  Raises Conflict."""
+        ledger, ledger_version = left_at(self.store, names.LEDGER)
+        # Older releases did not write `place`; only the state of a subdir has outputs.
+        if ledger is not None and (ledger.place not in {"", ledgers.CHANNEL} or (not ledger.place and ledger.outputs)):
+            raise BadConfig(
+                self.run.channel or "the channel",
+                "is a subdir, not a channel",
+                "nothing was changed: name the channel above it",
+            )
+        root = {stat.key: stat for stat in self.store.list("")}
+        seen = Observation(self._ours(root, ledger), ledger, ledger_version)
+        sources = self._sources(root)
+        stamp = ledgers.stamp(self.options.outputs, self.options.rules, __version__)
+        digest = digest_of(sources, self.options.notices)
+        before = (ledger.stamp, ledger.listing) if ledger and seen.in_step else None
+        if ledger and before == (stamp, digest) and not self.options.force:
+            return SubdirReport(Outcome.UNCHANGED, packages=ledger.packages)
+        catalogues = {subdir: self._catalogue(subdir, version) for subdir, version in sources.items()}
+        count = len({entry.name for known in catalogues.values() for entry in known.packages.values()})
+        artefacts = channel_publication(catalogues, self.options.outputs, self.options.notices)
+        writer = Writer(self.store, "", self.run.executor)
+        pending = writer.pending(artefacts, seen)
+        report = SubdirReport(Outcome.PLANNED if dry_run else Outcome.UNCHANGED, packages=count)
+        report.written = tuple(sorted(it.key for it in pending if it.content is not None))
+        report.deleted = tuple(sorted(it.key for it in pending if it.content is None))
+        if dry_run:
+            return report
+        self.begun.append(report)
+        wrote = writer.publish(artefacts, seen)
+        if wrote:
+            writer.keep(Ledger(stamp, digest, count, wrote=dict(wrote), place=ledgers.CHANNEL), seen)
+        elif ledger_version is not None:  # nothing of ours is there any more, so there is nothing to remember
+            self.store.delete(names.LEDGER, expect=ledger_version)
+        self.begun.remove(report)
+        if pending:
+            report.outcome = Outcome.PUBLISHED
+        return report
+
+    def _ours(self, root: Mapping[str, Stat], ledger: Ledger | None) -> dict[str, Version]:
+        """The versions of our files: of those that shall be there, and of those that we know we wrote.
+
+        A file that is not wanted and that somebody else wrote is left alone.
+        """
+        outputs = self.options.outputs
+        wanted = {names.CHANNELDATA: outputs.channeldata, names.RSS: outputs.rss, names.PAGE: outputs.html}
+        wanted[names.NOTICES] = self.options.notices is not None
+        wrote = ledger.wrote if ledger else {}
+        return {
+            key: root[key].version
+            for key in wanted
+            if key in root and (wanted[key] or (key in wrote and wrote[key].version == root[key].version))
+        }
+
+    def _sources(self, root: Mapping[str, Stat]) -> dict[str, Version]:
+        """The subdirs that the files are made of, and the version of the file that says most of each."""
+        if not self.options.outputs.described:
+            return {}
+        named = {key.rpartition("/")[0] for key in self.options.packages or ()} | set(self.options.subdirs)
+        folders = {key[:-1] for key in root if key.endswith("/")}
+        subdirs = sorted(folders & (names.KNOWN_SUBDIRS | named))
+        found = self.run.executor.map(self._source, subdirs)
+        return {subdir: version for subdir, version in zip(subdirs, found, strict=True) if version is not None}
+
+    def _source(self, subdir: str) -> Version | None:
+        for name in (names.CATALOGUE, names.REPODATA, names.SHARD_INDEX):
+            stat = self.store.stat(f"{subdir}/{name}")
+            if stat is not None:
+                return stat.version
+        return None
+
+    def _catalogue(self, subdir: str, version: Version) -> Catalogue:
+        """What a subdir says of its packages: its catalogue, or where it has none yet its index.  Raises Conflict."""
+        key = f"{subdir}/{names.CATALOGUE}"
+        try:
+            known = catalogue.decode(read_whole(self.store, key, version)[0])
+        except Missing:
+            known = None
+        if known is not None:
+            return known
+        lister = Lister(self.store, subdir, self.options.outputs, self.run.executor)
+        seen = lister.observe(frozenset(), trusting=False)
+        overlay = lister.overlay(seen)
+        return catalogue.catalogue_of(overlay.apply(lister.read_index(seen, overlay)).index, {}, {})

@@ -1,0 +1,283 @@
+"""Whether a channel is sound: each form of its index agrees with the others, and with the packages.  Only reads."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from indexer.commands.check.formats import Forms
+from indexer.core import name_digests as byname
+from indexer.core import names
+from indexer.core.attestations import SUFFIX, named_by
+from indexer.core.errors import BadIndex, BadPatch, Conflict, GaveUp, Missing
+from indexer.core.formats import repodata
+from indexer.core.formats.repodata import facts_of
+from indexer.core.model import Index, Outputs, Rejected, Rules
+from indexer.core.overlay import UPDATE
+from indexer.core.plan import Known, diff
+from indexer.core.records.dates import in_future
+from indexer.core.report import SubdirVerdict, Verdict
+from indexer.core.verify import (
+    COMMAND,
+    CREATE,
+    DELETE_AND_FORCE,
+    DELETE_AND_RUN,
+    END_PATCH,
+    FORCE,
+    RUN,
+    UPLOAD_AGAIN,
+    Fault,
+    contradictions,
+    differences,
+    same,
+)
+from indexer.extractor.extract import Gone, Spec
+from indexer.extractor.range_file import read_whole
+from indexer.lister.existing import Lister
+from indexer.lister.sidecars import content_of
+from indexer.lister.subdirs import chosen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from indexer.commands.context import Run
+    from indexer.core.formats.repodata import Facts
+    from indexer.core.model import Stat
+    from indexer.core.snapshot import Observation
+    from indexer.store import Store
+
+# Between looks at a subdir that somebody else is changing, in seconds.
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+_SETTLING = 1.0
+_PUT_BACK = f"put it back, or {RUN}"
+# What a run refuses to guess, by the name of the file.
+_STATE_STEPS = {names.UNPATCHED: DELETE_AND_FORCE, names.INSTRUCTIONS: END_PATCH, names.YANKED: DELETE_AND_RUN}
+
+
+def check_channel(
+    store: Store, run: Run, *, subdirs: Sequence[str] = (), deep: bool = False, command: str = "indexer"
+) -> Verdict:
+    """Look whether the subdirs of a channel, all of them unless some are named, are sound.
+
+    With `deep` every indexed package is read and compared with its record.  `command` indexes this channel, for the
+    next steps.  Raises GaveUp where somebody changes a subdir again and again while it is looked at, and what concerns
+    the whole channel.
+    """
+    began = run.monotonic()
+    found = {it: _Auditor(store, it, run, deep).look_until_steady() for it in chosen(store, subdirs, run.channel)}
+    for verdict in found.values():
+        verdict.faults = [fault.naming(command) for fault in verdict.faults]
+        verdict.hints = [hint.naming(command) for hint in verdict.hints]
+    return Verdict(found, run.monotonic() - began, store.usage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Auditor:
+    """One subdir being looked at.  `proven` has what was read and agreed, so that it is not read twice."""
+
+    store: Store
+    subdir: str
+    run: Run
+    deep: bool
+    proven: set[tuple[str, str, int]] = field(default_factory=set)
+
+    @property
+    def _lister(self) -> Lister:
+        return Lister(self.store, self.subdir, Outputs(), self.run.executor)
+
+    def look_until_steady(self) -> SubdirVerdict:
+        """What is found at one moment: faults are believed if nothing has changed while they were found."""
+        for pause in _PAUSES:
+            with contextlib.suppress(Conflict):
+                seen = self._lister.survey()
+                verdict = self._look(seen)
+                if not verdict.faults:
+                    return verdict
+                if not seen.in_step:  # an indexer may be about to put the next file
+                    self.run.sleep(_SETTLING)
+                if self._lister.survey() == seen:
+                    return verdict
+            self.run.sleep(pause)
+        raise GaveUp(self.subdir, "changed again and again while it was looked at", "check when no indexer is at work")
+
+    def _without_ignored(self, seen: Observation) -> Observation:
+        """The snapshot without the packages that are ignored and have no record."""
+        if names.YANKED not in seen.versions:
+            return seen
+        with contextlib.suppress(BadPatch):  # named by _in_force
+            return seen.excluding(self._lister.overlay(seen).ignored)
+        return seen
+
+    def _look(self, seen: Observation) -> SubdirVerdict:
+        seen = self._without_ignored(seen)
+        verdict = SubdirVerdict(hints=list(self._hints(seen)))
+        index = Forms(self._lister, seen, verdict).index()
+        if index is None:
+            if not verdict.faults and (seen.packages or self.subdir == names.NOARCH):
+                key = f"{self.subdir}/{names.REPODATA}"
+                verdict.faults.append(Fault(key, "is not there", RUN if seen.packages else CREATE))
+            return verdict
+        verdict.packages = len(index.records)
+        verdict.faults += self._in_force(seen, index)
+        verdict.faults += self._packages(seen, index, verdict.unread)
+        verdict.faults += self._attestations(seen, index)
+        if self.deep:
+            verdict.faults += self._contents(seen, index, verdict)
+        return verdict
+
+    def _in_force(self, seen: Observation, index: Index) -> Iterator[Fault]:
+        """Whether readers see what our patch and yanks make of the packages' own word."""
+        try:
+            if names.UNPATCHED not in seen.versions:
+                if names.YANKED in seen.versions:
+                    self._lister.overlay(seen)
+                return
+            unpatched, _ = repodata.split_unpatched(self._lister.read(names.UNPATCHED, seen), names.UNPATCHED)
+            if not seen.stands(names.UNPATCHED):
+                return  # of another indexer, who follows other instructions
+            wanted = self._lister.overlay(seen).apply(unpatched).index
+        except (BadIndex, BadPatch) as error:
+            name = error.thing.rpartition("/")[2]
+            yield Fault(
+                f"{self.subdir}/{name}",
+                error.reason,
+                error.next_step if error.next_step == UPDATE else _STATE_STEPS[name],
+            )
+            return
+        said = differences(_bare(wanted), _bare(index))
+        key = f"{self.subdir}/{names.REPODATA if names.REPODATA in seen.versions else names.SHARD_INDEX}"
+        yield from (Fault(key, f"{reason} (beside the patch and the yanks in force)") for reason in said)
+
+    def _hints(self, seen: Observation) -> Iterator[Fault]:
+        if seen.noted:
+            yield Fault(
+                f"{self.subdir}/{names.GC_NOTE}",
+                "a gc is in progress or has died",
+                "if it has died, run `indexer gc` again with the same options",
+            )
+        if seen.ledger is not None and not seen.in_step:
+            yield Fault(
+                f"{self.subdir}/{names.LEDGER}", "is out of date", f"the next run of `{COMMAND}` scans everything"
+            )
+        for rejected in seen.misnamed:
+            yield Fault(
+                f"{self.subdir}/{rejected.filename}", f"is not indexed: {rejected.reason}", "rename or delete it"
+            )
+        for filename, bad in seen.ledger.rejected.items() if seen.ledger else ():
+            if filename in seen.packages and seen.packages[filename].version == bad.version:
+                reason = (
+                    f"was rejected, and its old record stays: {bad.reason}"
+                    if bad.kept
+                    else f"is not indexed: {bad.reason}"
+                )
+                yield Fault(
+                    f"{self.subdir}/{filename}",
+                    reason,
+                    "rebuild it and upload it again, delete it, or hide it with `indexer ignore`",
+                )
+
+    def _packages(self, seen: Observation, index: Index, unread: set[str]) -> Iterator[Fault]:
+        """Whether every record has its object, and every package its record, except those of names `unread`."""
+        for filename, record in index.records.items():
+            key, stat, facts = f"{self.subdir}/{filename}", seen.packages.get(filename), facts_of(record)
+            if stat is None:
+                yield Fault(key, "is in the index and not in the channel")
+            elif facts.size != stat.size:
+                yield Fault(key, f"has {facts.size} bytes in the index and {stat.size} in the channel")
+            if dated := self._date(seen, facts):
+                yield Fault(key, dated, FORCE if seen.in_step else RUN)
+        for filename in index.records.keys() & set(index.removed):
+            yield Fault(f"{self.subdir}/{filename}", "is listed as removed and has a record all the same")
+        bad = seen.ledger.rejected if seen.ledger else {}
+        for filename in seen.packages.keys() - index.records.keys() - set(index.removed):
+            known = bad.get(filename)
+            if byname.name_of(filename) in unread:
+                continue  # the fault of their shard is told
+            if known is None or known.version != seen.packages[filename].version:
+                yield Fault(f"{self.subdir}/{filename}", "is in the channel and not in the index")
+        yield from self._replaced(seen, index)
+
+    def _date(self, seen: Observation, facts: Facts) -> str | None:
+        """What is wrong with the date of a record in a channel that we index, None if nothing (CEP 47)."""
+        if seen.ledger is None:
+            return None
+        if facts.indexed_timestamp is None:
+            return "has no indexed_timestamp, so exclude-newer trusts the date of its build"
+        ahead = in_future(facts.indexed_timestamp, self.run.now_ms())
+        return "has an indexed_timestamp in the future" if ahead else None
+
+    def _attestations(self, seen: Observation, index: Index) -> Iterator[Fault]:
+        """Whether the copies that readers fetch by the digest in a record are there, and have it."""
+        for filename, record in index.records.items():
+            sha256 = named_by(record)
+            if sha256 is None:
+                continue
+            name = f"{filename}{SUFFIX}.{sha256}"
+            copy = seen.sidecars.get(name)
+            if copy is None:
+                yield Fault(f"{self.subdir}/{name}", "is not there, and the index names it", _PUT_BACK)
+            elif self.deep and not self._holds(copy.within(self.subdir), sha256):
+                yield Fault(f"{self.subdir}/{name}", "has another content than its name says", _PUT_BACK)
+        for filename, known in seen.ledger.attested.items() if seen.ledger and seen.in_step else ():
+            if known.sha256 and filename in index.records and named_by(index.records[filename]) != known.sha256:
+                yield Fault(f"{self.subdir}/{filename}", "has attestations that its record does not name", FORCE)
+
+    def _holds(self, copy: Stat, sha256: str) -> bool:
+        with contextlib.suppress(ValueError):  # too large to be one
+            return hashlib.sha256(content_of(self.store, copy)).hexdigest() == sha256
+        return False
+
+    def _replaced(self, seen: Observation, index: Index) -> Iterator[Fault]:
+        """Which packages are not those that their records were made from, as far as a ledger in step tells."""
+        ledger = seen.ledger if seen.in_step else None
+        if ledger is None:
+            return
+        for stat in diff(index, seen.packages, Known(ledger, in_step=True)).fetch:
+            record = index.records.get(stat.key)
+            told = ledger.whole or stat.key in ledger.seen
+            if record is not None and told and facts_of(record).size == stat.size:
+                yield Fault(f"{self.subdir}/{stat.key}", "was replaced since it was indexed")
+
+    def _contents(self, seen: Observation, index: Index, verdict: SubdirVerdict) -> Iterator[Fault]:
+        """Read every indexed package, in constant memory, and compare it with its record."""
+        patched = self._patched(seen, index)
+
+        def token(stat: Stat) -> tuple[str, str, int]:
+            return stat.key, stat.version, hash(bytes(index.records[stat.key]))
+
+        stats = [seen.packages[name] for name in sorted(index.records.keys() & seen.packages.keys())]
+        tokens = {stat.key: token(stat) for stat in stats}
+        wanted = [stat for stat in stats if token(stat) not in self.proven]
+        verdict.read = len(stats)
+        spec = Spec(self.subdir, Rules(lenient=True), self.run.now_ms(), verify_digests=True, unpack=True)
+        count = len(wanted)
+        self.run.progress(self.subdir, 0, count)
+        for done, reading in enumerate(self.run.workers(self.store, spec, wanted), 1):
+            self.run.progress(self.subdir, done, count)
+            result = reading.result
+            if isinstance(result, Gone):
+                raise Conflict(f"{self.subdir}/{result.filename}", "changed while it was read")
+            name = result.filename
+            reasons = list(
+                contradictions(index.records[name], index.run_exports.get(name), result, patched=name in patched)
+            )
+            if not reasons:
+                self.proven.add(tokens[name])
+            step = UPLOAD_AGAIN if isinstance(result, Rejected) else FORCE
+            yield from (Fault(f"{self.subdir}/{name}", reason, step) for reason in reasons)
+
+    def _patched(self, seen: Observation, index: Index) -> frozenset[str]:
+        """The packages whose records another indexer has patched, and which say so."""
+        if names.UNPATCHED not in seen.versions:
+            return frozenset()
+        with contextlib.suppress(Missing, BadIndex):
+            data, _ = read_whole(self.store, f"{self.subdir}/{names.UNPATCHED}")
+            before = repodata.split(data, names.UNPATCHED).records
+            return frozenset(key for key, record in index.records.items() if not same(record, before.get(key)))
+        return frozenset()
+
+
+def _bare(index: Index) -> Index:
+    return Index(index.records, index.v3, removed=index.removed)

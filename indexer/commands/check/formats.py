@@ -1,0 +1,331 @@
+"""Every form that a subdir's index is published in, read and compared with the others: `indexer check` asks it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from indexer.core import names
+from indexer.core.errors import BadIndex, Missing, NewerIndex
+from indexer.core.formats import repodata, shards
+from indexer.core.formats.repodata import facts_of
+from indexer.core.json_stream import dump
+from indexer.core.model import Index
+from indexer.core.plan import nameless
+from indexer.core.records.validation import validated
+from indexer.core.verify import (
+    COMPLETE,
+    DELETE_AND_FORCE,
+    DELETE_AND_RUN,
+    FORCE,
+    RUN,
+    UPDATE,
+    Fault,
+    broken_shard,
+    differences,
+    differing_names,
+    holds,
+    revisions_count,
+    same,
+    some,
+    unlike,
+    unpacked,
+)
+from indexer.extractor.range_file import read_whole
+from indexer.store.concurrent import Bounds, bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from indexer.core.formats.shards import ShardIndex
+    from indexer.core.model import Raw
+    from indexer.core.report import SubdirVerdict
+    from indexer.core.snapshot import Observation
+    from indexer.lister.existing import Lister
+
+_BOUNDS: Bounds[tuple[str, bytes]] = Bounds(32, 32, lambda _: 1)
+# What a file may unpack to that is not as long as the plain one beside it, and one that has none.
+_MORE = 64 * 2**20
+_MAX_CURRENT_RATIO = 128
+_PARTS_OF_INFO = ("subdir", "base_url", "shards_base_url")
+_SHA256_SIZE = 32
+# conda-index has them in one of its files and not in the other.
+_LEGACY = ("legacy_bz2_md5", "legacy_bz2_size")
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """The forms as they were seen; what is wrong with them goes into `verdict`."""
+
+    lister: Lister
+    seen: Observation
+    verdict: SubdirVerdict
+
+    def index(self) -> Index | None:
+        """What the subdir's index says, None where no form of it can be read.  Raises Conflict."""
+        index = self._repodata()
+        sharded = self._shards(index)
+        if index is not None and sharded is not None:
+            said = differences(_as_in_shards(index), _as_in_shards(sharded))
+            self._fault(names.SHARD_INDEX, (f"{reason} (beside {names.REPODATA})" for reason in said))
+        whole = index or sharded
+        if whole is None:
+            return None
+        told = self._run_exports()
+        self._told(replace(whole, run_exports=told), sharded.run_exports if sharded else None)
+        self._current(whole)
+        whole = replace(whole, run_exports=told or whole.run_exports)
+        self._readable(whole)
+        return whole
+
+    def _readable(self, index: Index) -> None:
+        """Whether readers can parse all records, their run exports and what `info` has."""
+        checked = validated(index)
+        for filename, reason in checked.unreadable.items():
+            self._fault(filename, [f"its record {reason}"])
+        for name, reason in checked.left_out.items():
+            self._fault(self.lister.source(self.seen), [f"{name} {reason}"])
+        if lost := index.run_exports.keys() - checked.run_exports.keys():
+            name = names.RUN_EXPORTS if names.RUN_EXPORTS in self.seen.versions else names.SHARD_INDEX
+            self._fault(name, [f"has run exports that readers cannot parse: {some(lost)}"])
+
+    def _fault(self, name: str, reasons: Iterable[str], next_step: str = RUN) -> None:
+        self.verdict.faults += [Fault(self.lister.key(name), reason, next_step) for reason in reasons]
+
+    def _rebuilt(self, name: str, *, beside: bool, error: BadIndex | None = None) -> str:
+        """What heals a file that cannot be read: a run makes it again unless it reads the index from that file."""
+        if isinstance(error, NewerIndex):
+            return UPDATE
+        if beside or self._has_unpatched():
+            return RUN
+        return DELETE_AND_RUN.replace(" it", f" {self.lister.key(name)}")
+
+    def _has_unpatched(self) -> bool:
+        if names.UNPATCHED not in self.seen.versions:
+            return False
+        with contextlib.suppress(BadIndex):
+            repodata.split_unpatched(self.lister.read(names.UNPATCHED, self.seen), names.UNPATCHED)
+            return True
+        return False
+
+    def _repodata(self) -> Index | None:
+        index, data = None, b""
+        if names.REPODATA in self.seen.versions:
+            data = self.lister.read(names.REPODATA, self.seen)
+            try:
+                index = repodata.split(data, names.REPODATA)
+            except BadIndex as error:
+                self._fault(names.REPODATA, [error.reason], self._rebuilt(names.REPODATA, beside=False, error=error))
+        if index is not None:
+            self._fault(names.REPODATA, self._of_itself(index, data))
+        for name in (names.REPODATA_ZST, names.REPODATA_BZ2):
+            self._fault(name, self._variant(name, data, lambda content: _differences(index, content)))
+        return index
+
+    def _of_itself(self, index: Index, data: bytes) -> Iterator[str]:
+        """What is wrong with a repodata.json whatever else there is."""
+        said = _text(index.info.get("subdir"))
+        if said not in {"", self.lister.subdir}:
+            yield f"says that it is of {said}"
+        if reason := revisions_count(index):
+            yield reason
+        if twice := repodata.named_twice(data):
+            yield f"has more than one record of {some(twice)}"
+        if nowhere := nameless(index):
+            yield f"has records under v3 without a name, which no reader finds: {some(nowhere)}"
+        if odd := {name for name in index.records if names.parse_filename(name) is None}:
+            yield f"has records under what is no file name of a package: {some(odd)}"
+
+    def _variant(self, name: str, data: bytes, differ: Callable[[bytes], Iterable[str]]) -> Iterator[str]:
+        """What a compressed file, if it is there, says otherwise than the plain one beside it."""
+        if name not in self.seen.versions:
+            return
+        plain = name.rpartition(".")[0]
+        if plain not in self.seen.versions:
+            yield f"is there and {plain} is not"
+            return
+        packed = self.lister.read(name, self.seen)
+        if not holds(packed, name, data):
+            try:
+                yield from differ(unpacked(packed, name, 2 * len(data) + _MORE))
+            except BadIndex as error:
+                yield error.reason
+
+    def _run_exports(self) -> Mapping[str, Raw]:
+        """What run_exports.json says, and its compressed forms too."""
+        name, data = names.RUN_EXPORTS, b""
+        told: Mapping[str, Raw] = {}
+        if name in self.seen.versions:
+            data = self.lister.read(name, self.seen)
+            try:
+                told = repodata.split_run_exports(data, name)
+            except BadIndex as error:
+                self._fault(name, [error.reason], FORCE if self.lister.packed_run_exports(self.seen) is None else RUN)
+        for variant in (names.RUN_EXPORTS_ZST, names.RUN_EXPORTS_BZ2):
+            self._fault(variant, self._variant(variant, data, lambda content: _maps_differ(told, content)))
+        return told
+
+    def _told(self, index: Index, sharded: Mapping[str, Raw] | None) -> None:
+        """Whether run exports are the same wherever they are told, and of packages that are there."""
+        if names.RUN_EXPORTS in self.seen.versions:
+            self._fault(names.RUN_EXPORTS, _told_otherwise(index, sharded))
+            self._lacking(names.RUN_EXPORTS, index.records.keys() - index.run_exports.keys())
+            return
+        ledger = self.seen.ledger
+        if ledger is not None and ledger.incomplete and sharded is not None:
+            self._lacking(names.SHARD_INDEX, index.records.keys() - sharded.keys())
+        inline = repodata.inline_run_exports(index.records)  # as rattler-index has them
+        if odd := _unequal(inline, sharded or {}):
+            self._fault(names.SHARD_INDEX, [f"has other run exports than {names.REPODATA} of {some(odd)}"])
+
+    def _lacking(self, name: str, lacking: Collection[str]) -> None:
+        """A hint if run exports of some packages stand nowhere, as after another indexer; a fault if all were known."""
+        ledger = self.seen.ledger
+        if (
+            lacking
+            and ledger is not None
+            and ledger.incomplete == 0
+            and self.seen.stands(self.lister.source(self.seen))
+        ):
+            self._fault(name, [f"does not have run exports of {some(lacking)}, which were known"], RUN)
+        elif lacking:
+            reason = f"does not have run exports of {some(lacking)}, for these are unknown"
+            self.verdict.hints.append(Fault(self.lister.key(name), reason, COMPLETE))
+
+    def _current(self, index: Index) -> None:
+        """Whether what older clients read instead has no record that the index has not."""
+        for name in [name for name in names.FOREIGN if name in self.seen.versions]:
+            content = self.lister.read(name, self.seen)
+            try:
+                limit = _MORE + _MAX_CURRENT_RATIO * len(content)
+                plain = content if name.endswith(".json") else unpacked(content, name, limit)
+                part = repodata.split(plain, name).records
+            except BadIndex as error:
+                self._fault(name, [error.reason])
+            else:
+                strange = {f for f in part if not same(part[f], index.records.get(f), without=_LEGACY)}
+                self._fault(name, [f"has records that the index has not: {some(strange)}"] if strange else [])
+
+    def _shards(self, index: Index | None) -> Index | None:
+        """What all shards together say; None where there are none, or where they cannot be told."""
+        if names.SHARD_INDEX not in self.seen.versions:
+            return None
+        try:
+            shard_index = self.lister.read_shard_index(self.seen)
+        except BadIndex as error:
+            healing = self._rebuilt(names.SHARD_INDEX, beside=index is not None, error=error)
+            self._fault(names.SHARD_INDEX, [error.reason], healing)
+            return None
+        self._fault(names.SHARD_INDEX, self._shard_index(shard_index, index))
+        self.verdict.shards = len(shard_index.shards)
+        if shard_index.folder is None:
+            reason = f"has its shards elsewhere ({shard_index.info['shards_base_url']}), so they are not looked at"
+            self.verdict.hints.append(Fault(self.lister.key(names.SHARD_INDEX), reason, "check them there"))
+            return None
+        parts: list[Index] = []
+        whole = True
+        read = self._shard_reader(shard_index.folder, index)
+        for name, part, fault in bounded(self.lister.executor, read, shard_index.shards.items(), _BOUNDS):
+            self.verdict.faults += [fault] if fault else []
+            parts += [part] if part else []
+            whole = whole and part is not None
+            if part is None and index is None:
+                self.verdict.unread.add(name)
+        # What a lost shard had is not told again, as lacking, where another form has it.
+        return shards.union(parts) if whole or index is None else None
+
+    def _shard_index(self, shard_index: ShardIndex, index: Index | None) -> Iterator[str]:
+        info = shard_index.info
+        for key in _PARTS_OF_INFO:
+            if not isinstance(info.get(key), str):
+                yield f"has no {key}, without which readers fail"
+        if info.get("subdir", self.lister.subdir) != self.lister.subdir:
+            yield f"says that it is of {info['subdir']}"
+        if index is None:
+            return
+        if (info.get("base_url") or "") != _text(index.info.get("base_url")):
+            yield f"has another base_url than {names.REPODATA}"
+        for key in shards.SHARED_INFO:
+            said = dump(info[key]) if key in info else None
+            if not same(said, index.info.get(key)):
+                yield f"has other {key} than {names.REPODATA}"
+
+    def _shard_reader(
+        self, folder: str, index: Index | None
+    ) -> Callable[[tuple[str, bytes]], tuple[str, Index | None, Fault | None]]:
+        """Reads a named shard: its name, what it says, and what is wrong with it."""
+        known = index.records if index else {}
+        unreadable = self._rebuilt(names.SHARD_INDEX, beside=index is not None)
+
+        def read(named: tuple[str, bytes]) -> tuple[str, Index | None, Fault | None]:
+            name, digest = named
+            key = self.lister.key(folder + shards.filename_of(digest))
+            try:
+                data, _ = read_whole(self.lister.store, key)
+            except Missing:
+                return name, None, Fault(key, "is not there, and the shard index names it", FORCE)
+            if len(digest) != _SHA256_SIZE or shards.digest(data) != digest:
+                return name, None, Fault(key, "has another content than its name says", DELETE_AND_FORCE)
+            try:
+                shard = shards.open_shard(data, key)
+                part = shards.index_of(shard, key)
+            except BadIndex as error:
+                return name, None, Fault(key, error.reason, UPDATE if isinstance(error, NewerIndex) else unreadable)
+            reason = broken_shard(shard)
+            # Equal records are kept once: what repodata.json says is in memory as it is.
+            part = replace(part, records={f: _one(record, known.get(f)) for f, record in part.records.items()})
+            strange = {f for f, record in part.records.items() if facts_of(record).name.lower() != name.lower()}
+            if strange:
+                reason = f"is named for {name} and has packages of other names: {some(strange)}"
+            return name, part, Fault(key, reason) if reason else None
+
+        return read
+
+
+def _as_in_shards(index: Index) -> Index:
+    """What of an index shards can hold: what belongs to a name."""
+    named = {
+        bucket: found
+        for bucket, others in index.v3_rest.items()
+        if (found := {key: record for key, record in others.items() if facts_of(record).name})
+    }
+    removed = tuple(filename for filename in index.removed if names.parse_filename(filename))
+    return Index(index.records, index.v3, removed=removed, v3_rest=named)
+
+
+def _text(raw: Raw | None) -> str:
+    return str(msgspec.json.decode(raw) or "") if raw is not None else ""
+
+
+def _one(record: Raw, known: Raw | None) -> Raw:
+    return known if known is not None and same(record, known, without=("run_exports",)) else record
+
+
+def _differences(index: Index | None, content: bytes) -> Iterator[str]:
+    other = repodata.split(content, "")
+    return differences(index, other) if index is not None else iter(())
+
+
+def _maps_differ(told: Mapping[str, Raw], content: bytes) -> Iterator[str]:
+    other = repodata.split_run_exports(content, "")
+    yield from differing_names(told.keys(), other.keys())
+    yield from unlike(_unequal(told, other))
+
+
+def _unequal(told: Mapping[str, Raw], other: Mapping[str, Raw]) -> set[str]:
+    return {filename for filename in told.keys() & other.keys() if not same(told[filename], other[filename])}
+
+
+def _told_otherwise(index: Index, sharded: Mapping[str, Raw] | None) -> Iterator[str]:
+    told = index.run_exports
+    if stray := told.keys() - index.records.keys() - set(index.removed):
+        yield f"has packages that are not in the index: {some(stray)}"
+    if sharded is None:
+        return
+    if odd := _unequal(told, sharded):
+        yield f"says something else than the shards of {some(odd)}"
+    if one_sided := (told.keys() & index.records.keys()) ^ sharded.keys():
+        yield f"and the shards do not know the same packages: {some(one_sided)}"

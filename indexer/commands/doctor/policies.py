@@ -1,0 +1,136 @@
+"""The least rights that an indexer, a reader and the public need of a channel, in each provider's own terms."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from indexer.core import names
+from indexer.store.s3.providers import AWS, PROVIDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class Policy(NamedTuple):
+    """One policy: who it is for, where to put it, and its text."""
+
+    who: str
+    where: str
+    text: str
+
+
+_OF_SUBDIR = (*names.TRACKED, *names.STATE, names.LEDGER, names.GC_NOTE, names.LEASE)
+_OF_CHANNEL = (*names.CHANNEL_WIDE, names.NOTICES, names.LEDGER, names.LEASE, names.PROBE)
+# What an indexer writes and deletes: exact names, because `*/repodata*` is also the name of some package.
+_WRITTEN = (
+    *sorted(f"*/{name}" for name in _OF_SUBDIR),
+    f"*/{names.SHARDS_FOLDER}*{names.SHARD_SUFFIX}",
+    *sorted(_OF_CHANNEL),
+    f"{names.SCRATCH}*/*",
+)
+_IAM = frozenset({"aws", "minio", "wasabi", "ceph", "seaweedfs", "hetzner", "other"})
+
+
+def policies(provider: str, bucket: str, prefix: str) -> list[Policy]:
+    """The policies for a channel at `prefix` (empty, or ending in `/`) of a bucket."""
+    if provider in _IAM:
+        return list(_iam(provider, bucket, prefix))
+    return list({"r2": _r2, "b2": _b2, "gcs": _gcs}[provider](bucket, prefix))
+
+
+def text(found: Iterable[Policy]) -> str:
+    """Policies as a person reads them."""
+    return "\n".join(f"# {policy.who}: {policy.where}\n{policy.text}\n" for policy in found)
+
+
+def _statement(actions: list[str], resources: list[str], **more: object) -> dict[str, object]:
+    return {"Effect": "Allow", **more, "Action": actions, "Resource": resources}
+
+
+def _document(*statements: dict[str, object]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
+
+
+def _listing(bucket: str, prefix: str, **more: object) -> dict[str, object]:
+    condition = {"Condition": {"StringLike": {"s3:prefix": [f"{prefix}*"]}}} if prefix else {}
+    return {**_statement(["s3:ListBucket"], [f"arn:aws:s3:::{bucket}"], **more), **condition}
+
+
+def _iam(provider: str, bucket: str, prefix: str) -> Iterator[Policy]:
+    here = f"arn:aws:s3:::{bucket}/{prefix}"
+    places = {
+        "aws": "an IAM policy of the indexer's role or user",
+        "minio": "`mc admin policy create STORE indexer FILE`",
+        "wasabi": "an IAM policy of the indexer's user",
+        "hetzner": "keys reach all buckets of a project; a bucket policy that names a key narrows them",
+    }
+    where = places.get(provider, "a user or bucket policy, where the store has such")
+    written = [here + pattern for pattern in _WRITTEN]
+    yield Policy(
+        "indexer",
+        where,
+        _document(
+            _listing(bucket, prefix),
+            _statement(["s3:GetObject"], [f"{here}*"]),
+            _statement(["s3:PutObject", "s3:DeleteObject"], written),
+        ),
+    )
+    yield Policy(
+        "reader",
+        where.replace("the indexer's", "the reader's").replace(" indexer ", " reader "),
+        _document(_listing(bucket, prefix), _statement(["s3:GetObject"], [f"{here}*"])),
+    )
+    everybody: dict[str, object] = {"Principal": "*"}
+    yield Policy(
+        "the public",
+        "the bucket's policy; with the right to list, so that what is missing is 404 and not 403",
+        _document(_listing(bucket, prefix, **everybody), _statement(["s3:GetObject"], [f"{here}*"], **everybody)),
+    )
+
+
+def _r2(bucket: str, _prefix: str) -> Iterator[Policy]:
+    yield Policy("indexer", "an R2 API token", f"Object Read & Write, applied to the bucket {bucket} only")
+    yield Policy("reader", "an R2 API token", f"Object Read only, applied to the bucket {bucket} only")
+    yield Policy(
+        "the public",
+        "the bucket's settings",
+        "a custom domain; its cache keeps 404s too, so exclude */repodata* from it or let it forget them in minutes",
+    )
+
+
+def _b2(bucket: str, prefix: str) -> Iterator[Policy]:
+    narrow = f" --name-prefix {prefix}" if prefix else ""
+    key = f"b2 key create --bucket {bucket}{narrow}"
+    yield Policy(
+        "indexer", "an application key", f"{key} indexer listBuckets,listFiles,readFiles,writeFiles,deleteFiles"
+    )
+    yield Policy("reader", "an application key", f"{key} reader listBuckets,listFiles,readFiles")
+    yield Policy("the public", "the bucket's type", f"b2 bucket update {bucket} allPublic")
+    yield Policy(
+        "versions",
+        "the bucket's lifecycle: B2 keeps every version for ever otherwise",
+        f"b2 bucket update {bucket} --lifecycle-rule "
+        f'\'{{"fileNamePrefix": "{prefix}", "daysFromHidingToDeleting": 1}}\'',
+    )
+
+
+def _gcs(bucket: str, _prefix: str) -> Iterator[Policy]:
+    grant = f"gcloud storage buckets add-iam-policy-binding gs://{bucket} --member"
+    yield Policy(
+        "indexer",
+        "a service account with an HMAC key (`gcloud storage hmac create ACCOUNT`)",
+        f"{grant} serviceAccount:ACCOUNT --role roles/storage.objectUser",
+    )
+    yield Policy(
+        "reader",
+        "a service account with an HMAC key",
+        f"{grant} serviceAccount:ACCOUNT --role roles/storage.objectViewer",
+    )
+    yield Policy("the public", "the bucket", f"{grant} allUsers --role roles/storage.objectViewer")
+
+
+def page() -> Iterator[tuple[str, str]]:
+    """The policies of every provider for one channel, by the provider's name: what docs/providers.md shows."""
+    for provider in (AWS, *PROVIDERS[1:]):
+        yield provider.name, text(policies(provider.name, "my-bucket", "my-channel/"))

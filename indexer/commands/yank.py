@@ -1,0 +1,137 @@
+"""Yank, ignore and their opposites: the file of withdrawn packages is changed by compare-and-swap, then indexed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from indexer.commands.index import index_channel
+from indexer.commands.retry import waits
+from indexer.core import names
+from indexer.core import state as ledgers
+from indexer.core.errors import BadConfig, Conflict, GaveUp, Missing, NoConditions
+from indexer.core.overlay import Ignore, Withdrawn, Yank, decode_withdrawn, encode_withdrawn
+from indexer.extractor.range_file import read_whole
+from indexer.store import Expect
+from indexer.writer.lease import Lease, under
+
+if TYPE_CHECKING:
+    from indexer.commands.context import Options, Run
+    from indexer.core.model import Version
+    from indexer.core.report import Report
+    from indexer.store import Store
+
+_HEADERS = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Packages (`SUBDIR/FILENAME`) to yank or to `ignore` for a reason; without a reason the opposite."""
+
+    packages: frozenset[str]
+    reason: str | None = None
+    ignore: bool = False
+
+    def within(self, subdir: str) -> frozenset[str]:
+        """The file names of the packages in a subdir."""
+        return frozenset(key.rpartition("/")[2] for key in self.packages if key.rpartition("/")[0] == subdir)
+
+    def edit(self, before: Withdrawn, filenames: frozenset[str], now_ms: int) -> Withdrawn:
+        """The withdrawn packages of a subdir after the order; one that was withdrawn before keeps its date."""
+        yanked, ignored = dict(before.yanked), dict(before.ignored)
+        for name in filenames:
+            if self.reason is None:
+                (ignored if self.ignore else yanked).pop(name, None)
+            elif self.ignore:
+                known = ignored.get(name)
+                ignored[name] = Ignore(self.reason, known.ignored_timestamp if known else now_ms)
+            else:
+                yank = yanked.get(name)
+                yanked[name] = Yank(self.reason, yank.yanked_timestamp if yank else now_ms)
+        return Withdrawn(yanked, ignored)
+
+    def is_package(self, filename: str) -> bool:
+        """Whether a file name is one that the order may name: a bad name can be ignored, and not yanked."""
+        return names.extension_of(filename) is not None if self.ignore else names.parse_filename(filename) is not None
+
+
+def carry_out(store: Store, order: Order, options: Options, run: Run) -> Report:
+    """Change the file of withdrawn packages, and index their subdirs in the way that the last run did.
+
+    Raises BadConfig where a package is not there, or nobody has indexed it, before anything is changed.
+    """
+    subdirs = sorted({key.rpartition("/")[0] for key in order.packages})
+    for subdir in subdirs:
+        _check(store, subdir, order)
+    lifted = order.packages if order.reason is None and not order.ignore else frozenset()
+    options = replace(_as_last_time(store, subdirs, options), packages=order.packages, may_be_gone=order.packages)
+    options = replace(options, unyanked=lifted)
+    for subdir in subdirs:
+        _rewrite(store, subdir, order, run)
+    return index_channel(store, options, run)
+
+
+def _check(store: Store, subdir: str, order: Order) -> None:
+    """Raise BadConfig for a name that is neither a package of the subdir nor withdrawn already."""
+    if not subdir:
+        raise BadConfig(
+            min(order.within("")), "is not of the form SUBDIR/FILENAME", "name it like noarch/foo-1.0-0.conda"
+        )
+    if not names.is_subdir(subdir):
+        raise BadConfig(subdir, "is not a subdir", "name one such as linux-64 or noarch")
+    before, _ = _read(store, subdir)
+    known = before.ignored if order.ignore else before.yanked
+    for filename in sorted(order.within(subdir) - known.keys()):
+        key = f"{subdir}/{filename}"
+        if not order.is_package(filename) or store.stat(key) is None:
+            raise BadConfig(key, "is no package of the channel", "nothing was changed: check the name")
+
+
+def _read(store: Store, subdir: str) -> tuple[Withdrawn, Version | None]:
+    key = f"{subdir}/{names.YANKED}"
+    try:
+        data, opened = read_whole(store, key)
+    except Missing:
+        return Withdrawn(), None
+    return decode_withdrawn(data, key), opened.version
+
+
+def _rewrite(store: Store, subdir: str, order: Order, run: Run) -> None:
+    """Change the file of withdrawn packages; several who do so at once lose nothing.  Raises GaveUp."""
+    key = f"{subdir}/{names.YANKED}"
+    pauses = waits(run)
+    lease: Lease | None = None
+    while True:
+        try:
+            with under(lease, store) as there:
+                before, version = _read(there, subdir)
+                wanted = order.edit(before, order.within(subdir), run.now_ms())
+                if wanted != before:
+                    there.put(key, encode_withdrawn(wanted), expect=version or Expect.ABSENT, headers=_HEADERS)
+        except NoConditions:
+            lease = Lease(store, f"{subdir}/", run)
+        except Conflict as conflict:
+            wait = next(pauses, None)
+            if wait is None:
+                raise GaveUp(key, "others changed it again and again", "repeat: nothing was changed") from conflict
+            run.sleep(wait)
+        else:
+            return
+
+
+def _as_last_time(store: Store, subdirs: list[str], options: Options) -> Options:
+    """Options with the outputs and rules of the last run: a yank must not switch a file on or off.
+
+    Raises BadConfig where no run has left word of them.
+    """
+    for subdir in subdirs:
+        try:
+            found = ledgers.decode(read_whole(store, f"{subdir}/{names.LEDGER}")[0])
+        except Missing:
+            found = None
+        if found is None or found.outputs is None or found.rules is None:
+            raise BadConfig(
+                subdir, "was not indexed by this tool yet", "nothing was changed: index the channel, then repeat"
+            )
+        options = replace(options, outputs=found.outputs, rules=found.rules)
+    return options

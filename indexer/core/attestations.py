@@ -1,0 +1,101 @@
+"""Attestation sidecars: Sigstore bundles beside a package (CEP 27), and the digest of them that its record has.
+
+`<package>.sigs` is a JSON array and may be replaced; `<package>.sigs.<sha256>` is the copy of it that readers
+fetch by the digest in the record (conda/ceps 142, as rattler-index has it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from indexer.core.formats.repodata import altered, check_text
+from indexer.core.model import UNREADABLE, Index
+from indexer.core.names import parse_filename
+from indexer.core.state import Attested, digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.core.model import Raw, Stat
+
+FIELD = "attestations_sha256"
+SUFFIX = ".sigs"
+# The bundles of one package are some kilobytes each.
+MAX_SIZE = 2**24
+_SIDECAR = re.compile(r"(?P<package>.+)\.sigs(?:\.[0-9a-f]{64})?")
+
+_any = msgspec.json.Decoder(msgspec.Raw)
+_BLANKS = b" \t\r\n"
+_EMPTY = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*\][ \t\r\n]*")
+
+
+class _Attested(msgspec.Struct):
+    attestations_sha256: str | None = None
+
+
+_attested = msgspec.json.Decoder(_Attested)
+
+
+def package_of(filename: str) -> str | None:
+    """The package that a file is a sidecar of, None for any other file."""
+    match = _SIDECAR.fullmatch(filename)
+    return match["package"] if match and parse_filename(match["package"]) else None
+
+
+def by_package(sidecars: Mapping[str, Stat]) -> dict[str, dict[str, Stat]]:
+    """The sidecars of each package that has a `.sigs`, by file name."""
+    found: dict[str, dict[str, Stat]] = {}
+    for filename, stat in sidecars.items():
+        package = package_of(filename)
+        if package is not None and package + SUFFIX in sidecars:
+            found.setdefault(package, {})[filename] = stat
+    return found
+
+
+def state_of(sidecars: Mapping[str, Stat]) -> str:
+    """Stands for the sidecars of one package as they were seen."""
+    return digest_of(sidecars)
+
+
+def digest_of_bundles(content: bytes) -> str:
+    """The sha256 (hex) of a `.sigs`.  Raises ValueError for what is no array, or an empty one."""
+    try:
+        # Looked through and never built: as objects JSON may take thirty times its size.
+        _any.decode(content)
+        check_text(content)
+    except (*UNREADABLE, UnicodeDecodeError) as error:
+        raise ValueError(f"is not a JSON array ({error})") from error
+    if not content.lstrip(_BLANKS).startswith(b"["):
+        raise ValueError("is not a JSON array")
+    if _EMPTY.fullmatch(content):
+        raise ValueError("is an empty array")
+    return hashlib.sha256(content).hexdigest()
+
+
+def named_by(record: Raw) -> str | None:
+    """The sha256 of the attestations that a record names, None where it names none."""
+    if FIELD.encode() in bytes(record):
+        with contextlib.suppress(*UNREADABLE):
+            return _attested.decode(record).attestations_sha256
+    return None
+
+
+def attest(index: Index, attested: Mapping[str, Attested]) -> Index:
+    """An index whose records have the digests of their attestations, and no others.
+
+    What could not be read this time leaves the record as it is.
+    """
+    changed = {}
+    for filename, record in index.records.items():
+        known = attested.get(filename)
+        if known is None and FIELD.encode() not in bytes(record):
+            continue
+        if known is None or not known.passing:
+            changed[filename] = altered(record, {FIELD: (known and known.sha256) or None})
+    return replace(index, records={**index.records, **changed}) if changed else index

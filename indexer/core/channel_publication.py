@@ -1,0 +1,55 @@
+"""What a channel publishes at its root, once for all its subdirs, as `render` has it for a subdir."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from indexer.core import names
+from indexer.core.formats.channel_info import notices_file
+from indexer.core.publication import Artefact, Rank, mutable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.core.formats.channel_info import Notice
+    from indexer.core.model import Outputs, Version
+    from indexer.core.pages.catalog import Catalogue
+
+
+def channel_publication(
+    catalogues: Mapping[str, Catalogue], outputs: Outputs, notices: tuple[Notice, ...] | None = None
+) -> list[Artefact]:
+    """Every artefact of a channel's root, from the catalogue of each subdir; what is switched off as a deletion.
+
+    A `notices.json` is written where there are notices or an empty list of them, and left alone otherwise.  What
+    makes a file is imported where the file is wanted.
+    """
+    found = []
+    if outputs.channeldata:
+        from indexer.core.pages.channeldata import join_channeldata
+
+        found.append(_artefact(names.CHANNELDATA, join_channeldata(catalogues), outputs, "application/json"))
+    if outputs.rss:
+        from indexer.core.pages.rss import feed
+
+        content = feed(catalogues, outputs.title, outputs.address)
+        found.append(_artefact(names.RSS, content, outputs, "application/rss+xml"))
+    if outputs.html:
+        from indexer.core.pages.html import root_page
+
+        found.append(_artefact(names.PAGE, root_page(catalogues, outputs), outputs, "text/html; charset=utf-8"))
+    if notices is not None:
+        found.append(_artefact(names.NOTICES, notices_file(notices), outputs, "application/json"))
+    there = {artefact.key for artefact in found}
+    return [*(Artefact(key, Rank.DERIVED) for key in names.CHANNEL_WIDE if key not in there), *found]
+
+
+def _artefact(key: str, content: bytes, outputs: Outputs, content_type: str) -> Artefact:
+    return Artefact(key, Rank.DERIVED, content, headers=mutable(outputs, content_type))
+
+
+def digest_of(subdirs: Mapping[str, Version], notices: tuple[Notice, ...] | None = None) -> str:
+    """Stands for all that the files are made from: the notices, the subdirs, and the version of what each says."""
+    lines = "".join(f"{subdir}\0{subdirs[subdir]}\n" for subdir in sorted(subdirs)).encode()
+    return hashlib.sha256(lines if notices is None else lines + notices_file(notices)).hexdigest()

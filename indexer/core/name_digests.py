@@ -1,0 +1,70 @@
+"""What a listing shows of each package name, as a digest: names that show the same need not be looked at again."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from indexer.core.attestations import package_of
+from indexer.core.formats.repodata import facts_of
+from indexer.core.names import parse_filename
+from indexer.core.state import line_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from indexer.core.model import Raw, Stat
+    from indexer.core.state import Ledger
+
+# Of 32 bytes: enough to tell a change, and a ledger has one for each name.
+_LENGTH = 8
+
+
+def name_of(filename: str) -> str:
+    """The package name, in lower case, that a package or one of its sidecars has by its file name; empty for none."""
+    parsed = parse_filename(filename) or parse_filename(package_of(filename) or "")
+    return parsed.name.lower() if parsed else ""
+
+
+def names_of(filenames: Iterable[str]) -> frozenset[str]:
+    """The package names of some files."""
+    return frozenset(map(name_of, filenames)) - {""}
+
+
+def digests_of(listed: Mapping[str, Stat]) -> dict[str, str]:
+    """Stands for what a listing shows of each package name: file names, sizes and versions."""
+    found: dict[str, bytes] = {}
+    for filename in sorted(listed):
+        name = name_of(filename)
+        found[name] = hashlib.sha256(found.get(name, b"") + line_of(filename, listed[filename]).encode()).digest()
+    return {name: digest[:_LENGTH].hex() for name, digest in found.items() if name}
+
+
+def unsure(digests: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Digests with a mark at some names that the next run shall look at, be they still there or not."""
+    return {**digests, **dict.fromkeys(names, "")} if digests else {}
+
+
+def astray(records: Mapping[str, Raw]) -> bool:
+    """Whether a record has another name than its file, and so stands in another shard than its file tells of."""
+    return any(facts_of(record).name.lower() != name_of(filename) for filename, record in records.items())
+
+
+def without(names: frozenset[str], ledger: Ledger) -> Ledger:
+    """What a ledger knows of packages of other names."""
+    return msgspec.structs.replace(
+        ledger,
+        seen={filename: it for filename, it in ledger.seen.items() if name_of(filename) not in names},
+        rejected={filename: it for filename, it in ledger.rejected.items() if name_of(filename) not in names},
+        attested={filename: it for filename, it in ledger.attested.items() if name_of(filename) not in names},
+    )
+
+
+def changed(digests: Mapping[str, str], ledger: Ledger) -> frozenset[str] | None:
+    """The package names of which a listing shows something else than the last run saw; None where it left no word."""
+    before = ledger.names
+    if not before:
+        return None
+    return frozenset(name for name in {*digests, *before} if digests.get(name) != before.get(name))

@@ -1,0 +1,339 @@
+"""What a subdir publishes: the content of each artefact, and the order of publication as data."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from enum import Enum, IntEnum
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from indexer.core import names
+from indexer.core.formats import shards
+from indexer.core.formats.repodata import facts_of, join, join_run_exports, join_unpatched
+from indexer.core.formats.shards import ShardIndex
+from indexer.core.model import UNREADABLE, Raw
+from indexer.core.pages import catalog as catalogue
+from indexer.core.pages.current import join_current
+from indexer.core.stream import Pieces, sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from indexer.core.formats.channel_info import ChannelInfo, Revision
+    from indexer.core.model import Index, Outputs
+    from indexer.core.records.about import About
+    from indexer.core.stream import Content
+
+_JSON = "application/json"
+_HTML = "text/html; charset=utf-8"
+_ZSTD = "application/zstd"
+_BZIP2 = "application/x-bzip2"
+# Read by nobody but the next run.
+_CATALOGUE_LEVEL = 3
+# Deprecated (CEP 36): known to conda once, written by nobody today.
+_STALE_INFO = frozenset({"arch", "platform", "base_url", "subdir", "repodata_revisions"})
+
+
+class Rank(IntEnum):
+    """When an artefact is written: what is named before what names it, the source last of all.
+
+    The source is the file that the next run reads back.  As long as it is old, the next run sees
+    work to do, so a run that dies anywhere is made good by the next one.  With the shards go the instructions
+    that all the rest is made by.
+    """
+
+    SHARD = 0
+    SHARD_INDEX = 1
+    DERIVED = 2
+    SOURCE = 3
+    # Deletions that must not come before the new source is there.
+    STALE = 4
+    LEDGER = 5
+
+
+class Codec(Enum):
+    """How the content of an artefact is compressed when it is put."""
+
+    NONE = "none"
+    ZSTD = "zstd"
+    BZIP2 = "bzip2"
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One file to publish: `content` before compression, or None where the file must not be there.
+
+    `key` is relative to the subdir.  `immutable` files are named by their content: one that is there
+    is right.
+    """
+
+    key: str
+    rank: Rank
+    content: Content | None = None
+    codec: Codec = Codec.NONE
+    level: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    immutable: bool = False
+
+    @cached_property
+    def digest(self) -> str:
+        """Stands for the bytes and headers without making them; the empty text for a file to delete."""
+        if self.content is None:
+            return ""
+        shape = msgspec.json.encode((self.codec.value, self.level, self.headers), order="deterministic")
+        return hashlib.sha256(sha256_of(self.content) + shape).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a publication is made for: the subdir, its options, the shard index that stands, the time.
+
+    `there` are the shards that need not be put, by their sha256: those that the standing index names and
+    that are known to be there, or were seen.  `source` is the file that an index can be read from, empty
+    for none: repodata.json where it is there, else the shard index.  `instructions` are those of a patch that
+    lie there not yet.  `touched` are the package names, in lower case, whose shards can differ from those of the
+    standing index, None where any can.  `abouts` has what is known of what packages say of themselves, `yanked` why
+    packages are withdrawn, both by file name.
+    """
+
+    subdir: str
+    outputs: Outputs
+    previous: ShardIndex
+    there: frozenset[bytes]
+    now_ms: int
+    source: str = ""
+    instructions: bytes | None = None
+    touched: frozenset[str] | None = None
+    abouts: Mapping[str, About] = field(default_factory=dict)
+    yanked: Mapping[str, str] = field(default_factory=dict)
+
+
+def publication(index: Index, scene: Scene, unpatched: Index | None = None) -> list[Artefact]:
+    """Every artefact of a subdir in the order of publication, those that are switched off as deletions.
+
+    `index` is what readers shall see.  `unpatched` is what it was made from, where that is kept: then it
+    is the source, and all else derives from `index`.
+    """
+    if not scene.outputs.run_exports:
+        # Nothing would remember them for the next run, so no shard may have them either.
+        index = replace(index, run_exports={})
+        unpatched = unpatched and replace(unpatched, run_exports={})
+    info = _info(index, scene)
+    source = source_of(scene.outputs, unpatched)
+    wanted = [
+        *_state(scene),
+        *([] if unpatched is None else [unpatched_of(unpatched, scene, index.run_exports)]),
+        *_shards(index, info, scene, source),
+        *_monolith(index, info, scene, source),
+        # Those of yanked packages too: it is of the unpatched index (CEP 12).
+        *_run_exports(replace(unpatched or index, run_exports=index.run_exports), scene),
+        *_current(index, info, scene),
+        *_described(index, scene),
+    ]
+    there = {artefact.key for artefact in wanted}
+    unwanted = [Artefact(key, _deletion_rank(key, scene)) for key in names.OWNED if key not in there]
+    return sorted([*unwanted, *wanted], key=lambda artefact: artefact.rank)
+
+
+def source_of(outputs: Outputs, unpatched: Index | None = None) -> str:
+    """The file that the next run reads back."""
+    if unpatched is not None:
+        return names.UNPATCHED
+    return names.REPODATA if outputs.monolithic else names.SHARD_INDEX
+
+
+def instructions_of(content: bytes, outputs: Outputs) -> Artefact:
+    """The file of patch instructions, as they were given."""
+    return Artefact(names.INSTRUCTIONS, Rank.SHARD, content, headers=mutable(outputs, _JSON))
+
+
+def _state(scene: Scene) -> list[Artefact]:
+    return [] if scene.instructions is None else [instructions_of(scene.instructions, scene.outputs)]
+
+
+def unpatched_of(index: Index, scene: Scene, published: Mapping[str, Raw]) -> Artefact:
+    """What the packages say; `published` are the run exports that another file remembers for the next run."""
+    if not scene.outputs.monolithic:
+        published = {}
+    content = join_unpatched(index, _info(index, scene), published)
+    return Artefact(names.UNPATCHED, Rank.SOURCE, content, headers=mutable(scene.outputs, _JSON))
+
+
+def _deletion_rank(key: str, scene: Scene) -> Rank:
+    """Readers prefer shards to .zst to .json, so what they prefer goes first.
+
+    But what the index was read from goes once the new source stands, or a crash would leave none; and
+    so does what is not ours, for the credentials may not allow it.
+    """
+    if not scene.outputs.monolithic or key == scene.source or key in names.FOREIGN:
+        return Rank.STALE
+    return Rank.SHARD_INDEX if key == names.SHARD_INDEX else Rank.DERIVED
+
+
+def _info(index: Index, scene: Scene) -> dict[str, object]:
+    info: dict[str, object] = {k: v for k, v in index.info.items() if k not in _STALE_INFO}
+    info["subdir"] = scene.subdir
+    if url := _base_url(index, scene):
+        info["base_url"] = url
+    for key, said in _of_channel(scene.outputs.info).items():
+        info.pop(key, None)
+        if said:
+            info[key] = said
+    if revisions := _revisions(index, scene.outputs.info.revisions):
+        info["repodata_revisions"] = revisions
+    return info
+
+
+def _base_url(index: Index, scene: Scene) -> str:
+    """Where readers find the packages, empty for beside the index: as configured, or else as it was found."""
+    url = scene.outputs.base_url
+    if url is None:
+        found = _plain(index.info.get("base_url"))
+        return found if isinstance(found, str) else ""
+    # Readers join package names to it, older ones without adding the slash (CEP 15).
+    return url if scene.outputs.base_url_verbatim or not url else f"{url.rstrip('/')}/{scene.subdir}/"
+
+
+def _of_channel(info: ChannelInfo) -> dict[str, Any]:
+    """What is configured of `info`, empty where what stands there shall go."""
+    said = {"channel_relations": info.relations, "virtual_package_detectors": info.detectors}
+    return {key: msgspec.to_builtins(value) for key, value in said.items() if value is not None}
+
+
+def _revisions(index: Index, configured: Sequence[Revision] | None) -> dict[str, object]:
+    """`repodata_revisions` (CEP 48): what old clients do not see.
+
+    v3 is told of where it has records, is `configured` or has a message.  Where nothing is configured, the message
+    of another indexer survives.  What stands there of anything else is no revision, or an index that is refused.
+    """
+    before: dict[str, object] = {}
+    if "repodata_revisions" in index.info:
+        with contextlib.suppress(*UNREADABLE):  # not of its form: nobody's to keep
+            told = msgspec.json.decode(index.info["repodata_revisions"], type=dict[str, dict[str, object]])
+            before = told.get("v3", {})
+    if index.others is not None:  # all of them were counted by the run that read all
+        return {"v3": before} if before else {}
+    kept = {key: value for key, value in before.items() if key == "message" and value}
+    if configured is not None:
+        message = next((revision.message for revision in configured), None)
+        kept = {"message": message} if message else {}
+    if not index.v3 and not index.v3_rest and not configured and not kept:
+        return {}
+    records = [index.records[filename] for filename in index.v3]
+    records += [record for bucket in index.v3_rest.values() for record in bucket.values()]
+    dates = [date for record in records if (date := facts_of(record).indexed_timestamp) is not None]
+    span = {"oldest": min(dates), "newest": max(dates)} if dates else {}
+    return {"v3": {**kept, "n_packages": len(records), **span}}
+
+
+def _shards(index: Index, info: Mapping[str, object], scene: Scene, source: str) -> list[Artefact]:
+    outputs = scene.outputs
+    if not outputs.shards:
+        return []
+    headers = {"Cache-Control": outputs.shard_cache_control, "Content-Type": _ZSTD}
+    digests: dict[str, bytes] = {}
+    if index.others is not None and scene.touched is None:
+        raise ValueError("an index of a few names is published over what stands, never alone")
+    if scene.touched is not None:
+        digests = {name: digest for name, digest in scene.previous.shards.items() if name not in scene.touched}
+    fresh = []
+    for name, make in shards.build(index, scene.touched):
+        shard = make()
+        shards.check_size(name, shard)
+        digests[name] = shards.digest(shard)
+        if digests[name] not in scene.there:
+            key = names.SHARDS_FOLDER + shards.filename_of(digests[name])
+            again = Pieces(partial(_anew, make))
+            fresh.append(Artefact(key, Rank.SHARD, again, headers=headers, immutable=True))
+    shard_info: dict[str, object] = {
+        "subdir": scene.subdir,
+        "base_url": info.get("base_url", ""),
+        "shards_base_url": shards.BASE_URL,
+        **{key: _plain(info[key]) for key in shards.SHARED_INFO if key in info},
+    }
+    shard_info["created_at"] = _created_at(ShardIndex(digests, shard_info), scene)
+    content = shards.encode_index(ShardIndex(digests, shard_info))
+    rank = Rank.SOURCE if source == names.SHARD_INDEX else Rank.SHARD_INDEX
+    return [*fresh, Artefact(names.SHARD_INDEX, rank, content, headers=mutable(outputs, _ZSTD))]
+
+
+def _anew(make: Callable[[], bytes]) -> Iterator[bytes]:
+    """A shard as content: made again when it is put, for all of a large channel are not held at once."""
+    yield make()
+
+
+def _plain(value: object) -> object:
+    return msgspec.json.decode(value) if isinstance(value, Raw) else value
+
+
+def _created_at(index: ShardIndex, scene: Scene) -> object:
+    """The time of the last change, so that an index that says the same is the same (CEP 16).
+
+    Where repodata.json is about to go it is another one all the same: a run with opposite options that
+    shall delete the shard index meets a conflict then, or both would be gone.
+    """
+    before = dict(scene.previous.info)
+    created = before.pop("created_at", None)
+    alone = scene.source == names.REPODATA and not scene.outputs.monolithic
+    if created is not None and not alone and (before, scene.previous.shards) == (index.info, index.shards):
+        return created
+    now = datetime.fromtimestamp(scene.now_ms / 1000, tz=timezone.utc)
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _monolith(index: Index, info: Mapping[str, object], scene: Scene, source: str) -> list[Artefact]:
+    if not scene.outputs.monolithic:
+        return []
+    rank = Rank.SOURCE if source == names.REPODATA else Rank.DERIVED
+    return _variants(names.REPODATA, join(index, info), rank, scene.outputs)
+
+
+def _run_exports(index: Index, scene: Scene) -> list[Artefact]:
+    if not scene.outputs.run_exports or not scene.outputs.monolithic:
+        return []
+    content = join_run_exports(index, scene.subdir)
+    return _variants(names.RUN_EXPORTS, content, Rank.DERIVED, scene.outputs)
+
+
+def _current(index: Index, info: Mapping[str, object], scene: Scene) -> list[Artefact]:
+    if not scene.outputs.current_repodata:
+        return []
+    return _variants(names.CURRENT, join_current(index, info), Rank.DERIVED, scene.outputs)
+
+
+def _described(index: Index, scene: Scene) -> list[Artefact]:
+    """What tells more of packages than their records do: the catalogue, and the page."""
+    outputs = scene.outputs
+    if not outputs.described:
+        return []
+    known = catalogue.catalogue_of(index, scene.abouts, scene.yanked)
+    content, headers = catalogue.encode(known), mutable(outputs, _ZSTD)
+    found = [Artefact(names.CATALOGUE, Rank.DERIVED, content, Codec.ZSTD, _CATALOGUE_LEVEL, headers)]
+    if outputs.html:
+        from indexer.core.pages.html import subdir_page  # its template, styles and script are made as it is imported
+
+        page = subdir_page(scene.subdir, known, outputs)
+        found.append(Artefact(names.PAGE, Rank.DERIVED, page, headers=mutable(outputs, _HTML)))
+    return found
+
+
+def _variants(key: str, content: Content, rank: Rank, outputs: Outputs) -> list[Artefact]:
+    """A JSON file and its compressed forms.  No Content-Encoding: readers ask for the .zst by name."""
+    found = [Artefact(key, rank, content, headers=mutable(outputs, _JSON))]
+    if outputs.zst:
+        headers = mutable(outputs, _ZSTD)
+        found.append(Artefact(f"{key}.zst", Rank.DERIVED, content, Codec.ZSTD, outputs.zst_level, headers))
+    if outputs.bz2:
+        headers = mutable(outputs, _BZIP2)
+        found.append(Artefact(f"{key}.bz2", Rank.DERIVED, content, Codec.BZIP2, headers=headers))
+    return found
+
+
+def mutable(outputs: Outputs, content_type: str) -> dict[str, str]:
+    """The headers of a file whose name stays and whose content changes."""
+    return {"Cache-Control": outputs.cache_control, "Content-Type": content_type}

@@ -1,0 +1,1 @@
+"""From a package's own metadata to its record."""

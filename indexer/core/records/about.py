@@ -1,0 +1,163 @@
+"""What a package says of itself besides its record: `info/about.json`, its recipe's sources, its paths' traits.
+
+All of it is for people and may be hostile: texts lose what no page or feed can show, of addresses only
+those of the common schemes stay.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import orjson
+
+from indexer.core.printable import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_MAX_TEXT = 16 * 2**10
+_MAX_ITEMS = 100
+_ADDRESS = re.compile(r"(?:https?|ftp|git|ssh)://[^\s<>\"'`\\^{|}]+")
+_LINK = re.compile(r"https?://[^\s<>\"'`\\^{|}]+")
+
+# Traits of CEP 38 and how the path of an entry of paths.json shows them.  Quotes inside of a JSON text are escaped,
+# so none of these can be a part of a file's name.
+_PATH_TRAITS = {
+    "activate.d": re.compile(rb'"_path"\s*:\s*"etc/conda/activate\.d/'),
+    "deactivate.d": re.compile(rb'"_path"\s*:\s*"etc/conda/deactivate\.d/'),
+    "post_link": re.compile(rb'"_path"\s*:\s*"(?:bin|Scripts)/\.[^/"]+-post-link\.(?:sh|bat)"'),
+    "pre_link": re.compile(rb'"_path"\s*:\s*"(?:bin|Scripts)/\.[^/"]+-pre-link\.(?:sh|bat)"'),
+    "pre_unlink": re.compile(rb'"_path"\s*:\s*"(?:bin|Scripts)/\.[^/"]+-pre-unlink\.(?:sh|bat)"'),
+}
+_PREFIX_TRAITS = ("binary_prefix", "text_prefix")
+TRAITS = tuple(sorted((*_PATH_TRAITS, *_PREFIX_TRAITS)))
+# More than any of the above takes; file names have up to 255 bytes.
+_OVERLAP = 512
+# A JSON object up to the next brace outside of its texts, or to the end.  It never fails, so it never goes back.
+_ENTRY = re.compile(rb'\{(?:[^{}"]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))*', re.DOTALL)
+_BINARY = re.compile(rb'"file_mode"\s*:\s*"binary"')
+# An entry without a placeholder, or with an empty one, has no prefix to replace, whatever its mode (CEP 34).
+_PLACEHOLDER = re.compile(rb'"prefix_placeholder"\s*:\s*"[^"]')
+# More than an entry takes: a path and a placeholder, both of some hundred bytes, and digests.
+_MAX_ENTRY = 16 * 2**10
+
+
+class About(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one package says of itself; `sha256` (hex) says which one.
+
+    `traits` are those of `TRAITS` that it has.  Texts and addresses are empty where it says nothing.
+    """
+
+    sha256: str = ""
+    summary: str = ""
+    description: str = ""
+    home: str = ""
+    dev_url: str = ""
+    doc_url: str = ""
+    doc_source_url: str = ""
+    license: str = ""
+    source_url: tuple[str, ...] = ()
+    source_git_url: tuple[str, ...] = ()
+    identifiers: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    traits: tuple[str, ...] = ()
+    run_exports: dict[str, list[str]] = {}
+
+
+def about_of(
+    about_json: bytes | None, recipe: bytes, has: Iterable[str], known: About
+) -> tuple[About, tuple[str, ...]]:
+    """`known` with what `info/about.json`, the rendered recipe and the traits `has` add, and what is odd about it.
+
+    None of it is a reason to refuse a package: what cannot be read is left out.
+    """
+    from indexer.core.records.recipe import (
+        sources_of,  # it brings YAML, which a run that reads no package need not wait for
+    )
+
+    fields, odd = _fields(about_json)
+    sources = sources_of(recipe)
+    return msgspec.structs.replace(
+        known,
+        summary=_text(fields.get("summary")),
+        description=_text(fields.get("description")),
+        home=_first(fields.get("home")),
+        dev_url=_first(fields.get("dev_url")),
+        doc_url=_first(fields.get("doc_url")),
+        doc_source_url=_first(fields.get("doc_source_url")),
+        license=_text(fields.get("license")),
+        source_url=_addresses(sources.get("url", ())),
+        source_git_url=_addresses((*sources.get("git_url", ()), *sources.get("git", ()))),
+        identifiers=_texts(fields.get("identifiers")),
+        keywords=_texts(fields.get("keywords")),
+        tags=_texts(fields.get("tags")),
+        traits=tuple(sorted(set(has) & set(TRAITS))),
+    ), odd
+
+
+def _fields(about_json: bytes | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    if about_json is None:
+        return {}, ()
+    try:
+        fields = orjson.loads(about_json)
+    except orjson.JSONDecodeError as error:
+        return {}, (f"info/about.json is left out: it is not JSON ({error})",)
+    return (fields, ()) if isinstance(fields, dict) else ({}, ("info/about.json is left out: it is no JSON object",))
+
+
+def link_of(address: str) -> str:
+    """An address that a person may be led to, the empty text for any other: `javascript:` is an address too."""
+    return address if _LINK.fullmatch(address) and not has_user(address) else ""
+
+
+def has_user(address: str) -> bool:
+    """Whether an address names a user, as in `https://conda.org@evil.example/`, which people take for another host."""
+    return "@" in address.partition("://")[2].partition("/")[0].partition("?")[0].partition("#")[0]
+
+
+def _text(value: object) -> str:
+    return clean(value) if isinstance(value, str) and len(value) <= _MAX_TEXT else ""
+
+
+def _listed(value: object) -> Sequence[object]:
+    return value[:_MAX_ITEMS] if isinstance(value, list | tuple) else () if value is None else (value,)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(text for item in _listed(value) if (text := _text(item)))
+
+
+def _addresses(value: object) -> tuple[str, ...]:
+    return tuple(text for text in _texts(value) if _ADDRESS.fullmatch(text))
+
+
+def _first(value: object) -> str:
+    """The address that a package gives, or the first one of several."""
+    return next(filter(None, map(link_of, _texts(value))), "")
+
+
+def traits(chunks: Iterable[bytes]) -> list[str]:
+    """The traits that a `paths.json` shows, which comes in chunks and need not fit into memory."""
+    missing = dict(_PATH_TRAITS)
+    prefixes: set[str] = set()
+    before = entry = b""
+    for chunk in chunks:
+        window = before + chunk
+        missing = {trait: form for trait, form in missing.items() if not form.search(window)}
+        before = window[-_OVERLAP:]
+        entry = _look_at_entries(entry + chunk, prefixes)
+    _look_at_entries(entry + b"}", prefixes)
+    return [trait for trait in TRAITS if trait in prefixes or trait in _PATH_TRAITS.keys() - missing.keys()]
+
+
+def _look_at_entries(window: bytes, prefixes: set[str]) -> bytes:
+    """Add the traits of whole entries to `prefixes`; what is left may be the beginning of one more entry."""
+    for match in _ENTRY.finditer(window):
+        if match.end() == len(window):
+            return match[0] if len(match[0]) <= _MAX_ENTRY else b""
+        if _PLACEHOLDER.search(match[0]):
+            prefixes.add("binary_prefix" if _BINARY.search(match[0]) else "text_prefix")
+    return b""

@@ -1,0 +1,114 @@
+"""When a package came into the channel: the `indexed_timestamp` of its record (CEP 47).
+
+The date is given once, by the time of the run.  What was there before the CEP gets the time that the store shows.
+A package never says its own date: what it says of its build can only make the store's time unbelievable.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from indexer.core.formats.repodata import date_of
+from indexer.core.model import UNREADABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.core.formats.repodata import Facts
+    from indexer.core.model import Index, Raw, Stat
+
+FIELD = "indexed_timestamp"
+# 2026-06-30T00:00:00Z: CEP 47 was accepted.  Artifacts that are older may be dated by the store.
+APPROVED_MS = 1_782_777_600_000
+# By how much the clocks of two machines may differ: stores refuse requests beyond it.
+CLOCKS_DIFFER_MS = 15 * 60 * 1000
+# A build time above this is in milliseconds, else in seconds: the threshold of conda-index and rattler-index.
+_MAX_SECONDS = 253402300799
+_LAST = 2**62
+_KEY = b'"indexed_timestamp"'
+
+
+class _Built(msgspec.Struct):
+    timestamp: Any = None
+
+
+_built = msgspec.json.Decoder(_Built)
+
+
+def built_ms(timestamp: object) -> int:
+    """The build time that a package claims, in milliseconds; 0 if it claims none."""
+    if not isinstance(timestamp, int | float) or isinstance(timestamp, bool):
+        return 0
+    return int(min(timestamp, _LAST) if timestamp > _MAX_SECONDS else timestamp * 1000)
+
+
+def first_date(stat: Stat, timestamp: object, now_ms: int, *, undated: bool) -> int:
+    """The date of a package that no index has, in milliseconds.
+
+    `timestamp` is the build time that it claims.  `undated` says that nothing in its subdir was dated before: only then
+    the time of a file counts, because a copy keeps it.
+    """
+    if stat.mtime_ms is not None and not undated:
+        return now_ms
+    arrived = _arrived_ms(stat)
+    return _believed(arrived, timestamp, now_ms) if arrived < APPROVED_MS else now_ms
+
+
+def missing_dates(
+    index: Index, packages: Mapping[str, Stat], now_ms: int, *, foreign: bool, first: bool
+) -> dict[str, int]:
+    """The dates of packages whose records have none, or one in the future, by file name.
+
+    A record without a date was taken over from another indexer: it gets the time that the store shows.  Only in a
+    `foreign` index, which we did not write, every date is looked at.  In a folder the time of a file counts only in the
+    `first` run over the subdir, because a copy keeps it.
+    """
+    found: dict[str, int] = {}
+    for filename, stat in packages.items():
+        record = index.records.get(filename)
+        if record is None or not (foreign or _KEY not in bytes(record)):
+            continue
+        date = date_of(record)
+        if date is None and stat.mtime_ms is not None and not first:
+            found[filename] = now_ms
+        elif date is None:
+            found[filename] = _believed(_arrived_ms(stat), _build_time(record), now_ms)
+        elif in_future(date, now_ms):
+            found[filename] = now_ms
+    return found
+
+
+def is_undated(index: Index) -> bool:
+    """Whether no record has a date: no indexer that dates packages has written this index."""
+    return not any(_KEY in bytes(record) for record in index.records.values())
+
+
+def in_future(date_ms: int, now_ms: int) -> bool:
+    """Whether a date is later than now by any clock."""
+    return date_ms > now_ms + CLOCKS_DIFFER_MS
+
+
+def is_other(facts: Facts, found: Facts) -> bool:
+    """Whether the facts of two records tell of two artifacts.  What one of them lacks tells nothing."""
+    for one, other in ((facts.sha256, found.sha256), (facts.md5, found.md5)):
+        if one is not None and other is not None:
+            return one.lower() != other.lower()
+    return -1 not in {facts.size, found.size} and facts.size != found.size
+
+
+def _arrived_ms(stat: Stat) -> int:
+    return stat.written_ms
+
+
+def _believed(arrived_ms: int, timestamp: object, now_ms: int) -> int:
+    """The time that the store shows; the time of the run if that is in the future or before the build."""
+    return arrived_ms if max(built_ms(timestamp), 1) <= arrived_ms <= now_ms else now_ms
+
+
+def _build_time(record: Raw) -> object:
+    try:
+        return _built.decode(record).timestamp
+    except UNREADABLE:
+        return None

@@ -1,0 +1,379 @@
+"""From a package's `index.json` to its record: which fields, what is refused, what is warned of."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from indexer.core.errors import BadPackage
+from indexer.core.json_stream import dump
+from indexer.core.names import parse_filename
+from indexer.core.printable import one_line
+from indexer.core.records.dates import built_ms
+from indexer.core.records.v3 import in_v3, needs_v3
+from indexer.core.specs import syntax as readable
+from indexer.core.specs.dependency import EXTRA, bad_extra, parse_fault, v3_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from indexer.core.model import Rules
+
+_INDEX_JSON = "info/index.json"
+_RUN_EXPORTS_JSON = "info/run_exports.json"
+# What a repodata patch may change: rattler-index's list.  The rest says which package it is, or when it came (CEP 47).
+PATCHABLE = frozenset(
+    {
+        *("depends", "constrains", "extra_depends", "flags", "track_features", "features"),
+        *("license", "license_family", "purls"),
+    }
+)
+RUN_EXPORTS_KINDS = ("noarch", "strong", "strong_constrains", "weak", "weak_constrains")
+
+_MAX_PART = 64
+_MAX_FILENAME = 211
+_MAX_WORD = 1024  # no store has longer names
+# CEP 26 calls the expression case-insensitive and the text says lower case: lower case it is.
+_NAME = re.compile(r"(([a-z0-9])|([a-z0-9_](?!_)))[._-]?([a-z0-9]+(\.|-|_|$))*")
+_VERSION = re.compile(r"[0-9a-z._+!]+")
+_BUILD = re.compile(r"[a-zA-Z0-9_.+]+")
+_FLAG = re.compile(r"[a-z0-9_]+(:[a-z0-9_]+)?")
+_DIGITS = re.compile(r"[0-9]{10,}")
+_MAX_DIGITS = 2**31 - 1
+# A name that begins so is that of a virtual package: of the client's system, never of a file (CEP 26).
+VIRTUAL = "__"
+# A timestamp above this is in milliseconds, else in seconds: the threshold of both peers.
+_MAX_SECONDS = 253402300799
+
+
+@dataclass(frozen=True, slots=True)
+class PackageFile:
+    """What is known of a package besides its content: where it lies, its size in bytes, its digests (hex)."""
+
+    subdir: str
+    filename: str
+    size: int
+    sha256: str
+    md5: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A record without `indexed_timestamp`, whether it belongs under `v3`, and what is odd about it."""
+
+    record: Mapping[str, object]
+    v3: bool
+    warnings: tuple[str, ...]
+
+
+def parse_json(data: bytes, what: str) -> Any:
+    """A JSON value out of a package, strictly: no duplicate keys, no NaN, nothing too deep.
+
+    `what` names the file for the error.  Raises BadPackage.
+    """
+
+    def refuse_constant(text: str) -> NoReturn:
+        raise BadPackage(what, f"holds {text}, which is not JSON")
+
+    def refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+            raise BadPackage(what, f"has the key {twice!r} more than once")
+        return found
+
+    try:
+        return json.loads(
+            data.decode(),
+            object_pairs_hook=refuse_duplicates,
+            parse_constant=refuse_constant,
+        )
+    except UnicodeDecodeError as error:
+        raise BadPackage(what, "is not UTF-8") from error
+    except RecursionError as error:
+        raise BadPackage(what, "is nested too deeply") from error
+    except ValueError as error:  # a JSONDecodeError, or an integer of thousands of digits
+        raise BadPackage(what, f"is not JSON ({error})") from error
+
+
+def judge(index_json: bytes, package: PackageFile, rules: Rules, now_ms: int) -> Judged:
+    """The record of a package, from its `info/index.json` (the rules of docs/design.md, section Records).
+
+    Rejected is what would break a reader or lie to it; the rest is warned of.  Keys that only an
+    indexer may set are never taken from the package.  Raises BadPackage.
+    """
+    fields = parse_json(index_json, _INDEX_JSON)
+    if not isinstance(fields, dict):
+        raise BadPackage(_INDEX_JSON, "is not a JSON object")
+    warnings: list[str] = []
+    record: dict[str, object] = {
+        "name": _word(fields, "name"),
+        "version": _word(fields, "version"),
+        "build": _word(fields, "build"),
+        "build_number": _build_number(fields),
+        "depends": _specs(fields, "depends"),
+        "subdir": _word(fields, "subdir") if fields.get("subdir") else package.subdir,
+        "size": package.size,
+        "sha256": package.sha256,
+        "md5": package.md5,
+    }
+    if constrains := _specs(fields, "constrains"):
+        record["constrains"] = constrains
+    for key, read in _OPTIONAL.items():
+        if fields.get(key) is None:
+            continue
+        try:
+            value = read(fields[key])
+        except (ValueError, TypeError, OverflowError) as error:
+            warnings.append(one_line(f"{key} in {_INDEX_JSON} is left out: {error}"))
+        else:
+            if value is not None:
+                record[key] = value
+    _check_readable(record, package.filename)
+    _check_place(record, package, rules, warnings)
+    warnings += _oddities(record, package.filename, now_ms)
+    _check_writable(record, _INDEX_JSON)
+    v3 = needs_v3(fields, record)
+    record = in_v3(record) if v3 else record
+    warnings += _spec_faults(record, v3=v3)
+    return Judged(record, v3, tuple(warnings))
+
+
+def _check_readable(record: Mapping[str, object], filename: str) -> None:
+    if readable.UNSAFE.search(filename):
+        raise BadPackage("the file name", "has characters that readers refuse")
+    for key, form in (("name", readable.NAME), ("version", readable.VERSION)):
+        if not form.fullmatch(str(record[key])):
+            raise BadPackage(_INDEX_JSON, f"has the {key} {record[key]!r}, which readers cannot parse")
+    if str(record["name"]).startswith(VIRTUAL):
+        raise BadPackage(
+            _INDEX_JSON, f"has the name {record['name']!r}, which only a virtual package may have (CEP 26)"
+        )
+
+
+def _check_writable(value: object, what: str) -> None:
+    try:
+        dump(value)
+    except (TypeError, ValueError) as error:  # lone surrogates, integers over 64 bits
+        raise BadPackage(what, f"cannot be written as JSON ({error})") from error
+
+
+def _word(fields: Mapping[str, Any], key: str) -> str:
+    value = fields.get(key)
+    if not isinstance(value, str) or not value:
+        raise BadPackage(_INDEX_JSON, f"has no {key}" if value is None else f"has a {key} that is not a text")
+    if len(value) > _MAX_WORD:
+        raise BadPackage(_INDEX_JSON, f"has a {key} of {len(value)} characters")
+    if readable.UNSAFE.search(value):
+        raise BadPackage(_INDEX_JSON, f"has the {key} {value!r}, with characters that readers refuse")
+    return value
+
+
+def _build_number(fields: Mapping[str, Any]) -> int:
+    value = fields.get("build_number")
+    if value is None:
+        raise BadPackage(_INDEX_JSON, "has no build_number")
+    if type(value) is not int or value < 0:  # a bool is an int too
+        raise BadPackage(_INDEX_JSON, f"has the build_number {value!r} instead of a whole number")
+    return value
+
+
+def _specs(fields: Mapping[str, Any], key: str) -> list[str]:
+    value = fields.get(key)
+    if value is None:
+        return []
+    if not _is_texts(value):
+        raise BadPackage(_INDEX_JSON, f"has a {key} that is not a list of texts")
+    for spec in value:
+        if not spec.strip() or readable.CONTROL.search(spec):
+            raise BadPackage(_INDEX_JSON, f"has {spec!r} in {key}, which is no dependency")
+        _check_extras(spec, key, _INDEX_JSON)
+    return list(value)
+
+
+def _check_extras(spec: str, key: str, what: str) -> None:
+    """Raise BadPackage for the one fault of a dependency that a MUST of CEP 44 rejects."""
+    if (extra := bad_extra(spec)) is not None:
+        raise BadPackage(what, f"has {spec!r} in {key} with the extra {extra!r}, which CEP 44 forbids")
+
+
+def _spec_faults(record: Mapping[str, Any], *, v3: bool) -> list[str]:
+    """What is wrong with dependencies of a record: readers such as pixi do not install the package then."""
+    extras = record.get("extra_depends", {})
+    lists = {"depends": record["depends"], "constrains": record.get("constrains", []), **extras}
+    found = []
+    for key, specs in lists.items():
+        for spec in specs:
+            fault = parse_fault(spec) or (v3_fault(spec) if v3 else None)
+            if fault is not None:
+                found.append(one_line(f"{spec!r} in {key} {fault}; readers such as pixi exclude the package"))
+    return found
+
+
+def run_exports_faults(run_exports: Mapping[str, list[str]]) -> list[str]:
+    """What is wrong with dependencies in run exports: a package that is built with them cannot be installed."""
+    return [
+        one_line(f"{spec!r} in the run exports ({kind}) {fault}")
+        for kind, specs in run_exports.items()
+        for spec in specs
+        if (fault := parse_fault(spec)) is not None
+    ]
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    if readable.CONTROL_IN_TEXT.search(value):
+        raise ValueError(f"{value!r} has control characters")
+    return value
+
+
+def _filled_text(value: object) -> str | None:
+    return _text(value) or None
+
+
+def _texts(value: object) -> list[str] | None:
+    if not isinstance(value, list) or not _is_texts(value):
+        raise TypeError(f"{value!r} is not a list of texts")
+    return value or None
+
+
+def _purls(value: object) -> list[str] | None:
+    purls = sorted(set(_texts(value) or ()))
+    for purl in purls:
+        if not readable.PURL.fullmatch(purl):
+            raise ValueError(f"{purl!r} is no package URL that readers parse")
+    return purls or None
+
+
+def _words(value: object) -> str | None:
+    return _filled_text(" ".join(_texts(value) or ()) if isinstance(value, list) else value)
+
+
+def _noarch(value: object) -> str | None:
+    if value is True:
+        return "generic"  # the form of the oldest packages
+    if value is False or not value:
+        return None
+    if value not in {"generic", "python"}:
+        raise BadPackage(_INDEX_JSON, f"has the noarch {value!r}, which readers refuse")
+    return _text(value)
+
+
+def _timestamp(value: object) -> int:
+    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"{value!r} is not a time")
+    if (value if value > _MAX_SECONDS else value * 1000) > readable.LAST_MS:
+        raise ValueError(f"{value!r} is after the year 9999")
+    return int(value)
+
+
+def _site_packages(value: object) -> str | None:
+    path = _filled_text(value)
+    if path and (path.startswith(("/", "\\")) or ":" in path or ".." in re.split(r"[/\\]", path)):
+        raise BadPackage(_INDEX_JSON, f"has the python_site_packages_path {path!r}, which leaves the prefix")
+    return path
+
+
+def _flags(value: object) -> list[str] | None:
+    flags = _texts(value)
+    for flag in flags or ():
+        if not _FLAG.fullmatch(flag):
+            raise BadPackage(_INDEX_JSON, f"has the flag {flag!r}, which is not of the form of CEP 45")
+    return flags
+
+
+def _extra_depends(value: object) -> dict[str, list[str]] | None:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is not a map of lists")
+    for group in value:
+        if not EXTRA.fullmatch(group):
+            raise BadPackage(_INDEX_JSON, f"has the extra {group!r}, which is not of the form of CEP 44")
+    return {group: _specs(value, group) for group in value} or None
+
+
+_OPTIONAL: Mapping[str, Callable[[object], object]] = {
+    "noarch": _noarch,
+    "timestamp": _timestamp,
+    "track_features": _words,
+    "features": _filled_text,
+    "license": _text,
+    "license_family": _text,
+    "purls": _purls,
+    "python_site_packages_path": _site_packages,
+    "extra_depends": _extra_depends,
+    "flags": _flags,
+}
+
+
+def judge_patch(key: str, value: object) -> object:
+    """The value that a repodata patch gives one of the fields in PATCHABLE, by the rules for a package's own.
+
+    None where the record shall not have the field.  Raises BadPackage, TypeError or ValueError.
+    """
+    if key in {"depends", "constrains"}:
+        specs = _specs({key: value}, key)
+        return specs if specs or key == "depends" else None
+    return None if value is None else _OPTIONAL[key](value)
+
+
+def _check_place(record: Mapping[str, object], package: PackageFile, rules: Rules, warnings: list[str]) -> None:
+    """Readers find a record by its file name and folder, so both must agree with what it says."""
+    named = parse_filename(package.filename)
+    if named is None:
+        raise BadPackage("the file name", "is not of the form name-version-build")
+    claims = {"name": named.name, "version": named.version, "build": named.build, "subdir": package.subdir}
+    for key, place in claims.items():
+        if record[key] != place:
+            where = "the folder" if key == "subdir" else "the file name"
+            said = f"says {key} {record[key]!r} where {where} says {place!r}"
+            if not rules.lenient or key in {"version", "build"}:
+                raise BadPackage(_INDEX_JSON, said)
+            warnings.append(f"{_INDEX_JSON} {said}")
+
+
+def _oddities(record: Mapping[str, object], filename: str, now_ms: int) -> list[str]:
+    """What breaks a MUST of CEP 26, 33 or 47 without harm to readers."""
+    found = []
+    for key, form in (("name", _NAME), ("version", _VERSION), ("build", _BUILD)):
+        value = str(record[key])
+        if len(value) > _MAX_PART:  # first of all: the expression has nested repetition
+            found.append(f"{key} has {len(value)} characters, more than {_MAX_PART} (CEP 26)")
+        elif not form.fullmatch(value):
+            found.append(f"{key} {value!r} is not of the form of CEP 26; readers may not find it")
+    if any(int(digits) > _MAX_DIGITS for digits in _DIGITS.findall(str(record["version"]))):
+        found.append(f"version {record['version']!r} has a number above {_MAX_DIGITS} (CEP 33)")
+    if len(filename) > _MAX_FILENAME:
+        found.append(f"the file name has {len(filename)} characters, more than {_MAX_FILENAME} (CEP 26)")
+    if built_ms(record.get("timestamp")) > now_ms:
+        found.append("timestamp is in the future (CEP 47)")
+    return found
+
+
+def judge_run_exports(data: bytes | None) -> dict[str, list[str]]:
+    """The run exports of a package, from its `info/run_exports.json` or None where it has none.
+
+    The list form means weak ones (CEP 34); unknown kinds and empty lists are left out.  Raises BadPackage.
+    """
+    found = None if data is None else parse_json(data, _RUN_EXPORTS_JSON)
+    if isinstance(found, list):
+        found = {"weak": found}
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise BadPackage(_RUN_EXPORTS_JSON, "is neither a map nor a list")
+    for kind in RUN_EXPORTS_KINDS:
+        if found.get(kind) is not None and not _is_texts(found[kind]):
+            raise BadPackage(_RUN_EXPORTS_JSON, f"has {kind!r} that is not a list of texts")
+        for spec in found.get(kind) or ():
+            _check_extras(spec, kind, _RUN_EXPORTS_JSON)
+    known = {kind: found[kind] for kind in RUN_EXPORTS_KINDS if found.get(kind)}
+    _check_writable(known, _RUN_EXPORTS_JSON)
+    return known

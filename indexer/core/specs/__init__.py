@@ -1,0 +1,1 @@
+"""Versions and match specs of conda."""

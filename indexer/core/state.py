@@ -1,0 +1,153 @@
+"""The memory between runs: which versions of our files belong together, and what they were made from.
+
+It is a hint that makes runs cheaper.  Without it a run looks at more, and publishes the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from functools import partial
+from sys import intern
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from indexer.core.formats.shards import compress_pieces
+from indexer.core.json_stream import json_object, members
+from indexer.core.memory import unpack
+from indexer.core.model import UNREADABLE, Outputs, Rules, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from indexer.core.model import Stat
+
+# What `place` says in the state of a channel's own files; no subdir has this name.
+CHANNEL = "channel"
+# A part of a listing: a little less than three pages, so that some new packages need no fourth.
+_PART = 2_900
+_MAX_PARTS = 64
+# How many lines of a listing are hashed at once.
+_LINES = 10_000
+
+
+class Wrote(msgspec.Struct, frozen=True):
+    """One of our files: the version it had when we put it, and the digest of what was in it."""
+
+    version: Version
+    digest: str
+
+
+class Bad(msgspec.Struct, frozen=True):
+    """A package found bad: the version that was read, why it was rejected, and whether its record stays."""
+
+    version: Version
+    reason: str
+    kept: bool = False
+
+
+class Attested(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of a package's attestations: what stands for its sidecars as they were read, and their sha256.
+
+    Without one there is a `reason`; a `passing` one may be gone next time.
+    """
+
+    state: str
+    sha256: str = ""
+    reason: str = ""
+    passing: bool = False
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    """What one run leaves for the next.
+
+    `stamp` stands for the options that shape the output, `listing` for all packages seen (empty where not
+    all were), `packages` counts the records.  `seen` has the versions of the indexed packages whose
+    record does not tell (an S3 ETag that is the record's md5 needs no entry); it has all of them where
+    it is `whole`.  `yanked` and `ignored` have the reasons by file name; `reported` are rejected
+    files of other kinds than `rejected` (a bad name, no right to read), by the version that was reported.
+    `validated` says that readers can parse all records: those of another indexer were looked at when they were taken
+    over.  `outputs` and `rules` are those of the run: a yank
+    publishes with them, whoever types it.  `latest` says that records may stand under `v3` by assignment alone.
+    `attested` is by file name of the package.  `cuts` are file names at which the next listing may be cut
+    into even parts.  `names` stands for what the listing showed of each package name, where there are shards alone; the
+    empty text for a name to look at. `place` is the subdir, or CHANNEL for the state of
+    a channel's own files.  `astray` says that there a record may have another name than its file.
+    `incomplete` counts the packages whose run exports are unknown, None if they were not counted.
+    `recent` counts the packages of the last week (`core/recent.py`), None where nobody counted them.
+    """
+
+    stamp: str = ""
+    listing: str = ""
+    packages: int = 0
+    whole: bool = True
+    wrote: dict[str, Wrote] = {}
+    seen: dict[str, Version] = {}
+    rejected: dict[str, Bad] = {}
+    yanked: dict[str, str] = {}
+    ignored: dict[str, str] = {}
+    reported: dict[str, Version] = {}
+    outputs: Outputs | None = None
+    rules: Rules | None = None
+    latest: bool = False
+    attested: dict[str, Attested] = {}
+    cuts: tuple[str, ...] = ()
+    names: dict[str, str] = {}
+    astray: bool = False
+    place: str = ""
+    incomplete: int | None = None
+    validated: bool = False
+    recent: tuple[tuple[int, int], ...] | None = None
+
+
+_ledger = msgspec.json.Decoder(Ledger)
+
+
+def encode(ledger: Ledger) -> bytes:
+    """The ledger as it lies in the channel."""
+    # Piece by piece: all at once it was what took a first run of half a million packages to its peak.
+    values: dict[str, object] = {key: partial(_encoded, getattr(ledger, key)) for key in ledger.__struct_fields__}
+    values["seen"] = members(sorted(ledger.seen), ledger.seen.__getitem__)
+    return compress_pieces(json_object(values))
+
+
+def _encoded(value: object) -> Iterator[bytes]:
+    yield msgspec.json.encode(value, order="deterministic")
+
+
+def decode(data: bytes) -> Ledger | None:
+    """A ledger; None for one that cannot be read, which is as good as none."""
+    try:
+        ledger = _ledger.decode(unpack(data))
+        return msgspec.structs.replace(ledger, seen={intern(name): version for name, version in ledger.seen.items()})
+    except (*UNREADABLE, ValueError):
+        return None
+
+
+def stamp(outputs: Outputs, rules: Rules, release: str) -> str:
+    """Stands for all that shapes the output besides the packages; another release looks at all again."""
+    return hashlib.sha256(msgspec.json.encode((release, outputs, rules))).hexdigest()
+
+
+def line_of(filename: str, stat: Stat) -> str:
+    """What a digest of a listing is told of a file: its name, its size and its version."""
+    return f"{filename}\0{stat.size}\0{stat.version}\n"
+
+
+def digest_of(packages: Mapping[str, Stat]) -> str:
+    """Stands for all packages of a listing: their names, sizes and versions."""
+    digest = hashlib.sha256()
+    lines = (line_of(name, packages[name]) for name in sorted(packages))
+    while batch := "".join(itertools.islice(lines, _LINES)):
+        digest.update(batch.encode())
+    return digest.hexdigest()
+
+
+def cuts_of(filenames: Collection[str]) -> tuple[str, ...]:
+    """The file names that cut a listing into even parts, none of a small one (some kilobytes at most)."""
+    parts = min(len(filenames) // _PART, _MAX_PARTS)
+    if parts < 2:  # noqa: PLR2004  one part is no part
+        return ()
+    ordered = sorted(filenames)
+    return tuple(ordered[len(ordered) * number // parts] for number in range(1, parts))

@@ -1,0 +1,226 @@
+"""What one lap is about to do to a subdir, and what there is to say of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from indexer.core import names
+from indexer.core.attestations import SUFFIX, attest
+from indexer.core.model import Extracted, Index, Plan, Rejected
+from indexer.core.overlay import Overlay
+from indexer.core.plan import dropped, merge, nameless, replaced
+from indexer.core.recent import changed_hours, hidden, hours_of
+from indexer.core.records.v3 import latest
+from indexer.core.report import Note, Outcome, SubdirReport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from indexer.core.model import Raw
+    from indexer.core.patch import Patched
+    from indexer.core.recent import Hours
+    from indexer.core.records.about import About
+    from indexer.core.snapshot import Observation
+    from indexer.core.state import Attested, Bad, Ledger
+
+_REPLACED = "was replaced: another artifact has its name now, so it is dated anew (CEP 47)"
+
+
+@dataclass(frozen=True)
+class Change:
+    """From which index, by which plan, with what was read, dated when, under which patch and yanks.
+
+    `latest` puts every record in the latest revision.  `attested` is what is known of attestations, None where
+    nobody looked.
+    `told` has the run exports of packages whose records stand and that were read for these; `incomplete_others`
+    counts the packages of unknown run exports of names that were not looked at.
+    `abouts` has what packages say of themselves, by file name, as far as that is wanted and known.  `counted` are the
+    packages of the last week in the index that it comes from, None where that is not known.
+    """
+
+    index: Index = field(default_factory=Index)
+    plan: Plan = field(default_factory=Plan)
+    results: tuple[Extracted | Rejected, ...] = ()
+    now_ms: int = 0
+    overlay: Overlay = field(default_factory=Overlay)
+    abouts: Mapping[str, About] = field(default_factory=dict)
+    latest: bool = False
+    attested: Mapping[str, Attested] | None = None
+    told: Mapping[str, Raw] = field(default_factory=dict)
+    incomplete_others: int = 0
+    counted: Mapping[int, int] | None = None
+
+    @cached_property
+    def merged(self) -> Index:
+        """What the packages say."""
+        merged = merge(self.index, self.plan, self.results, self.now_ms)
+        if self.attested is not None:
+            merged = attest(merged, self.attested)
+        if told := {name: it for name, it in self.told.items() if name in merged.records}:
+            merged = replace(merged, run_exports={**merged.run_exports, **told})
+        return latest(merged) if self.latest else merged
+
+    @cached_property
+    def patched(self) -> Patched:
+        """What readers shall see."""
+        return self.overlay.apply(self.merged)
+
+    @cached_property
+    def leaving(self) -> frozenset[str]:
+        """The file names whose records leave the index."""
+        return dropped(self.index, self.plan, self.results)
+
+    @cached_property
+    def recent(self) -> Hours | None:
+        """The packages of the last week that readers shall see, None where not all of them are known."""
+        if self.counted is None:
+            index = self.patched.index
+            return None if index.others is not None else hours_of(index.records.values(), self.now_ms)
+        changed = {it.filename for it in self.results} | self.leaving | self.plan.dates.keys()
+        gone, come = ([it.records[name] for name in changed & it.records.keys()] for it in (self.index, self.merged))
+        return changed_hours(self.counted, gone, come, self.now_ms)
+
+    def settled(self) -> Change:
+        """The same without the index that it came from and what was read, that no record is held twice."""
+        rejected = tuple(it for it in self.results if isinstance(it, Rejected))
+        after = replace(self, index=Index(), results=rejected)
+        after.__dict__.update(merged=self.merged, patched=self.patched, leaving=self.leaving, recent=self.recent)
+        return after
+
+    def beside(self, others: Ledger) -> Change:
+        """The same with what the last run knew of packages of other names than were looked at: it still holds."""
+        rejected = [rejected_before(filename, bad) for filename, bad in others.rejected.items()]
+        seen = {**others.seen, **self.plan.seen}
+        plan = replace(self.plan, seen=seen, rejected=(*self.plan.rejected, *rejected))
+        return replace(self, plan=plan, attested={**others.attested, **(self.attested or {})})
+
+    def alters(self, filename: str) -> bool:
+        """Whether an indexed package has another record, other run exports or another place afterwards."""
+        before, after = self.index, self.merged
+        return any(
+            (
+                before.records.get(filename) != after.records.get(filename),
+                before.run_exports.get(filename) != after.run_exports.get(filename),
+                (filename in before.v3) is not (filename in after.v3),
+            )
+        )
+
+    @property
+    def count(self) -> int:
+        """How many records readers shall see."""
+        return self.patched.index.count
+
+    @property
+    def incomplete(self) -> int:
+        """How many packages there are whose run exports are unknown."""
+        return incomplete(self.merged) + self.incomplete_others
+
+    @property
+    def revised(self) -> bool:
+        """Whether some of the records are only for readers of a later revision."""
+        return any(it.v3 or it.v3_rest for it in (self.index, self.merged))
+
+    @property
+    def rejected(self) -> tuple[Rejected, ...]:
+        """What was found bad, now or before; `kept` where the record of it stays."""
+        found = (*self.plan.rejected, *(it for it in self.results if isinstance(it, Rejected)))
+        return tuple(replace(it, kept=it.kept or it.filename in self.merged.records) for it in found)
+
+    @property
+    def extracted(self) -> tuple[Extracted, ...]:
+        """What was read."""
+        return tuple(it for it in self.results if isinstance(it, Extracted))
+
+
+def incomplete(index: Index) -> int:
+    """How many packages of an index have unknown run exports; what has no record has no run exports either."""
+    return len(index.records) - len(index.run_exports.keys() & index.records.keys())
+
+
+_KEPT = "; its record in the index stays as it is"
+
+
+def rejected_before(filename: str, bad: Bad) -> Rejected:
+    """What the last run left of a package that it rejected."""
+    return Rejected(filename, bad.version, bad.reason, kept=bad.kept)
+
+
+def _unreadable(change: Change, read: set[str]) -> Iterator[Note]:
+    """What there is to say of what another indexer wrote and readers cannot parse, besides of rejected packages."""
+    for filename in read & change.index.unreadable.keys():
+        yield Note(filename, f"its record {change.index.unreadable[filename]}, so the package was read again")
+    for name, reason in change.index.left_out.items():
+        yield Note(name, f"{reason}, so it is left out")
+
+
+def _attested_anew(seen: Observation, change: Change) -> set[str]:
+    """The indexed packages of which other attestations are known than before."""
+    if change.attested is None:
+        return set()
+    now, before = change.attested, seen.ledger.attested if seen.ledger else {}
+    return {
+        name for name in now.keys() | before.keys() if now.get(name) != before.get(name)
+    } & change.index.records.keys()
+
+
+def unattested(attested: Mapping[str, Attested]) -> list[Note]:
+    """What there is to say of attestations that count for nothing."""
+    return [
+        Note(filename + SUFFIX, f"{it.reason}, so the record does not name it")
+        for filename, it in sorted(attested.items())
+        if it.reason
+    ]
+
+
+def _new(rejected: Iterable[Rejected], ledger: Ledger | None) -> frozenset[str]:
+    """The rejected files that the last run did not report, or reported at another version."""
+    known = {name: bad.version for name, bad in ledger.rejected.items()} | ledger.reported if ledger else {}
+    return frozenset(it.filename for it in rejected if known.get(it.filename) != it.version)
+
+
+def reported(
+    seen: Observation, change: Change, scope: frozenset[str] | None, expected: frozenset[str], *, dry_run: bool
+) -> SubdirReport:
+    """What a lap is about, before anything is written.
+
+    `scope` are the only packages it was told to look at, `expected` those of them that a person named: one that is
+    neither in the channel nor in its index is missing.
+    """
+    read = {it.filename for it in change.extracted}
+    added = read - change.index.records.keys()
+    updated = {name for name in (read | _attested_anew(seen, change)) - added if change.alters(name)}
+    rejected = sorted((*seen.misnamed, *change.rejected), key=lambda it: it.filename)
+    nowhere = (scope or frozenset()) - seen.packages.keys() - seen.excluded - change.index.records.keys()
+    warnings = [
+        *(Note(filename, "wheels are not indexed") for filename in seen.ignored),
+        *(Note(filename, "was yanked by another indexer and stays out") for filename in change.plan.yanked),
+        *(Note(filename, "is neither in the channel nor in its index") for filename in nowhere - expected),
+        *(Note(folder, "is a folder in a subdir; packages in it are not indexed") for folder in seen.folders),
+        *(Note(filename, "stands under v3 without a name, so it is left out") for filename in nameless(change.index)),
+        *(Note(it.filename, warning) for it in change.extracted for warning in it.warnings),
+        *(Note(it.filename, _REPLACED) for it in change.extracted if replaced(change.index, it)),
+        *_unreadable(change, read),
+        *unattested(change.attested or {}),
+        *(Note(names.INSTRUCTIONS, warning) for warning in change.patched.warnings),
+    ]
+    missing = tuple(sorted(nowhere & expected))
+    outcome = Outcome.PLANNED if dry_run else Outcome.PARTIAL if rejected or missing else Outcome.UNCHANGED
+    return SubdirReport(
+        outcome,
+        packages=change.count,
+        exit_code=3 if outcome is Outcome.PARTIAL else 0,
+        added=tuple(sorted(added)),
+        updated=tuple(sorted(updated)),
+        removed=tuple(sorted(change.leaving)),
+        asked=len(change.plan.ask),
+        reread=len(read - added - updated),
+        rejected=tuple(Note(it.filename, f"{it.reason}{_KEPT if it.kept else ''}") for it in rejected),
+        missing=missing,
+        new_rejected=tuple(sorted(_new(rejected, seen.ledger))),
+        warnings=tuple(sorted(warnings)),
+        yanked=tuple(Note(name, yank.reason) for name, yank in sorted(change.overlay.yanks.items())),
+        ignored=tuple(Note(name, it.reason) for name, it in sorted(change.overlay.ignored.items())),
+        recent=None if change.recent is None else hidden(change.recent, change.now_ms),
+    )

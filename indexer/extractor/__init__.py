@@ -1,0 +1,1 @@
+"""Read the metadata of packages."""

@@ -1,0 +1,336 @@
+"""One package to one record, reading as little of it as its digests allow."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from indexer.core.errors import BadConfig, BadPackage, Conflict, Damaged, Denied, RangeRefused, Unavailable
+from indexer.core.json_stream import dump
+from indexer.core.model import Extracted, Rejected, Rules, Stat
+from indexer.core.names import CONDA
+from indexer.core.records.about import About, about_of
+from indexer.core.records.dates import FIELD, first_date
+from indexer.core.records.index_json import PackageFile, judge, judge_run_exports, run_exports_faults
+from indexer.extractor.archive import (
+    ABOUT_JSON,
+    DEVIATIONS,
+    INDEX_JSON,
+    PATHS_JSON,
+    RECIPES,
+    RUN_EXPORTS_JSON,
+    RUN_EXPORTS_UNKNOWN,
+    Whole,
+    read_conda,
+    read_tar_bz2,
+)
+from indexer.extractor.digests import Digests, Hasher, digests_of
+from indexer.extractor.file_kind import START, unmask
+from indexer.extractor.integrity import BZIP2_TAIL, Tail, ends_as_bzip2, unpack_bzip2, walk
+from indexer.extractor.range_file import Onward, Window
+from indexer.store import Usage
+from indexer.store.wrappers import Metered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from indexer.store import Opened, Store
+
+_KIB = 2**10
+_MIB = 2**20
+# A package up to this size is read whole in one request: a part of it would not be cheaper.
+_SMALL = 256 * _KIB
+# A package up to this size may be in memory whole where all of it must be read.
+_WHOLE = 8 * _MIB
+# How much of a .conda's end is asked for.  Of 190 real packages the info part, which builders write
+# last, and the zip directory have 1.3 KiB in the median and less than this in 98 of 100.
+_TAIL = 64 * _KIB
+# What is read at once of a package that is not in memory whole.
+_STEP = 512 * _KIB
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+
+class Way(Enum):
+    """How a package was read (docs/design.md, section Reading)."""
+
+    WHOLE = "whole"
+    TAIL = "tail"
+    HEAD = "head"
+    STREAM = "stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A package that vanished or changed between the listing and the reading: look again."""
+
+    filename: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What all readings of a run share.
+
+    `undated` says that nothing in the subdir was dated before.  With `verify_digests` every byte is hashed, even where
+    the store vouches for the digests.  With `about` it is also read what the packages say of themselves.  With
+    `unpack`, which needs `verify_digests`, every byte is decompressed too.
+    """
+
+    subdir: str
+    rules: Rules
+    now_ms: int
+    verify_digests: bool = False
+    about: bool = False
+    undated: bool = False
+    unpack: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of one package, the way it was read, and what that took."""
+
+    result: Extracted | Rejected | Gone
+    way: Way
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What was read of a package: its info files by name, its digests, and what was odd."""
+
+    way: Way
+    info: Mapping[str, bytes] | BadPackage
+    digests: Digests
+    warnings: tuple[str, ...] = ()
+
+
+def read(store: Store, stat: Stat, spec: Spec) -> Reading:
+    """Read one package.  A bad one is a result; raises only what the store raises, save Conflict."""
+    metered = Metered(store)
+    filename = stat.key.rpartition("/")[2]
+    way = first_way(stat, spec)
+    result: Extracted | Rejected | Gone
+    try:
+        content = _WAYS[way](metered, stat, spec)
+        way = content.way
+        result = _judged(content, stat, spec)
+    except Conflict:
+        result = Gone(filename)
+    except BadPackage as error:
+        result = Rejected(filename, stat.version, f"{error.thing} {error.reason}")
+    except Denied as error:
+        # One package of another owner, another key or in cold storage is no reason to stop.
+        result = Rejected(filename, stat.version, error.reason, passing=True)
+    return Reading(result, way, metered.usage)
+
+
+def first_way(stat: Stat, spec: Spec) -> Way:
+    """The way that a package is tried to be read at first."""
+    if stat.size <= _SMALL:
+        return Way.WHOLE
+    if spec.verify_digests:
+        return Way.WHOLE if stat.size <= _WHOLE else Way.STREAM
+    return Way.TAIL if stat.key.endswith(CONDA) else Way.HEAD
+
+
+def weight_of(stat: Stat, spec: Spec) -> int:
+    """How many bytes of memory reading a package may take, roughly."""
+    if first_way(stat, spec) is Way.WHOLE:
+        return 2 * stat.size + _SMALL
+    return 4 * _STEP
+
+
+def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
+    filename = stat.key.rpartition("/")[2]
+    package = PackageFile(spec.subdir, filename, stat.size, content.digests.sha256, content.digests.md5)
+    try:
+        if isinstance(content.info, BadPackage):
+            raise content.info
+        judged = judge(content.info[INDEX_JSON], package, spec.rules, spec.now_ms)
+        run_exports = judge_run_exports(content.info.get(RUN_EXPORTS_JSON))
+    except BadPackage as error:
+        reason = f"{error.thing} {error.reason}"
+        return Rejected(filename, stat.version, reason, package.sha256, damaged=isinstance(error, Damaged))
+    deviations = content.info.get(DEVIATIONS, b"").decode().splitlines()
+    warnings = (*content.warnings, *deviations, *judged.warnings, *run_exports_faults(run_exports))
+    unknown = RUN_EXPORTS_UNKNOWN in content.info
+    if unknown:
+        warnings += ("the run exports are unknown, for the archive cannot be read to its end",)
+    about = None
+    if spec.about:
+        about, odd = _about(content.info, About(sha256=package.sha256, run_exports=run_exports))
+        warnings += odd
+    if warnings and spec.rules.strict:
+        return Rejected(filename, stat.version, "; ".join(warnings), package.sha256)
+    # Where the index knows a date of this artifact, that is put in its place (CEP 47).
+    date = first_date(stat, judged.record.get("timestamp"), spec.now_ms, undated=spec.undated)
+    record = dump({**judged.record, FIELD: date})
+    told = stat.md5 == package.md5
+    known_exports = None if unknown else dump(run_exports)
+    return Extracted(filename, stat.version, record, known_exports, judged.v3, warnings, about, told)
+
+
+def _about(info: Mapping[str, bytes], known: About) -> tuple[About, tuple[str, ...]]:
+    """What a package says of itself, and what is odd about that."""
+    recipe = next((info[name] for name in RECIPES if name in info), b"")
+    return about_of(info.get(ABOUT_JSON), recipe, info.get(PATHS_JSON, b"").decode().split(), known)
+
+
+def _whole(store: Store, stat: Stat, spec: Spec) -> _Content:
+    """One request, all of it in memory."""
+    with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
+        data = onward.rest()
+
+    def read_info() -> dict[str, bytes]:
+        unmask(stat.key, data[:START])
+        if not stat.key.endswith(CONDA):
+            # To decompress takes fifty times as long as to hash, so a large one is only looked at from both ends.
+            whole = spec.unpack or stat.size <= _SMALL or not ends_as_bzip2(data)
+            return read_tar_bz2(io.BytesIO(data), stat.size, about=spec.about, whole=whole)
+        walked = Whole(walk(io.BytesIO(data), unpack=spec.unpack), in_memory=True, unpack=spec.unpack)
+        return read_conda(Window(store, stat, data, 0), about=spec.about, whole=walked)
+
+    digests = digests_of(data)
+    return _Content(Way.WHOLE, _info(read_info), digests, _contradiction(onward.opened, digests))
+
+
+def _info(read: Callable[[], dict[str, bytes]]) -> dict[str, bytes] | BadPackage:
+    """The info files of a package, or why there are none: its digests are worth knowing all the same."""
+    try:
+        return read()
+    except BadPackage as error:
+        return error
+
+
+def _tail(store: Store, stat: Stat, spec: Spec) -> _Content:
+    """The end of a `.conda`, where its directory and its info part lie, if its digests are vouched for.
+
+    The range is an explicit one, for the size is known: some stores answer a suffix range wrongly.
+    """
+    start = max(0, stat.size - _TAIL)
+    digests = data = None
+    with contextlib.suppress(RangeRefused):
+        reader = store.open(stat.key, range=(start, stat.size), version=stat.version)
+        with Onward(store, stat, reader, (start, stat.size)) as onward:
+            digests = vouched(onward.opened) if onward.opened.start == start else None
+            if digests is None:
+                digests = _checksum(store, onward.opened)
+            if digests is not None:
+                data = onward.rest()
+    if digests is None or data is None:
+        return _stream(store, stat, spec)
+    window = Window(store, stat, data, start)
+    return _Content(Way.TAIL, _info(lambda: read_conda(window, about=spec.about)), digests)
+
+
+def _head(store: Store, stat: Stat, spec: Spec) -> _Content:
+    """A `.tar.bz2` up to its info files, and its last bytes, if its digests are vouched for, else to its end."""
+    with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
+        digests = vouched(onward.opened) or _checksum(store, onward.opened)
+        if digests is None:
+            return _drain(store, onward, stat, spec)
+        source = Tail(onward, BZIP2_TAIL)
+        info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.about))
+        if isinstance(info, BadPackage):
+            return _Content(Way.HEAD, info, digests)
+        end = _end_of(store, stat)
+        if end is None:
+            end = source.rest()
+    return _Content(Way.HEAD, _ended(store, stat, info, end), digests)
+
+
+def _end_of(store: Store, stat: Stat) -> bytes | None:
+    """The last bytes of a package; None where the store serves no ranges."""
+    start = stat.size - BZIP2_TAIL
+    with contextlib.suppress(RangeRefused):
+        reader = store.open(stat.key, range=(start, stat.size), version=stat.version)
+        with Onward(store, stat, reader, (start, stat.size)) as onward:
+            return onward.rest() if onward.opened.start else None
+    return None
+
+
+def _ended(store: Store, stat: Stat, info: dict[str, bytes] | BadPackage, end: bytes) -> dict[str, bytes] | BadPackage:
+    """The info files of a `.tar.bz2` if its last bytes are the end of a bzip2 stream, or if it can be decompressed.
+
+    Something may have been appended, which clients do not notice.  To know that, it is read once more.
+    """
+    if isinstance(info, BadPackage) or ends_as_bzip2(end):
+        return info
+    try:
+        with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
+            unpack_bzip2(onward, stat.size)
+    except BadPackage as error:
+        return error
+    return info
+
+
+def _stream(store: Store, stat: Stat, spec: Spec) -> _Content:
+    """One pass over all of it in constant memory: hash, check and, of a `.tar.bz2`, parse on the fly."""
+    with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
+        if not stat.key.endswith(CONDA):
+            return _drain(store, onward, stat, spec)
+        with Hasher(onward) as hasher:
+            source = Tail(hasher, _STEP)
+            whole = Whole(walk(source, unpack=spec.unpack), in_memory=False, unpack=spec.unpack)
+            tail = source.rest()
+            digests = hasher.digests()
+    window = Window(store, stat, tail, stat.size - len(tail))
+    info = _info(lambda: read_conda(window, about=spec.about, whole=whole))
+    return _Content(Way.STREAM, info, digests, _contradiction(onward.opened, digests))
+
+
+def _drain(store: Store, onward: Onward, stat: Stat, spec: Spec) -> _Content:
+    with Hasher(onward) as hasher:
+        source = Tail(hasher, BZIP2_TAIL)
+        info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.about, whole=spec.unpack))
+        end = source.rest()
+        digests = hasher.digests()
+    if not spec.unpack:
+        info = _ended(store, stat, info, end)
+    return _Content(Way.STREAM, info, digests, _contradiction(onward.opened, digests))
+
+
+_WAYS = {Way.WHOLE: _whole, Way.TAIL: _tail, Way.HEAD: _head, Way.STREAM: _stream}
+
+
+def vouched(opened: Opened) -> Digests | None:
+    """The digests that came with an object and that nothing contradicts.
+
+    rattler-build and pixi store both with each upload.  Whoever may set them may also put the
+    package, and clients check the sha256 at every install.
+    """
+    claimed = _claimed(opened)
+    if claimed is None:
+        return None
+    return claimed if opened.stat.md5 in {None, claimed.md5} else None
+
+
+def _claimed(opened: Opened) -> Digests | None:
+    sha256 = opened.metadata.get("package-sha256", "")
+    md5 = opened.metadata.get("package-md5", "")
+    return Digests(sha256, md5) if _SHA256.fullmatch(sha256) and _MD5.fullmatch(md5) else None
+
+
+def _contradiction(opened: Opened, computed: Digests) -> tuple[str, ...]:
+    claimed = _claimed(opened)
+    if claimed in {None, computed}:
+        return ()
+    return (f"the object's metadata says {claimed} where its content has {computed}; the content wins",)
+
+
+def _checksum(store: Store, opened: Opened) -> Digests | None:
+    """The digests of an object that was put in one part with a SHA-256 checksum that the store checked."""
+    stat = opened.stat
+    if stat.size <= _WHOLE or stat.md5 is None or _claimed(opened) is not None:
+        return None  # not worth a request, no MD5 to be had, or contradicted already
+    try:
+        found = store.stat(stat.key, checksum=True)
+    except (Unavailable, BadConfig, Denied):
+        return None  # some stores refuse the question
+    if found is None or found.version != stat.version or not found.sha256 or not found.md5:
+        return None
+    return Digests(found.sha256, found.md5)

@@ -1,0 +1,323 @@
+"""Looks at a subdir in the safe order: first which versions our files have, then which packages are there.
+
+The reverse could drop a package that another indexer has published between the two (docs/design.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from indexer.core import names, patch
+from indexer.core import state as ledgers
+from indexer.core.errors import BadIndex, Conflict, Missing, NewerIndex, Refused
+from indexer.core.formats import repodata, shards
+from indexer.core.formats.shards import ShardIndex
+from indexer.core.json_stream import dump
+from indexer.core.model import Index, Raw, Version
+from indexer.core.overlay import Overlay, Withdrawn, decode_withdrawn
+from indexer.core.pages import catalog as catalogue
+from indexer.core.snapshot import Observation, files_of, observation, versions_in, versions_of
+from indexer.core.state import Ledger
+from indexer.extractor.range_file import read_whole
+from indexer.lister.listing import listed as listed_in_parts
+from indexer.lister.recovered_dates import redated, undated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from concurrent.futures import Executor
+
+    from indexer.core.model import Outputs, Stat
+    from indexer.core.records.about import About
+    from indexer.store import Store
+
+
+_log = logging.getLogger(__name__)
+
+_GONE = "nothing was changed: restore it, or run `indexer gc --yes` and repeat, which reads its packages again"
+_RUN_EXPORTS_STEP = "nothing was changed: restore it, or repeat with --force, which reads all packages again"
+_MAX_RUN_EXPORTS = 2**30
+_ALL = "nothing was changed: index the whole subdir once, which reads its packages again"
+_REBUILD = "nothing was changed: restore it, or delete it and repeat with --force"
+
+# What a shard index says where the packages lie beside it; a repodata.json says nothing then.
+_BESIDE = (None, "", ".", "./")
+
+
+class _Lost(BadIndex):
+    """A shard is named and is not there: a gc that died may have deleted it (docs/design.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lister:
+    """How to look: the store, the subdir, what it shall publish, and an executor for independent requests.
+
+    `force` is set in a run that reads all packages again: it trusts no shard that it has not seen.
+    """
+
+    store: Store
+    subdir: str
+    outputs: Outputs
+    executor: Executor
+    force: bool = False
+    _shard_indexes: dict[Version, ShardIndex] = field(default_factory=dict)
+
+    def key(self, name: str) -> str:
+        """The key of one of the subdir's files."""
+        return f"{self.subdir}/{name}"
+
+    def observe(self, scope: frozenset[str] | None, *, trusting: bool) -> Observation:
+        """The versions of our files, then the packages: all of them, or only those in `scope`.
+
+        What the ledger says of versions stands where the listing that follows shows the same: the
+        files were like that before the listing began.  If it does not, or when not `trusting` the
+        ledger because a conflict has just shown otherwise, each file is asked for, and listed again.
+        State is as the listing shows it: never older than the files that were made from it.
+        """
+        ledger, ledger_version = left_at(self.store, self.key(names.LEDGER))
+        seen = Observation(ledger=ledger, ledger_version=ledger_version, whole=scope is None, doubted=self.force)
+        if ledger is not None and trusting:
+            versions = files_of(versions_of(ledger))
+            listed = self._listing(scope, ledger)
+            if scope is not None or self._ours(versions_in(listed, names.TRACKED), ledger) == versions:
+                return observation(listed, replace(seen, versions=versions))
+        stats = self._stats(names.TRACKED)
+        versions = self._ours({name: stat.version for name, stat in stats.items()}, ledger)
+        modified = {name: stat.written_ms for name, stat in stats.items()}
+        return observation(self._listing(scope, ledger), replace(seen, versions=versions, modified_ms=modified))
+
+    def survey(self) -> Observation:
+        """What one listing shows, and the ledger: for who only reads, and looks again to see whether it stood still."""
+        ledger, ledger_version = left_at(self.store, self.key(names.LEDGER))
+        listed = self._listing(None, ledger)
+        versions = self._ours(versions_in(listed, names.TRACKED), ledger)
+        return observation(listed, Observation(versions, ledger, ledger_version))
+
+    def _ours(self, versions: dict[str, Version], ledger: Ledger | None) -> dict[str, Version]:
+        """Without a page that is not wanted and that we did not write: it is somebody else's."""
+        wrote = ledger.wrote.get(names.PAGE) if ledger else None
+        if not self.outputs.html and (wrote is None or versions.get(names.PAGE) != wrote.version):
+            versions.pop(names.PAGE, None)
+        return versions
+
+    def _stats(self, filenames: Iterable[str]) -> dict[str, Stat]:
+        """Those of some files that are there."""
+        asked = list(filenames)
+        found = self.executor.map(self.store.stat, [self.key(name) for name in asked])
+        return {name: msgspec.structs.replace(stat, key=name) for name, stat in zip(asked, found, strict=True) if stat}
+
+    def _listing(self, scope: frozenset[str] | None, ledger: Ledger | None) -> dict[str, Stat]:
+        if scope is not None:
+            return self._stats((*names.STATE, names.GC_NOTE, *scope))
+        last = ledger or Ledger()
+        return listed_in_parts(self.store, self.key(""), last.cuts, self.executor, last.seen)
+
+    def look_again(self, seen: Observation, scope: frozenset[str] | None) -> None:
+        """Raise Conflict where other packages are there than were seen."""
+        now = observation(self._listing(scope, seen.ledger), seen).excluding(seen.excluded)
+        if now.packages != seen.packages:
+            raise Conflict(self.key(""), "packages came or went while this run worked")
+
+    def source(self, seen: Observation) -> str:
+        """The file that the index is read from, the empty text where there is none.
+
+        Where a channel shall have shards only and has both, the newer is it: another indexer leaves a stale
+        shard index when it stops to write it, a crash of ours a stale repodata.json.
+        """
+        if names.UNPATCHED in seen.versions:
+            return names.UNPATCHED
+        there = [name for name in (names.REPODATA, names.SHARD_INDEX) if name in seen.versions]
+        if self.outputs.monolithic or len(there) < 2:  # noqa: PLR2004  one of two
+            return there[0] if there else ""
+        return max(reversed(there), key=lambda name: seen.modified_ms.get(name, 0))
+
+    def overlay(self, seen: Observation) -> Overlay:
+        """What is in force by the state that was seen.  Raises BadPatch, and Conflict where it changed since."""
+        instructions = self.read(names.INSTRUCTIONS, seen) if names.INSTRUCTIONS in seen.versions else None
+        withdrawn = Withdrawn()
+        if names.YANKED in seen.versions:
+            withdrawn = decode_withdrawn(self.read(names.YANKED, seen), self.key(names.YANKED))
+        key = self.key(names.INSTRUCTIONS)
+        return Overlay(key, instructions, yanks=withdrawn.yanked, ignored=withdrawn.ignored)
+
+    def read_index(self, seen: Observation, overlay: Overlay, few: frozenset[str] | None = None) -> Index:
+        """What the packages say, by the index that stands and the state in which it was written.
+
+        Unless our last run has made all of it, what readers cannot parse is named in it or left out.
+        Where it is read from shards, a `few` package names (in lower case) can be all that is read.
+        It is read from the unpatched index where there is one, from repodata.json, or from all shards where a
+        channel has nothing else.  Raises BadIndex, Refused for what another indexer has patched by
+        instructions that nobody can see, and Conflict where something changed since it was seen.
+        """
+        known = seen.in_step and seen.ledger is not None and seen.ledger.validated and not self.force
+        index = self._read_index(seen, overlay, few)
+        if known:
+            return index
+        from indexer.core.records.validation import validated  # only for an index of another indexer
+
+        return validated(index)
+
+    def _read_index(self, seen: Observation, overlay: Overlay, few: frozenset[str] | None) -> Index:
+        source = self.source(seen)
+        if not source:
+            return Index()
+        if source == names.SHARD_INDEX:
+            return self._read_shards(seen, few)
+        # First what takes more memory while it is decoded than afterwards.
+        run_exports = self._read_run_exports(seen)
+        index, own = repodata.split_unpatched(self.read(source, seen), self.key(source))
+        if source == names.UNPATCHED and not seen.stands(names.REPODATA):
+            index = self._beside_published(index, seen, overlay)
+        if not seen.stands(source):  # written by another indexer, so its records know best
+            for filename in overlay.run_exports_patched:
+                run_exports.pop(filename, None)  # as they were patched: what the package has is unknown
+            run_exports |= repodata.inline_run_exports(index.records)
+            if undated(index):
+                index = redated(index, self.store, self.key(names.SHARDS_FOLDER), self.executor)
+        return replace(index, run_exports=repodata.own_run_exports(run_exports, own))
+
+    def _read_run_exports(self, seen: Observation) -> dict[str, Raw]:
+        """What run_exports.json says, or its compressed copy where the plain file is lost or damaged.
+
+        Raises BadIndex, but not in a run that reads all packages again.
+        """
+        if names.RUN_EXPORTS in seen.versions:
+            try:
+                return repodata.split_run_exports(self.read(names.RUN_EXPORTS, seen), self.key(names.RUN_EXPORTS))
+            except BadIndex as error:
+                packed = self.packed_run_exports(seen)
+                if packed is None and not self.force:
+                    raise BadIndex(error.thing, error.reason, _RUN_EXPORTS_STEP) from error
+                _log.warning("%s: %s; it is written again", error.thing, error.reason)
+                return packed or {}
+        return self.packed_run_exports(seen) or {}
+
+    def packed_run_exports(self, seen: Observation) -> dict[str, Raw] | None:
+        """What run_exports.json.zst says, None where it is not there or cannot be read."""
+        with contextlib.suppress(BadIndex, KeyError):
+            from indexer.core.verify import unpacked
+
+            data = unpacked(self.read(names.RUN_EXPORTS_ZST, seen), names.RUN_EXPORTS_ZST, _MAX_RUN_EXPORTS)
+            return repodata.split_run_exports(data, self.key(names.RUN_EXPORTS_ZST))
+        return None
+
+    def _beside_published(self, index: Index, seen: Observation, overlay: Overlay) -> Index:
+        """The unpatched index with what only the index has that another indexer published: dates, and the rest.
+
+        Raises NewerIndex, and Refused where that is patched and nothing tells by which instructions.
+        """
+        published = self._published(seen)
+        if published is None:
+            return index
+        if overlay.patch is None and not seen.stands(names.UNPATCHED):
+            self._refuse_unknown_patch(index, published, overlay)
+        unknown = published.records.keys() - index.records.keys()
+        index = repodata.beside(index, published)
+        return replace(index, earlier={name: published.records[name] for name in unknown})
+
+    def _published(self, seen: Observation) -> Index | None:
+        """What another indexer has published, None where that cannot be read.  Raises NewerIndex."""
+        try:
+            if names.REPODATA in seen.versions:
+                return repodata.split(self.read(names.REPODATA, seen), self.key(names.REPODATA))
+            if names.SHARD_INDEX in seen.versions and not seen.stands(names.SHARD_INDEX):
+                return self._read_shards(seen, None)
+        except NewerIndex:
+            raise
+        except BadIndex as error:
+            _log.warning("%s: %s; it is written anew", error.thing, error.reason)
+        return None
+
+    def _refuse_unknown_patch(self, index: Index, published: Index, overlay: Overlay) -> None:
+        withdrawn = index.records.keys() & set(published.removed) - overlay.yanks.keys()
+        both = index.records.keys() & published.records.keys()
+        if withdrawn or any(patch.is_patched(index.records[name], published.records[name]) for name in both):
+            raise Refused(
+                self.key(names.REPODATA),
+                f"is patched, for it differs from {names.UNPATCHED}, and no {names.INSTRUCTIONS} says by what",
+                "nothing was changed: name the patch with --repodata-patch, or end it with --no-repodata-patch",
+            )
+
+    def read(self, name: str, seen: Observation) -> bytes:
+        """One of our files as it was seen.  Raises Conflict."""
+        return read_whole(self.store, self.key(name), seen.versions[name])[0]
+
+    def read_abouts(self, seen: Observation) -> dict[str, About]:
+        """What is known of what packages say of themselves; nothing where no file is wanted that tells it."""
+        if not self.outputs.described or names.CATALOGUE not in seen.versions:
+            return {}
+        known = catalogue.decode(self.read(names.CATALOGUE, seen))
+        return catalogue.abouts_of(known) if known else {}
+
+    def read_shard_index(self, seen: Observation) -> ShardIndex:
+        """The shard index that stands, an empty one where there is none.  Raises BadIndex."""
+        version = seen.versions.get(names.SHARD_INDEX)
+        if version is None:
+            return ShardIndex()
+        if version not in self._shard_indexes:  # it is the source of a channel of shards only, and asked for twice
+            data = self.read(names.SHARD_INDEX, seen)
+            self._shard_indexes[version] = shards.decode_index(data, self.key(names.SHARD_INDEX))
+        return self._shard_indexes[version]
+
+    def shards_there(self) -> frozenset[bytes]:
+        """The shards that are there, by their sha256, whatever any index says."""
+        folder = self.key(names.SHARDS_FOLDER)
+        found = (shards.digest_of_filename(stat.key[len(folder) :]) for stat in self.store.list(folder))
+        return frozenset(digest for digest in found if digest)
+
+    def _read_shards(self, seen: Observation, few: frozenset[str] | None) -> Index:
+        """What the shards say, all or those of a few names.
+
+        One that is lost is as good as empty unless it was vouched for, or not all packages were looked at: then they
+        are read again.
+        """
+        index = self.read_shard_index(seen)
+        wanted = [digest for name, digest in index.shards.items() if few is None or name in few]
+        folder = index.folder
+        if folder is None:
+            where = index.info["shards_base_url"]
+            raise BadIndex(
+                self.key(names.SHARD_INDEX), f"has its shards elsewhere ({where})", "index the channel there"
+            )
+
+        def read(digest: bytes) -> Index:
+            key = self.key(folder + shards.filename_of(digest))
+            try:
+                return shards.decode_shard(self._read_shard(key, digest), key)
+            except _Lost as error:
+                if seen.vouched:
+                    raise
+                if not seen.whole:
+                    raise BadIndex(key, error.reason, _ALL) from error
+                _log.warning("%s: %s; its packages are read again, and dated anew", key, error.reason)
+                return Index()
+
+        found = shards.union(self.executor.map(read, wanted))
+        info = {key: dump(index.info[key]) for key in shards.SHARED_INFO if key in index.info}
+        if index.info.get("base_url") not in _BESIDE:
+            info["base_url"] = dump(index.info["base_url"])
+        others = None if few is None or seen.ledger is None else max(seen.ledger.packages - len(found.records), 0)
+        return replace(found, info=info, others=others)
+
+    def _read_shard(self, key: str, digest: bytes) -> bytes:
+        """A shard that the index names.  Raises BadIndex: without it the records it has are not known."""
+        try:
+            data, _ = read_whole(self.store, key)
+        except Missing as error:
+            raise _Lost(key, "is named by the shard index and is not there", _GONE) from error
+        if shards.digest(data) != digest:
+            raise BadIndex(key, "has another content than its name says", _REBUILD)
+        return data
+
+
+def left_at(store: Store, key: str) -> tuple[Ledger | None, Version | None]:
+    """A ledger and its version; no ledger where there is none, or none that can be read."""
+    try:
+        data, stat = read_whole(store, key)
+    except Missing:
+        return None, None
+    return ledgers.decode(data), stat.version

@@ -1,0 +1,1 @@
+"""What a person configured, with its origin."""

@@ -1,0 +1,113 @@
+"""The table of S3-compatible stores: what each does in its own way, and how it is known by its endpoint.
+
+Where each value comes from stands in docs/providers.md.  What holds for all of them is no column: objects
+are put whole with their MD5, never with a checksum of botocore's, and deleted one by one (ADR 3).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Literal
+from urllib.parse import urlsplit
+
+from indexer.core.errors import BadConfig
+
+Addressing = Literal["virtual", "path"]
+"""Whether the bucket is part of the host or of the path, as botocore calls it."""
+
+
+class Conditions(Enum):
+    """How a store makes a write depend on what is there (docs/design.md)."""
+
+    ETAG = "etag"
+    GENERATION = "generation"
+    NONE = "none"
+    # Said to be `etag`, or nothing is said of it: asked once a run, before the first write.
+    UNPROVEN = "unproven"
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One row: `hosts` is a pattern of its endpoints, whose group `region` names theirs.
+
+    `region` is the one that all requests are signed for, None where any may be.  `pause` is how many
+    seconds must lie between two writes of one key.  `checksums` says whether the store is asked for the
+    SHA-256 that it has checked: some refuse the question.
+    """
+
+    name: str
+    hosts: str
+    conditions: Conditions
+    region: str | None = None
+    addressing: Addressing = "path"
+    pause: float = 0.0
+    checksums: bool = True
+
+
+AWS = Provider(
+    "aws",
+    r"(?:.*\.)?s3(?:-fips)?(?:\.dualstack)?(?:[.-](?P<region>[a-z]+(?:-[a-z]+)+-\d))?(?:\.vpce)?\.amazonaws\.com(?:\.cn)?",
+    Conditions.ETAG,
+    addressing="virtual",
+)
+OTHER = Provider("other", "", Conditions.UNPROVEN)
+PROVIDERS = (
+    AWS,
+    Provider("r2", r".*\.r2\.cloudflarestorage\.com", Conditions.ETAG, region="auto", pause=1.0),
+    Provider(
+        "gcs",
+        r"storage(?:\.[a-z0-9-]+\.rep)?\.googleapis\.com",
+        Conditions.GENERATION,
+        region="auto",
+        pause=1.0,
+        checksums=False,
+    ),
+    Provider("b2", r"s3\.(?P<region>[a-z0-9-]+)\.backblazeb2\.com", Conditions.NONE, checksums=False),
+    Provider("wasabi", r"s3\.(?:(?P<region>[a-z0-9-]+)\.)?wasabisys\.com", Conditions.NONE),
+    Provider("hetzner", r"(?P<region>[a-z0-9]+)\.your-objectstorage\.com", Conditions.UNPROVEN),
+    # These have no endpoint of their own: known by name only.
+    Provider("minio", "", Conditions.ETAG),
+    Provider("ceph", "", Conditions.ETAG),
+    Provider("seaweedfs", "", Conditions.ETAG),
+    OTHER,
+)
+_BY_NAME = {provider.name: provider for provider in PROVIDERS}
+NAMES = tuple(_BY_NAME)
+
+
+def provider_of(endpoint: str | None, name: str | None = None) -> Provider:
+    """The row of a store, with the region that its endpoint names; by name where one is given.
+
+    No endpoint is AWS.  Raises BadConfig for a name that is not in the table.
+    """
+    if name is not None and name not in _BY_NAME:
+        raise BadConfig(f"--provider {name}", "is no provider that is known", f"name one of {', '.join(_BY_NAME)}")
+    host = _host(endpoint)
+    for provider in [_BY_NAME[name]] if name is not None else PROVIDERS:
+        match = re.fullmatch(provider.hosts, host)
+        if provider.hosts and match:
+            return replace(provider, region=match.groupdict().get("region") or provider.region)
+    return _BY_NAME[name] if name is not None else OTHER if endpoint else AWS
+
+
+def addressing_of(provider: Provider, endpoint: str | None, bucket: str) -> Addressing:
+    """Where the bucket's name goes: into the path where no host or certificate could have it."""
+    host = _host(endpoint)
+    if host == "localhost" or _is_address(host) or not re.fullmatch(r"[a-z0-9][a-z0-9-]*[a-z0-9]", bucket):
+        return "path"
+    return provider.addressing
+
+
+def _host(endpoint: str | None) -> str:
+    return (urlsplit(endpoint).hostname or "") if endpoint else ""
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

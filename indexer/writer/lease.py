@@ -1,0 +1,185 @@
+"""A lease on a subdir, for stores that know no conditional writes: best effort, and no more.
+
+Whoever holds it writes; the others wait as after any conflict.  What a store does not check is looked at
+instead: before each write whether the object still has the version it should have, and at the end whether
+all that was written stands (docs/design.md says what that guarantees).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import threading
+import uuid
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from indexer.core.errors import Conflict, IndexerError
+from indexer.core.names import LEASE, SHARDS_FOLDER
+from indexer.extractor.range_file import read_whole
+from indexer.store import Expect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    from indexer.commands.context import Run
+    from indexer.core.model import Stat, Version
+    from indexer.core.stream import Content
+    from indexer.store import Store
+
+_log = logging.getLogger(__name__)
+
+# How long a lease lasts that nobody renews, and how long before a holder renews it.
+LASTS = 300.0
+_RENEW_AFTER = LASTS / 3
+# After that a put that began before ours is through, or lost.
+_SETTLE = 2.0
+# A store refuses requests whose clock is a quarter of an hour off (RequestTimeTooSkewed), so this much
+# more of age than a lease lasts tells a dead one at once, whatever the clocks.
+_SKEW_MS = 15 * 60 * 1000
+
+
+@dataclass
+class Lease:
+    """A lease on a folder of the channel: taken, kept while it is written, given back.
+
+    `store` is the bucket itself; `folder` ends in `/`, or is empty for the channel's root.  Another one's is
+    taken over once it was seen unchanged for as long as it lasts by a clock of our own, or is older than any
+    difference of clocks can explain.
+    """
+
+    store: Store
+    folder: str
+    run: Run
+    _owner: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _ours: Version | None = None
+    _renewed: float = 0.0
+    _looked: float = 0.0
+    _times: int = 0
+    _met: tuple[Version, float] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def _key(self) -> str:
+        return self.folder + LEASE
+
+    @contextmanager
+    def held(self) -> Iterator[Leased]:
+        """Hold the lease for as long as a block.  Raises Conflict where another indexer holds it."""
+        found = self.store.stat(self._key)
+        if found is not None and not self._over(found):
+            raise Conflict(self._key, "another indexer holds the lease of the subdir")
+        try:
+            self._put()
+            self.run.sleep(_SETTLE)
+            self._look()
+            leased = Leased(self.store, self)
+            yield leased
+            leased.look()
+        finally:
+            self._give_back()
+
+    def keep(self) -> None:
+        """Look whether the lease is still ours, and renew it, each if it is time to.  Raises Conflict."""
+        with self._lock:
+            now = self.run.monotonic()
+            if now - self._looked > _SETTLE:
+                self._look()
+            if now - self._renewed > _RENEW_AFTER:
+                self._put()
+
+    def _over(self, found: Stat) -> bool:
+        """Whether the lease that is there binds nobody any more."""
+        now = self.run.monotonic()
+        if self._met is None:
+            _log.warning("%s: another indexer holds the lease; waiting until it is given back, or old", self._key)
+        if self._met is None or self._met[0] != found.version:
+            self._met = (found.version, now)
+        unchanged = now - self._met[1]
+        return unchanged > LASTS or self.run.now_ms() - found.modified_ms > LASTS * 1000 + _SKEW_MS
+
+    def _put(self) -> None:
+        self._times += 1
+        content = {"holder": self._owner, "renewed": self._times, "lasts_seconds": LASTS}
+        # From before the write on, as a clock that is slow for others is safe for all.
+        self._renewed = self.run.monotonic()
+        self._ours = self.store.put(self._key, json.dumps(content).encode(), expect=Expect.ANYTHING)
+
+    def _look(self) -> None:
+        self._looked = self.run.monotonic()
+        found = self.store.stat(self._key)
+        if found is None or found.version != self._ours:
+            raise Conflict(self._key, "another indexer has taken the lease")
+
+    def _is_ours(self) -> bool:
+        """Whether the lease is ours, also if this run was interrupted before it knew the version of what it put."""
+        found = self.store.stat(self._key)
+        if found is None or found.version == self._ours:
+            return found is not None
+        with contextlib.suppress(ValueError):
+            content = json.loads(read_whole(self.store, self._key, found.version)[0])
+            return isinstance(content, dict) and content.get("holder") == self._owner
+        return False
+
+    def _give_back(self) -> None:
+        """Delete the lease if it is ours; where that fails, others wait until it is over."""
+        try:
+            if self._is_ours():
+                self.store.delete(self._key, expect=Expect.ANYTHING)
+        except Conflict:
+            return
+        except IndexerError as error:
+            _log.warning("%s; other indexers wait until the lease is over", error)
+
+
+def under(lease: Lease | None, store: Store) -> AbstractContextManager[Store]:
+    """The store to write to, for as long as a block: under the lease where there is one.  Raises Conflict."""
+    return nullcontext(store) if lease is None else lease.held()
+
+
+class Leased:
+    """A store that looks right before each write whether what is there is what should be there."""
+
+    def __init__(self, store: Store, lease: Lease) -> None:
+        self._store = store
+        self._lease = lease
+        self._written: dict[str, Version | None] = {}
+        self.usage = store.usage
+        self.list = store.list
+        self.stat = store.stat
+        self.open = store.open
+
+    def put(
+        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
+    ) -> Version:
+        """Write an object if it has the expected version a moment before.  Raises Conflict."""
+        self._compare(key, expect)
+        version = self._store.put(key, body, expect=Expect.ANYTHING, headers=headers)
+        if SHARDS_FOLDER not in key:  # these are right whoever wrote them
+            self._written[key] = version
+        return version
+
+    def delete(self, key: str, *, expect: Expect | Version) -> None:
+        """Delete an object if it has the expected version a moment before.  Raises Conflict."""
+        if self._store.stat(key) is not None:
+            self._compare(key, expect)
+            self._store.delete(key, expect=Expect.ANYTHING)
+        self._written[key] = None
+
+    def look(self) -> None:
+        """Look whether all that was written stands.  Raises Conflict."""
+        for key, version in self._written.items():
+            found = self._store.stat(key)
+            if (found.version if found else None) != version:
+                raise Conflict(key, "was replaced while this run wrote")
+
+    def _compare(self, key: str, expect: Expect | Version) -> None:
+        self._lease.keep()
+        if expect is Expect.ANYTHING:
+            return
+        found = self._store.stat(key)
+        if (found.version if found else Expect.ABSENT) != expect:
+            raise Conflict(key, "changed since it was looked at")
