@@ -15,10 +15,11 @@ from indexer.core.release import __version__
 
 if TYPE_CHECKING:
     from indexer.commands.api import check, gc, ignore, index, status, unignore, unyank, yank
-    from indexer.commands.context import Machines, Options
+    from indexer.commands.context import WorkerOptions
     from indexer.commands.gc import Sweep
     from indexer.core.errors import IndexerError
     from indexer.core.model import Outputs, Rules
+    from indexer.core.options import Options
     from indexer.core.report import Collected, Report, Verdict
     from indexer.store.target import S3Options, Target
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Collected",
     "IndexerError",
-    "Machines",
     "Options",
     "Outputs",
     "Report",
@@ -35,6 +35,7 @@ __all__ = [
     "Sweep",
     "Target",
     "Verdict",
+    "WorkerOptions",
     "__version__",
     "check",
     "gc",
@@ -57,7 +58,7 @@ _HOMES = {
     "yank": "indexer.commands.api",
     "Collected": "indexer.core.report",
     "IndexerError": "indexer.core.errors",
-    "Machines": "indexer.commands.context",
+    "WorkerOptions": "indexer.commands.context",
     "Options": "indexer.commands.context",
     "Outputs": "indexer.core.model",
     "Report": "indexer.core.report",

@@ -14,10 +14,10 @@ from indexer.cli.interruption import exit_code, heeded
 from indexer.cli.option_groups import flattened
 from indexer.cli.options.bucket import Bucket, Configuration
 from indexer.cli.options.files import Files
-from indexer.cli.options.output import Talk
-from indexer.cli.options.run import Asked, Judgement, Machines, Patching, Writing
+from indexer.cli.options.output import OutputOptions
+from indexer.cli.options.run import Patching, RunRequest, ValidationOptions, WorkerOptions, Writing
 from indexer.cli.options.selection import Selection
-from indexer.cli.options.upkeep import Inquiry, Scrutiny, Sweeping
+from indexer.cli.options.upkeep import CheckOptions, DoctorOptions, GcOptions
 from indexer.cli.output import Formatter, err, out, out_json
 from indexer.core.errors import BadConfig, IndexerError
 from indexer.core.release import __version__
@@ -25,7 +25,8 @@ from indexer.core.release import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from indexer.commands import context as options
+    from indexer.commands.context import WorkerOptions
+    from indexer.core.options import Options
     from indexer.core.report import Collected, Page, Report, Verdict
     from indexer.store.target import Target
 
@@ -70,18 +71,18 @@ def root(
 def s3(
     channel: _URL,
     selection: Selection,
-    judgement: Judgement,
+    judgement: ValidationOptions,
     files: Files,
     patching: Patching,
-    talk: Talk,
+    talk: OutputOptions,
     writing: Writing,
-    machines: Machines,
+    machines: WorkerOptions,
     bucket: Bucket,
 ) -> None:
     """Index a channel in a bucket."""
     if not channel.startswith("s3://"):
         _fail(talk, channel, BadConfig(channel, "is not an s3:// URL", "for a folder call `indexer fs`"))
-    _run(talk, channel, bucket, Asked(selection, judgement, files, patching, writing, machines))
+    _run(talk, channel, bucket, RunRequest(selection, judgement, files, patching, writing, machines))
 
 
 @app.command()
@@ -89,18 +90,18 @@ def s3(
 def fs(
     channel: _DIR,
     selection: Selection,
-    judgement: Judgement,
+    judgement: ValidationOptions,
     files: Files,
     patching: Patching,
-    talk: Talk,
+    talk: OutputOptions,
     writing: Writing,
-    machines: Machines,
+    machines: WorkerOptions,
     configuration: Configuration,
 ) -> None:
     """Index a channel in a folder."""
     if "://" in channel:
         _fail(talk, channel, BadConfig(channel, "is not a folder", "for a bucket call `indexer s3`"))
-    _run(talk, channel, configuration, Asked(selection, judgement, files, patching, writing, machines))
+    _run(talk, channel, configuration, RunRequest(selection, judgement, files, patching, writing, machines))
 
 
 @app.command()
@@ -108,10 +109,10 @@ def fs(
 def status(
     channel: _TARGET,
     selection: Selection,
-    judgement: Judgement,
+    judgement: ValidationOptions,
     files: Files,
     patching: Patching,
-    talk: Talk,
+    talk: OutputOptions,
     bucket: Bucket,
     *,
     exit_code: Annotated[
@@ -119,18 +120,18 @@ def status(
     ] = False,
 ) -> None:
     """Say what a run would add, update, remove, reject and write.  Nothing is written."""
-    asked = Asked(selection, judgement, files, patching, Writing(dry_run=True))
+    asked = RunRequest(selection, judgement, files, patching, Writing(dry_run=True))
     _tell(talk, channel, _indexed(talk, channel, bucket, asked), _WORK_TO_DO if exit_code else 0)
 
 
 @app.command()
 @flattened
-def check(channel: _TARGET, scrutiny: Scrutiny, talk: Talk, bucket: Bucket) -> None:
+def check(channel: _TARGET, scrutiny: CheckOptions, talk: OutputOptions, bucket: Bucket) -> None:
     """Say whether files and packages agree with each other.  Nothing is written."""
 
     def checked() -> Verdict:
         from indexer.commands.api import check as look
-        from indexer.commands.context import Machines
+        from indexer.commands.context import WorkerOptions
 
         settled = bucket.settled(channel)
         with contextlib.ExitStack() as stack:
@@ -138,7 +139,7 @@ def check(channel: _TARGET, scrutiny: Scrutiny, talk: Talk, bucket: Bucket) -> N
                 settled.target,
                 subdirs=tuple(scrutiny.subdirs or ()),
                 deep=scrutiny.deep,
-                machines=Machines(talk.max_parallel or settled.downloads, processes=True),
+                machines=WorkerOptions(talk.max_parallel or settled.downloads, processes=True),
                 progress=_progress(talk, stack),
             )
 
@@ -147,7 +148,7 @@ def check(channel: _TARGET, scrutiny: Scrutiny, talk: Talk, bucket: Bucket) -> N
 
 @app.command()
 @flattened
-def gc(channel: _TARGET, sweeping: Sweeping, talk: Talk, bucket: Bucket) -> None:
+def gc(channel: _TARGET, sweeping: GcOptions, talk: OutputOptions, bucket: Bucket) -> None:
     """Name the shards that no index names any more, and with --yes delete them."""
 
     def collected() -> Collected:
@@ -166,7 +167,7 @@ def yank(
     channel: _TARGET,
     packages: _PACKAGES,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; `indexer status` shows it.")],
-    talk: Talk,
+    talk: OutputOptions,
     bucket: Bucket,
 ) -> None:
     """Withdraw packages from the index; every later run of indexer keeps them out.
@@ -183,7 +184,7 @@ def yank(
 
 @app.command()
 @flattened
-def unyank(channel: _TARGET, packages: _PACKAGES, talk: Talk, bucket: Bucket) -> None:
+def unyank(channel: _TARGET, packages: _PACKAGES, talk: OutputOptions, bucket: Bucket) -> None:
     """Bring yanked packages back into the index."""
     from indexer.commands import api
 
@@ -196,7 +197,7 @@ def ignore(
     channel: _TARGET,
     packages: _PACKAGES,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; `indexer status` shows the reason.")],
-    talk: Talk,
+    talk: OutputOptions,
     bucket: Bucket,
 ) -> None:
     """Neither read nor reject these packages in this and later runs.  The files stay in the channel."""
@@ -209,7 +210,7 @@ def ignore(
 
 @app.command()
 @flattened
-def unignore(channel: _TARGET, packages: _PACKAGES, talk: Talk, bucket: Bucket) -> None:
+def unignore(channel: _TARGET, packages: _PACKAGES, talk: OutputOptions, bucket: Bucket) -> None:
     """Read ignored packages again, and index those that are good."""
     from indexer.commands import api
 
@@ -218,7 +219,7 @@ def unignore(channel: _TARGET, packages: _PACKAGES, talk: Talk, bucket: Bucket) 
 
 @app.command()
 @flattened
-def doctor(channel: _URL, inquiry: Inquiry, talk: Talk, bucket: Bucket) -> None:
+def doctor(channel: _URL, inquiry: DoctorOptions, talk: OutputOptions, bucket: Bucket) -> None:
     """Find out what a store really guarantees, under a scratch prefix that is removed, and how to use it."""
     if not channel.startswith("s3://"):
         _fail(talk, channel, BadConfig(channel, "is not an s3:// URL", "doctor works on buckets only"))
@@ -236,26 +237,28 @@ def doctor(channel: _URL, inquiry: Inquiry, talk: Talk, bucket: Bucket) -> None:
     _tell(talk, channel, examined)
 
 
-def _run(talk: Talk, channel: str, configuration: Configuration, asked: Asked) -> None:
+def _run(talk: OutputOptions, channel: str, configuration: Configuration, asked: RunRequest) -> None:
     """Index, print, and exit with the report's code."""
     _tell(talk, channel, _indexed(talk, channel, configuration, asked))
 
 
-def _indexed(talk: Talk, channel: str, configuration: Configuration, asked: Asked) -> Callable[[], Report]:
+def _indexed(
+    talk: OutputOptions, channel: str, configuration: Configuration, asked: RunRequest
+) -> Callable[[], Report]:
     """Index when called."""
 
     def indexed() -> Report:
         settled = configuration.settled(channel)
-        from indexer.commands.context import Machines
+        from indexer.commands.context import WorkerOptions
 
         parallel = talk.max_parallel or settled.downloads
-        machines = Machines(parallel, asked.machines.scheduler, processes=True)
+        machines = WorkerOptions(parallel, asked.machines.scheduler, processes=True)
         return _index(talk, settled.target, asked.options(settled), machines)
 
     return indexed
 
 
-def _tell(talk: Talk, channel: str, do: Callable[[], Told], work_to_do: int = 0) -> None:
+def _tell(talk: OutputOptions, channel: str, do: Callable[[], Told], work_to_do: int = 0) -> None:
     """Do something, print its report, and exit with its code; `work_to_do` is the code of a plan that has some."""
     _set_up_logging(talk)
     _forget_empty_variables()
@@ -282,7 +285,7 @@ def _has_work(report: Told) -> bool:
     return isinstance(report, Report) and report.has_work
 
 
-def _index(talk: Talk, target: Target, asked: options.Options, machines: options.Machines) -> Report:
+def _index(talk: OutputOptions, target: Target, asked: Options, machines: WorkerOptions) -> Report:
     from indexer.commands.api import index
 
     with contextlib.ExitStack() as stack:
@@ -290,7 +293,7 @@ def _index(talk: Talk, target: Target, asked: options.Options, machines: options
         return index(target, asked, machines=machines, progress=progress)
 
 
-def _progress(talk: Talk, stack: contextlib.ExitStack) -> Callable[[str, int, int], None] | None:
+def _progress(talk: OutputOptions, stack: contextlib.ExitStack) -> Callable[[str, int, int], None] | None:
     if talk.quiet:
         return None
     from indexer.cli.progress import bars, lines
@@ -299,7 +302,7 @@ def _progress(talk: Talk, stack: contextlib.ExitStack) -> Callable[[str, int, in
     return stack.enter_context(bars() if on_terminal else lines())
 
 
-def _print(talk: Talk, report: Told, code: int) -> None:
+def _print(talk: OutputOptions, report: Told, code: int) -> None:
     from indexer.cli import summary
     from indexer.core.report import Page
 
@@ -318,7 +321,7 @@ def _print(talk: Talk, report: Told, code: int) -> None:
         out(*summary.summary(report))
 
 
-def _fail(talk: Talk, channel: str, error: IndexerError) -> None:
+def _fail(talk: OutputOptions, channel: str, error: IndexerError) -> None:
     logging.getLogger(__name__).debug("failed", exc_info=error)
     if talk.json:
         from indexer.core.report import Report
@@ -329,7 +332,7 @@ def _fail(talk: Talk, channel: str, error: IndexerError) -> None:
     raise typer.Exit(error.exit_code)
 
 
-def _set_up_logging(talk: Talk) -> None:
+def _set_up_logging(talk: OutputOptions) -> None:
     levels = [logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG]
     level = levels[max(0, min(3, 1 + talk.verbose - talk.quiet))]
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from indexer.core.report import SubdirCollected, SubdirReport, SubdirVerdict
+    from indexer.core.usage import Usage
     from indexer.core.verify import Fault
-    from indexer.store import Usage
 
 # How many names a line of a plan has.
 _NAMES_SHOWN = 10

@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from indexer.commands.context import Machines, Options, Run, several
+from indexer.commands.context import Context, WorkerOptions
 from indexer.commands.index import index_channel
 from indexer.core.errors import BadConfig
+from indexer.core.options import Options, several
 from indexer.extractor import workers
-from indexer.settings.locations import Surroundings
+from indexer.settings.locations import Environment
 from indexer.store.target import Target, open_store
 
 if TYPE_CHECKING:
@@ -30,14 +31,14 @@ if TYPE_CHECKING:
     Place = Target | str | os.PathLike[str]
 
 _REQUESTS = 32
-HERE = Machines()
+HERE = WorkerOptions()
 
 
 def index(
     target: Place,
     options: Options | None = None,
     *,
-    machines: Machines = HERE,
+    machines: WorkerOptions = HERE,
     progress: Progress | None = None,
 ) -> Report:
     """Index the channel at `target`, and report.
@@ -57,7 +58,7 @@ def status(
     target: Place,
     options: Options | None = None,
     *,
-    machines: Machines = HERE,
+    machines: WorkerOptions = HERE,
     progress: Progress | None = None,
 ) -> Report:
     """Report what `index` would do with the same arguments, and write nothing.  Raises IndexerError as that does."""
@@ -104,10 +105,10 @@ def unignore(target: Place, packages: Collection[str]) -> Report:
 
 
 def _carry_out(target: Place, packages: Collection[str], reason: str | None = None, *, ignore: bool = False) -> Report:
-    from indexer.commands.yank import Order, carry_out
+    from indexer.commands.yank import YankOrder, carry_out
 
     several("packages", packages)
-    order = Order(frozenset(packages), reason, ignore)
+    order = YankOrder(frozenset(packages), reason, ignore)
     where = target_of(target)
     with _opened(where, HERE) as (store, run):
         return replace(carry_out(store, order, _fitting(where, None), run), channel=where.name)
@@ -118,7 +119,7 @@ def check(
     *,
     subdirs: Sequence[str] = (),
     deep: bool = False,
-    machines: Machines = HERE,
+    machines: WorkerOptions = HERE,
     progress: Progress | None = None,
 ) -> Verdict:
     """Look whether the channel at `target` is sound, and change nothing.
@@ -165,15 +166,17 @@ def target_of(target: Place) -> Target:
         return where
     from indexer.settings.resolve import of_variables
 
-    return replace(where, s3=of_variables(Surroundings.here()))
+    return replace(where, s3=of_variables(Environment.here()))
 
 
 @contextlib.contextmanager
-def _opened(where: Target, machines: Machines, progress: Progress | None = None) -> Iterator[tuple[Store, Run]]:
+def _opened(
+    where: Target, machines: WorkerOptions, progress: Progress | None = None
+) -> Iterator[tuple[Store, Context]]:
     parallel = machines.max_parallel or workers.parallel_for(where)
     where = replace(where, connections=parallel + _REQUESTS)
     with _readers(where, parallel, machines) as read, ThreadPoolExecutor(_REQUESTS) as threads:
-        run = Run(read, threads, vouching=where.in_bucket, channel=_real_name(where))
+        run = Context(read, threads, stored_checksums=where.in_bucket, channel=_real_name(where))
         yield open_store(where), run if progress is None else replace(run, progress=progress)
 
 
@@ -182,7 +185,7 @@ def _real_name(where: Target) -> str:
     return where.name if where.in_bucket else os.path.realpath(where.location)
 
 
-def _readers(where: Target, parallel: int, machines: Machines) -> AbstractContextManager[workers.Workers]:
+def _readers(where: Target, parallel: int, machines: WorkerOptions) -> AbstractContextManager[workers.Workers]:
     """Who reads the packages: this machine, or the workers of a cluster."""
     if machines.scheduler is None:
         return workers.local(where, parallel, processes=machines.processes)

@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from indexer.commands.api import index, target_of
-from indexer.commands.context import Options
 from indexer.core import events
 from indexer.core.errors import BadConfig, IndexerError
+from indexer.core.options import Options
 from indexer.core.printable import one_line
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from indexer.commands.retry import until_nobody_is_faster
+from indexer.commands.retry import retry_on_conflict
 from indexer.core import names
 from indexer.core import state as ledgers
 from indexer.core.channel_publication import channel_publication, digest_of
@@ -13,18 +13,19 @@ from indexer.core.errors import BadConfig, Missing
 from indexer.core.pages import catalog as catalogue
 from indexer.core.release import __version__
 from indexer.core.report import Outcome, SubdirReport
-from indexer.core.snapshot import Observation
-from indexer.core.state import Ledger
-from indexer.extractor.range_file import read_whole
+from indexer.core.snapshot import Snapshot
+from indexer.core.state import State
 from indexer.lister.existing import Lister, left_at
+from indexer.store.read import read_whole
 from indexer.writer.lease import Lease, under
 from indexer.writer.publish import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.commands.context import Options, Run
-    from indexer.core.model import Stat, Version
+    from indexer.commands.context import Context
+    from indexer.core.model import ETag, Stat
+    from indexer.core.options import Options
     from indexer.core.pages.catalog import Catalogue
     from indexer.store import Store
 
@@ -38,17 +39,17 @@ class Channel:
 
     store: Store
     options: Options
-    run: Run
+    run: Context
     begun: list[SubdirReport] = field(default_factory=list)
     lease: Lease | None = None
 
     def leased(self) -> Channel:
         """The same, to be written under a lease, for a store that knows no conditions."""
-        return replace(self, lease=Lease(self.store, "", self.run), begun=[])
+        return replace(self, lease=Lease(self.store, "", self.run.clock), begun=[])
 
     def laps(self, *, dry_run: bool) -> SubdirReport:
         """Publish what the options want, and delete what they do not want where it is known to be ours."""
-        return until_nobody_is_faster("the channel", self.run, lambda _: self._alone(dry_run=dry_run)).after(self.begun)
+        return retry_on_conflict("the channel", self.run, lambda _: self._alone(dry_run=dry_run)).after(self.begun)
 
     def _alone(self, *, dry_run: bool) -> SubdirReport:
         with under(None if dry_run else self.lease, self.store) as store:
@@ -65,11 +66,11 @@ class Channel:
                 "nothing was changed: name the channel above it",
             )
         root = {stat.key: stat for stat in self.store.list("")}
-        seen = Observation(self._ours(root, ledger), ledger, ledger_version)
+        seen = Snapshot(self._ours(root, ledger), ledger, ledger_version)
         sources = self._sources(root)
-        stamp = ledgers.stamp(self.options.outputs, self.options.rules, __version__)
+        stamp = ledgers.config_fingerprint(self.options.outputs, self.options.rules, __version__)
         digest = digest_of(sources, self.options.notices)
-        before = (ledger.stamp, ledger.listing) if ledger and seen.in_step else None
+        before = (ledger.config_fingerprint, ledger.listing) if ledger and seen.in_step else None
         if ledger and before == (stamp, digest) and not self.options.force:
             return SubdirReport(Outcome.UNCHANGED, packages=ledger.packages)
         catalogues = {subdir: self._catalogue(subdir, version) for subdir, version in sources.items()}
@@ -85,7 +86,7 @@ class Channel:
         self.begun.append(report)
         wrote = writer.publish(artefacts, seen)
         if wrote:
-            writer.keep(Ledger(stamp, digest, count, wrote=dict(wrote), place=ledgers.CHANNEL), seen)
+            writer.keep(State(stamp, digest, count, wrote=dict(wrote), place=ledgers.CHANNEL), seen)
         elif ledger_version is not None:  # nothing of ours is there any more, so there is nothing to remember
             self.store.delete(names.LEDGER, expect=ledger_version)
         self.begun.remove(report)
@@ -93,7 +94,7 @@ class Channel:
             report.outcome = Outcome.PUBLISHED
         return report
 
-    def _ours(self, root: Mapping[str, Stat], ledger: Ledger | None) -> dict[str, Version]:
+    def _ours(self, root: Mapping[str, Stat], ledger: State | None) -> dict[str, ETag]:
         """The versions of our files: of those that shall be there, and of those that we know we wrote.
 
         A file that is not wanted and that somebody else wrote is left alone.
@@ -108,7 +109,7 @@ class Channel:
             if key in root and (wanted[key] or (key in wrote and wrote[key].version == root[key].version))
         }
 
-    def _sources(self, root: Mapping[str, Stat]) -> dict[str, Version]:
+    def _sources(self, root: Mapping[str, Stat]) -> dict[str, ETag]:
         """The subdirs that the files are made of, and the version of the file that says most of each."""
         if not self.options.outputs.described:
             return {}
@@ -118,14 +119,14 @@ class Channel:
         found = self.run.executor.map(self._source, subdirs)
         return {subdir: version for subdir, version in zip(subdirs, found, strict=True) if version is not None}
 
-    def _source(self, subdir: str) -> Version | None:
+    def _source(self, subdir: str) -> ETag | None:
         for name in (names.CATALOGUE, names.REPODATA, names.SHARD_INDEX):
             stat = self.store.stat(f"{subdir}/{name}")
             if stat is not None:
                 return stat.version
         return None
 
-    def _catalogue(self, subdir: str, version: Version) -> Catalogue:
+    def _catalogue(self, subdir: str, version: ETag) -> Catalogue:
         """What a subdir says of its packages: its catalogue, or where it has none yet its index.  Raises Conflict."""
         key = f"{subdir}/{names.CATALOGUE}"
         try:

@@ -13,17 +13,17 @@ from indexer.core import names
 from indexer.core.errors import Conflict, GaveUp, IndexerError, Missing
 from indexer.core.formats import shards
 from indexer.core.json_stream import dump
-from indexer.core.model import Outputs, Stat, Version
+from indexer.core.model import ETag, Outputs, Stat
 from indexer.core.report import Collected, SubdirCollected
-from indexer.extractor.range_file import read_whole
 from indexer.lister.subdirs import chosen
 from indexer.store import Expect
-from indexer.store.concurrent import Bounds, bounded
+from indexer.store.concurrent import Limits, bounded
+from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from indexer.commands.context import Run
+    from indexer.commands.context import Context
     from indexer.core.formats.shards import ShardIndex
     from indexer.store import Store
 
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 # What is deleted between two looks at the index, and held in memory until the second.
 _BATCH = 100
 _BATCH_BYTES = 64 * 2**20
-_BOUNDS: Bounds[Stat] = Bounds(32, _BATCH_BYTES, lambda stat: stat.size)
+_BOUNDS: Limits[Stat] = Limits(32, _BATCH_BYTES, lambda stat: stat.size)
 # A gc says with every batch that it is alive: one that was silent for so long has died.
 _DEAD_AFTER_MS = 3_600_000
 # The second is conda-index's, of the records before they were patched.
@@ -56,12 +56,12 @@ class Sweep:
     subdirs: tuple[str, ...] = ()
 
 
-def collect(store: Store, sweep: Sweep, run: Run) -> Collected:
+def collect(store: Store, sweep: Sweep, run: Context) -> Collected:
     """Find, and delete if asked to, what no index names, in every subdir or in those named.
 
     What concerns one subdir stands in its report; raises what concerns the whole channel.
     """
-    began = run.monotonic()
+    began = run.clock.monotonic()
     found: dict[str, SubdirCollected] = {}
     for subdir in chosen(store, sweep.subdirs, run.channel):
         found[subdir] = SubdirCollected()
@@ -71,7 +71,7 @@ def collect(store: Store, sweep: Sweep, run: Run) -> Collected:
             _log.debug("%s failed", subdir, exc_info=True)
             found[subdir].error = str(error)
             found[subdir].exit_code = error.exit_code
-    return Collected(found, run.monotonic() - began, store.usage, deleted=sweep.delete)
+    return Collected(found, run.clock.monotonic() - began, store.usage, deleted=sweep.delete)
 
 
 @dataclass
@@ -84,7 +84,7 @@ class _Note:
     store: Store
     key: str
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
-    version: Version | None = None
+    version: ETag | None = None
 
     def take_over(self) -> None:
         """Make the note of a gc that has died our own.  Raises GaveUp where it may be alive."""
@@ -124,12 +124,12 @@ class _Collector:
     store: Store
     subdir: str
     sweep: Sweep
-    run: Run
+    run: Context
     done: SubdirCollected
 
     def collect(self) -> None:
         """Batch by batch.  The note goes only where every shard that is named is there, else the next run looks."""
-        now_ms = self.run.now_ms()
+        now_ms = self.run.clock.now_ms()
         indexes = self._indexes()
         named = {digest for index in indexes for digest in index.shards.values()}
         here = {digest for index in indexes for digest in index.named}

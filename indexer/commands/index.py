@@ -11,7 +11,7 @@ from indexer.commands.channel_files import Channel
 from indexer.commands.index_subdir import Subdir
 from indexer.core import names
 from indexer.core.errors import BadConfig, GaveUp, IndexerError, NoConditions, Refused
-from indexer.core.job import Wanted
+from indexer.core.job import SubdirJob
 from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.publication import source_of
 from indexer.core.report import Note, Outcome, Report, SubdirReport
@@ -21,7 +21,8 @@ from indexer.store.wrappers import Unconditional
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from indexer.commands.context import Options, Run
+    from indexer.commands.context import Context
+    from indexer.core.options import Options
     from indexer.store import Store
 
 _log = logging.getLogger(__name__)
@@ -33,12 +34,12 @@ _NOT_GUARANTEED = (
 _OUTCOMES = {Refused: Outcome.REFUSED, GaveUp: Outcome.CONFLICT}
 
 
-def index_channel(store: Store, options: Options, run: Run) -> Report:
+def index_channel(store: Store, options: Options, run: Context) -> Report:
     """Index every subdir of a channel and say what came of each.
 
     Raises only what concerns the whole channel: a store that cannot be reached, a wrong option.
     """
-    began = run.monotonic()
+    began = run.clock.monotonic()
     if not options.preconditions:
         _log.warning("without conditional writes, indexers that run at the same time can undo each other's work")
         store = Unconditional(store)
@@ -46,7 +47,7 @@ def index_channel(store: Store, options: Options, run: Run) -> Report:
     patch = _patches(store, options)
     is_looked_at = not options.subdirs and options.packages is None
     confirm = (lambda: None) if is_looked_at else partial(_look_at_root, store, options, run)
-    jobs = [Subdir(store, Wanted(subdir, options, patch(subdir)), run, confirm=confirm) for subdir in root.subdirs]
+    jobs = [Subdir(store, SubdirJob(subdir, options, patch(subdir)), run, confirm=confirm) for subdir in root.subdirs]
     # With strict rules nothing may be written if anything is rejected: all of it is planned first.
     told: list[NoConditions] = []
     planned = _each(jobs, told, dry_run=True) if options.dry_run or options.rules.strict else {}
@@ -58,7 +59,7 @@ def index_channel(store: Store, options: Options, run: Run) -> Report:
     wanted = options.outputs.described or options.notices is not None
     if (wanted or root.written) and not stopped:
         wide = _channel_wide(Channel(store, options, run), told, dry_run=options.dry_run)
-    return Report(done, _not_indexed(root), run.monotonic() - began, store.usage, wide=wide)
+    return Report(done, _not_indexed(root), run.clock.monotonic() - began, store.usage, wide=wide)
 
 
 def _not_indexed(root: Root) -> tuple[Note, ...]:
@@ -124,7 +125,7 @@ def _laps(job: Subdir | Channel, told: list[NoConditions], *, dry_run: bool) -> 
         return job.leased().laps(dry_run=dry_run)
 
 
-def _root(store: Store, options: Options, run: Run) -> Root:
+def _root(store: Store, options: Options, run: Context) -> Root:
     """The subdirs to index, and what else a look at the whole channel shows.  Raises BadConfig for a wrong target."""
     named = set(options.subdirs)
     if options.packages is not None:
@@ -150,7 +151,7 @@ def _root(store: Store, options: Options, run: Run) -> Root:
     return Root(tuple(sorted(named)))
 
 
-def _look_at_root(store: Store, options: Options, run: Run) -> Root:
+def _look_at_root(store: Store, options: Options, run: Context) -> Root:
     """What is at the root of the channel.  Raises BadConfig if the target is none, or if it is not there."""
     root = root_of(store)
     check_channel(root, run.channel)

@@ -6,18 +6,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from indexer.commands.index import index_channel
-from indexer.commands.retry import waits
+from indexer.commands.retry import backoff
 from indexer.core import names
 from indexer.core import state as ledgers
 from indexer.core.errors import BadConfig, Conflict, GaveUp, Missing, NoConditions
 from indexer.core.overlay import Ignore, Withdrawn, Yank, decode_withdrawn, encode_withdrawn
-from indexer.extractor.range_file import read_whole
 from indexer.store import Expect
+from indexer.store.read import read_whole
 from indexer.writer.lease import Lease, under
 
 if TYPE_CHECKING:
-    from indexer.commands.context import Options, Run
-    from indexer.core.model import Version
+    from indexer.commands.context import Context
+    from indexer.core.model import ETag
+    from indexer.core.options import Options
     from indexer.core.report import Report
     from indexer.store import Store
 
@@ -25,7 +26,7 @@ _HEADERS = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class YankOrder:
     """Packages (`SUBDIR/FILENAME`) to yank or to `ignore` for a reason; without a reason the opposite."""
 
     packages: frozenset[str]
@@ -55,7 +56,7 @@ class Order:
         return names.extension_of(filename) is not None if self.ignore else names.parse_filename(filename) is not None
 
 
-def carry_out(store: Store, order: Order, options: Options, run: Run) -> Report:
+def carry_out(store: Store, order: YankOrder, options: Options, run: Context) -> Report:
     """Change the file of withdrawn packages, and index their subdirs in the way that the last run did.
 
     Raises BadConfig where a package is not there, or nobody has indexed it, before anything is changed.
@@ -71,7 +72,7 @@ def carry_out(store: Store, order: Order, options: Options, run: Run) -> Report:
     return index_channel(store, options, run)
 
 
-def _check(store: Store, subdir: str, order: Order) -> None:
+def _check(store: Store, subdir: str, order: YankOrder) -> None:
     """Raise BadConfig for a name that is neither a package of the subdir nor withdrawn already."""
     if not subdir:
         raise BadConfig(
@@ -87,7 +88,7 @@ def _check(store: Store, subdir: str, order: Order) -> None:
             raise BadConfig(key, "is no package of the channel", "nothing was changed: check the name")
 
 
-def _read(store: Store, subdir: str) -> tuple[Withdrawn, Version | None]:
+def _read(store: Store, subdir: str) -> tuple[Withdrawn, ETag | None]:
     key = f"{subdir}/{names.YANKED}"
     try:
         data, opened = read_whole(store, key)
@@ -96,25 +97,25 @@ def _read(store: Store, subdir: str) -> tuple[Withdrawn, Version | None]:
     return decode_withdrawn(data, key), opened.version
 
 
-def _rewrite(store: Store, subdir: str, order: Order, run: Run) -> None:
+def _rewrite(store: Store, subdir: str, order: YankOrder, run: Context) -> None:
     """Change the file of withdrawn packages; several who do so at once lose nothing.  Raises GaveUp."""
     key = f"{subdir}/{names.YANKED}"
-    pauses = waits(run)
+    pauses = backoff(run)
     lease: Lease | None = None
     while True:
         try:
             with under(lease, store) as there:
                 before, version = _read(there, subdir)
-                wanted = order.edit(before, order.within(subdir), run.now_ms())
+                wanted = order.edit(before, order.within(subdir), run.clock.now_ms())
                 if wanted != before:
                     there.put(key, encode_withdrawn(wanted), expect=version or Expect.ABSENT, headers=_HEADERS)
         except NoConditions:
-            lease = Lease(store, f"{subdir}/", run)
+            lease = Lease(store, f"{subdir}/", run.clock)
         except Conflict as conflict:
             wait = next(pauses, None)
             if wait is None:
                 raise GaveUp(key, "others changed it again and again", "repeat: nothing was changed") from conflict
-            run.sleep(wait)
+            run.clock.sleep(wait)
         else:
             return
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.core.formats.repodata import altered, check_text
+from indexer.core.formats.repodata import check_text
 from indexer.core.model import UNREADABLE, Index
 from indexer.core.names import parse_filename
+from indexer.core.records.identity import altered
 from indexer.core.state import Attested, digest_of
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from indexer.core import names
-from indexer.core.formats.channel_info import notices_file
+from indexer.core.channel_info import notices_file
 from indexer.core.publication import Artefact, Rank, mutable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.core.formats.channel_info import Notice
-    from indexer.core.model import Outputs, Version
+    from indexer.core.channel_info import Notice
+    from indexer.core.model import ETag, Outputs
     from indexer.core.pages.catalog import Catalogue
 
 
@@ -49,7 +49,7 @@ def _artefact(key: str, content: bytes, outputs: Outputs, content_type: str) -> 
     return Artefact(key, Rank.DERIVED, content, headers=mutable(outputs, content_type))
 
 
-def digest_of(subdirs: Mapping[str, Version], notices: tuple[Notice, ...] | None = None) -> str:
+def digest_of(subdirs: Mapping[str, ETag], notices: tuple[Notice, ...] | None = None) -> str:
     """Stands for all that the files are made from: the notices, the subdirs, and the version of what each says."""
     lines = "".join(f"{subdir}\0{subdirs[subdir]}\n" for subdir in sorted(subdirs)).encode()
     return hashlib.sha256(lines if notices is None else lines + notices_file(notices)).hexdigest()

@@ -17,16 +17,16 @@ from indexer.core.publication import instructions_of
 from indexer.core.release import __version__
 
 if TYPE_CHECKING:
-    from indexer.commands.context import Options
     from indexer.core.model import Index
+    from indexer.core.options import Options
     from indexer.core.overlay import Overlay
-    from indexer.core.snapshot import Observation
-    from indexer.core.state import Ledger
-    from indexer.core.update import Change
+    from indexer.core.snapshot import Snapshot
+    from indexer.core.state import State
+    from indexer.core.update import Update
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SubdirJob:
     """A subdir, the options of the run, and the patch instructions that were named for the subdir.
 
     Without instructions (None) those that lie there stay in force.
@@ -52,14 +52,14 @@ class Wanted:
     @cached_property
     def stamp(self) -> str:
         """Stands for all that shapes the output besides the packages."""
-        return ledgers.stamp(self.options.outputs, self.options.rules, __version__)
+        return ledgers.config_fingerprint(self.options.outputs, self.options.rules, __version__)
 
     @property
     def latest(self) -> bool:
         """Whether every record shall stand in the latest revision."""
         return self.options.outputs.info.latest
 
-    def quiet(self, seen: Observation, ledger: Ledger) -> bool:
+    def quiet(self, seen: Snapshot, ledger: State) -> bool:
         """Whether nothing changed since the run that left the ledger, by the listing alone."""
         if self.options.force or self.scope is not None or not self.alike(seen) or seen.noted or seen.doubted:
             return False
@@ -69,9 +69,9 @@ class Wanted:
             return False
         return ledger.listing == seen.listing
 
-    def alike(self, seen: Observation) -> bool:
+    def alike(self, seen: Snapshot) -> bool:
         """Whether our files are what a run with the same options left."""
-        if seen.ledger is None or not seen.settled or seen.ledger.stamp != self.stamp:
+        if seen.ledger is None or not seen.settled or seen.ledger.config_fingerprint != self.stamp:
             return False
         if self.patch is None:
             return True
@@ -80,14 +80,14 @@ class Wanted:
             return self.patch == NO_PATCH and names.UNPATCHED not in seen.versions
         return named.digest == instructions_of(self.patch, self.options.outputs).digest
 
-    def emptied(self, found: Overlay, ledger: Ledger | None) -> bool:
+    def emptied(self, found: Overlay, ledger: State | None) -> bool:
         """Whether conda-index has put its empty form over instructions that were in force when the ledger was left."""
         before = ledger.wrote.get(names.INSTRUCTIONS) if ledger else None
         if before is None or found.lying is None or not left_by_conda_index(found.lying):
             return False
         return before.digest not in {"", instructions_of(NO_PATCH, self.options.outputs).digest}
 
-    def built_upon(self, seen: Observation) -> bool:
+    def built_upon(self, seen: Snapshot) -> bool:
         """Whether shards whose records do not change are those that this run would make."""
         return self.alike(seen) and seen.vouched and not self.options.force and not self.options.unyanked
 
@@ -101,7 +101,7 @@ class Wanted:
         of_all = outputs.monolithic or outputs.current_repodata or outputs.described or self.latest
         return outputs.shards and not of_all and not self.options.rules.lenient
 
-    def few(self, seen: Observation) -> frozenset[str] | None:
+    def few(self, seen: Snapshot) -> frozenset[str] | None:
         """The names of the only packages whose shards must be read, None where all must be."""
         if not self.apart or names.UNPATCHED in seen.versions or not self.built_upon(seen):
             return None
@@ -109,15 +109,15 @@ class Wanted:
             return None
         if self.scope is None and self.options.complete and seen.ledger.incomplete != 0:
             return None
-        return byname.changed(seen.names, seen.ledger) if self.scope is None else byname.names_of(self.scope)
+        return byname.changed_names(seen.names, seen.ledger) if self.scope is None else byname.names_of(self.scope)
 
-    def incomplete(self, change: Change) -> int:
+    def incomplete(self, change: Update) -> int:
         """How many packages have unknown run exports, none where these are not published."""
         return change.incomplete if self.options.outputs.run_exports else 0
 
-    def of_these_rules(self, ledger: Ledger | None) -> Ledger | None:
+    def of_these_rules(self, ledger: State | None) -> State | None:
         """What the ledger knows; under other rules a package may have been rejected that is good now."""
-        if ledger is None or ledger.stamp == self.stamp:
+        if ledger is None or ledger.config_fingerprint == self.stamp:
             return ledger
         return msgspec.structs.replace(ledger, rejected={}, names={})
 

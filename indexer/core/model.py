@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, NewType
 
 import msgspec
 
-from indexer.core.formats.channel_info import ChannelInfo
-from indexer.core.records.about import About
+from indexer.core.channel_info import ChannelInfo
+from indexer.core.metadata import Metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-Version = NewType("Version", str)
+ETag = NewType("ETag", str)
 """An opaque token of one state of an object.  Only the store that made it looks inside."""
 
 Raw = msgspec.Raw
@@ -37,7 +37,7 @@ class Stat(msgspec.Struct, frozen=True, gc=False):
 
     key: str
     size: int
-    version: Version
+    version: ETag
     modified_ms: int
     md5: str | None = None
     sha256: str | None = None
@@ -93,12 +93,12 @@ class Extracted(msgspec.Struct, frozen=True, gc=False):
     """
 
     filename: str
-    version: Version
+    version: ETag
     record: Raw
     run_exports: Raw | None
     v3: bool = False
     warnings: tuple[str, ...] = ()
-    about: About | None = None
+    about: Metadata | None = None
     told: bool = False
 
 
@@ -112,7 +112,7 @@ class Rejected:
     """
 
     filename: str
-    version: Version
+    version: ETag
     reason: str
     sha256: str | None = None
     passing: bool = False
@@ -138,7 +138,7 @@ class Plan:
     drop: frozenset[str] = frozenset()
     rejected: tuple[Rejected, ...] = ()
     yanked: frozenset[str] = frozenset()
-    seen: dict[str, Version] = field(default_factory=dict)
+    seen: dict[str, ETag] = field(default_factory=dict)
     ask: tuple[Stat, ...] = ()
     dates: dict[str, int] = field(default_factory=dict)
     carried: frozenset[str] = frozenset()

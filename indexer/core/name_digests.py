@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core.attestations import package_of
-from indexer.core.formats.repodata import facts_of
 from indexer.core.names import parse_filename
+from indexer.core.records.identity import identity_of
 from indexer.core.state import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from indexer.core.model import Raw, Stat
-    from indexer.core.state import Ledger
+    from indexer.core.state import State
 
 # Of 32 bytes: enough to tell a change, and a ledger has one for each name.
 _LENGTH = 8
@@ -42,17 +42,17 @@ def digests_of(listed: Mapping[str, Stat]) -> dict[str, str]:
     return {name: digest[:_LENGTH].hex() for name, digest in found.items() if name}
 
 
-def unsure(digests: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+def mark_unsure(digests: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
     """Digests with a mark at some names that the next run shall look at, be they still there or not."""
     return {**digests, **dict.fromkeys(names, "")} if digests else {}
 
 
-def astray(records: Mapping[str, Raw]) -> bool:
+def has_misfiled_records(records: Mapping[str, Raw]) -> bool:
     """Whether a record has another name than its file, and so stands in another shard than its file tells of."""
-    return any(facts_of(record).name.lower() != name_of(filename) for filename, record in records.items())
+    return any(identity_of(record).name.lower() != name_of(filename) for filename, record in records.items())
 
 
-def without(names: frozenset[str], ledger: Ledger) -> Ledger:
+def without(names: frozenset[str], ledger: State) -> State:
     """What a ledger knows of packages of other names."""
     return msgspec.structs.replace(
         ledger,
@@ -62,7 +62,7 @@ def without(names: frozenset[str], ledger: Ledger) -> Ledger:
     )
 
 
-def changed(digests: Mapping[str, str], ledger: Ledger) -> frozenset[str] | None:
+def changed_names(digests: Mapping[str, str], ledger: State) -> frozenset[str] | None:
     """The package names of which a listing shows something else than the last run saw; None where it left no word."""
     before = ledger.names
     if not before:

@@ -8,59 +8,61 @@ from indexer.core import name_digests as byname
 from indexer.core import names
 from indexer.core.patch import left_by_conda_index
 from indexer.core.publication import instructions_of
-from indexer.core.state import Bad, Ledger, Wrote
+from indexer.core.state import Bad, PublishedFile, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.core.job import Wanted
-    from indexer.core.snapshot import Observation
-    from indexer.core.update import Change
+    from indexer.core.job import SubdirJob
+    from indexer.core.snapshot import Snapshot
+    from indexer.core.update import Update
 
 
 # As much of a reason as a report shows.
 _SHOWN = 400
 
 
-def state_of(wanted: Wanted, seen: Observation, change: Change) -> dict[str, Wrote]:
+def overlay_files(wanted: SubdirJob, seen: Snapshot, change: Update) -> dict[str, PublishedFile]:
     """The state that the run was made from."""
     overlay = change.overlay
     digests = {names.YANKED: ""}
     if overlay.lying is not None and overlay.named is None:
         said = not left_by_conda_index(overlay.lying)
         digests[names.INSTRUCTIONS] = instructions_of(overlay.lying, wanted.options.outputs).digest if said else ""
-    return {name: Wrote(seen.versions[name], it) for name, it in digests.items() if name in seen.versions}
+    return {name: PublishedFile(seen.versions[name], it) for name, it in digests.items() if name in seen.versions}
 
 
-def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[str, Wrote], source: str) -> Ledger:
+def next_state(
+    wanted: SubdirJob, seen: Snapshot, change: Update, wrote: Mapping[str, PublishedFile], source: str
+) -> State:
     """What the next run shall know; outside of a scope what the last one knew still holds.
 
     `wrote` has the files that stand now, `source` is the one that the index was read from.
     """
     bad = {it.filename: Bad(it.version, it.reason, it.kept) for it in change.rejected if not it.passing}
     versions = change.plan.seen
-    last = seen.ledger or Ledger()
+    last = seen.ledger or State()
     # A record that was read again names no attestations until the next whole run looks at them.
     kept = {filename: it for filename, it in last.attested.items() if filename not in (wanted.scope or ())}
     attested = kept if change.attested is None else change.attested
     passing = {it.filename for it in change.rejected if it.passing}
     passing |= {filename for filename, it in attested.items() if it.passing}
     whole = validated = True
-    shown = byname.unsure(seen.names, byname.names_of(passing))
+    shown = byname.mark_unsure(seen.names, byname.names_of(passing))
     if wanted.scope is not None:
         # What it says of versions is of the records in the source, whatever became of other files.
         before = wanted.of_these_rules(seen.ledger if source and seen.stands(source) else None)
         whole = before is not None and before.whole
         validated = not source or (before is not None and before.validated)
-        shown = byname.unsure(before.names if before else {}, byname.names_of(wanted.scope))
+        shown = byname.mark_unsure(before.names if before else {}, byname.names_of(wanted.scope))
         if before is not None:
             versions = {**{k: v for k, v in before.seen.items() if k not in wanted.scope}, **versions}
             bad = {k: v for k, v in before.rejected.items() if k not in wanted.scope} | bad
     reported = {it.filename: it.version for it in (*seen.misnamed, *change.rejected) if it.filename not in bad}
     if wanted.scope is not None:
         reported = {k: v for k, v in last.reported.items() if k not in wanted.scope} | reported
-    return Ledger(
-        stamp=wanted.stamp,
+    return State(
+        config_fingerprint=wanted.stamp,
         listing="" if passing or wanted.scope is not None else seen.listing,
         packages=change.count,
         whole=whole,
@@ -79,6 +81,6 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
         names=shown,
         incomplete=wanted.incomplete(change),
         place=wanted.subdir,
-        astray=wanted.apart and byname.astray(change.merged.records),
+        astray=wanted.apart and byname.has_misfiled_records(change.merged.records),
         recent=None if change.recent is None else tuple(change.recent.items()),
     )

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from indexer.core.errors import BadPackage, BadPatch
-from indexer.core.formats.repodata import altered, section_of
+from indexer.core.formats.repodata import section_of
 from indexer.core.json_stream import dump
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import CONDA, TAR_BZ2
+from indexer.core.records.identity import altered
 from indexer.core.records.index_json import PATCHABLE, judge_patch, judge_run_exports
 from indexer.core.records.v3 import is_v3_spec
 from indexer.core.specs.matchspec import canonical, fault

@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from indexer.core.errors import Refused
-from indexer.core.formats.repodata import altered, facts_of
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.names import parse_filename
 from indexer.core.records.dates import FIELD, in_future, is_other
+from indexer.core.records.identity import altered, identity_of
 from indexer.core.records.v3 import may_need_v3
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from indexer.core.formats.repodata import Facts
-    from indexer.core.model import Raw, Stat, Version
-    from indexer.core.state import Ledger
+    from indexer.core.model import ETag, Raw, Stat
+    from indexer.core.records.identity import RecordIdentity
+    from indexer.core.state import State
 
 # A run that would drop more than this many records, and more than half of them, needs a person's word.
 MASS_REMOVAL = 10
@@ -27,7 +27,7 @@ _CLOCKS_DIFFER_MS = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class DiffContext:
     """What a run knows besides index and listing.
 
     `ledger` is None where there is none, `in_step` says that it and the index were written by the same
@@ -36,7 +36,7 @@ class Known:
     of which it is wanted and not known what they say of themselves.
     """
 
-    ledger: Ledger | None = None
+    ledger: State | None = None
     in_step: bool = False
     source_ms: int = 0
     force: bool = False
@@ -45,7 +45,7 @@ class Known:
     undescribed: frozenset[str] = frozenset()
 
 
-def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
+def diff(index: Index, packages: Mapping[str, Stat], known: DiffContext) -> Plan:
     """What to read, to drop and to keep, so that the index says what the listing `packages` shows.
 
     A record stands while its object is the one it was made from: the ledger saw this version; or size
@@ -63,7 +63,7 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
     held: set[str] = set()
     yanked = packages.keys() & set(index.removed)
     rejected: list[Rejected] = []
-    seen: dict[str, Version] = {}
+    seen: dict[str, ETag] = {}
     ask: list[Stat] = []
     for filename, stat in packages.items():
         record = index.records.get(filename)
@@ -72,7 +72,7 @@ def diff(index: Index, packages: Mapping[str, Stat], known: Known) -> Plan:
             continue
         astray = record is not None and not known.in_step and filename not in index.v3 and may_need_v3(record)
         unfit = astray or filename in index.unreadable
-        if record is not None and not unfit and _stands(filename, stat, facts := facts_of(record), known):
+        if record is not None and not unfit and _stands(filename, stat, facts := identity_of(record), known):
             if known.force:
                 fetch.append(stat)
                 held.add(filename)
@@ -110,7 +110,7 @@ def _carried(index: Index, scope: frozenset[str] | None) -> frozenset[str]:
     return frozenset() if scope is None else frozenset(index.run_exports.keys() - index.records.keys() - scope)
 
 
-def _stands(filename: str, stat: Stat, facts: Facts, known: Known) -> bool:
+def _stands(filename: str, stat: Stat, facts: RecordIdentity, known: DiffContext) -> bool:
     if not facts.name or facts.size != stat.size or filename in known.changing:
         return False
     if stat.md5 is not None and stat.md5 == facts.md5:
@@ -125,7 +125,7 @@ def _stands(filename: str, stat: Stat, facts: Facts, known: Known) -> bool:
     return stat.modified_ms + _CLOCKS_DIFFER_MS <= indexed_ms
 
 
-def untold(results: Iterable[Extracted | Rejected]) -> dict[str, Version]:
+def etags_to_remember(results: Iterable[Extracted | Rejected]) -> dict[str, ETag]:
     """The versions of packages that were read, where the record does not tell; as Plan has `seen`."""
     return {it.filename: it.version for it in results if isinstance(it, Extracted) and not it.told}
 
@@ -145,7 +145,7 @@ def dropped(index: Index, plan: Plan, results: Sequence[Extracted | Rejected]) -
         and (
             result.filename in index.unreadable
             or result.sha256 is None
-            or facts_of(index.records[result.filename]).sha256 != result.sha256
+            or identity_of(index.records[result.filename]).sha256 != result.sha256
         )
     }
     return plan.drop | (spoilt - plan.held) | damaged
@@ -198,7 +198,7 @@ def nameless(index: Index) -> frozenset[str]:
         f"{key}.{bucket}"
         for bucket, others in index.v3_rest.items()
         for key, record in others.items()
-        if not facts_of(record).name
+        if not identity_of(record).name
     )
 
 
@@ -209,10 +209,10 @@ def dated(index: Index, result: Extracted, now_ms: int, dates: Mapping[str, int]
     dates of packages whose records in the index have none.  A record that has its date already is the same slice.
     """
     known = _known(index, result.filename)
-    found = facts_of(result.record)
+    found = identity_of(result.record)
     if known is None:
         date = found.indexed_timestamp
-    elif is_other(before := facts_of(known), found):
+    elif is_other(before := identity_of(known), found):
         date = now_ms
     else:
         date = (dates or {}).get(result.filename, before.indexed_timestamp)
@@ -222,7 +222,7 @@ def dated(index: Index, result: Extracted, now_ms: int, dates: Mapping[str, int]
 def replaced(index: Index, result: Extracted) -> bool:
     """Whether a package that was read is another artifact than the one that the index has under this name."""
     known = _known(index, result.filename)
-    return known is not None and is_other(facts_of(known), facts_of(result.record))
+    return known is not None and is_other(identity_of(known), identity_of(result.record))
 
 
 def _known(index: Index, filename: str) -> Raw | None:

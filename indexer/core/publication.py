@@ -14,19 +14,20 @@ import msgspec
 
 from indexer.core import names
 from indexer.core.formats import shards
-from indexer.core.formats.repodata import facts_of, join, join_run_exports, join_unpatched
+from indexer.core.formats.repodata import join, join_run_exports, join_unpatched
 from indexer.core.formats.shards import ShardIndex
 from indexer.core.model import UNREADABLE, Raw
 from indexer.core.pages import catalog as catalogue
 from indexer.core.pages.current import join_current
-from indexer.core.stream import Pieces, sha256_of
+from indexer.core.records.identity import identity_of
+from indexer.core.stream import Stream, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from indexer.core.formats.channel_info import ChannelInfo, Revision
+    from indexer.core.channel_info import ChannelInfo, Revision
+    from indexer.core.metadata import Metadata
     from indexer.core.model import Index, Outputs
-    from indexer.core.records.about import About
     from indexer.core.stream import Content
 
 _JSON = "application/json"
@@ -90,7 +91,7 @@ class Artefact:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class RenderContext:
     """What a publication is made for: the subdir, its options, the shard index that stands, the time.
 
     `there` are the shards that need not be put, by their sha256: those that the standing index names and
@@ -109,11 +110,11 @@ class Scene:
     source: str = ""
     instructions: bytes | None = None
     touched: frozenset[str] | None = None
-    abouts: Mapping[str, About] = field(default_factory=dict)
+    abouts: Mapping[str, Metadata] = field(default_factory=dict)
     yanked: Mapping[str, str] = field(default_factory=dict)
 
 
-def publication(index: Index, scene: Scene, unpatched: Index | None = None) -> list[Artefact]:
+def publication(index: Index, scene: RenderContext, unpatched: Index | None = None) -> list[Artefact]:
     """Every artefact of a subdir in the order of publication, those that are switched off as deletions.
 
     `index` is what readers shall see.  `unpatched` is what it was made from, where that is kept: then it
@@ -152,11 +153,11 @@ def instructions_of(content: bytes, outputs: Outputs) -> Artefact:
     return Artefact(names.INSTRUCTIONS, Rank.SHARD, content, headers=mutable(outputs, _JSON))
 
 
-def _state(scene: Scene) -> list[Artefact]:
+def _state(scene: RenderContext) -> list[Artefact]:
     return [] if scene.instructions is None else [instructions_of(scene.instructions, scene.outputs)]
 
 
-def unpatched_of(index: Index, scene: Scene, published: Mapping[str, Raw]) -> Artefact:
+def unpatched_of(index: Index, scene: RenderContext, published: Mapping[str, Raw]) -> Artefact:
     """What the packages say; `published` are the run exports that another file remembers for the next run."""
     if not scene.outputs.monolithic:
         published = {}
@@ -164,7 +165,7 @@ def unpatched_of(index: Index, scene: Scene, published: Mapping[str, Raw]) -> Ar
     return Artefact(names.UNPATCHED, Rank.SOURCE, content, headers=mutable(scene.outputs, _JSON))
 
 
-def _deletion_rank(key: str, scene: Scene) -> Rank:
+def _deletion_rank(key: str, scene: RenderContext) -> Rank:
     """Readers prefer shards to .zst to .json, so what they prefer goes first.
 
     But what the index was read from goes once the new source stands, or a crash would leave none; and
@@ -175,7 +176,7 @@ def _deletion_rank(key: str, scene: Scene) -> Rank:
     return Rank.SHARD_INDEX if key == names.SHARD_INDEX else Rank.DERIVED
 
 
-def _info(index: Index, scene: Scene) -> dict[str, object]:
+def _info(index: Index, scene: RenderContext) -> dict[str, object]:
     info: dict[str, object] = {k: v for k, v in index.info.items() if k not in _STALE_INFO}
     info["subdir"] = scene.subdir
     if url := _base_url(index, scene):
@@ -189,7 +190,7 @@ def _info(index: Index, scene: Scene) -> dict[str, object]:
     return info
 
 
-def _base_url(index: Index, scene: Scene) -> str:
+def _base_url(index: Index, scene: RenderContext) -> str:
     """Where readers find the packages, empty for beside the index: as configured, or else as it was found."""
     url = scene.outputs.base_url
     if url is None:
@@ -226,12 +227,12 @@ def _revisions(index: Index, configured: Sequence[Revision] | None) -> dict[str,
         return {}
     records = [index.records[filename] for filename in index.v3]
     records += [record for bucket in index.v3_rest.values() for record in bucket.values()]
-    dates = [date for record in records if (date := facts_of(record).indexed_timestamp) is not None]
+    dates = [date for record in records if (date := identity_of(record).indexed_timestamp) is not None]
     span = {"oldest": min(dates), "newest": max(dates)} if dates else {}
     return {"v3": {**kept, "n_packages": len(records), **span}}
 
 
-def _shards(index: Index, info: Mapping[str, object], scene: Scene, source: str) -> list[Artefact]:
+def _shards(index: Index, info: Mapping[str, object], scene: RenderContext, source: str) -> list[Artefact]:
     outputs = scene.outputs
     if not outputs.shards:
         return []
@@ -248,7 +249,7 @@ def _shards(index: Index, info: Mapping[str, object], scene: Scene, source: str)
         digests[name] = shards.digest(shard)
         if digests[name] not in scene.there:
             key = names.SHARDS_FOLDER + shards.filename_of(digests[name])
-            again = Pieces(partial(_anew, make))
+            again = Stream(partial(_anew, make))
             fresh.append(Artefact(key, Rank.SHARD, again, headers=headers, immutable=True))
     shard_info: dict[str, object] = {
         "subdir": scene.subdir,
@@ -271,7 +272,7 @@ def _plain(value: object) -> object:
     return msgspec.json.decode(value) if isinstance(value, Raw) else value
 
 
-def _created_at(index: ShardIndex, scene: Scene) -> object:
+def _created_at(index: ShardIndex, scene: RenderContext) -> object:
     """The time of the last change, so that an index that says the same is the same (CEP 16).
 
     Where repodata.json is about to go it is another one all the same: a run with opposite options that
@@ -286,27 +287,27 @@ def _created_at(index: ShardIndex, scene: Scene) -> object:
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _monolith(index: Index, info: Mapping[str, object], scene: Scene, source: str) -> list[Artefact]:
+def _monolith(index: Index, info: Mapping[str, object], scene: RenderContext, source: str) -> list[Artefact]:
     if not scene.outputs.monolithic:
         return []
     rank = Rank.SOURCE if source == names.REPODATA else Rank.DERIVED
     return _variants(names.REPODATA, join(index, info), rank, scene.outputs)
 
 
-def _run_exports(index: Index, scene: Scene) -> list[Artefact]:
+def _run_exports(index: Index, scene: RenderContext) -> list[Artefact]:
     if not scene.outputs.run_exports or not scene.outputs.monolithic:
         return []
     content = join_run_exports(index, scene.subdir)
     return _variants(names.RUN_EXPORTS, content, Rank.DERIVED, scene.outputs)
 
 
-def _current(index: Index, info: Mapping[str, object], scene: Scene) -> list[Artefact]:
+def _current(index: Index, info: Mapping[str, object], scene: RenderContext) -> list[Artefact]:
     if not scene.outputs.current_repodata:
         return []
     return _variants(names.CURRENT, join_current(index, info), Rank.DERIVED, scene.outputs)
 
 
-def _described(index: Index, scene: Scene) -> list[Artefact]:
+def _described(index: Index, scene: RenderContext) -> list[Artefact]:
     """What tells more of packages than their records do: the catalogue, and the page."""
     outputs = scene.outputs
     if not outputs.described:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from indexer.core.formats.repodata import date_of
+from indexer.core.records.identity import date_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

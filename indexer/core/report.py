@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from indexer.store import Usage
+from indexer.core.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

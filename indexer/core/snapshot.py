@@ -14,12 +14,12 @@ from indexer.core.model import Rejected
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from indexer.core.model import Stat, Version
-    from indexer.core.state import Ledger
+    from indexer.core.model import ETag, Stat
+    from indexer.core.state import State
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class Snapshot:
     """A subdir as it was seen.
 
     `versions` has our files that are there, state among them, `ledger_version` is None where there is no ledger.
@@ -32,9 +32,9 @@ class Observation:
     `excluded` are the ignored packages, which `packages` and `misnamed` do not have.
     """
 
-    versions: Mapping[str, Version] = field(default_factory=dict)
-    ledger: Ledger | None = None
-    ledger_version: Version | None = None
+    versions: Mapping[str, ETag] = field(default_factory=dict)
+    ledger: State | None = None
+    ledger_version: ETag | None = None
     modified_ms: Mapping[str, int] = field(default_factory=dict)
     noted: bool = False
     doubted: bool = False
@@ -57,24 +57,24 @@ class Observation:
     @property
     def in_step(self) -> bool:
         """Whether our files are those that the writer of the ledger left, all of them, whatever is in force."""
-        return self.ledger is not None and files_of(self.versions) == files_of(versions_of(self.ledger))
+        return self.ledger is not None and files_of(self.versions) == files_of(etags_of(self.ledger))
 
     @property
     def settled(self) -> bool:
         """Whether the state too is that of which the writer of the ledger made our files."""
-        return self.ledger is not None and self.versions == versions_of(self.ledger)
+        return self.ledger is not None and self.versions == etags_of(self.ledger)
 
-    def named(self) -> Observation:
+    def named(self) -> Snapshot:
         """The same, with what stands for each package name."""
         return replace(self, names=byname.digests_of({**self.packages, **self.sidecars}))
 
-    def near(self, few: frozenset[str]) -> Observation:
+    def near(self, few: frozenset[str]) -> Snapshot:
         """The same with only what is there of a few package names."""
         packages = {key: stat for key, stat in self.packages.items() if byname.name_of(key) in few}
         sidecars = {key: stat for key, stat in self.sidecars.items() if byname.name_of(key) in few}
         return replace(self, packages=packages, sidecars=sidecars)
 
-    def excluding(self, ignored: Collection[str]) -> Observation:
+    def excluding(self, ignored: Collection[str]) -> Snapshot:
         """The snapshot without some ignored packages."""
         if not ignored:
             return self
@@ -92,7 +92,7 @@ class Observation:
         return self.in_step and not self.noted and not self.doubted
 
 
-def _shards_gone(listed: Mapping[str, Stat], seen: Observation) -> bool:
+def _shards_gone(listed: Mapping[str, Stat], seen: Snapshot) -> bool:
     """Whether a listing in one piece, which shows folders, has none of shards although the last run left some."""
     ledger = seen.ledger
     if ledger is None or ledger.cuts or not seen.whole:
@@ -100,22 +100,22 @@ def _shards_gone(listed: Mapping[str, Stat], seen: Observation) -> bool:
     return ledger.packages > 0 and names.SHARD_INDEX in ledger.wrote and names.SHARDS_FOLDER not in listed
 
 
-def files_of(versions: Mapping[str, Version]) -> dict[str, Version]:
+def files_of(versions: Mapping[str, ETag]) -> dict[str, ETag]:
     """Those of our files that are made from packages, without the state."""
     return {name: version for name, version in versions.items() if name not in names.STATE}
 
 
-def versions_of(ledger: Ledger) -> dict[str, Version]:
+def etags_of(ledger: State) -> dict[str, ETag]:
     """The versions of our files that the writer of a ledger left."""
     return {key: wrote.version for key, wrote in ledger.wrote.items()}
 
 
-def versions_in(listed: Mapping[str, Stat], wanted: Iterable[str]) -> dict[str, Version]:
+def etags_in(listed: Mapping[str, Stat], wanted: Iterable[str]) -> dict[str, ETag]:
     """The versions of those of some files that a listing shows."""
     return {name: listed[name].version for name in wanted if name in listed}
 
 
-def observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
+def snapshot_of_listing(listed: Mapping[str, Stat], seen: Snapshot) -> Snapshot:
     """What was seen, with what a listing of the subdir by file name shows."""
     packages: dict[str, Stat] = {}
     misnamed: list[Rejected] = []
@@ -134,11 +134,11 @@ def observation(listed: Mapping[str, Stat], seen: Observation) -> Observation:
             sidecars[filename] = stat
         elif filename.endswith(".whl"):
             ignored.append(filename)
-    versions = {**seen.versions, **versions_in(listed, names.STATE)}
+    versions = {**seen.versions, **etags_in(listed, names.STATE)}
     # A new file with a bad name is news too, although no record is made from it.
     others = {**sidecars, **{it.filename: listed[it.filename] for it in misnamed}}
     listing = ledgers.digest_of({**packages, **others} if others else packages)
     doubted = seen.doubted or _shards_gone(listed, seen)
     seen = replace(seen, versions=versions, noted=names.GC_NOTE in listed, listing=listing, doubted=doubted)
     seen = replace(seen, packages=packages, misnamed=tuple(misnamed), ignored=tuple(ignored), sidecars=sidecars)
-    return replace(seen, cuts=ledgers.cuts_of(packages), folders=tuple(folders))
+    return replace(seen, cuts=ledgers.split_points_of(packages), folders=tuple(folders))

@@ -16,7 +16,7 @@ import msgspec
 from indexer.core.formats.shards import compress_pieces
 from indexer.core.json_stream import json_object, members
 from indexer.core.memory import unpack
-from indexer.core.model import UNREADABLE, Outputs, Rules, Version
+from indexer.core.model import UNREADABLE, ETag, Outputs, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -32,17 +32,17 @@ _MAX_PARTS = 64
 _LINES = 10_000
 
 
-class Wrote(msgspec.Struct, frozen=True):
+class PublishedFile(msgspec.Struct, frozen=True):
     """One of our files: the version it had when we put it, and the digest of what was in it."""
 
-    version: Version
+    version: ETag
     digest: str
 
 
 class Bad(msgspec.Struct, frozen=True):
     """A package found bad: the version that was read, why it was rejected, and whether its record stays."""
 
-    version: Version
+    version: ETag
     reason: str
     kept: bool = False
 
@@ -59,10 +59,10 @@ class Attested(msgspec.Struct, frozen=True, omit_defaults=True):
     passing: bool = False
 
 
-class Ledger(msgspec.Struct, frozen=True):
+class State(msgspec.Struct, frozen=True):
     """What one run leaves for the next.
 
-    `stamp` stands for the options that shape the output, `listing` for all packages seen (empty where not
+    `config_fingerprint` stands for the options that shape the output, `listing` for all packages seen (empty where not
     all were), `packages` counts the records.  `seen` has the versions of the indexed packages whose
     record does not tell (an S3 ETag that is the record's md5 needs no entry); it has all of them where
     it is `whole`.  `yanked` and `ignored` have the reasons by file name; `reported` are rejected
@@ -78,16 +78,16 @@ class Ledger(msgspec.Struct, frozen=True):
     `recent` counts the packages of the last week (`core/recent.py`), None where nobody counted them.
     """
 
-    stamp: str = ""
+    config_fingerprint: str = ""
     listing: str = ""
     packages: int = 0
     whole: bool = True
-    wrote: dict[str, Wrote] = {}
-    seen: dict[str, Version] = {}
+    wrote: dict[str, PublishedFile] = {}
+    seen: dict[str, ETag] = {}
     rejected: dict[str, Bad] = {}
     yanked: dict[str, str] = {}
     ignored: dict[str, str] = {}
-    reported: dict[str, Version] = {}
+    reported: dict[str, ETag] = {}
     outputs: Outputs | None = None
     rules: Rules | None = None
     latest: bool = False
@@ -101,10 +101,10 @@ class Ledger(msgspec.Struct, frozen=True):
     recent: tuple[tuple[int, int], ...] | None = None
 
 
-_ledger = msgspec.json.Decoder(Ledger)
+_ledger = msgspec.json.Decoder(State)
 
 
-def encode(ledger: Ledger) -> bytes:
+def encode(ledger: State) -> bytes:
     """The ledger as it lies in the channel."""
     # Piece by piece: all at once it was what took a first run of half a million packages to its peak.
     values: dict[str, object] = {key: partial(_encoded, getattr(ledger, key)) for key in ledger.__struct_fields__}
@@ -116,7 +116,7 @@ def _encoded(value: object) -> Iterator[bytes]:
     yield msgspec.json.encode(value, order="deterministic")
 
 
-def decode(data: bytes) -> Ledger | None:
+def decode(data: bytes) -> State | None:
     """A ledger; None for one that cannot be read, which is as good as none."""
     try:
         ledger = _ledger.decode(unpack(data))
@@ -125,7 +125,7 @@ def decode(data: bytes) -> Ledger | None:
         return None
 
 
-def stamp(outputs: Outputs, rules: Rules, release: str) -> str:
+def config_fingerprint(outputs: Outputs, rules: Rules, release: str) -> str:
     """Stands for all that shapes the output besides the packages; another release looks at all again."""
     return hashlib.sha256(msgspec.json.encode((release, outputs, rules))).hexdigest()
 
@@ -144,7 +144,7 @@ def digest_of(packages: Mapping[str, Stat]) -> str:
     return digest.hexdigest()
 
 
-def cuts_of(filenames: Collection[str]) -> tuple[str, ...]:
+def split_points_of(filenames: Collection[str]) -> tuple[str, ...]:
     """The file names that cut a listing into even parts, none of a small one (some kilobytes at most)."""
     parts = min(len(filenames) // _PART, _MAX_PARTS)
     if parts < 2:  # noqa: PLR2004  one part is no part

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
-class Pieces:
+class Stream:
     """The bytes of a file, as often as they are wanted: `make` gives them from the beginning, always the same.
 
     Its length and its digest take one reading together, the first time that either is asked for.
@@ -29,7 +29,7 @@ class Pieces:
         return b"".join(self)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Pieces) and self.sha256 == other.sha256
+        return isinstance(other, Stream) and self.sha256 == other.sha256
 
     def __hash__(self) -> int:
         return hash(self.sha256)
@@ -49,11 +49,11 @@ class Pieces:
         return size, digest.digest()
 
 
-Content = bytes | Pieces
+Content = bytes | Stream
 """What a file holds: small ones are simply there."""
 
 
-def pieces_of(content: Content) -> Iterable[bytes]:
+def chunks_of(content: Content) -> Iterable[bytes]:
     """What a file holds, in order."""
     return (content,) if isinstance(content, bytes) else content
 

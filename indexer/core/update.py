@@ -18,18 +18,18 @@ from indexer.core.report import Note, Outcome, SubdirReport
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from indexer.core.metadata import Metadata
     from indexer.core.model import Raw
     from indexer.core.patch import Patched
     from indexer.core.recent import Hours
-    from indexer.core.records.about import About
-    from indexer.core.snapshot import Observation
-    from indexer.core.state import Attested, Bad, Ledger
+    from indexer.core.snapshot import Snapshot
+    from indexer.core.state import Attested, Bad, State
 
 _REPLACED = "was replaced: another artifact has its name now, so it is dated anew (CEP 47)"
 
 
 @dataclass(frozen=True)
-class Change:
+class Update:
     """From which index, by which plan, with what was read, dated when, under which patch and yanks.
 
     `latest` puts every record in the latest revision.  `attested` is what is known of attestations, None where
@@ -45,7 +45,7 @@ class Change:
     results: tuple[Extracted | Rejected, ...] = ()
     now_ms: int = 0
     overlay: Overlay = field(default_factory=Overlay)
-    abouts: Mapping[str, About] = field(default_factory=dict)
+    abouts: Mapping[str, Metadata] = field(default_factory=dict)
     latest: bool = False
     attested: Mapping[str, Attested] | None = None
     told: Mapping[str, Raw] = field(default_factory=dict)
@@ -82,14 +82,14 @@ class Change:
         gone, come = ([it.records[name] for name in changed & it.records.keys()] for it in (self.index, self.merged))
         return changed_hours(self.counted, gone, come, self.now_ms)
 
-    def settled(self) -> Change:
+    def settled(self) -> Update:
         """The same without the index that it came from and what was read, that no record is held twice."""
         rejected = tuple(it for it in self.results if isinstance(it, Rejected))
         after = replace(self, index=Index(), results=rejected)
         after.__dict__.update(merged=self.merged, patched=self.patched, leaving=self.leaving, recent=self.recent)
         return after
 
-    def beside(self, others: Ledger) -> Change:
+    def beside(self, others: State) -> Update:
         """The same with what the last run knew of packages of other names than were looked at: it still holds."""
         rejected = [rejected_before(filename, bad) for filename, bad in others.rejected.items()]
         seen = {**others.seen, **self.plan.seen}
@@ -147,7 +147,7 @@ def rejected_before(filename: str, bad: Bad) -> Rejected:
     return Rejected(filename, bad.version, bad.reason, kept=bad.kept)
 
 
-def _unreadable(change: Change, read: set[str]) -> Iterator[Note]:
+def _unreadable(change: Update, read: set[str]) -> Iterator[Note]:
     """What there is to say of what another indexer wrote and readers cannot parse, besides of rejected packages."""
     for filename in read & change.index.unreadable.keys():
         yield Note(filename, f"its record {change.index.unreadable[filename]}, so the package was read again")
@@ -155,7 +155,7 @@ def _unreadable(change: Change, read: set[str]) -> Iterator[Note]:
         yield Note(name, f"{reason}, so it is left out")
 
 
-def _attested_anew(seen: Observation, change: Change) -> set[str]:
+def _attested_anew(seen: Snapshot, change: Update) -> set[str]:
     """The indexed packages of which other attestations are known than before."""
     if change.attested is None:
         return set()
@@ -174,14 +174,14 @@ def unattested(attested: Mapping[str, Attested]) -> list[Note]:
     ]
 
 
-def _new(rejected: Iterable[Rejected], ledger: Ledger | None) -> frozenset[str]:
+def _new(rejected: Iterable[Rejected], ledger: State | None) -> frozenset[str]:
     """The rejected files that the last run did not report, or reported at another version."""
     known = {name: bad.version for name, bad in ledger.rejected.items()} | ledger.reported if ledger else {}
     return frozenset(it.filename for it in rejected if known.get(it.filename) != it.version)
 
 
 def reported(
-    seen: Observation, change: Change, scope: frozenset[str] | None, expected: frozenset[str], *, dry_run: bool
+    seen: Snapshot, change: Update, scope: frozenset[str] | None, expected: frozenset[str], *, dry_run: bool
 ) -> SubdirReport:
     """What a lap is about, before anything is written.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from indexer.extractor.damage import Source
-    from indexer.extractor.range_file import Window
+    from indexer.extractor.range_file import RangeFile
 
 INDEX_JSON = "info/index.json"
 RUN_EXPORTS_JSON = "info/run_exports.json"
@@ -139,7 +139,7 @@ def _open_tar(content: _Limited) -> Callable[..., tarfile.TarFile]:
     return functools.partial(tarfile.open, tarinfo=bounded)
 
 
-def read_conda(file: Window, *, about: bool = False, whole: Whole | None = None) -> dict[str, bytes]:
+def read_conda(file: RangeFile, *, about: bool = False, whole: Whole | None = None) -> dict[str, bytes]:
     """`info/index.json` and, where it is there, `info/run_exports.json` of a `.conda`.  Raises BadPackage.
 
     With `about` also what the package says of itself: `info/about.json`, a recipe, and of `info/paths.json`
@@ -191,7 +191,7 @@ def read_patches(package: bytes, filename: str) -> dict[str, bytes]:
         return _read_patches(_Limited(reader, member.compress_size, free=_FREE_PATCHES))
 
 
-def _open_zip(file: Window | io.BytesIO) -> zipfile.ZipFile:
+def _open_zip(file: RangeFile | io.BytesIO) -> zipfile.ZipFile:
     with foreign():
         return zipfile.ZipFile(cast("IO[bytes]", _Directory(file)))
 
@@ -199,7 +199,7 @@ def _open_zip(file: Window | io.BytesIO) -> zipfile.ZipFile:
 class _Directory:
     """A file that does not let zipfile read a directory without end into memory."""
 
-    def __init__(self, file: Window | io.BytesIO) -> None:
+    def __init__(self, file: RangeFile | io.BytesIO) -> None:
         self._file = Ours(file)
         self.seek = file.seek
         self.tell = file.tell
@@ -227,7 +227,7 @@ def _part(archive: zipfile.ZipFile, part: str) -> zipfile.ZipInfo:
     return members[0]
 
 
-def _read_info(file: Window, archive: zipfile.ZipFile, *, about: bool) -> dict[str, bytes]:
+def _read_info(file: RangeFile, archive: zipfile.ZipFile, *, about: bool) -> dict[str, bytes]:
     """The info files of a `.conda`; its info part is read to the end, so that zipfile compares the CRC-32."""
     member = _part(archive, "info")
     # The local header repeats the name, with an extra field of its own.

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core.errors import Conflict, Denied
-from indexer.core.formats.repodata import facts_of
+from indexer.core.metadata import Metadata
 from indexer.core.model import Extracted, Rejected
 from indexer.core.plan import dated
-from indexer.core.records.about import About
 from indexer.core.records.dates import is_other
+from indexer.core.records.identity import identity_of
 from indexer.core.report import Way
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from indexer.commands.context import Run
+    from indexer.commands.context import Context
     from indexer.core.model import Index, Raw, Stat
-    from indexer.extractor.extract import Spec
+    from indexer.extractor.extract import ExtractSpec
     from indexer.store import Store
 
 
@@ -31,7 +31,7 @@ _records = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
-class Packages:
+class ExtractionCache:
     """The packages of a subdir as far as a run has read them.
 
     `known` has what came of each, by file name, so that a lap after a conflict reads nothing twice; `replaced`
@@ -42,7 +42,7 @@ class Packages:
     replaced: set[str] = field(default_factory=set)
     ways: dict[str, Way] = field(default_factory=dict)
 
-    def read(self, store: Store, asked: list[Stat], spec: Spec, run: Run) -> None:
+    def read(self, store: Store, asked: list[Stat], spec: ExtractSpec, run: Context) -> None:
         """Read what is not known yet; the list of what is asked for is emptied.
 
         Raises Conflict for a package that changed meanwhile, and Denied where not one could be read.
@@ -52,7 +52,7 @@ class Packages:
         count = len(missing)
         if not missing:
             return
-        from indexer.extractor.extract import Gone
+        from indexer.extractor.extract import Vanished
 
         stats = {stat.key: stat for stat in missing}
         self.replaced.update(stats.keys() & self.known.keys())
@@ -66,7 +66,7 @@ class Packages:
             way.packages += 1
             way.requests += sum(reading.usage.requests.values())
             way.bytes += reading.usage.bytes_read
-            if isinstance(reading.result, Gone):
+            if isinstance(reading.result, Vanished):
                 gone.append(reading.result.filename)
             else:
                 stat = stats.pop(reading.result.filename)
@@ -126,11 +126,11 @@ class Packages:
             record = index.records.get(filename)
             if not isinstance(result, Extracted) or record is None or filename in index.run_exports:
                 continue
-            if result.run_exports is not None and not is_other(facts_of(record), facts_of(result.record)):
+            if result.run_exports is not None and not is_other(identity_of(record), identity_of(result.record)):
                 found[filename] = result.run_exports
         return found
 
-    def abouts(self, index: Index, filenames: Iterable[str]) -> dict[str, About]:
+    def abouts(self, index: Index, filenames: Iterable[str]) -> dict[str, Metadata]:
         """What the packages that were read say of themselves.
 
         One that stands in the index and is no package by our rules says nothing, which is known then.
@@ -143,7 +143,7 @@ class Packages:
             if isinstance(result, Extracted):
                 about = result.about
             elif result.filename in index.records and not result.passing:
-                about = About(sha256=facts_of(index.records[result.filename]).sha256 or "")
+                about = Metadata(sha256=identity_of(index.records[result.filename]).sha256 or "")
             else:
                 about = None
             if about is not None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from indexer.core.model import Stat
-    from indexer.extractor.extract import Spec
+    from indexer.extractor.extract import ExtractSpec
     from indexer.extractor.sealed import Reader
     from indexer.extractor.workers import Workers
     from indexer.store import Store
@@ -97,7 +97,7 @@ class Order:
     """What every job of a run shares; what `token` stands for the worker was told."""
 
     token: str
-    spec: Spec
+    spec: ExtractSpec
     parallel: int
 
 
@@ -157,7 +157,7 @@ class Cluster:
         answers = self.client.run(function, *given, on_error="return")
         return {f"worker {it}": answer for it, answer in answers.items() if not isinstance(answer, OSError)}
 
-    def read(self, spec: Spec, batch: Sequence[Stat]) -> Done:
+    def read(self, spec: ExtractSpec, batch: Sequence[Stat]) -> Done:
         """Let a batch be read there, and where that comes to nothing read it here.
 
         Raises what a worker says of the store.

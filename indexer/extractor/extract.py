@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from indexer.core.errors import BadConfig, BadPackage, Conflict, Damaged, Denied, RangeRefused, Unavailable
 from indexer.core.json_stream import dump
+from indexer.core.metadata import Metadata
 from indexer.core.model import Extracted, Rejected, Rules, Stat
 from indexer.core.names import CONDA
-from indexer.core.records.about import About, about_of
+from indexer.core.records.about import metadata_of
 from indexer.core.records.dates import FIELD, first_date
-from indexer.core.records.index_json import PackageFile, judge, judge_run_exports, run_exports_faults
+from indexer.core.records.index_json import PackageFile, judge_run_exports, run_exports_faults, validate
+from indexer.core.usage import Usage
 from indexer.extractor.archive import (
     ABOUT_JSON,
     DEVIATIONS,
@@ -31,8 +33,8 @@ from indexer.extractor.archive import (
 from indexer.extractor.digests import Digests, Hasher, digests_of
 from indexer.extractor.file_kind import START, unmask
 from indexer.extractor.integrity import BZIP2_TAIL, Tail, ends_as_bzip2, unpack_bzip2, walk
-from indexer.extractor.range_file import Onward, Window
-from indexer.store import Usage
+from indexer.extractor.range_file import RangeFile
+from indexer.store.read import ResumingReader
 from indexer.store.wrappers import Metered
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
-class Way(Enum):
+class ReadStrategy(Enum):
     """How a package was read (docs/design.md, section Reading)."""
 
     WHOLE = "whole"
@@ -65,14 +67,14 @@ class Way(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class Vanished:
     """A package that vanished or changed between the listing and the reading: look again."""
 
     filename: str
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class ExtractSpec:
     """What all readings of a run share.
 
     `undated` says that nothing in the subdir was dated before.  With `verify_digests` every byte is hashed, even where
@@ -93,8 +95,8 @@ class Spec:
 class Reading:
     """What came of one package, the way it was read, and what that took."""
 
-    result: Extracted | Rejected | Gone
-    way: Way
+    result: Extracted | Rejected | Vanished
+    way: ReadStrategy
     usage: Usage = field(default_factory=Usage)
 
 
@@ -102,24 +104,24 @@ class Reading:
 class _Content:
     """What was read of a package: its info files by name, its digests, and what was odd."""
 
-    way: Way
+    way: ReadStrategy
     info: Mapping[str, bytes] | BadPackage
     digests: Digests
     warnings: tuple[str, ...] = ()
 
 
-def read(store: Store, stat: Stat, spec: Spec) -> Reading:
+def read(store: Store, stat: Stat, spec: ExtractSpec) -> Reading:
     """Read one package.  A bad one is a result; raises only what the store raises, save Conflict."""
     metered = Metered(store)
     filename = stat.key.rpartition("/")[2]
     way = first_way(stat, spec)
-    result: Extracted | Rejected | Gone
+    result: Extracted | Rejected | Vanished
     try:
         content = _WAYS[way](metered, stat, spec)
         way = content.way
         result = _judged(content, stat, spec)
     except Conflict:
-        result = Gone(filename)
+        result = Vanished(filename)
     except BadPackage as error:
         result = Rejected(filename, stat.version, f"{error.thing} {error.reason}")
     except Denied as error:
@@ -128,29 +130,29 @@ def read(store: Store, stat: Stat, spec: Spec) -> Reading:
     return Reading(result, way, metered.usage)
 
 
-def first_way(stat: Stat, spec: Spec) -> Way:
+def first_way(stat: Stat, spec: ExtractSpec) -> ReadStrategy:
     """The way that a package is tried to be read at first."""
     if stat.size <= _SMALL:
-        return Way.WHOLE
+        return ReadStrategy.WHOLE
     if spec.verify_digests:
-        return Way.WHOLE if stat.size <= _WHOLE else Way.STREAM
-    return Way.TAIL if stat.key.endswith(CONDA) else Way.HEAD
+        return ReadStrategy.WHOLE if stat.size <= _WHOLE else ReadStrategy.STREAM
+    return ReadStrategy.TAIL if stat.key.endswith(CONDA) else ReadStrategy.HEAD
 
 
-def weight_of(stat: Stat, spec: Spec) -> int:
+def weight_of(stat: Stat, spec: ExtractSpec) -> int:
     """How many bytes of memory reading a package may take, roughly."""
-    if first_way(stat, spec) is Way.WHOLE:
+    if first_way(stat, spec) is ReadStrategy.WHOLE:
         return 2 * stat.size + _SMALL
     return 4 * _STEP
 
 
-def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
+def _judged(content: _Content, stat: Stat, spec: ExtractSpec) -> Extracted | Rejected:
     filename = stat.key.rpartition("/")[2]
     package = PackageFile(spec.subdir, filename, stat.size, content.digests.sha256, content.digests.md5)
     try:
         if isinstance(content.info, BadPackage):
             raise content.info
-        judged = judge(content.info[INDEX_JSON], package, spec.rules, spec.now_ms)
+        judged = validate(content.info[INDEX_JSON], package, spec.rules, spec.now_ms)
         run_exports = judge_run_exports(content.info.get(RUN_EXPORTS_JSON))
     except BadPackage as error:
         reason = f"{error.thing} {error.reason}"
@@ -162,7 +164,7 @@ def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
         warnings += ("the run exports are unknown, for the archive cannot be read to its end",)
     about = None
     if spec.about:
-        about, odd = _about(content.info, About(sha256=package.sha256, run_exports=run_exports))
+        about, odd = _about(content.info, Metadata(sha256=package.sha256, run_exports=run_exports))
         warnings += odd
     if warnings and spec.rules.strict:
         return Rejected(filename, stat.version, "; ".join(warnings), package.sha256)
@@ -174,15 +176,15 @@ def _judged(content: _Content, stat: Stat, spec: Spec) -> Extracted | Rejected:
     return Extracted(filename, stat.version, record, known_exports, judged.v3, warnings, about, told)
 
 
-def _about(info: Mapping[str, bytes], known: About) -> tuple[About, tuple[str, ...]]:
+def _about(info: Mapping[str, bytes], known: Metadata) -> tuple[Metadata, tuple[str, ...]]:
     """What a package says of itself, and what is odd about that."""
     recipe = next((info[name] for name in RECIPES if name in info), b"")
-    return about_of(info.get(ABOUT_JSON), recipe, info.get(PATHS_JSON, b"").decode().split(), known)
+    return metadata_of(info.get(ABOUT_JSON), recipe, info.get(PATHS_JSON, b"").decode().split(), known)
 
 
-def _whole(store: Store, stat: Stat, spec: Spec) -> _Content:
+def _whole(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """One request, all of it in memory."""
-    with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
+    with ResumingReader(store, stat, store.open(stat.key, version=stat.version)) as onward:
         data = onward.rest()
 
     def read_info() -> dict[str, bytes]:
@@ -192,10 +194,10 @@ def _whole(store: Store, stat: Stat, spec: Spec) -> _Content:
             whole = spec.unpack or stat.size <= _SMALL or not ends_as_bzip2(data)
             return read_tar_bz2(io.BytesIO(data), stat.size, about=spec.about, whole=whole)
         walked = Whole(walk(io.BytesIO(data), unpack=spec.unpack), in_memory=True, unpack=spec.unpack)
-        return read_conda(Window(store, stat, data, 0), about=spec.about, whole=walked)
+        return read_conda(RangeFile(store, stat, data, 0), about=spec.about, whole=walked)
 
     digests = digests_of(data)
-    return _Content(Way.WHOLE, _info(read_info), digests, _contradiction(onward.opened, digests))
+    return _Content(ReadStrategy.WHOLE, _info(read_info), digests, _contradiction(onward.opened, digests))
 
 
 def _info(read: Callable[[], dict[str, bytes]]) -> dict[str, bytes] | BadPackage:
@@ -206,7 +208,7 @@ def _info(read: Callable[[], dict[str, bytes]]) -> dict[str, bytes] | BadPackage
         return error
 
 
-def _tail(store: Store, stat: Stat, spec: Spec) -> _Content:
+def _tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """The end of a `.conda`, where its directory and its info part lie, if its digests are vouched for.
 
     The range is an explicit one, for the size is known: some stores answer a suffix range wrongly.
@@ -215,7 +217,7 @@ def _tail(store: Store, stat: Stat, spec: Spec) -> _Content:
     digests = data = None
     with contextlib.suppress(RangeRefused):
         reader = store.open(stat.key, range=(start, stat.size), version=stat.version)
-        with Onward(store, stat, reader, (start, stat.size)) as onward:
+        with ResumingReader(store, stat, reader, (start, stat.size)) as onward:
             digests = vouched(onward.opened) if onward.opened.start == start else None
             if digests is None:
                 digests = _checksum(store, onward.opened)
@@ -223,24 +225,24 @@ def _tail(store: Store, stat: Stat, spec: Spec) -> _Content:
                 data = onward.rest()
     if digests is None or data is None:
         return _stream(store, stat, spec)
-    window = Window(store, stat, data, start)
-    return _Content(Way.TAIL, _info(lambda: read_conda(window, about=spec.about)), digests)
+    window = RangeFile(store, stat, data, start)
+    return _Content(ReadStrategy.TAIL, _info(lambda: read_conda(window, about=spec.about)), digests)
 
 
-def _head(store: Store, stat: Stat, spec: Spec) -> _Content:
+def _head(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """A `.tar.bz2` up to its info files, and its last bytes, if its digests are vouched for, else to its end."""
-    with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
+    with ResumingReader(store, stat, store.open(stat.key, version=stat.version)) as onward:
         digests = vouched(onward.opened) or _checksum(store, onward.opened)
         if digests is None:
             return _drain(store, onward, stat, spec)
         source = Tail(onward, BZIP2_TAIL)
         info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.about))
         if isinstance(info, BadPackage):
-            return _Content(Way.HEAD, info, digests)
+            return _Content(ReadStrategy.HEAD, info, digests)
         end = _end_of(store, stat)
         if end is None:
             end = source.rest()
-    return _Content(Way.HEAD, _ended(store, stat, info, end), digests)
+    return _Content(ReadStrategy.HEAD, _ended(store, stat, info, end), digests)
 
 
 def _end_of(store: Store, stat: Stat) -> bytes | None:
@@ -248,7 +250,7 @@ def _end_of(store: Store, stat: Stat) -> bytes | None:
     start = stat.size - BZIP2_TAIL
     with contextlib.suppress(RangeRefused):
         reader = store.open(stat.key, range=(start, stat.size), version=stat.version)
-        with Onward(store, stat, reader, (start, stat.size)) as onward:
+        with ResumingReader(store, stat, reader, (start, stat.size)) as onward:
             return onward.rest() if onward.opened.start else None
     return None
 
@@ -261,16 +263,16 @@ def _ended(store: Store, stat: Stat, info: dict[str, bytes] | BadPackage, end: b
     if isinstance(info, BadPackage) or ends_as_bzip2(end):
         return info
     try:
-        with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
+        with ResumingReader(store, stat, store.open(stat.key, version=stat.version)) as onward:
             unpack_bzip2(onward, stat.size)
     except BadPackage as error:
         return error
     return info
 
 
-def _stream(store: Store, stat: Stat, spec: Spec) -> _Content:
+def _stream(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """One pass over all of it in constant memory: hash, check and, of a `.tar.bz2`, parse on the fly."""
-    with Onward(store, stat, store.open(stat.key, version=stat.version)) as onward:
+    with ResumingReader(store, stat, store.open(stat.key, version=stat.version)) as onward:
         if not stat.key.endswith(CONDA):
             return _drain(store, onward, stat, spec)
         with Hasher(onward) as hasher:
@@ -278,12 +280,12 @@ def _stream(store: Store, stat: Stat, spec: Spec) -> _Content:
             whole = Whole(walk(source, unpack=spec.unpack), in_memory=False, unpack=spec.unpack)
             tail = source.rest()
             digests = hasher.digests()
-    window = Window(store, stat, tail, stat.size - len(tail))
+    window = RangeFile(store, stat, tail, stat.size - len(tail))
     info = _info(lambda: read_conda(window, about=spec.about, whole=whole))
-    return _Content(Way.STREAM, info, digests, _contradiction(onward.opened, digests))
+    return _Content(ReadStrategy.STREAM, info, digests, _contradiction(onward.opened, digests))
 
 
-def _drain(store: Store, onward: Onward, stat: Stat, spec: Spec) -> _Content:
+def _drain(store: Store, onward: ResumingReader, stat: Stat, spec: ExtractSpec) -> _Content:
     with Hasher(onward) as hasher:
         source = Tail(hasher, BZIP2_TAIL)
         info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.about, whole=spec.unpack))
@@ -291,10 +293,10 @@ def _drain(store: Store, onward: Onward, stat: Stat, spec: Spec) -> _Content:
         digests = hasher.digests()
     if not spec.unpack:
         info = _ended(store, stat, info, end)
-    return _Content(Way.STREAM, info, digests, _contradiction(onward.opened, digests))
+    return _Content(ReadStrategy.STREAM, info, digests, _contradiction(onward.opened, digests))
 
 
-_WAYS = {Way.WHOLE: _whole, Way.TAIL: _tail, Way.HEAD: _head, Way.STREAM: _stream}
+_WAYS = {ReadStrategy.WHOLE: _whole, ReadStrategy.TAIL: _tail, ReadStrategy.HEAD: _head, ReadStrategy.STREAM: _stream}
 
 
 def vouched(opened: Opened) -> Digests | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from indexer.core import names, patch
 from indexer.core.errors import BadConfig, BadPackage, BadPatch, Missing
 from indexer.extractor.archive import read_patches
-from indexer.extractor.range_file import read_whole
+from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,21 +6,21 @@ import io
 import os
 from typing import TYPE_CHECKING
 
-from indexer.core.errors import BadPackage, OneUnavailable, RangeRefused, Unavailable
+from indexer.core.errors import BadPackage
+from indexer.store.read import ResumingReader, open_range
 
 if TYPE_CHECKING:
-    from indexer.core.model import Stat, Version
-    from indexer.store import Reader, Store
+    from indexer.core.model import Stat
+    from indexer.store import Store
 
 # What one read outside the window fetches at least, and how much of an object a window may fetch in
 # all: an info part is some kilobytes, seldom megabytes.
 _STEP = 2**20
 _MAX_STEP = 8 * 2**20
 _MAX_FETCHED = 64 * 2**20
-_TRIES = 4
 
 
-class Window(io.RawIOBase):
+class RangeFile(io.RawIOBase):
     """One version of an object as a seekable file, of which the bytes `data` from `start` on are here.
 
     These stay.  A read outside of them fetches that part of the object.  Raises what the store raises,
@@ -96,104 +96,8 @@ class Window(io.RawIOBase):
         self._fetched += stop - start
         if self._fetched > _MAX_FETCHED:
             raise BadPackage("the archive", f"needs more than {_MAX_FETCHED} bytes read to find its info/ files")
-        with Onward(self._store, self._stat, _open(self._store, self._stat, start, stop), (start, stop)) as onward:
+        with ResumingReader(
+            self._store, self._stat, open_range(self._store, self._stat, start, stop), (start, stop)
+        ) as onward:
             self._latest = (start, onward.rest())
         return self._latest
-
-
-def read_whole(store: Store, key: str, version: Version | None = None) -> tuple[bytes, Stat]:
-    """An object in memory, read again from its start where the body breaks off; with a version only that one.
-
-    Raises what the store raises, and Unavailable after some breaks.
-    """
-    broke: Unavailable | None = None
-    for _ in range(_TRIES):
-        with store.open(key, version=version) as reader:
-            try:
-                data = reader.read()
-            except Unavailable as error:
-                broke = error
-                continue
-            if len(data) == reader.opened.stat.size:
-                return data, reader.opened.stat
-    raise _broke_off(key) from broke
-
-
-def _open(store: Store, stat: Stat, start: int, stop: int) -> Reader:
-    try:
-        return store.open(stat.key, range=(start, stop), version=stat.version)
-    except RangeRefused:
-        return store.open(stat.key, version=stat.version)
-
-
-def _broke_off(key: str) -> OneUnavailable:
-    return OneUnavailable(key, "the answer broke off again and again", "repeat later")
-
-
-def _skip_to(reader: Reader, start: int) -> None:
-    """Read over what an answer has before the byte `start` of its object: a store may send it all.
-
-    Raises Unavailable where it begins after that byte, or ends before.
-    """
-    skip = start - reader.opened.start
-    while skip > 0 and (skipped := reader.read(min(skip, _STEP))):
-        skip -= len(skipped)
-    if skip:
-        raise Unavailable(reader.opened.stat.key, "the store sent another part than it was asked for", "repeat later")
-
-
-class Onward:
-    """A part of an object, all of it unless said, taken up again at the same version where the body breaks off.
-
-    `reader` may begin earlier and go on for longer, as where a store knows no ranges.
-    """
-
-    def __init__(self, store: Store, stat: Stat, reader: Reader, part: tuple[int, int] | None = None) -> None:
-        self._store = store
-        self._stat = stat
-        self._reader = reader
-        self.opened = reader.opened
-        self._position, self._stop = part or (0, stat.size)
-        self._placed = False
-        self._tries = _TRIES
-
-    def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes, none at the end.  Raises Unavailable after some breaks."""
-        left = self._stop - self._position
-        wanted = left if size < 0 else min(size, left)
-        while wanted:
-            try:
-                if not self._placed:
-                    _skip_to(self._reader, self._position)
-                    self._placed = True
-                data = self._reader.read(wanted)
-            except Unavailable as error:
-                self._resume(error)
-                continue
-            if data:
-                self._position += len(data)
-                return data
-            self._resume(None)
-        return b""
-
-    def rest(self) -> bytes:
-        """All that is left, in memory."""
-        return b"".join(iter(self.read, b""))
-
-    def _resume(self, broke: Unavailable | None) -> None:
-        self._tries -= 1
-        if self._tries <= 0:
-            raise _broke_off(self._stat.key) from broke
-        self._reader.close()
-        self._reader = _open(self._store, self._stat, self._position, self._stop)
-        self._placed = False
-
-    def close(self) -> None:
-        """End the transfer."""
-        self._reader.close()
-
-    def __enter__(self) -> Onward:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

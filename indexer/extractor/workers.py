@@ -11,16 +11,17 @@ from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from indexer.store.concurrent import Bounds, bounded, emptied
+from indexer.store.concurrent import Limits, bounded, drain
 from indexer.store.target import Target, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from indexer.core.model import Stat
-    from indexer.extractor.extract import Reading, Spec
+    from indexer.core.usage import Usage
+    from indexer.extractor.extract import ExtractSpec, Reading
     from indexer.extractor.processes import Pool
-    from indexer.store import Store, Usage
+    from indexer.store import Store
 
 _log = logging.getLogger(__name__)
 
@@ -38,18 +39,18 @@ _MAX_PROCESSES = 8
 class Workers(Protocol):
     """Gives the readings of packages as they come, in no certain order."""
 
-    def __call__(self, store: Store, spec: Spec, packages: list[Stat]) -> Iterator[Reading]:
+    def __call__(self, store: Store, spec: ExtractSpec, packages: list[Stat]) -> Iterator[Reading]:
         """Read packages of a subdir, which their keys are without.  The list is emptied as they are handed out."""
 
 
 def in_threads(executor: Executor, parallel: int) -> Workers:
     """Workers that read in threads of this process, `parallel` packages at once."""
 
-    def workers(store: Store, spec: Spec, packages: list[Stat]) -> Iterator[Reading]:
+    def workers(store: Store, spec: ExtractSpec, packages: list[Stat]) -> Iterator[Reading]:
         from indexer.extractor.extract import read, weight_of  # a run that reads no package does not wait for it
 
-        bounds: Bounds[Stat] = Bounds(parallel, MEMORY, lambda stat: weight_of(stat, spec))
-        return bounded(executor, lambda stat: read(store, stat.within(spec.subdir), spec), emptied(packages), bounds)
+        bounds: Limits[Stat] = Limits(parallel, MEMORY, lambda stat: weight_of(stat, spec))
+        return bounded(executor, lambda stat: read(store, stat.within(spec.subdir), spec), drain(packages), bounds)
 
     return workers
 
@@ -59,7 +60,7 @@ class Job:
     """What every batch of a run shares, as it travels to another process of this machine."""
 
     target: Target
-    spec: Spec
+    spec: ExtractSpec
     parallel: int
 
 
@@ -80,7 +81,7 @@ def run_job(job: Job, batch: Sequence[Stat]) -> Done:
     return read_batch(_store_here(job.target), job.spec, job.parallel, batch)
 
 
-def read_batch(store: Store, spec: Spec, parallel: int, batch: Sequence[Stat]) -> Done:
+def read_batch(store: Store, spec: ExtractSpec, parallel: int, batch: Sequence[Stat]) -> Done:
     """Read a batch of packages of a store that nobody else uses meanwhile, `parallel` at once."""
     before = replace(store.usage, requests=store.usage.requests.copy())
     with ThreadPoolExecutor(parallel) as threads:
@@ -94,10 +95,10 @@ def in_processes(pool: Pool, target: Target, here: Workers, processes: int, para
     If one of the processes dies, `here` reads the packages that are left.
     """
 
-    def workers(store: Store, spec: Spec, packages: list[Stat]) -> Iterator[Reading]:
+    def workers(store: Store, spec: ExtractSpec, packages: list[Stat]) -> Iterator[Reading]:
         job = functools.partial(run_job, Job(target, spec, parallel))
         handed_out: dict[str, Stat] = {}
-        bounds: Bounds[Sequence[Stat]] = Bounds(2 * processes, 2 * processes, lambda _: 1)
+        bounds: Limits[Sequence[Stat]] = Limits(2 * processes, 2 * processes, lambda _: 1)
         try:
             for done in bounded(pool.executor, job, _noted(_batches(packages), handed_out), bounds, pool.end):
                 store.usage.add(done.usage)
@@ -118,7 +119,7 @@ def in_processes(pool: Pool, target: Target, here: Workers, processes: int, para
 
 
 def _batches(packages: list[Stat]) -> Iterator[list[Stat]]:
-    ahead = emptied(packages)
+    ahead = drain(packages)
     return iter(lambda: list(itertools.islice(ahead, _BATCH)), [])
 
 
@@ -129,11 +130,13 @@ def _noted(batches: Iterator[list[Stat]], handed_out: dict[str, Stat]) -> Iterat
         yield batch
 
 
-def in_batches(executor: Executor, job_for: Callable[[Spec], Callable[[Sequence[Stat]], Done]], window: int) -> Workers:
+def in_batches(
+    executor: Executor, job_for: Callable[[ExtractSpec], Callable[[Sequence[Stat]], Done]], window: int
+) -> Workers:
     """Workers that read in batches, `window` of them under way."""
 
-    def workers(store: Store, spec: Spec, packages: list[Stat]) -> Iterator[Reading]:
-        bounds: Bounds[Sequence[Stat]] = Bounds(window, window, lambda _: 1)
+    def workers(store: Store, spec: ExtractSpec, packages: list[Stat]) -> Iterator[Reading]:
+        bounds: Limits[Sequence[Stat]] = Limits(window, window, lambda _: 1)
         for done in bounded(executor, job_for(spec), _batches(packages), bounds):
             store.usage.add(done.usage)
             yield from done.readings
@@ -161,7 +164,7 @@ def local(target: Target, parallel: int, *, processes: bool = False) -> Iterator
     with ThreadPoolExecutor(parallel) as threads:
         few = in_threads(threads, parallel)
 
-        def workers(store: Store, spec: Spec, packages: list[Stat]) -> Iterator[Reading]:
+        def workers(store: Store, spec: ExtractSpec, packages: list[Stat]) -> Iterator[Reading]:
             if not processes or cores < 2 or len(packages) < _MANY:  # noqa: PLR2004  one process saves nothing
                 yield from few(store, spec, packages)
                 return

@@ -14,7 +14,7 @@ from indexer.extractor.damage import foreign
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from indexer.extractor.range_file import Window
+    from indexer.extractor.range_file import RangeFile
 
 _METADATA = "metadata.json"
 _MAX_METADATA = 2**12
@@ -27,7 +27,7 @@ class _Metadata(msgspec.Struct):
     conda_pkg_format_version: int
 
 
-def deviations(file: Window, archive: zipfile.ZipFile) -> list[str]:
+def deviations(file: RangeFile, archive: zipfile.ZipFile) -> list[str]:
     """What CEP 35 forbids in an open `.conda`; `metadata.json` is read only if it is in memory already."""
     stem = file.filename.removesuffix(".conda")
     members = archive.infolist()
@@ -46,7 +46,7 @@ def _parts(members: list[zipfile.ZipInfo], stem: str) -> Iterator[str]:
             yield f"has the member {wrong[0]!r} instead of '{part}-{stem}.tar.zst'"
 
 
-def _metadata(file: Window, archive: zipfile.ZipFile) -> Iterator[str]:
+def _metadata(file: RangeFile, archive: zipfile.ZipFile) -> Iterator[str]:
     member = next((it for it in archive.infolist() if it.filename == _METADATA), None)
     if member is None:
         yield f"has no {_METADATA}"

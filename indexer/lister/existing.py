@@ -18,21 +18,21 @@ from indexer.core.errors import BadIndex, Conflict, Missing, NewerIndex, Refused
 from indexer.core.formats import repodata, shards
 from indexer.core.formats.shards import ShardIndex
 from indexer.core.json_stream import dump
-from indexer.core.model import Index, Raw, Version
+from indexer.core.model import ETag, Index, Raw
 from indexer.core.overlay import Overlay, Withdrawn, decode_withdrawn
 from indexer.core.pages import catalog as catalogue
-from indexer.core.snapshot import Observation, files_of, observation, versions_in, versions_of
-from indexer.core.state import Ledger
-from indexer.extractor.range_file import read_whole
+from indexer.core.snapshot import Snapshot, etags_in, etags_of, files_of, snapshot_of_listing
+from indexer.core.state import State
 from indexer.lister.listing import listed as listed_in_parts
 from indexer.lister.recovered_dates import redated, undated
+from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from concurrent.futures import Executor
 
+    from indexer.core.metadata import Metadata
     from indexer.core.model import Outputs, Stat
-    from indexer.core.records.about import About
     from indexer.store import Store
 
 
@@ -64,13 +64,13 @@ class Lister:
     outputs: Outputs
     executor: Executor
     force: bool = False
-    _shard_indexes: dict[Version, ShardIndex] = field(default_factory=dict)
+    _shard_indexes: dict[ETag, ShardIndex] = field(default_factory=dict)
 
     def key(self, name: str) -> str:
         """The key of one of the subdir's files."""
         return f"{self.subdir}/{name}"
 
-    def observe(self, scope: frozenset[str] | None, *, trusting: bool) -> Observation:
+    def observe(self, scope: frozenset[str] | None, *, trusting: bool) -> Snapshot:
         """The versions of our files, then the packages: all of them, or only those in `scope`.
 
         What the ledger says of versions stands where the listing that follows shows the same: the
@@ -79,25 +79,25 @@ class Lister:
         State is as the listing shows it: never older than the files that were made from it.
         """
         ledger, ledger_version = left_at(self.store, self.key(names.LEDGER))
-        seen = Observation(ledger=ledger, ledger_version=ledger_version, whole=scope is None, doubted=self.force)
+        seen = Snapshot(ledger=ledger, ledger_version=ledger_version, whole=scope is None, doubted=self.force)
         if ledger is not None and trusting:
-            versions = files_of(versions_of(ledger))
+            versions = files_of(etags_of(ledger))
             listed = self._listing(scope, ledger)
-            if scope is not None or self._ours(versions_in(listed, names.TRACKED), ledger) == versions:
-                return observation(listed, replace(seen, versions=versions))
+            if scope is not None or self._ours(etags_in(listed, names.TRACKED), ledger) == versions:
+                return snapshot_of_listing(listed, replace(seen, versions=versions))
         stats = self._stats(names.TRACKED)
         versions = self._ours({name: stat.version for name, stat in stats.items()}, ledger)
         modified = {name: stat.written_ms for name, stat in stats.items()}
-        return observation(self._listing(scope, ledger), replace(seen, versions=versions, modified_ms=modified))
+        return snapshot_of_listing(self._listing(scope, ledger), replace(seen, versions=versions, modified_ms=modified))
 
-    def survey(self) -> Observation:
+    def survey(self) -> Snapshot:
         """What one listing shows, and the ledger: for who only reads, and looks again to see whether it stood still."""
         ledger, ledger_version = left_at(self.store, self.key(names.LEDGER))
         listed = self._listing(None, ledger)
-        versions = self._ours(versions_in(listed, names.TRACKED), ledger)
-        return observation(listed, Observation(versions, ledger, ledger_version))
+        versions = self._ours(etags_in(listed, names.TRACKED), ledger)
+        return snapshot_of_listing(listed, Snapshot(versions, ledger, ledger_version))
 
-    def _ours(self, versions: dict[str, Version], ledger: Ledger | None) -> dict[str, Version]:
+    def _ours(self, versions: dict[str, ETag], ledger: State | None) -> dict[str, ETag]:
         """Without a page that is not wanted and that we did not write: it is somebody else's."""
         wrote = ledger.wrote.get(names.PAGE) if ledger else None
         if not self.outputs.html and (wrote is None or versions.get(names.PAGE) != wrote.version):
@@ -110,19 +110,19 @@ class Lister:
         found = self.executor.map(self.store.stat, [self.key(name) for name in asked])
         return {name: msgspec.structs.replace(stat, key=name) for name, stat in zip(asked, found, strict=True) if stat}
 
-    def _listing(self, scope: frozenset[str] | None, ledger: Ledger | None) -> dict[str, Stat]:
+    def _listing(self, scope: frozenset[str] | None, ledger: State | None) -> dict[str, Stat]:
         if scope is not None:
             return self._stats((*names.STATE, names.GC_NOTE, *scope))
-        last = ledger or Ledger()
+        last = ledger or State()
         return listed_in_parts(self.store, self.key(""), last.cuts, self.executor, last.seen)
 
-    def look_again(self, seen: Observation, scope: frozenset[str] | None) -> None:
+    def look_again(self, seen: Snapshot, scope: frozenset[str] | None) -> None:
         """Raise Conflict where other packages are there than were seen."""
-        now = observation(self._listing(scope, seen.ledger), seen).excluding(seen.excluded)
+        now = snapshot_of_listing(self._listing(scope, seen.ledger), seen).excluding(seen.excluded)
         if now.packages != seen.packages:
             raise Conflict(self.key(""), "packages came or went while this run worked")
 
-    def source(self, seen: Observation) -> str:
+    def source(self, seen: Snapshot) -> str:
         """The file that the index is read from, the empty text where there is none.
 
         Where a channel shall have shards only and has both, the newer is it: another indexer leaves a stale
@@ -135,7 +135,7 @@ class Lister:
             return there[0] if there else ""
         return max(reversed(there), key=lambda name: seen.modified_ms.get(name, 0))
 
-    def overlay(self, seen: Observation) -> Overlay:
+    def overlay(self, seen: Snapshot) -> Overlay:
         """What is in force by the state that was seen.  Raises BadPatch, and Conflict where it changed since."""
         instructions = self.read(names.INSTRUCTIONS, seen) if names.INSTRUCTIONS in seen.versions else None
         withdrawn = Withdrawn()
@@ -144,7 +144,7 @@ class Lister:
         key = self.key(names.INSTRUCTIONS)
         return Overlay(key, instructions, yanks=withdrawn.yanked, ignored=withdrawn.ignored)
 
-    def read_index(self, seen: Observation, overlay: Overlay, few: frozenset[str] | None = None) -> Index:
+    def read_index(self, seen: Snapshot, overlay: Overlay, few: frozenset[str] | None = None) -> Index:
         """What the packages say, by the index that stands and the state in which it was written.
 
         Unless our last run has made all of it, what readers cannot parse is named in it or left out.
@@ -161,7 +161,7 @@ class Lister:
 
         return validated(index)
 
-    def _read_index(self, seen: Observation, overlay: Overlay, few: frozenset[str] | None) -> Index:
+    def _read_index(self, seen: Snapshot, overlay: Overlay, few: frozenset[str] | None) -> Index:
         source = self.source(seen)
         if not source:
             return Index()
@@ -180,7 +180,7 @@ class Lister:
                 index = redated(index, self.store, self.key(names.SHARDS_FOLDER), self.executor)
         return replace(index, run_exports=repodata.own_run_exports(run_exports, own))
 
-    def _read_run_exports(self, seen: Observation) -> dict[str, Raw]:
+    def _read_run_exports(self, seen: Snapshot) -> dict[str, Raw]:
         """What run_exports.json says, or its compressed copy where the plain file is lost or damaged.
 
         Raises BadIndex, but not in a run that reads all packages again.
@@ -196,7 +196,7 @@ class Lister:
                 return packed or {}
         return self.packed_run_exports(seen) or {}
 
-    def packed_run_exports(self, seen: Observation) -> dict[str, Raw] | None:
+    def packed_run_exports(self, seen: Snapshot) -> dict[str, Raw] | None:
         """What run_exports.json.zst says, None where it is not there or cannot be read."""
         with contextlib.suppress(BadIndex, KeyError):
             from indexer.core.verify import unpacked
@@ -205,7 +205,7 @@ class Lister:
             return repodata.split_run_exports(data, self.key(names.RUN_EXPORTS_ZST))
         return None
 
-    def _beside_published(self, index: Index, seen: Observation, overlay: Overlay) -> Index:
+    def _beside_published(self, index: Index, seen: Snapshot, overlay: Overlay) -> Index:
         """The unpatched index with what only the index has that another indexer published: dates, and the rest.
 
         Raises NewerIndex, and Refused where that is patched and nothing tells by which instructions.
@@ -219,7 +219,7 @@ class Lister:
         index = repodata.beside(index, published)
         return replace(index, earlier={name: published.records[name] for name in unknown})
 
-    def _published(self, seen: Observation) -> Index | None:
+    def _published(self, seen: Snapshot) -> Index | None:
         """What another indexer has published, None where that cannot be read.  Raises NewerIndex."""
         try:
             if names.REPODATA in seen.versions:
@@ -242,18 +242,18 @@ class Lister:
                 "nothing was changed: name the patch with --repodata-patch, or end it with --no-repodata-patch",
             )
 
-    def read(self, name: str, seen: Observation) -> bytes:
+    def read(self, name: str, seen: Snapshot) -> bytes:
         """One of our files as it was seen.  Raises Conflict."""
         return read_whole(self.store, self.key(name), seen.versions[name])[0]
 
-    def read_abouts(self, seen: Observation) -> dict[str, About]:
+    def read_abouts(self, seen: Snapshot) -> dict[str, Metadata]:
         """What is known of what packages say of themselves; nothing where no file is wanted that tells it."""
         if not self.outputs.described or names.CATALOGUE not in seen.versions:
             return {}
         known = catalogue.decode(self.read(names.CATALOGUE, seen))
-        return catalogue.abouts_of(known) if known else {}
+        return catalogue.metadata_by_name(known) if known else {}
 
-    def read_shard_index(self, seen: Observation) -> ShardIndex:
+    def read_shard_index(self, seen: Snapshot) -> ShardIndex:
         """The shard index that stands, an empty one where there is none.  Raises BadIndex."""
         version = seen.versions.get(names.SHARD_INDEX)
         if version is None:
@@ -269,7 +269,7 @@ class Lister:
         found = (shards.digest_of_filename(stat.key[len(folder) :]) for stat in self.store.list(folder))
         return frozenset(digest for digest in found if digest)
 
-    def _read_shards(self, seen: Observation, few: frozenset[str] | None) -> Index:
+    def _read_shards(self, seen: Snapshot, few: frozenset[str] | None) -> Index:
         """What the shards say, all or those of a few names.
 
         One that is lost is as good as empty unless it was vouched for, or not all packages were looked at: then they
@@ -314,7 +314,7 @@ class Lister:
         return data
 
 
-def left_at(store: Store, key: str) -> tuple[Ledger | None, Version | None]:
+def left_at(store: Store, key: str) -> tuple[State | None, ETag | None]:
     """A ledger and its version; no ledger where there is none, or none that can be read."""
     try:
         data, stat = read_whole(store, key)

@@ -14,13 +14,13 @@ import msgspec
 
 from indexer.core.errors import RangeRefused
 from indexer.core.names import parse_filename
-from indexer.store.concurrent import Bounds, bounded
+from indexer.store.concurrent import Limits, bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
-    from indexer.core.model import Stat, Version
+    from indexer.core.model import ETag, Stat
     from indexer.store import Part, Store
 
 # Pages under way.  To read one takes 20 ms of a core, so more would wait for that and not for the store.
@@ -28,7 +28,7 @@ _AT_ONCE = 8
 
 
 def listed(
-    store: Store, prefix: str, cuts: Iterable[str], executor: Executor, known: Mapping[str, Version] | None = None
+    store: Store, prefix: str, cuts: Iterable[str], executor: Executor, known: Mapping[str, ETag] | None = None
 ) -> dict[str, Stat]:
     """The objects directly under a prefix, which their keys are without, by key; in parts that end with the `cuts`.
 
@@ -44,7 +44,7 @@ def listed(
     return _by_name((it for it in whole if not it.key.endswith("/")) if ends else whole, len(prefix), known or {})
 
 
-def _by_name(stats: Iterable[Stat], start: int, known: Mapping[str, Version]) -> dict[str, Stat]:
+def _by_name(stats: Iterable[Stat], start: int, known: Mapping[str, ETag]) -> dict[str, Stat]:
     found = {}
     for stat in stats:
         name, version = stat.key[start:], stat.version
@@ -56,6 +56,6 @@ def _by_name(stats: Iterable[Stat], start: int, known: Mapping[str, Version]) ->
 
 
 def _in_parts(store: Store, prefix: str, ends: Sequence[str], executor: Executor) -> Iterator[Stat]:
-    bounds: Bounds[Part] = Bounds(_AT_ONCE, _AT_ONCE, lambda _: 1)
+    bounds: Limits[Part] = Limits(_AT_ONCE, _AT_ONCE, lambda _: 1)
     for found in bounded(executor, lambda part: [*store.list(prefix, part=part)], itertools.pairwise(ends), bounds):
         yield from found

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from indexer.core.errors import BadIndex, Missing
-from indexer.core.formats.repodata import altered, facts_of
 from indexer.core.formats.shards import decode_shard, digest_of_filename
 from indexer.core.records.dates import FIELD
-from indexer.extractor.range_file import read_whole
+from indexer.core.records.identity import altered, identity_of
+from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -35,7 +35,7 @@ def redated(index: Index, store: Store, folder: str, executor: Executor) -> Inde
             records = decode_shard(read_whole(store, key)[0], key).records
         except (BadIndex, Missing):  # as good as none: a date is lost with it, and nothing else
             return {}
-        found = {name: facts_of(record) for name, record in records.items()}
+        found = {name: identity_of(record) for name, record in records.items()}
         return {
             (name, it.sha256): it.indexed_timestamp
             for name, it in found.items()
@@ -48,7 +48,7 @@ def redated(index: Index, store: Store, folder: str, executor: Executor) -> Inde
         first |= {artifact: min(date, first.get(artifact, date)) for artifact, date in found.items()}
 
     def dated(name: str, record: Raw) -> Raw:
-        facts = facts_of(record)
+        facts = identity_of(record)
         date = first.get((name, facts.sha256 or ""))
         return record if date is None or facts.indexed_timestamp is not None else altered(record, {FIELD: date})
 

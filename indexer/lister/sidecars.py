@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from indexer.core.attestations import MAX_SIZE, SUFFIX, by_package, digest_of_bundles, state_of
 from indexer.core.errors import Conflict, Denied, Missing
 from indexer.core.state import Attested
-from indexer.extractor.range_file import read_whole
-from indexer.store.concurrent import Bounds, bounded
+from indexer.store.concurrent import Limits, bounded
+from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Executor
 
     from indexer.core.model import Stat
-    from indexer.core.state import Ledger
+    from indexer.core.state import State
     from indexer.store import Store
 
 # How many packages' attestations are read at once, and what they may take of memory together.
@@ -25,7 +25,7 @@ _MEMORY = 64 * 2**20
 
 
 def look(
-    store: Store, subdir: str, sidecars: Mapping[str, Stat], ledger: Ledger | None, executor: Executor
+    store: Store, subdir: str, sidecars: Mapping[str, Stat], ledger: State | None, executor: Executor
 ) -> dict[str, Attested]:
     """What is known of the attestations of each package that has some.  Raises Conflict where they change meanwhile.
 
@@ -39,7 +39,7 @@ def look(
         if package in found and known.state == state_of(found[package]) and not known.passing
     }
     asked = sorted(found.keys() - kept.keys())
-    bounds: Bounds[str] = Bounds(_PARALLEL, _MEMORY, lambda package: _weight_of(found[package]))
+    bounds: Limits[str] = Limits(_PARALLEL, _MEMORY, lambda package: _weight_of(found[package]))
     read = bounded(executor, lambda package: (package, _judged(store, package, found[package])), asked, bounds)
     return {**kept, **dict(read)}
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from indexer.settings.locations import Surroundings
+    from indexer.settings.locations import Environment
 
 _log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class Keyring:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class CredentialMatch:
     """An entry that was found, under which key and where."""
 
     keys: Keys
@@ -118,7 +118,7 @@ class Hit:
     where: Backend
 
 
-def backends(around: Surroundings, override: Path | None) -> list[Backend]:
+def backends(around: Environment, override: Path | None) -> list[Backend]:
     """The places of the store, the strongest first.  `override` is pixi's `authentication-override-file`."""
     named = [around.path("RATTLER_AUTH_FILE"), override]
     own = around.home / ".rattler" / "credentials.json" if around.home else None
@@ -126,7 +126,7 @@ def backends(around: Surroundings, override: Path | None) -> list[Backend]:
     return [it for it in (*files[:2], Keyring(), files[2]) if it is not None]
 
 
-def find(channel: str, places: Sequence[Backend]) -> Hit | None:
+def find(channel: str, places: Sequence[Backend]) -> CredentialMatch | None:
     """The keys for a channel `s3://BUCKET[/PREFIX]`.  Raises BadConfig for a place that cannot be read.
 
     The order is rattler's: the name of the bucket in all places, then the URL of the channel, then what
@@ -136,7 +136,7 @@ def find(channel: str, places: Sequence[Backend]) -> Hit | None:
         for place in places:
             entry = place.get(key)
             if entry is not None and (keys := _keys(entry, key, place)) is not None:
-                return Hit(keys, key, place)
+                return CredentialMatch(keys, key, place)
     return None
 
 

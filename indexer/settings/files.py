@@ -19,7 +19,7 @@ from indexer.settings.schema import BucketOptions, Concurrency, IndexConfig, Pro
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.settings.locations import Surroundings
+    from indexer.settings.locations import Environment
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 # What holds a workspace's tables in a manifest, by the name of the file.
@@ -115,7 +115,7 @@ def _covers(name: str, channel: str) -> bool:
     return f"{channel.rstrip('/')}/".startswith(f"{name.rstrip('/')}/")
 
 
-def load(named: Path | None, around: Surroundings) -> Config:
+def load(named: Path | None, around: Environment) -> Config:
     """What the named file says, else what pixi's own files say together.  Raises BadConfig.
 
     pixi's own are those of the machine and the user, then `.pixi/config.toml` beside the manifest of the

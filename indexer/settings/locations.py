@@ -19,7 +19,7 @@ _TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Environment:
     """What of this machine decides where files are looked for.  Empty variables count as unset."""
 
     environ: Mapping[str, str]
@@ -29,7 +29,7 @@ class Surroundings:
     system: Path = Path("/etc")
 
     @classmethod
-    def here(cls) -> Surroundings:
+    def here(cls) -> Environment:
         """Those of this process."""
         try:
             home = Path.home()
@@ -48,7 +48,7 @@ class Surroundings:
         return self.folder / value if value else None
 
 
-def config_files(around: Surroundings) -> list[Path]:
+def config_files(around: Environment) -> list[Path]:
     """The files that any folder's configuration may come from, the weakest first, whether they are there or not.
 
     The order is rattler's (`rattler_config::locations`) with pixi as the tool: the machine before the user,
@@ -68,7 +68,7 @@ def config_files(around: Surroundings) -> list[Path]:
     return [path for at, path in enumerate(files) if last[path] == at]
 
 
-def _user_folders(around: Surroundings) -> Iterator[Path]:
+def _user_folders(around: Environment) -> Iterator[Path]:
     xdg = around.variable("XDG_CONFIG_HOME")
     named = Path(xdg) if xdg and Path(xdg).is_absolute() else None
     if around.platform == "win32":
@@ -81,13 +81,13 @@ def _user_folders(around: Surroundings) -> Iterator[Path]:
         yield around.home / ("Library/Application Support" if around.platform == "darwin" else ".config")
 
 
-def _tool_home(tool: str, around: Surroundings) -> Path | None:
+def _tool_home(tool: str, around: Environment) -> Path | None:
     # `~/.rattler` has credentials, and no configuration.
     named = around.path(f"{tool.upper()}_HOME")
     return named or (around.home / f".{tool}" if around.home and tool == "pixi" else None)
 
 
-def manifests(around: Surroundings) -> Iterator[Path]:
+def manifests(around: Environment) -> Iterator[Path]:
     """The manifests of the working folder and of all folders above it, the nearest first: one a folder, as pixi does.
 
     Last comes the one that an activated environment names, for where there is no other.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from indexer.settings.files import Config
-    from indexer.settings.locations import Surroundings
+    from indexer.settings.locations import Environment
 
 _log = logging.getLogger(__name__)
 _VARIABLE = "PIXI_TLS_ROOT_CERTS"
@@ -22,7 +22,7 @@ _ROOTS = {"webpki": "webpki", "system": "system", "native": "system", "all": "sy
 _PROXIES = ("https", "http", "non_proxy_hosts")
 
 
-def network_settings(config: Config, around: Surroundings) -> dict[str, Setting]:
+def network_settings(config: Config, around: Environment) -> dict[str, Setting]:
     """The settings by the key of their file; the variable wins over files, as with pixi.  Raises BadConfig."""
     found = {
         name: Setting(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from indexer.core import names
+from indexer.core.channel_info import ChannelInfo
 from indexer.core.errors import BadConfig, Denied
-from indexer.core.formats.channel_info import ChannelInfo
 from indexer.core.model import Outputs
 from indexer.core.records.about import link_of
 from indexer.settings import credentials as auth
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from indexer.settings.files import Config, Found, Place
-    from indexer.settings.locations import Surroundings
+    from indexer.settings.locations import Environment
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Resolved:
     settings: tuple[Setting, ...]
 
 
-def resolve(channel: str, given: S3Options, named: Path | None, around: Surroundings) -> Resolved:
+def resolve(channel: str, given: S3Options, named: Path | None, around: Environment) -> Resolved:
     """Settle how to reach a channel, and what files say of it.
 
     `given` are the options of the command line, `named` the file of `--config`.  Options win over variables,
@@ -78,7 +78,7 @@ def resolve(channel: str, given: S3Options, named: Path | None, around: Surround
 
 
 def _bucket(
-    channel: str, given: S3Options, config: Config, around: Surroundings
+    channel: str, given: S3Options, config: Config, around: Environment
 ) -> tuple[dict[str, Setting], tuple[str, ...]]:
     """The settings of a bucket by the field of S3Options, and where keys were looked for in vain."""
     options = config.bucket(urlsplit(channel).netloc)
@@ -115,7 +115,7 @@ def _refuse_mistakes(said: Mapping[str, Setting]) -> None:
         raise BadConfig(f"{named}{wrong}", reason, step)
 
 
-def of_variables(around: Surroundings) -> S3Options:
+def of_variables(around: Environment) -> S3Options:
     """How to reach a bucket by the variables `S3_ENDPOINT_URL` and so on alone, no file is read.  Raises BadConfig."""
     said = _in_order(S3Options(), None, around)
     _refuse_mistakes(said)
@@ -127,7 +127,7 @@ def _options(said: Mapping[str, Setting]) -> S3Options:
     return S3Options(**values, origins=tuple((name, str(setting.origin)) for name, setting in said.items()))
 
 
-def _in_order(given: S3Options, options: Found | None, around: Surroundings) -> dict[str, Setting]:
+def _in_order(given: S3Options, options: Found | None, around: Environment) -> dict[str, Setting]:
     said: dict[str, Setting] = {}
     if options is not None:
         table = options.value

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 import msgspec
 from msgspec import Meta, Struct
 
+from indexer.core.channel_info import ChannelRelations, Notice, Revision
 from indexer.core.errors import BadConfig
-from indexer.core.formats.channel_info import ChannelRelations, Notice, Revision
 
 _Table = TypeVar("_Table", bound=Struct)
 _Text = Annotated[str, Meta(min_length=1)]

@@ -6,8 +6,6 @@ ones, whole.  An expectation that does not hold raises Conflict and changes noth
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
@@ -16,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
-    from indexer.core.model import Stat, Version
+    from indexer.core.model import ETag, Stat
     from indexer.core.stream import Content
+    from indexer.core.usage import Usage
 
 
 class Expect(Enum):
@@ -25,54 +24,6 @@ class Expect(Enum):
 
     ABSENT = "absent"
     ANYTHING = "anything"
-
-
-# `+=` is a read and a write, between which another thread may count.  One lock for all counts: a Usage travels to
-# other processes, and a lock does not.
-_COUNTING = threading.Lock()
-
-
-@dataclass(slots=True)
-class Usage:
-    """What a store was asked: requests by verb (GET, HEAD, LIST, PUT, DELETE), bytes of bodies.
-
-    For a bucket every request that went over the wire counts, retries included; for a folder each
-    call of the store does.
-    """
-
-    requests: Counter[str] = field(default_factory=Counter)
-    bytes_read: int = 0
-    bytes_written: int = 0
-
-    def asked(self, verb: str) -> None:
-        """Count a request.  Any thread may count at any time."""
-        with _COUNTING:
-            self.requests[verb] += 1
-
-    def read(self, count: int) -> None:
-        """Count bytes that were read."""
-        with _COUNTING:
-            self.bytes_read += count
-
-    def wrote(self, count: int) -> None:
-        """Count bytes that were written."""
-        with _COUNTING:
-            self.bytes_written += count
-
-    def add(self, other: Usage) -> None:
-        """Count what another store was asked, too."""
-        with _COUNTING:
-            self.requests.update(other.requests)
-            self.bytes_read += other.bytes_read
-            self.bytes_written += other.bytes_written
-
-    def since(self, before: Usage) -> Usage:
-        """What was asked since an earlier state of this count."""
-        return Usage(
-            self.requests - before.requests,
-            self.bytes_read - before.bytes_read,
-            self.bytes_written - before.bytes_written,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +89,15 @@ class Store(Protocol):
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One object, None where it is absent; with its sha256 where asked and vouched for."""
 
-    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> Reader:
+    def open(self, key: str, *, range: Range | None = None, version: ETag | None = None) -> Reader:
         """Read an object, or a part of it; with a version only that one.
 
         Raises Missing where it is absent, Conflict where it has another version, RangeRefused where
         the store does not serve parts.
         """
 
-    def put(
-        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
-    ) -> Version:
+    def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write an object whole and return its version.  Raises Conflict."""
 
-    def delete(self, key: str, *, expect: Expect | Version) -> None:
+    def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete one of our own files, never a package; an absent one is fine.  Raises Conflict."""

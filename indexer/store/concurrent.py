@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds(Generic[J]):
+class Limits(Generic[J]):
     """How much may be under way: `jobs` in number, `weight` in all by the measure `weigh`."""
 
     jobs: int
@@ -22,7 +22,7 @@ class Bounds(Generic[J]):
     weigh: Callable[[J], int]
 
 
-def emptied(jobs: list[J]) -> Iterator[J]:
+def drain(jobs: list[J]) -> Iterator[J]:
     """Jobs in their order, each let go of: what comes of half a million takes the memory that they took."""
     jobs.reverse()
     while jobs:
@@ -33,7 +33,7 @@ def bounded(
     executor: Executor,
     run: Callable[[J], R],
     jobs: Iterable[J],
-    bounds: Bounds[J],
+    bounds: Limits[J],
     abandon: Callable[[], None] = lambda: None,
 ) -> Iterator[R]:
     """The results of jobs as they end, with no more under way than the bounds allow.

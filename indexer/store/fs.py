@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from indexer.core.errors import BadConfig, Conflict, Denied, IndexerError, Missing, OneUnavailable, RangeRefused
-from indexer.core.model import Stat, Version
+from indexer.core.model import ETag, Stat
 from indexer.core.names import extension_of
 from indexer.core.printable import one_line
-from indexer.core.stream import pieces_of
-from indexer.store import WHOLE, Expect, Opened, Usage
+from indexer.core.stream import chunks_of
+from indexer.core.usage import Usage
+from indexer.store import WHOLE, Expect, Opened
 from indexer.store.folder import Folder, opened
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class FolderStore:
                     _log.warning("%s: is a link that leaves the channel, so it is not indexed", name)
                 return None
             if entry.is_dir():
-                return Stat(f"{prefix}{entry.name}/", 0, Version(""), 0)
+                return Stat(f"{prefix}{entry.name}/", 0, ETag(""), 0)
             status = entry.stat()
         except OSError as error:  # gone since the folder was opened, or a link to nothing
             if error.errno in _NOT_THERE:
@@ -158,7 +159,7 @@ class FolderStore:
                 return None
             raise _translated(key, error) from error
 
-    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> FolderReader:
+    def open(self, key: str, *, range: Range | None = None, version: ETag | None = None) -> FolderReader:
         """Read a file, or a part of it."""
         self.usage.asked("GET")
         inside = self._inside(self._root / key)
@@ -182,9 +183,7 @@ class FolderStore:
         file.seek(start)
         return FolderReader(file, Opened(found, start), max(0, stop - start), self.usage)
 
-    def put(
-        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
-    ) -> Version:
+    def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write a file whole: beside its place, to the disk, then into place."""
         del headers  # a folder has none
         self.usage.asked("PUT")
@@ -193,7 +192,7 @@ class FolderStore:
                 scratch = f".{name}.{uuid.uuid4().hex}.tmp"
                 try:
                     with os.fdopen(folder.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
-                        for piece in pieces_of(body):
+                        for piece in chunks_of(body):
                             file.write(piece)
                         file.flush()
                         os.fsync(file.fileno())
@@ -206,7 +205,7 @@ class FolderStore:
         self.usage.wrote(len(body))
         return version
 
-    def _put_in_place(self, folder: Folder, scratch: str, key: str, expect: Expect | Version) -> Version:
+    def _put_in_place(self, folder: Folder, scratch: str, key: str, expect: Expect | ETag) -> ETag:
         name = key.rpartition("/")[2]
         before = self._expected(key, expect)
         if before is not None:
@@ -218,7 +217,7 @@ class FolderStore:
         folder.replace(name, scratch)
         return _stat_of(key, folder.stat(name)).version  # a rename sets the time of the last change of the file
 
-    def delete(self, key: str, *, expect: Expect | Version) -> None:
+    def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete a file."""
         self.usage.asked("DELETE")
         try:
@@ -231,7 +230,7 @@ class FolderStore:
         except OSError as error:
             raise _translated(key, error) from error
 
-    def _expected(self, key: str, expect: Expect | Version) -> Stat | None:
+    def _expected(self, key: str, expect: Expect | ETag) -> Stat | None:
         """What is in the place of a file of ours.  Raises Conflict if it is not what is expected."""
         found = self._peek(key)
         if expect is not Expect.ANYTHING and (found.version if found else Expect.ABSENT) != expect:
@@ -243,7 +242,7 @@ def _scanned(folder: Folder, path: Path) -> int | Path:
     return path if folder.descriptor is None else folder.descriptor
 
 
-def _readable(descriptor: int, key: str, version: Version | None) -> Stat:
+def _readable(descriptor: int, key: str, version: ETag | None) -> Stat:
     """What an open file is, which must be the one that is wanted.  Raises Missing, Conflict and Denied."""
     status = os.fstat(descriptor)
     found = _stat_of(key, status)
@@ -278,7 +277,7 @@ def _is_text(name: str) -> bool:
 
 def _stat_of(key: str, status: os.stat_result) -> Stat:
     # A copy that keeps the times (`cp -p`, `rsync -t`) changes the time of the file, which nobody can set.
-    version = Version(f"{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_size}-{status.st_ino}")
+    version = ETag(f"{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_size}-{status.st_ino}")
     arrived = max(status.st_mtime_ns, status.st_ctime_ns)
     return Stat(key, status.st_size, version, arrived // _MS, mtime_ms=status.st_mtime_ns // _MS)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.store import Expect, Usage
+from indexer.core.usage import Usage
+from indexer.store import Expect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.core.model import Stat, Version
+    from indexer.core.model import ETag, Stat
     from indexer.core.stream import Content
     from indexer.store import Range, Reader, Store
 
@@ -24,14 +25,12 @@ class Unconditional:
         self.stat = store.stat
         self.open = store.open
 
-    def put(
-        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
-    ) -> Version:
+    def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write an object whole."""
         del expect
         return self._store.put(key, body, expect=Expect.ANYTHING, headers=headers)
 
-    def delete(self, key: str, *, expect: Expect | Version) -> None:
+    def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object."""
         del expect
         self._store.delete(key, expect=Expect.ANYTHING)
@@ -52,7 +51,7 @@ class Metered:
         self.usage.asked("HEAD")
         return self._store.stat(key, checksum=checksum)
 
-    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> Reader:
+    def open(self, key: str, *, range: Range | None = None, version: ETag | None = None) -> Reader:
         """Read an object, or a part of it."""
         self.usage.asked("GET")
         return _MeteredReader(self._store.open(key, range=range, version=version), self.usage)

@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING
 
 from indexer.core.errors import Conflict, IndexerError
 from indexer.core.names import LEASE, SHARDS_FOLDER
-from indexer.extractor.range_file import read_whole
 from indexer.store import Expect
+from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from indexer.commands.context import Run
-    from indexer.core.model import Stat, Version
+    from indexer.core.model import ETag, Stat
     from indexer.core.stream import Content
     from indexer.store import Store
+    from indexer.store.clock import Clock
 
 _log = logging.getLogger(__name__)
 
@@ -53,13 +53,13 @@ class Lease:
 
     store: Store
     folder: str
-    run: Run
+    clock: Clock
     _owner: str = field(default_factory=lambda: uuid.uuid4().hex)
-    _ours: Version | None = None
+    _ours: ETag | None = None
     _renewed: float = 0.0
     _looked: float = 0.0
     _times: int = 0
-    _met: tuple[Version, float] | None = None
+    _met: tuple[ETag, float] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -74,7 +74,7 @@ class Lease:
             raise Conflict(self._key, "another indexer holds the lease of the subdir")
         try:
             self._put()
-            self.run.sleep(_SETTLE)
+            self.clock.sleep(_SETTLE)
             self._look()
             leased = Leased(self.store, self)
             yield leased
@@ -85,7 +85,7 @@ class Lease:
     def keep(self) -> None:
         """Look whether the lease is still ours, and renew it, each if it is time to.  Raises Conflict."""
         with self._lock:
-            now = self.run.monotonic()
+            now = self.clock.monotonic()
             if now - self._looked > _SETTLE:
                 self._look()
             if now - self._renewed > _RENEW_AFTER:
@@ -93,23 +93,23 @@ class Lease:
 
     def _over(self, found: Stat) -> bool:
         """Whether the lease that is there binds nobody any more."""
-        now = self.run.monotonic()
+        now = self.clock.monotonic()
         if self._met is None:
             _log.warning("%s: another indexer holds the lease; waiting until it is given back, or old", self._key)
         if self._met is None or self._met[0] != found.version:
             self._met = (found.version, now)
         unchanged = now - self._met[1]
-        return unchanged > LASTS or self.run.now_ms() - found.modified_ms > LASTS * 1000 + _SKEW_MS
+        return unchanged > LASTS or self.clock.now_ms() - found.modified_ms > LASTS * 1000 + _SKEW_MS
 
     def _put(self) -> None:
         self._times += 1
         content = {"holder": self._owner, "renewed": self._times, "lasts_seconds": LASTS}
         # From before the write on, as a clock that is slow for others is safe for all.
-        self._renewed = self.run.monotonic()
+        self._renewed = self.clock.monotonic()
         self._ours = self.store.put(self._key, json.dumps(content).encode(), expect=Expect.ANYTHING)
 
     def _look(self) -> None:
-        self._looked = self.run.monotonic()
+        self._looked = self.clock.monotonic()
         found = self.store.stat(self._key)
         if found is None or found.version != self._ours:
             raise Conflict(self._key, "another indexer has taken the lease")
@@ -146,15 +146,13 @@ class Leased:
     def __init__(self, store: Store, lease: Lease) -> None:
         self._store = store
         self._lease = lease
-        self._written: dict[str, Version | None] = {}
+        self._written: dict[str, ETag | None] = {}
         self.usage = store.usage
         self.list = store.list
         self.stat = store.stat
         self.open = store.open
 
-    def put(
-        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
-    ) -> Version:
+    def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write an object if it has the expected version a moment before.  Raises Conflict."""
         self._compare(key, expect)
         version = self._store.put(key, body, expect=Expect.ANYTHING, headers=headers)
@@ -162,7 +160,7 @@ class Leased:
             self._written[key] = version
         return version
 
-    def delete(self, key: str, *, expect: Expect | Version) -> None:
+    def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object if it has the expected version a moment before.  Raises Conflict."""
         if self._store.stat(key) is not None:
             self._compare(key, expect)
@@ -176,7 +174,7 @@ class Leased:
             if (found.version if found else None) != version:
                 raise Conflict(key, "was replaced while this run wrote")
 
-    def _compare(self, key: str, expect: Expect | Version) -> None:
+    def _compare(self, key: str, expect: Expect | ETag) -> None:
         self._lease.keep()
         if expect is Expect.ANYTHING:
             return

@@ -16,18 +16,18 @@ from indexer.core import names
 from indexer.core import state as ledgers
 from indexer.core.errors import Conflict
 from indexer.core.publication import Artefact, Codec, Rank
-from indexer.core.state import Wrote
-from indexer.core.stream import pieces_of
+from indexer.core.state import PublishedFile
+from indexer.core.stream import chunks_of
 from indexer.store import Expect
-from indexer.store.concurrent import Bounds, bounded, emptied
+from indexer.store.concurrent import Limits, bounded, drain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Executor
 
-    from indexer.core.model import Version
-    from indexer.core.snapshot import Observation
-    from indexer.core.state import Ledger
+    from indexer.core.model import ETag
+    from indexer.core.snapshot import Snapshot
+    from indexer.core.state import State
     from indexer.core.stream import Content
     from indexer.store import Store
 
@@ -45,7 +45,7 @@ _LONG_MATCH = 256
 MOST_THREADS = 8
 # A frame takes all cores: a second one at the same time would take memory and save nothing.
 _FRAMES = threading.Lock()
-_BOUNDS: Bounds[Artefact] = Bounds(32, 32, lambda _: 1)
+_BOUNDS: Limits[Artefact] = Limits(32, 32, lambda _: 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class _Done:
     """An artefact that was put, or deleted; `revived` where it was there although no index named it."""
 
     artefact: Artefact
-    version: Version | None = None
+    version: ETag | None = None
     revived: bool = False
 
 
@@ -70,7 +70,7 @@ class Writer:
     executor: Executor
     before: Callable[[Rank], None] = lambda _rank: None
 
-    def pending(self, artefacts: Sequence[Artefact], seen: Observation) -> list[Artefact]:
+    def pending(self, artefacts: Sequence[Artefact], seen: Snapshot) -> list[Artefact]:
         """Those of the artefacts that the folder is not known to be in step with, in their order."""
         return [
             artefact
@@ -78,7 +78,7 @@ class Writer:
             if _standing(artefact, seen) is None and (artefact.content is not None or artefact.key in seen.versions)
         ]
 
-    def publish(self, artefacts: list[Artefact], seen: Observation) -> Mapping[str, Wrote]:
+    def publish(self, artefacts: list[Artefact], seen: Snapshot) -> Mapping[str, PublishedFile]:
         """Bring the folder's files in step with `artefacts`, rank by rank, and say what is there now.
 
         The list is emptied, so that shards are let go of as they are put.  Raises Conflict where somebody else wrote
@@ -92,12 +92,12 @@ class Writer:
             raise
         return {**wrote, **self._put_back(lasting, seen)}
 
-    def _publish(self, artefacts: list[Artefact], seen: Observation) -> dict[str, Wrote]:
+    def _publish(self, artefacts: list[Artefact], seen: Snapshot) -> dict[str, PublishedFile]:
         wrote = {artefact.key: standing for artefact in artefacts if (standing := _standing(artefact, seen))}
         revived: list[Artefact] = []
         pending = self.pending(artefacts, seen)
         artefacts.clear()
-        for rank, files in itertools.groupby(emptied(pending), key=lambda artefact: artefact.rank):
+        for rank, files in itertools.groupby(drain(pending), key=lambda artefact: artefact.rank):
             self.before(rank)
             indexed = False
             # All of a rank are through, done or failed, before anything else happens.
@@ -105,7 +105,7 @@ class Writer:
                 if done.revived:
                     revived.append(done.artefact)
                 elif done.version is not None and not done.artefact.immutable:
-                    wrote[done.artefact.key] = Wrote(done.version, done.artefact.digest)
+                    wrote[done.artefact.key] = PublishedFile(done.version, done.artefact.digest)
                 indexed = indexed or done.artefact.key == names.SHARD_INDEX
             if indexed:
                 self._look_after(revived)
@@ -113,7 +113,7 @@ class Writer:
         self._look_after(revived)
         return wrote
 
-    def _put_back(self, artefacts: Sequence[Artefact], seen: Observation) -> dict[str, Wrote]:
+    def _put_back(self, artefacts: Sequence[Artefact], seen: Snapshot) -> dict[str, PublishedFile]:
         """The source, if it is gone after an index was deleted: a run with opposite options did the same to this one.
 
         Whoever deletes later sees what the other has deleted, so that one of the two indexes stands in the end.
@@ -123,12 +123,12 @@ class Writer:
             return {}
         sources = [it for it in artefacts if it.rank is Rank.SOURCE and it.content is not None]
         gone = [it for it in sources if self.store.stat(self._key(it)) is None]
-        return {it.key: Wrote(self._put(it, Expect.ABSENT), it.digest) for it in gone}
+        return {it.key: PublishedFile(self._put(it, Expect.ABSENT), it.digest) for it in gone}
 
-    def _writing(self, seen: Observation) -> Callable[[Artefact], _Done]:
+    def _writing(self, seen: Snapshot) -> Callable[[Artefact], _Done]:
         return lambda artefact: self._write(artefact, seen)
 
-    def _write(self, artefact: Artefact, seen: Observation) -> _Done:
+    def _write(self, artefact: Artefact, seen: Snapshot) -> _Done:
         expect = seen.versions.get(artefact.key, Expect.ABSENT)
         if artefact.content is None:
             self.store.delete(self._key(artefact), expect=expect)
@@ -148,20 +148,20 @@ class Writer:
         for artefact in [artefact for artefact, stat in zip(revived, there, strict=True) if stat is None]:
             self._put(artefact, Expect.ANYTHING)
 
-    def _put(self, artefact: Artefact, expect: Expect | Version) -> Version:
+    def _put(self, artefact: Artefact, expect: Expect | ETag) -> ETag:
         return self.store.put(self._key(artefact), compressed(artefact), expect=expect, headers=artefact.headers)
 
     def _key(self, artefact: Artefact) -> str:
         return self.folder + artefact.key
 
-    def keep(self, ledger: Ledger, seen: Observation) -> None:
+    def keep(self, ledger: State, seen: Snapshot) -> None:
         """Leave the ledger for the next run, if it says anything new.  Raises Conflict."""
         if ledger != seen.ledger:
             expect = seen.ledger_version or Expect.ABSENT
             self.store.put(self.folder + names.LEDGER, ledgers.encode(ledger), expect=expect)
 
 
-def _standing(artefact: Artefact, seen: Observation) -> Wrote | None:
+def _standing(artefact: Artefact, seen: Snapshot) -> PublishedFile | None:
     """What the ledger knows of a file that is there and already says what it should."""
     known = seen.ledger.wrote.get(artefact.key) if seen.ledger else None
     if known is None or artefact.content is None or seen.versions.get(artefact.key) != known.version:
@@ -182,7 +182,7 @@ def compressed(artefact: Artefact) -> Content:
 def _packed(content: Content, packer: zstandard.ZstdCompressionObj | bz2.BZ2Compressor) -> bytes:
     """Content compressed as it is made.  The result is held: a put wants to know its size and digest first."""
     packed = io.BytesIO()  # grows in one place, where a list of pieces would lie scattered
-    for piece in pieces_of(content):
+    for piece in chunks_of(content):
         packed.write(packer.compress(piece))
     packed.write(packer.flush())
     return packed.getvalue()

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer import IndexerError, Rules, S3Options, Target
-from indexer.core.model import Stat, Version
-from indexer.extractor.extract import Spec
+from indexer.core.model import ETag, Stat
+from indexer.extractor.extract import ExtractSpec
 from indexer.extractor.workers import Job, run_job
 from tests.support.answering import Answer, Asked, answering, refusal
 from tests.support.channels import lay_up
@@ -108,7 +108,7 @@ class Way:
 # In turn, so that each is tried with several ways.
 _VERBS = ("s3", "status", "check", "gc")
 _KEYS = f"aws_access_key_id = some-key\naws_secret_access_key = {CANARY}-8\naws_session_token = {CANARY}-9\n"
-_PROCESS = {"Version": 1, "AccessKeyId": "k", "SecretAccessKey": f"{CANARY}-11", "SessionToken": f"{CANARY}-12"}
+_PROCESS = {"ETag": 1, "AccessKeyId": "k", "SecretAccessKey": f"{CANARY}-11", "SessionToken": f"{CANARY}-12"}
 _STORED = {"access_key_id": "some-key", "secret_access_key": f"{CANARY}-25", "session_token": f"{CANARY}-26"}
 WAYS = {
     "flags": Way(tuple(OPTIONS)),
@@ -194,10 +194,10 @@ def test_a_process_that_reads_packages_shows_no_secret() -> None:
         "s3://some-bucket/ch",
         S3Options("http://127.0.0.1:9", "us-east-1", "path", "some-key", f"{CANARY}-23", f"{CANARY}-24"),
     )
-    job = Job(target, Spec("noarch", Rules(), 0), 1)
+    job = Job(target, ExtractSpec("noarch", Rules(), 0), 1)
     assert CANARY not in repr(job)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
-        error = executor.submit(run_job, job, [Stat("noarch/a-1-0.conda", 1, Version("v"), 0)]).exception()
+        error = executor.submit(run_job, job, [Stat("noarch/a-1-0.conda", 1, ETag("v"), 0)]).exception()
         arguments = [Path(f"/proc/{pid}/cmdline") for pid in executor._processes]
         shown = [path.read_bytes().decode() for path in arguments if path.exists()]
     assert isinstance(error, IndexerError)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexer import index
-from indexer.commands.context import Options
+from indexer.core.options import Options
 from indexer.settings.files import load
-from indexer.settings.locations import Surroundings
+from indexer.settings.locations import Environment
 from indexer.settings.resolve import outputs
 from tests.support.answering import serving_folder
 from tests.support.command import run
@@ -67,7 +67,7 @@ def lay_up(folder: Path) -> Path:
 
 
 def ours(folder: Path, config: Path) -> None:
-    said = load(config, Surroundings(os.environ, folder, folder)).index(str(folder))
+    said = load(config, Environment(os.environ, folder, folder)).index(str(folder))
     switches = dict.fromkeys(("zst", "shards", "base_url", "base_url_verbatim"))
     shape = outputs({**switches, "bz2": True}, said)
     assert index(str(folder), Options(outputs=shape, notices=said["notices"].value)).exit_code == 0

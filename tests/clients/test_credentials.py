@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from fixtures.bucket import REGION, Bucket
-from indexer.settings.locations import Surroundings
+from indexer.settings.locations import Environment
 from indexer.settings.resolve import resolve
 from indexer.store.target import S3Options
 from tests.support.answering import Server, an_empty_bucket, answering
@@ -90,7 +90,7 @@ def test_both_find_the_same_keys_whatever_their_names_and_files(tmp_path: Path) 
     with answering(an_empty_bucket) as server:
         assert run([sys.executable, "-c", READER, server.url, *STORES], env={**ours, **aws}).code == 0
         theirs = signers(server)
-    around = Surroundings(ours, tmp_path, tmp_path, system=tmp_path)
+    around = Environment(ours, tmp_path, tmp_path, system=tmp_path)
     for bucket, (_, _, expected) in STORES.items():
         settled = resolve(f"s3://{bucket}/a/ch", S3Options(endpoint_url=server.url), None, around)
         found = settled.target.s3.access_key_id or "aws"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.store import Usage
+from indexer.core.usage import Usage
 from indexer.store.fs import FolderStore
 from indexer.store.s3.store import S3Store
 from indexer.store.target import Target

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexer.core.errors import BadConfig, Conflict, Denied, IndexerError, Missing
-from indexer.core.model import Version
-from indexer.core.stream import Pieces
+from indexer.core.model import ETag
+from indexer.core.stream import Stream
 from indexer.store import Expect
 from indexer.store.fs import FolderStore
 
@@ -59,8 +59,8 @@ def test_a_put_leaves_one_file(store: FolderStore, channel: Path) -> None:
     assert everything(channel) == {KEY}
 
 
-@pytest.mark.parametrize("expect", [Expect.ABSENT, Version("another")])
-def test_a_conflict_leaves_no_other_file(store: FolderStore, channel: Path, expect: Expect | Version) -> None:
+@pytest.mark.parametrize("expect", [Expect.ABSENT, ETag("another")])
+def test_a_conflict_leaves_no_other_file(store: FolderStore, channel: Path, expect: Expect | ETag) -> None:
     store.put(KEY, b"one", expect=Expect.ABSENT)
     with pytest.raises(Conflict):
         store.put(KEY, b"two", expect=expect)
@@ -74,7 +74,7 @@ def test_content_that_breaks_off_leaves_no_file(store: FolderStore, channel: Pat
         raise ends
 
     with pytest.raises(ends):
-        store.put(KEY, Pieces(half), expect=Expect.ABSENT)
+        store.put(KEY, Stream(half), expect=Expect.ABSENT)
     assert everything(channel) == set()
 
 
@@ -297,7 +297,7 @@ def test_a_folder_that_is_swapped_while_a_file_is_written_gets_that_file(store: 
             (channel / "noarch").symlink_to(channel.parent / "elsewhere")
         yield b"one"
 
-    store.put(KEY, Pieces(content), expect=Expect.ANYTHING)
+    store.put(KEY, Stream(content), expect=Expect.ANYTHING)
     assert everything(channel / "before") == {"repodata.json"}
     assert everything(channel.parent / "elsewhere") == {"far-1-0.conda"}
 

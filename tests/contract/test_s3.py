@@ -24,7 +24,7 @@ from indexer.core.errors import (
     RangeRefused,
     Unavailable,
 )
-from indexer.core.model import Version
+from indexer.core.model import ETag
 from indexer.lister.listing import listed
 from indexer.store import Expect
 from indexer.store.s3.store import S3Store
@@ -42,7 +42,7 @@ KEY = "linux-64/repodata.json"
 TEN = b"0123456789"
 HEADERS = {"Cache-Control": "public, max-age=300", "Content-Type": "application/json"}
 DATE = "Sun, 22 Nov 2026 12:00:00 GMT"
-VERSION = Version(hashlib.md5(TEN).hexdigest())
+VERSION = ETag(hashlib.md5(TEN).hexdigest())
 ETAG = f'"{VERSION}"'
 CALLS: list[Callable[[Store], object]] = [
     lambda store: list(store.list("")),
@@ -112,7 +112,7 @@ def test_no_request_carries_a_checksum_of_botocore(s3: S3Store, wire: Wire) -> N
     ],
 )
 def test_a_put_carries_the_condition_that_is_expected(
-    s3: S3Store, wire: Wire, expect: Expect | Version, condition: dict[str, str]
+    s3: S3Store, wire: Wire, expect: Expect | ETag, condition: dict[str, str]
 ) -> None:
     if isinstance(expect, str):
         s3._client.put_object(**full(s3, KEY), Body=TEN)
@@ -433,7 +433,7 @@ def test_a_store_that_ignores_if_match_on_reads_is_seen_through(s3: S3Store, wir
     s3.put(KEY, TEN, expect=Expect.ANYTHING)
     wire.answer = lambda request: request.headers.__delitem__("If-Match")
     with pytest.raises(Conflict):
-        s3.open(KEY, version=Version("another"))
+        s3.open(KEY, version=ETag("another"))
     with s3.open(KEY, version=VERSION) as reader:
         assert reader.read() == TEN
 
@@ -490,7 +490,7 @@ def test_a_bucket_that_is_not_there_is_a_mistake_in_the_set_up(moto: Bucket, cal
 def test_a_version_of_an_object_that_vanished_is_a_conflict(s3: S3Store, wire: Wire) -> None:
     wire.answer = lambda request: response(404) if request.method == "HEAD" else refusal(404, "NoSuchKey")
     with pytest.raises(Conflict):
-        s3.put(KEY, TEN, expect=Version("gone"))
+        s3.put(KEY, TEN, expect=ETag("gone"))
 
 
 @pytest.mark.parametrize("status", [416, 501])
@@ -610,7 +610,7 @@ def test_an_address_that_is_none_of_a_bucket_is_refused(location: str) -> None:
     ids=["no version", "no extent", "another version"],
 )
 def test_a_body_is_closed_if_its_headers_are_bad(
-    s3: S3Store, wire: Wire, headers: dict[str, str], version: Version | None
+    s3: S3Store, wire: Wire, headers: dict[str, str], version: ETag | None
 ) -> None:
     bodies: list[Any] = []
     events = s3._client.meta.events

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.core.errors import Conflict, Missing, RangeRefused
-from indexer.core.stream import Pieces
+from indexer.core.stream import Stream
 from indexer.lister.listing import listed
 from indexer.store import Expect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from indexer.core.model import Version
+    from indexer.core.model import ETag
     from indexer.store import Range, Store
 
 KEY = "linux-64/repodata.json"
@@ -39,7 +39,7 @@ ODD_KEYS = [
 PARTS = [b"%d " % number * (number * 7919 % 9973) for number in range(600)]
 
 
-def lay(store: Store, key: str = KEY, body: bytes = TEN) -> Version:
+def lay(store: Store, key: str = KEY, body: bytes = TEN) -> ETag:
     return store.put(key, body, expect=Expect.ANYTHING)
 
 
@@ -48,7 +48,7 @@ def content(store: Store, key: str = KEY) -> bytes:
         return reader.read()
 
 
-def race(store: Store, expect: Expect | Version) -> list[bytes]:
+def race(store: Store, expect: Expect | ETag) -> list[bytes]:
     """Let some threads put at once, each its own bytes, and return those of the winners."""
     start = threading.Barrier(RACERS)
 
@@ -390,7 +390,7 @@ def test_a_reader_may_be_closed_twice(store: Store) -> None:
 @pytest.mark.parametrize("parts", [[], [b""], [b"", b"0", b""], PARTS], ids=["none", "empty", "small", "large"])
 def test_content_in_pieces_is_put_as_if_it_were_whole(store: Store, parts: list[bytes]) -> None:
     body = b"".join(parts)
-    version = store.put(KEY, Pieces(lambda: iter(parts)), expect=Expect.ABSENT, headers=HEADERS)
+    version = store.put(KEY, Stream(lambda: iter(parts)), expect=Expect.ABSENT, headers=HEADERS)
     assert content(store) == body
     with store.open(KEY, version=version) as reader:
         assert reader.opened.stat.size == len(body)
@@ -399,7 +399,7 @@ def test_content_in_pieces_is_put_as_if_it_were_whole(store: Store, parts: list[
 
 def test_content_in_pieces_is_put_under_a_condition(store: Store) -> None:
     version = lay(store)
-    pieces = Pieces(lambda: iter(PARTS))
+    pieces = Stream(lambda: iter(PARTS))
     with pytest.raises(Conflict):
         store.put(KEY, pieces, expect=Expect.ABSENT)
     assert content(store) == TEN

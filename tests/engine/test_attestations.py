@@ -31,7 +31,7 @@ from tests.support.scene import (
 )
 
 if TYPE_CHECKING:
-    from indexer.commands.context import Options
+    from indexer.core.options import Options
     from tests.support.memory import MemoryStore
 
 KEY = "linux-64/p00-1.0-0.conda"

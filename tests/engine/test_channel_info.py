@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexer.core import names
-from indexer.core.formats.channel_info import ChannelInfo, ChannelRelations, Notice, Revision
+from indexer.core.channel_info import ChannelInfo, ChannelRelations, Notice, Revision
 from indexer.core.formats.shards import decode_index
 from indexer.core.report import Outcome
 from tests.support.scene import (
@@ -28,7 +28,7 @@ from tests.support.scene import (
 )
 
 if TYPE_CHECKING:
-    from indexer.commands.context import Options
+    from indexer.core.options import Options
     from tests.support.memory import MemoryStore
 
 V3 = (Revision("v3", "Update your client"),)

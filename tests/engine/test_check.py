@@ -23,7 +23,7 @@ from tests.support.scene import (
     DAY_MS,
     NOW_MS,
     PLAIN,
-    Clock,
+    FakeClock,
     changes,
     channel,
     fill,
@@ -39,7 +39,7 @@ from tests.support.scene import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from indexer.commands.context import Options
+    from indexer.core.options import Options
     from tests.support.memory import Call
 
 ALL = with_outputs(bz2=True)
@@ -415,7 +415,7 @@ def test_an_indexer_that_is_between_two_files_is_waited_for() -> None:
         index(Faulty(store, before=die), ALL)
     assert faults(store)
 
-    class Waiting(Clock):
+    class Waiting(FakeClock):
         def sleep(self, seconds: float) -> None:
             index(store, ALL)
             super().sleep(seconds)

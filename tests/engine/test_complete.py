@@ -28,7 +28,7 @@ from tests.support.scene import (
 )
 
 if TYPE_CHECKING:
-    from indexer.commands.context import Options
+    from indexer.core.options import Options
 
 KEYS = keys(3)
 FILENAMES = [key.partition("/")[2] for key in KEYS]

@@ -14,7 +14,7 @@ from tests.support.scene import (
     DAY_MS,
     NOW_MS,
     PLAIN,
-    Clock,
+    FakeClock,
     channel,
     fill,
     index,
@@ -66,7 +66,7 @@ def test_what_another_indexer_publishes_between_look_and_write_is_not_lost() -> 
             index(store, now_ms=NOW_MS + DAY_MS)
 
     fell_in: list[str] = []
-    faulty, clock = Faulty(store, before=publish_first), Clock()
+    faulty, clock = Faulty(store, before=publish_first), FakeClock()
     report = index(faulty, now_ms=NOW_MS + 2 * DAY_MS, clock=clock)
     assert fell_in
     assert report.exit_code == 0
@@ -217,7 +217,7 @@ def contested(store: MemoryStore) -> Faulty:
 
 
 def test_a_run_gives_up_after_ten_minutes_of_conflicts() -> None:
-    store, clock = prepared(), Clock()
+    store, clock = prepared(), FakeClock()
     began = clock.now
     report = index(contested(store), clock=clock)
     assert only(report).outcome is Outcome.CONFLICT
@@ -231,7 +231,7 @@ def test_a_run_gives_up_after_ten_minutes_of_conflicts() -> None:
 
 def test_after_giving_up_what_is_published_is_whole_and_the_next_run_ends_it() -> None:
     store = prepared()
-    index(contested(store), clock=Clock())
+    index(contested(store), clock=FakeClock())
     assert missing_shards(store) == set()
     assert index(store).exit_code == 0
     assert records(store).keys() == sharded(store) == names_in(store)

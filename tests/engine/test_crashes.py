@@ -38,7 +38,7 @@ from tests.support.scene import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from indexer.commands.context import Options
+    from indexer.core.options import Options
     from tests.support.memory import Call, MemoryStore
 
 LATER_MS = NOW_MS + DAY_MS

@@ -12,7 +12,7 @@ import pytest
 
 from indexer.core import state as ledgers
 from indexer.core.records.dates import APPROVED_MS
-from indexer.core.state import Wrote
+from indexer.core.state import PublishedFile
 from indexer.store.fs import FolderStore
 from tests.support.judge import check, faults
 from tests.support.memory import MemoryStore
@@ -21,7 +21,7 @@ from tests.support.scene import DAY_MS, NOW_MS, PLAIN, fill, index, only, packag
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from indexer.commands.context import Options
+    from indexer.core.options import Options
 
 KEYS = ["linux-64/a-1.0-0.conda", "linux-64/b-1.0-0.conda"]
 A, B = (key.partition("/")[2] for key in KEYS)
@@ -258,7 +258,7 @@ def test_a_check_names_a_wrong_date_and_what_heals_it(date: int | None, ledger: 
         left = ledgers.decode(store.bodies()[name])
         assert left is not None
         version = store.objects["linux-64/repodata.json"].stat.version
-        wrote = {"repodata.json": Wrote(version, ""), "run_exports.json": left.wrote["run_exports.json"]}
+        wrote = {"repodata.json": PublishedFile(version, ""), "run_exports.json": left.wrote["run_exports.json"]}
         packed = {"run_exports.json.zst": left.wrote["run_exports.json.zst"]}
         store.upload(name, ledgers.encode(msgspec.structs.replace(left, wrote={**wrote, **packed})))
     found = [fault for fault in check(store).faults if "indexed_timestamp" in fault.reason]

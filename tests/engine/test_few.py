@@ -30,7 +30,7 @@ from tests.support.scene import (
 )
 
 if TYPE_CHECKING:
-    from indexer.commands.context import Options
+    from indexer.core.options import Options
     from tests.support.memory import MemoryStore
 
 SHARDS_ONLY = with_outputs(monolithic=False)

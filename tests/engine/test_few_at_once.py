@@ -10,21 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.commands.context import Run
+from indexer.commands.context import Context
 from indexer.commands.index import index_channel
 from indexer.core.report import Outcome
 from indexer.extractor.workers import in_threads
+from indexer.store.clock import Clock
 from tests.protocol.test_turnstile import OFTEN
 from tests.support.faulty import Crash, Faulty
 from tests.support.judge import faults
 from tests.support.memory import MemoryStore
-from tests.support.scene import NOW_MS, PLAIN, Clock, Inline, index, only, package, packages_read, records, sharded
+from tests.support.scene import NOW_MS, PLAIN, FakeClock, Inline, index, only, package, packages_read, records, sharded
 from tests.support.turnstile import go_through, walkers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from indexer.commands.context import Options
+    from indexer.core.options import Options
     from tests.support.memory import Call
 
 BEFORE, *NEW = (f"noarch/{name}-1.0-0.conda" for name in ("before", "one", "two", "three"))
@@ -138,13 +139,11 @@ def test_whatever_the_schedule_of_runs_over_a_package_each_all_is_published(
                 store.clock_ms += 1000
 
             turn()
-            clock, inline = Clock(), Inline()
-            run = Run(
+            clock, inline = FakeClock(), Inline()
+            run = Context(
                 in_threads(inline, 4),
                 inline,
-                now_ms=lambda: store.clock_ms,
-                monotonic=clock.monotonic,
-                sleep=clock.sleep,
+                Clock(lambda: store.clock_ms, clock.monotonic, clock.sleep),
                 jitter=lambda pause: pause,
             )
             report = only(index_channel(Faulty(store, before), over(key), run), "noarch")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.commands.context import Options
 from indexer.core import names
 from indexer.core.errors import BadConfig
+from indexer.core.options import Options
 from indexer.core.report import Outcome
 from tests.support.memory import MemoryStore
 from tests.support.scene import (

@@ -11,11 +11,9 @@ import msgspec
 import pytest
 import zstandard
 
-from indexer.commands.context import Run
 from indexer.commands.gc import Sweep, collect
 from indexer.core import names
-from indexer.core.model import Version
-from indexer.extractor.workers import in_threads
+from indexer.core.model import ETag
 from tests.support.faulty import Crash, Faulty, crash_at
 from tests.support.judge import faults
 from tests.support.memory import MemoryStore
@@ -23,9 +21,8 @@ from tests.support.scene import (
     DAY_MS,
     NOW_MS,
     PLAIN,
-    Clock,
-    Inline,
     changes,
+    fake_context,
     fill,
     index,
     keys,
@@ -37,8 +34,8 @@ from tests.support.scene import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from indexer.commands.context import Options
     from indexer.core.model import Stat
+    from indexer.core.options import Options
     from indexer.core.report import Collected, SubdirCollected
     from indexer.store import Store
     from tests.support.memory import Call
@@ -56,15 +53,14 @@ class Bucket(MemoryStore):
 
     def _lay(self, key: str, body: bytes, **more: Any) -> Stat:
         stat = super()._lay(key, body, **more)
-        stat = msgspec.structs.replace(stat, version=Version(hashlib.md5(body, usedforsecurity=False).hexdigest()))
+        stat = msgspec.structs.replace(stat, version=ETag(hashlib.md5(body, usedforsecurity=False).hexdigest()))
         self.objects[key] = replace(self.objects[key], stat=stat)
         return stat
 
 
 def gc(store: Store, sweep: Sweep = DELETE, *, now_ms: int = NOW_MS) -> Collected:
     """One gc over a channel."""
-    inline = Inline()
-    return collect(store, sweep, Run(in_threads(inline, 1), inline, lambda: now_ms, Clock().monotonic))
+    return collect(store, sweep, fake_context(now_ms))
 
 
 def gc_here(store: Store) -> Collected:

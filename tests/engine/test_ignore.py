@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.commands.context import Run
-from indexer.commands.yank import Order, carry_out
+from indexer.commands.yank import YankOrder, carry_out
 from indexer.core import names
 from indexer.core.errors import BadConfig, BadPatch
 from indexer.core.overlay import Withdrawn, Yank, decode_withdrawn, encode_withdrawn
 from indexer.core.report import Note, Outcome
-from indexer.extractor.workers import in_threads
 from tests.support.judge import check, faults
 from tests.support.scene import (
     DAY_MS,
     NOW_MS,
     PLAIN,
-    Clock,
-    Inline,
     channel,
+    fake_context,
     index,
     keys,
     only,
@@ -46,16 +43,7 @@ REASON = "known to be broken"
 
 
 def order(store: Store, *packages: str, reason: str | None = REASON) -> Report:
-    clock = Clock()
-    run = Run(
-        in_threads(Inline(), 4),
-        Inline(),
-        now_ms=lambda: NOW_MS + DAY_MS,
-        monotonic=clock.monotonic,
-        sleep=clock.sleep,
-        jitter=lambda pause: pause,
-    )
-    return carry_out(store, Order(frozenset(packages), reason, ignore=True), PLAIN, run)
+    return carry_out(store, YankOrder(frozenset(packages), reason, ignore=True), PLAIN, fake_context(NOW_MS + DAY_MS))
 
 
 def with_bad_packages() -> MemoryStore:

@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.commands.context import Run
-from indexer.commands.yank import Order, carry_out
+from indexer.commands.yank import YankOrder, carry_out
 from indexer.core.names import LEASE, YANKED
 from indexer.core.report import Outcome
-from indexer.extractor.workers import in_threads
 from indexer.writer.lease import LASTS
 from tests.support.faulty import Crash, Faulty, crash_at
 from tests.support.scene import (
     NOW_MS,
     PLAIN,
-    Clock,
-    Inline,
+    FakeClock,
     changes,
     channel,
+    fake_context,
     fill,
     index,
     keys,
@@ -55,7 +53,7 @@ def prepared() -> MemoryStore:
     return fill(store, NEW)
 
 
-def run(store: MemoryStore, clock: Clock | None = None) -> Report:
+def run(store: MemoryStore, clock: FakeClock | None = None) -> Report:
     """A run on a store that knows no conditions."""
     return index(Unguarded(store), clock=clock, now_ms=NOW_MS)
 
@@ -127,7 +125,7 @@ def test_a_run_that_is_interrupted_gives_the_lease_back(key: str) -> None:
 
 
 def test_whoever_meets_a_lease_waits_until_it_is_given_back() -> None:
-    store, clock = prepared(), Clock()
+    store, clock = prepared(), FakeClock()
     store.upload(HELD, b"somebody's")
 
     def give_back(seconds: float) -> None:
@@ -142,7 +140,7 @@ def test_whoever_meets_a_lease_waits_until_it_is_given_back() -> None:
 
 
 def test_the_lease_of_an_indexer_that_died_is_taken_over_when_it_is_over() -> None:
-    store, clock = prepared(), Clock()
+    store, clock = prepared(), FakeClock()
     store.upload(HELD, b"a dead one's")
     assert only(run(store, clock)).outcome is Outcome.PUBLISHED
     assert LASTS < clock.now - 1000 < 2 * LASTS
@@ -150,7 +148,7 @@ def test_the_lease_of_an_indexer_that_died_is_taken_over_when_it_is_over() -> No
 
 
 def test_a_lease_that_is_renewed_is_never_taken_over() -> None:
-    store, clock = prepared(), Clock()
+    store, clock = prepared(), FakeClock()
     store.upload(HELD, b"0")
 
     def renew(seconds: float) -> None:
@@ -164,7 +162,7 @@ def test_a_lease_that_is_renewed_is_never_taken_over() -> None:
 
 @pytest.mark.parametrize(("age", "waits"), [(LASTS + SKEW + 1, False), (LASTS + SKEW - 1, True)])
 def test_a_lease_older_than_any_difference_of_clocks_is_over_at_once(age: float, waits: bool) -> None:  # noqa: FBT001
-    store, clock = prepared(), Clock()
+    store, clock = prepared(), FakeClock()
     store.clock_ms = NOW_MS - int(age * 1000)
     store.upload(HELD, b"a dead one's")
     store.clock_ms = NOW_MS
@@ -174,7 +172,7 @@ def test_a_lease_older_than_any_difference_of_clocks_is_over_at_once(age: float,
 
 
 def test_of_two_that_take_the_lease_at_once_the_first_notices() -> None:
-    store, clock = prepared(), Clock()
+    store, clock = prepared(), FakeClock()
 
     def overwrite(seconds: float) -> None:
         clock.now += seconds
@@ -193,7 +191,7 @@ def test_of_two_that_take_the_lease_at_once_the_first_notices() -> None:
 
 
 def test_a_lease_that_is_lost_while_it_is_written_stops_the_lap() -> None:
-    store, clock = prepared(), Clock()
+    store, clock = prepared(), FakeClock()
 
     def steal(call: Call) -> None:
         if call.verb == "PUT" and call.key.endswith("repodata_shards.msgpack.zst"):
@@ -207,7 +205,7 @@ def test_a_lease_that_is_lost_while_it_is_written_stops_the_lap() -> None:
 
 
 def test_a_long_lap_renews_its_lease() -> None:
-    store, clock = prepared(), Clock()
+    store, clock = prepared(), FakeClock()
     leases: list[bytes] = []
 
     def pass_time(call: Call) -> None:
@@ -252,7 +250,7 @@ def test_an_indexer_that_knows_no_lease_and_falls_in_at_any_call_is_made_good(nu
 
 @pytest.mark.parametrize("number", range(1, MANY, 4))
 def test_two_that_know_the_lease_leave_the_channel_whole_wherever_the_second_falls_in(number: int) -> None:
-    store, clock = prepared(), Clock()
+    store, clock = prepared(), FakeClock()
 
     def fall_in(now: int, _call: Call) -> None:
         if now == number:
@@ -272,7 +270,7 @@ def test_a_run_that_dies_at_any_call_is_made_good_by_the_next(number: int) -> No
         index(Faulty(Unguarded(store), before=crash_at(number)))
     except Crash:
         assert not missing_shards(store)
-    run(store, Clock())
+    run(store, FakeClock())
     store.objects.pop(HELD, None)  # of one that died at the very end: it binds nobody for long
     assert_whole(store, OLD, NEW)
 
@@ -330,11 +328,10 @@ def test_the_files_of_the_channel_as_a_whole_are_written_under_a_lease_of_its_ow
 
 
 def test_a_yank_is_put_under_the_lease() -> None:
-    store, inline, clock = prepared(), Inline(), Clock()
-    times = Run(in_threads(inline, 4), inline, lambda: NOW_MS, clock.monotonic, clock.sleep, jitter=lambda pause: pause)
+    store = prepared()
     run(store)
     before = len(store.calls)
-    carry_out(Unguarded(store), Order(frozenset({NEW}), "broken"), PLAIN, times)
+    carry_out(Unguarded(store), YankOrder(frozenset({NEW}), "broken"), PLAIN, fake_context())
     written = changes(store.calls, before)
     assert written[:3] == [("PUT", HELD), ("PUT", f"linux-64/{YANKED}"), ("DELETE", HELD)]
     assert_whole(store, OLD)

@@ -12,7 +12,7 @@ import pytest
 from indexer.core import names
 from indexer.core.model import Index, Raw
 from indexer.core.publication import Rank, publication
-from indexer.core.snapshot import Observation
+from indexer.core.snapshot import Snapshot
 from indexer.writer.publish import Writer
 from tests.support.memory import MemoryStore
 from tests.support.scene import Inline
@@ -70,7 +70,7 @@ def test_a_shard_is_let_go_of_once_it_is_put() -> None:
     left: list[int] = []
     store = MemoryStore()
     writer = Writer(store, "noarch/", Inline(), lambda _: left.append(sum(shard() is not None for shard in shards)))
-    writer.publish(artefacts, Observation())
+    writer.publish(artefacts, Snapshot())
     held, *rest = left
     assert held == len(shards) == 300
     assert max(rest) < 40, "no more than are under way"

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from indexer.commands.context import Run
-from indexer.commands.yank import Order, carry_out
+from indexer.commands.yank import YankOrder, carry_out
 from indexer.core import names
 from indexer.core import state as ledgers
 from indexer.core.state import Attested
-from indexer.extractor.workers import in_threads
 from tests.engine.test_attestations import SIGS, attest
 from tests.engine.test_check import ALL, FAULTS, P0, key, record_of, rewrite, sound, spoil
 from tests.support.judge import check, faults
@@ -22,9 +20,8 @@ from tests.support.scene import (
     DAY_MS,
     NOW_MS,
     PLAIN,
-    Clock,
-    Inline,
     channel,
+    fake_context,
     index,
     is_package,
     keys,
@@ -39,7 +36,7 @@ from tests.support.scene import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from indexer.commands.context import Options
+    from indexer.core.options import Options
     from indexer.core.report import Report
     from indexer.core.verify import Fault
     from tests.support.memory import MemoryStore
@@ -116,9 +113,7 @@ class Damage:
 
 def yanked(store: MemoryStore) -> None:
     """Yank a package of the channel."""
-    clock = Clock()
-    run = Run(in_threads(Inline(), 4), Inline(), now_ms=lambda: NOW_MS, monotonic=clock.monotonic, sleep=clock.sleep)
-    carry_out(store, Order(frozenset({key(P0)}), "it breaks the build"), PLAIN, run)
+    carry_out(store, YankOrder(frozenset({key(P0)}), "it breaks the build"), PLAIN, fake_context())
 
 
 def patched(store: MemoryStore) -> None:

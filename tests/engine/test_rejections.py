@@ -28,7 +28,7 @@ from tests.support.scene import (
 )
 
 if TYPE_CHECKING:
-    from indexer.commands.context import Options
+    from indexer.core.options import Options
     from tests.support.memory import MemoryStore
 
 STRICT = replace(PLAIN, rules=Rules(strict=True))

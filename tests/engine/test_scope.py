@@ -24,7 +24,7 @@ from tests.support.scene import (
 )
 
 if TYPE_CHECKING:
-    from indexer.commands.context import Options
+    from indexer.core.options import Options
 
 NEW = "linux-64/new-1.0-0.conda"
 UNNAMED = "linux-64/unnamed-1.0-0.conda"

@@ -6,21 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from indexer.commands.context import Options, Run
 from indexer.commands.index import index_channel
 from indexer.core import names
 from indexer.core import state as ledgers
 from indexer.core.errors import BadConfig
+from indexer.core.options import Options
 from indexer.core.report import Outcome, Report
-from indexer.extractor.workers import in_threads
 from tests.support.memory import MemoryStore
 from tests.support.scene import (
-    NOW_MS,
     PLAIN,
-    Clock,
-    Inline,
     changes,
     channel,
+    fake_context,
     index,
     keys,
     only,
@@ -33,9 +30,7 @@ CREATE = replace(PLAIN, create=True)
 
 
 def index_at(store: MemoryStore, name: str, options: Options = PLAIN) -> Report:
-    clock, inline = Clock(), Inline()
-    run = Run(in_threads(inline, 4), inline, now_ms=lambda: NOW_MS, monotonic=clock.monotonic, sleep=clock.sleep)
-    return index_channel(store, options, replace(run, channel=name))
+    return index_channel(store, options, replace(fake_context(), channel=name))
 
 
 def as_subdir(*filenames: str) -> MemoryStore:

@@ -9,22 +9,19 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from indexer.commands.context import Run
-from indexer.commands.yank import Order, carry_out
+from indexer.commands.yank import YankOrder, carry_out
 from indexer.core import names
 from indexer.core.errors import BadConfig, BadPatch, GaveUp
 from indexer.core.overlay import decode_withdrawn
 from indexer.core.report import Note, Outcome
-from indexer.extractor.workers import in_threads
 from tests.support.faulty import Crash, Faulty, crash_at
 from tests.support.scene import (
     DAY_MS,
     NOW_MS,
     PLAIN,
-    Clock,
-    Inline,
     changes,
     channel,
+    fake_context,
     fill,
     index,
     keys,
@@ -40,7 +37,7 @@ from tests.support.scene import (
 )
 
 if TYPE_CHECKING:
-    from indexer.commands.context import Options
+    from indexer.core.options import Options
     from indexer.core.report import Report
     from indexer.store import Store
     from tests.support.memory import Call, MemoryStore
@@ -51,16 +48,7 @@ REASON = "it breaks the build"
 
 
 def order(store: Store, *packages: str, reason: str | None = REASON, now_ms: int = NOW_MS + DAY_MS) -> Report:
-    clock = Clock()
-    run = Run(
-        in_threads(Inline(), 4),
-        Inline(),
-        now_ms=lambda: now_ms,
-        monotonic=clock.monotonic,
-        sleep=clock.sleep,
-        jitter=lambda pause: pause,
-    )
-    return carry_out(store, Order(frozenset(packages), reason), PLAIN, run)
+    return carry_out(store, YankOrder(frozenset(packages), reason), PLAIN, fake_context(now_ms))
 
 
 def unyank(store: Store, *packages: str) -> Report:

@@ -15,14 +15,14 @@ from indexer.core import state as ledger
 from indexer.core.errors import IndexerError
 from indexer.core.formats import shards
 from indexer.core.formats.repodata import inline_run_exports, split, split_run_exports
-from indexer.core.model import Index, Rules, Stat, Version
+from indexer.core.model import ETag, Index, Rules, Stat
 from indexer.core.names import parse_filename
-from indexer.core.plan import Known, diff, dropped, guard, merge
-from indexer.core.records.index_json import PackageFile, judge, judge_run_exports
-from indexer.core.snapshot import Observation, observation
+from indexer.core.plan import DiffContext, diff, dropped, guard, merge
+from indexer.core.records.index_json import PackageFile, judge_run_exports, validate
+from indexer.core.snapshot import Snapshot, snapshot_of_listing
 from indexer.core.specs.matchspec import canonical
 from indexer.extractor.archive import read_conda, read_tar_bz2
-from indexer.extractor.range_file import Window
+from indexer.extractor.range_file import RangeFile
 from indexer.lister.listing import listed
 from tests.support.archives import conda, zst
 from tests.support.memory import MemoryStore
@@ -39,7 +39,7 @@ _FILE = PackageFile("linux-64", "reed-1.0-0.conda", 1000, "a" * 64, "b" * 32)
 
 def _zip(data: bytes) -> object:
     store = MemoryStore()
-    return read_conda(Window(store, store.upload("linux-64/reed-1.0-0.conda", data), data, 0))
+    return read_conda(RangeFile(store, store.upload("linux-64/reed-1.0-0.conda", data), data, 0))
 
 
 def _tar(data: bytes) -> object:
@@ -51,7 +51,7 @@ def _bz2(data: bytes) -> object:
 
 
 def _index_json(data: bytes) -> object:
-    return [_said(partial(judge, data, _FILE, rules, _NOW_MS)) for rules in (Rules(), Rules(lenient=True))]
+    return [_said(partial(validate, data, _FILE, rules, _NOW_MS)) for rules in (Rules(), Rules(lenient=True))]
 
 
 def _said(call: Callable[[], object]) -> object:
@@ -63,10 +63,10 @@ def _said(call: Callable[[], object]) -> object:
 
 def _carried_on(index: Index) -> object:
     """What a run makes of an index that it has read: everything is there, then nothing."""
-    listing = {name: Stat(f"linux-64/{name}", 1, Version("v"), 0) for name in index.records if parse_filename(name)}
-    plan = diff(index, listing, Known())
+    listing = {name: Stat(f"linux-64/{name}", 1, ETag("v"), 0) for name in index.records if parse_filename(name)}
+    plan = diff(index, listing, DiffContext())
     kept = merge(index, plan, (), _NOW_MS)
-    gone = diff(index, {}, Known())
+    gone = diff(index, {}, DiffContext())
     _said(lambda: guard(index, dropped(index, gone, ()), "linux-64"))
     return inline_run_exports(index.records), published(kept)
 
@@ -91,9 +91,9 @@ def _ledger(data: bytes) -> object:
 
 def _listing(data: bytes) -> object:
     names = data.decode("utf-8", "replace").split("\0")
-    seen = observation({name: Stat(f"noarch/{name}", 1, Version("v"), 0) for name in names}, Observation())
+    seen = snapshot_of_listing({name: Stat(f"noarch/{name}", 1, ETag("v"), 0) for name in names}, Snapshot())
     index = Index()
-    plan = diff(index, seen.packages, Known())
+    plan = diff(index, seen.packages, DiffContext())
     return plan, seen.misnamed, seen.ignored, published(merge(index, plan, (), _NOW_MS))
 
 

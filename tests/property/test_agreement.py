@@ -6,7 +6,7 @@ import json
 
 from hypothesis import assume, given
 
-from indexer.commands.check.formats import Forms
+from indexer.commands.check.formats import PublishedFormats
 from indexer.core import names
 from indexer.core.model import Index, Outputs
 from indexer.core.publication import publication
@@ -30,7 +30,7 @@ def publish(index: Index, outputs: Outputs) -> MemoryStore:
 
 def verdict(store: MemoryStore) -> SubdirVerdict:
     lister, found = Lister(store, "noarch", Outputs(), Inline()), SubdirVerdict()
-    Forms(lister, lister.survey(), found).index()
+    PublishedFormats(lister, lister.survey(), found).index()
     return found
 
 

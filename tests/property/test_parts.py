@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.core.state import cuts_of
+from indexer.core.state import split_points_of
 from indexer.lister.listing import listed
 from tests.support.memory import MemoryStore
 from tests.support.scene import Inline
@@ -35,7 +35,7 @@ def test_the_parts_are_the_whole_whatever_the_cuts(keys: set[str], cuts: list[st
 @given(count=st.integers(0, 30_000), others=st.integers(0, 3))
 def test_cuts_make_even_parts_of_a_large_listing_and_none_of_a_small_one(count: int, others: int) -> None:
     names = [f"p{number:06}-1-0.conda" for number in range(count)]
-    cuts = cuts_of(names[::-1][others:] + names[::-1][:others])
+    cuts = split_points_of(names[::-1][others:] + names[::-1][:others])
     ends = [0, *(names.index(cut) + 1 for cut in cuts), count]
     sizes = [after - before for before, after in itertools.pairwise(ends)]
     assert sum(sizes) == count

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.core.formats.repodata import facts_of
-from indexer.core.plan import Known, diff, merge
+from indexer.core.plan import DiffContext, diff, merge
+from indexer.core.records.identity import identity_of
 from tests.support.laps import Subdir
 from tests.support.strategies import LIVES, Content, extracted, indexes, listed, values, without
 
@@ -77,7 +77,7 @@ def test_first_indexed_timestamp_is_kept(life: Life, *, forced: bool) -> None:
     first: dict[str, tuple[str | None, int]] = {}
     for day, (contents, listing) in enumerate(zip(life, listings(life, md5=False), strict=True), 1):
         subdir.lap(contents, listing, day * DAY, force=forced)
-        facts = {name: facts_of(record) for name, record in subdir.index.records.items()}
+        facts = {name: identity_of(record) for name, record in subdir.index.records.items()}
         kept = {name for name, it in facts.items() if name in first and first[name][0] == it.sha256}
         first = {name: first[name] if name in kept else (it.sha256, day * DAY) for name, it in facts.items()}
         assert {name: (it.sha256, it.indexed_timestamp) for name, it in facts.items()} == first
@@ -87,7 +87,7 @@ def test_first_indexed_timestamp_is_kept(life: Life, *, forced: bool) -> None:
 def test_merge_ignores_the_order_of_results(index: Index, life: Life, random: Random) -> None:
     contents = {**dict.fromkeys(index.records, Content(3)), **life[0]}
     listing = {name: listed(content, name, DAY, md5=False) for name, content in contents.items()}
-    plan = diff(index, listing, Known(force=True))
+    plan = diff(index, listing, DiffContext(force=True))
     results = [extracted(contents[name], name, stat.version) for name, stat in listing.items()]
     straight = merge(index, plan, results, DAY)
     assert merge(index, plan, reversed(results), DAY) == straight
@@ -99,7 +99,7 @@ def test_merge_ignores_the_order_of_results(index: Index, life: Life, random: Ra
 def test_unknown_keys_survive_a_lap_that_changes_a_record(index: Index) -> None:
     new = "brand-new-1-0.conda"
     stat = listed(Content(1), new, DAY, md5=True)
-    plan = diff(index, {new: stat}, Known(scope=frozenset({new})))
+    plan = diff(index, {new: stat}, DiffContext(scope=frozenset({new})))
     merged = merge(index, plan, [extracted(Content(1), new, stat.version)], DAY)
     assert {name: raw for name, raw in merged.records.items() if name != new} == index.records
     assert (merged.info, merged.rest, merged.v3_rest) == (index.info, index.rest, index.v3_rest)
@@ -113,7 +113,7 @@ def test_the_same_input_gives_the_same_bytes(index: Index, now_ms: int) -> None:
     twice = [
         merge(
             index,
-            diff(index, {"z-1-0.conda": stat}, Known()),
+            diff(index, {"z-1-0.conda": stat}, DiffContext()),
             [extracted(Content(1), "z-1-0.conda", stat.version)],
             now_ms,
         )

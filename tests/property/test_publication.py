@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from indexer.core import names
 from indexer.core.formats import shards
 from indexer.core.model import Index, Outputs, Raw
-from indexer.core.publication import Artefact, Rank, Scene, publication, source_of
+from indexer.core.publication import Artefact, Rank, RenderContext, publication, source_of
 from tests.support.scenes import NOW_MS, contents, first_scene, published, read_back
 from tests.support.strategies import indexes, values
 
@@ -114,14 +114,14 @@ def test_the_same_input_gives_the_same_bytes(index: Index, outputs: Outputs) -> 
 def test_what_is_read_back_and_published_again_is_the_same(index: Index, later_ms: int) -> None:
     files = published(index)
     again, shard_index = read_back(files)
-    scene = Scene("noarch", Outputs(), shard_index, frozenset(), NOW_MS + later_ms)
+    scene = RenderContext("noarch", Outputs(), shard_index, frozenset(), NOW_MS + later_ms)
     assert contents(publication(again, scene)) == files
 
 
 @given(indexes())
 def test_shards_that_are_there_are_not_put_again(index: Index) -> None:
     again, shard_index = read_back(published(index))
-    scene = Scene("noarch", Outputs(), shard_index, shard_index.named, NOW_MS)
+    scene = RenderContext("noarch", Outputs(), shard_index, shard_index.named, NOW_MS)
     artefacts = publication(again, scene)
     assert not [artefact for artefact in artefacts if artefact.rank is Rank.SHARD]
     assert any(artefact.key == names.SHARD_INDEX for artefact in artefacts)
@@ -150,7 +150,7 @@ def test_shards_of_touched_names_alone_make_the_index_that_all_shards_make(index
     )
     files = published(index)
     previous = read_back(files)[1]
-    scene = Scene("noarch", Outputs(), previous, previous.named, NOW_MS + 1, names.REPODATA)
-    few = replace(scene, touched=shards.touched(index, after))
+    scene = RenderContext("noarch", Outputs(), previous, previous.named, NOW_MS + 1, names.REPODATA)
+    few = replace(scene, touched=shards.changed_names(index, after))
     of_all, of_few = publication(after, scene), publication(after, few)
     assert [(it.key, it.digest) for it in of_few] == [(it.key, it.digest) for it in of_all]

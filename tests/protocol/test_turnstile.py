@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 
-from indexer.commands.context import Options, Run
+from indexer.commands.context import Context
 from indexer.commands.gc import Sweep, collect
 from indexer.commands.index import index_channel
 from indexer.core import names
+from indexer.core.options import Options
 from indexer.core.report import Outcome
 from indexer.extractor.workers import in_threads
+from indexer.store.clock import Clock
 from tests.protocol.watch import (
     PREFIX,
     REPODATA,
@@ -28,7 +30,7 @@ from tests.protocol.watch import (
 )
 from tests.support.faulty import Crash, Faulty
 from tests.support.memory import MemoryStore
-from tests.support.scene import DAY_MS, FAST, NOW_MS, Clock, Inline, changes, keys, missing_shards, only, package
+from tests.support.scene import DAY_MS, FAST, NOW_MS, FakeClock, Inline, changes, keys, missing_shards, only, package
 from tests.support.turnstile import go_through, walkers
 
 if TYPE_CHECKING:
@@ -129,14 +131,12 @@ class Stage:
     def index(self, store: Store, outputs: str) -> Report:
         return index_channel(store, Options(outputs=OUTPUTS[outputs], subdirs=(SUBDIR,)), self.run())
 
-    def run(self) -> Run:
-        clock, inline = Clock(), Inline()
-        return Run(
+    def run(self) -> Context:
+        clock, inline = FakeClock(), Inline()
+        return Context(
             in_threads(inline, 4),
             inline,
-            now_ms=lambda: self.store.clock_ms,
-            monotonic=clock.monotonic,
-            sleep=clock.sleep,
+            Clock(lambda: self.store.clock_ms, clock.monotonic, clock.sleep),
             jitter=lambda pause: pause,
         )
 

@@ -9,7 +9,7 @@ import pytest
 
 from indexer.commands.doctor.doctor import SOUND, UNKNOWN, UNSAFE, examine_store, judge
 from indexer.commands.doctor.probes import GUARDS, PROBES, Finding
-from indexer.settings.locations import Surroundings
+from indexer.settings.locations import Environment
 from indexer.settings.resolve import resolve
 from indexer.store.target import S3Options, Target
 from tests.providers.test_runs import KINDS
@@ -130,7 +130,7 @@ def test_the_table_for_pixi_leads_us_there_too(served: Stage, tmp_path: Path) ->
     found = diagnosis(served, Manners())
     manifest = tmp_path / "pixi.toml"
     manifest.write_text(found.s3_options)
-    around = Surroundings({}, tmp_path, tmp_path, system=tmp_path)
+    around = Environment({}, tmp_path, tmp_path, system=tmp_path)
     options = resolve(f"s3://{BUCKET}/{PREFIX}", S3Options(), None, around).target.s3
     assert (options.endpoint_url, options.region, options.addressing_style) == (served.url, "us-east-1", "path")
     assert f"--endpoint-url {served.url}" in found.flags

@@ -11,7 +11,7 @@ import pytest
 from indexer.core.report import Outcome
 from indexer.store.s3.pace import Pace
 from tests.support.fake_s3 import FakeS3, Manners
-from tests.support.scene import Clock, index, keys, missing_shards, package, records, repodata, sharded
+from tests.support.scene import FakeClock, index, keys, missing_shards, package, records, repodata, sharded
 
 if TYPE_CHECKING:
     from indexer.core.report import Report
@@ -71,7 +71,7 @@ class Play:
 
     stage: Stage
     kind: Kind
-    clock: Clock
+    clock: FakeClock
 
     @property
     def fake(self) -> FakeS3:
@@ -96,7 +96,7 @@ class Play:
 
 @pytest.fixture
 def play(request: pytest.FixtureRequest, served: Stage) -> Play:
-    clock = Clock()
+    clock = FakeClock()
     playing = Play(served, KINDS[request.param], clock)
     served.fake = FakeS3(playing.kind.manners, clock.monotonic, playing.wall)
     return playing
@@ -163,7 +163,7 @@ def test_an_indexer_that_does_all_its_work_before_another_writes_the_source_is_n
 def test_two_indexers_at_once_lose_nothing(play: Play) -> None:
     for key in (OLD, NEW):
         play.upload(key)
-    others = [replace(play, clock=Clock()) for _ in range(2)]
+    others = [replace(play, clock=FakeClock()) for _ in range(2)]
     with ThreadPoolExecutor(2) as threads:
         codes = {report.exit_code for report in threads.map(Play.run, others)}
     # Under leases one may give up, for here no time passes while it waits: an honest word, and nothing is lost.

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.core.errors import Conflict, Denied, NoConditions
-from indexer.core.model import Version
-from indexer.core.stream import Pieces
+from indexer.core.model import ETag
+from indexer.core.stream import Stream
 from indexer.store import Expect
 from indexer.store.s3.pace import Pace
 from tests.support.fake_s3 import FakeS3, Manners
-from tests.support.scene import Clock
+from tests.support.scene import FakeClock
 
 if TYPE_CHECKING:
     from indexer.store.s3.store import S3Store
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 KEY = "noarch/repodata.json"
 PROBE = ".indexer-probe"
-STALE = Version("0123456789abcdef0123456789abcdef")
+STALE = ETag("0123456789abcdef0123456789abcdef")
 
 
 def at(served: Stage, manners: Manners, provider: str = "other") -> S3Store:
@@ -66,7 +66,7 @@ def test_a_store_that_is_known_is_not_asked(served: Stage, provider: str) -> Non
 @pytest.mark.parametrize("manners", [Manners(it) for it in ("ignored", "creations", "refused", "unimplemented")])
 @pytest.mark.parametrize("expect", [Expect.ABSENT, STALE])
 def test_nothing_is_written_where_conditions_are_not_heeded(
-    served: Stage, manners: Manners, expect: Expect | Version
+    served: Stage, manners: Manners, expect: Expect | ETag
 ) -> None:
     store = at(served, manners)
     served.fake.upload(KEY, b"somebody's")
@@ -87,7 +87,7 @@ def test_nothing_is_written_where_conditions_are_not_heeded(
 def test_every_put_carries_a_content_md5(served: Stage, provider: str) -> None:
     store = at(served, Manners("quotes", locked=True), provider)
     version = store.put(KEY, b"one", expect=Expect.ABSENT)
-    version = store.put(KEY, Pieces(lambda: iter((b"one ", b"again"))), expect=version)
+    version = store.put(KEY, Stream(lambda: iter((b"one ", b"again"))), expect=version)
     store.put(KEY, b"", expect=Expect.ANYTHING)
     store._client.put_object(Bucket="bucket", Key="ch/raw", Body=b"raw")  # as the doctor asks
     for put in served.fake.of("PUT"):
@@ -211,7 +211,7 @@ def test_a_read_that_is_refused_although_the_version_stands_is_bound_by_the_answ
 
 
 def test_a_key_is_written_again_only_after_the_pause_and_others_at_once() -> None:
-    clock = Clock()
+    clock = FakeClock()
     pace = Pace(1.0, clock.monotonic, clock.sleep)
     for key in ("a", "b", "a", "b", "a"):
         pace.wait(key)
@@ -222,7 +222,7 @@ def test_a_key_is_written_again_only_after_the_pause_and_others_at_once() -> Non
 
 
 def test_without_a_pause_nobody_waits() -> None:
-    clock = Clock()
+    clock = FakeClock()
     pace = Pace(0, clock.monotonic, clock.sleep)
     for _ in range(3):
         pace.wait("a")

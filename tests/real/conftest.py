@@ -12,10 +12,12 @@ import pytest
 
 from fixtures.bucket import ACCESS_KEY, REGION, SECRET_KEY, Bucket
 from indexer import S3Options, Target
-from indexer.commands.context import Options, Run
+from indexer.commands.context import Context
 from indexer.commands.index import index_channel
 from indexer.core.model import Outputs
+from indexer.core.options import Options
 from indexer.extractor import workers
+from indexer.store.clock import Clock
 from indexer.store.target import open_store
 from tests.support.buckets import moto_server
 from tests.support.channels import lay_out, lay_up
@@ -39,7 +41,7 @@ def run(target: Target, options: Options = WITH_BZ2) -> Report:
     """Index as the command does, at one certain moment."""
     parallel = workers.parallel_for(target)
     with workers.local(target, parallel) as local, ThreadPoolExecutor(16) as threads:
-        return index_channel(open_store(target), options, Run(local, threads, now_ms=lambda: NOW_MS))
+        return index_channel(open_store(target), options, Context(local, threads, Clock(now_ms=lambda: NOW_MS)))
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from tests.support.memory import Call
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from indexer.core.model import Stat, Version
+    from indexer.core.model import ETag, Stat
     from indexer.core.stream import Content
-    from indexer.store import Expect, Part, Range, Reader, Store, Usage
+    from indexer.core.usage import Usage
+    from indexer.store import Expect, Part, Range, Reader, Store
 
 
 class Crash(Exception):
@@ -60,7 +61,7 @@ class Faulty:
         self.after(number, call)
         return found
 
-    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> Reader:
+    def open(self, key: str, *, range: Range | None = None, version: ETag | None = None) -> Reader:
         """Read an object."""
         call = Call("GET", key, range=range, version=version)
         number = self._begin(call)
@@ -68,9 +69,7 @@ class Faulty:
         self.after(number, call)
         return reader
 
-    def put(
-        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
-    ) -> Version:
+    def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write an object."""
         call = Call("PUT", key, expect=expect)
         number = self._begin(call)
@@ -78,7 +77,7 @@ class Faulty:
         self.after(number, call)
         return version
 
-    def delete(self, key: str, *, expect: Expect | Version) -> None:
+    def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object."""
         call = Call("DELETE", key, expect=expect)
         number = self._begin(call)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.commands.check.check import check_channel
-from indexer.commands.context import Run
-from indexer.extractor.workers import in_threads
-from tests.support.scene import DAY_MS, NOW_MS, Clock, Inline
+from tests.support.scene import DAY_MS, NOW_MS, FakeClock, fake_context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,12 +22,11 @@ def check(
     *,
     deep: bool = False,
     subdirs: Sequence[str] = (),
-    clock: Clock | None = None,
+    clock: FakeClock | None = None,
     command: str = "indexer fs DIR",
 ) -> Verdict:
     """One check of a channel, with a clock that nobody waits for."""
-    inline, clock = Inline(), clock or Clock()
-    run = Run(in_threads(inline, 4), inline, now_ms=lambda: LATER_MS, monotonic=clock.monotonic, sleep=clock.sleep)
+    run = fake_context(LATER_MS, clock)
     return check_channel(store, run, subdirs=subdirs, deep=deep, command=command)
 
 

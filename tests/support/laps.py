@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.core.formats.repodata import facts_of
 from indexer.core.model import Extracted, Index, Plan, Rejected
-from indexer.core.plan import Known, diff, merge, untold
-from indexer.core.state import Bad, Ledger
+from indexer.core.plan import DiffContext, diff, etags_to_remember, merge
+from indexer.core.records.identity import identity_of
+from indexer.core.state import Bad, State
 from tests.support.strategies import extracted
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ class Subdir:
     """A subdir's index and ledger as lap after lap leaves them; `read` counts the packages that were read."""
 
     index: Index = field(default_factory=Index)
-    ledger: Ledger | None = None
+    ledger: State | None = None
     read: int = 0
 
     def plan(self, listing: Mapping[str, Stat], now_ms: int, *, force: bool = False) -> Plan:
         """Compare the index with a listing."""
-        known = Known(self.ledger, in_step=self.ledger is not None, source_ms=now_ms, force=force)
+        known = DiffContext(self.ledger, in_step=self.ledger is not None, source_ms=now_ms, force=force)
         return diff(self.index, listing, known)
 
     def lap(
@@ -43,13 +43,13 @@ class Subdir:
             name = stat.key.rpartition("/")[2]
             result = extracted(contents[name], name, stat.version)
             if isinstance(result, Extracted):
-                result = msgspec.structs.replace(result, told=facts_of(result.record).md5 == stat.md5)
+                result = msgspec.structs.replace(result, told=identity_of(result.record).md5 == stat.md5)
             results.append(result)
         self.read += len(results)
         self.index = merge(self.index, plan, results, now_ms)
         bad = [*plan.rejected, *(it for it in results if isinstance(it, Rejected))]
-        self.ledger = Ledger(
-            seen={**plan.seen, **untold(results)},
+        self.ledger = State(
+            seen={**plan.seen, **etags_to_remember(results)},
             rejected={it.filename: Bad(it.version, it.reason) for it in bad},
         )
         return plan

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.core.model import Extracted, Rejected, Rules
-from indexer.extractor.extract import Spec, read
+from indexer.extractor.extract import ExtractSpec, read
 from indexer.store.fs import FolderStore
 from tests.support.command import run
 
@@ -49,7 +49,9 @@ def _read(store: FolderStore, key: str) -> Taken:
     try:
         stat = store.stat(key)
         assert stat is not None
-        result = read(store, stat, Spec(key.split("/")[-2], Rules(), _NOW_MS, verify_digests=True, unpack=True)).result
+        result = read(
+            store, stat, ExtractSpec(key.split("/")[-2], Rules(), _NOW_MS, verify_digests=True, unpack=True)
+        ).result
         if isinstance(result, Rejected):
             reason = result.reason
         elif isinstance(result, Extracted):

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
-    from indexer.core.model import Stat, Version
+    from indexer.core.model import ETag, Stat
     from indexer.core.stream import Content
-    from indexer.store import Expect, Opened, Part, Range, Reader, Usage
+    from indexer.core.usage import Usage
+    from indexer.store import Expect, Opened, Part, Range, Reader
 
 READS = frozenset({"GET", "HEAD", "LIST"})
 WRITES = frozenset({"PUT", "DELETE"})
@@ -113,7 +114,7 @@ class Meddled:
         store, asked = self._answering(fault, call)
         return store.stat(asked.key, checksum=checksum)
 
-    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> Reader:
+    def open(self, key: str, *, range: Range | None = None, version: ETag | None = None) -> Reader:
         """Read an object."""
         fault = self._fault(call := Call("GET", key, range=range, version=version))
         store, asked = self._answering(fault, call)
@@ -124,9 +125,7 @@ class Meddled:
             raise Conflict(key, "changed since it was looked at")  # as the store in a bucket compares
         return reader
 
-    def put(
-        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
-    ) -> Version:
+    def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write an object."""
         fault = self._fault(Call("PUT", key, expect=expect))
         before = _copy(self.store)
@@ -135,7 +134,7 @@ class Meddled:
         _lose(fault, key)
         return version
 
-    def delete(self, key: str, *, expect: Expect | Version) -> None:
+    def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object."""
         fault = self._fault(Call("DELETE", key, expect=expect))
         before = _copy(self.store)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core.errors import Conflict, Missing, RangeRefused, Unavailable
-from indexer.core.model import Stat, Version
-from indexer.store import WHOLE, Expect, Opened, Usage, within
+from indexer.core.model import ETag, Stat
+from indexer.core.usage import Usage
+from indexer.store import WHOLE, Expect, Opened, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,8 +33,8 @@ class Call:
     verb: str
     key: str
     range: Range | None = None
-    version: Version | None = None
-    expect: Expect | Version | None = None
+    version: ETag | None = None
+    expect: Expect | ETag | None = None
     checksum: bool = False
     part: Part = WHOLE
 
@@ -164,7 +165,7 @@ class MemoryStore:
                 if key.startswith(prefix):
                     first, slash, _ = key[len(prefix) :].partition("/")
                     child = prefix + first + slash
-                    found[child] = Stat(child, 0, Version(""), 0) if slash else stored.stat
+                    found[child] = Stat(child, 0, ETag(""), 0) if slash else stored.stat
         whole = part == WHOLE
         yield from (stat for key, stat in found.items() if whole or (within(key, part) and not key.endswith("/")))
 
@@ -178,7 +179,7 @@ class MemoryStore:
         sha256 = hashlib.sha256(stored.body).hexdigest() if checksum and stored.checksum else None
         return msgspec.structs.replace(stored.stat, sha256=sha256)
 
-    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> MemoryReader:
+    def open(self, key: str, *, range: Range | None = None, version: ETag | None = None) -> MemoryReader:
         """Read an object, or a part of it; with a version only that one."""
         self._called(Call("GET", key, range=range, version=version))
         with self._lock:
@@ -198,9 +199,7 @@ class MemoryStore:
             self.readers.append(reader)
             return reader
 
-    def put(
-        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
-    ) -> Version:
+    def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write an object whole and return its version."""
         self._called(Call("PUT", key, expect=expect))
         with self._lock:
@@ -211,7 +210,7 @@ class MemoryStore:
             self.usage.bytes_written += len(body)
             return self._lay(key, bytes(body), headers=headers or {}).version
 
-    def delete(self, key: str, *, expect: Expect | Version) -> None:
+    def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object; an absent one is fine."""
         self._called(Call("DELETE", key, expect=expect))
         with self._lock:
@@ -259,6 +258,6 @@ class MemoryStore:
     ) -> Stat:
         self._count += 1
         md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
-        stat = Stat(key, len(body), Version(f"v{self._count}"), self.clock_ms, md5)
+        stat = Stat(key, len(body), ETag(f"v{self._count}"), self.clock_ms, md5)
         self.objects[key] = Stored(body, stat, metadata or {}, headers or {}, checksum)
         return stat

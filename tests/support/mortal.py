@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from indexer.commands.context import Options, Run
+from indexer.commands.context import Context
 from indexer.commands.index import index_channel
 from indexer.core.errors import Missing
 from indexer.core.model import Outputs
+from indexer.core.options import Options
 from indexer.extractor import workers
 from indexer.store import WHOLE, Expect
 from indexer.store.target import S3Options, Target, open_store
@@ -34,9 +35,10 @@ from tests.support.readers import unreadable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from indexer.core.model import Stat, Version
+    from indexer.core.model import ETag, Stat
     from indexer.core.stream import Content
-    from indexer.store import Part, Range, Reader, Store, Usage
+    from indexer.core.usage import Usage
+    from indexer.store import Part, Range, Reader, Store
 
 T = TypeVar("T")
 
@@ -114,17 +116,15 @@ class Mortal:
         """One object."""
         return self._call(lambda: self.store.stat(key, checksum=checksum))
 
-    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> Reader:
+    def open(self, key: str, *, range: Range | None = None, version: ETag | None = None) -> Reader:
         """Read an object."""
         return self._call(lambda: self.store.open(key, range=range, version=version))
 
-    def put(
-        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
-    ) -> Version:
+    def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write an object."""
         return self._call(lambda: self.store.put(key, body, expect=expect, headers=headers))
 
-    def delete(self, key: str, *, expect: Expect | Version) -> None:
+    def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object."""
         self._call(lambda: self.store.delete(key, expect=expect))
 
@@ -168,7 +168,7 @@ def _index(job: Job, count: _Count) -> int:
         sys.addaudithook(count.hook)
     options = Options(Outputs(zst_level=1), verify_digests=not target.in_bucket, create=True)
     with workers.local(target, 4) as local, ThreadPoolExecutor(8) as threads:
-        report = index_channel(store, options, Run(local, threads))
+        report = index_channel(store, options, Context(local, threads))
     for sub in report.subdirs.values():
         if sub.error:
             print(sub.error)  # noqa: T201  its own output is what the test shows

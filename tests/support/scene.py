@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import zstandard
 
-from indexer.commands.context import Options, Run
+from indexer.commands.context import Context
 from indexer.commands.index import index_channel
 from indexer.core import names
 from indexer.core.model import Outputs
+from indexer.core.options import Options
 from indexer.extractor.workers import in_threads
+from indexer.store.clock import Clock
 from tests.support.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class Inline(Executor):
 
 
 @dataclass
-class Clock:
+class FakeClock:
     """Time that passes only while somebody sleeps."""
 
     now: float = 1000.0
@@ -73,19 +75,16 @@ class Clock:
         self.now += seconds
 
 
-def index(store: Store, options: Options = PLAIN, *, now_ms: int = NOW_MS, clock: Clock | None = None) -> Report:
+def fake_context(now_ms: int = NOW_MS, clock: FakeClock | None = None) -> Context:
+    """A context without threads, with this time, without random waits."""
+    inline, clock = Inline(), clock or FakeClock()
+    times = Clock(lambda: now_ms, clock.monotonic, clock.sleep)
+    return Context(in_threads(inline, 4), inline, times, jitter=lambda pause: pause)
+
+
+def index(store: Store, options: Options = PLAIN, *, now_ms: int = NOW_MS, clock: FakeClock | None = None) -> Report:
     """One run over a channel."""
-    clock = clock or Clock()
-    inline = Inline()
-    run = Run(
-        in_threads(inline, 4),
-        inline,
-        now_ms=lambda: now_ms,
-        monotonic=clock.monotonic,
-        sleep=clock.sleep,
-        jitter=lambda pause: pause,
-    )
-    return index_channel(store, options, run)
+    return index_channel(store, options, fake_context(now_ms, clock))
 
 
 def only(report: Report, subdir: str = "linux-64") -> SubdirReport:

@@ -9,7 +9,7 @@ from indexer.core.formats.repodata import split, split_run_exports
 from indexer.core.formats.shards import ShardIndex
 from indexer.core.model import Index, Outputs
 from indexer.core.names import REPODATA, RUN_EXPORTS, SHARD_INDEX
-from indexer.core.publication import Artefact, Scene, publication
+from indexer.core.publication import Artefact, RenderContext, publication
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 NOW_MS = 1_800_000_000_000
 
 
-def first_scene(outputs: Outputs | None = None) -> Scene:
+def first_scene(outputs: Outputs | None = None) -> RenderContext:
     """The scene of a subdir in which nothing is published yet."""
-    return Scene("noarch", outputs or Outputs(), ShardIndex(), frozenset(), NOW_MS)
+    return RenderContext("noarch", outputs or Outputs(), ShardIndex(), frozenset(), NOW_MS)
 
 
 def contents(artefacts: Iterable[Artefact]) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from indexer.core.json_stream import dump
-from indexer.core.model import Extracted, Index, Raw, Rejected, Stat, Version
+from indexer.core.model import ETag, Extracted, Index, Raw, Rejected, Stat
 from indexer.core.names import EXTENSIONS, parse_filename
 from indexer.core.records.index_json import RUN_EXPORTS_KINDS
 
@@ -119,11 +119,11 @@ LIVES = st.lists(
 def listed(content: Content, filename: str, written_ms: int, *, md5: bool) -> Stat:
     """How a listing shows an upload; its version tells when it was written, not what is in it."""
     shown = hashlib.md5(content.body, usedforsecurity=False).hexdigest() if md5 else None
-    version = Version(f"{filename} {written_ms} {content}")
+    version = ETag(f"{filename} {written_ms} {content}")
     return Stat(f"noarch/{filename}", len(content.body), version, written_ms, shown)
 
 
-def extracted(content: Content, filename: str, version: Version) -> Extracted | Rejected:
+def extracted(content: Content, filename: str, version: ETag) -> Extracted | Rejected:
     """What reading an upload gives."""
     if content.bad:
         return Rejected(filename, version, "is no package")

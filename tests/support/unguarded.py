@@ -10,7 +10,7 @@ from indexer.store import Expect
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.core.model import Version
+    from indexer.core.model import ETag
     from indexer.core.stream import Content
     from indexer.store import Store
 
@@ -25,18 +25,16 @@ class Unguarded:
         self.stat = store.stat
         self.open = store.open
 
-    def put(
-        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
-    ) -> Version:
+    def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write an object whole, whatever is there."""
         self._refuse(key, expect)
         return self._store.put(key, body, expect=expect, headers=headers)
 
-    def delete(self, key: str, *, expect: Expect | Version) -> None:
+    def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object, whatever it is."""
         self._refuse(key, expect)
         self._store.delete(key, expect=expect)
 
-    def _refuse(self, key: str, expect: Expect | Version) -> None:
+    def _refuse(self, key: str, expect: Expect | ETag) -> None:
         if expect is not Expect.ANYTHING:
             raise NoConditions(key, "the store knows no conditional writes")

@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.core.formats.repodata import facts_of
+from indexer.core.metadata import Metadata
 from indexer.core.model import Extracted, Index, Plan, Rejected, Rules
 from indexer.core.plan import merge
 from indexer.core.printable import clean
-from indexer.core.records.about import TRAITS, About, about_of, link_of, traits
+from indexer.core.records.about import TRAITS, link_of, metadata_of, traits
+from indexer.core.records.identity import identity_of
 from indexer.extractor.archive import read_conda, read_tar_bz2
-from indexer.extractor.extract import Spec, read
-from indexer.extractor.range_file import Window
+from indexer.extractor.extract import ExtractSpec, read
+from indexer.extractor.range_file import RangeFile
 from tests.support.archives import END, MIB, bz2_of, conda, header, index_json, member, zst
 from tests.support.memory import MemoryStore
 
@@ -27,8 +28,8 @@ INDEX = member("info/index.json", index_json(KEY))
 RUN_EXPORTS = member("info/run_exports.json", b"{}")
 
 
-def about(fields: object, recipe: bytes = b"") -> About:
-    return about_of(json.dumps(fields).encode(), recipe, (), About())[0]
+def about(fields: object, recipe: bytes = b"") -> Metadata:
+    return metadata_of(json.dumps(fields).encode(), recipe, (), Metadata())[0]
 
 
 def test_texts_and_addresses_are_taken() -> None:
@@ -41,7 +42,7 @@ def test_texts_and_addresses_are_taken() -> None:
         "tags": ["x", 1, "y"],
     }
     found = about(said)
-    assert found == About(summary="Two lines", home="https://a.example/", license="MIT", tags=("x", "y"))
+    assert found == Metadata(summary="Two lines", home="https://a.example/", license="MIT", tags=("x", "y"))
 
 
 RATTLER_BUILD = b"""
@@ -82,24 +83,24 @@ def test_sources_come_from_the_recipe_of_either_builder() -> None:
     ],
 )
 def test_a_recipe_without_addresses_says_nothing(recipe: bytes) -> None:
-    assert about({}, recipe) == About()
+    assert about({}, recipe) == Metadata()
 
 
 def test_aliases_that_stand_for_billions_cost_nothing() -> None:
     lines = ["a0: &a0 {url: https://a.example/}"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
-    assert about({}, "\n".join([*lines, "source: *a29"]).encode()) == About()
+    assert about({}, "\n".join([*lines, "source: *a29"]).encode()) == Metadata()
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"nonsense", b'{"summary": NaN}', b"\xff", b"[" * 100_000])
 def test_a_broken_about_json_is_a_warning(data: bytes) -> None:
-    found, (warning,) = about_of(data, b"", (), About())
-    assert found == About()
+    found, (warning,) = metadata_of(data, b"", (), Metadata())
+    assert found == Metadata()
     assert warning.startswith("info/about.json is left out: ")
 
 
 def test_without_an_about_json_there_is_nothing_to_warn_of() -> None:
-    assert about_of(None, b"", (), About()) == (About(), ())
+    assert metadata_of(None, b"", (), Metadata()) == (Metadata(), ())
 
 
 @given(st.text())
@@ -189,7 +190,7 @@ def test_a_hostile_paths_json_is_looked_through_in_linear_time(unit: bytes) -> N
 def extracted(info: bytes, *, about: bool = True) -> object:
     store = MemoryStore()
     stat = store.upload(KEY, conda("a-1-0", zst(info)))
-    return read(store, stat, Spec("noarch", Rules(), 1_800_000_000_000, about=about)).result
+    return read(store, stat, ExtractSpec("noarch", Rules(), 1_800_000_000_000, about=about)).result
 
 
 def test_all_of_it_is_read_in_one_request_from_either_kind_of_package() -> None:
@@ -197,12 +198,14 @@ def test_all_of_it_is_read_in_one_request_from_either_kind_of_package() -> None:
     tar = INDEX + said + member("info/recipe/meta.yaml", CONDA_BUILD) + member("bin/x", b"x") + END
     store = MemoryStore()
     for key, body in ((KEY, conda("a-1-0", zst(tar))), ("noarch/a-1-0.tar.bz2", bz2_of((tar, 1)))):
-        found = read(store, store.upload(key, body), Spec("noarch", Rules(), 1_800_000_000_000, about=True)).result
+        found = read(
+            store, store.upload(key, body), ExtractSpec("noarch", Rules(), 1_800_000_000_000, about=True)
+        ).result
         assert isinstance(found, Extracted)
         assert found.about is not None
         assert (found.about.summary, found.about.traits) == ("x", ("post_link",))
         assert found.about.source_url == ("https://a.example/1.tgz",)
-        assert found.about.sha256 == facts_of(found.record).sha256
+        assert found.about.sha256 == identity_of(found.record).sha256
     assert [call.verb for call in store.calls] == ["GET", "GET"]
 
 
@@ -254,7 +257,7 @@ def test_a_recipe_behind_files_outside_info_is_read_if_it_is_asked_for() -> None
     assert "info/recipe/meta.yaml" not in read_bz2(tar, about=False)
     store = MemoryStore()
     stat = store.upload("noarch/a-1-0.tar.bz2", bz2_of((tar, 1)))
-    found = read(store, stat, Spec("noarch", Rules(), 1_800_000_000_000, about=True)).result
+    found = read(store, stat, ExtractSpec("noarch", Rules(), 1_800_000_000_000, about=True)).result
     assert isinstance(found, Extracted)
     assert found.about is not None
     assert found.about.source_url == ("https://a.example/1.tgz",)
@@ -291,7 +294,7 @@ def test_a_file_that_makes_a_record_and_is_there_twice_rejects_a_package(twice: 
     assert "more than once" in found.reason
 
 
-def window(tar: bytes) -> Window:
+def window(tar: bytes) -> RangeFile:
     store = MemoryStore()
     body = conda("a-1-0", zst(tar))
-    return Window(store, store.upload(KEY, body), body, 0)
+    return RangeFile(store, store.upload(KEY, body), body, 0)

@@ -15,11 +15,11 @@ import pytest
 
 import fixtures
 from indexer.core.errors import BadPackage
-from indexer.core.formats.repodata import facts_of
 from indexer.core.model import Extracted, Rejected, Rules
+from indexer.core.records.identity import identity_of
 from indexer.extractor.archive import DEVIATIONS, INDEX_JSON, RUN_EXPORTS_JSON, read_conda, read_tar_bz2
-from indexer.extractor.extract import Spec, read
-from indexer.extractor.range_file import Window
+from indexer.extractor.extract import ExtractSpec, read
+from indexer.extractor.range_file import RangeFile
 from tests.support.archives import END, MIB, Entry, bz2_of, conda, header, index_json, member, pax, zipped, zst
 from tests.support.memory import MemoryStore
 
@@ -60,16 +60,16 @@ WORDS = {
 def read_package(key: str, body: bytes) -> object:
     store = MemoryStore()
     stat = store.upload(key, body)
-    return read(store, stat, Spec(key.partition("/")[0], Rules(), NOW_MS)).result
+    return read(store, stat, ExtractSpec(key.partition("/")[0], Rules(), NOW_MS)).result
 
 
 def read_bz2(body: bytes) -> dict[str, bytes]:
     return read_tar_bz2(io.BytesIO(body), len(body))
 
 
-def window(body: bytes) -> Window:
+def window(body: bytes) -> RangeFile:
     store = MemoryStore()
-    return Window(store, store.upload(KEY, body), body, 0)
+    return RangeFile(store, store.upload(KEY, body), body, 0)
 
 
 def info_files(tar: bytes) -> dict[str, bytes]:
@@ -106,7 +106,7 @@ def test_every_kind_of_fault_has_its_word_and_a_package() -> None:
 def test_every_good_package_is_extracted(key: str) -> None:
     result = read_package(key, (FOLDER / "packages" / key).read_bytes())
     assert isinstance(result, Extracted)
-    assert facts_of(result.record).name == key.partition("/")[2].rsplit("-", 2)[0]
+    assert identity_of(result.record).name == key.partition("/")[2].rsplit("-", 2)[0]
 
 
 def test_the_twins_of_a_package_say_the_same() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from indexer.core.errors import BadConfig
 from indexer.settings import credentials as auth
-from indexer.settings.credentials import CredentialsFile, Hit, Keys, find, lookups
-from indexer.settings.locations import Surroundings
+from indexer.settings.credentials import CredentialMatch, CredentialsFile, Keys, find, lookups
+from indexer.settings.locations import Environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ def test_a_key_is_looked_for_in_all_places_before_the_next_key(tmp_path: Path) -
 
 def test_a_hit_tells_the_keys_and_where_they_were(tmp_path: Path) -> None:
     store = written(tmp_path / "keys", {"s3://reeds": entry("some-id", "some-token")})
-    assert find("s3://reeds/a", [store]) == Hit(Keys("some-id", CANARY, "some-token"), "s3://reeds", store)
+    assert find("s3://reeds/a", [store]) == CredentialMatch(Keys("some-id", CANARY, "some-token"), "s3://reeds", store)
     assert str(store) == str(tmp_path / "keys")
 
 
@@ -115,7 +115,7 @@ def test_a_store_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_places_are_those_of_pixi_in_its_order(tmp_path: Path) -> None:
-    around = Surroundings({"RATTLER_AUTH_FILE": "mine.json"}, tmp_path, tmp_path / "home")
+    around = Environment({"RATTLER_AUTH_FILE": "mine.json"}, tmp_path, tmp_path / "home")
     names = [str(place).removesuffix(" (not there)") for place in auth.backends(around, tmp_path / "override.json")]
     assert names == [
         f"{tmp_path}/mine.json",
@@ -123,7 +123,7 @@ def test_the_places_are_those_of_pixi_in_its_order(tmp_path: Path) -> None:
         "the keyring",
         f"{tmp_path}/home/.rattler/credentials.json",
     ]
-    assert [str(place) for place in auth.backends(Surroundings({"RATTLER_AUTH_FILE": ""}, tmp_path, None), None)] == [
+    assert [str(place) for place in auth.backends(Environment({"RATTLER_AUTH_FILE": ""}, tmp_path, None), None)] == [
         "the keyring"
     ]
 

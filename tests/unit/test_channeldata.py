@@ -9,14 +9,15 @@ import pytest
 
 from indexer.core.formats.shards import compress
 from indexer.core.json_stream import dump
+from indexer.core.metadata import Metadata
 from indexer.core.model import Index
 from indexer.core.pages.catalog import Catalogue, Entry, catalogue_of, decode, encode, undescribed
 from indexer.core.pages.channeldata import join_channeldata
-from indexer.core.records.about import TRAITS, About
+from indexer.core.records.about import TRAITS
 
 
 def entry(version: str, built: int = 1_700_000_000, *, license: str | None = None, **about: Any) -> Entry:
-    return Entry("a", version, "0", timestamp=built, license=license, about=About(**about))
+    return Entry("a", version, "0", timestamp=built, license=license, about=Metadata(**about))
 
 
 def data(**subdirs: dict[str, Entry]) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def index(**fields: object) -> Index:
 
 
 def test_what_is_known_of_another_package_of_the_same_name_is_not_known_of_this_one() -> None:
-    known = {"a-1-0.conda": About(sha256="5" * 64, summary="x")}
+    known = {"a-1-0.conda": Metadata(sha256="5" * 64, summary="x")}
     assert catalogue_of(index(), known, {}).packages["a-1-0.conda"].about == known["a-1-0.conda"]
     assert undescribed(index(), known) == frozenset()
     replaced = index(sha256="6" * 64)

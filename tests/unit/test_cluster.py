@@ -15,7 +15,7 @@ from indexer.core.errors import BadConfig
 from indexer.core.model import Rules
 from indexer.core.release import __version__
 from indexer.extractor.dask import Cluster, Order, connected, forget, read_there, tell
-from indexer.extractor.extract import Spec
+from indexer.extractor.extract import ExtractSpec
 from indexer.extractor.sealed import Reader, seal
 from indexer.extractor.workers import Done
 from indexer.store.fs import FolderStore
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from indexer.core.model import Stat
 
-SPEC = Spec("linux-64", Rules(), NOW_MS, verify_digests=True)
+SPEC = ExtractSpec("linux-64", Rules(), NOW_MS, verify_digests=True)
 WORKER = "tcp://10.0.0.7:4711"
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from indexer.core.channel_info import ChannelRelations, Notice, Revision
 from indexer.core.errors import BadConfig
-from indexer.core.formats.channel_info import ChannelRelations, Notice, Revision
 from indexer.settings.files import Config, Found, Place, load
-from indexer.settings.locations import Surroundings
+from indexer.settings.locations import Environment
 from indexer.settings.schema import BucketOptions
 
 BUCKET = '[s3-options.reeds]\nendpoint-url = "https://s3.example"\nregion = "eu"\nforce-path-style = true\n'
@@ -23,9 +23,9 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def around(folder: Path, home: Path | None = None) -> Surroundings:
+def around(folder: Path, home: Path | None = None) -> Environment:
     """A machine that has no configuration of its own."""
-    return Surroundings({}, folder, home, system=folder / "nowhere")
+    return Environment({}, folder, home, system=folder / "nowhere")
 
 
 def read(tmp_path: Path, text: str, name: str = "config.toml") -> Config:

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from indexer.core.model import Extracted, Rejected, Rules
-from indexer.extractor.extract import Spec, read
+from indexer.extractor.extract import ExtractSpec, read
 from tests.support.archives import END, conda, index_json, member, zst
 from tests.support.memory import MemoryStore
 
@@ -32,7 +32,7 @@ def packed(*members: tuple[str, bytes], method: int = zipfile.ZIP_STORED) -> byt
 def extracted(body: bytes, *, strict: bool = False) -> Extracted | Rejected:
     """What comes of a package with this content."""
     store = MemoryStore()
-    result = read(store, store.upload(KEY, body), Spec("noarch", Rules(strict=strict), 1_800_000_000_000)).result
+    result = read(store, store.upload(KEY, body), ExtractSpec("noarch", Rules(strict=strict), 1_800_000_000_000)).result
     assert isinstance(result, Extracted | Rejected)
     return result
 
@@ -83,7 +83,7 @@ def test_metadata_that_is_not_here_takes_no_request_more() -> None:
     store.upload(KEY, large, metadata={"package-sha256": "5" * 64, "package-md5": "d" * 32})
     stat = store.disguise(KEY)
     before = len(store.calls)
-    result = read(store, stat, Spec("noarch", Rules(), 1_800_000_000_000)).result
+    result = read(store, stat, ExtractSpec("noarch", Rules(), 1_800_000_000_000)).result
     assert isinstance(result, Extracted)
     assert result.warnings == ()
     assert len([call for call in store.calls[before:] if call.verb == "GET"]) == 1

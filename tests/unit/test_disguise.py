@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from indexer.core.model import Rejected, Rules
-from indexer.extractor.extract import Spec, read
+from indexer.extractor.extract import ExtractSpec, read
 from tests.support.archives import END, conda, index_json, member, zst
 from tests.support.memory import MemoryStore
 
@@ -34,7 +34,7 @@ OTHER = {
 
 def reason_of(filename: str, body: bytes) -> str:
     store = MemoryStore()
-    result = read(store, store.upload(f"noarch/{filename}", body), Spec("noarch", Rules(), 0)).result
+    result = read(store, store.upload(f"noarch/{filename}", body), ExtractSpec("noarch", Rules(), 0)).result
     assert isinstance(result, Rejected)
     assert result.damaged
     return result.reason
@@ -61,6 +61,6 @@ def test_an_index_json_without_a_build_number_is_called_so() -> None:
     tar = member("info/index.json", b'{"name":"a","version":"1","build":"0"}') + END
     store = MemoryStore()
     stat = store.upload("noarch/a-1-0.conda", conda("a-1-0", zst(tar)))
-    result = read(store, stat, Spec("noarch", Rules(), 0)).result
+    result = read(store, stat, ExtractSpec("noarch", Rules(), 0)).result
     assert isinstance(result, Rejected)
     assert result.reason == "info/index.json has no build_number"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.core.errors import BadConfig
-from indexer.settings.locations import Surroundings
+from indexer.settings.locations import Environment
 from indexer.settings.provenance import lines
 from indexer.settings.resolve import explain, resolve
 from indexer.store.s3.client import connect
@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def explained(home: Path, given: S3Options | None = None, channel: str = "s3://reeds/ch") -> list[str]:
     """The lines of `--show-config`, with single spaces."""
-    around = Surroundings({}, home, home, system=home)
+    around = Environment({}, home, home, system=home)
     told = lines(explain(resolve(channel, given or S3Options(), None, around)))
     assert SECRET not in "".join(told)
     return [" ".join(line.split()) for line in told]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.core.errors import Denied, Unavailable
-from indexer.core.formats.repodata import facts_of
 from indexer.core.json_stream import dump
 from indexer.core.model import Extracted, Rejected, Rules
-from indexer.extractor.extract import Gone, Reading, Spec, Way, first_way, read, weight_of
+from indexer.core.records.identity import identity_of
+from indexer.extractor.extract import ExtractSpec, Reading, ReadStrategy, Vanished, first_way, read, weight_of
 from indexer.extractor.integrity import BZIP2_TAIL
 from tests.support.archives import END, MIB, bz2_of, conda, header, index_json, member, zst
 from tests.support.memory import Call, Manners, MemoryStore
@@ -29,7 +29,7 @@ TAIL = 64 * KIB
 STEM = "a-1-0"
 CONDA = f"noarch/{STEM}.conda"
 TAR_BZ2 = f"noarch/{STEM}.tar.bz2"
-SPEC = Spec("noarch", Rules(), 1_800_000_000_000)
+SPEC = ExtractSpec("noarch", Rules(), 1_800_000_000_000)
 # Incompressible; no bz2 block is larger.
 NOISE = random.Random(1).randbytes(900_000)
 INFO = member("info/index.json", index_json(CONDA, license="MIT")) + member("info/run_exports.json", b'["a >=1"]')
@@ -75,7 +75,7 @@ def check(reading: Reading, body: bytes) -> Extracted:
     """The result says of the bytes what they are."""
     result = reading.result
     assert isinstance(result, Extracted), result
-    facts = facts_of(result.record)
+    facts = identity_of(result.record)
     assert (facts.name, facts.size) == ("a", len(body))
     assert facts.sha256 == hashlib.sha256(body).hexdigest()
     assert facts.md5 == hashlib.md5(body, usedforsecurity=False).hexdigest()
@@ -115,7 +115,7 @@ def test_a_small_package_is_read_whole_in_one_request(body: bytes, *, vouched: b
     store, stat = upload(body, vouched=vouched)
     reading = read(store, stat, SPEC)
     check(reading, body)
-    assert (reading.way, requests(store)) == (Way.WHOLE, [("GET", None)])
+    assert (reading.way, requests(store)) == (ReadStrategy.WHOLE, [("GET", None)])
     assert reading.usage.requests == {"GET": 1}
     assert reading.usage.bytes_read == store.usage.bytes_read == len(body)
     assert all_closed(store)
@@ -126,7 +126,7 @@ def test_of_a_vouched_conda_the_tail_is_read_in_one_request(body: bytes) -> None
     store, stat = upload(body, vouched=True)
     reading = read(store, stat, SPEC)
     check(reading, body)
-    assert (reading.way, requests(store)) == (Way.TAIL, [("GET", (len(body) - TAIL, len(body)))])
+    assert (reading.way, requests(store)) == (ReadStrategy.TAIL, [("GET", (len(body) - TAIL, len(body)))])
     assert reading.usage.bytes_read == store.usage.bytes_read == TAIL
     assert all_closed(store)
 
@@ -138,7 +138,7 @@ def test_an_info_part_outside_of_the_tail_takes_a_second_request(*, info_first: 
     store, stat = upload(body, vouched=True)
     reading = read(store, stat, SPEC)
     check(reading, body)
-    assert reading.way is Way.TAIL
+    assert reading.way is ReadStrategy.TAIL
     assert [verb for verb, _ in requests(store)] == ["GET", "GET"]
     assert store.usage.bytes_read < TAIL + len(zst(info)) + KIB
     assert all_closed(store)
@@ -149,7 +149,7 @@ def test_of_a_vouched_tar_bz2_the_head_and_the_last_bytes_are_read() -> None:
     reading = read(store, stat, SPEC)
     check(reading, LARGE_BZ2)
     end = (len(LARGE_BZ2) - BZIP2_TAIL, len(LARGE_BZ2))
-    assert (reading.way, requests(store)) == (Way.HEAD, [("GET", None), ("GET", end)])
+    assert (reading.way, requests(store)) == (ReadStrategy.HEAD, [("GET", None), ("GET", end)])
     assert reading.usage.bytes_read == store.usage.bytes_read < 1_000_000  # one block of bz2
     assert all_closed(store)
 
@@ -161,7 +161,7 @@ def test_a_tar_bz2_that_nobody_vouches_for_is_read_to_its_end_in_one_request(bod
     check(reading, body)
     # For a large one the store is asked for a checksum of its own.
     asked = [("HEAD", None)] if body is LARGE_BZ2 else []
-    assert (reading.way, requests(store)) == (Way.STREAM, [("GET", None), *asked])
+    assert (reading.way, requests(store)) == (ReadStrategy.STREAM, [("GET", None), *asked])
     assert store.usage.bytes_read == len(body)
 
 
@@ -170,7 +170,7 @@ def test_a_conda_that_nobody_vouches_for_is_read_once() -> None:
     reading = read(store, stat, SPEC)
     check(reading, LARGE)
     tail = ("GET", (len(LARGE) - TAIL, len(LARGE)))
-    assert (reading.way, requests(store)) == (Way.STREAM, [tail, ("HEAD", None), ("GET", None)])
+    assert (reading.way, requests(store)) == (ReadStrategy.STREAM, [tail, ("HEAD", None), ("GET", None)])
     assert reading.usage.requests == {"GET": 2, "HEAD": 1}
     assert store.usage.bytes_read == len(LARGE)
     assert all_closed(store)
@@ -252,14 +252,14 @@ def test_metadata_that_is_no_digest_vouches_for_nothing(body: bytes, other: dict
     stat = store.upload(key_of(body), body, claims(body, **other))
     reading = read(store, stat, SPEC)
     assert check(reading, body).warnings == ()
-    assert reading.way is Way.STREAM
+    assert reading.way is ReadStrategy.STREAM
 
 
 def test_an_object_without_an_md5_is_vouched_for_by_its_metadata() -> None:
     store, _ = upload(LARGE, vouched=True)
     reading = read(store, store.disguise(CONDA), SPEC)
     check(reading, LARGE)
-    assert (reading.way, store.usage.requests) == (Way.TAIL, {"GET": 1})
+    assert (reading.way, store.usage.requests) == (ReadStrategy.TAIL, {"GET": 1})
 
 
 def test_an_object_without_an_md5_and_metadata_is_read_whole_and_not_asked_about() -> None:
@@ -267,7 +267,7 @@ def test_an_object_without_an_md5_and_metadata_is_read_whole_and_not_asked_about
     store.upload(CONDA, LARGE, checksum=True)
     reading = read(store, store.disguise(CONDA), SPEC)
     check(reading, LARGE)
-    assert (reading.way, store.usage.requests) == (Way.STREAM, {"GET": 2})
+    assert (reading.way, store.usage.requests) == (ReadStrategy.STREAM, {"GET": 2})
 
 
 def test_a_checksum_and_an_md5_vouch_for_a_large_package() -> None:
@@ -275,7 +275,11 @@ def test_a_checksum_and_an_md5_vouch_for_a_large_package() -> None:
     stat = store.upload(CONDA, LARGE, checksum=True)
     reading = read(store, stat, SPEC)
     check(reading, LARGE)
-    assert (reading.way, store.usage.requests, store.usage.bytes_read) == (Way.TAIL, {"GET": 1, "HEAD": 1}, TAIL)
+    assert (reading.way, store.usage.requests, store.usage.bytes_read) == (
+        ReadStrategy.TAIL,
+        {"GET": 1, "HEAD": 1},
+        TAIL,
+    )
     assert store.asked("HEAD")[0].checksum
 
 
@@ -283,14 +287,14 @@ def test_a_checksum_is_not_worth_a_request_for_a_package_of_a_megabyte() -> None
     store = MemoryStore()
     reading = read(store, store.upload(CONDA, MIDDLE, checksum=True), SPEC)
     check(reading, MIDDLE)
-    assert (reading.way, store.usage.requests) == (Way.STREAM, {"GET": 2})
+    assert (reading.way, store.usage.requests) == (ReadStrategy.STREAM, {"GET": 2})
 
 
 def test_a_checksum_of_another_version_vouches_for_nothing() -> None:
     store = MemoryStore()
     stat = store.upload(CONDA, LARGE, checksum=True)
     hook_once(store, "HEAD", lambda: store.upload(CONDA, LARGE + b"x", checksum=True))
-    assert read(store, stat, SPEC).result == Gone(f"{STEM}.conda")
+    assert read(store, stat, SPEC).result == Vanished(f"{STEM}.conda")
 
 
 def test_a_store_that_fails_to_tell_a_checksum_is_read_from() -> None:
@@ -303,15 +307,21 @@ def test_a_store_that_fails_to_tell_a_checksum_is_read_from() -> None:
     hook_once(store, "HEAD", fail)
     reading = read(store, stat, SPEC)
     check(reading, LARGE)
-    assert reading.way is Way.STREAM
+    assert reading.way is ReadStrategy.STREAM
 
 
 @pytest.mark.parametrize(
     ("body", "way"),
-    [(SMALL, Way.WHOLE), (MIDDLE, Way.WHOLE), (LARGE, Way.STREAM), (MIDDLE_BZ2, Way.WHOLE), (LARGE_BZ2, Way.STREAM)],
+    [
+        (SMALL, ReadStrategy.WHOLE),
+        (MIDDLE, ReadStrategy.WHOLE),
+        (LARGE, ReadStrategy.STREAM),
+        (MIDDLE_BZ2, ReadStrategy.WHOLE),
+        (LARGE_BZ2, ReadStrategy.STREAM),
+    ],
     ids=["small", "middle", "large", "middle bz2", "large bz2"],
 )
-def test_who_asks_for_digests_to_be_verified_has_every_byte_read(body: bytes, way: Way) -> None:
+def test_who_asks_for_digests_to_be_verified_has_every_byte_read(body: bytes, way: ReadStrategy) -> None:
     store, stat = upload(body, vouched=True)
     spec = replace(SPEC, verify_digests=True)
     reading = read(store, stat, spec)
@@ -357,7 +367,7 @@ def test_where_there_are_no_ranges_what_must_be_read_whole_is_hashed(manners: Ma
     stat = store.upload(CONDA, MIDDLE, claims(MIDDLE) | {"Package-SHA256": "0" * 64})
     reading = read(store, stat, SPEC)
     assert len(check(reading, MIDDLE).warnings) == 1
-    assert reading.way is Way.STREAM
+    assert reading.way is ReadStrategy.STREAM
 
 
 def test_a_store_that_ignores_ranges_finds_an_info_part_that_lies_first() -> None:
@@ -449,20 +459,20 @@ def test_an_object_that_changed_since_it_was_listed_is_gone(body: bytes, *, vouc
     store, stat = upload(body, vouched=vouched)
     key = stat.key
     hook_once(store, "GET", lambda: store.remove(key) if vanishes else store.upload(key, body))
-    assert read(store, stat, SPEC).result == Gone(key.removeprefix("noarch/"))
+    assert read(store, stat, SPEC).result == Vanished(key.removeprefix("noarch/"))
 
 
 def test_an_object_that_changes_between_two_requests_is_gone() -> None:
     body = conda_of(MIB, info_first=True)
     store, stat = upload(body, vouched=True)
     hook_once(store, "GET", lambda: store.upload(CONDA, body), skip=1)
-    assert read(store, stat, SPEC).result == Gone(f"{STEM}.conda")
+    assert read(store, stat, SPEC).result == Vanished(f"{STEM}.conda")
 
 
 def test_an_object_that_changes_while_its_body_breaks_off_is_gone() -> None:
     store, stat = upload(SMALL, vouched=False, manners=Manners(breaks_after=100))
     hook_once(store, "GET", lambda: store.upload(CONDA, SMALL), skip=1)
-    assert read(store, stat, SPEC).result == Gone(f"{STEM}.conda")
+    assert read(store, stat, SPEC).result == Vanished(f"{STEM}.conda")
 
 
 # What is judged.

@@ -11,7 +11,7 @@ import pytest
 from indexer.core.errors import Damaged, Unavailable
 from indexer.extractor.archive import read_conda, read_tar_bz2
 from indexer.extractor.damage import foreign
-from indexer.extractor.range_file import Window
+from indexer.extractor.range_file import RangeFile
 from tests.support.archives import END, conda, index_json, member, zst
 from tests.support.memory import MemoryStore
 
@@ -32,7 +32,7 @@ class Broken:
         raise self.error
 
 
-class BrokenWindow(Window):
+class BrokenWindow(RangeFile):
     """A window with a mistake in it."""
 
     error: Exception

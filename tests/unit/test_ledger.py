@@ -8,30 +8,30 @@ import pytest
 
 from indexer.core import state as ledgers
 from indexer.core.formats.shards import compress
-from indexer.core.model import Outputs, Rules, Stat, Version
-from indexer.core.state import Bad, Ledger, Wrote
+from indexer.core.model import ETag, Outputs, Rules, Stat
+from indexer.core.state import Bad, PublishedFile, State
 
 MIB = 2**20
-LEDGER = Ledger(
+LEDGER = State(
     "stamp",
     "listing",
     1,
     False,  # noqa: FBT003  as it is written
-    {"repodata.json": Wrote(Version('"abc"'), "digest")},
-    {"a-1-0.conda": Version("1-2-3")},
-    {"b-1-0.conda": Bad(Version("v"), "is broken: “é”")},
+    {"repodata.json": PublishedFile(ETag('"abc"'), "digest")},
+    {"a-1-0.conda": ETag("1-2-3")},
+    {"b-1-0.conda": Bad(ETag("v"), "is broken: “é”")},
 )
 
 
-@pytest.mark.parametrize("ledger", [LEDGER, Ledger()])
-def test_a_ledger_is_read_as_it_was_written(ledger: Ledger) -> None:
+@pytest.mark.parametrize("ledger", [LEDGER, State()])
+def test_a_ledger_is_read_as_it_was_written(ledger: State) -> None:
     assert ledgers.decode(ledgers.encode(ledger)) == ledger
     assert ledgers.encode(ledger) == ledgers.encode(ledger)
 
 
 def test_the_order_of_its_entries_does_not_show() -> None:
-    one, two = Version("1"), Version("2")
-    assert ledgers.encode(Ledger(seen={"a": one, "b": two})) == ledgers.encode(Ledger(seen={"b": two, "a": one}))
+    one, two = ETag("1"), ETag("2")
+    assert ledgers.encode(State(seen={"a": one, "b": two})) == ledgers.encode(State(seen={"b": two, "a": one}))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_ledger_that_cannot_be_read_is_as_good_as_none(data: bytes) -> None:
 
 
 def test_keys_of_a_later_release_are_passed_over() -> None:
-    assert ledgers.decode(compress(b'{"stamp": "s", "weather": "fine"}')) == Ledger("s")
+    assert ledgers.decode(compress(b'{"stamp": "s", "weather": "fine"}')) == State("s")
 
 
 def test_the_stamp_tells_options_apart_that_shape_the_output() -> None:
@@ -66,18 +66,20 @@ def test_the_stamp_tells_options_apart_that_shape_the_output() -> None:
         (Outputs(), Rules(strict=True)),
         (Outputs(), Rules(lenient=True)),
     ]
-    assert len({ledgers.stamp(*shape, "1.0") for shape in shapes}) == len(shapes)
-    assert ledgers.stamp(Outputs(), Rules(), "1.0") == ledgers.stamp(Outputs(), Rules(), "1.0")
+    assert len({ledgers.config_fingerprint(*shape, "1.0") for shape in shapes}) == len(shapes)
+    assert ledgers.config_fingerprint(Outputs(), Rules(), "1.0") == ledgers.config_fingerprint(
+        Outputs(), Rules(), "1.0"
+    )
 
 
 def test_the_digest_of_a_listing_tells_names_sizes_and_versions_apart() -> None:
-    a = Stat("noarch/a", 1, Version("v"), 5)
+    a = Stat("noarch/a", 1, ETag("v"), 5)
     listings = [
         {},
         {"a": a},
         {"b": a},
-        {"a": Stat("noarch/a", 2, Version("v"), 5)},
-        {"a": Stat("noarch/a", 1, Version("w"), 5)},
+        {"a": Stat("noarch/a", 2, ETag("v"), 5)},
+        {"a": Stat("noarch/a", 1, ETag("w"), 5)},
         {"a": a, "b": a},
     ]
     assert len({ledgers.digest_of(listing) for listing in listings}) == len(listings)

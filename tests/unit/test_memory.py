@@ -13,11 +13,11 @@ import zstandard
 from indexer.core import state as ledger
 from indexer.core.formats.shards import compress
 from indexer.core.memory import LARGE_NOTE, unpack
-from indexer.core.model import Version
+from indexer.core.metadata import Metadata
+from indexer.core.model import ETag
 from indexer.core.pages import catalog as catalogue
 from indexer.core.pages.catalog import Catalogue, Entry
-from indexer.core.records.about import About
-from indexer.core.state import Ledger
+from indexer.core.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,8 +55,8 @@ def sha256(number: int) -> str:
 
 def test_a_large_ledger_that_we_write_is_readable() -> None:
     # Beyond the free 64 MiB: as in a folder, where each package has a version.
-    seen = {f"package-{n}-1.0-0.conda": Version(f"{17 * 10**17 + n * 977}-{n * 13}-{n}") for n in range(1_200_000)}
-    written = Ledger(seen=seen)
+    seen = {f"package-{n}-1.0-0.conda": ETag(f"{17 * 10**17 + n * 977}-{n * 13}-{n}") for n in range(1_200_000)}
+    written = State(seen=seen)
     packed = ledger.encode(written)
     assert len(zstandard.ZstdDecompressor().decompressobj().decompress(packed)) > 64 * MIB
     found = ledger.decode(packed)
@@ -65,15 +65,15 @@ def test_a_large_ledger_that_we_write_is_readable() -> None:
 
 
 def test_a_large_catalogue_of_packages_that_say_much_alike_is_readable() -> None:
-    about = About(summary="s" * 9_000, description="d" * 16_000, keywords=("k" * 1000,) * 20)
+    about = Metadata(summary="s" * 9_000, description="d" * 16_000, keywords=("k" * 1000,) * 20)
     entries = {
         f"reed-1.0-{n}.conda": Entry("reed", sha256=sha256(n), about=msgspec.structs.replace(about, sha256=sha256(n)))
         for n in range(2_000)
     }
-    short = Entry("rush", sha256=sha256(0), about=About(sha256=sha256(0), summary="A rush."))
+    short = Entry("rush", sha256=sha256(0), about=Metadata(sha256=sha256(0), summary="A rush."))
     packed = compress(catalogue.encode(Catalogue({**entries, "rush-1.0-0.conda": short})))
     found = catalogue.decode(packed)
     assert found is not None
     assert found.packages["rush-1.0-0.conda"] == short
-    assert found.packages["reed-1.0-7.conda"] == Entry("reed", sha256=sha256(7), about=About(sha256=sha256(7)))
+    assert found.packages["reed-1.0-7.conda"] == Entry("reed", sha256=sha256(7), about=Metadata(sha256=sha256(7)))
     assert all(len(msgspec.json.encode(entry)) <= LARGE_NOTE for entry in found.packages.values())

@@ -10,7 +10,7 @@ from botocore.exceptions import SSLError
 
 from indexer.core.errors import BadConfig
 from indexer.settings.files import load
-from indexer.settings.locations import Surroundings
+from indexer.settings.locations import Environment
 from indexer.settings.network import network_of, network_settings
 from indexer.store.network_settings import Network
 from indexer.store.s3.certificates import bundle, system
@@ -179,7 +179,7 @@ def told(home: Path, text: str, environ: dict[str, str] | None = None) -> tuple[
     """What a file of pixi's says, and where each value came from."""
     (home / ".pixi").mkdir(exist_ok=True)
     (home / ".pixi" / "config.toml").write_text(text)
-    around = Surroundings(environ or {}, home, home, system=home / "nowhere")
+    around = Environment(environ or {}, home, home, system=home / "nowhere")
     found = network_settings(load(None, around), around)
     return network_of(found), {it.name: str(it.origin) for it in found.values()}
 

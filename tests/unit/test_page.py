@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.core.metadata import Metadata
 from indexer.core.model import Outputs
 from indexer.core.pages.catalog import Catalogue, Entry
 from indexer.core.pages.html import SCRIPT, STYLE, root_page, subdir_page
-from indexer.core.records.about import About
 
 OUTPUTS = Outputs(html=True, channel="s3://bucket/reeds")
 
@@ -44,7 +44,7 @@ class Reader(HTMLParser):
 
 
 def entry(name: str = "a", version: str = "1", **about: Any) -> Entry:
-    return Entry(name, version, "h_0", 0, 1500, "5" * 64, "MIT", 1_700_000_000, about=About(**about))
+    return Entry(name, version, "h_0", 0, 1500, "5" * 64, "MIT", 1_700_000_000, about=Metadata(**about))
 
 
 def catalogues(*entries: Entry) -> dict[str, Catalogue]:
@@ -105,7 +105,7 @@ ALLOWED = {key for _, key, _ in Reader(root_page(catalogues(entry(home="https://
 def test_whatever_a_package_says_adds_no_element_no_attribute_and_no_other_address(
     name: str, text: str, address: str
 ) -> None:
-    odd = Entry(name, text, text, license=text, about=About(summary=text, home=address, doc_url=address))
+    odd = Entry(name, text, text, license=text, about=Metadata(summary=text, home=address, doc_url=address))
     plain = Reader(root_page(catalogues(entry(summary="x")), OUTPUTS))
     for found in (
         root_page({"noarch": Catalogue({f"{name}.conda": odd}, {text: text})}, OUTPUTS),

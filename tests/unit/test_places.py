@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from indexer.settings.locations import Surroundings, config_files, manifests
+from indexer.settings.locations import Environment, config_files, manifests
 
 HOME = Path("/home/ada")
 WORK = Path("/home/project")
 
 
 def files(environ: dict[str, str] | None = None, *, platform: str = "linux", home: Path | None = HOME) -> list[str]:
-    return [path.as_posix() for path in config_files(Surroundings(environ or {}, WORK, home, platform))]
+    return [path.as_posix() for path in config_files(Environment(environ or {}, WORK, home, platform))]
 
 
 def test_the_machine_comes_before_the_user_and_what_tools_share_before_pixis_own() -> None:
@@ -80,7 +80,7 @@ def test_a_user_without_a_home_has_the_files_of_the_machine() -> None:
 
 
 def names(folder: Path, active: str = "") -> list[Path]:
-    return list(manifests(Surroundings({"PIXI_PROJECT_MANIFEST": active}, folder, None)))
+    return list(manifests(Environment({"PIXI_PROJECT_MANIFEST": active}, folder, None)))
 
 
 def test_manifests_are_looked_for_upwards_one_a_folder_and_pixi_toml_first(tmp_path: Path) -> None:

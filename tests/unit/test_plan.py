@@ -8,9 +8,9 @@ import pytest
 
 from indexer.core.errors import Refused
 from indexer.core.json_stream import dump
-from indexer.core.model import Extracted, Index, Plan, Raw, Rejected, Stat, Version
-from indexer.core.plan import MASS_REMOVAL, Known, dated, diff, dropped, guard, merge
-from indexer.core.state import Bad, Ledger
+from indexer.core.model import ETag, Extracted, Index, Plan, Raw, Rejected, Stat
+from indexer.core.plan import MASS_REMOVAL, DiffContext, dated, diff, dropped, guard, merge
+from indexer.core.state import Bad, State
 
 NONE = dump({})
 NAME = "a-1-0.conda"
@@ -26,45 +26,45 @@ def index(**fields: object) -> Index:
 
 
 def stat(size: int = 10, version: str = "v1", modified_ms: int = OLD, md5: str | None = None) -> Stat:
-    return Stat(f"noarch/{NAME}", size, Version(version), modified_ms, md5)
+    return Stat(f"noarch/{NAME}", size, ETag(version), modified_ms, md5)
 
 
-def ledger(version: str | None = None) -> Ledger:
-    return Ledger(seen={} if version is None else {NAME: Version(version)})
+def ledger(version: str | None = None) -> State:
+    return State(seen={} if version is None else {NAME: ETag(version)})
 
 
 @pytest.mark.parametrize(
     ("listed", "known", "stands"),
     [
         # By the ledger: the version that was read.
-        (stat(modified_ms=NOW + 1), Known(ledger("v1"), in_step=True), True),
+        (stat(modified_ms=NOW + 1), DiffContext(ledger("v1"), in_step=True), True),
         # Out of step it may have seen another object than the record's.
-        (stat(modified_ms=NOW + 1), Known(ledger("v1")), False),
-        (stat(version="v2"), Known(ledger("v1")), True),
+        (stat(modified_ms=NOW + 1), DiffContext(ledger("v1")), False),
+        (stat(version="v2"), DiffContext(ledger("v1")), True),
         # Met at another version in this run.
-        (stat(), Known(changing=frozenset({NAME})), False),
+        (stat(), DiffContext(changing=frozenset({NAME})), False),
         # One that saw not all of them proves nothing by what it lacks.
-        (stat(), Known(Ledger(whole=False), in_step=True), True),
-        (stat(version="v2", modified_ms=0), Known(ledger("v1"), in_step=True), False),
-        (stat(size=11), Known(ledger("v1"), in_step=True), False),
+        (stat(), DiffContext(State(whole=False), in_step=True), True),
+        (stat(version="v2", modified_ms=0), DiffContext(ledger("v1"), in_step=True), False),
+        (stat(size=11), DiffContext(ledger("v1"), in_step=True), False),
         # By MD5: an ETag that is the record's.
-        (stat(md5=MD5, modified_ms=NOW + 1), Known(), True),
-        (stat(md5=MD5, version="v2", modified_ms=NOW + 1), Known(ledger("v1"), in_step=True), True),
-        (stat(md5=MD5, size=11), Known(), False),
+        (stat(md5=MD5, modified_ms=NOW + 1), DiffContext(), True),
+        (stat(md5=MD5, version="v2", modified_ms=NOW + 1), DiffContext(ledger("v1"), in_step=True), True),
+        (stat(md5=MD5, size=11), DiffContext(), False),
         # By age, where no ledger tells: another MD5 proves nothing.
-        (stat(), Known(), True),
-        (stat(md5=OTHER), Known(), True),
-        (stat(modified_ms=OLD + 1), Known(), False),
-        (stat(md5=OTHER, modified_ms=NOW + 1), Known(), False),
-        (stat(), Known(ledger()), True),
+        (stat(), DiffContext(), True),
+        (stat(md5=OTHER), DiffContext(), True),
+        (stat(modified_ms=OLD + 1), DiffContext(), False),
+        (stat(md5=OTHER, modified_ms=NOW + 1), DiffContext(), False),
+        (stat(), DiffContext(ledger()), True),
         # A ledger in step without an entry says that the version was the record's md5 then.
-        (stat(), Known(ledger(), in_step=True), False),
-        (stat(md5=OTHER), Known(ledger(), in_step=True), False),
-        (stat(size=11, modified_ms=0), Known(), False),
+        (stat(), DiffContext(ledger(), in_step=True), False),
+        (stat(md5=OTHER), DiffContext(ledger(), in_step=True), False),
+        (stat(size=11, modified_ms=0), DiffContext(), False),
     ],
 )
 def test_a_record_stands_while_its_object_is_the_one_it_was_made_from(
-    listed: Stat, known: Known, *, stands: bool
+    listed: Stat, known: DiffContext, *, stands: bool
 ) -> None:
     plan = diff(index(), {NAME: listed}, known)
     assert plan.fetch == (() if stands else (listed,))
@@ -75,52 +75,52 @@ def test_a_record_stands_while_its_object_is_the_one_it_was_made_from(
 @pytest.mark.parametrize(("source_ms", "stands"), [(NOW - 1, False), (NOW, True), (0, False)])
 def test_a_record_without_a_date_is_as_old_as_its_index(source_ms: int, *, stands: bool) -> None:
     undated = Index(records={NAME: dump({"name": "a", "size": 10, "md5": MD5})})
-    assert (diff(undated, {NAME: stat()}, Known(source_ms=source_ms)).fetch == ()) == stands
+    assert (diff(undated, {NAME: stat()}, DiffContext(source_ms=source_ms)).fetch == ()) == stands
 
 
 @pytest.mark.parametrize("record", [b'{"size": "10"}', b"{}", b"[]", b"1", b'{"size": null}', b'{"size": 10.5}'])
 def test_a_record_that_does_not_tell_what_it_was_made_from_is_read_again(record: bytes) -> None:
     listed = stat(md5=MD5)
-    assert diff(Index(records={NAME: Raw(record)}), {NAME: listed}, Known(source_ms=NOW)).fetch == (listed,)
+    assert diff(Index(records={NAME: Raw(record)}), {NAME: listed}, DiffContext(source_ms=NOW)).fetch == (listed,)
 
 
 def test_a_new_package_is_read_and_a_vanished_one_is_dropped() -> None:
-    new = Stat("noarch/b-1-0.conda", 1, Version("v"), 0)
-    plan = diff(index(), {"b-1-0.conda": new}, Known())
+    new = Stat("noarch/b-1-0.conda", 1, ETag("v"), 0)
+    plan = diff(index(), {"b-1-0.conda": new}, DiffContext())
     assert plan.fetch == (new,)
     assert plan.drop == {NAME}
 
 
 def test_packages_are_read_in_the_order_of_the_listing_so_that_its_memory_is_let_go_of_piece_by_piece() -> None:
-    listed = {f"{name}-1-0.conda": Stat(f"noarch/{name}-1-0.conda", 1, Version("v"), 0) for name in "cab"}
-    assert [it.key[7] for it in diff(Index(), listed, Known()).fetch] == ["c", "a", "b"]
+    listed = {f"{name}-1-0.conda": Stat(f"noarch/{name}-1-0.conda", 1, ETag("v"), 0) for name in "cab"}
+    assert [it.key[7] for it in diff(Index(), listed, DiffContext()).fetch] == ["c", "a", "b"]
 
 
 def test_what_lies_outside_the_scope_is_not_dropped() -> None:
-    assert diff(index(), {}, Known(scope=frozenset({"b-1-0.conda"}))).drop == frozenset()
-    assert diff(index(), {}, Known(scope=frozenset({NAME}))).drop == {NAME}
-    assert diff(index(), {}, Known(scope=frozenset({NAME, "never-1-0.conda"}))).drop == {NAME}
+    assert diff(index(), {}, DiffContext(scope=frozenset({"b-1-0.conda"}))).drop == frozenset()
+    assert diff(index(), {}, DiffContext(scope=frozenset({NAME}))).drop == {NAME}
+    assert diff(index(), {}, DiffContext(scope=frozenset({NAME, "never-1-0.conda"}))).drop == {NAME}
 
 
 def test_a_forced_run_reads_what_stands_and_says_so() -> None:
-    plan = diff(index(), {NAME: stat()}, Known(force=True))
+    plan = diff(index(), {NAME: stat()}, DiffContext(force=True))
     assert plan.fetch == (stat(),)
     assert plan.held == {NAME}
-    assert diff(index(), {NAME: stat(size=11)}, Known(force=True)).held == frozenset()
+    assert diff(index(), {NAME: stat(size=11)}, DiffContext(force=True)).held == frozenset()
 
 
 def test_what_was_rejected_is_not_read_again_until_it_changes() -> None:
-    known = Ledger(rejected={NAME: Bad(Version("v1"), "is broken")})
-    assert diff(Index(), {NAME: stat()}, Known(known)).rejected == (Rejected(NAME, Version("v1"), "is broken"),)
-    assert diff(Index(), {NAME: stat()}, Known(known)).fetch == ()
-    assert diff(Index(), {NAME: stat(version="v2")}, Known(known)).fetch == (stat(version="v2"),)
-    assert diff(Index(), {NAME: stat()}, Known(known, force=True)).fetch == (stat(),)
-    assert diff(Index(), {NAME: stat()}, Known()).fetch == (stat(),)
+    known = State(rejected={NAME: Bad(ETag("v1"), "is broken")})
+    assert diff(Index(), {NAME: stat()}, DiffContext(known)).rejected == (Rejected(NAME, ETag("v1"), "is broken"),)
+    assert diff(Index(), {NAME: stat()}, DiffContext(known)).fetch == ()
+    assert diff(Index(), {NAME: stat(version="v2")}, DiffContext(known)).fetch == (stat(version="v2"),)
+    assert diff(Index(), {NAME: stat()}, DiffContext(known, force=True)).fetch == (stat(),)
+    assert diff(Index(), {NAME: stat()}, DiffContext()).fetch == (stat(),)
 
 
 def test_a_package_replaced_by_something_bad_leaves_the_index() -> None:
     plan = Plan(fetch=(stat(),))
-    bad = Rejected(NAME, Version("v1"), "is broken")
+    bad = Rejected(NAME, ETag("v1"), "is broken")
     assert dropped(index(), plan, [bad]) == {NAME}
     assert merge(index(), plan, [bad], NOW).records == {}
     assert dropped(index(), Plan(rejected=(bad,)), []) == {NAME}
@@ -129,14 +129,14 @@ def test_a_package_replaced_by_something_bad_leaves_the_index() -> None:
 
 def test_a_package_that_stands_is_never_dropped_by_the_rules() -> None:
     plan = Plan(fetch=(stat(),), held=frozenset({NAME}))
-    bad = Rejected(NAME, Version("v1"), "is broken")
+    bad = Rejected(NAME, ETag("v1"), "is broken")
     assert dropped(index(), plan, [bad]) == frozenset()
     assert merge(index(), plan, [bad], NOW) == index()
 
 
 def test_a_package_keeps_its_first_date_and_a_new_one_gets_now() -> None:
-    old = Extracted(NAME, Version("v2"), dump({"name": "a"}), NONE)
-    new = Extracted("b-1-0.conda", Version("v"), dump({"name": "b"}), dump({"weak": ["b"]}), v3=True)
+    old = Extracted(NAME, ETag("v2"), dump({"name": "a"}), NONE)
+    new = Extracted("b-1-0.conda", ETag("v"), dump({"name": "b"}), dump({"weak": ["b"]}), v3=True)
     merged = merge(index(), Plan(), [old, new], NOW + 5)
     assert {name: json.loads(bytes(it))["indexed_timestamp"] for name, it in merged.records.items()} == {
         NAME: NOW,
@@ -148,7 +148,7 @@ def test_a_package_keeps_its_first_date_and_a_new_one_gets_now() -> None:
 
 def test_a_package_that_is_no_longer_v3_leaves_v3() -> None:
     before = Index(index().records, frozenset({NAME}))
-    assert merge(before, Plan(), [Extracted(NAME, Version("v2"), dump({}), NONE)], NOW).v3 == frozenset()
+    assert merge(before, Plan(), [Extracted(NAME, ETag("v2"), dump({}), NONE)], NOW).v3 == frozenset()
     assert merge(before, Plan(drop=frozenset({NAME})), [], NOW).v3 == frozenset()
 
 
@@ -176,13 +176,13 @@ def test_few_packages_or_no_more_than_half_may_leave(records: int, leaving: int)
 
 
 def test_a_date_is_kept_although_another_field_of_the_record_has_a_wrong_type() -> None:
-    merged = merge(index(size="10"), Plan(), [Extracted(NAME, Version("v2"), dump({"name": "a"}), NONE)], NOW + 5)
+    merged = merge(index(size="10"), Plan(), [Extracted(NAME, ETag("v2"), dump({"name": "a"}), NONE)], NOW + 5)
     assert json.loads(bytes(merged.records[NAME]))["indexed_timestamp"] == NOW
 
 
 def test_a_record_that_has_its_date_stays_the_same_slice() -> None:
-    once = dated(Index(), Extracted(NAME, Version("v"), dump({"name": "a"}), NONE), NOW)
+    once = dated(Index(), Extracted(NAME, ETag("v"), dump({"name": "a"}), NONE), NOW)
     assert json.loads(bytes(once)) == {"name": "a", "indexed_timestamp": NOW}
-    again = Extracted(NAME, Version("v"), once, NONE)
+    again = Extracted(NAME, ETag("v"), once, NONE)
     assert dated(Index(), again, NOW) is once
     assert dated(Index(), again, NOW + 1) is once

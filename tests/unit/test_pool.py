@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from indexer.store.concurrent import Bounds, bounded
+from indexer.store.concurrent import Limits, bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,29 +64,29 @@ def by_itself(job: int) -> int:
 
 
 def test_every_job_has_its_result(executor: Observed) -> None:
-    found = bounded(executor, lambda job: job * 2, range(100), Bounds(4, 10_000, by_itself))
+    found = bounded(executor, lambda job: job * 2, range(100), Limits(4, 10_000, by_itself))
     assert sorted(found) == [job * 2 for job in range(100)]
 
 
 def test_no_jobs_have_no_results(executor: Observed) -> None:
-    assert list(bounded(executor, by_itself, [], Bounds(4, 4, by_itself))) == []
+    assert list(bounded(executor, by_itself, [], Limits(4, 4, by_itself))) == []
 
 
 def test_no_more_jobs_are_under_way_than_allowed(executor: Observed) -> None:
-    assert len(list(bounded(executor, by_itself, [1] * 200, Bounds(3, 10_000, by_itself)))) == 200
+    assert len(list(bounded(executor, by_itself, [1] * 200, Limits(3, 10_000, by_itself)))) == 200
     assert executor.most_jobs <= 3
 
 
 def test_no_more_weight_is_under_way_than_allowed(executor: Observed) -> None:
     jobs = [4, 1, 3, 2, 5, 1, 1] * 20
-    assert sorted(bounded(executor, by_itself, jobs, Bounds(100, 6, by_itself))) == sorted(jobs)
+    assert sorted(bounded(executor, by_itself, jobs, Limits(100, 6, by_itself))) == sorted(jobs)
     assert executor.most_weight <= 6
 
 
 def test_the_bounds_are_made_use_of() -> None:
     both = threading.Barrier(3)  # broken, and so an error, unless three jobs are under way together
     with ThreadPoolExecutor(3) as threads:
-        found = bounded(threads, lambda _: both.wait(60), range(6), Bounds(3, 3, lambda _: 1))
+        found = bounded(threads, lambda _: both.wait(60), range(6), Limits(3, 3, lambda _: 1))
         assert sorted(found) == [0, 0, 1, 1, 2, 2]
 
 
@@ -98,7 +98,7 @@ def test_a_job_heavier_than_the_budget_runs_alone(executor: Observed) -> None:
             alone.append(list(executor.now))
         return job
 
-    assert sorted(bounded(executor, run, [1, 2, 99, 3, 98, 1], Bounds(8, 10, by_itself))) == [1, 1, 2, 3, 98, 99]
+    assert sorted(bounded(executor, run, [1, 2, 99, 3, 98, 1], Limits(8, 10, by_itself))) == [1, 1, 2, 3, 98, 99]
     assert sorted(alone) == [[98], [99]]
 
 
@@ -111,7 +111,7 @@ def test_jobs_are_taken_only_when_there_is_room() -> None:
             yield job
 
     with ThreadPoolExecutor(2) as threads:
-        found = bounded(threads, by_itself, jobs(), Bounds(2, 100_000, by_itself))
+        found = bounded(threads, by_itself, jobs(), Limits(2, 100_000, by_itself))
         assert taken == []
         next(found)
         assert len(taken) <= 4
@@ -122,7 +122,7 @@ def test_jobs_are_taken_only_when_there_is_room() -> None:
 def test_where_a_job_fails_the_error_comes_out_and_no_other_job_is_begun() -> None:
     executor = Scripted()
     with pytest.raises(KeyError, match="first"):
-        list(bounded(executor, by_itself, range(100), Bounds(2, 100_000, by_itself)))
+        list(bounded(executor, by_itself, range(100), Limits(2, 100_000, by_itself)))
     assert len(executor.futures) == 2
 
 
@@ -141,5 +141,5 @@ def test_where_a_job_fails_those_under_way_are_waited_for() -> None:
 
     with ThreadPoolExecutor(2) as threads:
         with pytest.raises(KeyError, match="first"):
-            list(bounded(threads, run, [0, 1], Bounds(2, 100_000, by_itself)))
+            list(bounded(threads, run, [0, 1], Limits(2, 100_000, by_itself)))
         assert ended.is_set()

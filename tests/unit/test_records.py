@@ -11,7 +11,7 @@ import pytest
 from indexer.core.errors import BadPackage
 from indexer.core.json_stream import dump
 from indexer.core.model import Rules
-from indexer.core.records.index_json import Judged, PackageFile, judge, parse_json
+from indexer.core.records.index_json import PackageFile, Validated, parse_json, validate
 
 NOW_MS = 1_800_000_000_000
 PLAIN = {"name": "a", "version": "1.0", "build": "h_0", "build_number": 0}
@@ -20,9 +20,9 @@ DERIVED = {"depends": [], "subdir": "linux-64", "size": 123, "sha256": "5" * 64,
 DEFAULT = Rules()
 
 
-def judged(fields: dict[str, Any], package: PackageFile = PACKAGE, rules: Rules = DEFAULT) -> Judged:
+def judged(fields: dict[str, Any], package: PackageFile = PACKAGE, rules: Rules = DEFAULT) -> Validated:
     index = {key: value for key, value in {**PLAIN, **fields}.items() if value is not ...}
-    return judge(json.dumps(index).encode(), package, rules, NOW_MS)
+    return validate(json.dumps(index).encode(), package, rules, NOW_MS)
 
 
 def named(name: str = "a", version: str = "1.0", build: str = "h_0") -> PackageFile:
@@ -30,7 +30,7 @@ def named(name: str = "a", version: str = "1.0", build: str = "h_0") -> PackageF
 
 
 def test_a_plain_package_has_its_own_fields_and_what_was_computed() -> None:
-    assert judged({}) == Judged({**PLAIN, **DERIVED}, v3=False, warnings=())
+    assert judged({}) == Validated({**PLAIN, **DERIVED}, v3=False, warnings=())
 
 
 ABSENT = object()
@@ -302,7 +302,7 @@ def test_json_is_read_strictly(text: bytes, reason: str) -> None:
 @pytest.mark.parametrize("text", [b"[]", b'"a"', b"null", b"1"])
 def test_an_index_json_that_is_no_object_is_rejected(text: bytes) -> None:
     with pytest.raises(BadPackage, match="object"):
-        judge(text, PACKAGE, DEFAULT, NOW_MS)
+        validate(text, PACKAGE, DEFAULT, NOW_MS)
 
 
 def test_json_is_written_in_one_form() -> None:
@@ -312,7 +312,7 @@ def test_json_is_written_in_one_form() -> None:
 def test_a_timestamp_beyond_all_numbers_does_not_end_the_run() -> None:
     text = json.dumps(PLAIN).encode()[:-1] + b', "timestamp": 1e999}'
     try:
-        found = judge(text, PACKAGE, DEFAULT, NOW_MS)
+        found = validate(text, PACKAGE, DEFAULT, NOW_MS)
     except BadPackage:
         return
     assert found.warnings

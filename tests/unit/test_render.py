@@ -11,7 +11,7 @@ import pytest
 from indexer.core import names
 from indexer.core.formats import shards
 from indexer.core.model import Index, Outputs, Raw
-from indexer.core.publication import Artefact, Codec, Rank, Scene, publication, source_of
+from indexer.core.publication import Artefact, Codec, Rank, RenderContext, publication, source_of
 from tests.support.scenes import NOW_MS, contents, first_scene, published
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def info_of(index: Index = INDEX, outputs: Outputs | None = None) -> dict[str, o
     return info
 
 
-def shard_index(index: Index = INDEX, scene: Scene | None = None) -> ShardIndex:
+def shard_index(index: Index = INDEX, scene: RenderContext | None = None) -> ShardIndex:
     files = contents(publication(index, scene or first_scene()))
     return shards.decode_index(files[names.SHARD_INDEX], names.SHARD_INDEX)
 
@@ -175,7 +175,7 @@ def test_revisions_tell_what_old_clients_do_not_see() -> None:
 def test_the_date_of_a_shard_index_stays_while_it_says_the_same() -> None:
     before = shard_index()
     assert before.info["created_at"] == "2027-01-15T08:00:00Z"
-    later = Scene("noarch", Outputs(), before, frozenset(), NOW_MS + 60_000)
+    later = RenderContext("noarch", Outputs(), before, frozenset(), NOW_MS + 60_000)
     assert shard_index(scene=later) == before
 
 
@@ -189,7 +189,7 @@ def test_the_date_of_a_shard_index_stays_while_it_says_the_same() -> None:
     ],
 )
 def test_the_date_of_a_shard_index_is_the_time_of_its_last_change(index: Index, outputs: Outputs) -> None:
-    later = Scene("noarch", outputs, shard_index(), frozenset(), NOW_MS + 60_000)
+    later = RenderContext("noarch", outputs, shard_index(), frozenset(), NOW_MS + 60_000)
     assert shard_index(index, later).info["created_at"] == "2027-01-15T08:01:00Z"
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from indexer.core.errors import BadIndex, IndexerError, NewerIndex
-from indexer.core.formats.repodata import altered, facts_of, join, split
+from indexer.core.formats.repodata import join, split
 from indexer.core.formats.shards import ShardIndex, by_name, decode_index, encode_index, index_of
 from indexer.core.json_stream import dump
 from indexer.core.model import Index, Raw
 from indexer.core.publication import publication
+from indexer.core.records.identity import altered, identity_of
 from tests.support.scenes import first_scene
 
 WHOLE = (
@@ -130,7 +131,7 @@ def test_the_version_is_2_where_there_is_a_base_url() -> None:
 
 @pytest.mark.parametrize("record", [b'{"size":"1"}', b"[]", b'{"md5":1}', b'{"indexed_timestamp":"now"}'])
 def test_a_record_with_wrong_types_tells_no_size(record: bytes) -> None:
-    assert facts_of(Raw(record)).size == -1
+    assert identity_of(Raw(record)).size == -1
 
 
 @pytest.mark.parametrize(

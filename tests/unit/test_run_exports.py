@@ -7,7 +7,7 @@ import pytest
 from indexer.core.errors import BadIndex, BadPackage
 from indexer.core.formats.repodata import inline_run_exports, split_run_exports
 from indexer.core.json_stream import dump
-from indexer.core.model import Extracted, Index, Plan, Raw, Version
+from indexer.core.model import ETag, Extracted, Index, Plan, Raw
 from indexer.core.plan import merge
 from indexer.core.records.index_json import judge_run_exports, run_exports_faults
 
@@ -60,7 +60,7 @@ def test_text_that_cannot_be_written_is_rejected_before_the_merge() -> None:
         found = judge_run_exports(b'{"weak": ["\\ud800"]}')
     except BadPackage:
         return
-    merge(Index(), Plan(), [Extracted("a-1-0.conda", Version("v"), dump({"name": "a"}), dump(found))], 0)
+    merge(Index(), Plan(), [Extracted("a-1-0.conda", ETag("v"), dump({"name": "a"}), dump(found))], 0)
 
 
 def test_an_empty_file_knows_of_none() -> None:

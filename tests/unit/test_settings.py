@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from indexer.core.channel_info import ChannelInfo, ChannelRelations, Revision
 from indexer.core.errors import BadConfig
-from indexer.core.formats.channel_info import ChannelInfo, ChannelRelations, Revision
 from indexer.core.model import Outputs
 from indexer.settings.files import Found, Place
-from indexer.settings.locations import Surroundings
+from indexer.settings.locations import Environment
 from indexer.settings.provenance import Kind, Origin, Setting, ending, lines
 from indexer.settings.resolve import Resolved, outputs, resolve
 from indexer.store.target import S3Options, Target
@@ -31,7 +31,7 @@ def home(tmp_path: Path) -> Path:
 def settled(
     home: Path, given: S3Options | None = None, environ: dict[str, str] | None = None, channel: str = CHANNEL
 ) -> Resolved:
-    around = Surroundings(environ or {}, home, home, system=home / "nowhere")
+    around = Environment(environ or {}, home, home, system=home / "nowhere")
     return resolve(channel, given or S3Options(), None, around)
 
 

@@ -16,7 +16,7 @@ import zstandard
 
 from indexer.core.model import Extracted, Rejected, Rules
 from indexer.extractor import integrity as unpacking
-from indexer.extractor.extract import Reading, Spec, Way, read
+from indexer.extractor.extract import ExtractSpec, Reading, ReadStrategy, read
 from indexer.extractor.integrity import BZIP2_TAIL, ends_as_bzip2
 from tests.support.archives import END, MIB, Entry, bz2_of, conda, header, index_json, member, zipped, zst
 from tests.support.memory import Manners, MemoryStore
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 STEM = "a-1-0"
 CONDA = f"noarch/{STEM}.conda"
 TAR_BZ2 = f"noarch/{STEM}.tar.bz2"
-SPEC = Spec("noarch", Rules(), 1_800_000_000_000)
+SPEC = ExtractSpec("noarch", Rules(), 1_800_000_000_000)
 VERIFY = replace(SPEC, verify_digests=True, unpack=True)
 INFO = member("info/index.json", index_json(CONDA))
 NOISE = random.Random(3).randbytes(900_000)
@@ -52,7 +52,9 @@ def tar_bz2_of(size: int) -> bytes:
     return bz2.compress(INFO + member("info/files", b"bin/x") + member("bin/x", noise(size)) + END, 1)
 
 
-def reading_of(body: bytes, *, vouched: bool = False, spec: Spec = SPEC, manners: Manners | None = None) -> Reading:
+def reading_of(
+    body: bytes, *, vouched: bool = False, spec: ExtractSpec = SPEC, manners: Manners | None = None
+) -> Reading:
     store = MemoryStore(manners=manners)
     key = TAR_BZ2 if body.startswith(b"BZh") else CONDA
     return read(store, store.upload(key, body, claims(body) if vouched else None), spec)
@@ -84,7 +86,7 @@ def flipped_in_payload(body: bytes) -> bytes:
 @pytest.mark.parametrize("size", BZIP2_SIZES.values(), ids=BZIP2_SIZES)
 @pytest.mark.parametrize("vouched", [True, False])
 @pytest.mark.parametrize("spec", [SPEC, VERIFY], ids=["plain", "verify"])
-def test_half_of_a_tar_bz2_is_rejected(size: int, spec: Spec, *, vouched: bool) -> None:
+def test_half_of_a_tar_bz2_is_rejected(size: int, spec: ExtractSpec, *, vouched: bool) -> None:
     body = tar_bz2_of(2 * size)
     assert is_good(body, vouched=vouched, spec=spec)
     for length in (len(body) // 2, len(body) - 1, len(body) - 8):
@@ -124,7 +126,7 @@ def test_a_tar_bz2_with_bytes_after_its_end_is_indexed_as_clients_can_unpack_it(
 
 def test_a_vouched_tar_bz2_costs_one_request_more() -> None:
     reading = reading_of(tar_bz2_of(9 * MIB), vouched=True)
-    assert (reading.way, reading.usage.requests) == (Way.HEAD, {"GET": 2})
+    assert (reading.way, reading.usage.requests) == (ReadStrategy.HEAD, {"GET": 2})
     assert reading.usage.bytes_read < MIB
 
 
@@ -147,7 +149,7 @@ def test_a_tar_bz2_that_unpacks_to_gigabytes_is_no_bad_package() -> None:
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("spec", [SPEC, VERIFY], ids=["plain", "verify"])
-def test_a_flipped_byte_in_the_pkg_part_of_a_conda_is_rejected(size: int, spec: Spec) -> None:
+def test_a_flipped_byte_in_the_pkg_part_of_a_conda_is_rejected(size: int, spec: ExtractSpec) -> None:
     body = conda_of(size)
     assert is_good(body, spec=spec)
     assert f"pkg-{STEM}.tar.zst" in reason_of(flipped_in_payload(body), spec=spec)
@@ -218,7 +220,7 @@ class Pipe(io.RawIOBase):
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 @pytest.mark.parametrize("streamed", [True, False])
 @pytest.mark.parametrize("spec", [SPEC, VERIFY], ids=["plain", "verify"])
-def test_members_are_checked_however_the_zip_was_written(method: int, spec: Spec, *, streamed: bool) -> None:
+def test_members_are_checked_however_the_zip_was_written(method: int, spec: ExtractSpec, *, streamed: bool) -> None:
     body = with_zipfile(method, streamed=streamed)
     assert is_good(body, spec=spec)
     at = body.index(b"PK\1\2") // 2
@@ -268,7 +270,7 @@ def test_a_conda_costs_no_more_requests_than_before(size: int) -> None:
 @pytest.mark.parametrize("zip64", [True, False])
 @pytest.mark.parametrize("info_first", [True, False])
 @pytest.mark.parametrize("spec", [SPEC, VERIFY], ids=["plain", "verify"])
-def test_members_with_long_sizes_are_checked_in_one_pass(spec: Spec, *, zip64: bool, info_first: bool) -> None:
+def test_members_with_long_sizes_are_checked_in_one_pass(spec: ExtractSpec, *, zip64: bool, info_first: bool) -> None:
     body = conda(STEM, zst(INFO + END), zst(NOISE) * 10, zip64=zip64, info_first=info_first)
     assert is_good(body, spec=spec)
     assert "damaged" in reason_of(flipped_in_payload(body), spec=spec)

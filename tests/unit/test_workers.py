@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from indexer.core.model import Rules, Stat, Version
-from indexer.extractor.extract import Gone, Reading, Spec, Way
+from indexer.core.model import ETag, Rules, Stat
+from indexer.extractor.extract import ExtractSpec, Reading, ReadStrategy, Vanished
 from indexer.extractor.processes import Pool
 from indexer.extractor.workers import in_processes
 from indexer.store.fs import FolderStore
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from indexer.store import Store
 
 COUNT = 500
-SPEC = Spec("noarch", Rules(), 0)
+SPEC = ExtractSpec("noarch", Rules(), 0)
 
 
 class Breaking(Executor):
@@ -40,9 +40,9 @@ class Breaking(Executor):
         return future
 
 
-def here(store: Store, spec: Spec, packages: list[Stat]) -> Iterator[Reading]:
+def here(store: Store, spec: ExtractSpec, packages: list[Stat]) -> Iterator[Reading]:
     del store, spec
-    return (Reading(Gone(f"here/{stat.key}"), Way.WHOLE) for stat in packages)
+    return (Reading(Vanished(f"here/{stat.key}"), ReadStrategy.WHOLE) for stat in packages)
 
 
 @pytest.mark.parametrize("jobs", [0, 1, 3, 7, 8])
@@ -52,7 +52,7 @@ def test_each_package_is_read_once_whenever_a_process_dies(
     ended: list[str] = []
     pool = Pool(Breaking(jobs), lambda: ended.append("ended"))
     workers = in_processes(pool, Target(str(tmp_path)), here, 2, 1)
-    packages = [Stat(f"p-1-{number}.conda", 1, Version("v"), 0) for number in range(COUNT)]
+    packages = [Stat(f"p-1-{number}.conda", 1, ETag("v"), 0) for number in range(COUNT)]
     wanted = {stat.key for stat in packages}
     readings = list(workers(FolderStore(tmp_path), SPEC, packages))
     names = [reading.result.filename for reading in readings]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from indexer.cli.options import File, Text
-from indexer.settings.locations import Surroundings
+from indexer.settings.locations import Environment
 from indexer.settings.resolve import resolve
 from indexer.store.s3.providers import NAMES
 from indexer.store.target import S3Options
@@ -32,7 +32,7 @@ class Configuration:
 
     def settled(self, channel: str) -> Resolved:
         """How to reach a channel, and what files say of it.  Raises BadConfig."""
-        return resolve(channel, self.given(), self.config, Surroundings.here())
+        return resolve(channel, self.given(), self.config, Environment.here())
 
 
 @dataclass(frozen=True)

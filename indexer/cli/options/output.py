@@ -11,7 +11,7 @@ from indexer.cli.options import Number
 
 
 @dataclass(frozen=True)
-class Talk:
+class OutputOptions:
     """How a run talks."""
 
     verbose: Annotated[

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from indexer.cli.options import Text
-from indexer.commands.context import Options
 from indexer.core.errors import BadConfig
 from indexer.core.model import Rules
+from indexer.core.options import Options
 
 if TYPE_CHECKING:
     from indexer.cli.options.files import Files
@@ -27,7 +27,7 @@ class FailOn(str, Enum):
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ValidationOptions:
     """What a run accepts."""
 
     verify_digests: Annotated[
@@ -95,7 +95,7 @@ class Writing:
 
 
 @dataclass(frozen=True)
-class Machines:
+class WorkerOptions:
     """Where packages are read."""
 
     scheduler: Annotated[
@@ -109,11 +109,11 @@ class Machines:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunRequest:
     """What a run was asked to do, whatever the command."""
 
     selection: Selection
-    judgement: Judgement
+    judgement: ValidationOptions
     files: Files
     patching: Patching
     writing: Writing

@@ -13,7 +13,7 @@ from indexer.core.errors import BadConfig
 
 
 @dataclass(frozen=True)
-class Scrutiny:
+class CheckOptions:
     """What a check looks at."""
 
     subdirs: Annotated[
@@ -26,7 +26,7 @@ class Scrutiny:
 
 
 @dataclass(frozen=True)
-class Inquiry:
+class DoctorOptions:
     """What a doctor tells instead of asking the store."""
 
     policy: Annotated[
@@ -38,7 +38,7 @@ class Inquiry:
 
 
 @dataclass(frozen=True)
-class Sweeping:
+class GcOptions:
     """What a gc deletes."""
 
     subdirs: Annotated[

@@ -7,17 +7,17 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from indexer.commands.check.formats import Forms
+from indexer.commands.check.formats import PublishedFormats
 from indexer.core import name_digests as byname
 from indexer.core import names
 from indexer.core.attestations import SUFFIX, named_by
 from indexer.core.errors import BadIndex, BadPatch, Conflict, GaveUp, Missing
 from indexer.core.formats import repodata
-from indexer.core.formats.repodata import facts_of
 from indexer.core.model import Index, Outputs, Rejected, Rules
 from indexer.core.overlay import UPDATE
-from indexer.core.plan import Known, diff
+from indexer.core.plan import DiffContext, diff
 from indexer.core.records.dates import in_future
+from indexer.core.records.identity import identity_of
 from indexer.core.report import SubdirVerdict, Verdict
 from indexer.core.verify import (
     COMMAND,
@@ -33,19 +33,19 @@ from indexer.core.verify import (
     differences,
     same,
 )
-from indexer.extractor.extract import Gone, Spec
-from indexer.extractor.range_file import read_whole
+from indexer.extractor.extract import ExtractSpec, Vanished
 from indexer.lister.existing import Lister
 from indexer.lister.sidecars import content_of
 from indexer.lister.subdirs import chosen
+from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from indexer.commands.context import Run
-    from indexer.core.formats.repodata import Facts
+    from indexer.commands.context import Context
     from indexer.core.model import Stat
-    from indexer.core.snapshot import Observation
+    from indexer.core.records.identity import RecordIdentity
+    from indexer.core.snapshot import Snapshot
     from indexer.store import Store
 
 # Between looks at a subdir that somebody else is changing, in seconds.
@@ -57,7 +57,7 @@ _STATE_STEPS = {names.UNPATCHED: DELETE_AND_FORCE, names.INSTRUCTIONS: END_PATCH
 
 
 def check_channel(
-    store: Store, run: Run, *, subdirs: Sequence[str] = (), deep: bool = False, command: str = "indexer"
+    store: Store, run: Context, *, subdirs: Sequence[str] = (), deep: bool = False, command: str = "indexer"
 ) -> Verdict:
     """Look whether the subdirs of a channel, all of them unless some are named, are sound.
 
@@ -65,12 +65,12 @@ def check_channel(
     next steps.  Raises GaveUp where somebody changes a subdir again and again while it is looked at, and what concerns
     the whole channel.
     """
-    began = run.monotonic()
+    began = run.clock.monotonic()
     found = {it: _Auditor(store, it, run, deep).look_until_steady() for it in chosen(store, subdirs, run.channel)}
     for verdict in found.values():
         verdict.faults = [fault.naming(command) for fault in verdict.faults]
         verdict.hints = [hint.naming(command) for hint in verdict.hints]
-    return Verdict(found, run.monotonic() - began, store.usage)
+    return Verdict(found, run.clock.monotonic() - began, store.usage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class _Auditor:
 
     store: Store
     subdir: str
-    run: Run
+    run: Context
     deep: bool
     proven: set[tuple[str, str, int]] = field(default_factory=set)
 
@@ -96,13 +96,13 @@ class _Auditor:
                 if not verdict.faults:
                     return verdict
                 if not seen.in_step:  # an indexer may be about to put the next file
-                    self.run.sleep(_SETTLING)
+                    self.run.clock.sleep(_SETTLING)
                 if self._lister.survey() == seen:
                     return verdict
-            self.run.sleep(pause)
+            self.run.clock.sleep(pause)
         raise GaveUp(self.subdir, "changed again and again while it was looked at", "check when no indexer is at work")
 
-    def _without_ignored(self, seen: Observation) -> Observation:
+    def _without_ignored(self, seen: Snapshot) -> Snapshot:
         """The snapshot without the packages that are ignored and have no record."""
         if names.YANKED not in seen.versions:
             return seen
@@ -110,10 +110,10 @@ class _Auditor:
             return seen.excluding(self._lister.overlay(seen).ignored)
         return seen
 
-    def _look(self, seen: Observation) -> SubdirVerdict:
+    def _look(self, seen: Snapshot) -> SubdirVerdict:
         seen = self._without_ignored(seen)
         verdict = SubdirVerdict(hints=list(self._hints(seen)))
-        index = Forms(self._lister, seen, verdict).index()
+        index = PublishedFormats(self._lister, seen, verdict).index()
         if index is None:
             if not verdict.faults and (seen.packages or self.subdir == names.NOARCH):
                 key = f"{self.subdir}/{names.REPODATA}"
@@ -127,7 +127,7 @@ class _Auditor:
             verdict.faults += self._contents(seen, index, verdict)
         return verdict
 
-    def _in_force(self, seen: Observation, index: Index) -> Iterator[Fault]:
+    def _in_force(self, seen: Snapshot, index: Index) -> Iterator[Fault]:
         """Whether readers see what our patch and yanks make of the packages' own word."""
         try:
             if names.UNPATCHED not in seen.versions:
@@ -150,7 +150,7 @@ class _Auditor:
         key = f"{self.subdir}/{names.REPODATA if names.REPODATA in seen.versions else names.SHARD_INDEX}"
         yield from (Fault(key, f"{reason} (beside the patch and the yanks in force)") for reason in said)
 
-    def _hints(self, seen: Observation) -> Iterator[Fault]:
+    def _hints(self, seen: Snapshot) -> Iterator[Fault]:
         if seen.noted:
             yield Fault(
                 f"{self.subdir}/{names.GC_NOTE}",
@@ -178,10 +178,10 @@ class _Auditor:
                     "rebuild it and upload it again, delete it, or hide it with `indexer ignore`",
                 )
 
-    def _packages(self, seen: Observation, index: Index, unread: set[str]) -> Iterator[Fault]:
+    def _packages(self, seen: Snapshot, index: Index, unread: set[str]) -> Iterator[Fault]:
         """Whether every record has its object, and every package its record, except those of names `unread`."""
         for filename, record in index.records.items():
-            key, stat, facts = f"{self.subdir}/{filename}", seen.packages.get(filename), facts_of(record)
+            key, stat, facts = f"{self.subdir}/{filename}", seen.packages.get(filename), identity_of(record)
             if stat is None:
                 yield Fault(key, "is in the index and not in the channel")
             elif facts.size != stat.size:
@@ -199,16 +199,16 @@ class _Auditor:
                 yield Fault(f"{self.subdir}/{filename}", "is in the channel and not in the index")
         yield from self._replaced(seen, index)
 
-    def _date(self, seen: Observation, facts: Facts) -> str | None:
+    def _date(self, seen: Snapshot, facts: RecordIdentity) -> str | None:
         """What is wrong with the date of a record in a channel that we index, None if nothing (CEP 47)."""
         if seen.ledger is None:
             return None
         if facts.indexed_timestamp is None:
             return "has no indexed_timestamp, so exclude-newer trusts the date of its build"
-        ahead = in_future(facts.indexed_timestamp, self.run.now_ms())
+        ahead = in_future(facts.indexed_timestamp, self.run.clock.now_ms())
         return "has an indexed_timestamp in the future" if ahead else None
 
-    def _attestations(self, seen: Observation, index: Index) -> Iterator[Fault]:
+    def _attestations(self, seen: Snapshot, index: Index) -> Iterator[Fault]:
         """Whether the copies that readers fetch by the digest in a record are there, and have it."""
         for filename, record in index.records.items():
             sha256 = named_by(record)
@@ -229,18 +229,18 @@ class _Auditor:
             return hashlib.sha256(content_of(self.store, copy)).hexdigest() == sha256
         return False
 
-    def _replaced(self, seen: Observation, index: Index) -> Iterator[Fault]:
+    def _replaced(self, seen: Snapshot, index: Index) -> Iterator[Fault]:
         """Which packages are not those that their records were made from, as far as a ledger in step tells."""
         ledger = seen.ledger if seen.in_step else None
         if ledger is None:
             return
-        for stat in diff(index, seen.packages, Known(ledger, in_step=True)).fetch:
+        for stat in diff(index, seen.packages, DiffContext(ledger, in_step=True)).fetch:
             record = index.records.get(stat.key)
             told = ledger.whole or stat.key in ledger.seen
-            if record is not None and told and facts_of(record).size == stat.size:
+            if record is not None and told and identity_of(record).size == stat.size:
                 yield Fault(f"{self.subdir}/{stat.key}", "was replaced since it was indexed")
 
-    def _contents(self, seen: Observation, index: Index, verdict: SubdirVerdict) -> Iterator[Fault]:
+    def _contents(self, seen: Snapshot, index: Index, verdict: SubdirVerdict) -> Iterator[Fault]:
         """Read every indexed package, in constant memory, and compare it with its record."""
         patched = self._patched(seen, index)
 
@@ -251,13 +251,13 @@ class _Auditor:
         tokens = {stat.key: token(stat) for stat in stats}
         wanted = [stat for stat in stats if token(stat) not in self.proven]
         verdict.read = len(stats)
-        spec = Spec(self.subdir, Rules(lenient=True), self.run.now_ms(), verify_digests=True, unpack=True)
+        spec = ExtractSpec(self.subdir, Rules(lenient=True), self.run.clock.now_ms(), verify_digests=True, unpack=True)
         count = len(wanted)
         self.run.progress(self.subdir, 0, count)
         for done, reading in enumerate(self.run.workers(self.store, spec, wanted), 1):
             self.run.progress(self.subdir, done, count)
             result = reading.result
-            if isinstance(result, Gone):
+            if isinstance(result, Vanished):
                 raise Conflict(f"{self.subdir}/{result.filename}", "changed while it was read")
             name = result.filename
             reasons = list(
@@ -268,7 +268,7 @@ class _Auditor:
             step = UPLOAD_AGAIN if isinstance(result, Rejected) else FORCE
             yield from (Fault(f"{self.subdir}/{name}", reason, step) for reason in reasons)
 
-    def _patched(self, seen: Observation, index: Index) -> frozenset[str]:
+    def _patched(self, seen: Snapshot, index: Index) -> frozenset[str]:
         """The packages whose records another indexer has patched, and which say so."""
         if names.UNPATCHED not in seen.versions:
             return frozenset()

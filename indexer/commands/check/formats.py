@@ -11,10 +11,10 @@ import msgspec
 from indexer.core import names
 from indexer.core.errors import BadIndex, Missing, NewerIndex
 from indexer.core.formats import repodata, shards
-from indexer.core.formats.repodata import facts_of
 from indexer.core.json_stream import dump
 from indexer.core.model import Index
 from indexer.core.plan import nameless
+from indexer.core.records.identity import identity_of
 from indexer.core.records.validation import validated
 from indexer.core.verify import (
     COMPLETE,
@@ -34,8 +34,8 @@ from indexer.core.verify import (
     unlike,
     unpacked,
 )
-from indexer.extractor.range_file import read_whole
-from indexer.store.concurrent import Bounds, bounded
+from indexer.store.concurrent import Limits, bounded
+from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from indexer.core.formats.shards import ShardIndex
     from indexer.core.model import Raw
     from indexer.core.report import SubdirVerdict
-    from indexer.core.snapshot import Observation
+    from indexer.core.snapshot import Snapshot
     from indexer.lister.existing import Lister
 
-_BOUNDS: Bounds[tuple[str, bytes]] = Bounds(32, 32, lambda _: 1)
+_BOUNDS: Limits[tuple[str, bytes]] = Limits(32, 32, lambda _: 1)
 # What a file may unpack to that is not as long as the plain one beside it, and one that has none.
 _MORE = 64 * 2**20
 _MAX_CURRENT_RATIO = 128
@@ -57,11 +57,11 @@ _LEGACY = ("legacy_bz2_md5", "legacy_bz2_size")
 
 
 @dataclass(frozen=True, slots=True)
-class Forms:
+class PublishedFormats:
     """The forms as they were seen; what is wrong with them goes into `verdict`."""
 
     lister: Lister
-    seen: Observation
+    seen: Snapshot
     verdict: SubdirVerdict
 
     def index(self) -> Index | None:
@@ -277,7 +277,7 @@ class Forms:
             reason = broken_shard(shard)
             # Equal records are kept once: what repodata.json says is in memory as it is.
             part = replace(part, records={f: _one(record, known.get(f)) for f, record in part.records.items()})
-            strange = {f for f, record in part.records.items() if facts_of(record).name.lower() != name.lower()}
+            strange = {f for f, record in part.records.items() if identity_of(record).name.lower() != name.lower()}
             if strange:
                 reason = f"is named for {name} and has packages of other names: {some(strange)}"
             return name, part, Fault(key, reason) if reason else None
@@ -290,7 +290,7 @@ def _as_in_shards(index: Index) -> Index:
     named = {
         bucket: found
         for bucket, others in index.v3_rest.items()
-        if (found := {key: record for key, record in others.items() if facts_of(record).name})
+        if (found := {key: record for key, record in others.items() if identity_of(record).name})
     }
     removed = tuple(filename for filename in index.removed if names.parse_filename(filename))
     return Index(index.records, index.v3, removed=removed, v3_rest=named)

@@ -13,9 +13,9 @@ from indexer.commands.doctor.probes import GUARDS, Finding, examine
 from indexer.commands.doctor.scratch import Scratch
 from indexer.core import names
 from indexer.core.report import Page
+from indexer.core.usage import Usage
 from indexer.settings.provenance import lines
 from indexer.settings.resolve import explain
-from indexer.store import Usage
 from indexer.store.s3.client import connect
 from indexer.store.s3.pace import Pace
 from indexer.store.s3.providers import AWS, OTHER, Conditions, Provider, addressing_of, provider_of
@@ -103,7 +103,7 @@ def examine_store(target: Target) -> Diagnosis:
     client, provider = connect(bucket, place)
     nobody = replace(place, s3=replace(place.s3, access_key_id=None, secret_access_key=None, session_token=None))
     anonymous, _ = connect(bucket, replace(nobody, s3=replace(nobody.s3, profile=None, anonymous=True)))
-    reached = Reached(bucket, client.meta.endpoint_url, client.meta.region_name, provider)
+    reached = Endpoint(bucket, client.meta.endpoint_url, client.meta.region_name, provider)
     with ThreadPoolExecutor(_THREADS) as executor:
         # Not paced: those who race shall meet.
         store = S3Store(bucket, prefix + inner, _plainly(place, reached), pace=Pace(0))
@@ -119,7 +119,7 @@ def examine_store(target: Target) -> Diagnosis:
     )
 
 
-def _plainly(place: Target, reached: Reached) -> Target:
+def _plainly(place: Target, reached: Endpoint) -> Target:
     """The same place, whose writes are conditional whatever the table says of its store: that is the question."""
     if reached.provider.conditions is Conditions.GENERATION:
         return place
@@ -160,7 +160,7 @@ def judge(findings: Sequence[Finding]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class Endpoint:
     """The store that was reached."""
 
     bucket: str
@@ -174,7 +174,7 @@ class Reached:
         return addressing_of(self.provider, self.endpoint, self.bucket) == "path"
 
 
-def flags(reached: Reached, findings: Sequence[Finding]) -> list[str]:
+def flags(reached: Endpoint, findings: Sequence[Finding]) -> list[str]:
     """The options with which runs reach the store, and are careful where it must be."""
     found = [f"--region {reached.region}"]
     if reached.provider.name != AWS.name:
@@ -188,7 +188,7 @@ def flags(reached: Reached, findings: Sequence[Finding]) -> list[str]:
     return found
 
 
-def s3_options(reached: Reached) -> str:
+def s3_options(reached: Endpoint) -> str:
     """The table with which pixi reaches the store (`pixi.toml`); none for AWS, which pixi finds as the AWS tools do."""
     if reached.provider.name == AWS.name:
         return ""

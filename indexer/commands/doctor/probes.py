@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from indexer.commands.doctor.scratch import Scratch
-    from indexer.core.model import Version
+    from indexer.core.model import ETag
 
 # How many write at once, and how often: a store that compares first and writes later lets two win now and then.
 _AT_ONCE = 8
@@ -239,7 +239,7 @@ def _won(winners: int) -> str:
     return f"{winners} of {_AT_ONCE} won" + ("" if winners == 1 else "; what the others wrote is lost")
 
 
-def _winners(scratch: Scratch, name: str, expect: Expect | Version) -> int:
+def _winners(scratch: Scratch, name: str, expect: Expect | ETag) -> int:
     bodies = [f"writer {number}".encode() for number in range(_AT_ONCE)]
     return sum(it is not None for it in scratch.executor.map(lambda body: scratch.put(name, body, expect), bodies))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
 
-    from indexer.core.model import Version
+    from indexer.core.model import ETag
     from indexer.store import Store
 
 # Cloudflare R2 and Google take one write a second and key.
@@ -101,7 +101,7 @@ class Scratch:
             return Answer(0, masked(error), {})
         return Answer(said["ResponseMetadata"]["HTTPStatusCode"], "", said)
 
-    def put(self, name: str, body: bytes, expect: Expect | Version = Expect.ANYTHING) -> Version | None:
+    def put(self, name: str, body: bytes, expect: Expect | ETag = Expect.ANYTHING) -> ETag | None:
         """Write as runs do; None where somebody else was faster, or was there before.
 
         Raises NotAsked where the store refuses the write itself, and NoConditions.
@@ -118,7 +118,7 @@ class Scratch:
         self.left.add(name)
         return version
 
-    def lay(self, name: str, body: bytes) -> Version:
+    def lay(self, name: str, body: bytes) -> ETag:
         """Write without a condition, as a probe needs it.  Raises NotAsked."""
         version = self.put(name, body)
         if version is None:

@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from functools import partial
 from sys import intern
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -16,13 +16,15 @@ from indexer.core.errors import BadIndex, NewerIndex
 from indexer.core.json_stream import dump, json_object, members
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import CONDA, EXTENSIONS, TAR_BZ2
-from indexer.core.stream import Pieces
+from indexer.core.records.identity import identity_of
+from indexer.core.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from indexer.core.json_stream import Made
 
+_raw_map = msgspec.json.Decoder(dict[str, Raw])
 V = TypeVar("V")
 
 # The highest version that clients read: conda refuses 3 and above.
@@ -39,59 +41,7 @@ _STEP = 2**20
 _RUN_EXPORTS = "run_exports"
 _UNKNOWN = Raw(b"null")
 
-_raw_map = msgspec.json.Decoder(dict[str, Raw])
 _names = msgspec.json.Decoder(list[str])
-
-
-class Facts(msgspec.Struct, frozen=True):
-    """The few fields of a record that tell which object it was made from; without a name it is none."""
-
-    name: Annotated[str, msgspec.Meta(min_length=1)] = ""
-    size: int = -1
-    md5: str | None = None
-    sha256: str | None = None
-    indexed_timestamp: int | None = None
-
-
-class _Date(msgspec.Struct):
-    indexed_timestamp: int | None = None
-
-
-_facts = msgspec.json.Decoder(Facts)
-_date = msgspec.json.Decoder(_Date)
-
-
-def facts_of(record: Raw) -> Facts:
-    """The facts of a record; one whose fields have wrong types has none but its date, and is read again."""
-    try:
-        return _facts.decode(record)
-    except UNREADABLE:
-        return Facts(indexed_timestamp=date_of(record))
-
-
-def date_of(record: Raw) -> int | None:
-    """The `indexed_timestamp` of a record, None where it has none that is a whole number."""
-    with contextlib.suppress(*UNREADABLE):
-        return _date.decode(record).indexed_timestamp
-    return None
-
-
-def altered(record: Raw, changes: Mapping[str, object]) -> Raw:
-    """A record with other values of some fields; the bytes of all others, and of one that says so already, stay.
-
-    A record that is none stays too: whoever publishes it refuses it.
-    """
-    try:
-        fields = _raw_map.decode(record)
-        before = dict(fields)
-        for key, value in changes.items():
-            if value is None:
-                fields.pop(key, None)
-            elif key not in fields or msgspec.json.decode(fields[key]) != value:
-                fields[key] = dump(value)
-    except UNREADABLE:
-        return record
-    return record if fields == before else Raw(msgspec.json.encode(fields, order="deterministic"))
 
 
 def split(data: bytes, key: str) -> Index:
@@ -237,7 +187,7 @@ def by_kind(run_exports: Raw) -> Raw:
     return dump({"weak": specs} if specs else {})
 
 
-def join(index: Index, info: Mapping[str, object]) -> Pieces:
+def join(index: Index, info: Mapping[str, object]) -> Stream:
     """The content of a `repodata.json`: everything sorted, compact, records copied as they are.
 
     `info` is the whole `info` key.  It stands last: libsolv's own reader (mamba 1.x) ends the document after an
@@ -256,7 +206,7 @@ def join(index: Index, info: Mapping[str, object]) -> Pieces:
         buckets = v3_buckets(index.v3, index.records)
         streamed = {bucket: members(sorted(records), records.__getitem__) for bucket, records in buckets.items()}
         top["v3"] = partial(json_object, {**index.v3_rest, **streamed})
-    return Pieces(partial(json_object, top, last="info"))
+    return Stream(partial(json_object, top, last="info"))
 
 
 def _sections(filenames: Iterable[str], value_of: Callable[[str], object]) -> dict[str, Made]:
@@ -267,7 +217,7 @@ def _sections(filenames: Iterable[str], value_of: Callable[[str], object]) -> di
     return {section: members(found, value_of) for section, found in sections.items()}
 
 
-def join_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[str, Raw]) -> Pieces:
+def join_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[str, Raw]) -> Stream:
     """The content of a `repodata_from_packages.json`.
 
     Run exports that a patch changes are `patched` in every other file, so the packages' own stand here,
@@ -305,7 +255,7 @@ def beside(index: Index, published: Index) -> Index:
     }
     for bucket, others in published.v3_rest.items():
         for key, record in others.items():
-            if facts_of(record).sha256 != facts_of(v3_rest[bucket][key]).sha256:
+            if identity_of(record).sha256 != identity_of(v3_rest[bucket][key]).sha256:
                 v3_rest[bucket][key] = record
     info, rest = {**index.info, **published.info}, {**index.rest, **published.rest}
     return replace(index, info=info, rest=rest, v3_rest=v3_rest)
@@ -334,10 +284,10 @@ def v3_buckets(filenames: Iterable[str], records: Mapping[str, V]) -> dict[str, 
     return buckets
 
 
-def join_run_exports(index: Index, subdir: str) -> Pieces:
+def join_run_exports(index: Index, subdir: str) -> Stream:
     """The content of a `run_exports.json` (CEP 12): every package whose run exports are known.
 
     Of a package whose record another run is about to publish they stand there before the record does.
     """
     sections = _sections(index.run_exports, lambda name: {_RUN_EXPORTS: index.run_exports[name]})
-    return Pieces(partial(json_object, {"info": {"subdir": subdir, "version": 1}, **sections}))
+    return Stream(partial(json_object, {"info": {"subdir": subdir, "version": 1}, **sections}))

@@ -13,10 +13,11 @@ import msgspec
 import zstandard
 
 from indexer.core.errors import BadIndex
-from indexer.core.formats.repodata import by_kind, facts_of, refuse_other_revisions, section_of, v3_buckets
+from indexer.core.formats.repodata import by_kind, refuse_other_revisions, section_of, v3_buckets
 from indexer.core.json_stream import dump
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import EXTENSIONS, SHARD_SUFFIX, SHARDS_FOLDER, parse_filename
+from indexer.core.records.identity import identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -141,7 +142,7 @@ def _in_msgpack(filename: str, raw: Raw) -> dict[str, Any]:
     return record
 
 
-def touched(before: Index, after: Index) -> frozenset[str]:
+def changed_names(before: Index, after: Index) -> frozenset[str]:
     """The package names, in lower case, whose shards can differ between an index and what became of it."""
     pairs = ((before.records, after.records), (before.run_exports, after.run_exports))
     filenames = {*(before.v3 ^ after.v3), *(set(before.removed) ^ set(after.removed))}
@@ -151,7 +152,7 @@ def touched(before: Index, after: Index) -> frozenset[str]:
     found = set()
     for filename in filenames:
         records = [index.records[filename] for index in (before, after) if filename in index.records]
-        found |= {facts_of(record).name.lower() for record in records}
+        found |= {identity_of(record).name.lower() for record in records}
         if parsed := parse_filename(filename):
             found.add(parsed.name.lower())
     return frozenset(found)
@@ -169,7 +170,7 @@ def build(index: Index, wanted: frozenset[str] | None = None) -> Iterator[tuple[
     groups = by_name(index.records)
     # Of what is not ours to judge, a record without a name is in no shard.
     others = {
-        bucket: by_name({key: record for key, record in records.items() if facts_of(record).name})
+        bucket: by_name({key: record for key, record in records.items() if identity_of(record).name})
         for bucket, records in index.v3_rest.items()
     }
     named = {*groups, *removed, *(name for names in others.values() for name in names)}

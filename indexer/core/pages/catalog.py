@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core.memory import LARGE_NOTE, is_large, unpack
+from indexer.core.metadata import Metadata
 from indexer.core.names import parse_filename
-from indexer.core.records.about import About
 from indexer.core.records.dates import built_ms
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     license: str | None = None
     timestamp: int | float | None = None
     indexed_timestamp: int | None = None
-    about: About | None = None
+    about: Metadata | None = None
 
     @property
     def built_ms(self) -> int:
@@ -68,7 +68,7 @@ _entry = msgspec.json.Decoder(Entry)
 _catalogue = msgspec.json.Decoder(Catalogue)
 
 
-def catalogue_of(index: Index, abouts: Mapping[str, About], yanked: Mapping[str, str]) -> Catalogue:
+def catalogue_of(index: Index, abouts: Mapping[str, Metadata], yanked: Mapping[str, str]) -> Catalogue:
     """The catalogue of an index; an `about` counts where it is of the very package that the record is of.
 
     `yanked` says why packages were taken out.
@@ -76,7 +76,7 @@ def catalogue_of(index: Index, abouts: Mapping[str, About], yanked: Mapping[str,
     return Catalogue(dict(_entries(index, abouts)), {name: yanked.get(name, "") for name in sorted(index.removed)})
 
 
-def _entries(index: Index, abouts: Mapping[str, About]) -> Iterator[tuple[str, Entry]]:
+def _entries(index: Index, abouts: Mapping[str, Metadata]) -> Iterator[tuple[str, Entry]]:
     for filename in sorted(index.records):
         entry = _entry_of(filename, index.records[filename])
         about = abouts.get(filename)
@@ -93,12 +93,12 @@ def _entry_of(filename: str, record: Raw) -> Entry:
         return Entry(named.name, named.version, named.build) if named else Entry(filename)
 
 
-def undescribed(index: Index, abouts: Mapping[str, About]) -> frozenset[str]:
+def undescribed(index: Index, abouts: Mapping[str, Metadata]) -> frozenset[str]:
     """The packages of an index of which is not known what they say of themselves."""
     return frozenset(name for name, entry in _entries(index, abouts) if entry.about is None)
 
 
-def abouts_of(catalogue: Catalogue) -> dict[str, About]:
+def metadata_by_name(catalogue: Catalogue) -> dict[str, Metadata]:
     """What is known by file name."""
     return {filename: entry.about for filename, entry in catalogue.packages.items() if entry.about}
 
@@ -118,7 +118,7 @@ def encode(catalogue: Catalogue) -> bytes:
 def _short(entry: Entry) -> Entry:
     if len(msgspec.json.encode(entry)) <= LARGE_NOTE:
         return entry
-    about = None if entry.about is None else About(sha256=entry.about.sha256)
+    about = None if entry.about is None else Metadata(sha256=entry.about.sha256)
     return msgspec.structs.replace(entry, license=None, about=about)
 
 

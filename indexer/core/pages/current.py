@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.core.formats.repodata import facts_of, join
+from indexer.core.formats.repodata import join
 from indexer.core.names import CONDA, TAR_BZ2
+from indexer.core.records.identity import identity_of
 from indexer.core.specs.matchspec import parts_of
 from indexer.core.specs.version import Version, constraint_of, matches_glob
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from indexer.core.model import Index, Raw
-    from indexer.core.stream import Pieces
+    from indexer.core.stream import Stream
 
 _MAX_SECONDS = 253402300799
 _FIELD = re.compile(r"""(\w+)\s*=\s*("[^"]*"|'[^']*'|[^,\s]+)""")
@@ -68,7 +69,7 @@ class _Candidate:
 _Groups = dict[str, list[_Candidate]]
 
 
-def join_current(index: Index, info: Mapping[str, object]) -> Pieces:
+def join_current(index: Index, info: Mapping[str, object]) -> Stream:
     """The content of a `current_repodata.json`, in the form of `repodata.json`.  `info` is its whole `info` key.
 
     A `.conda` has the `legacy_bz2_md5` of the `.tar.bz2` of the same stem, where there is one.
@@ -77,7 +78,7 @@ def join_current(index: Index, info: Mapping[str, object]) -> Pieces:
     for filename in chosen(index):
         record = index.records[filename]
         twin = index.records.get(filename.removesuffix(CONDA) + TAR_BZ2)
-        if twin is not None and filename.endswith(CONDA) and (md5 := facts_of(twin).md5):
+        if twin is not None and filename.endswith(CONDA) and (md5 := identity_of(twin).md5):
             with_md5 = {**_record.decode(record), "legacy_bz2_md5": md5}
             record = msgspec.Raw(msgspec.json.encode(with_md5, order="deterministic"))
         records[filename] = record

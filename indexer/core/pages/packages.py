@@ -6,8 +6,8 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from indexer.core.metadata import Metadata
 from indexer.core.names import CONDA, TAR_BZ2
-from indexer.core.records.about import About
 from indexer.core.specs.version import order_of
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from indexer.core.pages.catalog import Catalogue, Entry
 
-_NOTHING = About()
+_NOTHING = Metadata()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Release:
     entry: Entry
 
     @property
-    def about(self) -> About:
+    def about(self) -> Metadata:
         """What it says of itself, nothing where that is not known."""
         return self.entry.about or _NOTHING
 
@@ -60,7 +60,7 @@ class Package:
         return list(dict.fromkeys(it.entry.version for it in reversed(self.releases)))
 
     def said(self, field: str) -> str | tuple[str, ...]:
-        """What the newest release says that says anything: a field of `About`, or its `license`."""
+        """What the newest release says that says anything: a field of `Metadata`, or its `license`."""
         for release in reversed(self.releases):
             value: str | tuple[str, ...] = getattr(release if field == "license" else release.about, field)
             if value:

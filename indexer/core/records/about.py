@@ -17,6 +17,8 @@ from indexer.core.printable import clean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from indexer.core.metadata import Metadata
+
 _MAX_TEXT = 16 * 2**10
 _MAX_ITEMS = 100
 _ADDRESS = re.compile(r"(?:https?|ftp|git|ssh)://[^\s<>\"'`\\^{|}]+")
@@ -44,32 +46,9 @@ _PLACEHOLDER = re.compile(rb'"prefix_placeholder"\s*:\s*"[^"]')
 _MAX_ENTRY = 16 * 2**10
 
 
-class About(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one package says of itself; `sha256` (hex) says which one.
-
-    `traits` are those of `TRAITS` that it has.  Texts and addresses are empty where it says nothing.
-    """
-
-    sha256: str = ""
-    summary: str = ""
-    description: str = ""
-    home: str = ""
-    dev_url: str = ""
-    doc_url: str = ""
-    doc_source_url: str = ""
-    license: str = ""
-    source_url: tuple[str, ...] = ()
-    source_git_url: tuple[str, ...] = ()
-    identifiers: tuple[str, ...] = ()
-    keywords: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    traits: tuple[str, ...] = ()
-    run_exports: dict[str, list[str]] = {}
-
-
-def about_of(
-    about_json: bytes | None, recipe: bytes, has: Iterable[str], known: About
-) -> tuple[About, tuple[str, ...]]:
+def metadata_of(
+    about_json: bytes | None, recipe: bytes, has: Iterable[str], known: Metadata
+) -> tuple[Metadata, tuple[str, ...]]:
     """`known` with what `info/about.json`, the rendered recipe and the traits `has` add, and what is odd about it.
 
     None of it is a reason to refuse a package: what cannot be read is left out.

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from indexer.core.formats.repodata import date_of
 from indexer.core.model import UNREADABLE
+from indexer.core.records.identity import date_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.core.formats.repodata import Facts
     from indexer.core.model import Index, Raw, Stat
+    from indexer.core.records.identity import RecordIdentity
 
 FIELD = "indexed_timestamp"
 # 2026-06-30T00:00:00Z: CEP 47 was accepted.  Artifacts that are older may be dated by the store.
@@ -90,7 +90,7 @@ def in_future(date_ms: int, now_ms: int) -> bool:
     return date_ms > now_ms + CLOCKS_DIFFER_MS
 
 
-def is_other(facts: Facts, found: Facts) -> bool:
+def is_other(facts: RecordIdentity, found: RecordIdentity) -> bool:
     """Whether the facts of two records tell of two artifacts.  What one of them lacks tells nothing."""
     for one, other in ((facts.sha256, found.sha256), (facts.md5, found.md5)):
         if one is not None and other is not None:

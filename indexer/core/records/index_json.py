@@ -61,7 +61,7 @@ class PackageFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Validated:
     """A record without `indexed_timestamp`, whether it belongs under `v3`, and what is odd about it."""
 
     record: Mapping[str, object]
@@ -99,7 +99,7 @@ def parse_json(data: bytes, what: str) -> Any:
         raise BadPackage(what, f"is not JSON ({error})") from error
 
 
-def judge(index_json: bytes, package: PackageFile, rules: Rules, now_ms: int) -> Judged:
+def validate(index_json: bytes, package: PackageFile, rules: Rules, now_ms: int) -> Validated:
     """The record of a package, from its `info/index.json` (the rules of docs/design.md, section Records).
 
     Rejected is what would break a reader or lie to it; the rest is warned of.  Keys that only an
@@ -139,7 +139,7 @@ def judge(index_json: bytes, package: PackageFile, rules: Rules, now_ms: int) ->
     v3 = needs_v3(fields, record)
     record = in_v3(record) if v3 else record
     warnings += _spec_faults(record, v3=v3)
-    return Judged(record, v3, tuple(warnings))
+    return Validated(record, v3, tuple(warnings))
 
 
 def _check_readable(record: Mapping[str, object], filename: str) -> None:

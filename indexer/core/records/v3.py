@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from indexer.core.errors import BadPackage
-from indexer.core.formats.repodata import altered
 from indexer.core.model import UNREADABLE, Index, Raw
+from indexer.core.records.identity import altered
 from indexer.core.specs.matchspec import canonical
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from indexer.core.stream import Content, Pieces
+    from indexer.core.stream import Content, Stream
 
 _BUFFER = 2**20
 
@@ -22,7 +22,7 @@ def body_of(content: Content) -> bytes | IO[bytes]:
 class _File(io.RawIOBase):
     """Content as a file.  To go back in it means to make it anew."""
 
-    def __init__(self, content: Pieces) -> None:
+    def __init__(self, content: Stream) -> None:
         super().__init__()
         self._content = content
         self._position = 0

@@ -10,7 +10,7 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from indexer.core.stream import pieces_of
+from indexer.core.stream import chunks_of
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def md5_of(content: Content) -> bytes:
     """The MD5 of what an object holds, as 16 bytes."""
     digest = hashlib.md5(usedforsecurity=False)
-    for piece in pieces_of(content):
+    for piece in chunks_of(content):
         digest.update(piece)
     return digest.digest()
 

@@ -36,7 +36,7 @@ from indexer.core.errors import (
     RangeRefused,
     Unavailable,
 )
-from indexer.core.model import Stat, Version
+from indexer.core.model import ETag, Stat
 from indexer.store.redact import masked
 from indexer.store.s3.strict import BadAnswer, told, unreadable
 
@@ -168,7 +168,7 @@ def _translated(name: str, error: ClientError) -> IndexerError:
     return Unavailable(name, f"the store fails ({text}, status {status})", "repeat later")
 
 
-def version_of(etag: str) -> Version:
+def version_of(etag: str) -> ETag:
     """The version that an ETag stands for: without quotes, and strong, whatever form a store or a proxy gave it.
 
     Some stores leave the quotes out in one answer and not in the other.  Raises BadAnswer for one that is none: under
@@ -177,7 +177,7 @@ def version_of(etag: str) -> Version:
     bare = etag.strip().removeprefix("W/").strip('"')
     if not _ETAG.fullmatch(bare):
         raise unreadable(f"an ETag of {bare!r}")
-    return Version(bare)
+    return ETag(bare)
 
 
 def stat_of(key: str, size: int, etag: str, modified: Any) -> Stat:

@@ -11,8 +11,9 @@ from urllib3.exceptions import HTTPError
 
 from indexer.core import names
 from indexer.core.errors import BadConfig, Conflict, Missing, NoConditions, Unavailable
-from indexer.core.model import Stat, Version
-from indexer.store import WHOLE, Expect, Opened, Usage
+from indexer.core.model import ETag, Stat
+from indexer.core.usage import Usage
+from indexer.store import WHOLE, Expect, Opened
 from indexer.store.redact import masked, note
 from indexer.store.s3.body import body_of
 from indexer.store.s3.client import connect
@@ -121,7 +122,7 @@ class S3Store:
                     if not key.endswith("/"):  # a marker object, as rattler-index leaves one
                         yield listed_stat(key, entry)
                 for entry in page.get("CommonPrefixes", ()):
-                    yield Stat(entry["Prefix"][len(self._prefix) :], 0, Version(""), 0)
+                    yield Stat(entry["Prefix"][len(self._prefix) :], 0, ETag(""), 0)
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One object, None where it is absent; with its sha256 where asked and vouched for."""
@@ -138,7 +139,7 @@ class S3Store:
                 self.open(key).close()  # an expired token is a 400, of which only an answer with a body says so
             raise
 
-    def open(self, key: str, *, range: Range | None = None, version: Version | None = None) -> S3Reader:
+    def open(self, key: str, *, range: Range | None = None, version: ETag | None = None) -> S3Reader:
         """Read an object, or a part of it; with a version only that one."""
         try:
             return self._open(key, range, version, conditional=self._reads_conditional)
@@ -149,11 +150,11 @@ class S3Store:
         self._reads_conditional = False
         return self._open(key, range, version, conditional=False)
 
-    def _stands(self, key: str, version: Version) -> bool:
+    def _stands(self, key: str, version: ETag) -> bool:
         found = self.stat(key)
         return found is not None and found.version == version
 
-    def _open(self, key: str, range: Range | None, version: Version | None, *, conditional: bool) -> S3Reader:
+    def _open(self, key: str, range: Range | None, version: ETag | None, *, conditional: bool) -> S3Reader:
         wanted: dict[str, str] = {}
         if range is not None:
             start, stop = range
@@ -171,9 +172,7 @@ class S3Store:
                     return S3Reader(answer["Body"], Opened(stat, start, metadata_of(answer)), self.usage)
         raise Conflict(self._name(key), "changed since it was looked at")
 
-    def put(
-        self, key: str, body: Content, *, expect: Expect | Version, headers: Mapping[str, str] | None = None
-    ) -> Version:
+    def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write an object in one request, with its MD5 so that the store refuses a damaged body."""
         md5 = md5_of(body)
         shape = {_PARAMETERS[name]: value for name, value in (headers or {}).items()}
@@ -188,9 +187,9 @@ class S3Store:
                 return found.version
             if not self._compared_wrongly(conflict, found, expect):
                 raise
-        return self._put_bare(key, body, shape, Version(str(expect)))
+        return self._put_bare(key, body, shape, ETag(str(expect)))
 
-    def _put(self, key: str, body: Content, shape: Mapping[str, str], condition: Mapping[str, str]) -> Version:
+    def _put(self, key: str, body: Content, shape: Mapping[str, str], condition: Mapping[str, str]) -> ETag:
         self._pace.wait(key)
         try:
             with errors(self._name(key), conditional=bool(condition)):
@@ -200,7 +199,7 @@ class S3Store:
             self._conditions = Conditions.NONE
             raise
 
-    def _condition(self, key: str, expect: Expect | Version) -> dict[str, str]:
+    def _condition(self, key: str, expect: Expect | ETag) -> dict[str, str]:
         """What a PUT says so that it depends on what is there.  Raises NoConditions, and Conflict."""
         if expect is Expect.ANYTHING:
             return {}
@@ -233,7 +232,7 @@ class S3Store:
             return False
         return True
 
-    def _generation(self, key: str, expect: Version) -> str:
+    def _generation(self, key: str, expect: ETag) -> str:
         """The generation of an object that has the expected version.  Raises Conflict."""
         with errors(self._name(key)):
             answer = self._client.head_object(**self._where(key))
@@ -244,13 +243,13 @@ class S3Store:
             raise BadConfig(self._name(key), "has no x-goog-generation", "name the store's kind with --provider")
         return generation
 
-    def _compared_wrongly(self, conflict: Conflict, found: Stat | None, expect: Expect | Version) -> bool:
+    def _compared_wrongly(self, conflict: Conflict, found: Stat | None, expect: Expect | ETag) -> bool:
         """Whether a store has refused the very version that is there, for the quotes about it."""
         if self._conditions is not Conditions.ETAG or self._bare_etags or not is_mismatch(conflict):
             return False
         return found is not None and found.version == expect
 
-    def _put_bare(self, key: str, body: Content, shape: Mapping[str, str], expect: Version) -> Version:
+    def _put_bare(self, key: str, body: Content, shape: Mapping[str, str], expect: ETag) -> ETag:
         """Write under an ETag without quotes, and remember it where the store wants it so."""
         try:
             with contextlib.suppress(Conflict):
@@ -264,7 +263,7 @@ class S3Store:
         self._bare_etags = True
         return version
 
-    def delete(self, key: str, *, expect: Expect | Version) -> None:
+    def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object.  Few stores know conditions on DELETE, so the version is looked at first."""
         if expect is not Expect.ANYTHING:
             if self._conditions is Conditions.NONE:

@@ -1,0 +1,56 @@
+"""What a caller asks an index run to do, as a frozen value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from indexer.core.errors import BadConfig
+from indexer.core.model import Outputs, Rules
+
+if TYPE_CHECKING:
+    from indexer.core.channel_info import Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run is asked to do.
+
+    `subdirs` empty means every known one that is there.  `packages` (`SUBDIR/FILENAME`) narrows the
+    run to these; None means all.  With `complete` packages whose run exports are unknown are read, and their
+    records stay.  `repodata_patch` is a patch package in `noarch/` that comes into force,
+    the empty text ends the patch that is in force; None leaves it.  `notices` are
+    what `notices.json` shall tell, None leaves it as it is.  `unyanked` (`SUBDIR/FILENAME`) shall be
+    indexed again although another indexer lists them as removed.  With `create` a channel or a
+    subdir that is not there is created empty.  `may_be_gone` are those of `packages` that an event named: no fault
+    if neither the channel nor its index has them.  With `fail_on_new` only a rejection that the last
+    run did not report makes the exit code 3.
+    """
+
+    outputs: Outputs = field(default_factory=Outputs)
+    rules: Rules = field(default_factory=Rules)
+    subdirs: tuple[str, ...] = ()
+    packages: frozenset[str] | None = None
+    force: bool = False
+    complete: bool = False
+    repodata_patch: str | None = None
+    notices: tuple[Notice, ...] | None = None
+    unyanked: frozenset[str] = frozenset()
+    verify_digests: bool = False
+    allow_mass_removal: bool = False
+    preconditions: bool = True
+    dry_run: bool = False
+    fail_on_new: bool = False
+    create: bool = False
+    may_be_gone: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Refuse one text instead of several.  Raises BadConfig: its characters would be taken for names."""
+        for name in ("subdirs", "packages", "unyanked"):
+            several(name, getattr(self, name))
+
+
+def several(name: str, value: object) -> None:
+    """Refuse one text in the place of a collection of texts.  Raises BadConfig."""
+    if isinstance(value, (str, bytes)):
+        raise BadConfig(f"{name}={value!r}", "is one text, and a collection of texts is wanted", f"give [{value!r}]")
