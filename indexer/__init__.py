@@ -59,7 +59,7 @@ _HOMES = {
     "Collected": "indexer.core.report",
     "IndexerError": "indexer.core.errors",
     "WorkerOptions": "indexer.commands.context",
-    "Options": "indexer.commands.context",
+    "Options": "indexer.core.options",
     "Outputs": "indexer.core.model",
     "Report": "indexer.core.report",
     "Rules": "indexer.core.model",

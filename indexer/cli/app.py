@@ -15,7 +15,7 @@ from indexer.cli.option_groups import flattened
 from indexer.cli.options.bucket import Bucket, Configuration
 from indexer.cli.options.files import Files
 from indexer.cli.options.output import OutputOptions
-from indexer.cli.options.run import Patching, RunRequest, ValidationOptions, WorkerOptions, Writing
+from indexer.cli.options.run import ClusterOptions, Patching, RunRequest, ValidationOptions, Writing
 from indexer.cli.options.selection import Selection
 from indexer.cli.options.upkeep import CheckOptions, DoctorOptions, GcOptions
 from indexer.cli.output import Formatter, err, out, out_json
@@ -76,13 +76,13 @@ def s3(
     patching: Patching,
     talk: OutputOptions,
     writing: Writing,
-    machines: WorkerOptions,
+    cluster: ClusterOptions,
     bucket: Bucket,
 ) -> None:
     """Index a channel in a bucket."""
     if not channel.startswith("s3://"):
         _fail(talk, channel, BadConfig(channel, "is not an s3:// URL", "for a folder call `indexer fs`"))
-    _run(talk, channel, bucket, RunRequest(selection, judgement, files, patching, writing, machines))
+    _run(talk, channel, bucket, RunRequest(selection, judgement, files, patching, writing, cluster))
 
 
 @app.command()
@@ -95,13 +95,13 @@ def fs(
     patching: Patching,
     talk: OutputOptions,
     writing: Writing,
-    machines: WorkerOptions,
+    cluster: ClusterOptions,
     configuration: Configuration,
 ) -> None:
     """Index a channel in a folder."""
     if "://" in channel:
         _fail(talk, channel, BadConfig(channel, "is not a folder", "for a bucket call `indexer s3`"))
-    _run(talk, channel, configuration, RunRequest(selection, judgement, files, patching, writing, machines))
+    _run(talk, channel, configuration, RunRequest(selection, judgement, files, patching, writing, cluster))
 
 
 @app.command()
@@ -139,7 +139,7 @@ def check(channel: _TARGET, scrutiny: CheckOptions, talk: OutputOptions, bucket:
                 settled.target,
                 subdirs=tuple(scrutiny.subdirs or ()),
                 deep=scrutiny.deep,
-                machines=WorkerOptions(talk.max_parallel or settled.downloads, processes=True),
+                workers=WorkerOptions(talk.max_parallel or settled.downloads, processes=True),
                 progress=_progress(talk, stack),
             )
 
@@ -252,8 +252,8 @@ def _indexed(
         from indexer.commands.context import WorkerOptions
 
         parallel = talk.max_parallel or settled.downloads
-        machines = WorkerOptions(parallel, asked.machines.scheduler, processes=True)
-        return _index(talk, settled.target, asked.options(settled), machines)
+        workers = WorkerOptions(parallel, asked.cluster.scheduler, processes=True)
+        return _index(talk, settled.target, asked.options(settled), workers)
 
     return indexed
 
@@ -285,12 +285,12 @@ def _has_work(report: Told) -> bool:
     return isinstance(report, Report) and report.has_work
 
 
-def _index(talk: OutputOptions, target: Target, asked: Options, machines: WorkerOptions) -> Report:
+def _index(talk: OutputOptions, target: Target, asked: Options, workers: WorkerOptions) -> Report:
     from indexer.commands.api import index
 
     with contextlib.ExitStack() as stack:
         progress = _progress(talk, stack)
-        return index(target, asked, machines=machines, progress=progress)
+        return index(target, asked, workers=workers, progress=progress)
 
 
 def _progress(talk: OutputOptions, stack: contextlib.ExitStack) -> Callable[[str, int, int], None] | None:

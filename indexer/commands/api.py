@@ -15,7 +15,7 @@ from indexer.commands.context import Context, WorkerOptions
 from indexer.commands.index import index_channel
 from indexer.core.errors import BadConfig
 from indexer.core.options import Options, several
-from indexer.extractor import workers
+from indexer.extractor.workers import Workers, local, parallel_for
 from indexer.settings.locations import Environment
 from indexer.store.target import Target, open_store
 
@@ -38,36 +38,36 @@ def index(
     target: Place,
     options: Options | None = None,
     *,
-    machines: WorkerOptions = HERE,
+    workers: WorkerOptions = HERE,
     progress: Progress | None = None,
 ) -> Report:
     """Index the channel at `target`, and report.
 
     `target` is an `s3://BUCKET[/PREFIX]` URL, a folder, or a Target.  Variables such as `S3_ENDPOINT_URL` tell how to
     reach the bucket of a URL; a Target has all options itself, and boto3's chain adds what it leaves open.
-    `machines` says where packages are read and how many at once, without it threads of this process read them.
+    `workers` says where packages are read and how many at once, without it threads of this process read them.
     `progress` is called with subdir, packages read and packages to read.  Raises IndexerError for what
     concerns the whole channel; what concerns one subdir stands in its report.
     """
     where = target_of(target)
-    with _opened(where, machines, progress) as (store, run):
-        return replace(index_channel(store, _fitting(where, options), run), channel=where.name)
+    with _opened(where, workers, progress) as (store, context):
+        return replace(index_channel(store, _fitting(where, options), context), channel=where.name)
 
 
 def status(
     target: Place,
     options: Options | None = None,
     *,
-    machines: WorkerOptions = HERE,
+    workers: WorkerOptions = HERE,
     progress: Progress | None = None,
 ) -> Report:
     """Report what `index` would do with the same arguments, and write nothing.  Raises IndexerError as that does."""
-    return index(target, replace(options or Options(), dry_run=True), machines=machines, progress=progress)
+    return index(target, replace(options or Options(), dry_run=True), workers=workers, progress=progress)
 
 
 def _fitting(where: Target, options: Options | None) -> Options:
     chosen = options or Options()
-    if chosen.outputs.described and not chosen.outputs.channel:
+    if chosen.outputs.needs_metadata and not chosen.outputs.channel:
         chosen = replace(chosen, outputs=replace(chosen.outputs, channel=where.title))
     return chosen
 
@@ -110,8 +110,8 @@ def _carry_out(target: Place, packages: Collection[str], reason: str | None = No
     several("packages", packages)
     order = YankOrder(frozenset(packages), reason, ignore)
     where = target_of(target)
-    with _opened(where, HERE) as (store, run):
-        return replace(carry_out(store, order, _fitting(where, None), run), channel=where.name)
+    with _opened(where, HERE) as (store, context):
+        return replace(carry_out(store, order, _fitting(where, None), context), channel=where.name)
 
 
 def check(
@@ -119,7 +119,7 @@ def check(
     *,
     subdirs: Sequence[str] = (),
     deep: bool = False,
-    machines: WorkerOptions = HERE,
+    workers: WorkerOptions = HERE,
     progress: Progress | None = None,
 ) -> Verdict:
     """Look whether the channel at `target` is sound, and change nothing.
@@ -131,8 +131,8 @@ def check(
 
     several("subdirs", subdirs)
     where = target_of(target)
-    with _opened(where, machines, progress) as (store, run):
-        verdict = check_channel(store, run, subdirs=subdirs, deep=deep, command=where.command)
+    with _opened(where, workers, progress) as (store, context):
+        verdict = check_channel(store, context, subdirs=subdirs, deep=deep, command=where.command)
         return replace(verdict, channel=where.name)
 
 
@@ -146,8 +146,8 @@ def gc(target: Place, sweep: Sweep | None = None) -> Collected:
     where = target_of(target)
     asked = replace(sweep or Sweep(), scratch=not where.in_bucket)
     several("subdirs", asked.subdirs)
-    with _opened(where, HERE) as (store, run):
-        return replace(collect(store, asked, run), channel=where.name)
+    with _opened(where, HERE) as (store, context):
+        return replace(collect(store, asked, context), channel=where.name)
 
 
 def target_of(target: Place) -> Target:
@@ -170,14 +170,12 @@ def target_of(target: Place) -> Target:
 
 
 @contextlib.contextmanager
-def _opened(
-    where: Target, machines: WorkerOptions, progress: Progress | None = None
-) -> Iterator[tuple[Store, Context]]:
-    parallel = machines.max_parallel or workers.parallel_for(where)
+def _opened(where: Target, workers: WorkerOptions, progress: Progress | None = None) -> Iterator[tuple[Store, Context]]:
+    parallel = workers.max_parallel or parallel_for(where)
     where = replace(where, connections=parallel + _REQUESTS)
-    with _readers(where, parallel, machines) as read, ThreadPoolExecutor(_REQUESTS) as threads:
-        run = Context(read, threads, stored_checksums=where.in_bucket, channel=_real_name(where))
-        yield open_store(where), run if progress is None else replace(run, progress=progress)
+    with _readers(where, parallel, workers) as read, ThreadPoolExecutor(_REQUESTS) as threads:
+        context = Context(read, threads, stored_checksums=where.in_bucket, channel=_real_name(where))
+        yield open_store(where), context if progress is None else replace(context, progress=progress)
 
 
 def _real_name(where: Target) -> str:
@@ -185,10 +183,10 @@ def _real_name(where: Target) -> str:
     return where.name if where.in_bucket else os.path.realpath(where.location)
 
 
-def _readers(where: Target, parallel: int, machines: WorkerOptions) -> AbstractContextManager[workers.Workers]:
+def _readers(where: Target, parallel: int, workers: WorkerOptions) -> AbstractContextManager[Workers]:
     """Who reads the packages: this machine, or the workers of a cluster."""
-    if machines.scheduler is None:
-        return workers.local(where, parallel, processes=machines.processes)
+    if workers.scheduler is None:
+        return local(where, parallel, processes=workers.processes)
     from indexer.extractor.dask import connected  # it brings asyncio, which no other run should wait for
 
-    return connected(machines.scheduler, where, parallel)
+    return connected(workers.scheduler, where, parallel)

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from indexer.commands.retry import retry_on_conflict
 from indexer.core import names
-from indexer.core import state as ledgers
 from indexer.core.channel_publication import channel_publication, digest_of
 from indexer.core.errors import BadConfig, Missing
 from indexer.core.pages import catalog as catalogue
 from indexer.core.release import __version__
 from indexer.core.report import Outcome, SubdirReport
 from indexer.core.snapshot import Snapshot
-from indexer.core.state import State
+from indexer.core.state import CHANNEL, State, config_fingerprint
 from indexer.lister.existing import Lister, left_at
 from indexer.store.read import read_whole
 from indexer.writer.lease import Lease, under
@@ -39,17 +38,17 @@ class Channel:
 
     store: Store
     options: Options
-    run: Context
+    context: Context
     begun: list[SubdirReport] = field(default_factory=list)
     lease: Lease | None = None
 
     def leased(self) -> Channel:
         """The same, to be written under a lease, for a store that knows no conditions."""
-        return replace(self, lease=Lease(self.store, "", self.run.clock), begun=[])
+        return replace(self, lease=Lease(self.store, "", self.context.clock), begun=[])
 
     def laps(self, *, dry_run: bool) -> SubdirReport:
         """Publish what the options want, and delete what they do not want where it is known to be ours."""
-        return retry_on_conflict("the channel", self.run, lambda _: self._alone(dry_run=dry_run)).after(self.begun)
+        return retry_on_conflict("the channel", self.context, lambda _: self._alone(dry_run=dry_run)).after(self.begun)
 
     def _alone(self, *, dry_run: bool) -> SubdirReport:
         with under(None if dry_run else self.lease, self.store) as store:
@@ -57,44 +56,44 @@ class Channel:
 
     def _lap(self, *, dry_run: bool) -> SubdirReport:
         """First our memory, then what lies at the root, then what the subdirs say.  Raises Conflict."""
-        ledger, ledger_version = left_at(self.store, names.LEDGER)
+        state, state_etag = left_at(self.store, names.LEDGER)
         # Older releases did not write `place`; only the state of a subdir has outputs.
-        if ledger is not None and (ledger.place not in {"", ledgers.CHANNEL} or (not ledger.place and ledger.outputs)):
+        if state is not None and (state.place not in {"", CHANNEL} or (not state.place and state.outputs)):
             raise BadConfig(
-                self.run.channel or "the channel",
+                self.context.channel or "the channel",
                 "is a subdir, not a channel",
                 "nothing was changed: name the channel above it",
             )
         root = {stat.key: stat for stat in self.store.list("")}
-        seen = Snapshot(self._ours(root, ledger), ledger, ledger_version)
+        snapshot = Snapshot(self._ours(root, state), state, state_etag)
         sources = self._sources(root)
-        stamp = ledgers.config_fingerprint(self.options.outputs, self.options.rules, __version__)
+        stamp = config_fingerprint(self.options.outputs, self.options.rules, __version__)
         digest = digest_of(sources, self.options.notices)
-        before = (ledger.config_fingerprint, ledger.listing) if ledger and seen.in_step else None
-        if ledger and before == (stamp, digest) and not self.options.force:
-            return SubdirReport(Outcome.UNCHANGED, packages=ledger.packages)
+        before = (state.config_fingerprint, state.listing_digest) if state and snapshot.files_match_state else None
+        if state and before == (stamp, digest) and not self.options.force:
+            return SubdirReport(Outcome.UNCHANGED, packages=state.packages)
         catalogues = {subdir: self._catalogue(subdir, version) for subdir, version in sources.items()}
         count = len({entry.name for known in catalogues.values() for entry in known.packages.values()})
         artefacts = channel_publication(catalogues, self.options.outputs, self.options.notices)
-        writer = Writer(self.store, "", self.run.executor)
-        pending = writer.pending(artefacts, seen)
+        writer = Writer(self.store, "", self.context.executor)
+        pending = writer.pending(artefacts, snapshot)
         report = SubdirReport(Outcome.PLANNED if dry_run else Outcome.UNCHANGED, packages=count)
         report.written = tuple(sorted(it.key for it in pending if it.content is not None))
         report.deleted = tuple(sorted(it.key for it in pending if it.content is None))
         if dry_run:
             return report
         self.begun.append(report)
-        wrote = writer.publish(artefacts, seen)
+        wrote = writer.publish(artefacts, snapshot)
         if wrote:
-            writer.keep(State(stamp, digest, count, wrote=dict(wrote), place=ledgers.CHANNEL), seen)
-        elif ledger_version is not None:  # nothing of ours is there any more, so there is nothing to remember
-            self.store.delete(names.LEDGER, expect=ledger_version)
+            writer.save_state(State(stamp, digest, count, files=dict(wrote), place=CHANNEL), snapshot)
+        elif state_etag is not None:  # nothing of ours is there any more, so there is nothing to remember
+            self.store.delete(names.LEDGER, expect=state_etag)
         self.begun.remove(report)
         if pending:
             report.outcome = Outcome.PUBLISHED
         return report
 
-    def _ours(self, root: Mapping[str, Stat], ledger: State | None) -> dict[str, ETag]:
+    def _ours(self, root: Mapping[str, Stat], state: State | None) -> dict[str, ETag]:
         """The versions of our files: of those that shall be there, and of those that we know we wrote.
 
         A file that is not wanted and that somebody else wrote is left alone.
@@ -102,28 +101,28 @@ class Channel:
         outputs = self.options.outputs
         wanted = {names.CHANNELDATA: outputs.channeldata, names.RSS: outputs.rss, names.PAGE: outputs.html}
         wanted[names.NOTICES] = self.options.notices is not None
-        wrote = ledger.wrote if ledger else {}
+        wrote = state.files if state else {}
         return {
-            key: root[key].version
+            key: root[key].etag
             for key in wanted
-            if key in root and (wanted[key] or (key in wrote and wrote[key].version == root[key].version))
+            if key in root and (wanted[key] or (key in wrote and wrote[key].etag == root[key].etag))
         }
 
     def _sources(self, root: Mapping[str, Stat]) -> dict[str, ETag]:
         """The subdirs that the files are made of, and the version of the file that says most of each."""
-        if not self.options.outputs.described:
+        if not self.options.outputs.needs_metadata:
             return {}
         named = {key.rpartition("/")[0] for key in self.options.packages or ()} | set(self.options.subdirs)
         folders = {key[:-1] for key in root if key.endswith("/")}
         subdirs = sorted(folders & (names.KNOWN_SUBDIRS | named))
-        found = self.run.executor.map(self._source, subdirs)
+        found = self.context.executor.map(self._source, subdirs)
         return {subdir: version for subdir, version in zip(subdirs, found, strict=True) if version is not None}
 
     def _source(self, subdir: str) -> ETag | None:
         for name in (names.CATALOGUE, names.REPODATA, names.SHARD_INDEX):
             stat = self.store.stat(f"{subdir}/{name}")
             if stat is not None:
-                return stat.version
+                return stat.etag
         return None
 
     def _catalogue(self, subdir: str, version: ETag) -> Catalogue:
@@ -135,7 +134,7 @@ class Channel:
             known = None
         if known is not None:
             return known
-        lister = Lister(self.store, subdir, self.options.outputs, self.run.executor)
-        seen = lister.observe(frozenset(), trusting=False)
-        overlay = lister.overlay(seen)
-        return catalogue.catalogue_of(overlay.apply(lister.read_index(seen, overlay)).index, {}, {})
+        lister = Lister(self.store, subdir, self.options.outputs, self.context.executor)
+        snapshot = lister.take_snapshot(frozenset(), trusting=False)
+        overlay = lister.overlay(snapshot)
+        return catalogue.catalogue_of(overlay.apply(lister.read_index(snapshot, overlay)).index, {}, {})

@@ -56,22 +56,22 @@ class Sweep:
     subdirs: tuple[str, ...] = ()
 
 
-def collect(store: Store, sweep: Sweep, run: Context) -> Collected:
+def collect(store: Store, sweep: Sweep, context: Context) -> Collected:
     """Find, and delete if asked to, what no index names, in every subdir or in those named.
 
     What concerns one subdir stands in its report; raises what concerns the whole channel.
     """
-    began = run.clock.monotonic()
+    began = context.clock.monotonic()
     found: dict[str, SubdirCollected] = {}
-    for subdir in chosen(store, sweep.subdirs, run.channel):
+    for subdir in chosen(store, sweep.subdirs, context.channel):
         found[subdir] = SubdirCollected()
         try:
-            _Collector(store, subdir, sweep, run, found[subdir]).collect()
+            _Collector(store, subdir, sweep, context, found[subdir]).collect()
         except IndexerError as error:
             _log.debug("%s failed", subdir, exc_info=True)
             found[subdir].error = str(error)
             found[subdir].exit_code = error.exit_code
-    return Collected(found, run.clock.monotonic() - began, store.usage, deleted=sweep.delete)
+    return Collected(found, context.clock.monotonic() - began, store.usage, deleted=sweep.delete)
 
 
 @dataclass
@@ -91,7 +91,7 @@ class _Note:
         found = self.store.stat(self.key)
         if found is not None and self._store_ms() - found.modified_ms < _DEAD_AFTER_MS:
             raise GaveUp(self.key, "another gc is at work, or has just died", "repeat when it has ended, or in an hour")
-        self.version = found.version if found else None
+        self.version = found.etag if found else None
 
     def _store_ms(self) -> int:
         """The time by the store's clock, since ours may be wrong: an object of ours is put, looked at and deleted."""
@@ -124,12 +124,12 @@ class _Collector:
     store: Store
     subdir: str
     sweep: Sweep
-    run: Context
+    context: Context
     done: SubdirCollected
 
     def collect(self) -> None:
         """Batch by batch.  The note goes only where every shard that is named is there, else the next run looks."""
-        now_ms = self.run.clock.now_ms()
+        now_ms = self.context.clock.now_ms()
         indexes = self._indexes()
         named = {digest for index in indexes for digest in index.shards.values()}
         here = {digest for index in indexes for digest in index.named}
@@ -145,7 +145,7 @@ class _Collector:
                 self._count(orphans)
         for stat in self._scratch(now_ms):
             if self.sweep.delete:
-                self.store.delete(stat.key, expect=stat.version)
+                self.store.delete(stat.key, expect=stat.etag)
             self._count([stat])
         self._look_for({digest for index in self._indexes() for digest in index.named} - (here - unseen))
         if not self.done.missing:
@@ -156,7 +156,7 @@ class _Collector:
     def _look_for(self, digests: set[bytes]) -> None:
         """Note which shards are named and not there."""
         keys = sorted(map(self._shard, digests))
-        found = self.run.executor.map(self.store.stat, keys)
+        found = self.context.executor.map(self.store.stat, keys)
         self.done.missing += [key for key, stat in zip(keys, found, strict=True) if stat is None]
 
     def _key(self, name: str) -> str:
@@ -212,12 +212,12 @@ class _Collector:
                 if digest is None or now_ms - found.written_ms < self.sweep.older_than_ms:
                     return
                 held[digest] = data
-                self.store.delete(stat.key, expect=found.version)
+                self.store.delete(stat.key, expect=found.etag)
                 self._count([stat])
 
         try:
             orphans = [stat for stat in batch if _digest(stat) not in named]
-            for _ in bounded(self.run.executor, take, orphans, _BOUNDS):
+            for _ in bounded(self.context.executor, take, orphans, _BOUNDS):
                 pass
         finally:
             for digest in held.keys() & self._named():

@@ -34,20 +34,22 @@ _NOT_GUARANTEED = (
 _OUTCOMES = {Refused: Outcome.REFUSED, GaveUp: Outcome.CONFLICT}
 
 
-def index_channel(store: Store, options: Options, run: Context) -> Report:
+def index_channel(store: Store, options: Options, context: Context) -> Report:
     """Index every subdir of a channel and say what came of each.
 
     Raises only what concerns the whole channel: a store that cannot be reached, a wrong option.
     """
-    began = run.clock.monotonic()
+    began = context.clock.monotonic()
     if not options.preconditions:
         _log.warning("without conditional writes, indexers that run at the same time can undo each other's work")
         store = Unconditional(store)
-    root = _root(store, options, run)
+    root = _root(store, options, context)
     patch = _patches(store, options)
     is_looked_at = not options.subdirs and options.packages is None
-    confirm = (lambda: None) if is_looked_at else partial(_look_at_root, store, options, run)
-    jobs = [Subdir(store, SubdirJob(subdir, options, patch(subdir)), run, confirm=confirm) for subdir in root.subdirs]
+    confirm = (lambda: None) if is_looked_at else partial(_look_at_root, store, options, context)
+    jobs = [
+        Subdir(store, SubdirJob(subdir, options, patch(subdir)), context, confirm=confirm) for subdir in root.subdirs
+    ]
     # With strict rules nothing may be written if anything is rejected: all of it is planned first.
     told: list[NoConditions] = []
     planned = _each(jobs, told, dry_run=True) if options.dry_run or options.rules.strict else {}
@@ -56,16 +58,16 @@ def index_channel(store: Store, options: Options, run: Context) -> Report:
         done = _each(jobs, told, dry_run=False)
     wide = None
     stopped = done is planned and not options.dry_run
-    wanted = options.outputs.described or options.notices is not None
+    wanted = options.outputs.needs_metadata or options.notices is not None
     if (wanted or root.written) and not stopped:
-        wide = _channel_wide(Channel(store, options, run), told, dry_run=options.dry_run)
-    return Report(done, _not_indexed(root), run.clock.monotonic() - began, store.usage, wide=wide)
+        wide = _channel_wide(Channel(store, options, context), told, dry_run=options.dry_run)
+    return Report(done, _not_indexed(root), context.clock.monotonic() - began, store.usage, wide=wide)
 
 
 def _not_indexed(root: Root) -> tuple[Note, ...]:
     """What lies at the root and not in a subdir that is indexed, with the reason."""
     return (
-        *(Note(f"{folder}/", _reason(folder)) for folder in root.passed_over),
+        *(Note(f"{folder}/", _reason(folder)) for folder in root.unknown_subdirs),
         *(Note(filename, "is a package beside the subdirs, so it is not indexed") for filename in root.packages),
     )
 
@@ -125,13 +127,13 @@ def _laps(job: Subdir | Channel, told: list[NoConditions], *, dry_run: bool) -> 
         return job.leased().laps(dry_run=dry_run)
 
 
-def _root(store: Store, options: Options, run: Context) -> Root:
+def _root(store: Store, options: Options, context: Context) -> Root:
     """The subdirs to index, and what else a look at the whole channel shows.  Raises BadConfig for a wrong target."""
     named = set(options.subdirs)
     if options.packages is not None:
         named |= {package.rpartition("/")[0] for package in options.packages}
     elif not named:
-        return _look_at_root(store, options, run)
+        return _look_at_root(store, options, context)
     of_event = {package.rpartition("/")[0] for package in options.may_be_gone}
     of_person = set(options.subdirs) | {
         it.rpartition("/")[0] for it in (options.packages or set()) - options.may_be_gone
@@ -146,16 +148,16 @@ def _root(store: Store, options: Options, run: Context) -> Root:
             named.discard(subdir)
     # Without noarch/repodata.json readers take no folder for a channel (CEP 26).
     if names.NOARCH not in named and store.stat(f"{names.NOARCH}/{source_of(options.outputs)}") is None:
-        _look_at_root(store, options, run)
+        _look_at_root(store, options, context)
         named.add(names.NOARCH)
     return Root(tuple(sorted(named)))
 
 
-def _look_at_root(store: Store, options: Options, run: Context) -> Root:
+def _look_at_root(store: Store, options: Options, context: Context) -> Root:
     """What is at the root of the channel.  Raises BadConfig if the target is none, or if it is not there."""
     root = root_of(store)
-    check_channel(root, run.channel)
+    check_channel(root, context.channel)
     named = {*options.subdirs, *(package.rpartition("/")[0] for package in options.packages or ())}
-    if not options.create and not named & set(root.passed_over):
-        check_exists(root, run.channel)
+    if not options.create and not named & set(root.unknown_subdirs):
+        check_exists(root, context.channel)
     return root

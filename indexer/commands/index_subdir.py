@@ -7,12 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from indexer.commands.retry import retry_on_conflict
-from indexer.core import name_digests as byname
 from indexer.core import names
-from indexer.core import state as ledgers
 from indexer.core.errors import BadConfig, BadIndex, NewerIndex, Refused
 from indexer.core.formats.shards import ShardIndex, changed_names
 from indexer.core.model import Plan
+from indexer.core.name_digests import without
 from indexer.core.next_state import next_state, overlay_files
 from indexer.core.pages.catalog import undescribed
 from indexer.core.patch import NONE as NO_PATCH
@@ -21,6 +20,7 @@ from indexer.core.publication import Rank, RenderContext, publication, unpatched
 from indexer.core.recent import hidden
 from indexer.core.records.dates import is_undated, missing_dates
 from indexer.core.report import Note, Outcome, SubdirReport, Way
+from indexer.core.state import CHANNEL
 from indexer.core.update import Update, incomplete, rejected_before, reported, unattested
 from indexer.extractor.cache import ExtractionCache
 from indexer.lister.existing import Lister
@@ -53,8 +53,8 @@ class Subdir:
     """
 
     store: Store
-    wanted: SubdirJob
-    run: Context
+    job: SubdirJob
+    context: Context
     packages: ExtractionCache = field(default_factory=ExtractionCache)
     begun: list[SubdirReport] = field(default_factory=list)
     lease: Lease | None = None
@@ -63,20 +63,22 @@ class Subdir:
     @property
     def subdir(self) -> str:
         """Which one."""
-        return self.wanted.subdir
+        return self.job.subdir
 
     @property
     def options(self) -> Options:
         """Those of the run."""
-        return self.wanted.options
+        return self.job.options
 
     def leased(self) -> Subdir:
         """The same, to be written under a lease, for a store that knows no conditions."""
-        return replace(self, lease=Lease(self.store, f"{self.subdir}/", self.run.clock), begun=[])
+        return replace(self, lease=Lease(self.store, f"{self.subdir}/", self.context.clock), begun=[])
 
     def laps(self, *, dry_run: bool) -> SubdirReport:
         """Index the subdir: after a conflict look again, never merely send again."""
-        report = retry_on_conflict(self.subdir, self.run, lambda lap: self._alone(trusting=lap == 1, dry_run=dry_run))
+        report = retry_on_conflict(
+            self.subdir, self.context, lambda lap: self._alone(trusting=lap == 1, dry_run=dry_run)
+        )
         kept = report.packages + len(report.rejected) - len(self.packages.known)
         report.ways = {**({"kept": Way(kept)} if kept > 0 else {}), **self.packages.ways}
         if self.options.fail_on_new and report.outcome is Outcome.PARTIAL and not report.new_rejected:
@@ -91,232 +93,238 @@ class Subdir:
     def _lap(self, *, trusting: bool, dry_run: bool) -> SubdirReport:
         """Look, decide, read, write, in the order that docs/design.md argues for.  Raises Conflict."""
         # Before anything is looked at: a package put after this moment is younger than its record.
-        now_ms = self.run.clock.now_ms()
-        lister = Lister(self.store, self.subdir, self.options.outputs, self.run.executor, self.options.force)
-        seen = lister.observe(self.wanted.scope, trusting=trusting)
-        if seen.ledger is not None and self.wanted.quiet(seen, seen.ledger):
-            return self._unchanged(seen, seen.ledger, now_ms, dry_run=dry_run)
-        self._check_target(lister, seen)
-        overlay = self._overlay(lister, seen)
-        seen = seen.excluding(overlay.ignored)
-        seen = seen.named() if self.wanted.apart and self.wanted.scope is None else seen
-        change = Update(now_ms=now_ms, overlay=overlay, counted=self._counted(seen, overlay))
-        change = self._decide(lister, seen, change, dry_run=dry_run)
+        now_ms = self.context.clock.now_ms()
+        lister = Lister(self.store, self.subdir, self.options.outputs, self.context.executor, self.options.force)
+        snapshot = lister.take_snapshot(self.job.scope, trusting=trusting)
+        if snapshot.state is not None and self.job.is_up_to_date(snapshot, snapshot.state):
+            return self._unchanged(snapshot, snapshot.state, now_ms, dry_run=dry_run)
+        self._check_target(lister, snapshot)
+        overlay = self._overlay(lister, snapshot)
+        snapshot = snapshot.excluding(overlay.ignored)
+        snapshot = snapshot.with_name_digests() if self.job.independent_shards and self.job.scope is None else snapshot
+        update = Update(now_ms=now_ms, overlay=overlay, recent_before=self._counted(snapshot, overlay))
+        update = self._decide(lister, snapshot, update, dry_run=dry_run)
         if not self.options.allow_mass_removal:
-            guard(change.index, change.leaving, self.subdir)
-        if self.options.rules.strict and (seen.misnamed or change.rejected):
-            return self._stopped(seen, change)
-        scene = self._scene(lister, seen, change)
-        artefacts = [] if scene is None else self._artefacts(scene, seen, change)
-        writer = Writer(self.store, lister.key(""), self.run.executor, self._before(lister, seen))
-        pending = writer.pending(artefacts, seen)
-        report = reported(seen, change, self.wanted.scope, self.wanted.expected, dry_run=dry_run)
-        report.incomplete = self.wanted.incomplete(change)
+            guard(update.index, update.leaving, self.subdir)
+        if self.options.rules.strict and (snapshot.invalid_filenames or update.rejected):
+            return self._stopped(snapshot, update)
+        scene = self._scene(lister, snapshot, update)
+        artefacts = [] if scene is None else self._artefacts(scene, snapshot, update)
+        writer = Writer(self.store, lister.key(""), self.context.executor, self._before(lister, snapshot))
+        pending = writer.pending(artefacts, snapshot)
+        report = reported(snapshot, update, self.job.scope, self.job.expected, dry_run=dry_run)
+        report.incomplete = self.job.incomplete(update)
         report.written = tuple(sorted(lister.key(it.key) for it in pending if it.content is not None))
         report.deleted = tuple(sorted(lister.key(it.key) for it in pending if it.content is None))
         del pending
-        change = change.settled()
+        update = update.settled()
         if dry_run:
             return report
         self.begun.append(report)
-        wrote = seen.ledger.wrote if seen.ledger else {}
+        wrote = snapshot.state.files if snapshot.state else {}
         if scene is not None:
-            apart = self._set_apart(writer, scene, seen, change)
-            wrote = {**overlay_files(self.wanted, seen, change), **writer.publish(artefacts, apart)}
+            apart = self._set_apart(writer, scene, snapshot, update)
+            wrote = {**overlay_files(self.job, snapshot, update), **writer.publish(artefacts, apart)}
         # A look at a few that shows nothing new tells nothing of the rest.
-        if self.wanted.scope is None or scene is not None:
-            ledger = next_state(self.wanted, seen, change, wrote, lister.source(seen))
+        if self.job.scope is None or scene is not None:
+            state = next_state(self.job, snapshot, update, wrote, lister.source(snapshot))
             # What was published need not be there any more while the ledger is made.
-            del change, scene, artefacts
-            writer.keep(ledger, seen)
+            del update, scene, artefacts
+            writer.save_state(state, snapshot)
         self.begun.remove(report)
         if (report.written or report.deleted) and not report.rejected:
             report.outcome = Outcome.PUBLISHED
         return report
 
-    def _check_target(self, lister: Lister, seen: Snapshot) -> None:
+    def _check_target(self, lister: Lister, snapshot: Snapshot) -> None:
         """Raise BadConfig for a subdir that is a channel itself, or whose channel is not there."""
-        if seen.ledger is not None and seen.ledger.place == ledgers.CHANNEL:
+        if snapshot.state is not None and snapshot.state.place == CHANNEL:
             raise BadConfig(lister.key(""), "is a channel, not a subdir", "nothing was changed: index it by its name")
-        if not seen.packages and not lister.source(seen):
+        if not snapshot.packages and not lister.source(snapshot):
             self.confirm()
 
-    def _decide(self, lister: Lister, seen: Snapshot, change: Update, *, dry_run: bool) -> Update:
-        """What is to change, with what was read of packages for it; `change` has the time and what is in force."""
-        few = self.wanted.few(seen)
-        near = seen if few is None else seen.near(few)
+    def _decide(self, lister: Lister, snapshot: Snapshot, update: Update, *, dry_run: bool) -> Update:
+        """What is to change, with what was read of packages for it; `update` has the time and what is in force."""
+        few = self.job.changed_names(snapshot)
+        near = snapshot if few is None else snapshot.restrict_to(few)
         decided = self._change(
-            replace(change, index=lister.read_index(seen, change.overlay, few)), lister, near, dry_run=dry_run
+            replace(update, index=lister.read_index(snapshot, update.overlay, few)), lister, near, dry_run=dry_run
         )
-        if few is not None and decided.revised:  # what a channel says of its revisions is counted over all records
-            few, near = None, seen
-            whole = replace(change, index=lister.read_index(seen, change.overlay))
-            decided = self._change(whole, lister, seen, dry_run=dry_run)
-        if few is not None and seen.ledger is not None:
-            others = (seen.ledger.incomplete or 0) - incomplete(decided.index)
+        if few is not None and decided.has_v3:  # what a channel says of its revisions is counted over all records
+            few, near = None, snapshot
+            whole = replace(update, index=lister.read_index(snapshot, update.overlay))
+            decided = self._change(whole, lister, snapshot, dry_run=dry_run)
+        if few is not None and snapshot.state is not None:
+            others = (snapshot.state.incomplete or 0) - incomplete(decided.index)
             decided = replace(decided, incomplete_others=max(others, 0))
-        if self.wanted.scope is not None:  # a look at a few packages leaves attestations to the next whole run
+        if self.job.scope is not None:  # a look at a few packages leaves attestations to the next whole run
             return decided
         if self.lease is None:
-            seen.let_go()  # `near` is what is left
-        found = look(self.store, self.subdir, near.sidecars, seen.ledger, self.run.executor)
-        decided = replace(decided, attested=found)
-        return decided if few is None or seen.ledger is None else decided.beside(byname.without(few, seen.ledger))
+            snapshot.let_go()  # `near` is what is left
+        found = look(self.store, self.subdir, near.sidecars, snapshot.state, self.context.executor)
+        decided = replace(decided, attestations=found)
+        return decided if few is None or snapshot.state is None else decided.carry_over(without(few, snapshot.state))
 
-    def _change(self, change: Update, lister: Lister, seen: Snapshot, *, dry_run: bool) -> Update:
+    def _change(self, update: Update, lister: Lister, snapshot: Snapshot, *, dry_run: bool) -> Update:
         """A change with its plan, and what was read by that."""
-        index = self.wanted.lifted(change.index)
-        abouts = lister.read_abouts(seen)
-        described = self.options.outputs.described
-        unknown = undescribed(index, abouts) - change.overlay.yanks.keys() if described else frozenset()
-        known = self._known(seen, lister.source(seen))
+        index = self.job.without_unyanked(update.index)
+        abouts = lister.read_metadata(snapshot)
+        described = self.options.outputs.needs_metadata
+        unknown = undescribed(index, abouts) - update.overlay.yanks.keys() if described else frozenset()
+        known = self._known(snapshot, lister.source(snapshot))
         complete = self.options.complete or self._were_complete(known)
         if complete:
             unknown |= index.records.keys() - index.run_exports.keys()
-        known = replace(known, undescribed=unknown)
-        plan = diff(index, seen.packages, known)
-        foreign = self.options.force or not known.in_step
-        first = seen.ledger is None
-        dates = missing_dates(index, seen.packages, change.now_ms, foreign=foreign, first=first)
+        known = replace(known, needs_metadata=unknown)
+        plan = diff(index, snapshot.packages, known)
+        foreign = self.options.force or not known.index_matches_state
+        first = snapshot.state is None
+        dates = missing_dates(index, snapshot.packages, update.now_ms, foreign=foreign, first=first)
         plan = replace(plan, dates=dates)
         unpack = self.options.verify_digests
         undated = first and is_undated(index)
-        hashed = unpack or not self.run.stored_checksums
+        hashed = unpack or not self.context.stored_checksums
         from indexer.extractor.extract import ExtractSpec
 
-        spec = ExtractSpec(self.subdir, self.options.rules, change.now_ms, hashed, described, undated, unpack)
-        fetched, asked = [stat.key for stat in plan.fetch], [stat.key for stat in plan.ask]
-        stats = [*plan.fetch, *(() if dry_run else plan.ask)]
+        spec = ExtractSpec(self.subdir, self.options.rules, update.now_ms, hashed, described, undated, unpack)
+        fetched, asked = [stat.key for stat in plan.to_read], [stat.key for stat in plan.to_describe]
+        stats = [*plan.to_read, *(() if dry_run else plan.to_describe)]
         # What is read takes the memory of what was listed.
-        plan = replace(plan, fetch=())
-        if self.lease is None and self.wanted.scope is None:
-            seen.let_go()
-        self.packages.read(self.store, stats, spec, self.run)
-        results = self.packages.results(fetched, index, change.now_ms, plan.dates)
+        plan = replace(plan, to_read=())
+        if self.lease is None and self.job.scope is None:
+            snapshot.let_go()
+        self.packages.read(self.store, stats, spec, self.context)
+        results = self.packages.results(fetched, index, update.now_ms, plan.dates)
         return replace(
-            change,
+            update,
             index=index,
-            plan=replace(plan, seen={**plan.seen, **etags_to_remember(results)}),
+            plan=replace(plan, etags_to_remember={**plan.etags_to_remember, **etags_to_remember(results)}),
             results=results,
-            abouts={**abouts, **self.packages.abouts(index, [*fetched, *asked])},
-            latest=self.wanted.latest,
-            told=self.packages.run_exports(index, asked) if complete else {},
+            metadata={**abouts, **self.packages.abouts(index, [*fetched, *asked])},
+            all_in_v3=self.job.all_in_v3,
+            run_exports_read=self.packages.run_exports(index, asked) if complete else {},
         )
 
     def _were_complete(self, known: DiffContext) -> bool:
         """Whether the run exports of all records were known once, so that those that are lacking were lost since."""
         if known.scope is not None or not self.options.outputs.run_exports:  # without the file nobody remembers them
             return False
-        return known.in_step and known.ledger is not None and known.ledger.incomplete == 0
+        return known.index_matches_state and known.state is not None and known.state.incomplete == 0
 
-    def _before(self, lister: Lister, seen: Snapshot) -> Callable[[Rank], None]:
+    def _before(self, lister: Lister, snapshot: Snapshot) -> Callable[[Rank], None]:
         """What is done before a rank is written: without conditions, look once more at the packages."""
 
         def look_again(rank: Rank) -> None:
             if self.lease is not None and rank is not Rank.SHARD:
-                lister.look_again(seen, self.wanted.scope)
+                lister.look_again(snapshot, self.job.scope)
 
         return look_again
 
-    def _scene(self, lister: Lister, seen: Snapshot, change: Update) -> RenderContext | None:
+    def _scene(self, lister: Lister, snapshot: Snapshot, update: Update) -> RenderContext | None:
         """What there is to publish for, None where all is known to stand."""
-        attested = change.attested is not None and seen.ledger is not None and change.attested != seen.ledger.attested
-        stray = change.index.run_exports.keys() - change.index.records.keys() - change.plan.carried
-        anew = stray or change.results or change.leaving or change.plan.ask or change.plan.dates or attested
-        if not anew and self.wanted.alike(seen) and seen.vouched:
+        attested = (
+            update.attestations is not None
+            and snapshot.state is not None
+            and update.attestations != snapshot.state.attestations
+        )
+        stray = update.index.run_exports.keys() - update.index.records.keys() - update.plan.carried
+        anew = stray or update.results or update.leaving or update.plan.to_describe or update.plan.dates or attested
+        if not anew and self.job.same_config_and_files(snapshot) and snapshot.shards_trusted:
             return None
-        previous = self._previous(lister, seen)
+        previous = self._previous(lister, snapshot)
         there = previous.named
-        if there and not seen.vouched:
-            there &= lister.shards_there()
-        source = next((name for name in (names.REPODATA, names.SHARD_INDEX) if name in seen.versions), "")
-        overlay = change.overlay
-        scene = RenderContext(self.subdir, self.options.outputs, previous, there, change.now_ms, source, overlay.named)
-        if previous.info and self.wanted.built_upon(seen):
-            scene = replace(scene, touched=changed_names(change.index, change.merged))
+        if there and not snapshot.shards_trusted:
+            there &= lister.existing_shards()
+        source = next((name for name in (names.REPODATA, names.SHARD_INDEX) if name in snapshot.etags), "")
+        overlay = update.overlay
+        scene = RenderContext(
+            self.subdir, self.options.outputs, previous, there, update.now_ms, source, overlay.new_patch
+        )
+        if previous.info and self.job.can_reuse_shards(snapshot):
+            scene = replace(scene, changed_names=changed_names(update.index, update.merged))
         why = {name: yank.reason for name, yank in overlay.yanks.items()}
-        return replace(scene, abouts=change.abouts, yanked=why)
+        return replace(scene, metadata=update.metadata, yanked=why)
 
-    def _artefacts(self, scene: RenderContext, seen: Snapshot, change: Update) -> list[Artefact]:
+    def _artefacts(self, scene: RenderContext, snapshot: Snapshot, update: Update) -> list[Artefact]:
         """All that the subdir shall publish."""
-        kept_apart = bool(change.overlay) or names.UNPATCHED in seen.versions
-        return publication(change.patched.index, scene, change.merged if kept_apart else None)
+        kept_apart = bool(update.overlay) or names.UNPATCHED in snapshot.etags
+        return publication(update.patched.index, scene, update.merged if kept_apart else None)
 
-    def _set_apart(self, writer: Writer, scene: RenderContext, seen: Snapshot, change: Update) -> Snapshot:
+    def _set_apart(self, writer: Writer, scene: RenderContext, snapshot: Snapshot, update: Update) -> Snapshot:
         """Put aside what the packages say before anything patched is published: a crash must not leave that alone."""
-        if not change.overlay or names.UNPATCHED in seen.versions:
-            return seen
-        wrote = writer.publish([unpatched_of(change.merged, scene, {})], seen)
-        return replace(seen, versions={**seen.versions, names.UNPATCHED: wrote[names.UNPATCHED].version})
+        if not update.overlay or names.UNPATCHED in snapshot.etags:
+            return snapshot
+        wrote = writer.publish([unpatched_of(update.merged, scene, {})], snapshot)
+        return replace(snapshot, etags={**snapshot.etags, names.UNPATCHED: wrote[names.UNPATCHED].etag})
 
-    def _lost(self, seen: Snapshot) -> bool:
+    def _lost(self, snapshot: Snapshot) -> bool:
         """Whether the unpatched index that a run left is gone."""
-        there_once = seen.ledger is not None and names.UNPATCHED in seen.ledger.wrote
-        return there_once and names.UNPATCHED not in seen.versions
+        there_once = snapshot.state is not None and names.UNPATCHED in snapshot.state.files
+        return there_once and names.UNPATCHED not in snapshot.etags
 
-    def _counted(self, seen: Snapshot, overlay: Overlay) -> Mapping[int, int] | None:
+    def _counted(self, snapshot: Snapshot, overlay: Overlay) -> Mapping[int, int] | None:
         """The packages of the last week as the last run counted them, None if readers see others than packages say."""
-        if seen.ledger is None or not seen.in_step or overlay or names.UNPATCHED in seen.versions:
+        if snapshot.state is None or not snapshot.files_match_state or overlay or names.UNPATCHED in snapshot.etags:
             return None
-        return None if seen.ledger.recent is None else dict(seen.ledger.recent)
+        return None if snapshot.state.recent is None else dict(snapshot.state.recent)
 
-    def _overlay(self, lister: Lister, seen: Snapshot) -> Overlay:
+    def _overlay(self, lister: Lister, snapshot: Snapshot) -> Overlay:
         """What shall be in force.  Raises BadIndex or Refused where what a run left of a patch is gone."""
-        found = lister.overlay(seen)
-        if self._lost(seen) and found and not self.options.force:
+        found = lister.overlay(snapshot)
+        if self._lost(snapshot) and found and not self.options.force:
             raise BadIndex(
                 lister.key(names.UNPATCHED),
                 f"is gone, and {names.REPODATA} is patched",
                 "nothing was changed: restore it, or read all packages again with --force",
             )
-        named = self.wanted.patch
+        named = self.job.patch
         if named is None:
-            if self.wanted.emptied(found, seen.ledger):
+            if self.job.patch_overwritten(found, snapshot.state):
                 raise Refused(
                     lister.key(names.INSTRUCTIONS),
                     "was emptied by conda-index, and a patch was in force",
                     "nothing was changed: name the patch with --repodata-patch, or end it with --no-repodata-patch",
                 )
             return found
-        nothing_to_end = found.lying is None and names.UNPATCHED not in seen.versions
+        nothing_to_end = found.published_patch is None and names.UNPATCHED not in snapshot.etags
         if named == NO_PATCH and nothing_to_end:
             return found
-        return replace(found, named=None if named == found.lying else named)
+        return replace(found, new_patch=None if named == found.published_patch else named)
 
-    def _known(self, seen: Snapshot, source: str) -> DiffContext:
-        ledger = self.wanted.of_these_rules(seen.ledger)
+    def _known(self, snapshot: Snapshot, source: str) -> DiffContext:
+        state = self.job.state_for_these_rules(snapshot.state)
         # What once stood under v3 by assignment alone: only the package tells where else it belongs.
-        returning = ledger is not None and ledger.latest and not self.wanted.latest
+        returning = state is not None and state.all_in_v3 and not self.job.all_in_v3
         force = self.options.force or returning
-        changing = self.packages.changing(seen.packages)
+        changing = self.packages.changing(snapshot.packages)
         return DiffContext(
-            ledger, seen.stands(source), seen.modified_ms.get(source, 0), force, self.wanted.scope, changing
+            state, snapshot.is_unchanged(source), snapshot.modified_ms.get(source, 0), force, self.job.scope, changing
         )
 
-    def _stopped(self, seen: Snapshot, change: Update) -> SubdirReport:
+    def _stopped(self, snapshot: Snapshot, update: Update) -> SubdirReport:
         """What a strict run says instead of writing."""
-        report = reported(seen, change, self.wanted.scope, self.wanted.expected, dry_run=False)
-        report.packages = change.index.count
+        report = reported(snapshot, update, self.job.scope, self.job.expected, dry_run=False)
+        report.packages = update.index.count
         error = f"{self.subdir}: {len(report.rejected)} rejected, so nothing was changed; mend or delete them"
         return replace(report, outcome=Outcome.FAILED, exit_code=1, error=error)
 
-    def _unchanged(self, seen: Snapshot, ledger: State, now_ms: int, *, dry_run: bool) -> SubdirReport:
+    def _unchanged(self, snapshot: Snapshot, state: State, now_ms: int, *, dry_run: bool) -> SubdirReport:
         """What is said where there was nothing to look at."""
-        seen = seen.excluding(ledger.ignored)
-        rejected = tuple(rejected_before(name, bad) for name, bad in sorted(ledger.rejected.items()))
-        report = reported(seen, Update(plan=Plan(rejected=rejected)), None, frozenset(), dry_run=dry_run)
-        report.packages, report.incomplete = ledger.packages, ledger.incomplete or 0
-        report.recent = None if ledger.recent is None else hidden(dict(ledger.recent), now_ms)
-        report.warnings = tuple(sorted((*report.warnings, *unattested(ledger.attested))))
-        report.yanked = tuple(Note(name, reason) for name, reason in sorted(ledger.yanked.items()))
-        report.ignored = tuple(Note(name, reason) for name, reason in sorted(ledger.ignored.items()))
+        snapshot = snapshot.excluding(state.ignored)
+        rejected = tuple(rejected_before(name, bad) for name, bad in sorted(state.rejected.items()))
+        report = reported(snapshot, Update(plan=Plan(rejected=rejected)), None, frozenset(), dry_run=dry_run)
+        report.packages, report.incomplete = state.packages, state.incomplete or 0
+        report.recent = None if state.recent is None else hidden(dict(state.recent), now_ms)
+        report.warnings = tuple(sorted((*report.warnings, *unattested(state.attestations))))
+        report.yanked = tuple(Note(name, reason) for name, reason in sorted(state.yanked.items()))
+        report.ignored = tuple(Note(name, reason) for name, reason in sorted(state.ignored.items()))
         return report
 
-    def _previous(self, lister: Lister, seen: Snapshot) -> ShardIndex:
+    def _previous(self, lister: Lister, snapshot: Snapshot) -> ShardIndex:
         if not self.options.outputs.shards:
             return ShardIndex()
         try:
-            return lister.read_shard_index(seen)
+            return lister.read_shard_index(snapshot)
         except NewerIndex:
             raise
         except BadIndex as error:

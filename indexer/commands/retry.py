@@ -22,24 +22,24 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 
 
-def backoff(run: Context) -> Iterator[float]:
+def backoff(context: Context) -> Iterator[float]:
     """How long to wait (seconds) after the first conflict, the second, and so on; it ends where to give up.
 
     The time counts from the first conflict on: to read a large channel may take longer than that.
     """
     pause = _FIRST_PAUSE
-    deadline = run.clock.monotonic() + _GIVE_UP_AFTER
-    while run.clock.monotonic() + (wait := run.jitter(pause)) <= deadline:
+    deadline = context.clock.monotonic() + _GIVE_UP_AFTER
+    while context.clock.monotonic() + (wait := context.jitter(pause)) <= deadline:
         yield wait
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def retry_on_conflict(thing: str, run: Context, lap: Callable[[int], SubdirReport]) -> SubdirReport:
+def retry_on_conflict(thing: str, context: Context, lap: Callable[[int], SubdirReport]) -> SubdirReport:
     """The report of the first lap that no conflict ended; `lap` is called with its number, from 1.
 
     Raises GaveUp where conflicts go on.
     """
-    pauses = backoff(run)
+    pauses = backoff(context)
     for number in itertools.count(1):
         try:
             report = lap(number)
@@ -52,7 +52,7 @@ def retry_on_conflict(thing: str, run: Context, lap: Callable[[int], SubdirRepor
                     "repeat: what is published is whole",
                 ) from conflict
             _log.info("%s; looking again in %.1f s", conflict, wait)
-            run.clock.sleep(wait)
+            context.clock.sleep(wait)
         else:
             report.laps = number
             return report

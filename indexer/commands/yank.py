@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from indexer.commands.index import index_channel
 from indexer.commands.retry import backoff
 from indexer.core import names
-from indexer.core import state as ledgers
 from indexer.core.errors import BadConfig, Conflict, GaveUp, Missing, NoConditions
 from indexer.core.overlay import Ignore, Withdrawn, Yank, decode_withdrawn, encode_withdrawn
+from indexer.core.state import decode_state
 from indexer.store import Expect
 from indexer.store.read import read_whole
 from indexer.writer.lease import Lease, under
@@ -56,7 +56,7 @@ class YankOrder:
         return names.extension_of(filename) is not None if self.ignore else names.parse_filename(filename) is not None
 
 
-def carry_out(store: Store, order: YankOrder, options: Options, run: Context) -> Report:
+def carry_out(store: Store, order: YankOrder, options: Options, context: Context) -> Report:
     """Change the file of withdrawn packages, and index their subdirs in the way that the last run did.
 
     Raises BadConfig where a package is not there, or nobody has indexed it, before anything is changed.
@@ -68,8 +68,8 @@ def carry_out(store: Store, order: YankOrder, options: Options, run: Context) ->
     options = replace(_as_last_time(store, subdirs, options), packages=order.packages, may_be_gone=order.packages)
     options = replace(options, unyanked=lifted)
     for subdir in subdirs:
-        _rewrite(store, subdir, order, run)
-    return index_channel(store, options, run)
+        _rewrite(store, subdir, order, context)
+    return index_channel(store, options, context)
 
 
 def _check(store: Store, subdir: str, order: YankOrder) -> None:
@@ -94,28 +94,28 @@ def _read(store: Store, subdir: str) -> tuple[Withdrawn, ETag | None]:
         data, opened = read_whole(store, key)
     except Missing:
         return Withdrawn(), None
-    return decode_withdrawn(data, key), opened.version
+    return decode_withdrawn(data, key), opened.etag
 
 
-def _rewrite(store: Store, subdir: str, order: YankOrder, run: Context) -> None:
+def _rewrite(store: Store, subdir: str, order: YankOrder, context: Context) -> None:
     """Change the file of withdrawn packages; several who do so at once lose nothing.  Raises GaveUp."""
     key = f"{subdir}/{names.YANKED}"
-    pauses = backoff(run)
+    pauses = backoff(context)
     lease: Lease | None = None
     while True:
         try:
             with under(lease, store) as there:
                 before, version = _read(there, subdir)
-                wanted = order.edit(before, order.within(subdir), run.clock.now_ms())
+                wanted = order.edit(before, order.within(subdir), context.clock.now_ms())
                 if wanted != before:
                     there.put(key, encode_withdrawn(wanted), expect=version or Expect.ABSENT, headers=_HEADERS)
         except NoConditions:
-            lease = Lease(store, f"{subdir}/", run.clock)
+            lease = Lease(store, f"{subdir}/", context.clock)
         except Conflict as conflict:
             wait = next(pauses, None)
             if wait is None:
                 raise GaveUp(key, "others changed it again and again", "repeat: nothing was changed") from conflict
-            run.clock.sleep(wait)
+            context.clock.sleep(wait)
         else:
             return
 
@@ -127,7 +127,7 @@ def _as_last_time(store: Store, subdirs: list[str], options: Options) -> Options
     """
     for subdir in subdirs:
         try:
-            found = ledgers.decode(read_whole(store, f"{subdir}/{names.LEDGER}")[0])
+            found = decode_state(read_whole(store, f"{subdir}/{names.LEDGER}")[0])
         except Missing:
             found = None
         if found is None or found.outputs is None or found.rules is None:

@@ -18,7 +18,7 @@ from indexer.core.formats.repodata import check_text
 from indexer.core.model import UNREADABLE, Index
 from indexer.core.names import parse_filename
 from indexer.core.records.identity import altered
-from indexer.core.state import Attested, digest_of
+from indexer.core.state import Attested, listing_digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,9 +59,9 @@ def by_package(sidecars: Mapping[str, Stat]) -> dict[str, dict[str, Stat]]:
     return found
 
 
-def state_of(sidecars: Mapping[str, Stat]) -> str:
+def sidecars_digest_of(sidecars: Mapping[str, Stat]) -> str:
     """Stands for the sidecars of one package as they were seen."""
-    return digest_of(sidecars)
+    return listing_digest_of(sidecars)
 
 
 def digest_of_bundles(content: bytes) -> str:
@@ -97,6 +97,6 @@ def attest(index: Index, attested: Mapping[str, Attested]) -> Index:
         known = attested.get(filename)
         if known is None and FIELD.encode() not in bytes(record):
             continue
-        if known is None or not known.passing:
+        if known is None or not known.transient:
             changed[filename] = altered(record, {FIELD: (known and known.sha256) or None})
     return replace(index, records={**index.records, **changed}) if changed else index

@@ -76,7 +76,7 @@ class ChannelInfo(Struct, frozen=True):
     detectors: dict[str, tuple[str, ...]] | None = None
 
     @property
-    def latest(self) -> bool:
+    def all_in_v3(self) -> bool:
         """Whether every package stands in the latest revision that is told of; without one there is none to be in."""
         return self.assignment == "latest" and bool(self.revisions)
 

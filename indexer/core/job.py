@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.core import name_digests as byname
 from indexer.core import names
-from indexer.core import state as ledgers
+from indexer.core.name_digests import changed_names, names_of
 from indexer.core.patch import NONE as NO_PATCH
 from indexer.core.patch import left_by_conda_index
 from indexer.core.publication import instructions_of
 from indexer.core.release import __version__
+from indexer.core.state import config_fingerprint
 
 if TYPE_CHECKING:
     from indexer.core.model import Index
@@ -50,78 +50,97 @@ class SubdirJob:
         return self._here((self.options.packages or frozenset()) - self.options.may_be_gone)
 
     @cached_property
-    def stamp(self) -> str:
+    def config_fingerprint(self) -> str:
         """Stands for all that shapes the output besides the packages."""
-        return ledgers.config_fingerprint(self.options.outputs, self.options.rules, __version__)
+        return config_fingerprint(self.options.outputs, self.options.rules, __version__)
 
     @property
-    def latest(self) -> bool:
+    def all_in_v3(self) -> bool:
         """Whether every record shall stand in the latest revision."""
-        return self.options.outputs.info.latest
+        return self.options.outputs.info.all_in_v3
 
-    def quiet(self, seen: Snapshot, ledger: State) -> bool:
+    def is_up_to_date(self, snapshot: Snapshot, state: State) -> bool:
         """Whether nothing changed since the run that left the ledger, by the listing alone."""
-        if self.options.force or self.scope is not None or not self.alike(seen) or seen.noted or seen.doubted:
+        if (
+            self.options.force
+            or self.scope is not None
+            or not self.same_config_and_files(snapshot)
+            or snapshot.gc_in_progress
+            or snapshot.shards_in_doubt
+        ):
             return False
-        if self.options.complete and ledger.incomplete != 0:
+        if self.options.complete and state.incomplete != 0:
             return False
-        if self.options.rules.strict and any(it.filename not in ledger.ignored for it in seen.misnamed):
+        if self.options.rules.strict and any(it.filename not in state.ignored for it in snapshot.invalid_filenames):
             return False
-        return ledger.listing == seen.listing
+        return state.listing_digest == snapshot.listing_digest
 
-    def alike(self, seen: Snapshot) -> bool:
+    def same_config_and_files(self, snapshot: Snapshot) -> bool:
         """Whether our files are what a run with the same options left."""
-        if seen.ledger is None or not seen.settled or seen.ledger.config_fingerprint != self.stamp:
+        if (
+            snapshot.state is None
+            or not snapshot.matches_state
+            or snapshot.state.config_fingerprint != self.config_fingerprint
+        ):
             return False
         if self.patch is None:
             return True
-        named = seen.ledger.wrote.get(names.INSTRUCTIONS)
+        named = snapshot.state.files.get(names.INSTRUCTIONS)
         if named is None:
-            return self.patch == NO_PATCH and names.UNPATCHED not in seen.versions
+            return self.patch == NO_PATCH and names.UNPATCHED not in snapshot.etags
         return named.digest == instructions_of(self.patch, self.options.outputs).digest
 
-    def emptied(self, found: Overlay, ledger: State | None) -> bool:
+    def patch_overwritten(self, found: Overlay, state: State | None) -> bool:
         """Whether conda-index has put its empty form over instructions that were in force when the ledger was left."""
-        before = ledger.wrote.get(names.INSTRUCTIONS) if ledger else None
-        if before is None or found.lying is None or not left_by_conda_index(found.lying):
+        before = state.files.get(names.INSTRUCTIONS) if state else None
+        if before is None or found.published_patch is None or not left_by_conda_index(found.published_patch):
             return False
         return before.digest not in {"", instructions_of(NO_PATCH, self.options.outputs).digest}
 
-    def built_upon(self, seen: Snapshot) -> bool:
+    def can_reuse_shards(self, snapshot: Snapshot) -> bool:
         """Whether shards whose records do not change are those that this run would make."""
-        return self.alike(seen) and seen.vouched and not self.options.force and not self.options.unyanked
+        return (
+            self.same_config_and_files(snapshot)
+            and snapshot.shards_trusted
+            and not self.options.force
+            and not self.options.unyanked
+        )
 
     @property
-    def apart(self) -> bool:
+    def independent_shards(self) -> bool:
         """Whether nothing is made of all records, and each shard of those of the name that its packages' files have.
 
         By lenient rules a package may stand in the shard of another name.
         """
         outputs = self.options.outputs
-        of_all = outputs.monolithic or outputs.current_repodata or outputs.described or self.latest
+        of_all = outputs.monolithic or outputs.current_repodata or outputs.needs_metadata or self.all_in_v3
         return outputs.shards and not of_all and not self.options.rules.lenient
 
-    def few(self, seen: Snapshot) -> frozenset[str] | None:
+    def changed_names(self, snapshot: Snapshot) -> frozenset[str] | None:
         """The names of the only packages whose shards must be read, None where all must be."""
-        if not self.apart or names.UNPATCHED in seen.versions or not self.built_upon(seen):
+        if not self.independent_shards or names.UNPATCHED in snapshot.etags or not self.can_reuse_shards(snapshot):
             return None
-        if seen.ledger is None or seen.ledger.astray or not (seen.ledger.validated or self.scope):
+        if (
+            snapshot.state is None
+            or snapshot.state.has_misfiled_records
+            or not (snapshot.state.validated or self.scope)
+        ):
             return None
-        if self.scope is None and self.options.complete and seen.ledger.incomplete != 0:
+        if self.scope is None and self.options.complete and snapshot.state.incomplete != 0:
             return None
-        return byname.changed_names(seen.names, seen.ledger) if self.scope is None else byname.names_of(self.scope)
+        return changed_names(snapshot.name_digests, snapshot.state) if self.scope is None else names_of(self.scope)
 
-    def incomplete(self, change: Update) -> int:
+    def incomplete(self, update: Update) -> int:
         """How many packages have unknown run exports, none where these are not published."""
-        return change.incomplete if self.options.outputs.run_exports else 0
+        return update.incomplete if self.options.outputs.run_exports else 0
 
-    def of_these_rules(self, ledger: State | None) -> State | None:
+    def state_for_these_rules(self, state: State | None) -> State | None:
         """What the ledger knows; under other rules a package may have been rejected that is good now."""
-        if ledger is None or ledger.config_fingerprint == self.stamp:
-            return ledger
-        return msgspec.structs.replace(ledger, rejected={}, names={})
+        if state is None or state.config_fingerprint == self.config_fingerprint:
+            return state
+        return msgspec.structs.replace(state, rejected={}, name_digests={})
 
-    def lifted(self, index: Index) -> Index:
+    def without_unyanked(self, index: Index) -> Index:
         """The index without the word of another indexer that a package was removed, where it is unyanked."""
         lifted = self._here(self.options.unyanked)
         return replace(index, removed=tuple(name for name in index.removed if name not in lifted))

@@ -37,7 +37,7 @@ class Stat(msgspec.Struct, frozen=True, gc=False):
 
     key: str
     size: int
-    version: ETag
+    etag: ETag
     modified_ms: int
     md5: str | None = None
     sha256: str | None = None
@@ -62,9 +62,10 @@ class Index:
     `info` and `rest` are keys of the published file that are not ours, `v3_rest` has the buckets of `v3`
     for other things than packages, such as wheels: they survive byte for byte.  `earlier` has the records that
     another indexer published of packages without a record here: they tell when these were first indexed.
-    `others` counts the records of packages of other names, where only a few names were read; None where all were.
-    `unreadable` tells of records that readers cannot parse, by file name, why; `left_out` of anything else that was
-    left out for that reason.  Both are empty unless the index was validated, which an index of our own is not again.
+    `records_not_loaded` counts the records of packages of other names, where only a few names were read; None where
+    all were. `unreadable` tells of records that readers cannot parse, by file name, why; `left_out` of anything else
+    that was left out for that reason.  Both are empty unless the index was validated, which an index of our own is not
+    again.
     """
 
     records: Mapping[str, Raw] = field(default_factory=dict)
@@ -75,47 +76,47 @@ class Index:
     rest: Mapping[str, Raw] = field(default_factory=dict)
     v3_rest: Mapping[str, Mapping[str, Raw]] = field(default_factory=dict)
     earlier: Mapping[str, Raw] = field(default_factory=dict)
-    others: int | None = None
+    records_not_loaded: int | None = None
     unreadable: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
         """How many packages have a record."""
-        return len(self.records) + (self.others or 0)
+        return len(self.records) + (self.records_not_loaded or 0)
 
 
 class Extracted(msgspec.Struct, frozen=True, gc=False):
     """A package that was read: its record, dated as if no index had it before, and its run exports, None if unknown.
 
-    `told` says that the record tells its version: the MD5 that a listing shows is that of the content.
-    `about` is what it says of itself besides, None where that was not asked.
+    `md5_matches_etag` says that the record tells its version: the MD5 that a listing shows is that of the content.
+    `metadata` is what it says of itself besides, None where that was not asked.
     """
 
     filename: str
-    version: ETag
+    etag: ETag
     record: Raw
     run_exports: Raw | None
     v3: bool = False
     warnings: tuple[str, ...] = ()
-    about: Metadata | None = None
-    told: bool = False
+    metadata: Metadata | None = None
+    md5_matches_etag: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """A package that cannot be indexed, and why.  A result, not an exception: the rest is published.
 
-    `sha256` is there where the content was hashed, or vouched for, all the same.  `passing` is a reason
+    `sha256` is there where the content was hashed, or vouched for, all the same.  `transient` is a reason
     that may be gone next time.  A `damaged` package cannot be unpacked.  `kept` says that the
     index keeps the record that it has of this very package.
     """
 
     filename: str
-    version: ETag
+    etag: ETag
     reason: str
     sha256: str | None = None
-    passing: bool = False
+    transient: bool = False
     damaged: bool = False
     kept: bool = False
 
@@ -124,22 +125,22 @@ class Rejected:
 class Plan:
     """What a listing asks of an index.
 
-    `fetch` is to be read.  `held` names those whose record still holds although they are to be read, as
+    `to_read` is to be read.  `keep_existing` names those whose record still holds although they are to be read, as
     a forced run does, or were rejected.  `drop` has no object any more, or was yanked.  `rejected` was
-    found bad before and has not changed since.  `ask` is to be read only for what it says of itself: its
-    record stands and stays as it is.  `yanked` is there and listed as removed.  `seen` has the
+    found bad before and has not changed since.  `to_describe` is to be read only for what it says of itself: its
+    record stands and stays as it is.  `yanked` is there and listed as removed.  `etags_to_remember` has the
     versions that kept records were made from, where the record itself does not tell.  `dates` has the dates (in
     milliseconds) of packages whose records have none, or one in the future.
     `carried` has no record yet and is not looked at: a run that is at work has written its run exports.
     """
 
-    fetch: tuple[Stat, ...] = ()
-    held: frozenset[str] = frozenset()
+    to_read: tuple[Stat, ...] = ()
+    keep_existing: frozenset[str] = frozenset()
     drop: frozenset[str] = frozenset()
     rejected: tuple[Rejected, ...] = ()
     yanked: frozenset[str] = frozenset()
-    seen: dict[str, ETag] = field(default_factory=dict)
-    ask: tuple[Stat, ...] = ()
+    etags_to_remember: dict[str, ETag] = field(default_factory=dict)
+    to_describe: tuple[Stat, ...] = ()
     dates: dict[str, int] = field(default_factory=dict)
     carried: frozenset[str] = frozenset()
 
@@ -193,6 +194,6 @@ class Outputs:
         return self.channel if "://" in self.channel else ""
 
     @property
-    def described(self) -> bool:
+    def needs_metadata(self) -> bool:
         """Whether a file is wanted that tells more of a package than its record does."""
         return self.channeldata or self.html or self.rss

@@ -52,19 +52,19 @@ def has_misfiled_records(records: Mapping[str, Raw]) -> bool:
     return any(identity_of(record).name.lower() != name_of(filename) for filename, record in records.items())
 
 
-def without(names: frozenset[str], ledger: State) -> State:
+def without(names: frozenset[str], state: State) -> State:
     """What a ledger knows of packages of other names."""
     return msgspec.structs.replace(
-        ledger,
-        seen={filename: it for filename, it in ledger.seen.items() if name_of(filename) not in names},
-        rejected={filename: it for filename, it in ledger.rejected.items() if name_of(filename) not in names},
-        attested={filename: it for filename, it in ledger.attested.items() if name_of(filename) not in names},
+        state,
+        seen={filename: it for filename, it in state.package_etags.items() if name_of(filename) not in names},
+        rejected={filename: it for filename, it in state.rejected.items() if name_of(filename) not in names},
+        attested={filename: it for filename, it in state.attestations.items() if name_of(filename) not in names},
     )
 
 
-def changed_names(digests: Mapping[str, str], ledger: State) -> frozenset[str] | None:
+def changed_names(digests: Mapping[str, str], state: State) -> frozenset[str] | None:
     """The package names of which a listing shows something else than the last run saw; None where it left no word."""
-    before = ledger.names
+    before = state.name_digests
     if not before:
         return None
     return frozenset(name for name in {*digests, *before} if digests.get(name) != before.get(name))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.core import name_digests as byname
 from indexer.core import names
+from indexer.core.name_digests import has_misfiled_records, mark_unsure, names_of
 from indexer.core.patch import left_by_conda_index
 from indexer.core.publication import instructions_of
 from indexer.core.state import Bad, PublishedFile, State
@@ -22,65 +22,69 @@ if TYPE_CHECKING:
 _SHOWN = 400
 
 
-def overlay_files(wanted: SubdirJob, seen: Snapshot, change: Update) -> dict[str, PublishedFile]:
+def overlay_files(job: SubdirJob, snapshot: Snapshot, update: Update) -> dict[str, PublishedFile]:
     """The state that the run was made from."""
-    overlay = change.overlay
+    overlay = update.overlay
     digests = {names.YANKED: ""}
-    if overlay.lying is not None and overlay.named is None:
-        said = not left_by_conda_index(overlay.lying)
-        digests[names.INSTRUCTIONS] = instructions_of(overlay.lying, wanted.options.outputs).digest if said else ""
-    return {name: PublishedFile(seen.versions[name], it) for name, it in digests.items() if name in seen.versions}
+    if overlay.published_patch is not None and overlay.new_patch is None:
+        said = not left_by_conda_index(overlay.published_patch)
+        digests[names.INSTRUCTIONS] = (
+            instructions_of(overlay.published_patch, job.options.outputs).digest if said else ""
+        )
+    return {name: PublishedFile(snapshot.etags[name], it) for name, it in digests.items() if name in snapshot.etags}
 
 
 def next_state(
-    wanted: SubdirJob, seen: Snapshot, change: Update, wrote: Mapping[str, PublishedFile], source: str
+    job: SubdirJob, snapshot: Snapshot, update: Update, wrote: Mapping[str, PublishedFile], source: str
 ) -> State:
     """What the next run shall know; outside of a scope what the last one knew still holds.
 
     `wrote` has the files that stand now, `source` is the one that the index was read from.
     """
-    bad = {it.filename: Bad(it.version, it.reason, it.kept) for it in change.rejected if not it.passing}
-    versions = change.plan.seen
-    last = seen.ledger or State()
+    bad = {it.filename: Bad(it.etag, it.reason, it.kept) for it in update.rejected if not it.transient}
+    versions = update.plan.etags_to_remember
+    last = snapshot.state or State()
     # A record that was read again names no attestations until the next whole run looks at them.
-    kept = {filename: it for filename, it in last.attested.items() if filename not in (wanted.scope or ())}
-    attested = kept if change.attested is None else change.attested
-    passing = {it.filename for it in change.rejected if it.passing}
-    passing |= {filename for filename, it in attested.items() if it.passing}
+    kept = {filename: it for filename, it in last.attestations.items() if filename not in (job.scope or ())}
+    attested = kept if update.attestations is None else update.attestations
+    passing = {it.filename for it in update.rejected if it.transient}
+    passing |= {filename for filename, it in attested.items() if it.transient}
     whole = validated = True
-    shown = byname.mark_unsure(seen.names, byname.names_of(passing))
-    if wanted.scope is not None:
+    shown = mark_unsure(snapshot.name_digests, names_of(passing))
+    if job.scope is not None:
         # What it says of versions is of the records in the source, whatever became of other files.
-        before = wanted.of_these_rules(seen.ledger if source and seen.stands(source) else None)
-        whole = before is not None and before.whole
+        before = job.state_for_these_rules(snapshot.state if source and snapshot.is_unchanged(source) else None)
+        whole = before is not None and before.etags_complete
         validated = not source or (before is not None and before.validated)
-        shown = byname.mark_unsure(before.names if before else {}, byname.names_of(wanted.scope))
+        shown = mark_unsure(before.name_digests if before else {}, names_of(job.scope))
         if before is not None:
-            versions = {**{k: v for k, v in before.seen.items() if k not in wanted.scope}, **versions}
-            bad = {k: v for k, v in before.rejected.items() if k not in wanted.scope} | bad
-    reported = {it.filename: it.version for it in (*seen.misnamed, *change.rejected) if it.filename not in bad}
-    if wanted.scope is not None:
-        reported = {k: v for k, v in last.reported.items() if k not in wanted.scope} | reported
+            versions = {**{k: v for k, v in before.package_etags.items() if k not in job.scope}, **versions}
+            bad = {k: v for k, v in before.rejected.items() if k not in job.scope} | bad
+    reported = {
+        it.filename: it.etag for it in (*snapshot.invalid_filenames, *update.rejected) if it.filename not in bad
+    }
+    if job.scope is not None:
+        reported = {k: v for k, v in last.reported.items() if k not in job.scope} | reported
     return State(
-        config_fingerprint=wanted.stamp,
-        listing="" if passing or wanted.scope is not None else seen.listing,
-        packages=change.count,
-        whole=whole,
+        config_fingerprint=job.config_fingerprint,
+        listing_digest="" if passing or job.scope is not None else snapshot.listing_digest,
+        packages=update.count,
+        etags_complete=whole,
         validated=validated,
-        wrote=dict(wrote),
-        seen=versions,
+        files=dict(wrote),
+        package_etags=versions,
         rejected=bad,
-        yanked={name: yank.reason[:_SHOWN] for name, yank in change.overlay.yanks.items()},
-        ignored={name: it.reason[:_SHOWN] for name, it in change.overlay.ignored.items()},
+        yanked={name: yank.reason[:_SHOWN] for name, yank in update.overlay.yanks.items()},
+        ignored={name: it.reason[:_SHOWN] for name, it in update.overlay.ignored.items()},
         reported=reported,
-        attested=dict(attested),
-        latest=wanted.latest or (wanted.scope is not None and last.latest),
-        outputs=wanted.options.outputs,
-        rules=wanted.options.rules,
-        cuts=seen.cuts if wanted.scope is None else last.cuts,
-        names=shown,
-        incomplete=wanted.incomplete(change),
-        place=wanted.subdir,
-        astray=wanted.apart and byname.has_misfiled_records(change.merged.records),
-        recent=None if change.recent is None else tuple(change.recent.items()),
+        attestations=dict(attested),
+        all_in_v3=job.all_in_v3 or (job.scope is not None and last.all_in_v3),
+        outputs=job.options.outputs,
+        rules=job.options.rules,
+        split_points=snapshot.split_points if job.scope is None else last.split_points,
+        name_digests=shown,
+        incomplete=job.incomplete(update),
+        place=job.subdir,
+        has_misfiled_records=job.independent_shards and has_misfiled_records(update.merged.records),
+        recent=None if update.recent is None else tuple(update.recent.items()),
     )

@@ -63,13 +63,13 @@ _file = msgspec.json.Decoder(_File)
 class Overlay:
     """What is in force in a subdir.
 
-    `lying` is the content of its `patch_instructions.json` (`key`), None where it has none; `named` is that
-    of a patch that this run was given in its place.  `yanks` and `ignored` are by file name.
+    `published_patch` is the content of its `patch_instructions.json` (`key`), None where it has none; `new_patch` is
+    that of a patch that this run was given in its place.  `yanks` and `ignored` are by file name.
     """
 
     key: str = ""
-    lying: bytes | None = None
-    named: bytes | None = None
+    published_patch: bytes | None = None
+    new_patch: bytes | None = None
     yanks: Mapping[str, Yank] = field(default_factory=dict)
     ignored: Mapping[str, Ignore] = field(default_factory=dict)
 
@@ -81,13 +81,13 @@ class Overlay:
     @property
     def patch(self) -> bytes | None:
         """The instructions that are followed, None where there are none."""
-        return self.lying if self.named is None else self.named
+        return self.published_patch if self.new_patch is None else self.new_patch
 
     @property
     def run_exports_patched(self) -> frozenset[str]:
         """The file names whose run exports were patched by what lies there."""
         with contextlib.suppress(BadPatch):  # nobody can have followed it
-            return patch.run_exports_named(patch.parse(self.lying or b"", self.key))
+            return patch.run_exports_named(patch.parse(self.published_patch or b"", self.key))
         return frozenset()
 
     def __bool__(self) -> bool:

@@ -30,19 +30,19 @@ _CLOCKS_DIFFER_MS = 2000
 class DiffContext:
     """What a run knows besides index and listing.
 
-    `ledger` is None where there is none, `in_step` says that it and the index were written by the same
-    run.  `source_ms` is when the index was last written.  `scope` holds the only file names to look at,
-    None for all.  `changing` are those that this run has met at another version before, `undescribed` those
+    `state` is None where there is none, `index_matches_state` says that it and the index were written by the same
+    run.  `index_written_ms` is when the index was last written.  `scope` holds the only file names to look at,
+    None for all.  `replaced_in_run` are those that this run has met at another version before, `needs_metadata` those
     of which it is wanted and not known what they say of themselves.
     """
 
-    ledger: State | None = None
-    in_step: bool = False
-    source_ms: int = 0
+    state: State | None = None
+    index_matches_state: bool = False
+    index_written_ms: int = 0
     force: bool = False
     scope: frozenset[str] | None = None
-    changing: frozenset[str] = frozenset()
-    undescribed: frozenset[str] = frozenset()
+    replaced_in_run: frozenset[str] = frozenset()
+    needs_metadata: frozenset[str] = frozenset()
 
 
 def diff(index: Index, packages: Mapping[str, Stat], known: DiffContext) -> Plan:
@@ -55,7 +55,7 @@ def diff(index: Index, packages: Mapping[str, Stat], known: DiffContext) -> Plan
     What no package can be called goes, in scope or not:
     readers fail on it.  What another indexer left in a legacy map although old clients misread it is read again.
     """
-    rejected_before = known.ledger.rejected if known.ledger else {}
+    rejected_before = known.state.rejected if known.state else {}
     in_scope = index.records.keys() if known.scope is None else known.scope & index.records.keys()
     # What is listed as a package has the name of one.
     misnamed = frozenset(name for name in index.records if name not in packages and parse_filename(name) is None)
@@ -70,33 +70,37 @@ def diff(index: Index, packages: Mapping[str, Stat], known: DiffContext) -> Plan
         bad = rejected_before.get(filename)
         if filename in yanked:
             continue
-        astray = record is not None and not known.in_step and filename not in index.v3 and may_need_v3(record)
+        astray = (
+            record is not None and not known.index_matches_state and filename not in index.v3 and may_need_v3(record)
+        )
         unfit = astray or filename in index.unreadable
         if record is not None and not unfit and _stands(filename, stat, facts := identity_of(record), known):
             if known.force:
                 fetch.append(stat)
                 held.add(filename)
-            elif bad is not None and bad.kept and bad.version == stat.version:
-                rejected.append(Rejected(filename, stat.version, bad.reason))
+            elif bad is not None and bad.kept and bad.etag == stat.etag:
+                rejected.append(Rejected(filename, stat.etag, bad.reason))
                 held.add(filename)
-            elif filename in known.undescribed:
+            elif filename in known.needs_metadata:
                 ask.append(stat)
             if stat.md5 is None or stat.md5 != facts.md5:
-                seen[filename] = stat.version
-        elif bad is not None and bad.version == stat.version and not known.force:
-            rejected.append(Rejected(filename, stat.version, bad.reason))
-            if known.in_step and not unfit:  # a record that is there was kept by the run that rejected the package
+                seen[filename] = stat.etag
+        elif bad is not None and bad.etag == stat.etag and not known.force:
+            rejected.append(Rejected(filename, stat.etag, bad.reason))
+            if (
+                known.index_matches_state and not unfit
+            ):  # a record that is there was kept by the run that rejected the package
                 held.add(filename)
         else:
             fetch.append(stat)
     return Plan(
-        fetch=tuple(fetch),
-        held=frozenset(held),
+        to_read=tuple(fetch),
+        keep_existing=frozenset(held),
         drop=frozenset(name for name in in_scope if name not in packages) | (yanked & index.records.keys()) | misnamed,
         rejected=tuple(rejected),
         yanked=frozenset(yanked),
-        seen=seen,
-        ask=tuple(sorted(ask, key=lambda stat: stat.key)),
+        etags_to_remember=seen,
+        to_describe=tuple(sorted(ask, key=lambda stat: stat.key)),
         carried=_carried(index, known.scope),
     )
 
@@ -111,23 +115,23 @@ def _carried(index: Index, scope: frozenset[str] | None) -> frozenset[str]:
 
 
 def _stands(filename: str, stat: Stat, facts: RecordIdentity, known: DiffContext) -> bool:
-    if not facts.name or facts.size != stat.size or filename in known.changing:
+    if not facts.name or facts.size != stat.size or filename in known.replaced_in_run:
         return False
     if stat.md5 is not None and stat.md5 == facts.md5:
         return True
-    if known.ledger is not None and known.in_step:
+    if known.state is not None and known.index_matches_state:
         # Out of step it may have seen another object than the one that the record is of.
-        version = known.ledger.seen.get(filename)
-        if version is not None or known.ledger.whole:
+        version = known.state.package_etags.get(filename)
+        if version is not None or known.state.etags_complete:
             # No entry: the version was the record's md5 then, and is not now.
-            return version == stat.version
-    indexed_ms = known.source_ms if facts.indexed_timestamp is None else facts.indexed_timestamp
+            return version == stat.etag
+    indexed_ms = known.index_written_ms if facts.indexed_timestamp is None else facts.indexed_timestamp
     return stat.modified_ms + _CLOCKS_DIFFER_MS <= indexed_ms
 
 
 def etags_to_remember(results: Iterable[Extracted | Rejected]) -> dict[str, ETag]:
     """The versions of packages that were read, where the record does not tell; as Plan has `seen`."""
-    return {it.filename: it.version for it in results if isinstance(it, Extracted) and not it.told}
+    return {it.filename: it.etag for it in results if isinstance(it, Extracted) and not it.md5_matches_etag}
 
 
 def dropped(index: Index, plan: Plan, results: Sequence[Extracted | Rejected]) -> frozenset[str]:
@@ -148,7 +152,7 @@ def dropped(index: Index, plan: Plan, results: Sequence[Extracted | Rejected]) -
             or identity_of(index.records[result.filename]).sha256 != result.sha256
         )
     }
-    return plan.drop | (spoilt - plan.held) | damaged
+    return plan.drop | (spoilt - plan.keep_existing) | damaged
 
 
 def guard(index: Index, leaving: frozenset[str], subdir: str) -> None:

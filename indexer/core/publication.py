@@ -94,50 +94,50 @@ class Artefact:
 class RenderContext:
     """What a publication is made for: the subdir, its options, the shard index that stands, the time.
 
-    `there` are the shards that need not be put, by their sha256: those that the standing index names and
+    `existing_shards` are the shards that need not be put, by their sha256: those that the standing index names and
     that are known to be there, or were seen.  `source` is the file that an index can be read from, empty
     for none: repodata.json where it is there, else the shard index.  `instructions` are those of a patch that
-    lie there not yet.  `touched` are the package names, in lower case, whose shards can differ from those of the
-    standing index, None where any can.  `abouts` has what is known of what packages say of themselves, `yanked` why
+    lie there not yet.  `changed_names` are the package names, in lower case, whose shards can differ from those of the
+    standing index, None where any can.  `metadata` has what is known of what packages say of themselves, `yanked` why
     packages are withdrawn, both by file name.
     """
 
     subdir: str
     outputs: Outputs
     previous: ShardIndex
-    there: frozenset[bytes]
+    existing_shards: frozenset[bytes]
     now_ms: int
     source: str = ""
     instructions: bytes | None = None
-    touched: frozenset[str] | None = None
-    abouts: Mapping[str, Metadata] = field(default_factory=dict)
+    changed_names: frozenset[str] | None = None
+    metadata: Mapping[str, Metadata] = field(default_factory=dict)
     yanked: Mapping[str, str] = field(default_factory=dict)
 
 
-def publication(index: Index, scene: RenderContext, unpatched: Index | None = None) -> list[Artefact]:
+def publication(index: Index, context: RenderContext, unpatched: Index | None = None) -> list[Artefact]:
     """Every artefact of a subdir in the order of publication, those that are switched off as deletions.
 
     `index` is what readers shall see.  `unpatched` is what it was made from, where that is kept: then it
     is the source, and all else derives from `index`.
     """
-    if not scene.outputs.run_exports:
+    if not context.outputs.run_exports:
         # Nothing would remember them for the next run, so no shard may have them either.
         index = replace(index, run_exports={})
         unpatched = unpatched and replace(unpatched, run_exports={})
-    info = _info(index, scene)
-    source = source_of(scene.outputs, unpatched)
+    info = _info(index, context)
+    source = source_of(context.outputs, unpatched)
     wanted = [
-        *_state(scene),
-        *([] if unpatched is None else [unpatched_of(unpatched, scene, index.run_exports)]),
-        *_shards(index, info, scene, source),
-        *_monolith(index, info, scene, source),
+        *_state(context),
+        *([] if unpatched is None else [unpatched_of(unpatched, context, index.run_exports)]),
+        *_shards(index, info, context, source),
+        *_monolith(index, info, context, source),
         # Those of yanked packages too: it is of the unpatched index (CEP 12).
-        *_run_exports(replace(unpatched or index, run_exports=index.run_exports), scene),
-        *_current(index, info, scene),
-        *_described(index, scene),
+        *_run_exports(replace(unpatched or index, run_exports=index.run_exports), context),
+        *_current(index, info, context),
+        *_described(index, context),
     ]
     there = {artefact.key for artefact in wanted}
-    unwanted = [Artefact(key, _deletion_rank(key, scene)) for key in names.OWNED if key not in there]
+    unwanted = [Artefact(key, _deletion_rank(key, context)) for key in names.OWNED if key not in there]
     return sorted([*unwanted, *wanted], key=lambda artefact: artefact.rank)
 
 
@@ -153,51 +153,51 @@ def instructions_of(content: bytes, outputs: Outputs) -> Artefact:
     return Artefact(names.INSTRUCTIONS, Rank.SHARD, content, headers=mutable(outputs, _JSON))
 
 
-def _state(scene: RenderContext) -> list[Artefact]:
-    return [] if scene.instructions is None else [instructions_of(scene.instructions, scene.outputs)]
+def _state(context: RenderContext) -> list[Artefact]:
+    return [] if context.instructions is None else [instructions_of(context.instructions, context.outputs)]
 
 
-def unpatched_of(index: Index, scene: RenderContext, published: Mapping[str, Raw]) -> Artefact:
+def unpatched_of(index: Index, context: RenderContext, published: Mapping[str, Raw]) -> Artefact:
     """What the packages say; `published` are the run exports that another file remembers for the next run."""
-    if not scene.outputs.monolithic:
+    if not context.outputs.monolithic:
         published = {}
-    content = join_unpatched(index, _info(index, scene), published)
-    return Artefact(names.UNPATCHED, Rank.SOURCE, content, headers=mutable(scene.outputs, _JSON))
+    content = join_unpatched(index, _info(index, context), published)
+    return Artefact(names.UNPATCHED, Rank.SOURCE, content, headers=mutable(context.outputs, _JSON))
 
 
-def _deletion_rank(key: str, scene: RenderContext) -> Rank:
+def _deletion_rank(key: str, context: RenderContext) -> Rank:
     """Readers prefer shards to .zst to .json, so what they prefer goes first.
 
     But what the index was read from goes once the new source stands, or a crash would leave none; and
     so does what is not ours, for the credentials may not allow it.
     """
-    if not scene.outputs.monolithic or key == scene.source or key in names.FOREIGN:
+    if not context.outputs.monolithic or key == context.source or key in names.FOREIGN:
         return Rank.STALE
     return Rank.SHARD_INDEX if key == names.SHARD_INDEX else Rank.DERIVED
 
 
-def _info(index: Index, scene: RenderContext) -> dict[str, object]:
+def _info(index: Index, context: RenderContext) -> dict[str, object]:
     info: dict[str, object] = {k: v for k, v in index.info.items() if k not in _STALE_INFO}
-    info["subdir"] = scene.subdir
-    if url := _base_url(index, scene):
+    info["subdir"] = context.subdir
+    if url := _base_url(index, context):
         info["base_url"] = url
-    for key, said in _of_channel(scene.outputs.info).items():
+    for key, said in _of_channel(context.outputs.info).items():
         info.pop(key, None)
         if said:
             info[key] = said
-    if revisions := _revisions(index, scene.outputs.info.revisions):
+    if revisions := _revisions(index, context.outputs.info.revisions):
         info["repodata_revisions"] = revisions
     return info
 
 
-def _base_url(index: Index, scene: RenderContext) -> str:
+def _base_url(index: Index, context: RenderContext) -> str:
     """Where readers find the packages, empty for beside the index: as configured, or else as it was found."""
-    url = scene.outputs.base_url
+    url = context.outputs.base_url
     if url is None:
         found = _plain(index.info.get("base_url"))
         return found if isinstance(found, str) else ""
     # Readers join package names to it, older ones without adding the slash (CEP 15).
-    return url if scene.outputs.base_url_verbatim or not url else f"{url.rstrip('/')}/{scene.subdir}/"
+    return url if context.outputs.base_url_verbatim or not url else f"{url.rstrip('/')}/{context.subdir}/"
 
 
 def _of_channel(info: ChannelInfo) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def _revisions(index: Index, configured: Sequence[Revision] | None) -> dict[str,
         with contextlib.suppress(*UNREADABLE):  # not of its form: nobody's to keep
             told = msgspec.json.decode(index.info["repodata_revisions"], type=dict[str, dict[str, object]])
             before = told.get("v3", {})
-    if index.others is not None:  # all of them were counted by the run that read all
+    if index.records_not_loaded is not None:  # all of them were counted by the run that read all
         return {"v3": before} if before else {}
     kept = {key: value for key, value in before.items() if key == "message" and value}
     if configured is not None:
@@ -232,32 +232,34 @@ def _revisions(index: Index, configured: Sequence[Revision] | None) -> dict[str,
     return {"v3": {**kept, "n_packages": len(records), **span}}
 
 
-def _shards(index: Index, info: Mapping[str, object], scene: RenderContext, source: str) -> list[Artefact]:
-    outputs = scene.outputs
+def _shards(index: Index, info: Mapping[str, object], context: RenderContext, source: str) -> list[Artefact]:
+    outputs = context.outputs
     if not outputs.shards:
         return []
     headers = {"Cache-Control": outputs.shard_cache_control, "Content-Type": _ZSTD}
     digests: dict[str, bytes] = {}
-    if index.others is not None and scene.touched is None:
+    if index.records_not_loaded is not None and context.changed_names is None:
         raise ValueError("an index of a few names is published over what stands, never alone")
-    if scene.touched is not None:
-        digests = {name: digest for name, digest in scene.previous.shards.items() if name not in scene.touched}
+    if context.changed_names is not None:
+        digests = {
+            name: digest for name, digest in context.previous.shards.items() if name not in context.changed_names
+        }
     fresh = []
-    for name, make in shards.build(index, scene.touched):
+    for name, make in shards.build(index, context.changed_names):
         shard = make()
         shards.check_size(name, shard)
         digests[name] = shards.digest(shard)
-        if digests[name] not in scene.there:
+        if digests[name] not in context.existing_shards:
             key = names.SHARDS_FOLDER + shards.filename_of(digests[name])
             again = Stream(partial(_anew, make))
             fresh.append(Artefact(key, Rank.SHARD, again, headers=headers, immutable=True))
     shard_info: dict[str, object] = {
-        "subdir": scene.subdir,
+        "subdir": context.subdir,
         "base_url": info.get("base_url", ""),
         "shards_base_url": shards.BASE_URL,
         **{key: _plain(info[key]) for key in shards.SHARED_INFO if key in info},
     }
-    shard_info["created_at"] = _created_at(ShardIndex(digests, shard_info), scene)
+    shard_info["created_at"] = _created_at(ShardIndex(digests, shard_info), context)
     content = shards.encode_index(ShardIndex(digests, shard_info))
     rank = Rank.SOURCE if source == names.SHARD_INDEX else Rank.SHARD_INDEX
     return [*fresh, Artefact(names.SHARD_INDEX, rank, content, headers=mutable(outputs, _ZSTD))]
@@ -272,53 +274,53 @@ def _plain(value: object) -> object:
     return msgspec.json.decode(value) if isinstance(value, Raw) else value
 
 
-def _created_at(index: ShardIndex, scene: RenderContext) -> object:
+def _created_at(index: ShardIndex, context: RenderContext) -> object:
     """The time of the last change, so that an index that says the same is the same (CEP 16).
 
     Where repodata.json is about to go it is another one all the same: a run with opposite options that
     shall delete the shard index meets a conflict then, or both would be gone.
     """
-    before = dict(scene.previous.info)
+    before = dict(context.previous.info)
     created = before.pop("created_at", None)
-    alone = scene.source == names.REPODATA and not scene.outputs.monolithic
-    if created is not None and not alone and (before, scene.previous.shards) == (index.info, index.shards):
+    alone = context.source == names.REPODATA and not context.outputs.monolithic
+    if created is not None and not alone and (before, context.previous.shards) == (index.info, index.shards):
         return created
-    now = datetime.fromtimestamp(scene.now_ms / 1000, tz=timezone.utc)
+    now = datetime.fromtimestamp(context.now_ms / 1000, tz=timezone.utc)
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _monolith(index: Index, info: Mapping[str, object], scene: RenderContext, source: str) -> list[Artefact]:
-    if not scene.outputs.monolithic:
+def _monolith(index: Index, info: Mapping[str, object], context: RenderContext, source: str) -> list[Artefact]:
+    if not context.outputs.monolithic:
         return []
     rank = Rank.SOURCE if source == names.REPODATA else Rank.DERIVED
-    return _variants(names.REPODATA, join(index, info), rank, scene.outputs)
+    return _variants(names.REPODATA, join(index, info), rank, context.outputs)
 
 
-def _run_exports(index: Index, scene: RenderContext) -> list[Artefact]:
-    if not scene.outputs.run_exports or not scene.outputs.monolithic:
+def _run_exports(index: Index, context: RenderContext) -> list[Artefact]:
+    if not context.outputs.run_exports or not context.outputs.monolithic:
         return []
-    content = join_run_exports(index, scene.subdir)
-    return _variants(names.RUN_EXPORTS, content, Rank.DERIVED, scene.outputs)
+    content = join_run_exports(index, context.subdir)
+    return _variants(names.RUN_EXPORTS, content, Rank.DERIVED, context.outputs)
 
 
-def _current(index: Index, info: Mapping[str, object], scene: RenderContext) -> list[Artefact]:
-    if not scene.outputs.current_repodata:
+def _current(index: Index, info: Mapping[str, object], context: RenderContext) -> list[Artefact]:
+    if not context.outputs.current_repodata:
         return []
-    return _variants(names.CURRENT, join_current(index, info), Rank.DERIVED, scene.outputs)
+    return _variants(names.CURRENT, join_current(index, info), Rank.DERIVED, context.outputs)
 
 
-def _described(index: Index, scene: RenderContext) -> list[Artefact]:
+def _described(index: Index, context: RenderContext) -> list[Artefact]:
     """What tells more of packages than their records do: the catalogue, and the page."""
-    outputs = scene.outputs
-    if not outputs.described:
+    outputs = context.outputs
+    if not outputs.needs_metadata:
         return []
-    known = catalogue.catalogue_of(index, scene.abouts, scene.yanked)
+    known = catalogue.catalogue_of(index, context.metadata, context.yanked)
     content, headers = catalogue.encode(known), mutable(outputs, _ZSTD)
     found = [Artefact(names.CATALOGUE, Rank.DERIVED, content, Codec.ZSTD, _CATALOGUE_LEVEL, headers)]
     if outputs.html:
         from indexer.core.pages.html import subdir_page  # its template, styles and script are made as it is imported
 
-        page = subdir_page(scene.subdir, known, outputs)
+        page = subdir_page(context.subdir, known, outputs)
         found.append(Artefact(names.PAGE, Rank.DERIVED, page, headers=mutable(outputs, _HTML)))
     return found
 

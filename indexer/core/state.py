@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # What `place` says in the state of a channel's own files; no subdir has this name.
 CHANNEL = "channel"
+# The number of the form in which a state is written.  A state of another format is as good as none.
+FORMAT = 2
 # A part of a listing: a little less than three pages, so that some new packages need no fourth.
 _PART = 2_900
 _MAX_PARTS = 64
@@ -35,14 +37,14 @@ _LINES = 10_000
 class PublishedFile(msgspec.Struct, frozen=True):
     """One of our files: the version it had when we put it, and the digest of what was in it."""
 
-    version: ETag
+    etag: ETag
     digest: str
 
 
 class Bad(msgspec.Struct, frozen=True):
     """A package found bad: the version that was read, why it was rejected, and whether its record stays."""
 
-    version: ETag
+    etag: ETag
     reason: str
     kept: bool = False
 
@@ -50,65 +52,72 @@ class Bad(msgspec.Struct, frozen=True):
 class Attested(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is known of a package's attestations: what stands for its sidecars as they were read, and their sha256.
 
-    Without one there is a `reason`; a `passing` one may be gone next time.
+    Without one there is a `reason`; a `transient` one may be gone next time.
     """
 
-    state: str
+    sidecars_digest: str
     sha256: str = ""
     reason: str = ""
-    passing: bool = False
+    transient: bool = False
 
 
 class State(msgspec.Struct, frozen=True):
     """What one run leaves for the next.
 
-    `config_fingerprint` stands for the options that shape the output, `listing` for all packages seen (empty where not
-    all were), `packages` counts the records.  `seen` has the versions of the indexed packages whose
+    `config_fingerprint` stands for the options that shape the output, `listing_digest` for all packages seen (empty
+    where not all were), `packages` counts the records.  `package_etags` has the versions of the indexed packages whose
     record does not tell (an S3 ETag that is the record's md5 needs no entry); it has all of them where
-    it is `whole`.  `yanked` and `ignored` have the reasons by file name; `reported` are rejected
+    it is `etags_complete`.  `yanked` and `ignored` have the reasons by file name; `reported` are rejected
     files of other kinds than `rejected` (a bad name, no right to read), by the version that was reported.
     `validated` says that readers can parse all records: those of another indexer were looked at when they were taken
     over.  `outputs` and `rules` are those of the run: a yank
-    publishes with them, whoever types it.  `latest` says that records may stand under `v3` by assignment alone.
-    `attested` is by file name of the package.  `cuts` are file names at which the next listing may be cut
-    into even parts.  `names` stands for what the listing showed of each package name, where there are shards alone; the
-    empty text for a name to look at. `place` is the subdir, or CHANNEL for the state of
-    a channel's own files.  `astray` says that there a record may have another name than its file.
+    publishes with them, whoever types it.  `all_in_v3` says that records may stand under `v3` by assignment alone.
+    `attestations` is by file name of the package.  `split_points` are file names at which the next listing may be cut
+    into even parts.  `name_digests` stands for what the listing showed of each package name, where there are shards
+    alone; the empty text for a name to look at. `place` is the subdir, or CHANNEL for the state of
+    a channel's own files.  `has_misfiled_records` says that there a record may have another name than its file.
     `incomplete` counts the packages whose run exports are unknown, None if they were not counted.
     `recent` counts the packages of the last week (`core/recent.py`), None where nobody counted them.
     """
 
     config_fingerprint: str = ""
-    listing: str = ""
+    listing_digest: str = ""
     packages: int = 0
-    whole: bool = True
-    wrote: dict[str, PublishedFile] = {}
-    seen: dict[str, ETag] = {}
+    etags_complete: bool = True
+    files: dict[str, PublishedFile] = {}
+    package_etags: dict[str, ETag] = {}
     rejected: dict[str, Bad] = {}
     yanked: dict[str, str] = {}
     ignored: dict[str, str] = {}
     reported: dict[str, ETag] = {}
     outputs: Outputs | None = None
     rules: Rules | None = None
-    latest: bool = False
-    attested: dict[str, Attested] = {}
-    cuts: tuple[str, ...] = ()
-    names: dict[str, str] = {}
-    astray: bool = False
+    all_in_v3: bool = False
+    attestations: dict[str, Attested] = {}
+    split_points: tuple[str, ...] = ()
+    name_digests: dict[str, str] = {}
+    has_misfiled_records: bool = False
     place: str = ""
     incomplete: int | None = None
     validated: bool = False
     recent: tuple[tuple[int, int], ...] | None = None
 
 
-_ledger = msgspec.json.Decoder(State)
+class _StateFile(State, frozen=True):
+    """The content of a state file; files of format 1 have no number."""
+
+    format: int = 1
 
 
-def encode(ledger: State) -> bytes:
-    """The ledger as it lies in the channel."""
-    # Piece by piece: all at once it was what took a first run of half a million packages to its peak.
-    values: dict[str, object] = {key: partial(_encoded, getattr(ledger, key)) for key in ledger.__struct_fields__}
-    values["seen"] = members(sorted(ledger.seen), ledger.seen.__getitem__)
+_state_file = msgspec.json.Decoder(_StateFile)
+
+
+def encode_state(state: State) -> bytes:
+    """The content of the state file."""
+    # As a stream: encoded at once, the state was the memory peak of a first run of half a million packages.
+    values: dict[str, object] = {key: partial(_encoded, getattr(state, key)) for key in State.__struct_fields__}
+    values["format"] = FORMAT
+    values["package_etags"] = members(sorted(state.package_etags), state.package_etags.__getitem__)
     return compress_pieces(json_object(values))
 
 
@@ -116,13 +125,16 @@ def _encoded(value: object) -> Iterator[bytes]:
     yield msgspec.json.encode(value, order="deterministic")
 
 
-def decode(data: bytes) -> State | None:
-    """A ledger; None for one that cannot be read, which is as good as none."""
+def decode_state(data: bytes) -> State | None:
+    """The state in a state file; None if the file cannot be read or has another format."""
     try:
-        ledger = _ledger.decode(unpack(data))
-        return msgspec.structs.replace(ledger, seen={intern(name): version for name, version in ledger.seen.items()})
+        found = _state_file.decode(unpack(data))
     except (*UNREADABLE, ValueError):
         return None
+    if found.format != FORMAT:
+        return None
+    fields = {key: getattr(found, key) for key in State.__struct_fields__}
+    return State(**{**fields, "package_etags": {intern(name): etag for name, etag in found.package_etags.items()}})
 
 
 def config_fingerprint(outputs: Outputs, rules: Rules, release: str) -> str:
@@ -132,10 +144,10 @@ def config_fingerprint(outputs: Outputs, rules: Rules, release: str) -> str:
 
 def line_of(filename: str, stat: Stat) -> str:
     """What a digest of a listing is told of a file: its name, its size and its version."""
-    return f"{filename}\0{stat.size}\0{stat.version}\n"
+    return f"{filename}\0{stat.size}\0{stat.etag}\n"
 
 
-def digest_of(packages: Mapping[str, Stat]) -> str:
+def listing_digest_of(packages: Mapping[str, Stat]) -> str:
     """Stands for all packages of a listing: their names, sizes and versions."""
     digest = hashlib.sha256()
     lines = (line_of(name, packages[name]) for name in sorted(packages))

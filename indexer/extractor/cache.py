@@ -72,7 +72,7 @@ class ExtractionCache:
                 stat = stats.pop(reading.result.filename)
                 self.known[stat.key] = _sparing(reading.result, stat, alike)
                 fresh.append(stat.key)
-                if isinstance(reading.result, Rejected) and reading.result.passing:
+                if isinstance(reading.result, Rejected) and reading.result.transient:
                     refused.append(reading.result)
             if len(fresh) == _TOGETHER:
                 self._pack(fresh)
@@ -96,7 +96,7 @@ class ExtractionCache:
     def _of(self, stat: Stat) -> Extracted | Rejected | None:
         """What came of this version."""
         found = self.known.get(stat.key)
-        return None if found is None or found.version != stat.version else found
+        return None if found is None or found.etag != stat.etag else found
 
     def results(
         self, filenames: Sequence[str], index: Index, now_ms: int, dates: Mapping[str, int]
@@ -115,8 +115,8 @@ class ExtractionCache:
 
     def changing(self, packages: Mapping[str, Stat]) -> frozenset[str]:
         """Those that this run has met at another version: no date proves that a record of them stands."""
-        now = ((packages.get(name), found.version) for name, found in self.known.items())
-        return frozenset(stat.key for stat, version in now if stat and stat.version != version) | self.replaced
+        now = ((packages.get(name), found.etag) for name, found in self.known.items())
+        return frozenset(stat.key for stat, version in now if stat and stat.etag != version) | self.replaced
 
     def run_exports(self, index: Index, filenames: Iterable[str]) -> dict[str, Raw]:
         """The run exports of packages that were read, where the index has records of the same content and has none."""
@@ -141,8 +141,8 @@ class ExtractionCache:
             if result is None:  # a run that only plans does not ask
                 continue
             if isinstance(result, Extracted):
-                about = result.about
-            elif result.filename in index.records and not result.passing:
+                about = result.metadata
+            elif result.filename in index.records and not result.transient:
                 about = Metadata(sha256=identity_of(index.records[result.filename]).sha256 or "")
             else:
                 about = None
@@ -156,8 +156,8 @@ def _sparing(result: Extracted | Rejected, stat: Stat, alike: dict[bytes, Raw]) 
     if isinstance(result, Rejected):
         return result
     if result.run_exports is None:
-        return msgspec.structs.replace(result, filename=stat.key, version=stat.version)
+        return msgspec.structs.replace(result, filename=stat.key, etag=stat.etag)
     said = bytes(result.run_exports)
     # A slice of the very bytes that it is known by.
     run_exports = alike.get(said) or alike.setdefault(said, msgspec.Raw(said))
-    return msgspec.structs.replace(result, filename=stat.key, version=stat.version, run_exports=run_exports)
+    return msgspec.structs.replace(result, filename=stat.key, etag=stat.etag, run_exports=run_exports)

@@ -123,10 +123,10 @@ def read(store: Store, stat: Stat, spec: ExtractSpec) -> Reading:
     except Conflict:
         result = Vanished(filename)
     except BadPackage as error:
-        result = Rejected(filename, stat.version, f"{error.thing} {error.reason}")
+        result = Rejected(filename, stat.etag, f"{error.thing} {error.reason}")
     except Denied as error:
         # One package of another owner, another key or in cold storage is no reason to stop.
-        result = Rejected(filename, stat.version, error.reason, passing=True)
+        result = Rejected(filename, stat.etag, error.reason, transient=True)
     return Reading(result, way, metered.usage)
 
 
@@ -156,7 +156,7 @@ def _judged(content: _Content, stat: Stat, spec: ExtractSpec) -> Extracted | Rej
         run_exports = judge_run_exports(content.info.get(RUN_EXPORTS_JSON))
     except BadPackage as error:
         reason = f"{error.thing} {error.reason}"
-        return Rejected(filename, stat.version, reason, package.sha256, damaged=isinstance(error, Damaged))
+        return Rejected(filename, stat.etag, reason, package.sha256, damaged=isinstance(error, Damaged))
     deviations = content.info.get(DEVIATIONS, b"").decode().splitlines()
     warnings = (*content.warnings, *deviations, *judged.warnings, *run_exports_faults(run_exports))
     unknown = RUN_EXPORTS_UNKNOWN in content.info
@@ -167,13 +167,13 @@ def _judged(content: _Content, stat: Stat, spec: ExtractSpec) -> Extracted | Rej
         about, odd = _about(content.info, Metadata(sha256=package.sha256, run_exports=run_exports))
         warnings += odd
     if warnings and spec.rules.strict:
-        return Rejected(filename, stat.version, "; ".join(warnings), package.sha256)
+        return Rejected(filename, stat.etag, "; ".join(warnings), package.sha256)
     # Where the index knows a date of this artifact, that is put in its place (CEP 47).
     date = first_date(stat, judged.record.get("timestamp"), spec.now_ms, undated=spec.undated)
     record = dump({**judged.record, FIELD: date})
     told = stat.md5 == package.md5
     known_exports = None if unknown else dump(run_exports)
-    return Extracted(filename, stat.version, record, known_exports, judged.v3, warnings, about, told)
+    return Extracted(filename, stat.etag, record, known_exports, judged.v3, warnings, about, told)
 
 
 def _about(info: Mapping[str, bytes], known: Metadata) -> tuple[Metadata, tuple[str, ...]]:
@@ -184,7 +184,7 @@ def _about(info: Mapping[str, bytes], known: Metadata) -> tuple[Metadata, tuple[
 
 def _whole(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """One request, all of it in memory."""
-    with ResumingReader(store, stat, store.open(stat.key, version=stat.version)) as onward:
+    with ResumingReader(store, stat, store.open(stat.key, version=stat.etag)) as onward:
         data = onward.rest()
 
     def read_info() -> dict[str, bytes]:
@@ -216,7 +216,7 @@ def _tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     start = max(0, stat.size - _TAIL)
     digests = data = None
     with contextlib.suppress(RangeRefused):
-        reader = store.open(stat.key, range=(start, stat.size), version=stat.version)
+        reader = store.open(stat.key, range=(start, stat.size), version=stat.etag)
         with ResumingReader(store, stat, reader, (start, stat.size)) as onward:
             digests = vouched(onward.opened) if onward.opened.start == start else None
             if digests is None:
@@ -231,7 +231,7 @@ def _tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
 
 def _head(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """A `.tar.bz2` up to its info files, and its last bytes, if its digests are vouched for, else to its end."""
-    with ResumingReader(store, stat, store.open(stat.key, version=stat.version)) as onward:
+    with ResumingReader(store, stat, store.open(stat.key, version=stat.etag)) as onward:
         digests = vouched(onward.opened) or _checksum(store, onward.opened)
         if digests is None:
             return _drain(store, onward, stat, spec)
@@ -249,7 +249,7 @@ def _end_of(store: Store, stat: Stat) -> bytes | None:
     """The last bytes of a package; None where the store serves no ranges."""
     start = stat.size - BZIP2_TAIL
     with contextlib.suppress(RangeRefused):
-        reader = store.open(stat.key, range=(start, stat.size), version=stat.version)
+        reader = store.open(stat.key, range=(start, stat.size), version=stat.etag)
         with ResumingReader(store, stat, reader, (start, stat.size)) as onward:
             return onward.rest() if onward.opened.start else None
     return None
@@ -263,7 +263,7 @@ def _ended(store: Store, stat: Stat, info: dict[str, bytes] | BadPackage, end: b
     if isinstance(info, BadPackage) or ends_as_bzip2(end):
         return info
     try:
-        with ResumingReader(store, stat, store.open(stat.key, version=stat.version)) as onward:
+        with ResumingReader(store, stat, store.open(stat.key, version=stat.etag)) as onward:
             unpack_bzip2(onward, stat.size)
     except BadPackage as error:
         return error
@@ -272,7 +272,7 @@ def _ended(store: Store, stat: Stat, info: dict[str, bytes] | BadPackage, end: b
 
 def _stream(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """One pass over all of it in constant memory: hash, check and, of a `.tar.bz2`, parse on the fly."""
-    with ResumingReader(store, stat, store.open(stat.key, version=stat.version)) as onward:
+    with ResumingReader(store, stat, store.open(stat.key, version=stat.etag)) as onward:
         if not stat.key.endswith(CONDA):
             return _drain(store, onward, stat, spec)
         with Hasher(onward) as hasher:
@@ -333,6 +333,6 @@ def _checksum(store: Store, opened: Opened) -> Digests | None:
         found = store.stat(stat.key, checksum=True)
     except (Unavailable, BadConfig, Denied):
         return None  # some stores refuse the question
-    if found is None or found.version != stat.version or not found.sha256 or not found.md5:
+    if found is None or found.etag != stat.etag or not found.sha256 or not found.md5:
         return None
     return Digests(found.sha256, found.md5)

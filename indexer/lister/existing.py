@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core import names, patch
-from indexer.core import state as ledgers
 from indexer.core.errors import BadIndex, Conflict, Missing, NewerIndex, Refused
 from indexer.core.formats import repodata, shards
 from indexer.core.formats.shards import ShardIndex
@@ -22,7 +21,7 @@ from indexer.core.model import ETag, Index, Raw
 from indexer.core.overlay import Overlay, Withdrawn, decode_withdrawn
 from indexer.core.pages import catalog as catalogue
 from indexer.core.snapshot import Snapshot, etags_in, etags_of, files_of, snapshot_of_listing
-from indexer.core.state import State
+from indexer.core.state import State, decode_state
 from indexer.lister.listing import listed as listed_in_parts
 from indexer.lister.recovered_dates import redated, undated
 from indexer.store.read import read_whole
@@ -70,7 +69,7 @@ class Lister:
         """The key of one of the subdir's files."""
         return f"{self.subdir}/{name}"
 
-    def observe(self, scope: frozenset[str] | None, *, trusting: bool) -> Snapshot:
+    def take_snapshot(self, scope: frozenset[str] | None, *, trusting: bool) -> Snapshot:
         """The versions of our files, then the packages: all of them, or only those in `scope`.
 
         What the ledger says of versions stands where the listing that follows shows the same: the
@@ -78,29 +77,29 @@ class Lister:
         ledger because a conflict has just shown otherwise, each file is asked for, and listed again.
         State is as the listing shows it: never older than the files that were made from it.
         """
-        ledger, ledger_version = left_at(self.store, self.key(names.LEDGER))
-        seen = Snapshot(ledger=ledger, ledger_version=ledger_version, whole=scope is None, doubted=self.force)
-        if ledger is not None and trusting:
-            versions = files_of(etags_of(ledger))
-            listed = self._listing(scope, ledger)
-            if scope is not None or self._ours(etags_in(listed, names.TRACKED), ledger) == versions:
-                return snapshot_of_listing(listed, replace(seen, versions=versions))
+        state, state_etag = left_at(self.store, self.key(names.LEDGER))
+        snapshot = Snapshot(state=state, state_etag=state_etag, all_listed=scope is None, shards_in_doubt=self.force)
+        if state is not None and trusting:
+            versions = files_of(etags_of(state))
+            listed = self._listing(scope, state)
+            if scope is not None or self._ours(etags_in(listed, names.TRACKED), state) == versions:
+                return snapshot_of_listing(listed, replace(snapshot, etags=versions))
         stats = self._stats(names.TRACKED)
-        versions = self._ours({name: stat.version for name, stat in stats.items()}, ledger)
+        versions = self._ours({name: stat.etag for name, stat in stats.items()}, state)
         modified = {name: stat.written_ms for name, stat in stats.items()}
-        return snapshot_of_listing(self._listing(scope, ledger), replace(seen, versions=versions, modified_ms=modified))
+        return snapshot_of_listing(self._listing(scope, state), replace(snapshot, etags=versions, modified_ms=modified))
 
-    def survey(self) -> Snapshot:
+    def take_read_only_snapshot(self) -> Snapshot:
         """What one listing shows, and the ledger: for who only reads, and looks again to see whether it stood still."""
-        ledger, ledger_version = left_at(self.store, self.key(names.LEDGER))
-        listed = self._listing(None, ledger)
-        versions = self._ours(etags_in(listed, names.TRACKED), ledger)
-        return snapshot_of_listing(listed, Snapshot(versions, ledger, ledger_version))
+        state, state_etag = left_at(self.store, self.key(names.LEDGER))
+        listed = self._listing(None, state)
+        versions = self._ours(etags_in(listed, names.TRACKED), state)
+        return snapshot_of_listing(listed, Snapshot(versions, state, state_etag))
 
-    def _ours(self, versions: dict[str, ETag], ledger: State | None) -> dict[str, ETag]:
+    def _ours(self, versions: dict[str, ETag], state: State | None) -> dict[str, ETag]:
         """Without a page that is not wanted and that we did not write: it is somebody else's."""
-        wrote = ledger.wrote.get(names.PAGE) if ledger else None
-        if not self.outputs.html and (wrote is None or versions.get(names.PAGE) != wrote.version):
+        wrote = state.files.get(names.PAGE) if state else None
+        if not self.outputs.html and (wrote is None or versions.get(names.PAGE) != wrote.etag):
             versions.pop(names.PAGE, None)
         return versions
 
@@ -110,41 +109,41 @@ class Lister:
         found = self.executor.map(self.store.stat, [self.key(name) for name in asked])
         return {name: msgspec.structs.replace(stat, key=name) for name, stat in zip(asked, found, strict=True) if stat}
 
-    def _listing(self, scope: frozenset[str] | None, ledger: State | None) -> dict[str, Stat]:
+    def _listing(self, scope: frozenset[str] | None, state: State | None) -> dict[str, Stat]:
         if scope is not None:
             return self._stats((*names.STATE, names.GC_NOTE, *scope))
-        last = ledger or State()
-        return listed_in_parts(self.store, self.key(""), last.cuts, self.executor, last.seen)
+        last = state or State()
+        return listed_in_parts(self.store, self.key(""), last.split_points, self.executor, last.package_etags)
 
-    def look_again(self, seen: Snapshot, scope: frozenset[str] | None) -> None:
+    def look_again(self, snapshot: Snapshot, scope: frozenset[str] | None) -> None:
         """Raise Conflict where other packages are there than were seen."""
-        now = snapshot_of_listing(self._listing(scope, seen.ledger), seen).excluding(seen.excluded)
-        if now.packages != seen.packages:
+        now = snapshot_of_listing(self._listing(scope, snapshot.state), snapshot).excluding(snapshot.excluded)
+        if now.packages != snapshot.packages:
             raise Conflict(self.key(""), "packages came or went while this run worked")
 
-    def source(self, seen: Snapshot) -> str:
+    def source(self, snapshot: Snapshot) -> str:
         """The file that the index is read from, the empty text where there is none.
 
         Where a channel shall have shards only and has both, the newer is it: another indexer leaves a stale
         shard index when it stops to write it, a crash of ours a stale repodata.json.
         """
-        if names.UNPATCHED in seen.versions:
+        if names.UNPATCHED in snapshot.etags:
             return names.UNPATCHED
-        there = [name for name in (names.REPODATA, names.SHARD_INDEX) if name in seen.versions]
+        there = [name for name in (names.REPODATA, names.SHARD_INDEX) if name in snapshot.etags]
         if self.outputs.monolithic or len(there) < 2:  # noqa: PLR2004  one of two
             return there[0] if there else ""
-        return max(reversed(there), key=lambda name: seen.modified_ms.get(name, 0))
+        return max(reversed(there), key=lambda name: snapshot.modified_ms.get(name, 0))
 
-    def overlay(self, seen: Snapshot) -> Overlay:
+    def overlay(self, snapshot: Snapshot) -> Overlay:
         """What is in force by the state that was seen.  Raises BadPatch, and Conflict where it changed since."""
-        instructions = self.read(names.INSTRUCTIONS, seen) if names.INSTRUCTIONS in seen.versions else None
+        instructions = self.read(names.INSTRUCTIONS, snapshot) if names.INSTRUCTIONS in snapshot.etags else None
         withdrawn = Withdrawn()
-        if names.YANKED in seen.versions:
-            withdrawn = decode_withdrawn(self.read(names.YANKED, seen), self.key(names.YANKED))
+        if names.YANKED in snapshot.etags:
+            withdrawn = decode_withdrawn(self.read(names.YANKED, snapshot), self.key(names.YANKED))
         key = self.key(names.INSTRUCTIONS)
         return Overlay(key, instructions, yanks=withdrawn.yanked, ignored=withdrawn.ignored)
 
-    def read_index(self, seen: Snapshot, overlay: Overlay, few: frozenset[str] | None = None) -> Index:
+    def read_index(self, snapshot: Snapshot, overlay: Overlay, few: frozenset[str] | None = None) -> Index:
         """What the packages say, by the index that stands and the state in which it was written.
 
         Unless our last run has made all of it, what readers cannot parse is named in it or left out.
@@ -153,26 +152,28 @@ class Lister:
         channel has nothing else.  Raises BadIndex, Refused for what another indexer has patched by
         instructions that nobody can see, and Conflict where something changed since it was seen.
         """
-        known = seen.in_step and seen.ledger is not None and seen.ledger.validated and not self.force
-        index = self._read_index(seen, overlay, few)
+        known = (
+            snapshot.files_match_state and snapshot.state is not None and snapshot.state.validated and not self.force
+        )
+        index = self._read_index(snapshot, overlay, few)
         if known:
             return index
         from indexer.core.records.validation import validated  # only for an index of another indexer
 
         return validated(index)
 
-    def _read_index(self, seen: Snapshot, overlay: Overlay, few: frozenset[str] | None) -> Index:
-        source = self.source(seen)
+    def _read_index(self, snapshot: Snapshot, overlay: Overlay, few: frozenset[str] | None) -> Index:
+        source = self.source(snapshot)
         if not source:
             return Index()
         if source == names.SHARD_INDEX:
-            return self._read_shards(seen, few)
+            return self._read_shards(snapshot, few)
         # First what takes more memory while it is decoded than afterwards.
-        run_exports = self._read_run_exports(seen)
-        index, own = repodata.split_unpatched(self.read(source, seen), self.key(source))
-        if source == names.UNPATCHED and not seen.stands(names.REPODATA):
-            index = self._beside_published(index, seen, overlay)
-        if not seen.stands(source):  # written by another indexer, so its records know best
+        run_exports = self._read_run_exports(snapshot)
+        index, own = repodata.split_unpatched(self.read(source, snapshot), self.key(source))
+        if source == names.UNPATCHED and not snapshot.is_unchanged(names.REPODATA):
+            index = self._beside_published(index, snapshot, overlay)
+        if not snapshot.is_unchanged(source):  # written by another indexer, so its records know best
             for filename in overlay.run_exports_patched:
                 run_exports.pop(filename, None)  # as they were patched: what the package has is unknown
             run_exports |= repodata.inline_run_exports(index.records)
@@ -180,52 +181,52 @@ class Lister:
                 index = redated(index, self.store, self.key(names.SHARDS_FOLDER), self.executor)
         return replace(index, run_exports=repodata.own_run_exports(run_exports, own))
 
-    def _read_run_exports(self, seen: Snapshot) -> dict[str, Raw]:
+    def _read_run_exports(self, snapshot: Snapshot) -> dict[str, Raw]:
         """What run_exports.json says, or its compressed copy where the plain file is lost or damaged.
 
         Raises BadIndex, but not in a run that reads all packages again.
         """
-        if names.RUN_EXPORTS in seen.versions:
+        if names.RUN_EXPORTS in snapshot.etags:
             try:
-                return repodata.split_run_exports(self.read(names.RUN_EXPORTS, seen), self.key(names.RUN_EXPORTS))
+                return repodata.split_run_exports(self.read(names.RUN_EXPORTS, snapshot), self.key(names.RUN_EXPORTS))
             except BadIndex as error:
-                packed = self.packed_run_exports(seen)
+                packed = self.packed_run_exports(snapshot)
                 if packed is None and not self.force:
                     raise BadIndex(error.thing, error.reason, _RUN_EXPORTS_STEP) from error
                 _log.warning("%s: %s; it is written again", error.thing, error.reason)
                 return packed or {}
-        return self.packed_run_exports(seen) or {}
+        return self.packed_run_exports(snapshot) or {}
 
-    def packed_run_exports(self, seen: Snapshot) -> dict[str, Raw] | None:
+    def packed_run_exports(self, snapshot: Snapshot) -> dict[str, Raw] | None:
         """What run_exports.json.zst says, None where it is not there or cannot be read."""
         with contextlib.suppress(BadIndex, KeyError):
             from indexer.core.verify import unpacked
 
-            data = unpacked(self.read(names.RUN_EXPORTS_ZST, seen), names.RUN_EXPORTS_ZST, _MAX_RUN_EXPORTS)
+            data = unpacked(self.read(names.RUN_EXPORTS_ZST, snapshot), names.RUN_EXPORTS_ZST, _MAX_RUN_EXPORTS)
             return repodata.split_run_exports(data, self.key(names.RUN_EXPORTS_ZST))
         return None
 
-    def _beside_published(self, index: Index, seen: Snapshot, overlay: Overlay) -> Index:
+    def _beside_published(self, index: Index, snapshot: Snapshot, overlay: Overlay) -> Index:
         """The unpatched index with what only the index has that another indexer published: dates, and the rest.
 
         Raises NewerIndex, and Refused where that is patched and nothing tells by which instructions.
         """
-        published = self._published(seen)
+        published = self._published(snapshot)
         if published is None:
             return index
-        if overlay.patch is None and not seen.stands(names.UNPATCHED):
+        if overlay.patch is None and not snapshot.is_unchanged(names.UNPATCHED):
             self._refuse_unknown_patch(index, published, overlay)
         unknown = published.records.keys() - index.records.keys()
         index = repodata.beside(index, published)
         return replace(index, earlier={name: published.records[name] for name in unknown})
 
-    def _published(self, seen: Snapshot) -> Index | None:
+    def _published(self, snapshot: Snapshot) -> Index | None:
         """What another indexer has published, None where that cannot be read.  Raises NewerIndex."""
         try:
-            if names.REPODATA in seen.versions:
-                return repodata.split(self.read(names.REPODATA, seen), self.key(names.REPODATA))
-            if names.SHARD_INDEX in seen.versions and not seen.stands(names.SHARD_INDEX):
-                return self._read_shards(seen, None)
+            if names.REPODATA in snapshot.etags:
+                return repodata.split(self.read(names.REPODATA, snapshot), self.key(names.REPODATA))
+            if names.SHARD_INDEX in snapshot.etags and not snapshot.is_unchanged(names.SHARD_INDEX):
+                return self._read_shards(snapshot, None)
         except NewerIndex:
             raise
         except BadIndex as error:
@@ -242,40 +243,40 @@ class Lister:
                 "nothing was changed: name the patch with --repodata-patch, or end it with --no-repodata-patch",
             )
 
-    def read(self, name: str, seen: Snapshot) -> bytes:
+    def read(self, name: str, snapshot: Snapshot) -> bytes:
         """One of our files as it was seen.  Raises Conflict."""
-        return read_whole(self.store, self.key(name), seen.versions[name])[0]
+        return read_whole(self.store, self.key(name), snapshot.etags[name])[0]
 
-    def read_abouts(self, seen: Snapshot) -> dict[str, Metadata]:
+    def read_metadata(self, snapshot: Snapshot) -> dict[str, Metadata]:
         """What is known of what packages say of themselves; nothing where no file is wanted that tells it."""
-        if not self.outputs.described or names.CATALOGUE not in seen.versions:
+        if not self.outputs.needs_metadata or names.CATALOGUE not in snapshot.etags:
             return {}
-        known = catalogue.decode(self.read(names.CATALOGUE, seen))
+        known = catalogue.decode(self.read(names.CATALOGUE, snapshot))
         return catalogue.metadata_by_name(known) if known else {}
 
-    def read_shard_index(self, seen: Snapshot) -> ShardIndex:
+    def read_shard_index(self, snapshot: Snapshot) -> ShardIndex:
         """The shard index that stands, an empty one where there is none.  Raises BadIndex."""
-        version = seen.versions.get(names.SHARD_INDEX)
+        version = snapshot.etags.get(names.SHARD_INDEX)
         if version is None:
             return ShardIndex()
         if version not in self._shard_indexes:  # it is the source of a channel of shards only, and asked for twice
-            data = self.read(names.SHARD_INDEX, seen)
+            data = self.read(names.SHARD_INDEX, snapshot)
             self._shard_indexes[version] = shards.decode_index(data, self.key(names.SHARD_INDEX))
         return self._shard_indexes[version]
 
-    def shards_there(self) -> frozenset[bytes]:
+    def existing_shards(self) -> frozenset[bytes]:
         """The shards that are there, by their sha256, whatever any index says."""
         folder = self.key(names.SHARDS_FOLDER)
         found = (shards.digest_of_filename(stat.key[len(folder) :]) for stat in self.store.list(folder))
         return frozenset(digest for digest in found if digest)
 
-    def _read_shards(self, seen: Snapshot, few: frozenset[str] | None) -> Index:
+    def _read_shards(self, snapshot: Snapshot, few: frozenset[str] | None) -> Index:
         """What the shards say, all or those of a few names.
 
         One that is lost is as good as empty unless it was vouched for, or not all packages were looked at: then they
         are read again.
         """
-        index = self.read_shard_index(seen)
+        index = self.read_shard_index(snapshot)
         wanted = [digest for name, digest in index.shards.items() if few is None or name in few]
         folder = index.folder
         if folder is None:
@@ -289,9 +290,9 @@ class Lister:
             try:
                 return shards.decode_shard(self._read_shard(key, digest), key)
             except _Lost as error:
-                if seen.vouched:
+                if snapshot.shards_trusted:
                     raise
-                if not seen.whole:
+                if not snapshot.all_listed:
                     raise BadIndex(key, error.reason, _ALL) from error
                 _log.warning("%s: %s; its packages are read again, and dated anew", key, error.reason)
                 return Index()
@@ -300,8 +301,8 @@ class Lister:
         info = {key: dump(index.info[key]) for key in shards.SHARED_INFO if key in index.info}
         if index.info.get("base_url") not in _BESIDE:
             info["base_url"] = dump(index.info["base_url"])
-        others = None if few is None or seen.ledger is None else max(seen.ledger.packages - len(found.records), 0)
-        return replace(found, info=info, others=others)
+        others = None if few is None or snapshot.state is None else max(snapshot.state.packages - len(found.records), 0)
+        return replace(found, info=info, records_not_loaded=others)
 
     def _read_shard(self, key: str, digest: bytes) -> bytes:
         """A shard that the index names.  Raises BadIndex: without it the records it has are not known."""
@@ -320,4 +321,4 @@ def left_at(store: Store, key: str) -> tuple[State | None, ETag | None]:
         data, stat = read_whole(store, key)
     except Missing:
         return None, None
-    return ledgers.decode(data), stat.version
+    return decode_state(data), stat.etag

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from indexer.core.attestations import MAX_SIZE, SUFFIX, by_package, digest_of_bundles, state_of
+from indexer.core.attestations import MAX_SIZE, SUFFIX, by_package, digest_of_bundles, sidecars_digest_of
 from indexer.core.errors import Conflict, Denied, Missing
 from indexer.core.state import Attested
 from indexer.store.concurrent import Limits, bounded
@@ -25,18 +25,18 @@ _MEMORY = 64 * 2**20
 
 
 def look(
-    store: Store, subdir: str, sidecars: Mapping[str, Stat], ledger: State | None, executor: Executor
+    store: Store, subdir: str, sidecars: Mapping[str, Stat], state: State | None, executor: Executor
 ) -> dict[str, Attested]:
     """What is known of the attestations of each package that has some.  Raises Conflict where they change meanwhile.
 
-    `sidecars` are by file name, the `ledger` is the last run's.
+    `sidecars` are by file name, the `state` is the last run's.
     """
     found = by_package({filename: stat.within(subdir) for filename, stat in sidecars.items()})
-    before = ledger.attested if ledger else {}
+    before = state.attestations if state else {}
     kept = {
         package: known
         for package, known in before.items()
-        if package in found and known.state == state_of(found[package]) and not known.passing
+        if package in found and known.sidecars_digest == sidecars_digest_of(found[package]) and not known.transient
     }
     asked = sorted(found.keys() - kept.keys())
     bounds: Limits[str] = Limits(_PARALLEL, _MEMORY, lambda package: _weight_of(found[package]))
@@ -50,13 +50,13 @@ def _weight_of(sidecars: Mapping[str, Stat]) -> int:
 
 
 def _judged(store: Store, package: str, sidecars: Mapping[str, Stat]) -> Attested:
-    state = state_of(sidecars)
+    state = sidecars_digest_of(sidecars)
     try:
         return Attested(state, _read(store, package, sidecars))
     except ValueError as error:
         return Attested(state, reason=str(error))
     except Denied as error:
-        return Attested(state, reason=error.reason, passing=True)
+        return Attested(state, reason=error.reason, transient=True)
 
 
 def _read(store: Store, package: str, sidecars: Mapping[str, Stat]) -> str:
@@ -77,6 +77,6 @@ def content_of(store: Store, stat: Stat) -> bytes:
     if stat.size > MAX_SIZE:
         raise ValueError(f"has {stat.size} bytes, more than {MAX_SIZE}")
     try:
-        return read_whole(store, stat.key, stat.version)[0]
+        return read_whole(store, stat.key, stat.etag)[0]
     except Missing as error:
         raise Conflict(stat.key, "went away while it was read") from error

@@ -19,12 +19,12 @@ _FOLDERS_NAMED = 3
 class Root(NamedTuple):
     """What a listing of a channel's root shows.
 
-    `subdirs` are the known ones, `noarch` always among them, `passed_over` the other folders (an empty name stands for
-    keys with `//` in them).  `packages` are the packages directly at the root, `files` all files there.
+    `subdirs` are the known ones, `noarch` always among them, `unknown_subdirs` the other folders (an empty name stands
+    for keys with `//` in them).  `packages` are the packages directly at the root, `files` all files there.
     """
 
     subdirs: tuple[str, ...]
-    passed_over: tuple[str, ...] = ()
+    unknown_subdirs: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     files: frozenset[str] = frozenset()
     found: bool = True
@@ -69,7 +69,7 @@ def check_exists(root: Root, channel: str) -> None:
     """Raise BadConfig if there is neither a package nor an index: the name may be wrong."""
     if root.found:
         return
-    folders = [folder for folder in root.passed_over if folder]
+    folders = [folder for folder in root.unknown_subdirs if folder]
     reason = f"has no subdir such as {names.NOARCH} or linux-64"
     if folders:
         some = ", ".join(folders[:_FOLDERS_NAMED])

@@ -215,7 +215,7 @@ class FolderStore:
             newest = max(status.st_mtime_ns, folder.stat(name).st_mtime_ns + 1)
             folder.set_time(scratch, (status.st_atime_ns, newest))
         folder.replace(name, scratch)
-        return _stat_of(key, folder.stat(name)).version  # a rename sets the time of the last change of the file
+        return _stat_of(key, folder.stat(name)).etag  # a rename sets the time of the last change of the file
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete a file."""
@@ -233,7 +233,7 @@ class FolderStore:
     def _expected(self, key: str, expect: Expect | ETag) -> Stat | None:
         """What is in the place of a file of ours.  Raises Conflict if it is not what is expected."""
         found = self._peek(key)
-        if expect is not Expect.ANYTHING and (found.version if found else Expect.ABSENT) != expect:
+        if expect is not Expect.ANYTHING and (found.etag if found else Expect.ABSENT) != expect:
             raise Conflict(key, "changed since it was looked at")
         return found
 
@@ -248,7 +248,7 @@ def _readable(descriptor: int, key: str, version: ETag | None) -> Stat:
     found = _stat_of(key, status)
     if version is None and not st.S_ISREG(status.st_mode):
         raise Missing(key, "is no file")
-    if not st.S_ISREG(status.st_mode) or (version is not None and found.version != version):
+    if not st.S_ISREG(status.st_mode) or (version is not None and found.etag != version):
         raise Conflict(key, "changed since it was looked at")
     if _has_hole(descriptor, found.size):
         raise Denied(key, "is a file with holes, so not written whole", "put it there again")

@@ -36,9 +36,9 @@ def read_whole(store: Store, key: str, version: ETag | None = None) -> tuple[byt
 def open_range(store: Store, stat: Stat, start: int, stop: int) -> Reader:
     """Open the bytes from `start` to `stop`; the whole object if the store serves no parts."""
     try:
-        return store.open(stat.key, range=(start, stop), version=stat.version)
+        return store.open(stat.key, range=(start, stop), version=stat.etag)
     except RangeRefused:
-        return store.open(stat.key, version=stat.version)
+        return store.open(stat.key, version=stat.etag)
 
 
 def _broke_off(key: str) -> OneUnavailable:

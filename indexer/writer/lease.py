@@ -96,8 +96,8 @@ class Lease:
         now = self.clock.monotonic()
         if self._met is None:
             _log.warning("%s: another indexer holds the lease; waiting until it is given back, or old", self._key)
-        if self._met is None or self._met[0] != found.version:
-            self._met = (found.version, now)
+        if self._met is None or self._met[0] != found.etag:
+            self._met = (found.etag, now)
         unchanged = now - self._met[1]
         return unchanged > LASTS or self.clock.now_ms() - found.modified_ms > LASTS * 1000 + _SKEW_MS
 
@@ -111,16 +111,16 @@ class Lease:
     def _look(self) -> None:
         self._looked = self.clock.monotonic()
         found = self.store.stat(self._key)
-        if found is None or found.version != self._ours:
+        if found is None or found.etag != self._ours:
             raise Conflict(self._key, "another indexer has taken the lease")
 
     def _is_ours(self) -> bool:
         """Whether the lease is ours, also if this run was interrupted before it knew the version of what it put."""
         found = self.store.stat(self._key)
-        if found is None or found.version == self._ours:
+        if found is None or found.etag == self._ours:
             return found is not None
         with contextlib.suppress(ValueError):
-            content = json.loads(read_whole(self.store, self._key, found.version)[0])
+            content = json.loads(read_whole(self.store, self._key, found.etag)[0])
             return isinstance(content, dict) and content.get("holder") == self._owner
         return False
 
@@ -171,7 +171,7 @@ class Leased:
         """Look whether all that was written stands.  Raises Conflict."""
         for key, version in self._written.items():
             found = self._store.stat(key)
-            if (found.version if found else None) != version:
+            if (found.etag if found else None) != version:
                 raise Conflict(key, "was replaced while this run wrote")
 
     def _compare(self, key: str, expect: Expect | ETag) -> None:
@@ -179,5 +179,5 @@ class Leased:
         if expect is Expect.ANYTHING:
             return
         found = self._store.stat(key)
-        if (found.version if found else Expect.ABSENT) != expect:
+        if (found.etag if found else Expect.ABSENT) != expect:
             raise Conflict(key, "changed since it was looked at")

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 import zstandard
 
 from indexer.core import names
-from indexer.core import state as ledgers
 from indexer.core.errors import Conflict
 from indexer.core.publication import Artefact, Codec, Rank
-from indexer.core.state import PublishedFile
+from indexer.core.state import PublishedFile, encode_state
 from indexer.core.stream import chunks_of
 from indexer.store import Expect
 from indexer.store.concurrent import Limits, bounded, drain
@@ -70,15 +69,16 @@ class Writer:
     executor: Executor
     before: Callable[[Rank], None] = lambda _rank: None
 
-    def pending(self, artefacts: Sequence[Artefact], seen: Snapshot) -> list[Artefact]:
+    def pending(self, artefacts: Sequence[Artefact], snapshot: Snapshot) -> list[Artefact]:
         """Those of the artefacts that the folder is not known to be in step with, in their order."""
         return [
             artefact
             for artefact in artefacts
-            if _standing(artefact, seen) is None and (artefact.content is not None or artefact.key in seen.versions)
+            if _standing(artefact, snapshot) is None
+            and (artefact.content is not None or artefact.key in snapshot.etags)
         ]
 
-    def publish(self, artefacts: list[Artefact], seen: Snapshot) -> Mapping[str, PublishedFile]:
+    def publish(self, artefacts: list[Artefact], snapshot: Snapshot) -> Mapping[str, PublishedFile]:
         """Bring the folder's files in step with `artefacts`, rank by rank, and say what is there now.
 
         The list is emptied, so that shards are let go of as they are put.  Raises Conflict where somebody else wrote
@@ -86,22 +86,22 @@ class Writer:
         """
         lasting = [artefact for artefact in artefacts if not artefact.immutable]
         try:
-            wrote = self._publish(artefacts, seen)
+            wrote = self._publish(artefacts, snapshot)
         except Conflict:
-            self._put_back(lasting, seen)
+            self._put_back(lasting, snapshot)
             raise
-        return {**wrote, **self._put_back(lasting, seen)}
+        return {**wrote, **self._put_back(lasting, snapshot)}
 
-    def _publish(self, artefacts: list[Artefact], seen: Snapshot) -> dict[str, PublishedFile]:
-        wrote = {artefact.key: standing for artefact in artefacts if (standing := _standing(artefact, seen))}
+    def _publish(self, artefacts: list[Artefact], snapshot: Snapshot) -> dict[str, PublishedFile]:
+        wrote = {artefact.key: standing for artefact in artefacts if (standing := _standing(artefact, snapshot))}
         revived: list[Artefact] = []
-        pending = self.pending(artefacts, seen)
+        pending = self.pending(artefacts, snapshot)
         artefacts.clear()
         for rank, files in itertools.groupby(drain(pending), key=lambda artefact: artefact.rank):
             self.before(rank)
             indexed = False
             # All of a rank are through, done or failed, before anything else happens.
-            for done in bounded(self.executor, self._writing(seen), files, _BOUNDS):
+            for done in bounded(self.executor, self._writing(snapshot), files, _BOUNDS):
                 if done.revived:
                     revived.append(done.artefact)
                 elif done.version is not None and not done.artefact.immutable:
@@ -113,23 +113,23 @@ class Writer:
         self._look_after(revived)
         return wrote
 
-    def _put_back(self, artefacts: Sequence[Artefact], seen: Snapshot) -> dict[str, PublishedFile]:
+    def _put_back(self, artefacts: Sequence[Artefact], snapshot: Snapshot) -> dict[str, PublishedFile]:
         """The source, if it is gone after an index was deleted: a run with opposite options did the same to this one.
 
         Whoever deletes later sees what the other has deleted, so that one of the two indexes stands in the end.
         """
-        deleted = {it.key for it in artefacts if it.content is None} & seen.versions.keys()
+        deleted = {it.key for it in artefacts if it.content is None} & snapshot.etags.keys()
         if not deleted & {names.REPODATA, names.SHARD_INDEX}:
             return {}
         sources = [it for it in artefacts if it.rank is Rank.SOURCE and it.content is not None]
         gone = [it for it in sources if self.store.stat(self._key(it)) is None]
         return {it.key: PublishedFile(self._put(it, Expect.ABSENT), it.digest) for it in gone}
 
-    def _writing(self, seen: Snapshot) -> Callable[[Artefact], _Done]:
-        return lambda artefact: self._write(artefact, seen)
+    def _writing(self, snapshot: Snapshot) -> Callable[[Artefact], _Done]:
+        return lambda artefact: self._write(artefact, snapshot)
 
-    def _write(self, artefact: Artefact, seen: Snapshot) -> _Done:
-        expect = seen.versions.get(artefact.key, Expect.ABSENT)
+    def _write(self, artefact: Artefact, snapshot: Snapshot) -> _Done:
+        expect = snapshot.etags.get(artefact.key, Expect.ABSENT)
         if artefact.content is None:
             self.store.delete(self._key(artefact), expect=expect)
             return _Done(artefact)
@@ -154,17 +154,17 @@ class Writer:
     def _key(self, artefact: Artefact) -> str:
         return self.folder + artefact.key
 
-    def keep(self, ledger: State, seen: Snapshot) -> None:
+    def save_state(self, state: State, snapshot: Snapshot) -> None:
         """Leave the ledger for the next run, if it says anything new.  Raises Conflict."""
-        if ledger != seen.ledger:
-            expect = seen.ledger_version or Expect.ABSENT
-            self.store.put(self.folder + names.LEDGER, ledgers.encode(ledger), expect=expect)
+        if state != snapshot.state:
+            expect = snapshot.state_etag or Expect.ABSENT
+            self.store.put(self.folder + names.LEDGER, encode_state(state), expect=expect)
 
 
-def _standing(artefact: Artefact, seen: Snapshot) -> PublishedFile | None:
+def _standing(artefact: Artefact, snapshot: Snapshot) -> PublishedFile | None:
     """What the ledger knows of a file that is there and already says what it should."""
-    known = seen.ledger.wrote.get(artefact.key) if seen.ledger else None
-    if known is None or artefact.content is None or seen.versions.get(artefact.key) != known.version:
+    known = snapshot.state.files.get(artefact.key) if snapshot.state else None
+    if known is None or artefact.content is None or snapshot.etags.get(artefact.key) != known.etag:
         return None
     return known if known.digest == artefact.digest else None
 

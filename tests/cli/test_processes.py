@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WITHOUT_GUARD = """
-from indexer import Machines, index
-print(index({folder!r}, machines={machines}).subdirs["noarch"].packages)
+from indexer import WorkerOptions, index
+print(index({folder!r}, workers={workers}).subdirs["noarch"].packages)
 """
 # Prints the number of each of its processes, which then never end by themselves.
 BUSY = """
@@ -37,14 +37,14 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("machines", ["Machines()", "Machines(processes=True)"])
-def test_a_script_without_main_guard_indexes_many_packages(tmp_path: Path, machines: str) -> None:
+@pytest.mark.parametrize("workers", ["WorkerOptions()", "WorkerOptions(processes=True)"])
+def test_a_script_without_main_guard_indexes_many_packages(tmp_path: Path, workers: str) -> None:
     write_many(tmp_path / "channel" / "noarch")
     script = tmp_path / "script.py"
-    script.write_text(WITHOUT_GUARD.format(folder=str(tmp_path / "channel"), machines=machines))
+    script.write_text(WITHOUT_GUARD.format(folder=str(tmp_path / "channel"), workers=workers))
     done = run([sys.executable, str(script)])
     assert (done.code, done.out.splitlines()[-1]) == (0, str(MANY)), done.err
-    assert ("ended before its work was done" in done.err) == ("True" in machines)
+    assert ("ended before its work was done" in done.err) == ("True" in workers)
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGKILL"])

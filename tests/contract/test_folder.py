@@ -158,7 +158,7 @@ def test_a_link_inside_the_channel_is_followed(store: FolderStore, channel: Path
     assert found is not None
     assert found.size == len("near")
     assert {it.key for it in store.list("noarch/")} == {"noarch/near-1-0.conda", "noarch/also-1-0.conda"}
-    with store.open("noarch/also-1-0.conda", version=found.version) as reader:
+    with store.open("noarch/also-1-0.conda", version=found.etag) as reader:
         assert reader.read() == b"near"
 
 
@@ -228,8 +228,8 @@ def test_a_put_gives_the_version_that_is_looked_up_later(store: FolderStore) -> 
         version = store.put(KEY, b"%d" % number, expect=Expect.ANYTHING)
         found = store.stat(KEY)
         assert found is not None
-        assert found.version == version
-        assert [it.version for it in store.list("noarch/")] == [version]
+        assert found.etag == version
+        assert [it.etag for it in store.list("noarch/")] == [version]
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_a_conflict(store: FolderStore, channel: Path) -> None:
@@ -333,5 +333,5 @@ def test_a_copy_that_keeps_its_date_is_another_version_and_arrives_now(store: Fo
     assert before is not None
     assert after is not None
     assert (before.size, before.mtime_ms) == (after.size, after.mtime_ms) == (3, 10**12)
-    assert before.version != after.version
+    assert before.etag != after.etag
     assert after.modified_ms >= before.modified_ms > 10**12

@@ -73,7 +73,7 @@ def test_what_is_put_is_there(store: Store, expect: Expect) -> None:
     version = store.put(KEY, TEN, expect=expect, headers=HEADERS)
     found = store.stat(KEY)
     assert found is not None
-    assert (found.key, found.size, found.version) == (KEY, len(TEN), version)
+    assert (found.key, found.size, found.etag) == (KEY, len(TEN), version)
     assert content(store) == TEN
 
 
@@ -107,7 +107,7 @@ def test_what_is_there_is_not_absent_and_stays(store: Store) -> None:
         store.put(KEY, b"other", expect=Expect.ABSENT)
     found = store.stat(KEY)
     assert found is not None
-    assert found.version == version
+    assert found.etag == version
     assert content(store) == TEN
 
 
@@ -118,7 +118,7 @@ def test_another_version_than_the_expected_one_stays(store: Store) -> None:
         store.put(KEY, b"ours", expect=first)
     found = store.stat(KEY)
     assert found is not None
-    assert found.version == second
+    assert found.etag == second
     assert content(store) == b"somebody's"
 
 
@@ -154,9 +154,9 @@ def test_a_key_may_hold_odd_characters(store: Store, key: str) -> None:
     version = store.put(key, TEN, expect=Expect.ABSENT)
     found = store.stat(key)
     assert found is not None
-    assert (found.key, found.version) == (key, version)
+    assert (found.key, found.etag) == (key, version)
     assert content(store, key) == TEN
-    assert [(it.key, it.version) for it in store.list(key.partition("/")[0] + "/")] == [(key, version)]
+    assert [(it.key, it.etag) for it in store.list(key.partition("/")[0] + "/")] == [(key, version)]
     store.put(key, b"other", expect=version)
     store.delete(key, expect=Expect.ANYTHING)
     assert store.stat(key) is None
@@ -207,14 +207,14 @@ def test_a_body_is_read_in_steps_until_it_ends(store: Store) -> None:
 def test_the_expected_version_is_read_and_no_other(store: Store) -> None:
     first = lay(store)
     with store.open(KEY, version=first) as reader:
-        assert reader.opened.stat.version == first
+        assert reader.opened.stat.etag == first
         assert reader.read() == TEN
     second = lay(store, body=b"replaced!!")
     for part in (None, (2, 5), (-3, None)):
         with pytest.raises(Conflict):
             store.open(KEY, range=part, version=first)
         with store.open(KEY, range=part, version=second) as reader:
-            assert reader.opened.stat.version == second
+            assert reader.opened.stat.etag == second
 
 
 def test_what_is_absent_is_missing_to_a_reader(store: Store) -> None:
@@ -252,10 +252,10 @@ def test_a_stat_says_the_same_as_a_listing_and_a_reader(store: Store) -> None:
     found = store.stat(KEY)
     with store.open(KEY) as reader:
         assert found is not None
-        assert reader.opened.stat.version == found.version
+        assert reader.opened.stat.etag == found.etag
         assert reader.opened.stat.size == found.size
     (listed,) = store.list("linux-64/")
-    assert (listed.key, listed.size, listed.version) == (found.key, found.size, found.version)
+    assert (listed.key, listed.size, listed.etag) == (found.key, found.size, found.etag)
     assert listed.md5 == found.md5
 
 

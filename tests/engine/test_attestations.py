@@ -11,10 +11,9 @@ import msgspec
 import pytest
 
 from indexer.core import names
-from indexer.core import state as ledgers
 from indexer.core.formats.shards import decode_index, filename_of, open_shard
 from indexer.core.report import Outcome
-from indexer.core.state import Attested
+from indexer.core.state import Attested, decode_state, encode_state
 from indexer.core.verify import RUN
 from tests.support.judge import faults
 from tests.support.scene import (
@@ -161,10 +160,10 @@ def test_a_check_finds_attestations_that_a_record_does_not_name() -> None:
     sha256 = attest(store)
     index(store)
     key, other = f"linux-64/{names.LEDGER}", keys(2)[1].partition("/")[2]
-    ledger = ledgers.decode(store.bodies()[key])
-    assert ledger is not None
-    attested = {**ledger.attested, other: Attested("", sha256)}
-    store.upload(key, ledgers.encode(msgspec.structs.replace(ledger, attested=attested)))
+    state = decode_state(store.bodies()[key])
+    assert state is not None
+    attested = {**state.attestations, other: Attested("", sha256)}
+    store.upload(key, encode_state(msgspec.structs.replace(state, attestations=attested)))
     reason = "has attestations that its record does not name; run `indexer fs DIR --force` with your usual options"
     assert faults(store) == [f"linux-64/{other}: {reason}"]
 

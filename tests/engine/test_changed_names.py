@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.core import state as ledgers
 from indexer.core.errors import Denied
 from indexer.core.model import Rules
 from indexer.core.names import LEDGER
 from indexer.core.report import Outcome
+from indexer.core.state import decode_state, encode_state
 from tests.support.judge import faults
 from tests.support.scene import (
     DAY_MS,
@@ -50,9 +50,9 @@ def shards_asked(store: MemoryStore, first: int) -> list[str]:
 
 def forget_names(store: MemoryStore) -> None:
     """Leave the ledger that a run before this release left: without a word of names."""
-    ledger = ledgers.decode(store.bodies()[OURS])
-    assert ledger is not None
-    store.upload(OURS, ledgers.encode(msgspec.structs.replace(ledger, names={})))
+    state = decode_state(store.bodies()[OURS])
+    assert state is not None
+    store.upload(OURS, encode_state(msgspec.structs.replace(state, name_digests={})))
 
 
 @pytest.mark.parametrize("many", [10, 40])

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from indexer.core import names
-from indexer.core import state as ledgers
 from indexer.core.report import Outcome
+from indexer.core.state import decode_state, encode_state
 from indexer.store import WHOLE
 from tests.support.scene import PLAIN, channel, fill, index, keys, only, package, records
 
@@ -23,16 +23,16 @@ CUTS = ("p01-1.0-0.conda", "p03-1.0-0.conda")
 
 
 def cuts(store: MemoryStore) -> tuple[str, ...]:
-    ledger = ledgers.decode(store.objects[LEDGER].body)
-    assert ledger is not None
-    return ledger.cuts
+    state = decode_state(store.objects[LEDGER].body)
+    assert state is not None
+    return state.split_points
 
 
 def cut(store: MemoryStore, *at: str) -> None:
     """Let the ledger say where to cut, as after a run over many packages."""
-    ledger = ledgers.decode(store.objects[LEDGER].body)
-    assert ledger is not None
-    store.upload(LEDGER, ledgers.encode(msgspec.structs.replace(ledger, cuts=at)))
+    state = decode_state(store.objects[LEDGER].body)
+    assert state is not None
+    store.upload(LEDGER, encode_state(msgspec.structs.replace(state, split_points=at)))
 
 
 def test_a_listing_is_asked_for_in_the_parts_that_the_ledger_cuts_it_into() -> None:

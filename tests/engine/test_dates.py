@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from indexer.core import state as ledgers
 from indexer.core.records.dates import APPROVED_MS
-from indexer.core.state import PublishedFile
+from indexer.core.state import PublishedFile, decode_state, encode_state
 from indexer.store.fs import FolderStore
 from tests.support.judge import check, faults
 from tests.support.memory import MemoryStore
@@ -246,24 +245,24 @@ def test_a_status_counts_what_a_week_of_exclude_newer_hides_without_reading(shap
 
 @pytest.mark.parametrize("ledger", ["in step", "of an older index"])
 @pytest.mark.parametrize("date", [None, NOW_MS + 2000 * DAY_MS], ids=["none", "in the future"])
-def test_a_check_names_a_wrong_date_and_what_heals_it(date: int | None, ledger: str) -> None:
+def test_a_check_names_a_wrong_date_and_what_heals_it(date: int | None, state: str) -> None:
     store = uploaded(OLD_MS)
     index(store)
     shards = [key for key in store.bodies() if "/shards/" in key]
     rewrite(store, {"indexed_timestamp": date})
     for key in (*shards, "linux-64/repodata.json.zst", "linux-64/repodata_shards.msgpack.zst"):
         store.remove(key)
-    if ledger == "in step":
+    if state == "in step":
         name = "linux-64/.indexer.json.zst"
-        left = ledgers.decode(store.bodies()[name])
+        left = decode_state(store.bodies()[name])
         assert left is not None
-        version = store.objects["linux-64/repodata.json"].stat.version
-        wrote = {"repodata.json": PublishedFile(version, ""), "run_exports.json": left.wrote["run_exports.json"]}
-        packed = {"run_exports.json.zst": left.wrote["run_exports.json.zst"]}
-        store.upload(name, ledgers.encode(msgspec.structs.replace(left, wrote={**wrote, **packed})))
+        version = store.objects["linux-64/repodata.json"].stat.etag
+        wrote = {"repodata.json": PublishedFile(version, ""), "run_exports.json": left.files["run_exports.json"]}
+        packed = {"run_exports.json.zst": left.files["run_exports.json.zst"]}
+        store.upload(name, encode_state(msgspec.structs.replace(left, files={**wrote, **packed})))
     found = [fault for fault in check(store).faults if "indexed_timestamp" in fault.reason]
     assert [fault.key for fault in found] == [KEYS[0]]
-    assert ("--force" in found[0].next_step) is (ledger == "in step")
+    assert ("--force" in found[0].next_step) is (state == "in step")
     index(store, replace(PLAIN, force="--force" in found[0].next_step))
     assert faults(store) == []
     assert dates(store) == {A: OLD_MS if date is None else NOW_MS}

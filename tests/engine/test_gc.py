@@ -53,7 +53,7 @@ class Bucket(MemoryStore):
 
     def _lay(self, key: str, body: bytes, **more: Any) -> Stat:
         stat = super()._lay(key, body, **more)
-        stat = msgspec.structs.replace(stat, version=ETag(hashlib.md5(body, usedforsecurity=False).hexdigest()))
+        stat = msgspec.structs.replace(stat, etag=ETag(hashlib.md5(body, usedforsecurity=False).hexdigest()))
         self.objects[key] = replace(self.objects[key], stat=stat)
         return stat
 

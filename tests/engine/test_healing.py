@@ -152,10 +152,10 @@ def test_a_shard_that_comes_back_is_young_again_and_looked_at_after_the_index(mo
     store.upload(FIRST, package(FIRST, license="another"))
     index(store, options)
     store.upload(FIRST, package(FIRST))
-    version, first = store.objects[orphan].stat.version, len(store.calls)
+    version, first = store.objects[orphan].stat.etag, len(store.calls)
     index(store, options)
     assert shards(store)["p00"] == orphan
-    assert store.objects[orphan].stat.version != version
+    assert store.objects[orphan].stat.etag != version
     asked = [(call.verb, call.key, call.expect) for call in store.calls[first:] if call.key in {orphan, SHARD_INDEX}]
     assert [(verb, key) for verb, key, _ in asked if verb != "GET"] == [
         ("PUT", orphan),
@@ -184,10 +184,10 @@ def test_a_shard_that_is_deleted_before_its_index_is_there_is_put_back() -> None
 def test_an_orphan_that_is_needed_again_is_put_although_the_listing_shows_it() -> None:
     store, orphan = rolled_back()
     store.remove(LEDGER)
-    version = store.objects[orphan].stat.version
+    version = store.objects[orphan].stat.etag
     index(store)
     assert shards(store)["p00"] == orphan
-    assert store.objects[orphan].stat.version != version
+    assert store.objects[orphan].stat.etag != version
 
 
 @pytest.mark.parametrize("sign", ["no ledger", "a note"])

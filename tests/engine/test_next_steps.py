@@ -11,8 +11,7 @@ import pytest
 
 from indexer.commands.yank import YankOrder, carry_out
 from indexer.core import names
-from indexer.core import state as ledgers
-from indexer.core.state import Attested
+from indexer.core.state import Attested, decode_state, encode_state
 from tests.engine.test_attestations import SIGS, attest
 from tests.engine.test_check import ALL, FAULTS, P0, key, record_of, rewrite, sound, spoil
 from tests.support.judge import check, faults
@@ -139,10 +138,10 @@ def unnamed_attestations(store: MemoryStore) -> None:
     """A ledger that knows of attestations that a record does not name."""
     sha256 = attest(store)
     index(store)
-    ledger = ledgers.decode(store.bodies()[key(names.LEDGER)])
-    assert ledger is not None
-    attested = {**ledger.attested, "p01-1.0-0.conda": Attested("", sha256)}
-    store.upload(key(names.LEDGER), ledgers.encode(msgspec.structs.replace(ledger, attested=attested)))
+    state = decode_state(store.bodies()[key(names.LEDGER)])
+    assert state is not None
+    attested = {**state.attestations, "p01-1.0-0.conda": Attested("", sha256)}
+    store.upload(key(names.LEDGER), encode_state(msgspec.structs.replace(state, attestations=attested)))
 
 
 def attested(store: MemoryStore) -> None:

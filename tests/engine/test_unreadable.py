@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from indexer.core import state as ledgers
 from indexer.core.model import Raw
 from indexer.core.records.validation import record_fault
 from indexer.core.report import Outcome
+from indexer.core.state import decode_state
 from tests.engine.test_takeover import KEYS, dated, foreign, record
 from tests.support.judge import faults
 from tests.support.memory import MemoryStore
@@ -156,7 +156,7 @@ def test_a_rejected_package_whose_readable_record_stays_says_so_each_time() -> N
 def test_copied_records_are_validated_once() -> None:
     store, _ = foreign()
     index(store)
-    left = ledgers.decode(store.bodies()["linux-64/.indexer.json.zst"])
+    left = decode_state(store.bodies()["linux-64/.indexer.json.zst"])
     assert left is not None
     assert left.validated
 

@@ -8,10 +8,10 @@ import pytest
 
 from indexer.commands.index import index_channel
 from indexer.core import names
-from indexer.core import state as ledgers
 from indexer.core.errors import BadConfig
 from indexer.core.options import Options
 from indexer.core.report import Outcome, Report
+from indexer.core.state import CHANNEL, decode_state
 from tests.support.memory import MemoryStore
 from tests.support.scene import (
     PLAIN,
@@ -127,10 +127,10 @@ def test_a_named_package_that_is_nowhere_is_missing_and_the_rest_is_done() -> No
 def test_the_state_says_whose_it_is() -> None:
     store = channel(*keys(1))
     index(store, Options(replace(PLAIN.outputs, html=True)))
-    places = {key: ledgers.decode(body) for key, body in store.bodies().items() if key.endswith(names.LEDGER)}
+    places = {key: decode_state(body) for key, body in store.bodies().items() if key.endswith(names.LEDGER)}
     found = {key: it.place for key, it in places.items() if it}
     assert found == {
-        names.LEDGER: ledgers.CHANNEL,
+        names.LEDGER: CHANNEL,
         f"linux-64/{names.LEDGER}": "linux-64",
         f"noarch/{names.LEDGER}": "noarch",
     }

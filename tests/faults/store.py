@@ -126,7 +126,7 @@ def _denied_package(meddled: Meddled) -> bool:
 
 
 def _packages(store: MemoryStore) -> dict[str, str]:
-    return {key: stored.stat.version for key, stored in store.objects.items() if is_package(key)}
+    return {key: stored.stat.etag for key, stored in store.objects.items() if is_package(key)}
 
 
 @functools.cache

@@ -128,7 +128,7 @@ SEEDS: Mapping[str, Sequence[bytes]] = {
         b"\x81\xa6shards" + b"\x91" * _DEEP,
     ],
     "ledger": [
-        _json({"stamp": "s", "wrote": {"repodata.json": {"version": "v", "digest": "d"}}, "seen": {"a": "v"}}),
+        _json({"format": 2, "files": {"repodata.json": {"etag": "v", "digest": "d"}}, "package_etags": {"a": "v"}}),
         _json({"rejected": {"a-1-0.conda": {"version": "v", "reason": "r"}}, "packages": -1}),
         b'{"x":' + b"[" * _DEEP + b"]" * _DEEP + b"}",
     ],

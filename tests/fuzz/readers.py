@@ -11,7 +11,7 @@ import itertools
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from indexer.core import state as ledger
+from indexer.core import state
 from indexer.core.errors import IndexerError
 from indexer.core.formats import shards
 from indexer.core.formats.repodata import inline_run_exports, split, split_run_exports
@@ -85,8 +85,8 @@ def _shard_index(data: bytes) -> object:
 
 
 def _ledger(data: bytes) -> object:
-    found = ledger.decode(shards.compress(data))
-    return found and ledger.decode(ledger.encode(found))
+    found = state.decode_state(shards.compress(data))
+    return found and state.decode_state(state.encode_state(found))
 
 
 def _listing(data: bytes) -> object:
@@ -94,7 +94,7 @@ def _listing(data: bytes) -> object:
     seen = snapshot_of_listing({name: Stat(f"noarch/{name}", 1, ETag("v"), 0) for name in names}, Snapshot())
     index = Index()
     plan = diff(index, seen.packages, DiffContext())
-    return plan, seen.misnamed, seen.ignored, published(merge(index, plan, (), _NOW_MS))
+    return plan, seen.invalid_filenames, seen.wheels, published(merge(index, plan, (), _NOW_MS))
 
 
 def _pages(data: bytes) -> object:

@@ -252,8 +252,8 @@ def test_a_shard_that_cannot_be_carried_on_is_left_alone(shard: bytes) -> None:
     [
         shards.compress(b"[" * DEEP),
         shards.compress(b'{"x":' + b"[" * DEEP + b"]" * DEEP + b"}"),
-        shards.compress(b'{"wrote":{"repodata.json":7}}'),
-        shards.compress(b'{"seen":{"p00-1.0-0.conda":"\\ud800"}}'),
+        shards.compress(b'{"format":2,"files":{"repodata.json":7}}'),
+        shards.compress(b'{"format":2,"package_etags":{"p00-1.0-0.conda":"\\ud800"}}'),
         b"{}",
         b"",
     ],

@@ -30,7 +30,7 @@ def publish(index: Index, outputs: Outputs) -> MemoryStore:
 
 def verdict(store: MemoryStore) -> SubdirVerdict:
     lister, found = Lister(store, "noarch", Outputs(), Inline()), SubdirVerdict()
-    PublishedFormats(lister, lister.survey(), found).index()
+    PublishedFormats(lister, lister.take_read_only_snapshot(), found).index()
     return found
 
 

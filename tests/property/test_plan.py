@@ -43,18 +43,18 @@ def test_diff_after_merge_is_empty(life: Life, *, md5: bool, forced: bool) -> No
     for day, (contents, listing) in enumerate(zip(life, listings(life, md5=md5), strict=True), 1):
         subdir.lap(contents, listing, day * DAY, force=forced)
         plan = subdir.plan(listing, day * DAY)
-        assert (plan.fetch, plan.drop) == ((), frozenset())
+        assert (plan.to_read, plan.drop) == ((), frozenset())
         assert {it.filename for it in plan.rejected} == {name for name, content in contents.items() if content.bad}
 
 
-@given(life=LIVES, md5=st.booleans(), loses_ledger=st.booleans())
-def test_incremental_equals_from_scratch(life: Life, *, md5: bool, loses_ledger: bool) -> None:
+@given(life=LIVES, md5=st.booleans(), loses_state=st.booleans())
+def test_incremental_equals_from_scratch(life: Life, *, md5: bool, loses_state: bool) -> None:
     subdir, fresh = Subdir(), Subdir()
     shown = listings(life, md5=md5)
     for day, (contents, listing) in enumerate(zip(life, shown, strict=True), 1):
         subdir.lap(contents, listing, day * DAY)
-        if loses_ledger:
-            subdir.ledger = None
+        if loses_state:
+            subdir.state = None
     fresh.lap(life[-1], shown[-1], len(life) * DAY)
     assert {k: without(v, "indexed_timestamp") for k, v in subdir.index.records.items()} == {
         k: without(v, "indexed_timestamp") for k, v in fresh.index.records.items()
@@ -68,7 +68,7 @@ def test_what_did_not_change_is_not_read_again(life: Life) -> None:
     subdir = Subdir()
     for day, (contents, listing) in enumerate(zip(life, listings(life, md5=False), strict=True), 1):
         plan = subdir.lap(contents, listing, day * DAY)
-        assert all(stat.modified_ms == day * DAY for stat in plan.fetch)
+        assert all(stat.modified_ms == day * DAY for stat in plan.to_read)
 
 
 @given(life=LIVES, forced=st.booleans())
@@ -88,7 +88,7 @@ def test_merge_ignores_the_order_of_results(index: Index, life: Life, random: Ra
     contents = {**dict.fromkeys(index.records, Content(3)), **life[0]}
     listing = {name: listed(content, name, DAY, md5=False) for name, content in contents.items()}
     plan = diff(index, listing, DiffContext(force=True))
-    results = [extracted(contents[name], name, stat.version) for name, stat in listing.items()]
+    results = [extracted(contents[name], name, stat.etag) for name, stat in listing.items()]
     straight = merge(index, plan, results, DAY)
     assert merge(index, plan, reversed(results), DAY) == straight
     random.shuffle(results)
@@ -100,7 +100,7 @@ def test_unknown_keys_survive_a_lap_that_changes_a_record(index: Index) -> None:
     new = "brand-new-1-0.conda"
     stat = listed(Content(1), new, DAY, md5=True)
     plan = diff(index, {new: stat}, DiffContext(scope=frozenset({new})))
-    merged = merge(index, plan, [extracted(Content(1), new, stat.version)], DAY)
+    merged = merge(index, plan, [extracted(Content(1), new, stat.etag)], DAY)
     assert {name: raw for name, raw in merged.records.items() if name != new} == index.records
     assert (merged.info, merged.rest, merged.v3_rest) == (index.info, index.rest, index.v3_rest)
     assert (merged.v3, merged.removed) == (index.v3, index.removed)
@@ -114,7 +114,7 @@ def test_the_same_input_gives_the_same_bytes(index: Index, now_ms: int) -> None:
         merge(
             index,
             diff(index, {"z-1-0.conda": stat}, DiffContext()),
-            [extracted(Content(1), "z-1-0.conda", stat.version)],
+            [extracted(Content(1), "z-1-0.conda", stat.etag)],
             now_ms,
         )
         for _ in range(2)

@@ -25,12 +25,14 @@ class Subdir:
     """A subdir's index and ledger as lap after lap leaves them; `read` counts the packages that were read."""
 
     index: Index = field(default_factory=Index)
-    ledger: State | None = None
+    state: State | None = None
     read: int = 0
 
     def plan(self, listing: Mapping[str, Stat], now_ms: int, *, force: bool = False) -> Plan:
         """Compare the index with a listing."""
-        known = DiffContext(self.ledger, in_step=self.ledger is not None, source_ms=now_ms, force=force)
+        known = DiffContext(
+            self.state, index_matches_state=self.state is not None, index_written_ms=now_ms, force=force
+        )
         return diff(self.index, listing, known)
 
     def lap(
@@ -39,17 +41,17 @@ class Subdir:
         """Bring the index in step with a listing."""
         plan = self.plan(listing, now_ms, force=force)
         results: list[Extracted | Rejected] = []
-        for stat in plan.fetch:
+        for stat in plan.to_read:
             name = stat.key.rpartition("/")[2]
-            result = extracted(contents[name], name, stat.version)
+            result = extracted(contents[name], name, stat.etag)
             if isinstance(result, Extracted):
-                result = msgspec.structs.replace(result, told=identity_of(result.record).md5 == stat.md5)
+                result = msgspec.structs.replace(result, md5_matches_etag=identity_of(result.record).md5 == stat.md5)
             results.append(result)
         self.read += len(results)
         self.index = merge(self.index, plan, results, now_ms)
         bad = [*plan.rejected, *(it for it in results if isinstance(it, Rejected))]
-        self.ledger = State(
-            seen={**plan.seen, **etags_to_remember(results)},
-            rejected={it.filename: Bad(it.version, it.reason) for it in bad},
+        self.state = State(
+            package_etags={**plan.etags_to_remember, **etags_to_remember(results)},
+            rejected={it.filename: Bad(it.etag, it.reason) for it in bad},
         )
         return plan

@@ -121,7 +121,7 @@ class Meddled:
         reader = store.open(asked.key, range=asked.range, version=asked.version)
         if fault.startswith("body"):
             return _Broken(reader, silently=fault == "body cut short")
-        if version is not None and reader.opened.stat.version != version:
+        if version is not None and reader.opened.stat.etag != version:
             raise Conflict(key, "changed since it was looked at")  # as the store in a bucket compares
         return reader
 

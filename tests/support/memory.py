@@ -186,7 +186,7 @@ class MemoryStore:
             stored = self.objects.get(key)
             if stored is None:
                 raise Missing(key, "is not there")
-            if version is not None and stored.stat.version != version:
+            if version is not None and stored.stat.etag != version:
                 raise Conflict(key, "changed since it was looked at")
             if range is not None and self.manners.refuses_ranges:
                 raise RangeRefused(key, "the store does not serve parts of objects")
@@ -204,11 +204,11 @@ class MemoryStore:
         self._called(Call("PUT", key, expect=expect))
         with self._lock:
             stored = self.objects.get(key)
-            found = stored.stat.version if stored else Expect.ABSENT
+            found = stored.stat.etag if stored else Expect.ABSENT
             if expect is not Expect.ANYTHING and found != expect:
                 raise Conflict(key, "changed since it was looked at")
             self.usage.bytes_written += len(body)
-            return self._lay(key, bytes(body), headers=headers or {}).version
+            return self._lay(key, bytes(body), headers=headers or {}).etag
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object; an absent one is fine."""
@@ -217,7 +217,7 @@ class MemoryStore:
             stored = self.objects.get(key)
             if stored is None:
                 return
-            if expect is not Expect.ANYTHING and stored.stat.version != expect:
+            if expect is not Expect.ANYTHING and stored.stat.etag != expect:
                 raise Conflict(key, "changed since it was looked at")
             del self.objects[key]
 

@@ -202,17 +202,17 @@ def test_all_of_it_is_read_in_one_request_from_either_kind_of_package() -> None:
             store, store.upload(key, body), ExtractSpec("noarch", Rules(), 1_800_000_000_000, about=True)
         ).result
         assert isinstance(found, Extracted)
-        assert found.about is not None
-        assert (found.about.summary, found.about.traits) == ("x", ("post_link",))
-        assert found.about.source_url == ("https://a.example/1.tgz",)
-        assert found.about.sha256 == identity_of(found.record).sha256
+        assert found.metadata is not None
+        assert (found.metadata.summary, found.metadata.traits) == ("x", ("post_link",))
+        assert found.metadata.source_url == ("https://a.example/1.tgz",)
+        assert found.metadata.sha256 == identity_of(found.record).sha256
     assert [call.verb for call in store.calls] == ["GET", "GET"]
 
 
 def test_what_is_not_asked_for_is_not_looked_at() -> None:
     found = extracted(INDEX + member("info/about.json", b"broken") + END, about=False)
     assert isinstance(found, Extracted)
-    assert found.about is None
+    assert found.metadata is None
     assert found.warnings == ()
 
 
@@ -259,8 +259,8 @@ def test_a_recipe_behind_files_outside_info_is_read_if_it_is_asked_for() -> None
     stat = store.upload("noarch/a-1-0.tar.bz2", bz2_of((tar, 1)))
     found = read(store, stat, ExtractSpec("noarch", Rules(), 1_800_000_000_000, about=True)).result
     assert isinstance(found, Extracted)
-    assert found.about is not None
-    assert found.about.source_url == ("https://a.example/1.tgz",)
+    assert found.metadata is not None
+    assert found.metadata.source_url == ("https://a.example/1.tgz",)
 
 
 @pytest.mark.parametrize("about", [False, True])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import indexer
-from indexer import Machines, Options, S3Options, Sweep, Target, check, gc, index, status, yank
+from indexer import Options, S3Options, Sweep, Target, WorkerOptions, check, gc, index, status, yank
 from indexer.commands.api import target_of
 from indexer.core.errors import BadConfig
 from tests.support.command import forget_settings
@@ -44,7 +44,7 @@ def test_each_public_name_can_be_imported_whatever_was_imported_before(name: str
 def test_a_path_is_a_target_of_each_function(folder: Path) -> None:
     assert status(folder).subdirs["noarch"].added == ("a-1.0-0.conda",)
     assert not (folder / "noarch" / "repodata.json").exists()
-    assert index(folder, machines=Machines(max_parallel=1)).subdirs["noarch"].packages == 1
+    assert index(folder, workers=WorkerOptions(max_parallel=1)).subdirs["noarch"].packages == 1
     assert check(folder).exit_code == 0
     assert gc(folder, Sweep(older_than_ms=0)).exit_code == 0
     assert yank(folder, [KEY], "why").exit_code == 0

@@ -395,7 +395,7 @@ def test_a_body_that_breaks_off_is_taken_up_again_at_the_same_version(
     check(reading, body)
     first, second = store.asked("GET")
     assert (first.range, second.range) == (None, (after, len(body)))
-    assert first.version == second.version == stat.version
+    assert first.version == second.version == stat.etag
     assert store.usage.bytes_read == len(body)
     assert all_closed(store)
 
@@ -491,7 +491,7 @@ def test_a_bad_package_is_a_result_with_its_version() -> None:
     stat = store.upload(CONDA, b"<html>")
     result = read(store, stat, SPEC).result
     assert isinstance(result, Rejected)
-    assert (result.filename, result.version) == (f"{STEM}.conda", stat.version)
+    assert (result.filename, result.etag) == (f"{STEM}.conda", stat.etag)
 
 
 def test_a_package_that_the_store_refuses_is_rejected_for_now() -> None:
@@ -503,4 +503,4 @@ def test_a_package_that_the_store_refuses_is_rejected_for_now() -> None:
     hook_once(store, "GET", deny)
     result = read(store, stat, SPEC).result
     assert isinstance(result, Rejected)
-    assert (result.reason, result.passing) == ("no", True)
+    assert (result.reason, result.transient) == ("no", True)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import zstandard
 
-from indexer.core import state as ledger
+from indexer.core import state
 from indexer.core.formats.shards import compress
 from indexer.core.memory import LARGE_NOTE, unpack
 from indexer.core.metadata import Metadata
@@ -32,7 +32,7 @@ def bomb(size: int) -> bytes:
     return b"".join([*parts, compressor.flush()])
 
 
-@pytest.mark.parametrize("decode", [ledger.decode, catalogue.decode], ids=["ledger", "catalogue"])
+@pytest.mark.parametrize("decode", [state.decode_state, catalogue.decode], ids=["ledger", "catalogue"])
 def test_a_gigabyte_in_a_few_kilobytes_is_not_decompressed(decode: Callable[[bytes], object]) -> None:
     packed = bomb(1024 * MIB)
     assert len(packed) < MIB
@@ -56,12 +56,12 @@ def sha256(number: int) -> str:
 def test_a_large_ledger_that_we_write_is_readable() -> None:
     # Beyond the free 64 MiB: as in a folder, where each package has a version.
     seen = {f"package-{n}-1.0-0.conda": ETag(f"{17 * 10**17 + n * 977}-{n * 13}-{n}") for n in range(1_200_000)}
-    written = State(seen=seen)
-    packed = ledger.encode(written)
+    written = State(package_etags=seen)
+    packed = state.encode_state(written)
     assert len(zstandard.ZstdDecompressor().decompressobj().decompress(packed)) > 64 * MIB
-    found = ledger.decode(packed)
+    found = state.decode_state(packed)
     assert found is not None
-    assert found.seen == seen
+    assert found.package_etags == seen
 
 
 def test_a_large_catalogue_of_packages_that_say_much_alike_is_readable() -> None:

@@ -29,37 +29,37 @@ def stat(size: int = 10, version: str = "v1", modified_ms: int = OLD, md5: str |
     return Stat(f"noarch/{NAME}", size, ETag(version), modified_ms, md5)
 
 
-def ledger(version: str | None = None) -> State:
-    return State(seen={} if version is None else {NAME: ETag(version)})
+def state(version: str | None = None) -> State:
+    return State(package_etags={} if version is None else {NAME: ETag(version)})
 
 
 @pytest.mark.parametrize(
     ("listed", "known", "stands"),
     [
         # By the ledger: the version that was read.
-        (stat(modified_ms=NOW + 1), DiffContext(ledger("v1"), in_step=True), True),
+        (stat(modified_ms=NOW + 1), DiffContext(state("v1"), index_matches_state=True), True),
         # Out of step it may have seen another object than the record's.
-        (stat(modified_ms=NOW + 1), DiffContext(ledger("v1")), False),
-        (stat(version="v2"), DiffContext(ledger("v1")), True),
+        (stat(modified_ms=NOW + 1), DiffContext(state("v1")), False),
+        (stat(version="v2"), DiffContext(state("v1")), True),
         # Met at another version in this run.
-        (stat(), DiffContext(changing=frozenset({NAME})), False),
+        (stat(), DiffContext(replaced_in_run=frozenset({NAME})), False),
         # One that saw not all of them proves nothing by what it lacks.
-        (stat(), DiffContext(State(whole=False), in_step=True), True),
-        (stat(version="v2", modified_ms=0), DiffContext(ledger("v1"), in_step=True), False),
-        (stat(size=11), DiffContext(ledger("v1"), in_step=True), False),
+        (stat(), DiffContext(State(etags_complete=False), index_matches_state=True), True),
+        (stat(version="v2", modified_ms=0), DiffContext(state("v1"), index_matches_state=True), False),
+        (stat(size=11), DiffContext(state("v1"), index_matches_state=True), False),
         # By MD5: an ETag that is the record's.
         (stat(md5=MD5, modified_ms=NOW + 1), DiffContext(), True),
-        (stat(md5=MD5, version="v2", modified_ms=NOW + 1), DiffContext(ledger("v1"), in_step=True), True),
+        (stat(md5=MD5, version="v2", modified_ms=NOW + 1), DiffContext(state("v1"), index_matches_state=True), True),
         (stat(md5=MD5, size=11), DiffContext(), False),
         # By age, where no ledger tells: another MD5 proves nothing.
         (stat(), DiffContext(), True),
         (stat(md5=OTHER), DiffContext(), True),
         (stat(modified_ms=OLD + 1), DiffContext(), False),
         (stat(md5=OTHER, modified_ms=NOW + 1), DiffContext(), False),
-        (stat(), DiffContext(ledger()), True),
+        (stat(), DiffContext(state()), True),
         # A ledger in step without an entry says that the version was the record's md5 then.
-        (stat(), DiffContext(ledger(), in_step=True), False),
-        (stat(md5=OTHER), DiffContext(ledger(), in_step=True), False),
+        (stat(), DiffContext(state(), index_matches_state=True), False),
+        (stat(md5=OTHER), DiffContext(state(), index_matches_state=True), False),
         (stat(size=11, modified_ms=0), DiffContext(), False),
     ],
 )
@@ -67,33 +67,35 @@ def test_a_record_stands_while_its_object_is_the_one_it_was_made_from(
     listed: Stat, known: DiffContext, *, stands: bool
 ) -> None:
     plan = diff(index(), {NAME: listed}, known)
-    assert plan.fetch == (() if stands else (listed,))
+    assert plan.to_read == (() if stands else (listed,))
     assert plan.drop == frozenset()
-    assert plan.seen == ({NAME: listed.version} if stands and listed.md5 != MD5 else {})
+    assert plan.etags_to_remember == ({NAME: listed.etag} if stands and listed.md5 != MD5 else {})
 
 
 @pytest.mark.parametrize(("source_ms", "stands"), [(NOW - 1, False), (NOW, True), (0, False)])
 def test_a_record_without_a_date_is_as_old_as_its_index(source_ms: int, *, stands: bool) -> None:
     undated = Index(records={NAME: dump({"name": "a", "size": 10, "md5": MD5})})
-    assert (diff(undated, {NAME: stat()}, DiffContext(source_ms=source_ms)).fetch == ()) == stands
+    assert (diff(undated, {NAME: stat()}, DiffContext(index_written_ms=source_ms)).to_read == ()) == stands
 
 
 @pytest.mark.parametrize("record", [b'{"size": "10"}', b"{}", b"[]", b"1", b'{"size": null}', b'{"size": 10.5}'])
 def test_a_record_that_does_not_tell_what_it_was_made_from_is_read_again(record: bytes) -> None:
     listed = stat(md5=MD5)
-    assert diff(Index(records={NAME: Raw(record)}), {NAME: listed}, DiffContext(source_ms=NOW)).fetch == (listed,)
+    assert diff(Index(records={NAME: Raw(record)}), {NAME: listed}, DiffContext(index_written_ms=NOW)).to_read == (
+        listed,
+    )
 
 
 def test_a_new_package_is_read_and_a_vanished_one_is_dropped() -> None:
     new = Stat("noarch/b-1-0.conda", 1, ETag("v"), 0)
     plan = diff(index(), {"b-1-0.conda": new}, DiffContext())
-    assert plan.fetch == (new,)
+    assert plan.to_read == (new,)
     assert plan.drop == {NAME}
 
 
 def test_packages_are_read_in_the_order_of_the_listing_so_that_its_memory_is_let_go_of_piece_by_piece() -> None:
     listed = {f"{name}-1-0.conda": Stat(f"noarch/{name}-1-0.conda", 1, ETag("v"), 0) for name in "cab"}
-    assert [it.key[7] for it in diff(Index(), listed, DiffContext()).fetch] == ["c", "a", "b"]
+    assert [it.key[7] for it in diff(Index(), listed, DiffContext()).to_read] == ["c", "a", "b"]
 
 
 def test_what_lies_outside_the_scope_is_not_dropped() -> None:
@@ -104,22 +106,22 @@ def test_what_lies_outside_the_scope_is_not_dropped() -> None:
 
 def test_a_forced_run_reads_what_stands_and_says_so() -> None:
     plan = diff(index(), {NAME: stat()}, DiffContext(force=True))
-    assert plan.fetch == (stat(),)
-    assert plan.held == {NAME}
-    assert diff(index(), {NAME: stat(size=11)}, DiffContext(force=True)).held == frozenset()
+    assert plan.to_read == (stat(),)
+    assert plan.keep_existing == {NAME}
+    assert diff(index(), {NAME: stat(size=11)}, DiffContext(force=True)).keep_existing == frozenset()
 
 
 def test_what_was_rejected_is_not_read_again_until_it_changes() -> None:
     known = State(rejected={NAME: Bad(ETag("v1"), "is broken")})
     assert diff(Index(), {NAME: stat()}, DiffContext(known)).rejected == (Rejected(NAME, ETag("v1"), "is broken"),)
-    assert diff(Index(), {NAME: stat()}, DiffContext(known)).fetch == ()
-    assert diff(Index(), {NAME: stat(version="v2")}, DiffContext(known)).fetch == (stat(version="v2"),)
-    assert diff(Index(), {NAME: stat()}, DiffContext(known, force=True)).fetch == (stat(),)
-    assert diff(Index(), {NAME: stat()}, DiffContext()).fetch == (stat(),)
+    assert diff(Index(), {NAME: stat()}, DiffContext(known)).to_read == ()
+    assert diff(Index(), {NAME: stat(version="v2")}, DiffContext(known)).to_read == (stat(version="v2"),)
+    assert diff(Index(), {NAME: stat()}, DiffContext(known, force=True)).to_read == (stat(),)
+    assert diff(Index(), {NAME: stat()}, DiffContext()).to_read == (stat(),)
 
 
 def test_a_package_replaced_by_something_bad_leaves_the_index() -> None:
-    plan = Plan(fetch=(stat(),))
+    plan = Plan(to_read=(stat(),))
     bad = Rejected(NAME, ETag("v1"), "is broken")
     assert dropped(index(), plan, [bad]) == {NAME}
     assert merge(index(), plan, [bad], NOW).records == {}
@@ -128,7 +130,7 @@ def test_a_package_replaced_by_something_bad_leaves_the_index() -> None:
 
 
 def test_a_package_that_stands_is_never_dropped_by_the_rules() -> None:
-    plan = Plan(fetch=(stat(),), held=frozenset({NAME}))
+    plan = Plan(to_read=(stat(),), keep_existing=frozenset({NAME}))
     bad = Rejected(NAME, ETag("v1"), "is broken")
     assert dropped(index(), plan, [bad]) == frozenset()
     assert merge(index(), plan, [bad], NOW) == index()

@@ -95,7 +95,7 @@ class Writing:
 
 
 @dataclass(frozen=True)
-class WorkerOptions:
+class ClusterOptions:
     """Where packages are read."""
 
     scheduler: Annotated[
@@ -117,7 +117,7 @@ class RunRequest:
     files: Files
     patching: Patching
     writing: Writing
-    machines: Machines = Machines()
+    cluster: ClusterOptions = ClusterOptions()
 
     def options(self, settled: Resolved) -> Options:
         """The value the engine takes, with what files say where no option does.  Raises BadConfig."""

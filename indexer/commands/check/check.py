@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from indexer.commands.check.formats import PublishedFormats
-from indexer.core import name_digests as byname
 from indexer.core import names
 from indexer.core.attestations import SUFFIX, named_by
 from indexer.core.errors import BadIndex, BadPatch, Conflict, GaveUp, Missing
 from indexer.core.formats import repodata
 from indexer.core.model import Index, Outputs, Rejected, Rules
+from indexer.core.name_digests import name_of
 from indexer.core.overlay import UPDATE
 from indexer.core.plan import DiffContext, diff
 from indexer.core.records.dates import in_future
@@ -57,7 +57,7 @@ _STATE_STEPS = {names.UNPATCHED: DELETE_AND_FORCE, names.INSTRUCTIONS: END_PATCH
 
 
 def check_channel(
-    store: Store, run: Context, *, subdirs: Sequence[str] = (), deep: bool = False, command: str = "indexer"
+    store: Store, context: Context, *, subdirs: Sequence[str] = (), deep: bool = False, command: str = "indexer"
 ) -> Verdict:
     """Look whether the subdirs of a channel, all of them unless some are named, are sound.
 
@@ -65,12 +65,14 @@ def check_channel(
     next steps.  Raises GaveUp where somebody changes a subdir again and again while it is looked at, and what concerns
     the whole channel.
     """
-    began = run.clock.monotonic()
-    found = {it: _Auditor(store, it, run, deep).look_until_steady() for it in chosen(store, subdirs, run.channel)}
+    began = context.clock.monotonic()
+    found = {
+        it: _Auditor(store, it, context, deep).look_until_steady() for it in chosen(store, subdirs, context.channel)
+    }
     for verdict in found.values():
         verdict.faults = [fault.naming(command) for fault in verdict.faults]
         verdict.hints = [hint.naming(command) for hint in verdict.hints]
-    return Verdict(found, run.clock.monotonic() - began, store.usage)
+    return Verdict(found, context.clock.monotonic() - began, store.usage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,65 +81,65 @@ class _Auditor:
 
     store: Store
     subdir: str
-    run: Context
+    context: Context
     deep: bool
     proven: set[tuple[str, str, int]] = field(default_factory=set)
 
     @property
     def _lister(self) -> Lister:
-        return Lister(self.store, self.subdir, Outputs(), self.run.executor)
+        return Lister(self.store, self.subdir, Outputs(), self.context.executor)
 
     def look_until_steady(self) -> SubdirVerdict:
         """What is found at one moment: faults are believed if nothing has changed while they were found."""
         for pause in _PAUSES:
             with contextlib.suppress(Conflict):
-                seen = self._lister.survey()
-                verdict = self._look(seen)
+                snapshot = self._lister.take_read_only_snapshot()
+                verdict = self._look(snapshot)
                 if not verdict.faults:
                     return verdict
-                if not seen.in_step:  # an indexer may be about to put the next file
-                    self.run.clock.sleep(_SETTLING)
-                if self._lister.survey() == seen:
+                if not snapshot.files_match_state:  # an indexer may be about to put the next file
+                    self.context.clock.sleep(_SETTLING)
+                if self._lister.take_read_only_snapshot() == snapshot:
                     return verdict
-            self.run.clock.sleep(pause)
+            self.context.clock.sleep(pause)
         raise GaveUp(self.subdir, "changed again and again while it was looked at", "check when no indexer is at work")
 
-    def _without_ignored(self, seen: Snapshot) -> Snapshot:
+    def _without_ignored(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot without the packages that are ignored and have no record."""
-        if names.YANKED not in seen.versions:
-            return seen
+        if names.YANKED not in snapshot.etags:
+            return snapshot
         with contextlib.suppress(BadPatch):  # named by _in_force
-            return seen.excluding(self._lister.overlay(seen).ignored)
-        return seen
+            return snapshot.excluding(self._lister.overlay(snapshot).ignored)
+        return snapshot
 
-    def _look(self, seen: Snapshot) -> SubdirVerdict:
-        seen = self._without_ignored(seen)
-        verdict = SubdirVerdict(hints=list(self._hints(seen)))
-        index = PublishedFormats(self._lister, seen, verdict).index()
+    def _look(self, snapshot: Snapshot) -> SubdirVerdict:
+        snapshot = self._without_ignored(snapshot)
+        verdict = SubdirVerdict(hints=list(self._hints(snapshot)))
+        index = PublishedFormats(self._lister, snapshot, verdict).index()
         if index is None:
-            if not verdict.faults and (seen.packages or self.subdir == names.NOARCH):
+            if not verdict.faults and (snapshot.packages or self.subdir == names.NOARCH):
                 key = f"{self.subdir}/{names.REPODATA}"
-                verdict.faults.append(Fault(key, "is not there", RUN if seen.packages else CREATE))
+                verdict.faults.append(Fault(key, "is not there", RUN if snapshot.packages else CREATE))
             return verdict
         verdict.packages = len(index.records)
-        verdict.faults += self._in_force(seen, index)
-        verdict.faults += self._packages(seen, index, verdict.unread)
-        verdict.faults += self._attestations(seen, index)
+        verdict.faults += self._in_force(snapshot, index)
+        verdict.faults += self._packages(snapshot, index, verdict.unread)
+        verdict.faults += self._attestations(snapshot, index)
         if self.deep:
-            verdict.faults += self._contents(seen, index, verdict)
+            verdict.faults += self._contents(snapshot, index, verdict)
         return verdict
 
-    def _in_force(self, seen: Snapshot, index: Index) -> Iterator[Fault]:
+    def _in_force(self, snapshot: Snapshot, index: Index) -> Iterator[Fault]:
         """Whether readers see what our patch and yanks make of the packages' own word."""
         try:
-            if names.UNPATCHED not in seen.versions:
-                if names.YANKED in seen.versions:
-                    self._lister.overlay(seen)
+            if names.UNPATCHED not in snapshot.etags:
+                if names.YANKED in snapshot.etags:
+                    self._lister.overlay(snapshot)
                 return
-            unpatched, _ = repodata.split_unpatched(self._lister.read(names.UNPATCHED, seen), names.UNPATCHED)
-            if not seen.stands(names.UNPATCHED):
+            unpatched, _ = repodata.split_unpatched(self._lister.read(names.UNPATCHED, snapshot), names.UNPATCHED)
+            if not snapshot.is_unchanged(names.UNPATCHED):
                 return  # of another indexer, who follows other instructions
-            wanted = self._lister.overlay(seen).apply(unpatched).index
+            wanted = self._lister.overlay(snapshot).apply(unpatched).index
         except (BadIndex, BadPatch) as error:
             name = error.thing.rpartition("/")[2]
             yield Fault(
@@ -147,26 +149,26 @@ class _Auditor:
             )
             return
         said = differences(_bare(wanted), _bare(index))
-        key = f"{self.subdir}/{names.REPODATA if names.REPODATA in seen.versions else names.SHARD_INDEX}"
+        key = f"{self.subdir}/{names.REPODATA if names.REPODATA in snapshot.etags else names.SHARD_INDEX}"
         yield from (Fault(key, f"{reason} (beside the patch and the yanks in force)") for reason in said)
 
-    def _hints(self, seen: Snapshot) -> Iterator[Fault]:
-        if seen.noted:
+    def _hints(self, snapshot: Snapshot) -> Iterator[Fault]:
+        if snapshot.gc_in_progress:
             yield Fault(
                 f"{self.subdir}/{names.GC_NOTE}",
                 "a gc is in progress or has died",
                 "if it has died, run `indexer gc` again with the same options",
             )
-        if seen.ledger is not None and not seen.in_step:
+        if snapshot.state is not None and not snapshot.files_match_state:
             yield Fault(
                 f"{self.subdir}/{names.LEDGER}", "is out of date", f"the next run of `{COMMAND}` scans everything"
             )
-        for rejected in seen.misnamed:
+        for rejected in snapshot.invalid_filenames:
             yield Fault(
                 f"{self.subdir}/{rejected.filename}", f"is not indexed: {rejected.reason}", "rename or delete it"
             )
-        for filename, bad in seen.ledger.rejected.items() if seen.ledger else ():
-            if filename in seen.packages and seen.packages[filename].version == bad.version:
+        for filename, bad in snapshot.state.rejected.items() if snapshot.state else ():
+            if filename in snapshot.packages and snapshot.packages[filename].etag == bad.etag:
                 reason = (
                     f"was rejected, and its old record stays: {bad.reason}"
                     if bad.kept
@@ -178,49 +180,51 @@ class _Auditor:
                     "rebuild it and upload it again, delete it, or hide it with `indexer ignore`",
                 )
 
-    def _packages(self, seen: Snapshot, index: Index, unread: set[str]) -> Iterator[Fault]:
+    def _packages(self, snapshot: Snapshot, index: Index, unread: set[str]) -> Iterator[Fault]:
         """Whether every record has its object, and every package its record, except those of names `unread`."""
         for filename, record in index.records.items():
-            key, stat, facts = f"{self.subdir}/{filename}", seen.packages.get(filename), identity_of(record)
+            key, stat, facts = f"{self.subdir}/{filename}", snapshot.packages.get(filename), identity_of(record)
             if stat is None:
                 yield Fault(key, "is in the index and not in the channel")
             elif facts.size != stat.size:
                 yield Fault(key, f"has {facts.size} bytes in the index and {stat.size} in the channel")
-            if dated := self._date(seen, facts):
-                yield Fault(key, dated, FORCE if seen.in_step else RUN)
+            if dated := self._date(snapshot, facts):
+                yield Fault(key, dated, FORCE if snapshot.files_match_state else RUN)
         for filename in index.records.keys() & set(index.removed):
             yield Fault(f"{self.subdir}/{filename}", "is listed as removed and has a record all the same")
-        bad = seen.ledger.rejected if seen.ledger else {}
-        for filename in seen.packages.keys() - index.records.keys() - set(index.removed):
+        bad = snapshot.state.rejected if snapshot.state else {}
+        for filename in snapshot.packages.keys() - index.records.keys() - set(index.removed):
             known = bad.get(filename)
-            if byname.name_of(filename) in unread:
+            if name_of(filename) in unread:
                 continue  # the fault of their shard is told
-            if known is None or known.version != seen.packages[filename].version:
+            if known is None or known.etag != snapshot.packages[filename].etag:
                 yield Fault(f"{self.subdir}/{filename}", "is in the channel and not in the index")
-        yield from self._replaced(seen, index)
+        yield from self._replaced(snapshot, index)
 
-    def _date(self, seen: Snapshot, facts: RecordIdentity) -> str | None:
+    def _date(self, snapshot: Snapshot, facts: RecordIdentity) -> str | None:
         """What is wrong with the date of a record in a channel that we index, None if nothing (CEP 47)."""
-        if seen.ledger is None:
+        if snapshot.state is None:
             return None
         if facts.indexed_timestamp is None:
             return "has no indexed_timestamp, so exclude-newer trusts the date of its build"
-        ahead = in_future(facts.indexed_timestamp, self.run.clock.now_ms())
+        ahead = in_future(facts.indexed_timestamp, self.context.clock.now_ms())
         return "has an indexed_timestamp in the future" if ahead else None
 
-    def _attestations(self, seen: Snapshot, index: Index) -> Iterator[Fault]:
+    def _attestations(self, snapshot: Snapshot, index: Index) -> Iterator[Fault]:
         """Whether the copies that readers fetch by the digest in a record are there, and have it."""
         for filename, record in index.records.items():
             sha256 = named_by(record)
             if sha256 is None:
                 continue
             name = f"{filename}{SUFFIX}.{sha256}"
-            copy = seen.sidecars.get(name)
+            copy = snapshot.sidecars.get(name)
             if copy is None:
                 yield Fault(f"{self.subdir}/{name}", "is not there, and the index names it", _PUT_BACK)
             elif self.deep and not self._holds(copy.within(self.subdir), sha256):
                 yield Fault(f"{self.subdir}/{name}", "has another content than its name says", _PUT_BACK)
-        for filename, known in seen.ledger.attested.items() if seen.ledger and seen.in_step else ():
+        for filename, known in (
+            snapshot.state.attestations.items() if snapshot.state and snapshot.files_match_state else ()
+        ):
             if known.sha256 and filename in index.records and named_by(index.records[filename]) != known.sha256:
                 yield Fault(f"{self.subdir}/{filename}", "has attestations that its record does not name", FORCE)
 
@@ -229,33 +233,35 @@ class _Auditor:
             return hashlib.sha256(content_of(self.store, copy)).hexdigest() == sha256
         return False
 
-    def _replaced(self, seen: Snapshot, index: Index) -> Iterator[Fault]:
+    def _replaced(self, snapshot: Snapshot, index: Index) -> Iterator[Fault]:
         """Which packages are not those that their records were made from, as far as a ledger in step tells."""
-        ledger = seen.ledger if seen.in_step else None
-        if ledger is None:
+        state = snapshot.state if snapshot.files_match_state else None
+        if state is None:
             return
-        for stat in diff(index, seen.packages, DiffContext(ledger, in_step=True)).fetch:
+        for stat in diff(index, snapshot.packages, DiffContext(state, index_matches_state=True)).to_read:
             record = index.records.get(stat.key)
-            told = ledger.whole or stat.key in ledger.seen
+            told = state.etags_complete or stat.key in state.package_etags
             if record is not None and told and identity_of(record).size == stat.size:
                 yield Fault(f"{self.subdir}/{stat.key}", "was replaced since it was indexed")
 
-    def _contents(self, seen: Snapshot, index: Index, verdict: SubdirVerdict) -> Iterator[Fault]:
+    def _contents(self, snapshot: Snapshot, index: Index, verdict: SubdirVerdict) -> Iterator[Fault]:
         """Read every indexed package, in constant memory, and compare it with its record."""
-        patched = self._patched(seen, index)
+        patched = self._patched(snapshot, index)
 
         def token(stat: Stat) -> tuple[str, str, int]:
-            return stat.key, stat.version, hash(bytes(index.records[stat.key]))
+            return stat.key, stat.etag, hash(bytes(index.records[stat.key]))
 
-        stats = [seen.packages[name] for name in sorted(index.records.keys() & seen.packages.keys())]
+        stats = [snapshot.packages[name] for name in sorted(index.records.keys() & snapshot.packages.keys())]
         tokens = {stat.key: token(stat) for stat in stats}
         wanted = [stat for stat in stats if token(stat) not in self.proven]
         verdict.read = len(stats)
-        spec = ExtractSpec(self.subdir, Rules(lenient=True), self.run.clock.now_ms(), verify_digests=True, unpack=True)
+        spec = ExtractSpec(
+            self.subdir, Rules(lenient=True), self.context.clock.now_ms(), verify_digests=True, unpack=True
+        )
         count = len(wanted)
-        self.run.progress(self.subdir, 0, count)
-        for done, reading in enumerate(self.run.workers(self.store, spec, wanted), 1):
-            self.run.progress(self.subdir, done, count)
+        self.context.progress(self.subdir, 0, count)
+        for done, reading in enumerate(self.context.workers(self.store, spec, wanted), 1):
+            self.context.progress(self.subdir, done, count)
             result = reading.result
             if isinstance(result, Vanished):
                 raise Conflict(f"{self.subdir}/{result.filename}", "changed while it was read")
@@ -268,9 +274,9 @@ class _Auditor:
             step = UPLOAD_AGAIN if isinstance(result, Rejected) else FORCE
             yield from (Fault(f"{self.subdir}/{name}", reason, step) for reason in reasons)
 
-    def _patched(self, seen: Snapshot, index: Index) -> frozenset[str]:
+    def _patched(self, snapshot: Snapshot, index: Index) -> frozenset[str]:
         """The packages whose records another indexer has patched, and which say so."""
-        if names.UNPATCHED not in seen.versions:
+        if names.UNPATCHED not in snapshot.etags:
             return frozenset()
         with contextlib.suppress(Missing, BadIndex):
             data, _ = read_whole(self.store, f"{self.subdir}/{names.UNPATCHED}")

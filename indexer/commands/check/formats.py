@@ -61,7 +61,7 @@ class PublishedFormats:
     """The forms as they were seen; what is wrong with them goes into `verdict`."""
 
     lister: Lister
-    seen: Snapshot
+    snapshot: Snapshot
     verdict: SubdirVerdict
 
     def index(self) -> Index | None:
@@ -87,9 +87,9 @@ class PublishedFormats:
         for filename, reason in checked.unreadable.items():
             self._fault(filename, [f"its record {reason}"])
         for name, reason in checked.left_out.items():
-            self._fault(self.lister.source(self.seen), [f"{name} {reason}"])
+            self._fault(self.lister.source(self.snapshot), [f"{name} {reason}"])
         if lost := index.run_exports.keys() - checked.run_exports.keys():
-            name = names.RUN_EXPORTS if names.RUN_EXPORTS in self.seen.versions else names.SHARD_INDEX
+            name = names.RUN_EXPORTS if names.RUN_EXPORTS in self.snapshot.etags else names.SHARD_INDEX
             self._fault(name, [f"has run exports that readers cannot parse: {some(lost)}"])
 
     def _fault(self, name: str, reasons: Iterable[str], next_step: str = RUN) -> None:
@@ -104,17 +104,17 @@ class PublishedFormats:
         return DELETE_AND_RUN.replace(" it", f" {self.lister.key(name)}")
 
     def _has_unpatched(self) -> bool:
-        if names.UNPATCHED not in self.seen.versions:
+        if names.UNPATCHED not in self.snapshot.etags:
             return False
         with contextlib.suppress(BadIndex):
-            repodata.split_unpatched(self.lister.read(names.UNPATCHED, self.seen), names.UNPATCHED)
+            repodata.split_unpatched(self.lister.read(names.UNPATCHED, self.snapshot), names.UNPATCHED)
             return True
         return False
 
     def _repodata(self) -> Index | None:
         index, data = None, b""
-        if names.REPODATA in self.seen.versions:
-            data = self.lister.read(names.REPODATA, self.seen)
+        if names.REPODATA in self.snapshot.etags:
+            data = self.lister.read(names.REPODATA, self.snapshot)
             try:
                 index = repodata.split(data, names.REPODATA)
             except BadIndex as error:
@@ -141,13 +141,13 @@ class PublishedFormats:
 
     def _variant(self, name: str, data: bytes, differ: Callable[[bytes], Iterable[str]]) -> Iterator[str]:
         """What a compressed file, if it is there, says otherwise than the plain one beside it."""
-        if name not in self.seen.versions:
+        if name not in self.snapshot.etags:
             return
         plain = name.rpartition(".")[0]
-        if plain not in self.seen.versions:
+        if plain not in self.snapshot.etags:
             yield f"is there and {plain} is not"
             return
-        packed = self.lister.read(name, self.seen)
+        packed = self.lister.read(name, self.snapshot)
         if not holds(packed, name, data):
             try:
                 yield from differ(unpacked(packed, name, 2 * len(data) + _MORE))
@@ -158,24 +158,26 @@ class PublishedFormats:
         """What run_exports.json says, and its compressed forms too."""
         name, data = names.RUN_EXPORTS, b""
         told: Mapping[str, Raw] = {}
-        if name in self.seen.versions:
-            data = self.lister.read(name, self.seen)
+        if name in self.snapshot.etags:
+            data = self.lister.read(name, self.snapshot)
             try:
                 told = repodata.split_run_exports(data, name)
             except BadIndex as error:
-                self._fault(name, [error.reason], FORCE if self.lister.packed_run_exports(self.seen) is None else RUN)
+                self._fault(
+                    name, [error.reason], FORCE if self.lister.packed_run_exports(self.snapshot) is None else RUN
+                )
         for variant in (names.RUN_EXPORTS_ZST, names.RUN_EXPORTS_BZ2):
             self._fault(variant, self._variant(variant, data, lambda content: _maps_differ(told, content)))
         return told
 
     def _told(self, index: Index, sharded: Mapping[str, Raw] | None) -> None:
         """Whether run exports are the same wherever they are told, and of packages that are there."""
-        if names.RUN_EXPORTS in self.seen.versions:
+        if names.RUN_EXPORTS in self.snapshot.etags:
             self._fault(names.RUN_EXPORTS, _told_otherwise(index, sharded))
             self._lacking(names.RUN_EXPORTS, index.records.keys() - index.run_exports.keys())
             return
-        ledger = self.seen.ledger
-        if ledger is not None and ledger.incomplete and sharded is not None:
+        state = self.snapshot.state
+        if state is not None and state.incomplete and sharded is not None:
             self._lacking(names.SHARD_INDEX, index.records.keys() - sharded.keys())
         inline = repodata.inline_run_exports(index.records)  # as rattler-index has them
         if odd := _unequal(inline, sharded or {}):
@@ -183,12 +185,12 @@ class PublishedFormats:
 
     def _lacking(self, name: str, lacking: Collection[str]) -> None:
         """A hint if run exports of some packages stand nowhere, as after another indexer; a fault if all were known."""
-        ledger = self.seen.ledger
+        state = self.snapshot.state
         if (
             lacking
-            and ledger is not None
-            and ledger.incomplete == 0
-            and self.seen.stands(self.lister.source(self.seen))
+            and state is not None
+            and state.incomplete == 0
+            and self.snapshot.is_unchanged(self.lister.source(self.snapshot))
         ):
             self._fault(name, [f"does not have run exports of {some(lacking)}, which were known"], RUN)
         elif lacking:
@@ -197,8 +199,8 @@ class PublishedFormats:
 
     def _current(self, index: Index) -> None:
         """Whether what older clients read instead has no record that the index has not."""
-        for name in [name for name in names.FOREIGN if name in self.seen.versions]:
-            content = self.lister.read(name, self.seen)
+        for name in [name for name in names.FOREIGN if name in self.snapshot.etags]:
+            content = self.lister.read(name, self.snapshot)
             try:
                 limit = _MORE + _MAX_CURRENT_RATIO * len(content)
                 plain = content if name.endswith(".json") else unpacked(content, name, limit)
@@ -211,10 +213,10 @@ class PublishedFormats:
 
     def _shards(self, index: Index | None) -> Index | None:
         """What all shards together say; None where there are none, or where they cannot be told."""
-        if names.SHARD_INDEX not in self.seen.versions:
+        if names.SHARD_INDEX not in self.snapshot.etags:
             return None
         try:
-            shard_index = self.lister.read_shard_index(self.seen)
+            shard_index = self.lister.read_shard_index(self.snapshot)
         except BadIndex as error:
             healing = self._rebuilt(names.SHARD_INDEX, beside=index is not None, error=error)
             self._fault(names.SHARD_INDEX, [error.reason], healing)

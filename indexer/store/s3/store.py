@@ -152,7 +152,7 @@ class S3Store:
 
     def _stands(self, key: str, version: ETag) -> bool:
         found = self.stat(key)
-        return found is not None and found.version == version
+        return found is not None and found.etag == version
 
     def _open(self, key: str, range: Range | None, version: ETag | None, *, conditional: bool) -> S3Reader:
         wanted: dict[str, str] = {}
@@ -167,7 +167,7 @@ class S3Store:
                 unless_read.callback(answer["Body"].close)
                 start, size = extent(answer)
                 stat = opened_stat(key, size, answer)
-                if version is None or stat.version == version:  # else a store that does not know If-Match
+                if version is None or stat.etag == version:  # else a store that does not know If-Match
                     unless_read.pop_all()
                     return S3Reader(answer["Body"], Opened(stat, start, metadata_of(answer)), self.usage)
         raise Conflict(self._name(key), "changed since it was looked at")
@@ -184,7 +184,7 @@ class S3Store:
             # own first one: what is there tells whose it is.
             found = self.stat(key)
             if found is not None and found.md5 == md5.hex():
-                return found.version
+                return found.etag
             if not self._compared_wrongly(conflict, found, expect):
                 raise
         return self._put_bare(key, body, shape, ETag(str(expect)))
@@ -247,7 +247,7 @@ class S3Store:
         """Whether a store has refused the very version that is there, for the quotes about it."""
         if self._conditions is not Conditions.ETAG or self._bare_etags or not is_mismatch(conflict):
             return False
-        return found is not None and found.version == expect
+        return found is not None and found.etag == expect
 
     def _put_bare(self, key: str, body: Content, shape: Mapping[str, str], expect: ETag) -> ETag:
         """Write under an ETag without quotes, and remember it where the store wants it so."""
@@ -271,7 +271,7 @@ class S3Store:
             found = self.stat(key)
             if found is None:
                 return
-            if found.version != expect:
+            if found.etag != expect:
                 raise Conflict(self._name(key), "changed since it was looked at")
         with contextlib.suppress(Missing), errors(self._name(key)):
             self._client.delete_object(**self._where(key))

@@ -6,13 +6,20 @@ import tracemalloc
 
 import pytest
 
-from indexer.core import state as ledgers
 from indexer.core.formats.shards import compress
 from indexer.core.model import ETag, Outputs, Rules, Stat
-from indexer.core.state import Bad, PublishedFile, State
+from indexer.core.state import (
+    Bad,
+    PublishedFile,
+    State,
+    config_fingerprint,
+    decode_state,
+    encode_state,
+    listing_digest_of,
+)
 
 MIB = 2**20
-LEDGER = State(
+STATE = State(
     "stamp",
     "listing",
     1,
@@ -23,15 +30,17 @@ LEDGER = State(
 )
 
 
-@pytest.mark.parametrize("ledger", [LEDGER, State()])
-def test_a_ledger_is_read_as_it_was_written(ledger: State) -> None:
-    assert ledgers.decode(ledgers.encode(ledger)) == ledger
-    assert ledgers.encode(ledger) == ledgers.encode(ledger)
+@pytest.mark.parametrize("state", [STATE, State()])
+def test_a_state_is_read_as_it_was_written(state: State) -> None:
+    assert decode_state(encode_state(state)) == state
+    assert encode_state(state) == encode_state(state)
 
 
 def test_the_order_of_its_entries_does_not_show() -> None:
     one, two = ETag("1"), ETag("2")
-    assert ledgers.encode(State(seen={"a": one, "b": two})) == ledgers.encode(State(seen={"b": two, "a": one}))
+    assert encode_state(State(package_etags={"a": one, "b": two})) == encode_state(
+        State(package_etags={"b": two, "a": one})
+    )
 
 
 @pytest.mark.parametrize(
@@ -41,22 +50,27 @@ def test_the_order_of_its_entries_does_not_show() -> None:
         b"<!doctype html>",
         b"{}",
         compress(b"")[:3],
-        ledgers.encode(LEDGER)[:-5],
+        encode_state(STATE)[:-5],
         compress(b"[]"),
-        compress(b'{"seen": []}'),
-        compress(b'{"wrote": {"repodata.json": "v"}}'),
+        compress(b'{"format": 2, "package_etags": []}'),
+        compress(b'{"format": 2, "files": {"repodata.json": "v"}}'),
         compress(b"\xff"),
     ],
 )
-def test_a_ledger_that_cannot_be_read_is_as_good_as_none(data: bytes) -> None:
-    assert ledgers.decode(data) is None
+def test_a_state_that_cannot_be_read_is_as_good_as_none(data: bytes) -> None:
+    assert decode_state(data) is None
 
 
 def test_keys_of_a_later_release_are_passed_over() -> None:
-    assert ledgers.decode(compress(b'{"stamp": "s", "weather": "fine"}')) == State("s")
+    assert decode_state(compress(b'{"format": 2, "config_fingerprint": "s", "weather": "fine"}')) == State("s")
 
 
-def test_the_stamp_tells_options_apart_that_shape_the_output() -> None:
+@pytest.mark.parametrize("number", ["", '"format": 1, ', '"format": 3, ', '"format": "2", '])
+def test_a_state_of_another_format_is_as_good_as_none(number: str) -> None:
+    assert decode_state(compress(b'{%s"config_fingerprint": "s"}' % number.encode())) is None
+
+
+def test_the_fingerprint_differs_for_options_that_shape_the_output() -> None:
     shapes = [
         (Outputs(), Rules()),
         (Outputs(zst=False), Rules()),
@@ -66,10 +80,8 @@ def test_the_stamp_tells_options_apart_that_shape_the_output() -> None:
         (Outputs(), Rules(strict=True)),
         (Outputs(), Rules(lenient=True)),
     ]
-    assert len({ledgers.config_fingerprint(*shape, "1.0") for shape in shapes}) == len(shapes)
-    assert ledgers.config_fingerprint(Outputs(), Rules(), "1.0") == ledgers.config_fingerprint(
-        Outputs(), Rules(), "1.0"
-    )
+    assert len({config_fingerprint(*shape, "1.0") for shape in shapes}) == len(shapes)
+    assert config_fingerprint(Outputs(), Rules(), "1.0") == config_fingerprint(Outputs(), Rules(), "1.0")
 
 
 def test_the_digest_of_a_listing_tells_names_sizes_and_versions_apart() -> None:
@@ -82,14 +94,14 @@ def test_the_digest_of_a_listing_tells_names_sizes_and_versions_apart() -> None:
         {"a": Stat("noarch/a", 1, ETag("w"), 5)},
         {"a": a, "b": a},
     ]
-    assert len({ledgers.digest_of(listing) for listing in listings}) == len(listings)
-    assert ledgers.digest_of({"a": a, "b": a}) == ledgers.digest_of({"b": a, "a": a})
+    assert len({listing_digest_of(listing) for listing in listings}) == len(listings)
+    assert listing_digest_of({"a": a, "b": a}) == listing_digest_of({"b": a, "a": a})
 
 
 def test_a_small_ledger_takes_little_memory_to_read() -> None:
-    data = ledgers.encode(LEDGER)
+    data = encode_state(STATE)
     tracemalloc.start()
-    ledgers.decode(data)
+    decode_state(data)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16 * MIB
