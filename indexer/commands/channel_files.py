@@ -72,7 +72,7 @@ class Channel:
         before = (state.config_fingerprint, state.listing_digest) if state and snapshot.files_match_state else None
         if state and before == (stamp, digest) and not self.options.force:
             return SubdirReport(Outcome.UNCHANGED, packages=state.packages)
-        catalogues = {subdir: self._catalogue(subdir, version) for subdir, version in sources.items()}
+        catalogues = {subdir: self._catalogue(subdir, etag) for subdir, etag in sources.items()}
         count = len({entry.name for known in catalogues.values() for entry in known.packages.values()})
         artefacts = channel_publication(catalogues, self.options.outputs, self.options.notices)
         writer = Writer(self.store, "", self.context.executor)
@@ -116,7 +116,7 @@ class Channel:
         folders = {key[:-1] for key in root if key.endswith("/")}
         subdirs = sorted(folders & (names.KNOWN_SUBDIRS | named))
         found = self.context.executor.map(self._source, subdirs)
-        return {subdir: version for subdir, version in zip(subdirs, found, strict=True) if version is not None}
+        return {subdir: etag for subdir, etag in zip(subdirs, found, strict=True) if etag is not None}
 
     def _source(self, subdir: str) -> ETag | None:
         for name in (names.CATALOGUE, names.REPODATA, names.SHARD_INDEX):
@@ -125,11 +125,11 @@ class Channel:
                 return stat.etag
         return None
 
-    def _catalogue(self, subdir: str, version: ETag) -> Catalogue:
+    def _catalogue(self, subdir: str, etag: ETag) -> Catalogue:
         """What a subdir says of its packages: its catalogue, or where it has none yet its index.  Raises Conflict."""
         key = f"{subdir}/{names.CATALOGUE}"
         try:
-            known = catalogue.decode(read_whole(self.store, key, version)[0])
+            known = catalogue.decode(read_whole(self.store, key, etag)[0])
         except Missing:
             known = None
         if known is not None:

@@ -84,14 +84,14 @@ class _Note:
     store: Store
     key: str
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
-    version: ETag | None = None
+    etag: ETag | None = None
 
     def take_over(self) -> None:
         """Make the note of a gc that has died our own.  Raises GaveUp where it may be alive."""
         found = self.store.stat(self.key)
         if found is not None and self._store_ms() - found.modified_ms < _DEAD_AFTER_MS:
             raise GaveUp(self.key, "another gc is at work, or has just died", "repeat when it has ended, or in an hour")
-        self.version = found.etag if found else None
+        self.etag = found.etag if found else None
 
     def _store_ms(self) -> int:
         """The time by the store's clock, since ours may be wrong: an object of ours is put, looked at and deleted."""
@@ -104,7 +104,7 @@ class _Note:
         """Say that we are alive, and return the store's time.  Raises GaveUp where the note is another's."""
         body = bytes(dump({"gc": self.token}))
         try:
-            self.version = self.store.put(self.key, body, expect=self.version or Expect.ABSENT)
+            self.etag = self.store.put(self.key, body, expect=self.etag or Expect.ABSENT)
             found = self.store.stat(self.key)
         except Conflict as error:
             raise GaveUp(self.key, "another gc has begun", "repeat when it has ended") from error
@@ -112,9 +112,9 @@ class _Note:
 
     def delete(self) -> None:
         """Take the note away, if it is ours."""
-        if self.version is not None:
+        if self.etag is not None:
             with contextlib.suppress(Conflict):
-                self.store.delete(self.key, expect=self.version)
+                self.store.delete(self.key, expect=self.etag)
 
 
 @dataclass(frozen=True, slots=True)

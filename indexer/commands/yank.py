@@ -105,10 +105,10 @@ def _rewrite(store: Store, subdir: str, order: YankOrder, context: Context) -> N
     while True:
         try:
             with under(lease, store) as there:
-                before, version = _read(there, subdir)
+                before, etag = _read(there, subdir)
                 wanted = order.edit(before, order.within(subdir), context.clock.now_ms())
                 if wanted != before:
-                    there.put(key, encode_withdrawn(wanted), expect=version or Expect.ABSENT, headers=_HEADERS)
+                    there.put(key, encode_withdrawn(wanted), expect=etag or Expect.ABSENT, headers=_HEADERS)
         except NoConditions:
             lease = Lease(store, f"{subdir}/", context.clock)
         except Conflict as conflict:

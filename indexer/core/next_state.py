@@ -42,7 +42,7 @@ def next_state(
     `wrote` has the files that stand now, `source` is the one that the index was read from.
     """
     bad = {it.filename: Bad(it.etag, it.reason, it.kept) for it in update.rejected if not it.transient}
-    versions = update.plan.etags_to_remember
+    etags = update.plan.etags_to_remember
     last = snapshot.state or State()
     # A record that was read again names no attestations until the next whole run looks at them.
     kept = {filename: it for filename, it in last.attestations.items() if filename not in (job.scope or ())}
@@ -58,7 +58,7 @@ def next_state(
         validated = not source or (before is not None and before.validated)
         shown = mark_unsure(before.name_digests if before else {}, names_of(job.scope))
         if before is not None:
-            versions = {**{k: v for k, v in before.package_etags.items() if k not in job.scope}, **versions}
+            etags = {**{k: v for k, v in before.package_etags.items() if k not in job.scope}, **etags}
             bad = {k: v for k, v in before.rejected.items() if k not in job.scope} | bad
     reported = {
         it.filename: it.etag for it in (*snapshot.invalid_filenames, *update.rejected) if it.filename not in bad
@@ -72,7 +72,7 @@ def next_state(
         etags_complete=whole,
         validated=validated,
         files=dict(wrote),
-        package_etags=versions,
+        package_etags=etags,
         rejected=bad,
         yanked={name: yank.reason[:_SHOWN] for name, yank in update.overlay.yanks.items()},
         ignored={name: it.reason[:_SHOWN] for name, it in update.overlay.ignored.items()},

@@ -121,10 +121,10 @@ def _stands(filename: str, stat: Stat, facts: RecordIdentity, known: DiffContext
         return True
     if known.state is not None and known.index_matches_state:
         # Out of step it may have seen another object than the one that the record is of.
-        version = known.state.package_etags.get(filename)
-        if version is not None or known.state.etags_complete:
+        etag = known.state.package_etags.get(filename)
+        if etag is not None or known.state.etags_complete:
             # No entry: the version was the record's md5 then, and is not now.
-            return version == stat.etag
+            return etag == stat.etag
     indexed_ms = known.index_written_ms if facts.indexed_timestamp is None else facts.indexed_timestamp
     return stat.modified_ms + _CLOCKS_DIFFER_MS <= indexed_ms
 

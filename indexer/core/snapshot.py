@@ -100,9 +100,9 @@ def _shards_gone(listed: Mapping[str, Stat], snapshot: Snapshot) -> bool:
     return state.packages > 0 and names.SHARD_INDEX in state.files and names.SHARDS_FOLDER not in listed
 
 
-def files_of(versions: Mapping[str, ETag]) -> dict[str, ETag]:
+def files_of(etags: Mapping[str, ETag]) -> dict[str, ETag]:
     """Those of our files that are made from packages, without the state."""
-    return {name: version for name, version in versions.items() if name not in names.STATE}
+    return {name: etag for name, etag in etags.items() if name not in names.STATE}
 
 
 def etags_of(state: State) -> dict[str, ETag]:
@@ -134,14 +134,14 @@ def snapshot_of_listing(listed: Mapping[str, Stat], snapshot: Snapshot) -> Snaps
             sidecars[filename] = stat
         elif filename.endswith(".whl"):
             ignored.append(filename)
-    versions = {**snapshot.etags, **etags_in(listed, names.STATE)}
+    etags = {**snapshot.etags, **etags_in(listed, names.STATE)}
     # A new file with a bad name is news too, although no record is made from it.
     others = {**sidecars, **{it.filename: listed[it.filename] for it in misnamed}}
     listing = listing_digest_of({**packages, **others} if others else packages)
     doubted = snapshot.shards_in_doubt or _shards_gone(listed, snapshot)
     snapshot = replace(
         snapshot,
-        etags=versions,
+        etags=etags,
         gc_in_progress=names.GC_NOTE in listed,
         listing_digest=listing,
         shards_in_doubt=doubted,

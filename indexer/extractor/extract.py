@@ -184,7 +184,7 @@ def _about(info: Mapping[str, bytes], known: Metadata) -> tuple[Metadata, tuple[
 
 def _whole(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """One request, all of it in memory."""
-    with ResumingReader(store, stat, store.open(stat.key, version=stat.etag)) as onward:
+    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
         data = onward.rest()
 
     def read_info() -> dict[str, bytes]:
@@ -216,7 +216,7 @@ def _tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     start = max(0, stat.size - _TAIL)
     digests = data = None
     with contextlib.suppress(RangeRefused):
-        reader = store.open(stat.key, range=(start, stat.size), version=stat.etag)
+        reader = store.open(stat.key, range=(start, stat.size), etag=stat.etag)
         with ResumingReader(store, stat, reader, (start, stat.size)) as onward:
             digests = vouched(onward.opened) if onward.opened.start == start else None
             if digests is None:
@@ -231,7 +231,7 @@ def _tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
 
 def _head(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """A `.tar.bz2` up to its info files, and its last bytes, if its digests are vouched for, else to its end."""
-    with ResumingReader(store, stat, store.open(stat.key, version=stat.etag)) as onward:
+    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
         digests = vouched(onward.opened) or _checksum(store, onward.opened)
         if digests is None:
             return _drain(store, onward, stat, spec)
@@ -249,7 +249,7 @@ def _end_of(store: Store, stat: Stat) -> bytes | None:
     """The last bytes of a package; None where the store serves no ranges."""
     start = stat.size - BZIP2_TAIL
     with contextlib.suppress(RangeRefused):
-        reader = store.open(stat.key, range=(start, stat.size), version=stat.etag)
+        reader = store.open(stat.key, range=(start, stat.size), etag=stat.etag)
         with ResumingReader(store, stat, reader, (start, stat.size)) as onward:
             return onward.rest() if onward.opened.start else None
     return None
@@ -263,7 +263,7 @@ def _ended(store: Store, stat: Stat, info: dict[str, bytes] | BadPackage, end: b
     if isinstance(info, BadPackage) or ends_as_bzip2(end):
         return info
     try:
-        with ResumingReader(store, stat, store.open(stat.key, version=stat.etag)) as onward:
+        with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
             unpack_bzip2(onward, stat.size)
     except BadPackage as error:
         return error
@@ -272,7 +272,7 @@ def _ended(store: Store, stat: Stat, info: dict[str, bytes] | BadPackage, end: b
 
 def _stream(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """One pass over all of it in constant memory: hash, check and, of a `.tar.bz2`, parse on the fly."""
-    with ResumingReader(store, stat, store.open(stat.key, version=stat.etag)) as onward:
+    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
         if not stat.key.endswith(CONDA):
             return _drain(store, onward, stat, spec)
         with Hasher(onward) as hasher:

@@ -80,28 +80,28 @@ class Lister:
         state, state_etag = left_at(self.store, self.key(names.LEDGER))
         snapshot = Snapshot(state=state, state_etag=state_etag, all_listed=scope is None, shards_in_doubt=self.force)
         if state is not None and trusting:
-            versions = files_of(etags_of(state))
+            etags = files_of(etags_of(state))
             listed = self._listing(scope, state)
-            if scope is not None or self._ours(etags_in(listed, names.TRACKED), state) == versions:
-                return snapshot_of_listing(listed, replace(snapshot, etags=versions))
+            if scope is not None or self._ours(etags_in(listed, names.TRACKED), state) == etags:
+                return snapshot_of_listing(listed, replace(snapshot, etags=etags))
         stats = self._stats(names.TRACKED)
-        versions = self._ours({name: stat.etag for name, stat in stats.items()}, state)
+        etags = self._ours({name: stat.etag for name, stat in stats.items()}, state)
         modified = {name: stat.written_ms for name, stat in stats.items()}
-        return snapshot_of_listing(self._listing(scope, state), replace(snapshot, etags=versions, modified_ms=modified))
+        return snapshot_of_listing(self._listing(scope, state), replace(snapshot, etags=etags, modified_ms=modified))
 
     def take_read_only_snapshot(self) -> Snapshot:
         """What one listing shows, and the ledger: for who only reads, and looks again to see whether it stood still."""
         state, state_etag = left_at(self.store, self.key(names.LEDGER))
         listed = self._listing(None, state)
-        versions = self._ours(etags_in(listed, names.TRACKED), state)
-        return snapshot_of_listing(listed, Snapshot(versions, state, state_etag))
+        etags = self._ours(etags_in(listed, names.TRACKED), state)
+        return snapshot_of_listing(listed, Snapshot(etags, state, state_etag))
 
-    def _ours(self, versions: dict[str, ETag], state: State | None) -> dict[str, ETag]:
+    def _ours(self, etags: dict[str, ETag], state: State | None) -> dict[str, ETag]:
         """Without a page that is not wanted and that we did not write: it is somebody else's."""
         wrote = state.files.get(names.PAGE) if state else None
-        if not self.outputs.html and (wrote is None or versions.get(names.PAGE) != wrote.etag):
-            versions.pop(names.PAGE, None)
-        return versions
+        if not self.outputs.html and (wrote is None or etags.get(names.PAGE) != wrote.etag):
+            etags.pop(names.PAGE, None)
+        return etags
 
     def _stats(self, filenames: Iterable[str]) -> dict[str, Stat]:
         """Those of some files that are there."""
@@ -256,13 +256,13 @@ class Lister:
 
     def read_shard_index(self, snapshot: Snapshot) -> ShardIndex:
         """The shard index that stands, an empty one where there is none.  Raises BadIndex."""
-        version = snapshot.etags.get(names.SHARD_INDEX)
-        if version is None:
+        etag = snapshot.etags.get(names.SHARD_INDEX)
+        if etag is None:
             return ShardIndex()
-        if version not in self._shard_indexes:  # it is the source of a channel of shards only, and asked for twice
+        if etag not in self._shard_indexes:  # it is the source of a channel of shards only, and asked for twice
             data = self.read(names.SHARD_INDEX, snapshot)
-            self._shard_indexes[version] = shards.decode_index(data, self.key(names.SHARD_INDEX))
-        return self._shard_indexes[version]
+            self._shard_indexes[etag] = shards.decode_index(data, self.key(names.SHARD_INDEX))
+        return self._shard_indexes[etag]
 
     def existing_shards(self) -> frozenset[bytes]:
         """The shards that are there, by their sha256, whatever any index says."""

@@ -47,11 +47,11 @@ def listed(
 def _by_name(stats: Iterable[Stat], start: int, known: Mapping[str, ETag]) -> dict[str, Stat]:
     found = {}
     for stat in stats:
-        name, version = stat.key[start:], stat.etag
+        name, etag = stat.key[start:], stat.etag
         before = known.get(name)
         if before is not None:
-            name, version = intern(name), before if before == version else version
-        found[name] = msgspec.structs.replace(stat, key=name, etag=version)
+            name, etag = intern(name), before if before == etag else etag
+        found[name] = msgspec.structs.replace(stat, key=name, etag=etag)
     return found
 
 

@@ -89,7 +89,7 @@ class Store(Protocol):
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One object, None where it is absent; with its sha256 where asked and vouched for."""
 
-    def open(self, key: str, *, range: Range | None = None, version: ETag | None = None) -> Reader:
+    def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> Reader:
         """Read an object, or a part of it; with a version only that one.
 
         Raises Missing where it is absent, Conflict where it has another version, RangeRefused where

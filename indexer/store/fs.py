@@ -159,7 +159,7 @@ class FolderStore:
                 return None
             raise _translated(key, error) from error
 
-    def open(self, key: str, *, range: Range | None = None, version: ETag | None = None) -> FolderReader:
+    def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> FolderReader:
         """Read a file, or a part of it."""
         self.usage.asked("GET")
         inside = self._inside(self._root / key)
@@ -174,7 +174,7 @@ class FolderStore:
                 raise Missing(key, "is not there any more") from error
             raise _translated(key, error) from error
         try:
-            found = _readable(descriptor, key, version)
+            found = _readable(descriptor, key, etag)
             file = os.fdopen(descriptor, "rb")
         except BaseException:
             os.close(descriptor)
@@ -197,13 +197,13 @@ class FolderStore:
                         file.flush()
                         os.fsync(file.fileno())
                     with folder.locked():
-                        version = self._put_in_place(folder, scratch, key, expect)
+                        etag = self._put_in_place(folder, scratch, key, expect)
                 finally:
                     folder.remove(scratch)
         except OSError as error:
             raise _translated(key, error) from error
         self.usage.wrote(len(body))
-        return version
+        return etag
 
     def _put_in_place(self, folder: Folder, scratch: str, key: str, expect: Expect | ETag) -> ETag:
         name = key.rpartition("/")[2]
@@ -242,13 +242,13 @@ def _scanned(folder: Folder, path: Path) -> int | Path:
     return path if folder.descriptor is None else folder.descriptor
 
 
-def _readable(descriptor: int, key: str, version: ETag | None) -> Stat:
+def _readable(descriptor: int, key: str, etag: ETag | None) -> Stat:
     """What an open file is, which must be the one that is wanted.  Raises Missing, Conflict and Denied."""
     status = os.fstat(descriptor)
     found = _stat_of(key, status)
-    if version is None and not st.S_ISREG(status.st_mode):
+    if etag is None and not st.S_ISREG(status.st_mode):
         raise Missing(key, "is no file")
-    if not st.S_ISREG(status.st_mode) or (version is not None and found.etag != version):
+    if not st.S_ISREG(status.st_mode) or (etag is not None and found.etag != etag):
         raise Conflict(key, "changed since it was looked at")
     if _has_hole(descriptor, found.size):
         raise Denied(key, "is a file with holes, so not written whole", "put it there again")
@@ -277,9 +277,9 @@ def _is_text(name: str) -> bool:
 
 def _stat_of(key: str, status: os.stat_result) -> Stat:
     # A copy that keeps the times (`cp -p`, `rsync -t`) changes the time of the file, which nobody can set.
-    version = ETag(f"{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_size}-{status.st_ino}")
+    etag = ETag(f"{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_size}-{status.st_ino}")
     arrived = max(status.st_mtime_ns, status.st_ctime_ns)
-    return Stat(key, status.st_size, version, arrived // _MS, mtime_ms=status.st_mtime_ns // _MS)
+    return Stat(key, status.st_size, etag, arrived // _MS, mtime_ms=status.st_mtime_ns // _MS)
 
 
 def _translated(key: str, error: OSError) -> IndexerError:

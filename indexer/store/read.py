@@ -15,14 +15,14 @@ _TRIES = 4
 _STEP = 2**20
 
 
-def read_whole(store: Store, key: str, version: ETag | None = None) -> tuple[bytes, Stat]:
+def read_whole(store: Store, key: str, etag: ETag | None = None) -> tuple[bytes, Stat]:
     """An object in memory, read again from its start where the body breaks off; with a version only that one.
 
     Raises what the store raises, and Unavailable after some breaks.
     """
     broke: Unavailable | None = None
     for _ in range(_TRIES):
-        with store.open(key, version=version) as reader:
+        with store.open(key, etag=etag) as reader:
             try:
                 data = reader.read()
             except Unavailable as error:
@@ -36,9 +36,9 @@ def read_whole(store: Store, key: str, version: ETag | None = None) -> tuple[byt
 def open_range(store: Store, stat: Stat, start: int, stop: int) -> Reader:
     """Open the bytes from `start` to `stop`; the whole object if the store serves no parts."""
     try:
-        return store.open(stat.key, range=(start, stop), version=stat.etag)
+        return store.open(stat.key, range=(start, stop), etag=stat.etag)
     except RangeRefused:
-        return store.open(stat.key, version=stat.etag)
+        return store.open(stat.key, etag=stat.etag)
 
 
 def _broke_off(key: str) -> OneUnavailable:

@@ -51,10 +51,10 @@ class Metered:
         self.usage.asked("HEAD")
         return self._store.stat(key, checksum=checksum)
 
-    def open(self, key: str, *, range: Range | None = None, version: ETag | None = None) -> Reader:
+    def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> Reader:
         """Read an object, or a part of it."""
         self.usage.asked("GET")
-        return _MeteredReader(self._store.open(key, range=range, version=version), self.usage)
+        return _MeteredReader(self._store.open(key, range=range, etag=etag), self.usage)
 
 
 class _MeteredReader:

@@ -155,10 +155,10 @@ class Leased:
     def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write an object if it has the expected version a moment before.  Raises Conflict."""
         self._compare(key, expect)
-        version = self._store.put(key, body, expect=Expect.ANYTHING, headers=headers)
+        etag = self._store.put(key, body, expect=Expect.ANYTHING, headers=headers)
         if SHARDS_FOLDER not in key:  # these are right whoever wrote them
-            self._written[key] = version
-        return version
+            self._written[key] = etag
+        return etag
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object if it has the expected version a moment before.  Raises Conflict."""
@@ -169,9 +169,9 @@ class Leased:
 
     def look(self) -> None:
         """Look whether all that was written stands.  Raises Conflict."""
-        for key, version in self._written.items():
+        for key, etag in self._written.items():
             found = self._store.stat(key)
-            if (found.etag if found else None) != version:
+            if (found.etag if found else None) != etag:
                 raise Conflict(key, "was replaced while this run wrote")
 
     def _compare(self, key: str, expect: Expect | ETag) -> None:

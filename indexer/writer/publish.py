@@ -52,7 +52,7 @@ class _Done:
     """An artefact that was put, or deleted; `revived` where it was there although no index named it."""
 
     artefact: Artefact
-    version: ETag | None = None
+    etag: ETag | None = None
     revived: bool = False
 
 
@@ -104,8 +104,8 @@ class Writer:
             for done in bounded(self.executor, self._writing(snapshot), files, _BOUNDS):
                 if done.revived:
                     revived.append(done.artefact)
-                elif done.version is not None and not done.artefact.immutable:
-                    wrote[done.artefact.key] = PublishedFile(done.version, done.artefact.digest)
+                elif done.etag is not None and not done.artefact.immutable:
+                    wrote[done.artefact.key] = PublishedFile(done.etag, done.artefact.digest)
                 indexed = indexed or done.artefact.key == names.SHARD_INDEX
             if indexed:
                 self._look_after(revived)

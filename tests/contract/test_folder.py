@@ -93,10 +93,10 @@ def test_a_folder_in_the_way_of_folders_is_an_error_of_ours(store: FolderStore, 
 
 
 def test_deleting_and_reading_leave_no_file(store: FolderStore, channel: Path) -> None:
-    version = store.put(KEY, b"one", expect=Expect.ABSENT)
+    etag = store.put(KEY, b"one", expect=Expect.ABSENT)
     with store.open(KEY) as reader:
         reader.read()
-    store.delete(KEY, expect=version)
+    store.delete(KEY, expect=etag)
     assert everything(channel) == set()
 
 
@@ -158,7 +158,7 @@ def test_a_link_inside_the_channel_is_followed(store: FolderStore, channel: Path
     assert found is not None
     assert found.size == len("near")
     assert {it.key for it in store.list("noarch/")} == {"noarch/near-1-0.conda", "noarch/also-1-0.conda"}
-    with store.open("noarch/also-1-0.conda", version=found.etag) as reader:
+    with store.open("noarch/also-1-0.conda", etag=found.etag) as reader:
         assert reader.read() == b"near"
 
 
@@ -188,32 +188,32 @@ def test_a_folder_is_no_file(store: FolderStore, channel: Path) -> None:
 
 
 def test_no_version_comes_back_on_quick_rewrites_of_the_same_size(store: FolderStore) -> None:
-    versions = [store.put(KEY, b"%03d" % number, expect=Expect.ANYTHING) for number in range(100)]
-    assert len(set(versions)) == len(versions)
+    etags = [store.put(KEY, b"%03d" % number, expect=Expect.ANYTHING) for number in range(100)]
+    assert len(set(etags)) == len(etags)
 
 
 def test_a_chain_of_expected_versions_holds_on_quick_rewrites(store: FolderStore) -> None:
-    version = store.put(KEY, b"000", expect=Expect.ABSENT)
+    etag = store.put(KEY, b"000", expect=Expect.ABSENT)
     for number in range(1, 50):
-        before, version = version, store.put(KEY, b"%03d" % number, expect=version)
+        before, etag = etag, store.put(KEY, b"%03d" % number, expect=etag)
         with pytest.raises(Conflict):
             store.put(KEY, b"xxx", expect=before)
 
 
 def test_no_version_comes_back_after_a_file_was_deleted(store: FolderStore) -> None:
-    versions = []
+    etags = []
     for number in range(100):
-        versions.append(store.put(KEY, b"%03d" % number, expect=Expect.ABSENT))
-        store.delete(KEY, expect=versions[-1])
-    assert len(set(versions)) == len(versions)
+        etags.append(store.put(KEY, b"%03d" % number, expect=Expect.ABSENT))
+        store.delete(KEY, expect=etags[-1])
+    assert len(set(etags)) == len(etags)
 
 
 def test_a_put_waits_for_whoever_holds_the_folder_and_then_looks_again(store: FolderStore, channel: Path) -> None:
-    version = store.put(KEY, b"first", expect=Expect.ABSENT)
+    etag = store.put(KEY, b"first", expect=Expect.ABSENT)
     folder = os.open(channel / "noarch", os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
     with ThreadPoolExecutor(1) as thread:
-        ours = thread.submit(store.put, KEY, b"ours", expect=version)
+        ours = thread.submit(store.put, KEY, b"ours", expect=etag)
         done, _ = wait([ours], timeout=0.3)  # as long as a put may take that does not wait
         (channel / KEY).write_bytes(b"somebody's")
         os.close(folder)
@@ -225,11 +225,11 @@ def test_a_put_waits_for_whoever_holds_the_folder_and_then_looks_again(store: Fo
 
 def test_a_put_gives_the_version_that_is_looked_up_later(store: FolderStore) -> None:
     for number in range(5):
-        version = store.put(KEY, b"%d" % number, expect=Expect.ANYTHING)
+        etag = store.put(KEY, b"%d" % number, expect=Expect.ANYTHING)
         found = store.stat(KEY)
         assert found is not None
-        assert found.etag == version
-        assert [it.etag for it in store.list("noarch/")] == [version]
+        assert found.etag == etag
+        assert [it.etag for it in store.list("noarch/")] == [etag]
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_a_conflict(store: FolderStore, channel: Path) -> None:
@@ -304,8 +304,8 @@ def test_a_folder_that_is_swapped_while_a_file_is_written_gets_that_file(store: 
 
 def test_a_link_inside_of_the_channel_is_followed(store: FolderStore, channel: Path) -> None:
     (channel / "linux-64").symlink_to("noarch")
-    version = store.put("linux-64/repodata.json", b"one", expect=Expect.ABSENT)
-    with store.open(KEY, version=version) as reader:
+    etag = store.put("linux-64/repodata.json", b"one", expect=Expect.ABSENT)
+    with store.open(KEY, etag=etag) as reader:
         assert reader.read() == b"one"
     assert everything(channel) == {KEY}
 

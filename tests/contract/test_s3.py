@@ -123,9 +123,9 @@ def test_a_put_carries_the_condition_that_is_expected(
 
 
 def test_a_delete_and_a_plain_read_carry_no_condition(s3: S3Store, wire: Wire) -> None:
-    version = s3.put(KEY, TEN, expect=Expect.ANYTHING)
+    etag = s3.put(KEY, TEN, expect=Expect.ANYTHING)
     s3.open(KEY).close()
-    s3.delete(KEY, expect=version)
+    s3.delete(KEY, expect=etag)
     assert not [name for sent in wire.sent for name in sent.headers if name.startswith("if-")]
 
 
@@ -136,7 +136,7 @@ def test_a_part_is_asked_for_as_http_has_it(
     s3: S3Store, wire: Wire, part: tuple[int, int | None] | None, header: str | None
 ) -> None:
     s3.put(KEY, TEN, expect=Expect.ANYTHING)
-    s3.open(KEY, range=part, version=VERSION).close()
+    s3.open(KEY, range=part, etag=VERSION).close()
     (get,) = wire.of("GET")
     assert get.headers.get("range") == header
     assert get.headers["if-match"] == ETAG
@@ -433,8 +433,8 @@ def test_a_store_that_ignores_if_match_on_reads_is_seen_through(s3: S3Store, wir
     s3.put(KEY, TEN, expect=Expect.ANYTHING)
     wire.answer = lambda request: request.headers.__delitem__("If-Match")
     with pytest.raises(Conflict):
-        s3.open(KEY, version=ETag("another"))
-    with s3.open(KEY, version=VERSION) as reader:
+        s3.open(KEY, etag=ETag("another"))
+    with s3.open(KEY, etag=VERSION) as reader:
         assert reader.read() == TEN
 
 
@@ -605,12 +605,12 @@ def test_an_address_that_is_none_of_a_bucket_is_refused(location: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "version"),
+    ("headers", "etag"),
     [({"ETag": '""'}, None), ({"Content_Range": "bytes nonsense"}, None), ({"ETag": '"another"'}, VERSION)],
-    ids=["no version", "no extent", "another version"],
+    ids=["no ETag", "no range", "another ETag"],
 )
 def test_a_body_is_closed_if_its_headers_are_bad(
-    s3: S3Store, wire: Wire, headers: dict[str, str], version: ETag | None
+    s3: S3Store, wire: Wire, headers: dict[str, str], etag: ETag | None
 ) -> None:
     bodies: list[Any] = []
     events = s3._client.meta.events
@@ -618,7 +618,7 @@ def test_a_body_is_closed_if_its_headers_are_bad(
     told = {"ETag": ETAG, "Last_Modified": "Thu, 01 Jan 2026 00:00:00 GMT", **headers}
     wire.answer = lambda request: response(200, TEN, **told) if request.method == "GET" else None
     with pytest.raises(IndexerError):
-        s3.open(KEY, version=version)
+        s3.open(KEY, etag=etag)
     events.unregister("after-call.s3.GetObject", keep)
     (body,) = bodies
     assert body._raw_stream.closed

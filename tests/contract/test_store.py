@@ -70,10 +70,10 @@ def race(store: Store, expect: Expect | ETag) -> list[bytes]:
 
 @pytest.mark.parametrize("expect", [Expect.ABSENT, Expect.ANYTHING])
 def test_what_is_put_is_there(store: Store, expect: Expect) -> None:
-    version = store.put(KEY, TEN, expect=expect, headers=HEADERS)
+    etag = store.put(KEY, TEN, expect=expect, headers=HEADERS)
     found = store.stat(KEY)
     assert found is not None
-    assert (found.key, found.size, found.etag) == (KEY, len(TEN), version)
+    assert (found.key, found.size, found.etag) == (KEY, len(TEN), etag)
     assert content(store) == TEN
 
 
@@ -102,12 +102,12 @@ def test_the_expected_version_is_replaced(store: Store) -> None:
 
 
 def test_what_is_there_is_not_absent_and_stays(store: Store) -> None:
-    version = lay(store)
+    etag = lay(store)
     with pytest.raises(Conflict):
         store.put(KEY, b"other", expect=Expect.ABSENT)
     found = store.stat(KEY)
     assert found is not None
-    assert found.etag == version
+    assert found.etag == etag
     assert content(store) == TEN
 
 
@@ -123,10 +123,10 @@ def test_another_version_than_the_expected_one_stays(store: Store) -> None:
 
 
 def test_a_version_of_what_is_absent_conflicts_and_makes_nothing(store: Store) -> None:
-    version = lay(store)
+    etag = lay(store)
     store.delete(KEY, expect=Expect.ANYTHING)
     with pytest.raises(Conflict):
-        store.put(KEY, b"ours", expect=version)
+        store.put(KEY, b"ours", expect=etag)
     assert store.stat(KEY) is None
     assert list(store.list("linux-64/")) == []
 
@@ -151,13 +151,13 @@ def test_a_reader_sees_the_old_bytes_or_the_new_ones_whole(store: Store) -> None
 
 @pytest.mark.parametrize("key", ODD_KEYS)
 def test_a_key_may_hold_odd_characters(store: Store, key: str) -> None:
-    version = store.put(key, TEN, expect=Expect.ABSENT)
+    etag = store.put(key, TEN, expect=Expect.ABSENT)
     found = store.stat(key)
     assert found is not None
-    assert (found.key, found.etag) == (key, version)
+    assert (found.key, found.etag) == (key, etag)
     assert content(store, key) == TEN
-    assert [(it.key, it.etag) for it in store.list(key.partition("/")[0] + "/")] == [(key, version)]
-    store.put(key, b"other", expect=version)
+    assert [(it.key, it.etag) for it in store.list(key.partition("/")[0] + "/")] == [(key, etag)]
+    store.put(key, b"other", expect=etag)
     store.delete(key, expect=Expect.ANYTHING)
     assert store.stat(key) is None
 
@@ -206,23 +206,23 @@ def test_a_body_is_read_in_steps_until_it_ends(store: Store) -> None:
 
 def test_the_expected_version_is_read_and_no_other(store: Store) -> None:
     first = lay(store)
-    with store.open(KEY, version=first) as reader:
+    with store.open(KEY, etag=first) as reader:
         assert reader.opened.stat.etag == first
         assert reader.read() == TEN
     second = lay(store, body=b"replaced!!")
     for part in (None, (2, 5), (-3, None)):
         with pytest.raises(Conflict):
-            store.open(KEY, range=part, version=first)
-        with store.open(KEY, range=part, version=second) as reader:
+            store.open(KEY, range=part, etag=first)
+        with store.open(KEY, range=part, etag=second) as reader:
             assert reader.opened.stat.etag == second
 
 
 def test_what_is_absent_is_missing_to_a_reader(store: Store) -> None:
-    version = lay(store)
+    etag = lay(store)
     store.delete(KEY, expect=Expect.ANYTHING)
-    for wanted in (None, version):
+    for wanted in (None, etag):
         with pytest.raises(Missing):
-            store.open(KEY, version=wanted)
+            store.open(KEY, etag=wanted)
     with pytest.raises(Missing):
         store.open("no-such/folder/at-all", range=(0, 5))
 
@@ -301,9 +301,9 @@ def test_nothing_lies_under_a_prefix_that_is_not_there(store: Store) -> None:
 
 @pytest.mark.parametrize("named", [True, False])
 def test_what_is_deleted_is_gone(store: Store, named: bool) -> None:  # noqa: FBT001  a parameter of the test
-    version = lay(store)
+    etag = lay(store)
     lay(store, "linux-64/other")
-    store.delete(KEY, expect=version if named else Expect.ANYTHING)
+    store.delete(KEY, expect=etag if named else Expect.ANYTHING)
     assert store.stat(KEY) is None
     assert [it.key for it in store.list("linux-64/")] == ["linux-64/other"]
 
@@ -326,10 +326,10 @@ def test_the_absent_may_be_deleted(store: Store, key: str, expect: Expect) -> No
 
 
 def test_what_somebody_else_has_deleted_may_be_deleted(store: Store) -> None:
-    version = lay(store)
+    etag = lay(store)
     lay(store, "linux-64/other")
     store.delete(KEY, expect=Expect.ANYTHING)
-    store.delete(KEY, expect=version)
+    store.delete(KEY, expect=etag)
     assert store.stat(KEY) is None
 
 
@@ -342,8 +342,8 @@ def test_of_many_that_expect_nothing_there_one_wins(store: Store) -> None:
 
 
 def test_of_many_that_expect_one_version_one_wins(store: Store) -> None:
-    version = lay(store)
-    (winner,) = race(store, version)
+    etag = lay(store)
+    (winner,) = race(store, etag)
     assert content(store) == winner
 
 
@@ -390,18 +390,18 @@ def test_a_reader_may_be_closed_twice(store: Store) -> None:
 @pytest.mark.parametrize("parts", [[], [b""], [b"", b"0", b""], PARTS], ids=["none", "empty", "small", "large"])
 def test_content_in_pieces_is_put_as_if_it_were_whole(store: Store, parts: list[bytes]) -> None:
     body = b"".join(parts)
-    version = store.put(KEY, Stream(lambda: iter(parts)), expect=Expect.ABSENT, headers=HEADERS)
+    etag = store.put(KEY, Stream(lambda: iter(parts)), expect=Expect.ABSENT, headers=HEADERS)
     assert content(store) == body
-    with store.open(KEY, version=version) as reader:
+    with store.open(KEY, etag=etag) as reader:
         assert reader.opened.stat.size == len(body)
     assert store.usage.bytes_written == len(body)
 
 
 def test_content_in_pieces_is_put_under_a_condition(store: Store) -> None:
-    version = lay(store)
+    etag = lay(store)
     pieces = Stream(lambda: iter(PARTS))
     with pytest.raises(Conflict):
         store.put(KEY, pieces, expect=Expect.ABSENT)
     assert content(store) == TEN
-    store.put(KEY, pieces, expect=version)
+    store.put(KEY, pieces, expect=etag)
     assert content(store) == b"".join(PARTS)

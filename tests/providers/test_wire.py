@@ -42,8 +42,8 @@ def conditions(asked: list[Asked]) -> list[tuple[str, str]]:
 
 def test_an_unknown_store_is_asked_once_before_the_first_conditional_write(served: Stage) -> None:
     store = at(served, Manners())
-    version = store.put(KEY, b"one", expect=Expect.ABSENT)
-    store.put(KEY, b"two", expect=version)
+    etag = store.put(KEY, b"one", expect=Expect.ABSENT)
+    store.put(KEY, b"two", expect=etag)
     assert conditions(served.fake.of("PUT", PROBE)) == [
         ("if-none-match", "*"),
         ("if-none-match", "*"),
@@ -53,7 +53,7 @@ def test_an_unknown_store_is_asked_once_before_the_first_conditional_write(serve
     again.put(KEY, b"three", expect=Expect.ANYTHING)
     assert len(served.fake.of("PUT", PROBE)) == 3
     with pytest.raises(Conflict):
-        again.put(KEY, b"four", expect=version)
+        again.put(KEY, b"four", expect=etag)
     assert len(served.fake.of("PUT", PROBE)) == 5
 
 
@@ -86,8 +86,8 @@ def test_nothing_is_written_where_conditions_are_not_heeded(
 @pytest.mark.parametrize("provider", ["other", "hetzner", "ceph"])
 def test_every_put_carries_a_content_md5(served: Stage, provider: str) -> None:
     store = at(served, Manners("quotes", locked=True), provider)
-    version = store.put(KEY, b"one", expect=Expect.ABSENT)
-    version = store.put(KEY, Stream(lambda: iter((b"one ", b"again"))), expect=version)
+    etag = store.put(KEY, b"one", expect=Expect.ABSENT)
+    etag = store.put(KEY, Stream(lambda: iter((b"one ", b"again"))), expect=etag)
     store.put(KEY, b"", expect=Expect.ANYTHING)
     store._client.put_object(Bucket="bucket", Key="ch/raw", Body=b"raw")  # as the doctor asks
     for put in served.fake.of("PUT"):
@@ -100,7 +100,7 @@ def test_every_put_carries_a_content_md5(served: Stage, provider: str) -> None:
 
 def test_a_store_that_takes_an_etag_without_quotes_for_no_condition_is_not_trusted(served: Stage) -> None:
     store = at(served, Manners(), "ceph")
-    version = store.put(KEY, b"one", expect=Expect.ABSENT)
+    etag = store.put(KEY, b"one", expect=Expect.ABSENT)
 
     def odd(asked: Asked) -> None:
         if asked.method == "PUT":  # refused with quotes, and without them not looked at
@@ -114,14 +114,14 @@ def test_a_store_that_takes_an_etag_without_quotes_for_no_condition_is_not_trust
         elif asked.method == "HEAD":
             there = served.fake.objects[f"ch/{KEY}"]
             served.fake.objects[f"ch/{KEY}"] = there.__class__(
-                there.body, f'"{version}"', there.generation, there.modified, there.headers
+                there.body, f'"{etag}"', there.generation, there.modified, there.headers
             )
 
     served.fake.hook = odd
     with pytest.raises(NoConditions):
-        store.put(KEY, b"two", expect=version)
+        store.put(KEY, b"two", expect=etag)
     with pytest.raises(NoConditions):
-        store.put(KEY, b"three", expect=version)
+        store.put(KEY, b"three", expect=etag)
 
 
 def test_a_conflict_that_is_no_mismatch_says_nothing_of_quotes(served: Stage) -> None:
@@ -137,10 +137,10 @@ def test_a_conflict_that_is_no_mismatch_says_nothing_of_quotes(served: Stage) ->
 
 def test_a_write_by_generation_looks_compares_and_sends_no_header_of_amazons(served: Stage) -> None:
     store = at(served, Manners("generation"), "gcs")
-    version = store.put(KEY, b"one", expect=Expect.ABSENT)
-    assert version == hashlib.md5(b"one").hexdigest()
+    etag = store.put(KEY, b"one", expect=Expect.ABSENT)
+    assert etag == hashlib.md5(b"one").hexdigest()
     generation = served.fake.objects[f"ch/{KEY}"].generation
-    store.put(KEY, b"two", expect=version)
+    store.put(KEY, b"two", expect=etag)
     assert conditions(served.fake.of("PUT")) == [
         ("x-goog-if-generation-match", "0"),
         ("x-goog-if-generation-match", str(generation)),
@@ -152,9 +152,9 @@ def test_a_write_by_generation_looks_compares_and_sends_no_header_of_amazons(ser
 
 def test_another_object_than_the_expected_one_is_not_replaced_by_generation(served: Stage) -> None:
     store = at(served, Manners("generation"), "gcs")
-    version = store.put(KEY, b"one", expect=Expect.ABSENT)
+    etag = store.put(KEY, b"one", expect=Expect.ABSENT)
     served.fake.upload(KEY, b"somebody's")
-    for expect in (version, Expect.ABSENT):
+    for expect in (etag, Expect.ABSENT):
         with pytest.raises(Conflict):
             store.put(KEY, b"two", expect=expect)
     served.fake.upload(KEY, b"one")
@@ -165,7 +165,7 @@ def test_another_object_than_the_expected_one_is_not_replaced_by_generation(serv
 
     served.fake.hook = meddle
     with pytest.raises(Conflict):
-        store.put(KEY, b"two", expect=version)
+        store.put(KEY, b"two", expect=etag)
     assert served.fake.bodies()[KEY] == b"between look and write"
 
 
@@ -190,20 +190,20 @@ def test_what_is_missing_and_must_not_be_known_to_be_is_denied_with_the_right_th
 @pytest.mark.parametrize("form", ["{}", 'W/"{}"', ' "{}"'])
 def test_a_version_is_the_same_whatever_form_its_etag_has(served: Stage, form: str) -> None:
     store = at(served, Manners(listed=lambda etag: form.format(etag.strip('"'))), "minio")
-    version = store.put(KEY, b"one", expect=Expect.ABSENT)
+    etag = store.put(KEY, b"one", expect=Expect.ABSENT)
     (listed,) = store.list("noarch/")
-    assert (listed.etag, listed.md5) == (version, hashlib.md5(b"one").hexdigest())
+    assert (listed.etag, listed.md5) == (etag, hashlib.md5(b"one").hexdigest())
 
 
 def test_a_read_that_is_refused_although_the_version_stands_is_bound_by_the_answer(served: Stage) -> None:
     store = at(served, Manners(reads_refused=True), "minio")
-    version = store.put(KEY, b"one", expect=Expect.ABSENT)
+    etag = store.put(KEY, b"one", expect=Expect.ABSENT)
     for _ in range(2):
-        with store.open(KEY, version=version) as reader:
+        with store.open(KEY, etag=etag) as reader:
             assert reader.read() == b"one"
     served.fake.upload(KEY, b"two")
     with pytest.raises(Conflict):
-        store.open(KEY, version=version)
+        store.open(KEY, etag=etag)
     assert len([it for it in served.fake.of("GET") if "if-match" in it.headers]) == 1
 
 

@@ -61,11 +61,11 @@ class Faulty:
         self.after(number, call)
         return found
 
-    def open(self, key: str, *, range: Range | None = None, version: ETag | None = None) -> Reader:
+    def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> Reader:
         """Read an object."""
-        call = Call("GET", key, range=range, version=version)
+        call = Call("GET", key, range=range, etag=etag)
         number = self._begin(call)
-        reader = self.store.open(key, range=range, version=version)
+        reader = self.store.open(key, range=range, etag=etag)
         self.after(number, call)
         return reader
 
@@ -73,9 +73,9 @@ class Faulty:
         """Write an object."""
         call = Call("PUT", key, expect=expect)
         number = self._begin(call)
-        version = self.store.put(key, body, expect=expect, headers=headers)
+        etag = self.store.put(key, body, expect=expect, headers=headers)
         self.after(number, call)
-        return version
+        return etag
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object."""

@@ -114,14 +114,14 @@ class Meddled:
         store, asked = self._answering(fault, call)
         return store.stat(asked.key, checksum=checksum)
 
-    def open(self, key: str, *, range: Range | None = None, version: ETag | None = None) -> Reader:
+    def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> Reader:
         """Read an object."""
-        fault = self._fault(call := Call("GET", key, range=range, version=version))
+        fault = self._fault(call := Call("GET", key, range=range, etag=etag))
         store, asked = self._answering(fault, call)
-        reader = store.open(asked.key, range=asked.range, version=asked.version)
+        reader = store.open(asked.key, range=asked.range, etag=asked.etag)
         if fault.startswith("body"):
             return _Broken(reader, silently=fault == "body cut short")
-        if version is not None and reader.opened.stat.etag != version:
+        if etag is not None and reader.opened.stat.etag != etag:
             raise Conflict(key, "changed since it was looked at")  # as the store in a bucket compares
         return reader
 
@@ -129,10 +129,10 @@ class Meddled:
         """Write an object."""
         fault = self._fault(Call("PUT", key, expect=expect))
         before = _copy(self.store)
-        version = self.store.put(key, body, expect=expect, headers=headers)
+        etag = self.store.put(key, body, expect=expect, headers=headers)
         self._before = before
         _lose(fault, key)
-        return version
+        return etag
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object."""

@@ -33,7 +33,7 @@ class Call:
     verb: str
     key: str
     range: Range | None = None
-    version: ETag | None = None
+    etag: ETag | None = None
     expect: Expect | ETag | None = None
     checksum: bool = False
     part: Part = WHOLE
@@ -179,14 +179,14 @@ class MemoryStore:
         sha256 = hashlib.sha256(stored.body).hexdigest() if checksum and stored.checksum else None
         return msgspec.structs.replace(stored.stat, sha256=sha256)
 
-    def open(self, key: str, *, range: Range | None = None, version: ETag | None = None) -> MemoryReader:
+    def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> MemoryReader:
         """Read an object, or a part of it; with a version only that one."""
-        self._called(Call("GET", key, range=range, version=version))
+        self._called(Call("GET", key, range=range, etag=etag))
         with self._lock:
             stored = self.objects.get(key)
             if stored is None:
                 raise Missing(key, "is not there")
-            if version is not None and stored.stat.etag != version:
+            if etag is not None and stored.stat.etag != etag:
                 raise Conflict(key, "changed since it was looked at")
             if range is not None and self.manners.refuses_ranges:
                 raise RangeRefused(key, "the store does not serve parts of objects")

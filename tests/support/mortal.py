@@ -116,9 +116,9 @@ class Mortal:
         """One object."""
         return self._call(lambda: self.store.stat(key, checksum=checksum))
 
-    def open(self, key: str, *, range: Range | None = None, version: ETag | None = None) -> Reader:
+    def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> Reader:
         """Read an object."""
-        return self._call(lambda: self.store.open(key, range=range, version=version))
+        return self._call(lambda: self.store.open(key, range=range, etag=etag))
 
     def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write an object."""

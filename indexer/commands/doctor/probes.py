@@ -206,8 +206,8 @@ def refuses_a_stale_version(scratch: Scratch) -> Judged:
 
 def takes_the_right_version(scratch: Scratch) -> Judged:
     """`If-Match` with the version that stands: a store that refuses it can never be published to."""
-    version = scratch.lay("right", b"old")
-    passed = scratch.put("right", b"new", version) is not None
+    etag = scratch.lay("right", b"old")
+    passed = scratch.put("right", b"new", etag) is not None
     if not passed or scratch.body("right") != b"new":
         return ill("refused, with quotes and without")
     etag = scratch.need("head_object", "right").said.get("ETag", "")
@@ -229,8 +229,8 @@ def one_replaces(scratch: Scratch) -> Judged:
     """Of many that replace the same version at once one must win."""
     worst = 1
     for number in range(_ROUNDS):
-        version = scratch.lay(f"shared-{number}", b"start")
-        winners = _winners(scratch, f"shared-{number}", version)
+        etag = scratch.lay(f"shared-{number}", b"start")
+        winners = _winners(scratch, f"shared-{number}", etag)
         worst = winners if winners != 1 else worst
     return Judged(worst == 1, _won(worst))
 

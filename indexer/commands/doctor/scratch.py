@@ -107,7 +107,7 @@ class Scratch:
         Raises NotAsked where the store refuses the write itself, and NoConditions.
         """
         try:
-            version = self.store.put(name, body, expect=expect)
+            etag = self.store.put(name, body, expect=expect)
         except Conflict:
             return None
         except (Denied, BadConfig) as error:
@@ -116,14 +116,14 @@ class Scratch:
             self.left.add(name)  # it may have been written all the same
             raise NotAsked(f"put failed: {error.reason}") from error
         self.left.add(name)
-        return version
+        return etag
 
     def lay(self, name: str, body: bytes) -> ETag:
         """Write without a condition, as a probe needs it.  Raises NotAsked."""
-        version = self.put(name, body)
-        if version is None:
+        etag = self.put(name, body)
+        if etag is None:
             raise NotAsked("put is refused, although it has no condition")
-        return version
+        return etag
 
     def body(self, name: str, **more: Any) -> bytes | None:
         """What an object holds, None where it is not there.  Raises NotAsked where it may not be read."""

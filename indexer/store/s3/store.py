@@ -139,35 +139,35 @@ class S3Store:
                 self.open(key).close()  # an expired token is a 400, of which only an answer with a body says so
             raise
 
-    def open(self, key: str, *, range: Range | None = None, version: ETag | None = None) -> S3Reader:
+    def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> S3Reader:
         """Read an object, or a part of it; with a version only that one."""
         try:
-            return self._open(key, range, version, conditional=self._reads_conditional)
+            return self._open(key, range, etag, conditional=self._reads_conditional)
         except Conflict as conflict:
-            if version is None or not is_mismatch(conflict) or not self._stands(key, version):
+            if etag is None or not is_mismatch(conflict) or not self._stands(key, etag):
                 raise
         # The object has that version, so the store compares wrongly; the answer tells the version, too.
         self._reads_conditional = False
-        return self._open(key, range, version, conditional=False)
+        return self._open(key, range, etag, conditional=False)
 
-    def _stands(self, key: str, version: ETag) -> bool:
+    def _stands(self, key: str, etag: ETag) -> bool:
         found = self.stat(key)
-        return found is not None and found.etag == version
+        return found is not None and found.etag == etag
 
-    def _open(self, key: str, range: Range | None, version: ETag | None, *, conditional: bool) -> S3Reader:
+    def _open(self, key: str, range: Range | None, etag: ETag | None, *, conditional: bool) -> S3Reader:
         wanted: dict[str, str] = {}
         if range is not None:
             start, stop = range
             wanted["Range"] = f"bytes={start}" if start < 0 else f"bytes={start}-{'' if stop is None else stop - 1}"
-        if version is not None and conditional:
-            wanted["IfMatch"] = f'"{version}"'
+        if etag is not None and conditional:
+            wanted["IfMatch"] = f'"{etag}"'
         with errors(self._name(key), ranged=range is not None):
             answer = self._client.get_object(**self._where(key), **wanted)
             with contextlib.ExitStack() as unless_read:
                 unless_read.callback(answer["Body"].close)
                 start, size = extent(answer)
                 stat = opened_stat(key, size, answer)
-                if version is None or stat.etag == version:  # else a store that does not know If-Match
+                if etag is None or stat.etag == etag:  # else a store that does not know If-Match
                     unless_read.pop_all()
                     return S3Reader(answer["Body"], Opened(stat, start, metadata_of(answer)), self.usage)
         raise Conflict(self._name(key), "changed since it was looked at")
@@ -257,11 +257,11 @@ class S3Store:
                 self._put(key, body, shape, {"IfMatch": _NO_ETAG})
                 self._conditions = Conditions.NONE
                 raise NoConditions(self._name(key), "the store refuses every ETag, and heeds none without quotes")
-            version = self._put(key, body, shape, {"IfMatch": expect})
+            etag = self._put(key, body, shape, {"IfMatch": expect})
         except BadConfig as error:  # one that compares well after all, and wants quotes
             raise Conflict(self._name(key), "changed since it was looked at") from error
         self._bare_etags = True
-        return version
+        return etag
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object.  Few stores know conditions on DELETE, so the version is looked at first."""
