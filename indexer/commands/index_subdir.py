@@ -193,7 +193,7 @@ class Subdir:
         plan = replace(plan, to_read=())
         if self.lease is None and self.job.scope is None:
             snapshot.let_go()
-        self.packages.read(self.store, stats, spec, self.context)
+        self.packages.read(self.store, stats, spec, self.context.workers, self.context.progress)
         results = self.packages.results(fetched, index, update.now_ms, plan.dates)
         return replace(
             update,

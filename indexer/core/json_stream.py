@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import orjson
-
-from indexer.core.model import Raw
+from msgspec import Raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

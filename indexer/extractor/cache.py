@@ -16,12 +16,14 @@ from indexer.core.records.identity import identity_of
 from indexer.core.report import Way
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from indexer.commands.context import Context
     from indexer.core.model import Index, Raw, Stat
     from indexer.extractor.extract import ExtractSpec
+    from indexer.extractor.workers import Workers
     from indexer.store import Store
+
+    Progress = Callable[[str, int, int], None]
 
 
 # How many records are held in one buffer.
@@ -42,7 +44,7 @@ class ExtractionCache:
     replaced: set[str] = field(default_factory=set)
     ways: dict[str, Way] = field(default_factory=dict)
 
-    def read(self, store: Store, asked: list[Stat], spec: ExtractSpec, run: Context) -> None:
+    def read(self, store: Store, asked: list[Stat], spec: ExtractSpec, workers: Workers, progress: Progress) -> None:
         """Read what is not known yet; the list of what is asked for is emptied.
 
         Raises Conflict for a package that changed meanwhile, and Denied where not one could be read.
@@ -60,8 +62,8 @@ class ExtractionCache:
         refused: list[Rejected] = []
         fresh: list[str] = []
         alike: dict[bytes, Raw] = {}
-        run.progress(spec.subdir, 0, count)
-        for done, reading in enumerate(run.workers(store, spec, missing), 1):
+        progress(spec.subdir, 0, count)
+        for done, reading in enumerate(workers(store, spec, missing), 1):
             way = self.ways.setdefault(reading.way.value, Way())
             way.packages += 1
             way.requests += sum(reading.usage.requests.values())
@@ -77,7 +79,7 @@ class ExtractionCache:
             if len(fresh) == _TOGETHER:
                 self._pack(fresh)
                 fresh.clear()
-            run.progress(spec.subdir, done, count)
+            progress(spec.subdir, done, count)
         self._pack(fresh)
         if gone:
             raise Conflict(f"{spec.subdir}/{min(gone)}", "changed while it was read")

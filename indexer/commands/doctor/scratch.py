@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import TYPE_CHECKING, Any
 
 from indexer.core.errors import BadConfig, Conflict, Denied, IndexerError, Unavailable
 from indexer.store import Expect
-from indexer.store.redact import masked
+from indexer.store.s3.answer import Answer, send
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from concurrent.futures import Executor
 
     from indexer.core.model import ETag
@@ -24,34 +22,10 @@ _TOO_FAST = {429, 503}
 _PAUSE = 1.1
 _PATIENCE = 4
 _DENIED = {401, 403}
-_FAILS = 500
-_NOT_IMPLEMENTED = 501
-_REFUSED = range(400, 500)
 
 
 class NotAsked(Exception):
     """A probe has no verdict: a request that it needs, and that is not its question, was refused."""
-
-
-class Answer(NamedTuple):
-    """What the store said: the HTTP status, the error's code or an empty text, and what botocore made of it."""
-
-    status: int
-    code: str
-    said: dict[str, Any]
-
-    @property
-    def refusal(self) -> str:
-        """The answer in words, for one that is no success."""
-        return f"{self.status} {self.code}".strip()
-
-    @property
-    def denied(self) -> bool:
-        """Whether the store answered nothing but that these credentials may not ask, or did not answer at all."""
-        if self.code == "SignatureDoesNotMatch":  # how some stores refuse odd names
-            return False
-        failed = self.status >= _FAILS and self.status != _NOT_IMPLEMENTED
-        return failed or self.status in {0, *_DENIED}
 
 
 @dataclass(frozen=True)
@@ -76,7 +50,7 @@ class Scratch:
             more["Key"] = self.prefix + name
         client = self.anonymous if anonymous else self.client
         for _ in range(_PATIENCE):
-            answer = self._ask(client, operation, more)
+            answer = send(client, operation, Bucket=self.bucket, **more)
             if answer.status not in _TOO_FAST:
                 break
             self.sleep(_PAUSE)
@@ -90,16 +64,6 @@ class Scratch:
         if answer.code:
             raise NotAsked(f"{operation.replace('_object', '')} is refused ({answer.refusal})")
         return answer
-
-    def _ask(self, client: Any, operation: str, more: Mapping[str, Any]) -> Answer:
-        try:
-            said = getattr(client, operation)(Bucket=self.bucket, **more)
-        except ClientError as error:
-            answer = error.response
-            return Answer(answer["ResponseMetadata"].get("HTTPStatusCode", 0), answer["Error"].get("Code", ""), answer)
-        except BotoCoreError as error:
-            return Answer(0, masked(error), {})
-        return Answer(said["ResponseMetadata"]["HTTPStatusCode"], "", said)
 
     def put(self, name: str, body: bytes, expect: Expect | ETag = Expect.ANYTHING) -> ETag | None:
         """Write as runs do; None where somebody else was faster, or was there before.
