@@ -11,7 +11,7 @@ from indexer.core import names
 from indexer.core.errors import BadConfig, BadIndex, NewerIndex, Refused
 from indexer.core.formats.shards import ShardIndex, changed_names
 from indexer.core.model import Plan
-from indexer.core.name_digests import without
+from indexer.core.name_digests import excluding
 from indexer.core.next_state import next_state, overlay_files
 from indexer.core.pages.catalog import undescribed
 from indexer.core.patch import NONE as NO_PATCH
@@ -163,7 +163,7 @@ class Subdir:
             snapshot.let_go()  # `near` is what is left
         found = look(self.store, self.subdir, near.sidecars, snapshot.state, self.context.executor)
         decided = replace(decided, attestations=found)
-        return decided if few is None or snapshot.state is None else decided.carry_over(without(few, snapshot.state))
+        return decided if few is None or snapshot.state is None else decided.carry_over(excluding(few, snapshot.state))
 
     def _change(self, update: Update, lister: Lister, snapshot: Snapshot, *, dry_run: bool) -> Update:
         """A change with its plan, and what was read by that."""

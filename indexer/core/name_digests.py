@@ -52,13 +52,13 @@ def has_misfiled_records(records: Mapping[str, Raw]) -> bool:
     return any(identity_of(record).name.lower() != name_of(filename) for filename, record in records.items())
 
 
-def without(names: frozenset[str], state: State) -> State:
+def excluding(names: frozenset[str], state: State) -> State:
     """What a ledger knows of packages of other names."""
     return msgspec.structs.replace(
         state,
-        seen={filename: it for filename, it in state.package_etags.items() if name_of(filename) not in names},
+        package_etags={filename: it for filename, it in state.package_etags.items() if name_of(filename) not in names},
         rejected={filename: it for filename, it in state.rejected.items() if name_of(filename) not in names},
-        attested={filename: it for filename, it in state.attestations.items() if name_of(filename) not in names},
+        attestations={filename: it for filename, it in state.attestations.items() if name_of(filename) not in names},
     )
 
 

@@ -243,7 +243,7 @@ def test_a_status_counts_what_a_week_of_exclude_newer_hides_without_reading(shap
     assert recent(store, LATER_MS + DAY_MS, options) == 1
 
 
-@pytest.mark.parametrize("ledger", ["in step", "of an older index"])
+@pytest.mark.parametrize("state", ["in step", "of an older index"])
 @pytest.mark.parametrize("date", [None, NOW_MS + 2000 * DAY_MS], ids=["none", "in the future"])
 def test_a_check_names_a_wrong_date_and_what_heals_it(date: int | None, state: str) -> None:
     store = uploaded(OLD_MS)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TOO_FAST = {429, 503}
 _PAUSE = 1.1
 _PATIENCE = 4
-_DENIED = {401, 403}
+_REFUSED = range(400, 500)
 
 
 class NotAsked(Exception):
