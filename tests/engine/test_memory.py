@@ -26,7 +26,7 @@ import random, resource, sys
 from pathlib import Path
 from indexer.core.model import Index, Outputs, Raw
 from indexer.core.publication import publication
-from indexer.core.snapshot import Observation
+from indexer.core.snapshot import Snapshot
 from indexer.store.fs import FolderStore
 from indexer.writer.publish import Writer
 from tests.support.scene import Inline
@@ -41,7 +41,7 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 shards = sys.argv[2] == "shards"
 outputs = Outputs(shards=shards, monolithic=not shards, zst=False)
 artefacts = publication(index, first_scene(outputs))
-Writer(FolderStore(Path(sys.argv[1])), "noarch/", Inline()).publish(artefacts, Observation())
+Writer(FolderStore(Path(sys.argv[1])), "noarch/", Inline()).publish(artefacts, Snapshot())
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 """
 
