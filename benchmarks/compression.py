@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import zstandard
 
 from indexer.core import names
-from indexer.core.publication import Artefact, Codec, Rank
+from indexer.core.publication import Artifact, Codec, Rank
 from indexer.writer.publish import MOST_THREADS, OVERLAP_LOG, compressed, frame
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def _table(name: str, content: bytes, options: argparse.Namespace) -> bool:
         stable = stable and (same or jobs != _OURS)
         label = f"{jobs} MiB" if jobs[0].isdigit() else jobs
         print(_row(str(level), label, *_figures(content, laps), "yes" if same else "NO"), flush=True)
-    artefact = Artefact(names.REPODATA, Rank.DERIVED, content, Codec.BZIP2)
-    print(_row("bzip2", "", *_figures(content, [_best(options.laps, partial(compressed, artefact))])))
+    artifact = Artifact(names.REPODATA, Rank.DERIVED, content, Codec.BZIP2)
+    print(_row("bzip2", "", *_figures(content, [_best(options.laps, partial(compressed, artifact))])))
     return stable
 
 

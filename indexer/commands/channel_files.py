@@ -74,16 +74,16 @@ class Channel:
             return SubdirReport(Outcome.UNCHANGED, packages=state.packages)
         catalogues = {subdir: self._catalogue(subdir, etag) for subdir, etag in sources.items()}
         count = len({entry.name for known in catalogues.values() for entry in known.packages.values()})
-        artefacts = channel_publication(catalogues, self.options.outputs, self.options.notices)
+        artifacts = channel_publication(catalogues, self.options.outputs, self.options.notices)
         writer = Writer(self.store, "", self.context.executor)
-        pending = writer.pending(artefacts, snapshot)
+        pending = writer.pending(artifacts, snapshot)
         report = SubdirReport(Outcome.PLANNED if dry_run else Outcome.UNCHANGED, packages=count)
         report.written = tuple(sorted(it.key for it in pending if it.content is not None))
         report.deleted = tuple(sorted(it.key for it in pending if it.content is None))
         if dry_run:
             return report
         self.begun.append(report)
-        wrote = writer.publish(artefacts, snapshot)
+        wrote = writer.publish(artifacts, snapshot)
         if wrote:
             writer.save_state(State(stamp, digest, count, files=dict(wrote), place=CHANNEL), snapshot)
         elif state_etag is not None:  # nothing of ours is there any more, so there is nothing to remember

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from indexer.core.job import SubdirJob
     from indexer.core.options import Options
     from indexer.core.overlay import Overlay
-    from indexer.core.publication import Artefact
+    from indexer.core.publication import Artifact
     from indexer.core.snapshot import Snapshot
     from indexer.core.state import State
     from indexer.store import Store
@@ -109,9 +109,9 @@ class Subdir:
         if self.options.rules.strict and (snapshot.invalid_filenames or update.rejected):
             return self._stopped(snapshot, update)
         scene = self._scene(lister, snapshot, update)
-        artefacts = [] if scene is None else self._artefacts(scene, snapshot, update)
+        artifacts = [] if scene is None else self._artefacts(scene, snapshot, update)
         writer = Writer(self.store, lister.key(""), self.context.executor, self._before(lister, snapshot))
-        pending = writer.pending(artefacts, snapshot)
+        pending = writer.pending(artifacts, snapshot)
         report = reported(snapshot, update, self.job.scope, self.job.expected, dry_run=dry_run)
         report.incomplete = self.job.incomplete(update)
         report.written = tuple(sorted(lister.key(it.key) for it in pending if it.content is not None))
@@ -124,12 +124,12 @@ class Subdir:
         wrote = snapshot.state.files if snapshot.state else {}
         if scene is not None:
             apart = self._set_apart(writer, scene, snapshot, update)
-            wrote = {**overlay_files(self.job, snapshot, update), **writer.publish(artefacts, apart)}
+            wrote = {**overlay_files(self.job, snapshot, update), **writer.publish(artifacts, apart)}
         # A look at a few that shows nothing new tells nothing of the rest.
         if self.job.scope is None or scene is not None:
             state = next_state(self.job, snapshot, update, wrote, lister.source(snapshot))
             # What was published need not be there any more while the ledger is made.
-            del update, scene, artefacts
+            del update, scene, artifacts
             writer.save_state(state, snapshot)
         self.begun.remove(report)
         if (report.written or report.deleted) and not report.rejected:
@@ -245,7 +245,7 @@ class Subdir:
         why = {name: yank.reason for name, yank in overlay.yanks.items()}
         return replace(scene, metadata=update.metadata, yanked=why)
 
-    def _artefacts(self, scene: RenderContext, snapshot: Snapshot, update: Update) -> list[Artefact]:
+    def _artefacts(self, scene: RenderContext, snapshot: Snapshot, update: Update) -> list[Artifact]:
         """All that the subdir shall publish."""
         kept_apart = bool(update.overlay) or names.UNPATCHED in snapshot.etags
         return publication(update.patched.index, scene, update.merged if kept_apart else None)

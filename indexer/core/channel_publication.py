@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.channel_info import notices_file
-from indexer.core.publication import Artefact, Rank, mutable
+from indexer.core.publication import Artifact, Rank, mutable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def channel_publication(
     catalogues: Mapping[str, Catalogue], outputs: Outputs, notices: tuple[Notice, ...] | None = None
-) -> list[Artefact]:
-    """Every artefact of a channel's root, from the catalogue of each subdir; what is switched off as a deletion.
+) -> list[Artifact]:
+    """Every artifact of a channel's root, from the catalogue of each subdir; what is switched off as a deletion.
 
     A `notices.json` is written where there are notices or an empty list of them, and left alone otherwise.  What
     makes a file is imported where the file is wanted.
@@ -29,24 +29,24 @@ def channel_publication(
     if outputs.channeldata:
         from indexer.core.pages.channeldata import join_channeldata
 
-        found.append(_artefact(names.CHANNELDATA, join_channeldata(catalogues), outputs, "application/json"))
+        found.append(_artifact(names.CHANNELDATA, join_channeldata(catalogues), outputs, "application/json"))
     if outputs.rss:
         from indexer.core.pages.rss import feed
 
         content = feed(catalogues, outputs.title, outputs.address)
-        found.append(_artefact(names.RSS, content, outputs, "application/rss+xml"))
+        found.append(_artifact(names.RSS, content, outputs, "application/rss+xml"))
     if outputs.html:
         from indexer.core.pages.html import root_page
 
-        found.append(_artefact(names.PAGE, root_page(catalogues, outputs), outputs, "text/html; charset=utf-8"))
+        found.append(_artifact(names.PAGE, root_page(catalogues, outputs), outputs, "text/html; charset=utf-8"))
     if notices is not None:
-        found.append(_artefact(names.NOTICES, notices_file(notices), outputs, "application/json"))
-    there = {artefact.key for artefact in found}
-    return [*(Artefact(key, Rank.DERIVED) for key in names.CHANNEL_WIDE if key not in there), *found]
+        found.append(_artifact(names.NOTICES, notices_file(notices), outputs, "application/json"))
+    there = {artifact.key for artifact in found}
+    return [*(Artifact(key, Rank.DERIVED) for key in names.CHANNEL_WIDE if key not in there), *found]
 
 
-def _artefact(key: str, content: bytes, outputs: Outputs, content_type: str) -> Artefact:
-    return Artefact(key, Rank.DERIVED, content, headers=mutable(outputs, content_type))
+def _artifact(key: str, content: bytes, outputs: Outputs, content_type: str) -> Artifact:
+    return Artifact(key, Rank.DERIVED, content, headers=mutable(outputs, content_type))
 
 
 def digest_of(subdirs: Mapping[str, ETag], notices: tuple[Notice, ...] | None = None) -> str:

@@ -1,4 +1,4 @@
-"""What things are called: package files, subdirs, and the artefacts that an indexer owns."""
+"""What things are called: package files, subdirs, and the artifacts that an indexer owns."""
 
 from __future__ import annotations
 

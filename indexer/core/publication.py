@@ -1,4 +1,4 @@
-"""What a subdir publishes: the content of each artefact, and the order of publication as data."""
+"""What a subdir publishes: the content of each artifact, and the order of publication as data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _STALE_INFO = frozenset({"arch", "platform", "base_url", "subdir", "repodata_rev
 
 
 class Rank(IntEnum):
-    """When an artefact is written: what is named before what names it, the source last of all.
+    """When an artifact is written: what is named before what names it, the source last of all.
 
     The source is the file that the next run reads back.  As long as it is old, the next run sees
     work to do, so a run that dies anywhere is made good by the next one.  With the shards go the instructions
@@ -58,7 +58,7 @@ class Rank(IntEnum):
 
 
 class Codec(Enum):
-    """How the content of an artefact is compressed when it is put."""
+    """How the content of an artifact is compressed when it is put."""
 
     NONE = "none"
     ZSTD = "zstd"
@@ -66,7 +66,7 @@ class Codec(Enum):
 
 
 @dataclass(frozen=True)
-class Artefact:
+class Artifact:
     """One file to publish: `content` before compression, or None where the file must not be there.
 
     `key` is relative to the subdir.  `immutable` files are named by their content: one that is there
@@ -114,8 +114,8 @@ class RenderContext:
     yanked: Mapping[str, str] = field(default_factory=dict)
 
 
-def publication(index: Index, context: RenderContext, unpatched: Index | None = None) -> list[Artefact]:
-    """Every artefact of a subdir in the order of publication, those that are switched off as deletions.
+def publication(index: Index, context: RenderContext, unpatched: Index | None = None) -> list[Artifact]:
+    """Every artifact of a subdir in the order of publication, those that are switched off as deletions.
 
     `index` is what readers shall see.  `unpatched` is what it was made from, where that is kept: then it
     is the source, and all else derives from `index`.
@@ -136,9 +136,9 @@ def publication(index: Index, context: RenderContext, unpatched: Index | None = 
         *_current(index, info, context),
         *_described(index, context),
     ]
-    there = {artefact.key for artefact in wanted}
-    unwanted = [Artefact(key, _deletion_rank(key, context)) for key in names.OWNED if key not in there]
-    return sorted([*unwanted, *wanted], key=lambda artefact: artefact.rank)
+    there = {artifact.key for artifact in wanted}
+    unwanted = [Artifact(key, _deletion_rank(key, context)) for key in names.OWNED if key not in there]
+    return sorted([*unwanted, *wanted], key=lambda artifact: artifact.rank)
 
 
 def source_of(outputs: Outputs, unpatched: Index | None = None) -> str:
@@ -148,21 +148,21 @@ def source_of(outputs: Outputs, unpatched: Index | None = None) -> str:
     return names.REPODATA if outputs.monolithic else names.SHARD_INDEX
 
 
-def instructions_of(content: bytes, outputs: Outputs) -> Artefact:
+def instructions_of(content: bytes, outputs: Outputs) -> Artifact:
     """The file of patch instructions, as they were given."""
-    return Artefact(names.INSTRUCTIONS, Rank.SHARD, content, headers=mutable(outputs, _JSON))
+    return Artifact(names.INSTRUCTIONS, Rank.SHARD, content, headers=mutable(outputs, _JSON))
 
 
-def _state(context: RenderContext) -> list[Artefact]:
+def _state(context: RenderContext) -> list[Artifact]:
     return [] if context.instructions is None else [instructions_of(context.instructions, context.outputs)]
 
 
-def unpatched_of(index: Index, context: RenderContext, published: Mapping[str, Raw]) -> Artefact:
+def unpatched_of(index: Index, context: RenderContext, published: Mapping[str, Raw]) -> Artifact:
     """What the packages say; `published` are the run exports that another file remembers for the next run."""
     if not context.outputs.monolithic:
         published = {}
     content = join_unpatched(index, _info(index, context), published)
-    return Artefact(names.UNPATCHED, Rank.SOURCE, content, headers=mutable(context.outputs, _JSON))
+    return Artifact(names.UNPATCHED, Rank.SOURCE, content, headers=mutable(context.outputs, _JSON))
 
 
 def _deletion_rank(key: str, context: RenderContext) -> Rank:
@@ -232,7 +232,7 @@ def _revisions(index: Index, configured: Sequence[Revision] | None) -> dict[str,
     return {"v3": {**kept, "n_packages": len(records), **span}}
 
 
-def _shards(index: Index, info: Mapping[str, object], context: RenderContext, source: str) -> list[Artefact]:
+def _shards(index: Index, info: Mapping[str, object], context: RenderContext, source: str) -> list[Artifact]:
     outputs = context.outputs
     if not outputs.shards:
         return []
@@ -252,7 +252,7 @@ def _shards(index: Index, info: Mapping[str, object], context: RenderContext, so
         if digests[name] not in context.existing_shards:
             key = names.SHARDS_FOLDER + shards.filename_of(digests[name])
             again = Stream(partial(_anew, make))
-            fresh.append(Artefact(key, Rank.SHARD, again, headers=headers, immutable=True))
+            fresh.append(Artifact(key, Rank.SHARD, again, headers=headers, immutable=True))
     shard_info: dict[str, object] = {
         "subdir": context.subdir,
         "base_url": info.get("base_url", ""),
@@ -262,7 +262,7 @@ def _shards(index: Index, info: Mapping[str, object], context: RenderContext, so
     shard_info["created_at"] = _created_at(ShardIndex(digests, shard_info), context)
     content = shards.encode_index(ShardIndex(digests, shard_info))
     rank = Rank.SOURCE if source == names.SHARD_INDEX else Rank.SHARD_INDEX
-    return [*fresh, Artefact(names.SHARD_INDEX, rank, content, headers=mutable(outputs, _ZSTD))]
+    return [*fresh, Artifact(names.SHARD_INDEX, rank, content, headers=mutable(outputs, _ZSTD))]
 
 
 def _anew(make: Callable[[], bytes]) -> Iterator[bytes]:
@@ -289,51 +289,51 @@ def _created_at(index: ShardIndex, context: RenderContext) -> object:
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _monolith(index: Index, info: Mapping[str, object], context: RenderContext, source: str) -> list[Artefact]:
+def _monolith(index: Index, info: Mapping[str, object], context: RenderContext, source: str) -> list[Artifact]:
     if not context.outputs.monolithic:
         return []
     rank = Rank.SOURCE if source == names.REPODATA else Rank.DERIVED
     return _variants(names.REPODATA, join(index, info), rank, context.outputs)
 
 
-def _run_exports(index: Index, context: RenderContext) -> list[Artefact]:
+def _run_exports(index: Index, context: RenderContext) -> list[Artifact]:
     if not context.outputs.run_exports or not context.outputs.monolithic:
         return []
     content = join_run_exports(index, context.subdir)
     return _variants(names.RUN_EXPORTS, content, Rank.DERIVED, context.outputs)
 
 
-def _current(index: Index, info: Mapping[str, object], context: RenderContext) -> list[Artefact]:
+def _current(index: Index, info: Mapping[str, object], context: RenderContext) -> list[Artifact]:
     if not context.outputs.current_repodata:
         return []
     return _variants(names.CURRENT, join_current(index, info), Rank.DERIVED, context.outputs)
 
 
-def _described(index: Index, context: RenderContext) -> list[Artefact]:
+def _described(index: Index, context: RenderContext) -> list[Artifact]:
     """What tells more of packages than their records do: the catalogue, and the page."""
     outputs = context.outputs
     if not outputs.needs_metadata:
         return []
     known = catalogue.catalogue_of(index, context.metadata, context.yanked)
     content, headers = catalogue.encode(known), mutable(outputs, _ZSTD)
-    found = [Artefact(names.CATALOGUE, Rank.DERIVED, content, Codec.ZSTD, _CATALOGUE_LEVEL, headers)]
+    found = [Artifact(names.CATALOGUE, Rank.DERIVED, content, Codec.ZSTD, _CATALOGUE_LEVEL, headers)]
     if outputs.html:
         from indexer.core.pages.html import subdir_page  # its template, styles and script are made as it is imported
 
         page = subdir_page(context.subdir, known, outputs)
-        found.append(Artefact(names.PAGE, Rank.DERIVED, page, headers=mutable(outputs, _HTML)))
+        found.append(Artifact(names.PAGE, Rank.DERIVED, page, headers=mutable(outputs, _HTML)))
     return found
 
 
-def _variants(key: str, content: Content, rank: Rank, outputs: Outputs) -> list[Artefact]:
+def _variants(key: str, content: Content, rank: Rank, outputs: Outputs) -> list[Artifact]:
     """A JSON file and its compressed forms.  No Content-Encoding: readers ask for the .zst by name."""
-    found = [Artefact(key, rank, content, headers=mutable(outputs, _JSON))]
+    found = [Artifact(key, rank, content, headers=mutable(outputs, _JSON))]
     if outputs.zst:
         headers = mutable(outputs, _ZSTD)
-        found.append(Artefact(f"{key}.zst", Rank.DERIVED, content, Codec.ZSTD, outputs.zst_level, headers))
+        found.append(Artifact(f"{key}.zst", Rank.DERIVED, content, Codec.ZSTD, outputs.zst_level, headers))
     if outputs.bz2:
         headers = mutable(outputs, _BZIP2)
-        found.append(Artefact(f"{key}.bz2", Rank.DERIVED, content, Codec.BZIP2, headers=headers))
+        found.append(Artifact(f"{key}.bz2", Rank.DERIVED, content, Codec.BZIP2, headers=headers))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Puts artefacts in the order of publication, each under the version it replaces, and only what changed."""
+"""Puts artifacts in the order of publication, each under the version it replaces, and only what changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import zstandard
 
 from indexer.core import names
 from indexer.core.errors import Conflict
-from indexer.core.publication import Artefact, Codec, Rank
+from indexer.core.publication import Artifact, Codec, Rank
 from indexer.core.state import PublishedFile, encode_state
 from indexer.core.stream import chunks_of
 from indexer.store import Expect
@@ -44,14 +44,14 @@ _LONG_MATCH = 256
 MOST_THREADS = 8
 # A frame takes all cores: a second one at the same time would take memory and save nothing.
 _FRAMES = threading.Lock()
-_BOUNDS: Limits[Artefact] = Limits(32, 32, lambda _: 1)
+_BOUNDS: Limits[Artifact] = Limits(32, 32, lambda _: 1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """An artefact that was put, or deleted; `revived` where it was there although no index named it."""
+    """An artifact that was put, or deleted; `revived` where it was there although no index named it."""
 
-    artefact: Artefact
+    artifact: Artifact
     etag: ETag | None = None
     revived: bool = False
 
@@ -69,90 +69,90 @@ class Writer:
     executor: Executor
     before: Callable[[Rank], None] = lambda _rank: None
 
-    def pending(self, artefacts: Sequence[Artefact], snapshot: Snapshot) -> list[Artefact]:
-        """Those of the artefacts that the folder is not known to be in step with, in their order."""
+    def pending(self, artifacts: Sequence[Artifact], snapshot: Snapshot) -> list[Artifact]:
+        """Those of the artifacts that the folder is not known to be in step with, in their order."""
         return [
-            artefact
-            for artefact in artefacts
-            if _standing(artefact, snapshot) is None
-            and (artefact.content is not None or artefact.key in snapshot.etags)
+            artifact
+            for artifact in artifacts
+            if _standing(artifact, snapshot) is None
+            and (artifact.content is not None or artifact.key in snapshot.etags)
         ]
 
-    def publish(self, artefacts: list[Artefact], snapshot: Snapshot) -> Mapping[str, PublishedFile]:
-        """Bring the folder's files in step with `artefacts`, rank by rank, and say what is there now.
+    def publish(self, artifacts: list[Artifact], snapshot: Snapshot) -> Mapping[str, PublishedFile]:
+        """Bring the folder's files in step with `artifacts`, rank by rank, and say what is there now.
 
         The list is emptied, so that shards are let go of as they are put.  Raises Conflict where somebody else wrote
         meanwhile: what is published then is whole all the same, and the run looks again.
         """
-        lasting = [artefact for artefact in artefacts if not artefact.immutable]
+        lasting = [artifact for artifact in artifacts if not artifact.immutable]
         try:
-            wrote = self._publish(artefacts, snapshot)
+            wrote = self._publish(artifacts, snapshot)
         except Conflict:
             self._put_back(lasting, snapshot)
             raise
         return {**wrote, **self._put_back(lasting, snapshot)}
 
-    def _publish(self, artefacts: list[Artefact], snapshot: Snapshot) -> dict[str, PublishedFile]:
-        wrote = {artefact.key: standing for artefact in artefacts if (standing := _standing(artefact, snapshot))}
-        revived: list[Artefact] = []
-        pending = self.pending(artefacts, snapshot)
-        artefacts.clear()
-        for rank, files in itertools.groupby(drain(pending), key=lambda artefact: artefact.rank):
+    def _publish(self, artifacts: list[Artifact], snapshot: Snapshot) -> dict[str, PublishedFile]:
+        wrote = {artifact.key: standing for artifact in artifacts if (standing := _standing(artifact, snapshot))}
+        revived: list[Artifact] = []
+        pending = self.pending(artifacts, snapshot)
+        artifacts.clear()
+        for rank, files in itertools.groupby(drain(pending), key=lambda artifact: artifact.rank):
             self.before(rank)
             indexed = False
             # All of a rank are through, done or failed, before anything else happens.
             for done in bounded(self.executor, self._writing(snapshot), files, _BOUNDS):
                 if done.revived:
-                    revived.append(done.artefact)
-                elif done.etag is not None and not done.artefact.immutable:
-                    wrote[done.artefact.key] = PublishedFile(done.etag, done.artefact.digest)
-                indexed = indexed or done.artefact.key == names.SHARD_INDEX
+                    revived.append(done.artifact)
+                elif done.etag is not None and not done.artifact.immutable:
+                    wrote[done.artifact.key] = PublishedFile(done.etag, done.artifact.digest)
+                indexed = indexed or done.artifact.key == names.SHARD_INDEX
             if indexed:
                 self._look_after(revived)
                 revived = []
         self._look_after(revived)
         return wrote
 
-    def _put_back(self, artefacts: Sequence[Artefact], snapshot: Snapshot) -> dict[str, PublishedFile]:
+    def _put_back(self, artifacts: Sequence[Artifact], snapshot: Snapshot) -> dict[str, PublishedFile]:
         """The source, if it is gone after an index was deleted: a run with opposite options did the same to this one.
 
         Whoever deletes later sees what the other has deleted, so that one of the two indexes stands in the end.
         """
-        deleted = {it.key for it in artefacts if it.content is None} & snapshot.etags.keys()
+        deleted = {it.key for it in artifacts if it.content is None} & snapshot.etags.keys()
         if not deleted & {names.REPODATA, names.SHARD_INDEX}:
             return {}
-        sources = [it for it in artefacts if it.rank is Rank.SOURCE and it.content is not None]
+        sources = [it for it in artifacts if it.rank is Rank.SOURCE and it.content is not None]
         gone = [it for it in sources if self.store.stat(self._key(it)) is None]
         return {it.key: PublishedFile(self._put(it, Expect.ABSENT), it.digest) for it in gone}
 
-    def _writing(self, snapshot: Snapshot) -> Callable[[Artefact], _Done]:
-        return lambda artefact: self._write(artefact, snapshot)
+    def _writing(self, snapshot: Snapshot) -> Callable[[Artifact], _Done]:
+        return lambda artifact: self._write(artifact, snapshot)
 
-    def _write(self, artefact: Artefact, snapshot: Snapshot) -> _Done:
-        expect = snapshot.etags.get(artefact.key, Expect.ABSENT)
-        if artefact.content is None:
-            self.store.delete(self._key(artefact), expect=expect)
-            return _Done(artefact)
+    def _write(self, artifact: Artifact, snapshot: Snapshot) -> _Done:
+        expect = snapshot.etags.get(artifact.key, Expect.ABSENT)
+        if artifact.content is None:
+            self.store.delete(self._key(artifact), expect=expect)
+            return _Done(artifact)
         try:
-            return _Done(artefact, self._put(artefact, expect))
+            return _Done(artifact, self._put(artifact, expect))
         except Conflict:
-            if not artefact.immutable:
+            if not artifact.immutable:
                 raise
         # Named by its content, it is right whoever wrote it.  But it may have lain here unnamed until a
         # gc is about to delete it: put again, it is young.
-        return _Done(artefact, self._put(artefact, Expect.ANYTHING), revived=True)
+        return _Done(artifact, self._put(artifact, Expect.ANYTHING), revived=True)
 
-    def _look_after(self, revived: Sequence[Artefact]) -> None:
+    def _look_after(self, revived: Sequence[Artifact]) -> None:
         """Put back what a gc has deleted although it had just been put: it had looked before that."""
-        there = self.executor.map(self.store.stat, [self._key(artefact) for artefact in revived])
-        for artefact in [artefact for artefact, stat in zip(revived, there, strict=True) if stat is None]:
-            self._put(artefact, Expect.ANYTHING)
+        there = self.executor.map(self.store.stat, [self._key(artifact) for artifact in revived])
+        for artifact in [artifact for artifact, stat in zip(revived, there, strict=True) if stat is None]:
+            self._put(artifact, Expect.ANYTHING)
 
-    def _put(self, artefact: Artefact, expect: Expect | ETag) -> ETag:
-        return self.store.put(self._key(artefact), compressed(artefact), expect=expect, headers=artefact.headers)
+    def _put(self, artifact: Artifact, expect: Expect | ETag) -> ETag:
+        return self.store.put(self._key(artifact), compressed(artifact), expect=expect, headers=artifact.headers)
 
-    def _key(self, artefact: Artefact) -> str:
-        return self.folder + artefact.key
+    def _key(self, artifact: Artifact) -> str:
+        return self.folder + artifact.key
 
     def save_state(self, state: State, snapshot: Snapshot) -> None:
         """Leave the ledger for the next run, if it says anything new.  Raises Conflict."""
@@ -161,22 +161,22 @@ class Writer:
             self.store.put(self.folder + names.LEDGER, encode_state(state), expect=expect)
 
 
-def _standing(artefact: Artefact, snapshot: Snapshot) -> PublishedFile | None:
+def _standing(artifact: Artifact, snapshot: Snapshot) -> PublishedFile | None:
     """What the ledger knows of a file that is there and already says what it should."""
-    known = snapshot.state.files.get(artefact.key) if snapshot.state else None
-    if known is None or artefact.content is None or snapshot.etags.get(artefact.key) != known.etag:
+    known = snapshot.state.files.get(artifact.key) if snapshot.state else None
+    if known is None or artifact.content is None or snapshot.etags.get(artifact.key) != known.etag:
         return None
-    return known if known.digest == artefact.digest else None
+    return known if known.digest == artifact.digest else None
 
 
-def compressed(artefact: Artefact) -> Content:
-    """The content of an artefact as it is put."""
-    content = b"" if artefact.content is None else artefact.content
-    if artefact.codec is Codec.ZSTD:
-        return frame(content, artefact.level)
-    if artefact.codec is Codec.BZIP2:
+def compressed(artifact: Artifact) -> Content:
+    """The content of an artifact as it is put."""
+    content = b"" if artifact.content is None else artifact.content
+    if artifact.codec is Codec.ZSTD:
+        return frame(content, artifact.level)
+    if artifact.codec is Codec.BZIP2:
         return _packed(content, bz2.BZ2Compressor())
-    return bytes(content) if artefact.immutable else content
+    return bytes(content) if artifact.immutable else content
 
 
 def _packed(content: Content, packer: zstandard.ZstdCompressionObj | bz2.BZ2Compressor) -> bytes:

@@ -40,8 +40,8 @@ index = Index({
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 shards = sys.argv[2] == "shards"
 outputs = Outputs(shards=shards, monolithic=not shards, zst=False)
-artefacts = publication(index, first_scene(outputs))
-Writer(FolderStore(Path(sys.argv[1])), "noarch/", Inline()).publish(artefacts, Snapshot())
+artifacts = publication(index, first_scene(outputs))
+Writer(FolderStore(Path(sys.argv[1])), "noarch/", Inline()).publish(artifacts, Snapshot())
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 """
 
@@ -65,12 +65,12 @@ def test_a_large_index_is_never_held_whole_while_it_is_published(tmp_path: Path,
 
 def test_a_shard_is_let_go_of_once_it_is_put() -> None:
     index = Index({f"a{number}-1-0.conda": Raw(b'{"name":"a%d"}' % number) for number in range(300)})
-    artefacts = publication(index, first_scene())
-    shards = [weakref.ref(it) for it in artefacts if it.rank is Rank.SHARD and it.content is not None]
+    artifacts = publication(index, first_scene())
+    shards = [weakref.ref(it) for it in artifacts if it.rank is Rank.SHARD and it.content is not None]
     left: list[int] = []
     store = MemoryStore()
     writer = Writer(store, "noarch/", Inline(), lambda _: left.append(sum(shard() is not None for shard in shards)))
-    writer.publish(artefacts, Snapshot())
+    writer.publish(artifacts, Snapshot())
     held, *rest = left
     assert held == len(shards) == 300
     assert max(rest) < 40, "no more than are under way"

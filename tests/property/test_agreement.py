@@ -22,9 +22,9 @@ from tests.support.strategies import indexes
 
 def publish(index: Index, outputs: Outputs) -> MemoryStore:
     store = MemoryStore()
-    for artefact in publication(index, first_scene(outputs)):
-        if artefact.content is not None:
-            store.upload(f"noarch/{artefact.key}", bytes(compressed(artefact)))
+    for artifact in publication(index, first_scene(outputs)):
+        if artifact.content is not None:
+            store.upload(f"noarch/{artifact.key}", bytes(compressed(artifact)))
     return store
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from indexer.core import names
 from indexer.core.formats import shards
 from indexer.core.model import Index, Outputs, Raw
-from indexer.core.publication import Artefact, Rank, RenderContext, publication, source_of
+from indexer.core.publication import Artifact, Rank, RenderContext, publication, source_of
 from tests.support.scenes import NOW_MS, contents, first_scene, published, read_back
 from tests.support.strategies import indexes, values
 
@@ -26,45 +26,45 @@ OUTPUTS = st.builds(
 ).filter(lambda outputs: outputs.monolithic or outputs.shards)
 
 
-def position(artefacts: list[Artefact], key: str) -> int:
-    return [artefact.key for artefact in artefacts].index(key)
+def position(artifacts: list[Artifact], key: str) -> int:
+    return [artifact.key for artifact in artifacts].index(key)
 
 
 @given(indexes(), OUTPUTS)
 def test_publication_respects_rank(index: Index, outputs: Outputs) -> None:
-    artefacts = publication(index, first_scene(outputs))
-    ranks = [artefact.rank for artefact in artefacts]
+    artifacts = publication(index, first_scene(outputs))
+    ranks = [artifact.rank for artifact in artifacts]
     assert ranks == sorted(ranks)
-    assert len({artefact.key for artefact in artefacts}) == len(artefacts)
-    for artefact in artefacts:
-        assert artefact.immutable == artefact.key.startswith(names.SHARDS_FOLDER) == (artefact.rank is Rank.SHARD)
+    assert len({artifact.key for artifact in artifacts}) == len(artifacts)
+    for artifact in artifacts:
+        assert artifact.immutable == artifact.key.startswith(names.SHARDS_FOLDER) == (artifact.rank is Rank.SHARD)
 
 
 @given(indexes(), OUTPUTS)
 def test_nothing_is_put_after_the_source(index: Index, outputs: Outputs) -> None:
-    artefacts = publication(index, first_scene(outputs))
-    put = [artefact.key for artefact in artefacts if artefact.content is not None]
+    artifacts = publication(index, first_scene(outputs))
+    put = [artifact.key for artifact in artifacts if artifact.content is not None]
     assert put[-1] == source_of(outputs)
-    assert [artefact.key for artefact in artefacts if artefact.rank is Rank.SOURCE] == [source_of(outputs)]
+    assert [artifact.key for artifact in artifacts if artifact.rank is Rank.SOURCE] == [source_of(outputs)]
 
 
 @given(indexes(), OUTPUTS.filter(lambda outputs: outputs.shards))
 def test_shards_are_put_before_the_index_that_names_them(index: Index, outputs: Outputs) -> None:
-    artefacts = publication(index, first_scene(outputs))
-    content = contents(artefacts)[names.SHARD_INDEX]
+    artifacts = publication(index, first_scene(outputs))
+    content = contents(artifacts)[names.SHARD_INDEX]
     named = {
         names.SHARDS_FOLDER + shards.filename_of(digest)
         for digest in shards.decode_index(content, names.SHARD_INDEX).shards.values()
     }
-    before = {artefact.key for artefact in artefacts[: position(artefacts, names.SHARD_INDEX)]}
+    before = {artifact.key for artifact in artifacts[: position(artifacts, names.SHARD_INDEX)]}
     assert named <= before
 
 
 @given(indexes(), OUTPUTS)
 def test_every_file_that_is_ours_is_either_put_or_deleted(index: Index, outputs: Outputs) -> None:
-    artefacts = publication(index, first_scene(outputs))
-    put = contents(artefacts)
-    gone = {artefact.key for artefact in artefacts if artefact.content is None}
+    artifacts = publication(index, first_scene(outputs))
+    put = contents(artifacts)
+    gone = {artifact.key for artifact in artifacts if artifact.content is None}
     run_exports = outputs.run_exports and outputs.monolithic  # shards have them too
     wanted = {
         names.REPODATA: outputs.monolithic,
@@ -83,17 +83,17 @@ def test_every_file_that_is_ours_is_either_put_or_deleted(index: Index, outputs:
 def test_what_readers_prefer_is_deleted_before_the_source_unless_nothing_else_is_left(
     index: Index, outputs: Outputs
 ) -> None:
-    artefacts = publication(index, first_scene(outputs))
-    source = position(artefacts, source_of(outputs))
+    artifacts = publication(index, first_scene(outputs))
+    source = position(artifacts, source_of(outputs))
     gone = [
         place
-        for place, artefact in enumerate(artefacts)
-        if artefact.content is None and artefact.key not in names.FOREIGN
+        for place, artifact in enumerate(artifacts)
+        if artifact.content is None and artifact.key not in names.FOREIGN
     ]
     assert all((place < source) == outputs.monolithic for place in gone)
     if outputs.monolithic and not outputs.shards:  # readers ask for shards first
-        derived = [place for place, artefact in enumerate(artefacts) if artefact.rank is Rank.DERIVED]
-        assert position(artefacts, names.SHARD_INDEX) < min(derived)
+        derived = [place for place, artifact in enumerate(artifacts) if artifact.rank is Rank.DERIVED]
+        assert position(artifacts, names.SHARD_INDEX) < min(derived)
 
 
 @given(indexes(), OUTPUTS)
@@ -122,9 +122,9 @@ def test_what_is_read_back_and_published_again_is_the_same(index: Index, later_m
 def test_shards_that_are_there_are_not_put_again(index: Index) -> None:
     again, shard_index = read_back(published(index))
     scene = RenderContext("noarch", Outputs(), shard_index, shard_index.named, NOW_MS)
-    artefacts = publication(again, scene)
-    assert not [artefact for artefact in artefacts if artefact.rank is Rank.SHARD]
-    assert any(artefact.key == names.SHARD_INDEX for artefact in artefacts)
+    artifacts = publication(again, scene)
+    assert not [artifact for artifact in artifacts if artifact.rank is Rank.SHARD]
+    assert any(artifact.key == names.SHARD_INDEX for artifact in artifacts)
 
 
 @given(indexes())

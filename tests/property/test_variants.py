@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from indexer.core.formats.shards import digest, filename_of
 from indexer.core.model import Index, Outputs
 from indexer.core.names import SHARDS_FOLDER
-from indexer.core.publication import Artefact, Codec, Rank, publication
+from indexer.core.publication import Artifact, Codec, Rank, publication
 from indexer.writer.publish import compressed, frame
 from tests.support.scenes import first_scene
 from tests.support.strategies import indexes
@@ -22,7 +22,7 @@ MAX_WINDOW = 8 * MIB
 
 
 def zst(content: bytes, level: int) -> bytes:
-    return bytes(compressed(Artefact("x.zst", Rank.DERIVED, content, Codec.ZSTD, level)))
+    return bytes(compressed(Artifact("x.zst", Rank.DERIVED, content, Codec.ZSTD, level)))
 
 
 # zstd's threads share it between them, and it differs from job to job.
@@ -31,18 +31,18 @@ SEVERAL_JOBS = b"".join(b"%d " % number * 64 for number in range(6 * MIB // 440)
 
 @given(indexes(), st.integers(1, 5))
 def test_every_variant_decodes_to_the_json(index: Index, level: int) -> None:
-    artefacts = publication(index, first_scene(Outputs(bz2=True, zst_level=level)))
-    plain = {it.key: bytes(it.content) for it in artefacts if it.key.endswith(".json") and it.content is not None}
+    artifacts = publication(index, first_scene(Outputs(bz2=True, zst_level=level)))
+    plain = {it.key: bytes(it.content) for it in artifacts if it.key.endswith(".json") and it.content is not None}
     decoded = {}
-    for artefact in artefacts:
-        if artefact.codec is Codec.ZSTD:
-            decoded[artefact.key] = zstandard.ZstdDecompressor().decompress(bytes(compressed(artefact)))
-        elif artefact.codec is Codec.BZIP2:
-            decoded[artefact.key] = bz2.decompress(bytes(compressed(artefact)))
-        elif artefact.content is not None:
-            put = bytes(compressed(artefact))
-            assert put == bytes(artefact.content)
-            assert not artefact.immutable or artefact.key == SHARDS_FOLDER + filename_of(digest(put))
+    for artifact in artifacts:
+        if artifact.codec is Codec.ZSTD:
+            decoded[artifact.key] = zstandard.ZstdDecompressor().decompress(bytes(compressed(artifact)))
+        elif artifact.codec is Codec.BZIP2:
+            decoded[artifact.key] = bz2.decompress(bytes(compressed(artifact)))
+        elif artifact.content is not None:
+            put = bytes(compressed(artifact))
+            assert put == bytes(artifact.content)
+            assert not artifact.immutable or artifact.key == SHARDS_FOLDER + filename_of(digest(put))
     assert decoded == {f"{key}.{codec}": content for key, content in plain.items() for codec in ("zst", "bz2")}
     assert plain.keys() == {"repodata.json", "run_exports.json"}
 

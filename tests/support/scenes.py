@@ -9,7 +9,7 @@ from indexer.core.formats.repodata import split, split_run_exports
 from indexer.core.formats.shards import ShardIndex
 from indexer.core.model import Index, Outputs
 from indexer.core.names import REPODATA, RUN_EXPORTS, SHARD_INDEX
-from indexer.core.publication import Artefact, RenderContext, publication
+from indexer.core.publication import Artifact, RenderContext, publication
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,9 +22,9 @@ def first_scene(outputs: Outputs | None = None) -> RenderContext:
     return RenderContext("noarch", outputs or Outputs(), ShardIndex(), frozenset(), NOW_MS)
 
 
-def contents(artefacts: Iterable[Artefact]) -> dict[str, bytes]:
-    """The content of each artefact that is to be there, by key."""
-    return {it.key: bytes(it.content) for it in artefacts if it.content is not None}
+def contents(artifacts: Iterable[Artifact]) -> dict[str, bytes]:
+    """The content of each artifact that is to be there, by key."""
+    return {it.key: bytes(it.content) for it in artifacts if it.content is not None}
 
 
 def published(index: Index, outputs: Outputs | None = None) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ import pytest
 from indexer.core import names
 from indexer.core.formats import shards
 from indexer.core.model import Index, Outputs, Raw
-from indexer.core.publication import Artefact, Codec, Rank, RenderContext, publication, source_of
+from indexer.core.publication import Artifact, Codec, Rank, RenderContext, publication, source_of
 from tests.support.scenes import NOW_MS, contents, first_scene, published
 
 if TYPE_CHECKING:
@@ -209,8 +209,8 @@ MONOLITHIC = [f"{name}{form}" for name in ("repodata.json", "run_exports.json") 
 )
 def test_what_is_switched_off_is_deleted(outputs: Outputs, gone: set[str]) -> None:
     never_ours = {f"current_repodata.json{extension}" for extension in ("", ".zst", ".bz2")}
-    artefacts = publication(INDEX, first_scene(outputs))
-    assert {it.key for it in artefacts if it.content is None} == gone | never_ours | {names.CATALOGUE, names.PAGE}
+    artifacts = publication(INDEX, first_scene(outputs))
+    assert {it.key for it in artifacts if it.content is None} == gone | never_ours | {names.CATALOGUE, names.PAGE}
 
 
 def test_the_order_of_a_publication_is_the_one_that_was_proved() -> None:
@@ -230,7 +230,7 @@ def test_the_source_is_the_file_that_the_next_run_reads() -> None:
 
 
 def test_the_digest_of_an_artefact_tells_content_codec_level_and_headers_apart() -> None:
-    plain = Artefact("a", Rank.DERIVED, b"x", Codec.ZSTD, 3, {"A": "1", "B": "2"})
+    plain = Artifact("a", Rank.DERIVED, b"x", Codec.ZSTD, 3, {"A": "1", "B": "2"})
     others = [
         replace(plain, content=b"y"),
         replace(plain, codec=Codec.BZIP2),

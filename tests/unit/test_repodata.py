@@ -148,10 +148,10 @@ def test_a_record_with_wrong_types_tells_no_size(record: bytes) -> None:
 def test_an_index_that_cannot_be_published_again_ends_in_one_of_our_errors(data: bytes) -> None:
     try:
         index = split(data, "repodata.json")
-        artefacts = publication(index, first_scene())
+        artifacts = publication(index, first_scene())
     except IndexerError:
         return
-    assert artefacts
+    assert artifacts
 
 
 def test_bytes_that_are_no_text_are_not_republished() -> None:
