@@ -1,140 +1,146 @@
-"""The files of a channel as a whole, after all its subdirs: look, decide, write, as for a subdir."""
+"""One attempt to bring the files of a channel's root up to date, after all subdirs: list, read, render, write."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from indexer.commands.retry import retry_on_conflict
+import msgspec
+
+from indexer.commands.attempts import interrupted_by_conflict
 from indexer.core import names
-from indexer.core.channel_publication import channel_publication, digest_of
+from indexer.core.channel_publication import channel_publication, sources_digest
 from indexer.core.errors import BadConfig, Missing
-from indexer.core.pages import catalog as catalogue
+from indexer.core.job import SubdirJob
+from indexer.core.options import Options
+from indexer.core.pages import catalog
 from indexer.core.release import __version__
 from indexer.core.report import Outcome, SubdirReport
 from indexer.core.snapshot import Snapshot
 from indexer.core.state import CHANNEL, State, config_fingerprint
-from indexer.lister.existing import Lister, left_at
-from indexer.store.read import read_whole
-from indexer.writer.lease import Lease, under
-from indexer.writer.publish import Writer
+from indexer.lister.existing import load_existing
+from indexer.lister.overlay import load_overlay
+from indexer.lister.snapshot import load_state, take_index_snapshot
+from indexer.store.channel_folder import ChannelFolder
+from indexer.writer.publish import pending, publish, save_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.commands.context import Context
     from indexer.core.model import ETag, Stat
-    from indexer.core.options import Options
-    from indexer.core.pages.catalog import Catalogue
-    from indexer.store import Store
+    from indexer.core.pages.catalog import Catalog
+    from indexer.core.publication import Publication
 
 
 @dataclass(frozen=True, slots=True)
-class Channel:
-    """A channel in one run; `begun` has the reports of laps that a conflict ended while they wrote.
+class ChannelJob:
+    """The options of the run, and the name of the channel for messages."""
 
-    `lease` is there where the store knows no conditions.
-    """
-
-    store: Store
     options: Options
-    context: Context
-    begun: list[SubdirReport] = field(default_factory=list)
-    lease: Lease | None = None
+    channel: str = ""
+    dry_run: bool = False
 
-    def leased(self) -> Channel:
-        """The same, to be written under a lease, for a store that knows no conditions."""
-        return replace(self, lease=Lease(self.store, "", self.context.clock), begun=[])
 
-    def laps(self, *, dry_run: bool) -> SubdirReport:
-        """Publish what the options want, and delete what they do not want where it is known to be ours."""
-        return retry_on_conflict("the channel", self.context, lambda _: self._alone(dry_run=dry_run)).after(self.begun)
-
-    def _alone(self, *, dry_run: bool) -> SubdirReport:
-        with under(None if dry_run else self.lease, self.store) as store:
-            return replace(self, store=store)._lap(dry_run=dry_run)  # noqa: SLF001  our own
-
-    def _lap(self, *, dry_run: bool) -> SubdirReport:
-        """First our memory, then what lies at the root, then what the subdirs say.  Raises Conflict."""
-        state, state_etag = left_at(self.store, names.LEDGER)
-        # Older releases did not write `place`; only the state of a subdir has outputs.
-        if state is not None and (state.place not in {"", CHANNEL} or (not state.place and state.outputs)):
-            raise BadConfig(
-                self.context.channel or "the channel",
-                "is a subdir, not a channel",
-                "nothing was changed: name the channel above it",
-            )
-        root = {stat.key: stat for stat in self.store.list("")}
-        snapshot = Snapshot(self._ours(root, state), state, state_etag)
-        sources = self._sources(root)
-        stamp = config_fingerprint(self.options.outputs, self.options.rules, __version__)
-        digest = digest_of(sources, self.options.notices)
-        before = (state.config_fingerprint, state.listing_digest) if state and snapshot.files_match_state else None
-        if state and before == (stamp, digest) and not self.options.force:
+def index_root(job: ChannelJob, root: ChannelFolder) -> SubdirReport:
+    """Write the wanted files of the root, and delete unwanted ones that we wrote.  Raises Conflict."""
+    state, state_etag = load_state(root.store, root.key(names.LEDGER))
+    _check_target(job, state)
+    listing = {stat.key: stat for stat in root.store.list("")}
+    snapshot = Snapshot(_our_files(job, listing, state), state, state_etag)
+    sources = _sources(job, root, listing)
+    fingerprint = config_fingerprint(job.options.outputs, job.options.rules, __version__)
+    digest = sources_digest(sources, job.options.notices)
+    if state is not None and snapshot.files_match_state and not job.options.force:
+        if (state.config_fingerprint, state.listing_digest) == (fingerprint, digest):
             return SubdirReport(Outcome.UNCHANGED, packages=state.packages)
-        catalogues = {subdir: self._catalogue(subdir, etag) for subdir, etag in sources.items()}
-        count = len({entry.name for known in catalogues.values() for entry in known.packages.values()})
-        artifacts = channel_publication(catalogues, self.options.outputs, self.options.notices)
-        writer = Writer(self.store, "", self.context.executor)
-        pending = writer.pending(artifacts, snapshot)
-        report = SubdirReport(Outcome.PLANNED if dry_run else Outcome.UNCHANGED, packages=count)
-        report.written = tuple(sorted(it.key for it in pending if it.content is not None))
-        report.deleted = tuple(sorted(it.key for it in pending if it.content is None))
-        if dry_run:
-            return report
-        self.begun.append(report)
-        wrote = writer.publish(artifacts, snapshot)
-        if wrote:
-            writer.save_state(State(stamp, digest, count, files=dict(wrote), place=CHANNEL), snapshot)
-        elif state_etag is not None:  # nothing of ours is there any more, so there is nothing to remember
-            self.store.delete(names.LEDGER, expect=state_etag)
-        self.begun.remove(report)
-        if pending:
-            report.outcome = Outcome.PUBLISHED
+
+    catalogs = {subdir: _load_catalog(job, root, subdir, etag) for subdir, etag in sources.items()}
+    publication = channel_publication(catalogs, job.options.outputs, job.options.notices)
+    report = _planned_report(job, catalogs, sorted(pending(publication, snapshot)))
+    if job.dry_run:
         return report
+    with interrupted_by_conflict(report):
+        _write(root, snapshot, publication, State(fingerprint, digest, report.packages, place=CHANNEL))
+    return report
 
-    def _ours(self, root: Mapping[str, Stat], state: State | None) -> dict[str, ETag]:
-        """The versions of our files: of those that shall be there, and of those that we know we wrote.
 
-        A file that is not wanted and that somebody else wrote is left alone.
-        """
-        outputs = self.options.outputs
-        wanted = {names.CHANNELDATA: outputs.channeldata, names.RSS: outputs.rss, names.PAGE: outputs.html}
-        wanted[names.NOTICES] = self.options.notices is not None
-        wrote = state.files if state else {}
-        return {
-            key: root[key].etag
-            for key in wanted
-            if key in root and (wanted[key] or (key in wrote and wrote[key].etag == root[key].etag))
-        }
+def _check_target(job: ChannelJob, state: State | None) -> None:
+    """Raise BadConfig if the root is a subdir.
 
-    def _sources(self, root: Mapping[str, Stat]) -> dict[str, ETag]:
-        """The subdirs that the files are made of, and the version of the file that says most of each."""
-        if not self.options.outputs.needs_metadata:
-            return {}
-        named = {key.rpartition("/")[0] for key in self.options.packages or ()} | set(self.options.subdirs)
-        folders = {key[:-1] for key in root if key.endswith("/")}
-        subdirs = sorted(folders & (names.KNOWN_SUBDIRS | named))
-        found = self.context.executor.map(self._source, subdirs)
-        return {subdir: etag for subdir, etag in zip(subdirs, found, strict=True) if etag is not None}
+    Older releases did not write `place`; only the state of a subdir has outputs.
+    """
+    if state is not None and (state.place not in {"", CHANNEL} or (not state.place and state.outputs)):
+        raise BadConfig(
+            job.channel or "the channel", "is a subdir, not a channel", "nothing was changed: name the channel above it"
+        )
 
-    def _source(self, subdir: str) -> ETag | None:
+
+def _planned_report(
+    job: ChannelJob, catalogs: Mapping[str, Catalog], files: list[tuple[str, bool]]
+) -> SubdirReport:
+    """The report on the files, which is also the report after they were written."""
+    outcome = Outcome.PUBLISHED if files else Outcome.UNCHANGED
+    return SubdirReport(
+        Outcome.PLANNED if job.dry_run else outcome,
+        packages=len({entry.name for known in catalogs.values() for entry in known.packages.values()}),
+        written=tuple(key for key, is_written in files if is_written),
+        deleted=tuple(key for key, is_written in files if not is_written),
+    )
+
+
+def _write(root: ChannelFolder, snapshot: Snapshot, publication: Publication, state: State) -> None:
+    files = publish(root, publication, snapshot)
+    if files:
+        save_state(root, msgspec.structs.replace(state, files=files), snapshot)
+    elif snapshot.state_etag is not None:  # without files there is nothing to remember
+        root.store.delete(root.key(names.LEDGER), expect=snapshot.state_etag)
+
+
+def _our_files(job: ChannelJob, listing: Mapping[str, Stat], state: State | None) -> dict[str, ETag]:
+    """The ETags of the files that shall exist, and of unwanted files that we wrote.
+
+    An unwanted file that somebody else wrote is not touched.
+    """
+    outputs, written = job.options.outputs, state.files if state else {}
+    wanted = {names.CHANNELDATA: outputs.channeldata, names.RSS: outputs.rss, names.PAGE: outputs.html}
+    wanted[names.NOTICES] = job.options.notices is not None
+    return {
+        key: listing[key].etag
+        for key in wanted
+        if key in listing and (wanted[key] or (key in written and written[key].etag == listing[key].etag))
+    }
+
+
+def _sources(job: ChannelJob, root: ChannelFolder, listing: Mapping[str, Stat]) -> dict[str, ETag]:
+    """The subdirs that the files are made of, with the ETag of the file of each that has the most metadata."""
+    options = job.options
+    if not options.outputs.needs_metadata:
+        return {}
+    named = {key.rpartition("/")[0] for key in options.packages or ()} | set(options.subdirs)
+    folders = {key[:-1] for key in listing if key.endswith("/")}
+    subdirs = sorted(folders & (names.KNOWN_SUBDIRS | named))
+
+    def source(subdir: str) -> ETag | None:
         for name in (names.CATALOGUE, names.REPODATA, names.SHARD_INDEX):
-            stat = self.store.stat(f"{subdir}/{name}")
+            stat = root.store.stat(f"{subdir}/{name}")
             if stat is not None:
                 return stat.etag
         return None
 
-    def _catalogue(self, subdir: str, etag: ETag) -> Catalogue:
-        """What a subdir says of its packages: its catalogue, or where it has none yet its index.  Raises Conflict."""
-        key = f"{subdir}/{names.CATALOGUE}"
-        try:
-            known = catalogue.decode(read_whole(self.store, key, etag)[0])
-        except Missing:
-            known = None
-        if known is not None:
-            return known
-        lister = Lister(self.store, subdir, self.options.outputs, self.context.executor)
-        snapshot = lister.take_snapshot(frozenset(), trusting=False)
-        overlay = lister.overlay(snapshot)
-        return catalogue.catalogue_of(overlay.apply(lister.read_index(snapshot, overlay)).index, {}, {})
+    etags = root.executor.map(source, subdirs)
+    return {subdir: etag for subdir, etag in zip(subdirs, etags, strict=True) if etag is not None}
+
+
+def _load_catalog(job: ChannelJob, root: ChannelFolder, subdir: str, etag: ETag) -> Catalog:
+    """The catalog of a subdir, made from its index if the subdir has none yet.  Raises Conflict."""
+    folder = ChannelFolder(root.store, subdir, root.executor)
+    try:
+        known = catalog.decode_catalog(folder.read(names.CATALOGUE, etag))
+    except Missing:
+        known = None
+    if known is not None:
+        return known
+    snapshot = take_index_snapshot(folder, job.options.outputs)
+    overlay = load_overlay(folder, snapshot)
+    existing = load_existing(folder, SubdirJob(subdir, Options(job.options.outputs)), snapshot, overlay)
+    return catalog.make_catalog(overlay.apply(existing.index).index, {}, {})

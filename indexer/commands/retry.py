@@ -1,9 +1,9 @@
-"""How long, and how often, a run tries again after conflicts with other indexers."""
+"""How long, and how often, a run tries again after write conflicts with other indexers."""
 
 from __future__ import annotations
 
-import itertools
 import logging
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from indexer.core.errors import Conflict, GaveUp
@@ -16,16 +16,41 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Ten minutes in all, as rattler-index means it, but with a short first pause.
+# Ten minutes in all, as rattler-index intends it, but with a short first pause (seconds).
 _GIVE_UP_AFTER = 600.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 
 
-def backoff(context: Context) -> Iterator[float]:
-    """How long to wait (seconds) after the first conflict, the second, and so on; it ends where to give up.
+class Interrupted(Conflict):
+    """A write conflict after an attempt has begun to write; `report` has the files that it may have written."""
 
-    The time counts from the first conflict on: to read a large channel may take longer than that.
+    def __init__(self, conflict: Conflict, report: SubdirReport) -> None:
+        super().__init__(conflict.thing, conflict.reason)
+        self.report = report
+
+
+class NeedsAllRecords(Exception):
+    """An attempt has loaded the records of some package names, and the update needs all records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to bring a folder up to date.
+
+    `number` counts from 1 on.  With `load_all` it loads the records of all package names.  `leased` is true if the
+    folder is written under a lease, because the store knows no conditional writes.
+    """
+
+    number: int = 1
+    load_all: bool = False
+    leased: bool = False
+
+
+def backoff(context: Context) -> Iterator[float]:
+    """How long to wait (seconds) after the first conflict, after the second, and so on, until it is time to give up.
+
+    The time counts from the first conflict on: to read a large channel can take longer than that.
     """
     pause = _FIRST_PAUSE
     deadline = context.clock.monotonic() + _GIVE_UP_AFTER
@@ -34,26 +59,31 @@ def backoff(context: Context) -> Iterator[float]:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def retry_on_conflict(thing: str, context: Context, lap: Callable[[int], SubdirReport]) -> SubdirReport:
-    """The report of the first lap that no conflict ended; `lap` is called with its number, from 1.
+def retry_on_conflict(thing: str, context: Context, run: Callable[[Attempt], SubdirReport]) -> SubdirReport:
+    """The report of the first attempt that ends without a write conflict, with what earlier attempts wrote.
 
-    Raises GaveUp where conflicts go on.
+    Raises GaveUp if there are conflicts for ten minutes.
     """
     pauses = backoff(context)
-    for number in itertools.count(1):
+    interrupted: list[SubdirReport] = []
+    attempt = Attempt()
+    while True:
         try:
-            report = lap(number)
+            report = run(attempt)
+        except NeedsAllRecords:
+            attempt = replace(attempt, load_all=True)
         except Conflict as conflict:
+            if isinstance(conflict, Interrupted):
+                interrupted.append(conflict.report)
             wait = next(pauses, None)
             if wait is None:
                 raise GaveUp(
                     thing,
-                    f"other indexers were faster {number} times, last with {conflict}",
-                    "repeat: what is published is whole",
+                    f"gave up after {attempt.number} write conflicts, last with {conflict}",
+                    "repeat: the published files are complete",
                 ) from conflict
-            _log.info("%s; looking again in %.1f s", conflict, wait)
+            _log.info("%s; next attempt in %.1f s", conflict, wait)
             context.clock.sleep(wait)
+            attempt = replace(attempt, number=attempt.number + 1)
         else:
-            report.laps = number
-            return report
-    raise AssertionError  # count() has no end
+            return replace(report, laps=attempt.number).after(interrupted)

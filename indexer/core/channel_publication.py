@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.channel_info import notices_file
-from indexer.core.publication import Artifact, Rank, mutable
+from indexer.core.publication import Artifact, Publication, Rank, mutable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def channel_publication(
     catalogues: Mapping[str, Catalogue], outputs: Outputs, notices: tuple[Notice, ...] | None = None
-) -> list[Artifact]:
+) -> Publication:
     """Every artifact of a channel's root, from the catalogue of each subdir; what is switched off as a deletion.
 
     A `notices.json` is written where there are notices or an empty list of them, and left alone otherwise.  What
@@ -41,15 +41,15 @@ def channel_publication(
         found.append(_artifact(names.PAGE, root_page(catalogues, outputs), outputs, "text/html; charset=utf-8"))
     if notices is not None:
         found.append(_artifact(names.NOTICES, notices_file(notices), outputs, "application/json"))
-    there = {artifact.key for artifact in found}
-    return [*(Artifact(key, Rank.DERIVED) for key in names.CHANNEL_WIDE if key not in there), *found]
+    wanted = {artifact.key for artifact in found}
+    return Publication((*(Artifact(key, Rank.DERIVED) for key in names.CHANNEL_WIDE if key not in wanted), *found))
 
 
 def _artifact(key: str, content: bytes, outputs: Outputs, content_type: str) -> Artifact:
     return Artifact(key, Rank.DERIVED, content, headers=mutable(outputs, content_type))
 
 
-def digest_of(subdirs: Mapping[str, ETag], notices: tuple[Notice, ...] | None = None) -> str:
-    """Stands for all that the files are made from: the notices, the subdirs, and the version of what each says."""
+def sources_digest(subdirs: Mapping[str, ETag], notices: tuple[Notice, ...] | None = None) -> str:
+    """A digest of all that the files are made from: the notices, and for each subdir the ETag of its source."""
     lines = "".join(f"{subdir}\0{subdirs[subdir]}\n" for subdir in sorted(subdirs)).encode()
     return hashlib.sha256(lines if notices is None else lines + notices_file(notices)).hexdigest()

@@ -1,9 +1,8 @@
-"""What a run was told to make of one subdir, and whether what stands there is that."""
+"""What a run was asked to do with one subdir, and whether the published files are already like that."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,7 +10,6 @@ import msgspec
 from indexer.core import names
 from indexer.core.name_digests import changed_names, names_of
 from indexer.core.patch import NONE as NO_PATCH
-from indexer.core.patch import left_by_conda_index
 from indexer.core.publication import instructions_of
 from indexer.core.release import __version__
 from indexer.core.state import config_fingerprint
@@ -19,132 +17,110 @@ from indexer.core.state import config_fingerprint
 if TYPE_CHECKING:
     from indexer.core.model import Index
     from indexer.core.options import Options
-    from indexer.core.overlay import Overlay
     from indexer.core.snapshot import Snapshot
     from indexer.core.state import State
-    from indexer.core.update import Update
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SubdirJob:
-    """A subdir, the options of the run, and the patch instructions that were named for the subdir.
+    """A subdir, the options of the run, and the patch instructions that the run was given for the subdir.
 
-    Without instructions (None) those that lie there stay in force.
+    If `patch` is None, the published instructions stay in force.  A `dry_run` writes nothing.
     """
 
     subdir: str
     options: Options
     patch: bytes | None = None
-
-    @cached_property
-    def scope(self) -> frozenset[str] | None:
-        """The only file names to look at, None for all."""
-        if self.options.packages is None:
-            return None
-        # noarch is made sure of although nothing in it is named: then it is looked at whole.
-        return self._here(self.options.packages) or None
+    dry_run: bool = False
 
     @property
-    def expected(self) -> frozenset[str]:
-        """The file names that a person named: one that is nowhere is a mistake."""
-        return self._here((self.options.packages or frozenset()) - self.options.may_be_gone)
+    def scope(self) -> frozenset[str] | None:
+        """The file names of the only packages to look at; None for all packages."""
+        if self.options.packages is None:
+            return None
+        # A run over packages of other subdirs creates noarch if it is missing; then all of noarch is indexed.
+        return self._in_subdir(self.options.packages) or None
 
-    @cached_property
+    @property
+    def named_packages(self) -> frozenset[str]:
+        """The file names that a person gave: a file that does not exist is a mistake of that person."""
+        return self._in_subdir((self.options.packages or frozenset()) - self.options.may_be_gone)
+
+    @property
     def config_fingerprint(self) -> str:
-        """Stands for all that shapes the output besides the packages."""
+        """A digest of all that shapes the published files besides the packages."""
         return config_fingerprint(self.options.outputs, self.options.rules, __version__)
 
     @property
     def all_in_v3(self) -> bool:
-        """Whether every record shall stand in the latest revision."""
+        """Whether every record shall be in the latest revision of repodata."""
         return self.options.outputs.info.all_in_v3
 
-    def is_up_to_date(self, snapshot: Snapshot, state: State) -> bool:
-        """Whether nothing changed since the run that left the ledger, by the listing alone."""
-        if (
-            self.options.force
-            or self.scope is not None
-            or not self.same_config_and_files(snapshot)
-            or snapshot.gc_in_progress
-            or snapshot.shards_in_doubt
-        ):
+    def is_up_to_date(self, snapshot: Snapshot) -> bool:
+        """Whether the listing alone proves that nothing changed since the last run."""
+        state = snapshot.state
+        if state is None or self.options.force or self.scope is not None:
+            return False
+        if snapshot.gc_in_progress or snapshot.shards_in_doubt or not self.same_config_and_files(snapshot):
             return False
         if self.options.complete and state.incomplete != 0:
             return False
-        if self.options.rules.strict and any(it.filename not in state.ignored for it in snapshot.invalid_filenames):
+        invalid = {rejected.filename for rejected in snapshot.invalid_filenames} - state.ignored.keys()
+        if self.options.rules.strict and invalid:
             return False
         return state.listing_digest == snapshot.listing_digest
 
     def same_config_and_files(self, snapshot: Snapshot) -> bool:
-        """Whether our files are what a run with the same options left."""
-        if (
-            snapshot.state is None
-            or not snapshot.matches_state
-            or snapshot.state.config_fingerprint != self.config_fingerprint
-        ):
+        """Whether the published files are those that a run with the same options left."""
+        state = snapshot.state
+        if state is None or not snapshot.matches_state or state.config_fingerprint != self.config_fingerprint:
             return False
         if self.patch is None:
             return True
-        named = snapshot.state.files.get(names.INSTRUCTIONS)
-        if named is None:
+        published = state.files.get(names.INSTRUCTIONS)
+        if published is None:
             return self.patch == NO_PATCH and names.UNPATCHED not in snapshot.etags
-        return named.digest == instructions_of(self.patch, self.options.outputs).digest
-
-    def patch_overwritten(self, found: Overlay, state: State | None) -> bool:
-        """Whether conda-index has put its empty form over instructions that were in force when the ledger was left."""
-        before = state.files.get(names.INSTRUCTIONS) if state else None
-        if before is None or found.published_patch is None or not left_by_conda_index(found.published_patch):
-            return False
-        return before.digest not in {"", instructions_of(NO_PATCH, self.options.outputs).digest}
+        return published.digest == instructions_of(self.patch, self.options.outputs).digest
 
     def can_reuse_shards(self, snapshot: Snapshot) -> bool:
-        """Whether shards whose records do not change are those that this run would make."""
-        return (
-            self.same_config_and_files(snapshot)
-            and snapshot.shards_trusted
-            and not self.options.force
-            and not self.options.unyanked
-        )
+        """Whether a shard whose records do not change is the one that this run would make."""
+        reads_all_again = self.options.force or self.options.unyanked
+        return self.same_config_and_files(snapshot) and snapshot.shards_trusted and not reads_all_again
 
     @property
     def independent_shards(self) -> bool:
-        """Whether nothing is made of all records, and each shard of those of the name that its packages' files have.
+        """Whether each shard is made from the packages of one name, and no other file is made from all records.
 
-        By lenient rules a package may stand in the shard of another name.
+        With lenient rules a package can be in the shard of another name than the name in its file name.
         """
         outputs = self.options.outputs
-        of_all = outputs.monolithic or outputs.current_repodata or outputs.needs_metadata or self.all_in_v3
-        return outputs.shards and not of_all and not self.options.rules.lenient
+        needs_all = outputs.monolithic or outputs.current_repodata or outputs.needs_metadata or self.all_in_v3
+        return outputs.shards and not needs_all and not self.options.rules.lenient
 
     def changed_names(self, snapshot: Snapshot) -> frozenset[str] | None:
-        """The names of the only packages whose shards must be read, None where all must be."""
-        if not self.independent_shards or names.UNPATCHED in snapshot.etags or not self.can_reuse_shards(snapshot):
+        """The names of the only packages whose shards the run must read; None if the run must read all records."""
+        state = snapshot.state
+        if state is None or names.UNPATCHED in snapshot.etags:
             return None
-        if (
-            snapshot.state is None
-            or snapshot.state.has_misfiled_records
-            or not (snapshot.state.validated or self.scope)
-        ):
+        if not self.independent_shards or state.has_misfiled_records or not self.can_reuse_shards(snapshot):
             return None
-        if self.scope is None and self.options.complete and snapshot.state.incomplete != 0:
+        if self.scope is not None:
+            return names_of(self.scope)
+        if not state.validated or (self.options.complete and state.incomplete != 0):
             return None
-        return changed_names(snapshot.name_digests, snapshot.state) if self.scope is None else names_of(self.scope)
+        return changed_names(snapshot.name_digests, state)
 
-    def incomplete(self, update: Update) -> int:
-        """How many packages have unknown run exports, none where these are not published."""
-        return update.incomplete if self.options.outputs.run_exports else 0
-
-    def state_for_these_rules(self, state: State | None) -> State | None:
-        """What the ledger knows; under other rules a package may have been rejected that is good now."""
+    def usable_state(self, state: State | None) -> State | None:
+        """The state as far as it holds under the rules of this job: a rejected package can be good under other rules."""
         if state is None or state.config_fingerprint == self.config_fingerprint:
             return state
         return msgspec.structs.replace(state, rejected={}, name_digests={})
 
     def without_unyanked(self, index: Index) -> Index:
-        """The index without the word of another indexer that a package was removed, where it is unyanked."""
-        lifted = self._here(self.options.unyanked)
-        return replace(index, removed=tuple(name for name in index.removed if name not in lifted))
+        """The index in which the packages that this run unyanks are not listed as removed by another indexer."""
+        unyanked = self._in_subdir(self.options.unyanked)
+        return replace(index, removed=tuple(name for name in index.removed if name not in unyanked))
 
-    def _here(self, packages: frozenset[str]) -> frozenset[str]:
-        apart = (key.rpartition("/") for key in packages)
-        return frozenset(filename for subdir, _, filename in apart if subdir == self.subdir)
+    def _in_subdir(self, packages: frozenset[str]) -> frozenset[str]:
+        parts = (key.rpartition("/") for key in packages)
+        return frozenset(filename for subdir, _, filename in parts if subdir == self.subdir)

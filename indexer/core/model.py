@@ -123,15 +123,16 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a listing asks of an index.
+    """What a run does with the packages of a listing.
 
-    `to_read` is to be read.  `keep_existing` names those whose record still holds although they are to be read, as
-    a forced run does, or were rejected.  `drop` has no object any more, or was yanked.  `rejected` was
-    found bad before and has not changed since.  `to_describe` is to be read only for what it says of itself: its
-    record stands and stays as it is.  `yanked` is there and listed as removed.  `etags_to_remember` has the
-    versions that kept records were made from, where the record itself does not tell.  `dates` has the dates (in
-    milliseconds) of packages whose records have none, or one in the future.
-    `carried` has no record yet and is not looked at: a run that is at work has written its run exports.
+    `to_read` are the packages to read.  `keep_existing` has those of them, and of the rejected ones, whose record is
+    still right.  `drop` has records whose package is gone or was yanked.  `rejected` are packages that were rejected
+    before and have not changed.  `to_describe` are packages that are read for their metadata or run exports only: their
+    records stay.  `yanked` are packages that exist and are listed as removed.  `etags_to_remember` has the ETags of
+    packages whose record does not have the ETag as its MD5.  `dates` has the dates (in milliseconds) of packages whose
+    records have no date, or one in the future.  `carried` has packages without a record that this run does not look
+    at: another run, which has not ended, has written their run exports.  `completes_run_exports` is true if unknown run
+    exports are read.
     """
 
     to_read: tuple[Stat, ...] = ()
@@ -143,6 +144,7 @@ class Plan:
     to_describe: tuple[Stat, ...] = ()
     dates: dict[str, int] = field(default_factory=dict)
     carried: frozenset[str] = frozenset()
+    completes_run_exports: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
-"""What a lap leaves in the ledger for the next run."""
+"""The state that a run leaves for the next run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from indexer.core import names
 from indexer.core.name_digests import has_misfiled_records, mark_unsure, names_of
@@ -13,78 +15,104 @@ from indexer.core.state import Bad, PublishedFile, State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from indexer.core.existing import Existing
     from indexer.core.job import SubdirJob
     from indexer.core.snapshot import Snapshot
+    from indexer.core.state import Attested
     from indexer.core.update import Update
 
+V = TypeVar("V")
 
-# As much of a reason as a report shows.
+# The part of a reason that a report shows, in characters.
 _SHOWN = 400
 
 
-def overlay_files(job: SubdirJob, snapshot: Snapshot, update: Update) -> dict[str, PublishedFile]:
-    """The state that the run was made from."""
-    overlay = update.overlay
+def overlay_files(job: SubdirJob, snapshot: Snapshot, existing: Existing) -> dict[str, PublishedFile]:
+    """The files of the overlay that a run read, as the state has them."""
+    overlay = existing.overlay
     digests = {names.YANKED: ""}
     if overlay.published_patch is not None and overlay.new_patch is None:
-        said = not left_by_conda_index(overlay.published_patch)
-        digests[names.INSTRUCTIONS] = (
-            instructions_of(overlay.published_patch, job.options.outputs).digest if said else ""
-        )
-    return {name: PublishedFile(snapshot.etags[name], it) for name, it in digests.items() if name in snapshot.etags}
+        is_patch = not left_by_conda_index(overlay.published_patch)
+        instructions = instructions_of(overlay.published_patch, job.options.outputs)
+        digests[names.INSTRUCTIONS] = instructions.digest if is_patch else ""
+    return {
+        name: PublishedFile(snapshot.etags[name], digest) for name, digest in digests.items() if name in snapshot.etags
+    }
 
 
 def next_state(
-    job: SubdirJob, snapshot: Snapshot, update: Update, wrote: Mapping[str, PublishedFile], source: str
+    job: SubdirJob, snapshot: Snapshot, existing: Existing, update: Update, files: Mapping[str, PublishedFile]
 ) -> State:
-    """What the next run shall know; outside of a scope what the last one knew still holds.
+    """The state after a run that left these `files`.
 
-    `wrote` has the files that stand now, `source` is the one that the index was read from.
+    After a run over a few packages, what the last run knew about all other packages still holds.
     """
-    bad = {it.filename: Bad(it.etag, it.reason, it.kept) for it in update.rejected if not it.transient}
-    etags = update.plan.etags_to_remember
-    last = snapshot.state or State()
-    # A record that was read again names no attestations until the next whole run looks at them.
-    kept = {filename: it for filename, it in last.attestations.items() if filename not in (job.scope or ())}
-    attested = kept if update.attestations is None else update.attestations
-    passing = {it.filename for it in update.rejected if it.transient}
-    passing |= {filename for filename, it in attested.items() if it.transient}
-    whole = validated = True
-    shown = mark_unsure(snapshot.name_digests, names_of(passing))
-    if job.scope is not None:
-        # What it says of versions is of the records in the source, whatever became of other files.
-        before = job.state_for_these_rules(snapshot.state if source and snapshot.is_unchanged(source) else None)
-        whole = before is not None and before.etags_complete
-        validated = not source or (before is not None and before.validated)
-        shown = mark_unsure(before.name_digests if before else {}, names_of(job.scope))
-        if before is not None:
-            etags = {**{k: v for k, v in before.package_etags.items() if k not in job.scope}, **etags}
-            bad = {k: v for k, v in before.rejected.items() if k not in job.scope} | bad
-    reported = {
-        it.filename: it.etag for it in (*snapshot.invalid_filenames, *update.rejected) if it.filename not in bad
-    }
-    if job.scope is not None:
-        reported = {k: v for k, v in last.reported.items() if k not in job.scope} | reported
-    return State(
+    attestations = _attestations(job, snapshot, update)
+    transient = {bad.filename for bad in update.rejected if bad.transient}
+    transient |= {filename for filename, known in attestations.items() if known.transient}
+    rejected = {bad.filename: Bad(bad.etag, bad.reason, bad.kept) for bad in update.rejected if not bad.transient}
+    others = (*snapshot.invalid_filenames, *update.rejected)
+    state = State(
         config_fingerprint=job.config_fingerprint,
-        listing_digest="" if passing or job.scope is not None else snapshot.listing_digest,
-        packages=update.count,
-        etags_complete=whole,
-        validated=validated,
-        files=dict(wrote),
-        package_etags=etags,
-        rejected=bad,
+        listing_digest="" if transient else snapshot.listing_digest,
+        packages=update.published.count,
+        validated=True,
+        files=dict(files),
+        package_etags=dict(update.etags),
+        rejected=rejected,
         yanked={name: yank.reason[:_SHOWN] for name, yank in update.overlay.yanks.items()},
-        ignored={name: it.reason[:_SHOWN] for name, it in update.overlay.ignored.items()},
-        reported=reported,
-        attestations=dict(attested),
-        all_in_v3=job.all_in_v3 or (job.scope is not None and last.all_in_v3),
+        ignored={name: ignored.reason[:_SHOWN] for name, ignored in update.overlay.ignored.items()},
+        reported={bad.filename: bad.etag for bad in others if bad.filename not in rejected},
+        attestations=attestations,
+        all_in_v3=job.all_in_v3,
         outputs=job.options.outputs,
         rules=job.options.rules,
-        split_points=snapshot.split_points if job.scope is None else last.split_points,
-        name_digests=shown,
-        incomplete=job.incomplete(update),
+        split_points=snapshot.split_points,
+        name_digests=mark_unsure(snapshot.name_digests, names_of(transient)),
+        incomplete=update.incomplete,
         place=job.subdir,
-        has_misfiled_records=job.independent_shards and has_misfiled_records(update.merged.records),
+        has_misfiled_records=job.independent_shards and has_misfiled_records(update.index.records),
         recent=None if update.recent is None else tuple(update.recent.items()),
+    )
+    return state if job.scope is None else _with_other_packages(job, snapshot, existing, update, state)
+
+
+def _attestations(job: SubdirJob, snapshot: Snapshot, update: Update) -> dict[str, Attested]:
+    """The attestations that the next run need not read again."""
+    if update.attestations is not None:
+        return dict(update.attestations)
+    # The record of a package that was read again names no attestations until the next whole run looks at them.
+    before, scope = snapshot.state.attestations if snapshot.state else {}, job.scope or frozenset()
+    return {filename: known for filename, known in before.items() if filename not in scope}
+
+
+def _with_other_packages(
+    job: SubdirJob, snapshot: Snapshot, existing: Existing, update: Update, state: State
+) -> State:
+    """The state after a run over a few packages, with what the last run knew about all others."""
+    scope = job.scope or frozenset()
+    last = snapshot.state or State()
+    # ETags and rejected packages of the last run belong to the records in the source.
+    is_known = existing.source and snapshot.is_unchanged(existing.source)
+    before = job.usable_state(snapshot.state) if is_known else None
+
+    def others(values: Mapping[str, V]) -> dict[str, V]:
+        return {filename: value for filename, value in values.items() if filename not in scope}
+
+    known = before or State(etags_complete=False)
+    without_run_exports = update.index.records.keys() - update.index.run_exports.keys()
+    # If all run exports were known, those of other packages were lost since: 0 makes the next whole run read them again.
+    are_lost = known.incomplete == 0 and not without_run_exports & scope
+    return msgspec.structs.replace(
+        state,
+        listing_digest="",
+        etags_complete=known.etags_complete,
+        validated=not existing.source or known.validated,
+        package_etags={**others(known.package_etags), **state.package_etags},
+        rejected={**others(known.rejected), **state.rejected},
+        reported={**others(last.reported), **state.reported},
+        all_in_v3=state.all_in_v3 or last.all_in_v3,
+        split_points=last.split_points,
+        incomplete=0 if are_lost else state.incomplete,
+        name_digests=mark_unsure(known.name_digests, names_of(scope)),
     )

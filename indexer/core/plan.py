@@ -1,4 +1,4 @@
-"""What is to be done: compare a listing with an index, guard against mass removal, merge what was read."""
+"""What a run does with each package: compare a listing with an index, and merge what was read into the index."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from indexer.core.records.identity import RecordIdentity
     from indexer.core.state import State
 
-# A run that would drop more than this many records, and more than half of them, needs a person's word.
+# A run that would remove more than this many records, and more than half of them, needs --allow-mass-removal.
 MASS_REMOVAL = 10
-# S3 cuts times to seconds, and clocks differ.  By more than this only where no ledger tells, and the
-# package was replaced by one of the same size within the difference.
+# S3 cuts times to seconds, and clocks differ.  A larger difference matters only if the state does not know the package
+# and if the package was replaced by one of the same size within the difference.
 _CLOCKS_DIFFER_MS = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class DiffContext:
-    """What a run knows besides index and listing.
+    """What a run knows besides the index and the listing.
 
-    `state` is None where there is none, `index_matches_state` says that it and the index were written by the same
-    run.  `index_written_ms` is when the index was last written.  `scope` holds the only file names to look at,
-    None for all.  `replaced_in_run` are those that this run has met at another version before, `needs_metadata` those
-    of which it is wanted and not known what they say of themselves.
+    `state` is None if there is none.  `index_matches_state` is true if one run wrote the state and the index.
+    `index_written_ms` is the time of the index.  `scope` has the file names of the only packages to look at, None for
+    all.  `replaced_in_run` has the packages that this run has seen with another ETag before.  `needs_metadata` has the
+    packages whose metadata is wanted and unknown.
     """
 
     state: State | None = None
@@ -46,188 +46,223 @@ class DiffContext:
 
 
 def diff(index: Index, packages: Mapping[str, Stat], known: DiffContext) -> Plan:
-    """What to read, to drop and to keep, so that the index says what the listing `packages` shows.
+    """What to read, to drop and to keep, so that the index matches the listing `packages`.
 
-    A record stands while its object is the one it was made from: the ledger saw this version; or size
-    and MD5 are the record's; or, where no ledger tells, the size is the same and the object is older
-    than the record.  Anything else is read again, so a replaced package is noticed.  What is listed as
-    removed and still lies there was yanked: it stays out.  A package whose record readers cannot parse is read.
-    What no package can be called goes, in scope or not:
-    readers fail on it.  What another indexer left in a legacy map although old clients misread it is read again.
+    A record is current if its object is the one that the record was made from: the state has the ETag of the object; or
+    size and MD5 are those of the record; or, if the state does not know the package, the size is the same and the
+    object is older than the record.  Any other package is read, so a replaced package is noticed.  A package that was
+    rejected before is read again only if its ETag changed.  A package that is listed as removed and still exists was
+    yanked by another indexer: the package stays out.
     """
-    rejected_before = known.state.rejected if known.state else {}
-    in_scope = index.records.keys() if known.scope is None else known.scope & index.records.keys()
-    # What is listed as a package has the name of one.
-    misnamed = frozenset(name for name in index.records if name not in packages and parse_filename(name) is None)
-    fetch: list[Stat] = []
-    held: set[str] = set()
     yanked = packages.keys() & set(index.removed)
-    rejected: list[Rejected] = []
-    seen: dict[str, ETag] = {}
-    ask: list[Stat] = []
+    current: dict[str, Stat] = {}
+    outdated: dict[str, Stat] = {}
+    etags: dict[str, ETag] = {}
     for filename, stat in packages.items():
-        record = index.records.get(filename)
-        bad = rejected_before.get(filename)
         if filename in yanked:
             continue
-        astray = (
-            record is not None and not known.index_matches_state and filename not in index.v3 and may_need_v3(record)
-        )
-        unfit = astray or filename in index.unreadable
-        if record is not None and not unfit and _stands(filename, stat, facts := identity_of(record), known):
-            if known.force:
-                fetch.append(stat)
-                held.add(filename)
-            elif bad is not None and bad.kept and bad.etag == stat.etag:
-                rejected.append(Rejected(filename, stat.etag, bad.reason))
-                held.add(filename)
-            elif filename in known.needs_metadata:
-                ask.append(stat)
-            if stat.md5 is None or stat.md5 != facts.md5:
-                seen[filename] = stat.etag
-        elif bad is not None and bad.etag == stat.etag and not known.force:
-            rejected.append(Rejected(filename, stat.etag, bad.reason))
-            if (
-                known.index_matches_state and not unfit
-            ):  # a record that is there was kept by the run that rejected the package
-                held.add(filename)
-        else:
-            fetch.append(stat)
-    return Plan(
-        to_read=tuple(fetch),
-        keep_existing=frozenset(held),
-        drop=frozenset(name for name in in_scope if name not in packages) | (yanked & index.records.keys()) | misnamed,
-        rejected=tuple(rejected),
+        identity = _current_identity(filename, stat, index, known)
+        if identity is None:
+            outdated[filename] = stat
+            continue
+        current[filename] = stat
+        if stat.md5 is None or stat.md5 != identity.md5:
+            etags[filename] = stat.etag
+    plan = Plan(
+        drop=_gone(index, packages, known.scope) | (yanked & index.records.keys()),
         yanked=frozenset(yanked),
-        etags_to_remember=seen,
-        to_describe=tuple(sorted(ask, key=lambda stat: stat.key)),
+        etags_to_remember=etags,
         carried=_carried(index, known.scope),
+    )
+    if known.force:
+        again = tuple(stat for filename, stat in packages.items() if filename not in yanked)
+        return replace(plan, to_read=again, keep_existing=frozenset(current))
+    kept = [bad for bad in _rejected_before(current, known) if bad.kept]
+    rejected = _rejected_before(outdated, known)
+    # A record that exists was kept by the run that rejected the package, unless readers cannot parse the record.
+    also_kept = {bad.filename for bad in rejected} - index.unreadable.keys() if known.index_matches_state else set()
+    to_describe = (current.keys() & known.needs_metadata) - {bad.filename for bad in kept}
+    not_to_read = {bad.filename for bad in rejected}
+    return replace(
+        plan,
+        to_read=tuple(stat for filename, stat in outdated.items() if filename not in not_to_read),
+        keep_existing=frozenset({bad.filename for bad in kept} | also_kept),
+        rejected=tuple(replace(bad, kept=False) for bad in (*kept, *rejected)),
+        to_describe=tuple(current[filename] for filename in sorted(to_describe)),
     )
 
 
-def _carried(index: Index, scope: frozenset[str] | None) -> frozenset[str]:
-    """Packages with run exports, without a record, and not looked at.
+def _current_identity(filename: str, stat: Stat, index: Index, known: DiffContext) -> RecordIdentity | None:
+    """The identity of a package's record if the record is current and readers can parse it."""
+    record = index.records.get(filename)
+    if record is None or filename in index.unreadable:
+        return None
+    # Another indexer left the record in a legacy map, and old clients misread the record.
+    if not known.index_matches_state and filename not in index.v3 and may_need_v3(record):
+        return None
+    identity = identity_of(record)
+    return identity if _is_current(filename, stat, identity, known) else None
 
-    Another run has written their run exports and not yet their records.  A run over a few packages does not list them,
-    so only that run knows them, and it does not write their run exports again.
+
+def _rejected_before(packages: Mapping[str, Stat], known: DiffContext) -> list[Rejected]:
+    """The packages that the last run rejected and that have the same ETag now."""
+    before = known.state.rejected if known.state else {}
+    found = ((stat, before.get(filename)) for filename, stat in packages.items()) if before else ()
+    return [
+        Rejected(stat.key, stat.etag, bad.reason, kept=bad.kept)
+        for stat, bad in found
+        if bad is not None and bad.etag == stat.etag
+    ]
+
+
+def _gone(index: Index, packages: Mapping[str, Stat], scope: frozenset[str] | None) -> frozenset[str]:
+    """The records whose package does not exist any more.
+
+    A record whose file name no package can have goes in any scope: readers fail on the name.
+    """
+    in_scope = index.records.keys() if scope is None else scope & index.records.keys()
+    invalid = {name for name in index.records if name not in packages and parse_filename(name) is None}
+    return frozenset(name for name in in_scope if name not in packages) | invalid
+
+
+def _carried(index: Index, scope: frozenset[str] | None) -> frozenset[str]:
+    """The packages out of scope that have run exports and no record.
+
+    Another run has written their run exports and will write their records.  A run over a few packages does not list
+    these packages: only the other run knows them, and that run does not write their run exports again.
     """
     return frozenset() if scope is None else frozenset(index.run_exports.keys() - index.records.keys() - scope)
 
 
-def _stands(filename: str, stat: Stat, facts: RecordIdentity, known: DiffContext) -> bool:
-    if not facts.name or facts.size != stat.size or filename in known.replaced_in_run:
+def _is_current(filename: str, stat: Stat, identity: RecordIdentity, known: DiffContext) -> bool:
+    """Whether a record was made from the object that a listing shows."""
+    if not identity.name or identity.size != stat.size or filename in known.replaced_in_run:
         return False
-    if stat.md5 is not None and stat.md5 == facts.md5:
+    if stat.md5 is not None and stat.md5 == identity.md5:
         return True
     if known.state is not None and known.index_matches_state:
-        # Out of step it may have seen another object than the one that the record is of.
+        # A state that does not match the index may know another object than the one of the record.
         etag = known.state.package_etags.get(filename)
         if etag is not None or known.state.etags_complete:
-            # No entry: the version was the record's md5 then, and is not now.
+            # No entry: the ETag was the MD5 of the record at that time, and is not now.
             return etag == stat.etag
-    indexed_ms = known.index_written_ms if facts.indexed_timestamp is None else facts.indexed_timestamp
+    indexed_ms = known.index_written_ms if identity.indexed_timestamp is None else identity.indexed_timestamp
     return stat.modified_ms + _CLOCKS_DIFFER_MS <= indexed_ms
 
 
 def etags_to_remember(results: Iterable[Extracted | Rejected]) -> dict[str, ETag]:
-    """The versions of packages that were read, where the record does not tell; as Plan has `seen`."""
-    return {it.filename: it.etag for it in results if isinstance(it, Extracted) and not it.md5_matches_etag}
+    """The ETags of packages that were read and whose record does not have the ETag as its MD5."""
+    read = (result for result in results if isinstance(result, Extracted))
+    return {result.filename: result.etag for result in read if not result.md5_matches_etag}
 
 
 def dropped(index: Index, plan: Plan, results: Sequence[Extracted | Rejected]) -> frozenset[str]:
-    """The file names whose records leave the index: gone, or replaced by something that is no package.
+    """The file names whose records leave the index: the package is gone, or was replaced by a file that is no package.
 
-    A record of the very bytes that are rejected stays if readers can parse it: they got by with it until now.  One of a
-    package that cannot be unpacked goes: no client can install it.
+    If the content of a rejected package is the one of its record, the record stays if readers can parse the record:
+    readers have used it until now.  The record of a package that cannot be unpacked goes: no client can install it.
     """
-    damaged = {it.filename for it in results if isinstance(it, Rejected) and it.damaged} & index.records.keys()
-    spoilt = {
-        result.filename
-        for result in (*plan.rejected, *results)
-        if isinstance(result, Rejected)
-        and result.filename in index.records
-        and (
-            result.filename in index.unreadable
-            or result.sha256 is None
-            or identity_of(index.records[result.filename]).sha256 != result.sha256
-        )
-    }
-    return plan.drop | (spoilt - plan.keep_existing) | damaged
+    rejected = [result for result in (*plan.rejected, *results) if isinstance(result, Rejected)]
+    with_record = [bad for bad in rejected if bad.filename in index.records]
+    damaged = {bad.filename for bad in with_record if bad.damaged}
+    replaced = {bad.filename for bad in with_record if not _has_readable_record(index, bad)}
+    return plan.drop | (replaced - plan.keep_existing) | damaged
 
 
-def guard(index: Index, leaving: frozenset[str], subdir: str) -> None:
-    """Raise Refused where more than half of a subdir's records would leave at once."""
-    if len(leaving) > MASS_REMOVAL and 2 * len(leaving) > index.count:
+def _has_readable_record(index: Index, bad: Rejected) -> bool:
+    """Whether a rejected package has the content that its record was made from, and readers can parse the record."""
+    if bad.filename in index.unreadable or bad.sha256 is None:
+        return False
+    return identity_of(index.records[bad.filename]).sha256 == bad.sha256
+
+
+def check_mass_removal(index: Index, removed: frozenset[str], subdir: str) -> None:
+    """Raise Refused if more than half of a subdir's records would leave the index at once."""
+    if len(removed) > MASS_REMOVAL and 2 * len(removed) > index.count:
         raise Refused(
             subdir,
-            f"{len(leaving)} of {index.count} indexed packages are gone from the channel",
-            "nothing was changed: look whether the channel is whole, then repeat with --allow-mass-removal",
+            f"{len(removed)} of {index.count} indexed packages are gone from the channel",
+            "nothing was changed: check that the channel is complete, then repeat with --allow-mass-removal",
         )
 
 
 def merge(index: Index, plan: Plan, results: Iterable[Extracted | Rejected], now_ms: int) -> Index:
-    """The index with what was read and without what is gone, and without `nameless` records.
+    """The index with the packages that were read, and without the records that leave.
 
-    A record without a date gets that of the plan.  The order of `results` does not matter.
+    A record without a date gets the date of the plan.  Records without a name leave, too.  The order of `results` does
+    not matter.
     """
     results = tuple(results)
     leaving = dropped(index, plan, results)
     records = {name: record for name, record in index.records.items() if name not in leaving}
-    run_exports = {name: found for name, found in index.run_exports.items() if name in records or name in plan.carried}
     for name in plan.dates.keys() & records.keys():
         records[name] = altered(records[name], {FIELD: plan.dates[name]})
-    v3 = set(index.v3 - leaving)
-    for result in results:
-        if isinstance(result, Rejected):
-            continue
-        name = result.filename
-        records[name] = dated(index, result, now_ms, plan.dates)
-        run_exports.pop(name, None)
-        if result.run_exports is not None:
-            run_exports[name] = result.run_exports
-        (v3.add if result.v3 else v3.discard)(name)
-    rest = index.v3_rest
-    if nowhere := nameless(index):
-        rest = {
-            bucket: {key: record for key, record in others.items() if f"{key}.{bucket}" not in nowhere}
-            for bucket, others in rest.items()
-        }
-    merged = replace(index, records=records, run_exports=run_exports, v3=frozenset(v3), v3_rest=rest)
-    return replace(merged, earlier={}, unreadable={}, left_out={})
+    read = [result for result in results if isinstance(result, Extracted)]
+    records.update((result.filename, dated(index, result, now_ms, plan.dates)) for result in read)
+    unknown = {result.filename for result in read if result.run_exports is None}
+    run_exports = {
+        name: value
+        for name, value in index.run_exports.items()
+        if (name in records or name in plan.carried) and name not in unknown
+    }
+    run_exports.update((result.filename, result.run_exports) for result in read if result.run_exports is not None)
+    v3 = (index.v3 - leaving - {result.filename for result in read}) | {it.filename for it in read if it.v3}
+    return Index(
+        records=records,
+        v3=frozenset(v3),
+        run_exports=run_exports,
+        removed=index.removed,
+        info=index.info,
+        rest=index.rest,
+        v3_rest=_with_names(index),
+        records_not_loaded=index.records_not_loaded,
+    )
+
+
+def _with_names(index: Index) -> Mapping[str, Mapping[str, Raw]]:
+    """The buckets of `v3` for other things than packages, without the records that have no name."""
+    without = nameless(index)
+    if not without:
+        return index.v3_rest
+    return {
+        bucket: {key: record for key, record in records.items() if f"{key}.{bucket}" not in without}
+        for bucket, records in index.v3_rest.items()
+    }
 
 
 def nameless(index: Index) -> frozenset[str]:
-    """The records under v3 of other things than packages that have no name: no reader and no shard has them."""
+    """The records of other things than packages under `v3` that have no name: no reader and no shard has them."""
     return frozenset(
         f"{key}.{bucket}"
-        for bucket, others in index.v3_rest.items()
-        for key, record in others.items()
+        for bucket, records in index.v3_rest.items()
+        for key, record in records.items()
         if not identity_of(record).name
     )
 
 
 def dated(index: Index, result: Extracted, now_ms: int, dates: Mapping[str, int] | None = None) -> Raw:
-    """The record of a package that was read, with the `indexed_timestamp` that it was given first (CEP 47).
+    """The record of a package that was read, with the `indexed_timestamp` that the package got first (CEP 47).
 
-    Another artifact under the same name is dated `now_ms`, and so is one whose date is in the future.  `dates` has the
-    dates of packages whose records in the index have none.  A record that has its date already is the same slice.
+    Another artifact under the same name gets the date `now_ms`, and so does a package whose date is in the future.
+    `dates` has the dates of packages whose records in the index have none.  A record that has its date already is
+    returned as it is.
     """
-    known = _known(index, result.filename)
-    found = identity_of(result.record)
-    if known is None:
-        date = found.indexed_timestamp
-    elif is_other(before := identity_of(known), found):
+    before = _known_record(index, result.filename)
+    identity = identity_of(result.record)
+    if before is None:
+        date = identity.indexed_timestamp
+    elif is_other(known := identity_of(before), identity):
         date = now_ms
     else:
-        date = (dates or {}).get(result.filename, before.indexed_timestamp)
+        date = (dates or {}).get(result.filename, known.indexed_timestamp)
     return altered(result.record, {FIELD: now_ms if date is None or in_future(date, now_ms) else date})
 
 
-def replaced(index: Index, result: Extracted) -> bool:
-    """Whether a package that was read is another artifact than the one that the index has under this name."""
-    known = _known(index, result.filename)
-    return known is not None and is_other(identity_of(known), identity_of(result.record))
+def was_replaced(index: Index, result: Extracted) -> bool:
+    """Whether a package that was read is another artifact than the one that the index has under the same file name."""
+    before = _known_record(index, result.filename)
+    return before is not None and is_other(identity_of(before), identity_of(result.record))
 
 
-def _known(index: Index, filename: str) -> Raw | None:
+def _known_record(index: Index, filename: str) -> Raw | None:
     return index.records.get(filename, index.earlier.get(filename))

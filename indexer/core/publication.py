@@ -41,20 +41,21 @@ _STALE_INFO = frozenset({"arch", "platform", "base_url", "subdir", "repodata_rev
 
 
 class Rank(IntEnum):
-    """When an artifact is written: what is named before what names it, the source last of all.
+    """The order of publication: a file is written before the files that name it, and the source last of all.
 
-    The source is the file that the next run reads back.  As long as it is old, the next run sees
-    work to do, so a run that dies anywhere is made good by the next one.  With the shards go the instructions
-    that all the rest is made by.
+    The source is the file that the next run reads the index from.  As long as the source is old, the next run finds
+    work to do, so the next run completes what a killed run has begun.
     """
 
-    SHARD = 0
-    SHARD_INDEX = 1
-    DERIVED = 2
-    SOURCE = 3
-    # Deletions that must not come before the new source is there.
-    STALE = 4
-    LEDGER = 5
+    # What the packages contain is kept before anything patched is published, or a crash would leave the patch alone.
+    UNPATCHED = 0
+    # With the shards go the patch instructions, by which all other files are made.
+    SHARD = 1
+    SHARD_INDEX = 2
+    DERIVED = 3
+    SOURCE = 4
+    # Deletions that must not come before the new source.
+    STALE = 5
 
 
 class Codec(Enum):
@@ -92,53 +93,87 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class RenderContext:
-    """What a publication is made for: the subdir, its options, the shard index that stands, the time.
+    """What a publication depends on besides the index.
 
-    `existing_shards` are the shards that need not be put, by their sha256: those that the standing index names and
-    that are known to be there, or were seen.  `source` is the file that an index can be read from, empty
-    for none: repodata.json where it is there, else the shard index.  `instructions` are those of a patch that
-    lie there not yet.  `changed_names` are the package names, in lower case, whose shards can differ from those of the
-    standing index, None where any can.  `metadata` has what is known of what packages say of themselves, `yanked` why
-    packages are withdrawn, both by file name.
+    `shard_index` is the published one, an empty one if there is none.  `existing_shards` are the shards that need not be
+    written, by their SHA-256: those of the published shard index that are known to exist.  `source` is the published
+    file that an index can be read from: repodata.json if there is one, else the shard index, else the empty text.
+    `instructions` are those of a patch that is not published yet.  `keeps_unpatched` is true if an unpatched index is
+    published already.  `changed_names` are the package names, in lower case, whose shards can differ from the published
+    ones; None if any can.  `metadata` has the metadata of packages and `yanked` the reasons of yanks, by file name.
     """
 
     subdir: str
     outputs: Outputs
-    previous: ShardIndex
+    shard_index: ShardIndex
     existing_shards: frozenset[bytes]
     now_ms: int
     source: str = ""
     instructions: bytes | None = None
+    keeps_unpatched: bool = True
     changed_names: frozenset[str] | None = None
     metadata: Mapping[str, Metadata] = field(default_factory=dict)
     yanked: Mapping[str, str] = field(default_factory=dict)
 
 
-def publication(index: Index, context: RenderContext, unpatched: Index | None = None) -> list[Artifact]:
-    """Every artifact of a subdir in the order of publication, those that are switched off as deletions.
+@dataclass(frozen=True, slots=True)
+class NewShards:
+    """The shards to write.  Each shard is made when it is iterated over: all of a large channel are not held at once."""
 
-    `index` is what readers shall see.  `unpatched` is what it was made from, where that is kept: then it
-    is the source, and all else derives from `index`.
+    makers: tuple[tuple[bytes, Callable[[], bytes]], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Artifact]:
+        for digest, make in self.makers:
+            key = names.SHARDS_FOLDER + shards.filename_of(digest)
+            yield Artifact(key, Rank.SHARD, make(), headers=self.headers, immutable=True)
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the shards, relative to the subdir."""
+        return [names.SHARDS_FOLDER + shards.filename_of(digest) for digest, _ in self.makers]
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """The files that a folder of a channel shall have, in the order of publication; unwanted files as deletions."""
+
+    artifacts: tuple[Artifact, ...] = ()
+    new_shards: NewShards = field(default_factory=NewShards)
+
+    def __iter__(self) -> Iterator[Artifact]:
+        """All files to write or to delete, in the order of publication."""
+        yield from (artifact for artifact in self.artifacts if artifact.rank <= Rank.SHARD)
+        yield from self.new_shards
+        yield from (artifact for artifact in self.artifacts if artifact.rank > Rank.SHARD)
+
+
+def publication(index: Index, context: RenderContext, unpatched: Index | None = None) -> Publication:
+    """Every file of a subdir in the order of publication, the unwanted ones as deletions.
+
+    `index` has the records that readers shall see.  `unpatched` has the records before a patch if these are kept: then
+    they are the source, and all other files are made from `index`.
     """
     if not context.outputs.run_exports:
-        # Nothing would remember them for the next run, so no shard may have them either.
+        # The next run would not know the run exports, so no shard may have them.
         index = replace(index, run_exports={})
         unpatched = unpatched and replace(unpatched, run_exports={})
     info = _info(index, context)
     source = source_of(context.outputs, unpatched)
+    new_shards, shard_index = _shards(index, info, context, source)
     wanted = [
-        *_state(context),
-        *([] if unpatched is None else [unpatched_of(unpatched, context, index.run_exports)]),
-        *_shards(index, info, context, source),
+        *_instructions(context),
+        *_unpatched(index, unpatched, context),
+        *shard_index,
         *_monolith(index, info, context, source),
-        # Those of yanked packages too: it is of the unpatched index (CEP 12).
+        # Those of yanked packages too: the file is of the unpatched index (CEP 12).
         *_run_exports(replace(unpatched or index, run_exports=index.run_exports), context),
         *_current(index, info, context),
         *_described(index, context),
     ]
-    there = {artifact.key for artifact in wanted}
-    unwanted = [Artifact(key, _deletion_rank(key, context)) for key in names.OWNED if key not in there]
-    return sorted([*unwanted, *wanted], key=lambda artifact: artifact.rank)
+    keys = {artifact.key for artifact in wanted}
+    unwanted = [Artifact(key, _deletion_rank(key, context)) for key in names.OWNED if key not in keys]
+    return Publication(tuple(sorted([*unwanted, *wanted], key=lambda artifact: artifact.rank)), new_shards)
 
 
 def source_of(outputs: Outputs, unpatched: Index | None = None) -> str:
@@ -153,16 +188,23 @@ def instructions_of(content: bytes, outputs: Outputs) -> Artifact:
     return Artifact(names.INSTRUCTIONS, Rank.SHARD, content, headers=mutable(outputs, _JSON))
 
 
-def _state(context: RenderContext) -> list[Artifact]:
+def _instructions(context: RenderContext) -> list[Artifact]:
     return [] if context.instructions is None else [instructions_of(context.instructions, context.outputs)]
 
 
-def unpatched_of(index: Index, context: RenderContext, published: Mapping[str, Raw]) -> Artifact:
-    """What the packages say; `published` are the run exports that another file remembers for the next run."""
-    if not context.outputs.monolithic:
-        published = {}
-    content = join_unpatched(index, _info(index, context), published)
-    return Artifact(names.UNPATCHED, Rank.SOURCE, content, headers=mutable(context.outputs, _JSON))
+def _unpatched(index: Index, unpatched: Index | None, context: RenderContext) -> list[Artifact]:
+    """The unpatched index; the first time it is written twice.
+
+    The run exports that run_exports.json has are left out of it.  The first time no such file has them yet.
+    """
+    if unpatched is None:
+        return []
+    headers, info = mutable(context.outputs, _JSON), _info(unpatched, context)
+    published = index.run_exports if context.outputs.monolithic else {}
+    last = Artifact(names.UNPATCHED, Rank.SOURCE, join_unpatched(unpatched, info, published), headers=headers)
+    if context.keeps_unpatched:
+        return [last]
+    return [replace(last, rank=Rank.UNPATCHED, content=join_unpatched(unpatched, info, {})), last]
 
 
 def _deletion_rank(key: str, context: RenderContext) -> Rank:
@@ -207,67 +249,81 @@ def _of_channel(info: ChannelInfo) -> dict[str, Any]:
 
 
 def _revisions(index: Index, configured: Sequence[Revision] | None) -> dict[str, object]:
-    """`repodata_revisions` (CEP 48): what old clients do not see.
+    """`repodata_revisions` (CEP 48): how many records old clients do not see, and a message for these clients.
 
-    v3 is told of where it has records, is `configured` or has a message.  Where nothing is configured, the message
-    of another indexer survives.  What stands there of anything else is no revision, or an index that is refused.
+    There is an entry for v3 if v3 has records, is `configured` or has a message.  If nothing is configured, the message
+    of another indexer stays.  Any other content of the key goes: readers refuse an index that has it.
     """
-    before: dict[str, object] = {}
-    if "repodata_revisions" in index.info:
-        with contextlib.suppress(*UNREADABLE):  # not of its form: nobody's to keep
-            told = msgspec.json.decode(index.info["repodata_revisions"], type=dict[str, dict[str, object]])
-            before = told.get("v3", {})
-    if index.records_not_loaded is not None:  # all of them were counted by the run that read all
+    before = _published_v3(index)
+    if index.records_not_loaded is not None:  # the run that loaded all records has counted them
         return {"v3": before} if before else {}
-    kept = {key: value for key, value in before.items() if key == "message" and value}
+    message = before.get("message")
     if configured is not None:
         message = next((revision.message for revision in configured), None)
-        kept = {"message": message} if message else {}
-    if not index.v3 and not index.v3_rest and not configured and not kept:
+    if not (index.v3 or index.v3_rest or configured or message):
         return {}
+    return {"v3": {**({"message": message} if message else {}), **_v3_counts(index)}}
+
+
+def _published_v3(index: Index) -> dict[str, object]:
+    """The published entry for v3, empty if there is none that can be read."""
+    published = index.info.get("repodata_revisions")
+    if published is not None:
+        with contextlib.suppress(*UNREADABLE):
+            return msgspec.json.decode(published, type=dict[str, dict[str, object]]).get("v3", {})
+    return {}
+
+
+def _v3_counts(index: Index) -> dict[str, object]:
+    """The number of records in v3, and the oldest and the newest of their dates."""
     records = [index.records[filename] for filename in index.v3]
     records += [record for bucket in index.v3_rest.values() for record in bucket.values()]
     dates = [date for record in records if (date := identity_of(record).indexed_timestamp) is not None]
     span = {"oldest": min(dates), "newest": max(dates)} if dates else {}
-    return {"v3": {**kept, "n_packages": len(records), **span}}
+    return {"n_packages": len(records), **span}
 
 
-def _shards(index: Index, info: Mapping[str, object], context: RenderContext, source: str) -> list[Artifact]:
+def _shards(
+    index: Index, info: Mapping[str, object], context: RenderContext, source: str
+) -> tuple[NewShards, list[Artifact]]:
+    """The shards to write, and the shard index if shards are wanted."""
     outputs = context.outputs
     if not outputs.shards:
-        return []
-    headers = {"Cache-Control": outputs.shard_cache_control, "Content-Type": _ZSTD}
-    digests: dict[str, bytes] = {}
+        return NewShards(), []
     if index.records_not_loaded is not None and context.changed_names is None:
-        raise ValueError("an index of a few names is published over what stands, never alone")
-    if context.changed_names is not None:
-        digests = {
-            name: digest for name, digest in context.previous.shards.items() if name not in context.changed_names
-        }
-    fresh = []
+        raise ValueError("an index of some names is published together with the published shards, never alone")
+    digests = _unchanged_shards(context)
+    makers = []
     for name, make in shards.build(index, context.changed_names):
         shard = make()
         shards.check_size(name, shard)
         digests[name] = shards.digest(shard)
         if digests[name] not in context.existing_shards:
-            key = names.SHARDS_FOLDER + shards.filename_of(digests[name])
-            again = Stream(partial(_anew, make))
-            fresh.append(Artifact(key, Rank.SHARD, again, headers=headers, immutable=True))
+            makers.append((digests[name], make))
+    headers = {"Cache-Control": outputs.shard_cache_control, "Content-Type": _ZSTD}
+    content = shards.encode_index(_shard_index(digests, info, context))
+    rank = Rank.SOURCE if source == names.SHARD_INDEX else Rank.SHARD_INDEX
+    new_shards = NewShards(tuple(makers), headers)
+    return new_shards, [Artifact(names.SHARD_INDEX, rank, content, headers=mutable(outputs, _ZSTD))]
+
+
+def _unchanged_shards(context: RenderContext) -> dict[str, bytes]:
+    """The published shards of the names that do not change, as digest by name."""
+    changed = context.changed_names
+    if changed is None:
+        return {}
+    return {name: digest for name, digest in context.shard_index.shards.items() if name not in changed}
+
+
+def _shard_index(digests: Mapping[str, bytes], info: Mapping[str, object], context: RenderContext) -> ShardIndex:
     shard_info: dict[str, object] = {
         "subdir": context.subdir,
         "base_url": info.get("base_url", ""),
         "shards_base_url": shards.BASE_URL,
         **{key: _plain(info[key]) for key in shards.SHARED_INFO if key in info},
     }
-    shard_info["created_at"] = _created_at(ShardIndex(digests, shard_info), context)
-    content = shards.encode_index(ShardIndex(digests, shard_info))
-    rank = Rank.SOURCE if source == names.SHARD_INDEX else Rank.SHARD_INDEX
-    return [*fresh, Artifact(names.SHARD_INDEX, rank, content, headers=mutable(outputs, _ZSTD))]
-
-
-def _anew(make: Callable[[], bytes]) -> Iterator[bytes]:
-    """A shard as content: made again when it is put, for all of a large channel are not held at once."""
-    yield make()
+    created = _created_at(ShardIndex(digests, shard_info), context)
+    return ShardIndex(digests, {**shard_info, "created_at": created})
 
 
 def _plain(value: object) -> object:
@@ -280,10 +336,10 @@ def _created_at(index: ShardIndex, context: RenderContext) -> object:
     Where repodata.json is about to go it is another one all the same: a run with opposite options that
     shall delete the shard index meets a conflict then, or both would be gone.
     """
-    before = dict(context.previous.info)
+    before = dict(context.shard_index.info)
     created = before.pop("created_at", None)
     alone = context.source == names.REPODATA and not context.outputs.monolithic
-    if created is not None and not alone and (before, context.previous.shards) == (index.info, index.shards):
+    if created is not None and not alone and (before, context.shard_index.shards) == (index.info, index.shards):
         return created
     now = datetime.fromtimestamp(context.now_ms / 1000, tz=timezone.utc)
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")

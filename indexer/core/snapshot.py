@@ -1,4 +1,4 @@
-"""A subdir as it was seen at one moment: which versions our files have, and which packages are there."""
+"""A subdir as a run saw it at one moment: the ETags of the files of the index, and the packages."""
 
 from __future__ import annotations
 
@@ -20,16 +20,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A subdir as it was seen.
+    """A subdir as a run saw it.
 
-    `etags` has our files that are there, state among them, `state_etag` is None where there is no ledger.
-    `modified_ms` is when each was written, empty where the ledger vouches for all.  `gc_in_progress` says that a gc is
-    at work or has died, `shards_in_doubt` that shards have to be looked for, `all_listed` that all packages were looked
-    at. `packages` has what can be a package by its name, `invalid_filenames` what claims to be one, `sidecars`
-    the attestations that lie beside packages.  `listing_digest` stands for all that the records are made from,
-    `name_digests` for what is there of each package name, where that is asked for; `split_points` are where the next
-    listing may be cut. `folders` are those in the subdir that are not ours, as far as a listing in one piece shows
-    them. `excluded` are the ignored packages, which `packages` and `invalid_filenames` do not have.
+    `etags` has the files of the index that exist, the files of the overlay among them, by file name.
+    `state` is what the last run left, None if there is none or if nobody can read it; `state_etag` is None if there is
+    no state file.
+    `modified_ms` has the times of the files of the index; it is empty if the state and the listing agree.
+    `gc_in_progress` is true if a gc runs or has been killed.  `shards_in_doubt` is true if a run must look which shards
+    exist.  `all_listed` is false if the run looked at a few packages only.
+    `packages` has the files that can be packages by their name, `invalid_filenames` those that only have the extension
+    of one, `wheels` the wheels, `sidecars` the attestations beside packages, `folders` the folders that are not ours (a
+    listing in parts shows no folders).
+    `listing_digest` is a digest of all that records are made from.  `name_digests` has a digest for each package name;
+    it is empty unless `with_name_digests` made it.  `split_points` are file names at which the next listing can be
+    split.  `ignored` has the ignored packages, which `packages` and `invalid_filenames` do not have.
+    `taken_ms` is a time before the first request: a package that was uploaded later is younger than its record.
     """
 
     etags: Mapping[str, ETag] = field(default_factory=dict)
@@ -39,114 +44,123 @@ class Snapshot:
     gc_in_progress: bool = False
     shards_in_doubt: bool = False
     all_listed: bool = True
-    packages: dict[str, Stat] = field(default_factory=dict)
+    packages: Mapping[str, Stat] = field(default_factory=dict)
     invalid_filenames: tuple[Rejected, ...] = ()
     wheels: tuple[str, ...] = ()
     sidecars: Mapping[str, Stat] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
     listing_digest: str = ""
     name_digests: Mapping[str, str] = field(default_factory=dict)
     split_points: tuple[str, ...] = ()
-    excluded: frozenset[str] = frozenset()
-    folders: tuple[str, ...] = ()
+    ignored: frozenset[str] = frozenset()
+    taken_ms: int = 0
 
-    def is_unchanged(self, name: str) -> bool:
-        """Whether one of our files is the one that the writer of the ledger left."""
-        wrote = self.state.files.get(name) if self.state else None
-        return wrote is not None and wrote.etag == self.etags.get(name)
+    def is_unchanged(self, filename: str) -> bool:
+        """Whether a file of the index is the one that the last run left."""
+        published = self.state.files.get(filename) if self.state else None
+        return published is not None and published.etag == self.etags.get(filename)
 
     @property
     def files_match_state(self) -> bool:
-        """Whether our files are those that the writer of the ledger left, all of them, whatever is in force."""
-        return self.state is not None and files_of(self.etags) == files_of(etags_of(self.state))
+        """Whether the files of the index, without those of the overlay, are all those that the last run left."""
+        return self.state is not None and index_files(self.etags) == index_files(etags_of(self.state))
 
     @property
     def matches_state(self) -> bool:
-        """Whether the state too is that of which the writer of the ledger made our files."""
+        """Whether the files of the index and of the overlay are those that the last run left."""
         return self.state is not None and self.etags == etags_of(self.state)
-
-    def with_name_digests(self) -> Snapshot:
-        """The same, with what stands for each package name."""
-        return replace(self, name_digests=digests_of({**self.packages, **self.sidecars}))
-
-    def restrict_to(self, few: frozenset[str]) -> Snapshot:
-        """The same with only what is there of a few package names."""
-        packages = {key: stat for key, stat in self.packages.items() if name_of(key) in few}
-        sidecars = {key: stat for key, stat in self.sidecars.items() if name_of(key) in few}
-        return replace(self, packages=packages, sidecars=sidecars)
-
-    def excluding(self, ignored: Collection[str]) -> Snapshot:
-        """The snapshot without some ignored packages."""
-        if not ignored:
-            return self
-        packages = {name: stat for name, stat in self.packages.items() if name not in ignored}
-        misnamed = tuple(it for it in self.invalid_filenames if it.filename not in ignored)
-        return replace(self, packages=packages, invalid_filenames=misnamed, excluded=frozenset(ignored))
-
-    def let_go(self) -> None:
-        """Forget the packages, where nobody asks for them any more: they take half as much memory as their records."""
-        self.packages.clear()
 
     @property
     def shards_trusted(self) -> bool:
-        """Whether every shard that the shard index names is known to be there: no run has died, and no gc."""
+        """Whether every shard of the shard index is known to exist: no run and no gc was killed."""
         return self.files_match_state and not self.gc_in_progress and not self.shards_in_doubt
 
+    def source(self, *, monolithic: bool) -> str:
+        """The file that the index is read from; the empty text if there is none.
 
-def _shards_gone(listed: Mapping[str, Stat], snapshot: Snapshot) -> bool:
-    """Whether a listing in one piece, which shows folders, has none of shards although the last run left some."""
-    state = snapshot.state
-    if state is None or state.split_points or not snapshot.all_listed:
-        return False
-    return state.packages > 0 and names.SHARD_INDEX in state.files and names.SHARDS_FOLDER not in listed
+        A channel that shall have shards only can have both repodata.json and a shard index.  Then the newer file is
+        the source: another indexer that stops to write shards leaves an outdated shard index, a run of ours that is
+        killed leaves an outdated repodata.json.
+        """
+        if names.UNPATCHED in self.etags:
+            return names.UNPATCHED
+        indexes = [name for name in (names.REPODATA, names.SHARD_INDEX) if name in self.etags]
+        if monolithic or len(indexes) < 2:  # noqa: PLR2004  one of two
+            return indexes[0] if indexes else ""
+        return max(reversed(indexes), key=lambda name: self.modified_ms.get(name, 0))
+
+    def with_name_digests(self) -> Snapshot:
+        """The snapshot with a digest for each package name."""
+        return replace(self, name_digests=digests_of({**self.packages, **self.sidecars}))
+
+    def restrict_to(self, package_names: frozenset[str]) -> Snapshot:
+        """The snapshot with only the packages and the sidecars of some package names."""
+        packages = {key: stat for key, stat in self.packages.items() if name_of(key) in package_names}
+        sidecars = {key: stat for key, stat in self.sidecars.items() if name_of(key) in package_names}
+        return replace(self, packages=packages, sidecars=sidecars)
+
+    def excluding(self, ignored: Collection[str]) -> Snapshot:
+        """The snapshot without the ignored packages."""
+        if not ignored:
+            return self
+        packages = {name: stat for name, stat in self.packages.items() if name not in ignored}
+        invalid = tuple(rejected for rejected in self.invalid_filenames if rejected.filename not in ignored)
+        return replace(self, packages=packages, invalid_filenames=invalid, ignored=frozenset(ignored))
 
 
-def files_of(etags: Mapping[str, ETag]) -> dict[str, ETag]:
-    """Those of our files that are made from packages, without the state."""
+def index_files(etags: Mapping[str, ETag]) -> dict[str, ETag]:
+    """The files that are made from packages, without the files of the overlay."""
     return {name: etag for name, etag in etags.items() if name not in names.STATE}
 
 
 def etags_of(state: State) -> dict[str, ETag]:
-    """The versions of our files that the writer of a ledger left."""
-    return {key: wrote.etag for key, wrote in state.files.items()}
+    """The ETags of the files that the last run left."""
+    return {filename: published.etag for filename, published in state.files.items()}
 
 
-def etags_in(listed: Mapping[str, Stat], wanted: Iterable[str]) -> dict[str, ETag]:
-    """The versions of those of some files that a listing shows."""
-    return {name: listed[name].etag for name in wanted if name in listed}
+def etags_in(listing: Mapping[str, Stat], filenames: Iterable[str]) -> dict[str, ETag]:
+    """The ETags of those of some files that a listing shows."""
+    return {name: listing[name].etag for name in filenames if name in listing}
 
 
-def snapshot_of_listing(listed: Mapping[str, Stat], snapshot: Snapshot) -> Snapshot:
-    """What was seen, with what a listing of the subdir by file name shows."""
+def _shards_gone(listing: Mapping[str, Stat], snapshot: Snapshot) -> bool:
+    """Whether a listing with folders has no folder of shards although the last run left shards."""
+    state = snapshot.state
+    if state is None or state.split_points or not snapshot.all_listed:
+        return False
+    return state.packages > 0 and names.SHARD_INDEX in state.files and names.SHARDS_FOLDER not in listing
+
+
+def snapshot_of_listing(listing: Mapping[str, Stat], before: Snapshot) -> Snapshot:
+    """The snapshot `before` with the files that a listing of the subdir, by file name, shows."""
     packages: dict[str, Stat] = {}
-    misnamed: list[Rejected] = []
-    ignored: list[str] = []
+    invalid: list[Rejected] = []
+    wheels: list[str] = []
     sidecars: dict[str, Stat] = {}
     folders: list[str] = []
-    for filename, stat in listed.items():
+    for filename, stat in listing.items():
         if filename.endswith("/"):
             folders += [filename] * (filename != names.SHARDS_FOLDER and not filename.startswith("."))
-            continue
-        if names.parse_filename(filename) is not None:
+        elif names.parse_filename(filename) is not None:
             packages[filename] = stat
         elif names.extension_of(filename) is not None:
-            misnamed.append(Rejected(filename, stat.etag, "the file name is not of the form name-version-build"))
+            invalid.append(Rejected(filename, stat.etag, "the file name is not of the form name-version-build"))
         elif package_of(filename) is not None:
             sidecars[filename] = stat
         elif filename.endswith(".whl"):
-            ignored.append(filename)
-    etags = {**snapshot.etags, **etags_in(listed, names.STATE)}
-    # A new file with a bad name is news too, although no record is made from it.
-    others = {**sidecars, **{it.filename: listed[it.filename] for it in misnamed}}
-    listing = listing_digest_of({**packages, **others} if others else packages)
-    doubted = snapshot.shards_in_doubt or _shards_gone(listed, snapshot)
-    snapshot = replace(
-        snapshot,
-        etags=etags,
-        gc_in_progress=names.GC_NOTE in listed,
-        listing_digest=listing,
-        shards_in_doubt=doubted,
+            wheels.append(filename)
+    # A new file with a bad name changes the report, although no record is made from the file.
+    others = {**sidecars, **{rejected.filename: listing[rejected.filename] for rejected in invalid}}
+    return replace(
+        before,
+        etags={**before.etags, **etags_in(listing, names.STATE)},
+        gc_in_progress=names.GC_NOTE in listing,
+        shards_in_doubt=before.shards_in_doubt or _shards_gone(listing, before),
+        packages=packages,
+        invalid_filenames=tuple(invalid),
+        wheels=tuple(wheels),
+        sidecars=sidecars,
+        folders=tuple(folders),
+        listing_digest=listing_digest_of({**packages, **others} if others else packages),
+        split_points=split_points_of(packages),
     )
-    snapshot = replace(
-        snapshot, packages=packages, invalid_filenames=tuple(misnamed), wheels=tuple(ignored), sidecars=sidecars
-    )
-    return replace(snapshot, split_points=split_points_of(packages), folders=tuple(folders))

@@ -1,226 +1,209 @@
-"""What one lap is about to do to a subdir, and what there is to say of it."""
+"""What a run changes in a subdir: the new index, made from the existing one and from the packages that were read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from indexer.core import names
-from indexer.core.attestations import SUFFIX, attest
-from indexer.core.model import Extracted, Index, Plan, Rejected
+from indexer.core.attestations import attest
+from indexer.core.formats.shards import changed_names
+from indexer.core.model import Extracted, Index, Rejected
+from indexer.core.name_digests import excluding
 from indexer.core.overlay import Overlay
-from indexer.core.plan import dropped, merge, nameless, replaced
-from indexer.core.recent import changed_hours, hidden, hours_of
+from indexer.core.plan import dropped, etags_to_remember, merge
+from indexer.core.recent import changed_hours, hours_of
 from indexer.core.records.v3 import latest
-from indexer.core.report import Note, Outcome, SubdirReport
+from indexer.core.remarks import not_found, rejected_before, remarks, remarks_on_patch
+from indexer.core.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
+    from indexer.core.existing import Existing
+    from indexer.core.extraction import Extraction
+    from indexer.core.job import SubdirJob
     from indexer.core.metadata import Metadata
-    from indexer.core.model import Raw
-    from indexer.core.patch import Patched
+    from indexer.core.model import ETag, Plan
     from indexer.core.recent import Hours
+    from indexer.core.report import Note
     from indexer.core.snapshot import Snapshot
-    from indexer.core.state import Attested, Bad, State
-
-_REPLACED = "was replaced: another artifact has its name now, so it is dated anew (CEP 47)"
+    from indexer.core.state import Attested
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The file names of packages that this run adds, updates and removes; `reread` were read, and nothing changed."""
+
+    added: frozenset[str] = frozenset()
+    updated: frozenset[str] = frozenset()
+    removed: frozenset[str] = frozenset()
+    reread: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Update:
-    """From which index, by which plan, with what was read, dated when, under which patch and yanks.
+    """The new content of a subdir's index, before files are made of it.
 
-    `all_in_v3` puts every record in the latest revision.  `attestations` is what is known of attestations, None where
-    nobody looked.
-    `run_exports_read` has the run exports of packages whose records stand and that were read for these;
-    `incomplete_others` counts the packages of unknown run exports of names that were not looked at.
-    `metadata` has what packages say of themselves, by file name, as far as that is wanted and known.  `recent_before`
-    are the packages of the last week in the index that it comes from, None where that is not known.
+    `index` has the records before any patch, `published` those that readers shall see.  `changed_names` are the package
+    names (lower case) whose shards can differ from the published ones; None if any shard can differ.  `has_news` is
+    false if nothing was read, removed or found out.  `missing` has the packages that a person named and that do not exist.
+    `etags` has the ETags that the records do not have, `attestations` is None if the run did not look at attestations,
+    `metadata` is by file name.  `incomplete` counts the packages whose run exports are unknown, `recent` the packages
+    of the last week by hour (None if they cannot be counted), `metadata_read` the packages that were read for their
+    metadata only.
     """
 
-    index: Index = field(default_factory=Index)
-    plan: Plan = field(default_factory=Plan)
-    results: tuple[Extracted | Rejected, ...] = ()
-    now_ms: int = 0
+    index: Index
+    published: Index
     overlay: Overlay = field(default_factory=Overlay)
-    metadata: Mapping[str, Metadata] = field(default_factory=dict)
-    all_in_v3: bool = False
+    changes: Changes = field(default_factory=Changes)
+    changed_names: frozenset[str] | None = None
+    has_news: bool = True
+    rejected: tuple[Rejected, ...] = ()
+    remarks: tuple[Note, ...] = ()
+    missing: frozenset[str] = frozenset()
+    etags: Mapping[str, ETag] = field(default_factory=dict)
     attestations: Mapping[str, Attested] | None = None
-    run_exports_read: Mapping[str, Raw] = field(default_factory=dict)
-    incomplete_others: int = 0
-    recent_before: Mapping[int, int] | None = None
-
-    @cached_property
-    def merged(self) -> Index:
-        """What the packages say."""
-        merged = merge(self.index, self.plan, self.results, self.now_ms)
-        if self.attestations is not None:
-            merged = attest(merged, self.attestations)
-        if told := {name: it for name, it in self.run_exports_read.items() if name in merged.records}:
-            merged = replace(merged, run_exports={**merged.run_exports, **told})
-        return latest(merged) if self.all_in_v3 else merged
-
-    @cached_property
-    def patched(self) -> Patched:
-        """What readers shall see."""
-        return self.overlay.apply(self.merged)
-
-    @cached_property
-    def leaving(self) -> frozenset[str]:
-        """The file names whose records leave the index."""
-        return dropped(self.index, self.plan, self.results)
-
-    @cached_property
-    def recent(self) -> Hours | None:
-        """The packages of the last week that readers shall see, None where not all of them are known."""
-        if self.recent_before is None:
-            index = self.patched.index
-            return None if index.records_not_loaded is not None else hours_of(index.records.values(), self.now_ms)
-        changed = {it.filename for it in self.results} | self.leaving | self.plan.dates.keys()
-        gone, come = ([it.records[name] for name in changed & it.records.keys()] for it in (self.index, self.merged))
-        return changed_hours(self.recent_before, gone, come, self.now_ms)
-
-    def settled(self) -> Update:
-        """The same without the index that it came from and what was read, that no record is held twice."""
-        rejected = tuple(it for it in self.results if isinstance(it, Rejected))
-        after = replace(self, index=Index(), results=rejected)
-        after.__dict__.update(merged=self.merged, patched=self.patched, leaving=self.leaving, recent=self.recent)
-        return after
-
-    def carry_over(self, others: State) -> Update:
-        """The same with what the last run knew of packages of other names than were looked at: it still holds."""
-        rejected = [rejected_before(filename, bad) for filename, bad in others.rejected.items()]
-        snapshot = {**others.package_etags, **self.plan.etags_to_remember}
-        plan = replace(self.plan, etags_to_remember=snapshot, rejected=(*self.plan.rejected, *rejected))
-        return replace(self, plan=plan, attestations={**others.attestations, **(self.attestations or {})})
-
-    def alters(self, filename: str) -> bool:
-        """Whether an indexed package has another record, other run exports or another place afterwards."""
-        before, after = self.index, self.merged
-        return any(
-            (
-                before.records.get(filename) != after.records.get(filename),
-                before.run_exports.get(filename) != after.run_exports.get(filename),
-                (filename in before.v3) is not (filename in after.v3),
-            )
-        )
-
-    @property
-    def count(self) -> int:
-        """How many records readers shall see."""
-        return self.patched.index.count
-
-    @property
-    def incomplete(self) -> int:
-        """How many packages there are whose run exports are unknown."""
-        return incomplete(self.merged) + self.incomplete_others
-
-    @property
-    def has_v3(self) -> bool:
-        """Whether some of the records are only for readers of a later revision."""
-        return any(it.v3 or it.v3_rest for it in (self.index, self.merged))
-
-    @property
-    def rejected(self) -> tuple[Rejected, ...]:
-        """What was found bad, now or before; `kept` where the record of it stays."""
-        found = (*self.plan.rejected, *(it for it in self.results if isinstance(it, Rejected)))
-        return tuple(replace(it, kept=it.kept or it.filename in self.merged.records) for it in found)
-
-    @property
-    def extracted(self) -> tuple[Extracted, ...]:
-        """What was read."""
-        return tuple(it for it in self.results if isinstance(it, Extracted))
+    metadata: Mapping[str, Metadata] = field(default_factory=dict)
+    incomplete: int = 0
+    recent: Hours | None = None
+    metadata_read: int = 0
 
 
-def incomplete(index: Index) -> int:
-    """How many packages of an index have unknown run exports; what has no record has no run exports either."""
+def apply(job: SubdirJob, snapshot: Snapshot, existing: Existing, todo: Plan, extracted: Extraction) -> Update:
+    """The update that a plan and the packages that were read make of the existing index.  Raises BadPatch."""
+    others = _not_looked_at(job, snapshot, existing)
+    attestations = extracted.attestations
+    if attestations is not None:
+        attestations = {**others.attestations, **attestations}
+        extracted = replace(extracted, attestations=attestations)
+    removed = dropped(existing.index, todo, extracted.results)
+    index = _merged(job, snapshot, existing, todo, extracted)
+    patched = existing.overlay.apply(index)
+    changes = _changes(existing.index, index, extracted, _newly_attested(snapshot, attestations))
+    return Update(
+        index,
+        patched.index,
+        existing.overlay,
+        replace(changes, removed=removed),
+        changed_names=changed_names(existing.index, index) if job.can_reuse_shards(snapshot) else None,
+        has_news=_has_news(existing.index, todo, extracted) or bool(removed) or _is_news(snapshot, attestations),
+        rejected=_rejected(index, todo, extracted, others),
+        remarks=remarks(job, snapshot, existing, todo, extracted) + remarks_on_patch(patched),
+        missing=not_found(job, snapshot, existing) & job.named_packages,
+        etags={**others.package_etags, **todo.etags_to_remember, **etags_to_remember(extracted.results)},
+        attestations=attestations,
+        metadata={**existing.metadata, **extracted.metadata},
+        incomplete=_incomplete(job, snapshot, existing, index),
+        recent=_recent(snapshot, existing, todo, extracted, patched.index),
+        metadata_read=len(todo.to_describe),
+    )
+
+
+def needs_all_records(existing: Existing, update: Update) -> bool:
+    """Whether some records were not loaded although `info` counts all records of a later revision (CEP 48)."""
+    has_v3 = any(index.v3 or index.v3_rest for index in (existing.index, update.index))
+    return existing.index.records_not_loaded is not None and has_v3
+
+
+def incomplete_in(index: Index) -> int:
+    """How many packages of an index have unknown run exports; run exports without a record do not count."""
     return len(index.records) - len(index.run_exports.keys() & index.records.keys())
 
 
-_KEPT = "; its record in the index stays as it is"
+def _merged(job: SubdirJob, snapshot: Snapshot, existing: Existing, todo: Plan, extracted: Extraction) -> Index:
+    """The new records, before any patch."""
+    index = merge(existing.index, todo, extracted.results, snapshot.taken_ms)
+    if extracted.attestations is not None:
+        index = attest(index, extracted.attestations)
+    run_exports = {name: value for name, value in extracted.run_exports.items() if name in index.records}
+    if run_exports:
+        index = replace(index, run_exports={**index.run_exports, **run_exports})
+    return latest(index) if job.all_in_v3 else index
 
 
-def rejected_before(filename: str, bad: Bad) -> Rejected:
-    """What the last run left of a package that it rejected."""
-    return Rejected(filename, bad.etag, bad.reason, kept=bad.kept)
+def _not_looked_at(job: SubdirJob, snapshot: Snapshot, existing: Existing) -> State:
+    """The part of the state about packages of names that a whole run did not look at: that part still holds."""
+    if existing.filenamesloaded is None or job.scope is not None or snapshot.state is None:
+        return State()
+    return excluding(existing.filenamesloaded, snapshot.state)
 
 
-def _unreadable(update: Update, read: set[str]) -> Iterator[Note]:
-    """What there is to say of what another indexer wrote and readers cannot parse, besides of rejected packages."""
-    for filename in read & update.index.unreadable.keys():
-        yield Note(filename, f"its record {update.index.unreadable[filename]}, so the package was read again")
-    for name, reason in update.index.left_out.items():
-        yield Note(name, f"{reason}, so it is left out")
-
-
-def _attested_anew(snapshot: Snapshot, update: Update) -> set[str]:
-    """The indexed packages of which other attestations are known than before."""
-    if update.attestations is None:
-        return set()
-    now, before = update.attestations, snapshot.state.attestations if snapshot.state else {}
-    return {
-        name for name in now.keys() | before.keys() if now.get(name) != before.get(name)
-    } & update.index.records.keys()
-
-
-def unattested(attested: Mapping[str, Attested]) -> list[Note]:
-    """What there is to say of attestations that count for nothing."""
-    return [
-        Note(filename + SUFFIX, f"{it.reason}, so the record does not name it")
-        for filename, it in sorted(attested.items())
-        if it.reason
-    ]
-
-
-def _new(rejected: Iterable[Rejected], state: State | None) -> frozenset[str]:
-    """The rejected files that the last run did not report, or reported at another version."""
-    known = {name: bad.etag for name, bad in state.rejected.items()} | state.reported if state else {}
-    return frozenset(it.filename for it in rejected if known.get(it.filename) != it.etag)
-
-
-def reported(
-    snapshot: Snapshot, update: Update, scope: frozenset[str] | None, expected: frozenset[str], *, dry_run: bool
-) -> SubdirReport:
-    """What a lap is about, before anything is written.
-
-    `scope` are the only packages it was told to look at, `expected` those of them that a person named: one that is
-    neither in the channel nor in its index is missing.
-    """
-    read = {it.filename for it in update.extracted}
-    added = read - update.index.records.keys()
-    updated = {name for name in (read | _attested_anew(snapshot, update)) - added if update.alters(name)}
-    rejected = sorted((*snapshot.invalid_filenames, *update.rejected), key=lambda it: it.filename)
-    nowhere = (scope or frozenset()) - snapshot.packages.keys() - snapshot.excluded - update.index.records.keys()
-    warnings = [
-        *(Note(filename, "wheels are not indexed") for filename in snapshot.wheels),
-        *(Note(filename, "was yanked by another indexer and stays out") for filename in update.plan.yanked),
-        *(Note(filename, "is neither in the channel nor in its index") for filename in nowhere - expected),
-        *(Note(folder, "is a folder in a subdir; packages in it are not indexed") for folder in snapshot.folders),
-        *(Note(filename, "stands under v3 without a name, so it is left out") for filename in nameless(update.index)),
-        *(Note(it.filename, warning) for it in update.extracted for warning in it.warnings),
-        *(Note(it.filename, _REPLACED) for it in update.extracted if replaced(update.index, it)),
-        *_unreadable(update, read),
-        *unattested(update.attestations or {}),
-        *(Note(names.INSTRUCTIONS, warning) for warning in update.patched.warnings),
-    ]
-    missing = tuple(sorted(nowhere & expected))
-    outcome = Outcome.PLANNED if dry_run else Outcome.PARTIAL if rejected or missing else Outcome.UNCHANGED
-    return SubdirReport(
-        outcome,
-        packages=update.count,
-        exit_code=3 if outcome is Outcome.PARTIAL else 0,
-        added=tuple(sorted(added)),
-        updated=tuple(sorted(updated)),
-        removed=tuple(sorted(update.leaving)),
-        asked=len(update.plan.to_describe),
-        reread=len(read - added - updated),
-        rejected=tuple(Note(it.filename, f"{it.reason}{_KEPT if it.kept else ''}") for it in rejected),
-        missing=missing,
-        new_rejected=tuple(sorted(_new(rejected, snapshot.state))),
-        warnings=tuple(sorted(warnings)),
-        yanked=tuple(Note(name, yank.reason) for name, yank in sorted(update.overlay.yanks.items())),
-        ignored=tuple(Note(name, it.reason) for name, it in sorted(update.overlay.ignored.items())),
-        recent=None if update.recent is None else hidden(update.recent, update.now_ms),
+def _rejected(index: Index, todo: Plan, extracted: Extraction, others: State) -> tuple[Rejected, ...]:
+    """The packages that were rejected now or before; `kept` if the index keeps a record of the package."""
+    bad = (
+        *todo.rejected,
+        *(rejected_before(filename, bad) for filename, bad in others.rejected.items()),
+        *(result for result in extracted.results if isinstance(result, Rejected)),
     )
+    return tuple(replace(found, kept=found.kept or found.filename in index.records) for found in bad)
+
+
+def _changes(before: Index, after: Index, extracted: Extraction, attested: set[str]) -> Changes:
+    read = {result.filename for result in extracted.results if isinstance(result, Extracted)}
+    added = read - before.records.keys()
+    candidates = (read | (attested & before.records.keys())) - added
+    updated = {filename for filename in candidates if _is_altered(filename, before, after)}
+    return Changes(frozenset(added), frozenset(updated), reread=frozenset(read - added - updated))
+
+
+def _newly_attested(snapshot: Snapshot, attestations: Mapping[str, Attested] | None) -> set[str]:
+    """The packages of which this run knows other attestations than the last run."""
+    if attestations is None:
+        return set()
+    now, before = attestations, snapshot.state.attestations if snapshot.state else {}
+    return {filename for filename in now.keys() | before.keys() if now.get(filename) != before.get(filename)}
+
+
+def _is_news(snapshot: Snapshot, attestations: Mapping[str, Attested] | None) -> bool:
+    return snapshot.state is not None and bool(_newly_attested(snapshot, attestations))
+
+
+def _is_altered(filename: str, before: Index, after: Index) -> bool:
+    """Whether an indexed package gets another record, other run exports or another revision."""
+    if (filename in before.v3) is not (filename in after.v3):
+        return True
+    if before.run_exports.get(filename) != after.run_exports.get(filename):
+        return True
+    return before.records.get(filename) != after.records.get(filename)
+
+
+def _has_news(index: Index, todo: Plan, extracted: Extraction) -> bool:
+    """Whether packages were read, or the index has dates or run exports that must change."""
+    without_record = index.run_exports.keys() - index.records.keys() - todo.carried
+    return bool(without_record or extracted.results or todo.to_describe or todo.dates)
+
+
+def _incomplete(job: SubdirJob, snapshot: Snapshot, existing: Existing, index: Index) -> int:
+    """How many packages have unknown run exports; none if run exports are not published."""
+    if not job.options.outputs.run_exports:
+        return 0
+    others = 0
+    if existing.filenamesloaded is not None and snapshot.state is not None:
+        others = max((snapshot.state.incomplete or 0) - incomplete_in(existing.index), 0)
+    return incomplete_in(index) + others
+
+
+def _recent(
+    snapshot: Snapshot, existing: Existing, todo: Plan, extracted: Extraction, published: Index
+) -> Hours | None:
+    """The packages of the last week that readers shall see, by hour; None if not all of them are known."""
+    before = _counted_before(snapshot, existing)
+    if before is None:
+        if published.records_not_loaded is not None:
+            return None
+        return hours_of(published.records.values(), snapshot.taken_ms)
+    old = existing.index
+    filenames = {result.filename for result in extracted.results} | todo.dates.keys()
+    filenames |= dropped(old, todo, extracted.results)
+    gone, come = ([index.records[name] for name in filenames & index.records.keys()] for index in (old, published))
+    return changed_hours(before, gone, come, snapshot.taken_ms)
+
+
+def _counted_before(snapshot: Snapshot, existing: Existing) -> Mapping[int, int] | None:
+    """The count of the last run; None if a patch or a yank makes readers see other records than those before it."""
+    if snapshot.state is None or not snapshot.files_match_state or snapshot.state.recent is None:
+        return None
+    patched = existing.overlay or names.UNPATCHED in snapshot.etags
+    return None if patched else dict(snapshot.state.recent)

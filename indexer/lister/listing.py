@@ -1,13 +1,12 @@
-"""A large listing, in parts that are asked for at once: it is cut at names that were there before.
+"""Lists a large folder in parts that are asked for at the same time; the parts are split at known file names.
 
-The cuts decide only how even the parts are.  Whatever they are, the parts together are the whole.
+The split points only decide how even the parts are.  The parts together are always the whole listing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from sys import intern
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,45 +16,37 @@ from indexer.core.names import parse_filename
 from indexer.store.concurrent import Limits, bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from concurrent.futures import Executor
 
-    from indexer.core.model import ETag, Stat
+    from indexer.core.model import Stat
     from indexer.store import Part, Store
 
-# Pages under way.  To read one takes 20 ms of a core, so more would wait for that and not for the store.
+# How many pages are requested at once.  To read a page takes 20 ms of a core, so more would wait for the core.
 _AT_ONCE = 8
 
 
-def listed(
-    store: Store, prefix: str, cuts: Iterable[str], executor: Executor, known: Mapping[str, ETag] | None = None
-) -> dict[str, Stat]:
-    """The objects directly under a prefix, which their keys are without, by key; in parts that end with the `cuts`.
+def listed(store: Store, prefix: str, split_points: Iterable[str], executor: Executor) -> dict[str, Stat]:
+    """The objects directly under a prefix, by their key without the prefix.
 
-    In one piece where there are none (then with the folders), or where the store cannot list from a name on.  A name
-    whose version is `known` is the ledger's own string, and so is the version: half a million of them take fifty
-    megabytes each time.  Any other is let go of with the listing, where a shared one would keep much of its memory.
+    The listing has one part if there are no `split_points` (then with the folders), or if the store cannot list from a
+    name on.
     """
-    ends = sorted({prefix + cut for cut in cuts if parse_filename(cut)})  # no other is fit to be asked for
+    # Only the name of a package can be sent to a store.
+    ends = sorted({prefix + point for point in split_points if parse_filename(point)})
     if ends:
         with contextlib.suppress(RangeRefused):
-            return _by_name(_in_parts(store, prefix, ["", *ends, ""], executor), len(prefix), known or {})
-    whole = store.list(prefix)
-    return _by_name((it for it in whole if not it.key.endswith("/")) if ends else whole, len(prefix), known or {})
+            return _by_name(_in_parts(store, prefix, ["", *ends, ""], executor), prefix)
+    found = _by_name(store.list(prefix), prefix)
+    return {name: stat for name, stat in found.items() if not name.endswith("/")} if ends else found
 
 
-def _by_name(stats: Iterable[Stat], start: int, known: Mapping[str, ETag]) -> dict[str, Stat]:
-    found = {}
-    for stat in stats:
-        name, etag = stat.key[start:], stat.etag
-        before = known.get(name)
-        if before is not None:
-            name, etag = intern(name), before if before == etag else etag
-        found[name] = msgspec.structs.replace(stat, key=name, etag=etag)
-    return found
+def _by_name(stats: Iterable[Stat], prefix: str) -> dict[str, Stat]:
+    names = ((stat.key[len(prefix) :], stat) for stat in stats)
+    return {name: msgspec.structs.replace(stat, key=name) for name, stat in names}
 
 
 def _in_parts(store: Store, prefix: str, ends: Sequence[str], executor: Executor) -> Iterator[Stat]:
-    bounds: Limits[Part] = Limits(_AT_ONCE, _AT_ONCE, lambda _: 1)
-    for found in bounded(executor, lambda part: [*store.list(prefix, part=part)], itertools.pairwise(ends), bounds):
-        yield from found
+    limits: Limits[Part] = Limits(_AT_ONCE, _AT_ONCE, lambda _: 1)
+    for part in bounded(executor, lambda part: [*store.list(prefix, part=part)], itertools.pairwise(ends), limits):
+        yield from part

@@ -1,7 +1,7 @@
-"""When packages were first indexed, where another indexer has thrown that away: found again in shards that we have put.
+"""Finds the first dates of packages again, in old shards, after another indexer has removed the dates.
 
-conda-index makes its index from packages alone, which do not know it; CEP 47 wants the date kept for ever.  What we
-once put in `shards/` lies there, named by its content, until a gc deletes it.
+conda-index makes its index from packages alone, and packages do not have the date; CEP 47 wants the date kept for ever.
+A shard that we once wrote stays in `shards/`, named by its content, until a gc deletes it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from indexer.core import names
 from indexer.core.errors import BadIndex, Missing
 from indexer.core.formats.shards import decode_shard, digest_of_filename
 from indexer.core.records.dates import FIELD
@@ -16,40 +17,39 @@ from indexer.core.records.identity import altered, identity_of
 from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from indexer.core.model import Index, Raw
-    from indexer.store import Store
+    from indexer.store.channel_folder import ChannelFolder
 
 
-def undated(index: Index) -> bool:
+def has_undated_records(index: Index) -> bool:
     """Whether a record has no date."""
     return any(b'"indexed_timestamp"' not in bytes(record) for record in index.records.values())
 
 
-def redated(index: Index, store: Store, folder: str, executor: Executor) -> Index:
-    """The index, its undated records with the earliest dates that the shards in `folder` have of these artifacts."""
+def with_recovered_dates(index: Index, folder: ChannelFolder) -> Index:
+    """The index; records without a date get the earliest date that a shard has for the same file name and SHA-256."""
+    store, prefix = folder.store, folder.key(names.SHARDS_FOLDER)
 
     def dates(key: str) -> dict[tuple[str, str], int]:
         try:
             records = decode_shard(read_whole(store, key)[0], key).records
-        except (BadIndex, Missing):  # as good as none: a date is lost with it, and nothing else
+        except (BadIndex, Missing):  # only a date is lost
             return {}
-        found = {name: identity_of(record) for name, record in records.items()}
+        identities = {name: identity_of(record) for name, record in records.items()}
         return {
-            (name, it.sha256): it.indexed_timestamp
-            for name, it in found.items()
-            if it.sha256 is not None and it.indexed_timestamp is not None
+            (name, identity.sha256): identity.indexed_timestamp
+            for name, identity in identities.items()
+            if identity.sha256 is not None and identity.indexed_timestamp is not None
         }
 
-    keys = [stat.key for stat in store.list(folder) if digest_of_filename(stat.key[len(folder) :])]
+    keys = [stat.key for stat in store.list(prefix) if digest_of_filename(stat.key[len(prefix) :])]
     first: dict[tuple[str, str], int] = {}
-    for found in executor.map(dates, keys):
-        first |= {artifact: min(date, first.get(artifact, date)) for artifact, date in found.items()}
+    for dates_of_shard in folder.executor.map(dates, keys):
+        first |= {artifact: min(date, first.get(artifact, date)) for artifact, date in dates_of_shard.items()}
 
     def dated(name: str, record: Raw) -> Raw:
-        facts = identity_of(record)
-        date = first.get((name, facts.sha256 or ""))
-        return record if date is None or facts.indexed_timestamp is not None else altered(record, {FIELD: date})
+        identity = identity_of(record)
+        date = first.get((name, identity.sha256 or ""))
+        return record if date is None or identity.indexed_timestamp is not None else altered(record, {FIELD: date})
 
     return replace(index, records={name: dated(name, record) for name, record in index.records.items()})

@@ -13,54 +13,56 @@ from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from concurrent.futures import Executor
 
     from indexer.core.model import Stat
-    from indexer.core.state import State
+    from indexer.core.snapshot import Snapshot
     from indexer.store import Store
+    from indexer.store.channel_folder import ChannelFolder
 
-# How many packages' attestations are read at once, and what they may take of memory together.
+# How many packages' attestations are read at once, and how much memory they may use together.
 _PARALLEL = 64
 _MEMORY = 64 * 2**20
 
 
-def look(
-    store: Store, subdir: str, sidecars: Mapping[str, Stat], state: State | None, executor: Executor
-) -> dict[str, Attested]:
-    """What is known of the attestations of each package that has some.  Raises Conflict where they change meanwhile.
+def load_attestations(folder: ChannelFolder, snapshot: Snapshot) -> dict[str, Attested]:
+    """The attestations of each package that has some, by file name of the package.
 
-    `sidecars` are by file name, the `state` is the last run's.
+    Only sidecars that are new or changed since the last run are read.  Raises Conflict if one changes while it is read.
     """
-    found = by_package({filename: stat.within(subdir) for filename, stat in sidecars.items()})
-    before = state.attestations if state else {}
+    sidecars = by_package({filename: stat.within(folder.name) for filename, stat in snapshot.sidecars.items()})
+    before = snapshot.state.attestations if snapshot.state else {}
     kept = {
         package: known
         for package, known in before.items()
-        if package in found and known.sidecars_digest == sidecars_digest_of(found[package]) and not known.transient
+        if package in sidecars and not known.transient
+        and known.sidecars_digest == sidecars_digest_of(sidecars[package])
     }
-    asked = sorted(found.keys() - kept.keys())
-    bounds: Limits[str] = Limits(_PARALLEL, _MEMORY, lambda package: _weight_of(found[package]))
-    read = bounded(executor, lambda package: (package, _judged(store, package, found[package])), asked, bounds)
-    return {**kept, **dict(read)}
+    wanted = sorted(sidecars.keys() - kept.keys())
+    limits: Limits[str] = Limits(_PARALLEL, _MEMORY, lambda package: _weight_of(sidecars[package]))
+
+    def load(package: str) -> tuple[str, Attested]:
+        return package, _load(folder.store, package, sidecars[package])
+
+    return {**kept, **dict(bounded(folder.executor, load, wanted, limits))}
 
 
 def _weight_of(sidecars: Mapping[str, Stat]) -> int:
-    """How many bytes of memory it takes to read the attestations of a package: one file, and its parts as they come."""
+    """How many bytes of memory one read of a package's attestations needs: one file, and its parts as they arrive."""
     return 2 * max((stat.size for stat in sidecars.values() if stat.size <= MAX_SIZE), default=0)
 
 
-def _judged(store: Store, package: str, sidecars: Mapping[str, Stat]) -> Attested:
-    state = sidecars_digest_of(sidecars)
+def _load(store: Store, package: str, sidecars: Mapping[str, Stat]) -> Attested:
+    digest = sidecars_digest_of(sidecars)
     try:
-        return Attested(state, _read(store, package, sidecars))
+        return Attested(digest, _read(store, package, sidecars))
     except ValueError as error:
-        return Attested(state, reason=str(error))
+        return Attested(digest, reason=str(error))
     except Denied as error:
-        return Attested(state, reason=error.reason, transient=True)
+        return Attested(digest, reason=error.reason, transient=True)
 
 
 def _read(store: Store, package: str, sidecars: Mapping[str, Stat]) -> str:
-    """The sha256 of a package's attestations.  Raises ValueError for such as readers could not trust."""
+    """The sha256 of a package's attestations.  Raises ValueError if readers could not trust them."""
     alias = sidecars[package + SUFFIX]
     sha256 = digest_of_bundles(content_of(store, alias))
     copy = sidecars.get(f"{package}{SUFFIX}.{sha256}")
@@ -73,10 +75,10 @@ def _read(store: Store, package: str, sidecars: Mapping[str, Stat]) -> str:
 
 
 def content_of(store: Store, stat: Stat) -> bytes:
-    """A sidecar.  Raises ValueError for one that is too large, Conflict where it changed since it was listed."""
+    """The content of a sidecar.  Raises ValueError if it is too large, Conflict if it changed since it was listed."""
     if stat.size > MAX_SIZE:
         raise ValueError(f"has {stat.size} bytes, more than {MAX_SIZE}")
     try:
         return read_whole(store, stat.key, stat.etag)[0]
     except Missing as error:
-        raise Conflict(stat.key, "went away while it was read") from error
+        raise Conflict(stat.key, "was deleted while it was read") from error

@@ -1,219 +1,162 @@
-"""Puts artifacts in the order of publication, each under the version it replaces, and only what changed."""
+"""Writes the files of a folder in the order of publication, each in the place of the version that was seen."""
 
 from __future__ import annotations
 
-import bz2
-import io
 import itertools
-import os
-import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
-
-import zstandard
 
 from indexer.core import names
 from indexer.core.errors import Conflict
-from indexer.core.publication import Artifact, Codec, Rank
-from indexer.core.state import PublishedFile, encode_state
-from indexer.core.stream import chunks_of
+from indexer.core.publication import Artifact, Publication, Rank
+from indexer.core.state import PublishedFile, State, encode_state
 from indexer.store import Expect
-from indexer.store.concurrent import Limits, bounded, drain
+from indexer.store.concurrent import Limits, bounded
+from indexer.writer.compress import compressed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from concurrent.futures import Executor
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from indexer.core.model import ETag
     from indexer.core.snapshot import Snapshot
-    from indexer.core.state import State
-    from indexer.core.stream import Content
-    from indexer.store import Store
+    from indexer.store.channel_folder import ChannelFolder
 
-# Jobs of a mebibyte that look back an eighth of that (a sixteenth of the window): less time for 0.2 to 1.7 % more
-# bytes, and other cores have work from the second mebibyte on (docs/adr/0006-zstd.md).
-_JOB_SIZE = 2**20
-OVERLAP_LOG = 5
-# A window that holds such a job, and small tables: 3 MiB for each core instead of 32, and no slower.
-_WINDOW_LOG = 21
-_CHAIN_LOG = 19
-_HASH_LOG = 18
-# A shorter match begins inside a digest more often than it saves bytes; a long one is taken as it is.
-_MIN_MATCH = 6
-_LONG_MATCH = 256
-MOST_THREADS = 8
-# A frame takes all cores: a second one at the same time would take memory and save nothing.
-_FRAMES = threading.Lock()
-_BOUNDS: Limits[Artifact] = Limits(32, 32, lambda _: 1)
+_LIMITS: Limits[Artifact] = Limits(32, 32, lambda _: 1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
-    """An artifact that was put, or deleted; `revived` where it was there although no index named it."""
+class _Written:
+    """A file that was written, or deleted (then without an ETag); `rewritten` if a shard existed already."""
 
     artifact: Artifact
     etag: ETag | None = None
-    revived: bool = False
+    rewritten: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Writer:
-    """Where to write: the store, the folder, and an executor for requests that do not wait for each other.
+def pending(publication: Publication, snapshot: Snapshot) -> set[tuple[str, bool]]:
+    """The keys of the files to write (true) and of those to delete (false), relative to the folder."""
+    known = _known_files(snapshot)
+    artifacts = (it for it in publication.artifacts if _is_pending(it, known, snapshot.etags))
+    files = {(artifact.key, artifact.content is not None) for artifact in artifacts}
+    return files | {(key, True) for key in publication.new_shards.keys}
 
-    `folder` is empty for the root of the channel, else it ends in `/`.
-    `before` is told each rank before it begins, and may raise Conflict.
+
+def publish(
+    folder: ChannelFolder,
+    publication: Publication,
+    snapshot: Snapshot,
+    before_rank: Callable[[Rank], None] = lambda _rank: None,
+) -> dict[str, PublishedFile]:
+    """Write and delete files, rank by rank, until the folder has the publication; return the files that it has then.
+
+    `before_rank` is called before each rank and may raise Conflict.  Raises Conflict if another indexer wrote in the
+    meantime: what is published then is complete, and the run looks at the folder again.
     """
+    try:
+        files = _publish(folder, publication, snapshot, before_rank)
+    except Conflict:
+        _restore_source(folder, publication, snapshot)
+        raise
+    return {**files, **_restore_source(folder, publication, snapshot)}
 
-    store: Store
-    folder: str
-    executor: Executor
-    before: Callable[[Rank], None] = lambda _rank: None
 
-    def pending(self, artifacts: Sequence[Artifact], snapshot: Snapshot) -> list[Artifact]:
-        """Those of the artifacts that the folder is not known to be in step with, in their order."""
-        return [
-            artifact
-            for artifact in artifacts
-            if _standing(artifact, snapshot) is None
-            and (artifact.content is not None or artifact.key in snapshot.etags)
-        ]
+def save_state(folder: ChannelFolder, state: State, snapshot: Snapshot) -> None:
+    """Write the state for the next run, if the state is new.  Raises Conflict."""
+    if state != snapshot.state:
+        expect = snapshot.state_etag or Expect.ABSENT
+        folder.store.put(folder.key(names.LEDGER), encode_state(state), expect=expect)
 
-    def publish(self, artifacts: list[Artifact], snapshot: Snapshot) -> Mapping[str, PublishedFile]:
-        """Bring the folder's files in step with `artifacts`, rank by rank, and say what is there now.
 
-        The list is emptied, so that shards are let go of as they are put.  Raises Conflict where somebody else wrote
-        meanwhile: what is published then is whole all the same, and the run looks again.
-        """
-        lasting = [artifact for artifact in artifacts if not artifact.immutable]
-        try:
-            wrote = self._publish(artifacts, snapshot)
-        except Conflict:
-            self._put_back(lasting, snapshot)
+def _known_files(snapshot: Snapshot) -> dict[str, PublishedFile]:
+    """The files that are as the last run left them."""
+    files = snapshot.state.files if snapshot.state else {}
+    return {key: published for key, published in files.items() if snapshot.etags.get(key) == published.etag}
+
+
+def _is_pending(artifact: Artifact, known: Mapping[str, PublishedFile], etags: Mapping[str, ETag]) -> bool:
+    """Whether a file is not known to have the right content already."""
+    if artifact.content is None:
+        return artifact.key in etags
+    published = known.get(artifact.key)
+    return published is None or published.digest != artifact.digest
+
+
+def _publish(
+    folder: ChannelFolder, publication: Publication, snapshot: Snapshot, before_rank: Callable[[Rank], None]
+) -> dict[str, PublishedFile]:
+    known, etags = _known_files(snapshot), dict(snapshot.etags)
+    rewritten: list[Artifact] = []
+    for rank, artifacts in itertools.groupby(publication, key=lambda artifact: artifact.rank):
+        todo = (it for it in artifacts if it.immutable or _is_pending(it, known, etags))
+        written = list(_write_rank(folder, todo, etags, partial(before_rank, rank)))
+        rewritten += [one.artifact for one in written if one.rewritten]
+        files = {one.artifact.key: one for one in written if not one.artifact.immutable}
+        known |= {key: PublishedFile(one.etag, one.artifact.digest) for key, one in files.items() if one.etag}
+        etags |= {key: one.etag for key, one in files.items() if one.etag}
+        if names.SHARD_INDEX in files:
+            _ensure_shards(folder, rewritten)
+            rewritten = []
+    _ensure_shards(folder, rewritten)
+    wanted = {artifact.key for artifact in publication.artifacts if artifact.content is not None}
+    return {key: published for key, published in known.items() if key in wanted}
+
+
+def _write_rank(
+    folder: ChannelFolder,
+    artifacts: Iterator[Artifact],
+    etags: Mapping[str, ETag],
+    before: Callable[[], None],
+) -> Iterator[_Written]:
+    """Write the files of one rank; all are written, or have failed, before anything else happens."""
+    first = next(artifacts, None)
+    if first is None:
+        return
+    before()
+    write = partial(_write, folder, etags=etags)
+    for written in bounded(folder.executor, write, itertools.chain([first], artifacts), _LIMITS):
+        # The content of a shard is not held longer than it takes to write the shard.
+        keeps_content = written.rewritten or not written.artifact.immutable
+        yield written if keeps_content else replace(written, artifact=replace(written.artifact, content=b""))
+
+
+def _write(folder: ChannelFolder, artifact: Artifact, *, etags: Mapping[str, ETag]) -> _Written:
+    expect = etags.get(artifact.key, Expect.ABSENT)
+    if artifact.content is None:
+        folder.store.delete(folder.key(artifact.key), expect=expect)
+        return _Written(artifact)
+    try:
+        return _Written(artifact, _put(folder, artifact, expect))
+    except Conflict:
+        if not artifact.immutable:
             raise
-        return {**wrote, **self._put_back(lasting, snapshot)}
-
-    def _publish(self, artifacts: list[Artifact], snapshot: Snapshot) -> dict[str, PublishedFile]:
-        wrote = {artifact.key: standing for artifact in artifacts if (standing := _standing(artifact, snapshot))}
-        revived: list[Artifact] = []
-        pending = self.pending(artifacts, snapshot)
-        artifacts.clear()
-        for rank, files in itertools.groupby(drain(pending), key=lambda artifact: artifact.rank):
-            self.before(rank)
-            indexed = False
-            # All of a rank are through, done or failed, before anything else happens.
-            for done in bounded(self.executor, self._writing(snapshot), files, _BOUNDS):
-                if done.revived:
-                    revived.append(done.artifact)
-                elif done.etag is not None and not done.artifact.immutable:
-                    wrote[done.artifact.key] = PublishedFile(done.etag, done.artifact.digest)
-                indexed = indexed or done.artifact.key == names.SHARD_INDEX
-            if indexed:
-                self._look_after(revived)
-                revived = []
-        self._look_after(revived)
-        return wrote
-
-    def _put_back(self, artifacts: Sequence[Artifact], snapshot: Snapshot) -> dict[str, PublishedFile]:
-        """The source, if it is gone after an index was deleted: a run with opposite options did the same to this one.
-
-        Whoever deletes later sees what the other has deleted, so that one of the two indexes stands in the end.
-        """
-        deleted = {it.key for it in artifacts if it.content is None} & snapshot.etags.keys()
-        if not deleted & {names.REPODATA, names.SHARD_INDEX}:
-            return {}
-        sources = [it for it in artifacts if it.rank is Rank.SOURCE and it.content is not None]
-        gone = [it for it in sources if self.store.stat(self._key(it)) is None]
-        return {it.key: PublishedFile(self._put(it, Expect.ABSENT), it.digest) for it in gone}
-
-    def _writing(self, snapshot: Snapshot) -> Callable[[Artifact], _Done]:
-        return lambda artifact: self._write(artifact, snapshot)
-
-    def _write(self, artifact: Artifact, snapshot: Snapshot) -> _Done:
-        expect = snapshot.etags.get(artifact.key, Expect.ABSENT)
-        if artifact.content is None:
-            self.store.delete(self._key(artifact), expect=expect)
-            return _Done(artifact)
-        try:
-            return _Done(artifact, self._put(artifact, expect))
-        except Conflict:
-            if not artifact.immutable:
-                raise
-        # Named by its content, it is right whoever wrote it.  But it may have lain here unnamed until a
-        # gc is about to delete it: put again, it is young.
-        return _Done(artifact, self._put(artifact, Expect.ANYTHING), revived=True)
-
-    def _look_after(self, revived: Sequence[Artifact]) -> None:
-        """Put back what a gc has deleted although it had just been put: it had looked before that."""
-        there = self.executor.map(self.store.stat, [self._key(artifact) for artifact in revived])
-        for artifact in [artifact for artifact, stat in zip(revived, there, strict=True) if stat is None]:
-            self._put(artifact, Expect.ANYTHING)
-
-    def _put(self, artifact: Artifact, expect: Expect | ETag) -> ETag:
-        return self.store.put(self._key(artifact), compressed(artifact), expect=expect, headers=artifact.headers)
-
-    def _key(self, artifact: Artifact) -> str:
-        return self.folder + artifact.key
-
-    def save_state(self, state: State, snapshot: Snapshot) -> None:
-        """Leave the ledger for the next run, if it says anything new.  Raises Conflict."""
-        if state != snapshot.state:
-            expect = snapshot.state_etag or Expect.ABSENT
-            self.store.put(self.folder + names.LEDGER, encode_state(state), expect=expect)
+    # The name of a shard is its digest, so its content is right whoever wrote it.  But no index may have named the
+    # shard until now, and a gc may be about to delete it: a shard that is written again is young.
+    return _Written(artifact, _put(folder, artifact, Expect.ANYTHING), rewritten=True)
 
 
-def _standing(artifact: Artifact, snapshot: Snapshot) -> PublishedFile | None:
-    """What the ledger knows of a file that is there and already says what it should."""
-    known = snapshot.state.files.get(artifact.key) if snapshot.state else None
-    if known is None or artifact.content is None or snapshot.etags.get(artifact.key) != known.etag:
-        return None
-    return known if known.digest == artifact.digest else None
+def _ensure_shards(folder: ChannelFolder, rewritten: Sequence[Artifact]) -> None:
+    """Write again the shards that a gc has deleted: the gc had read their age before they were written again."""
+    stats = folder.stats(artifact.key for artifact in rewritten)
+    for artifact in rewritten:
+        if artifact.key not in stats:
+            _put(folder, artifact, Expect.ANYTHING)
 
 
-def compressed(artifact: Artifact) -> Content:
-    """The content of an artifact as it is put."""
-    content = b"" if artifact.content is None else artifact.content
-    if artifact.codec is Codec.ZSTD:
-        return frame(content, artifact.level)
-    if artifact.codec is Codec.BZIP2:
-        return _packed(content, bz2.BZ2Compressor())
-    return bytes(content) if artifact.immutable else content
+def _restore_source(folder: ChannelFolder, publication: Publication, snapshot: Snapshot) -> dict[str, PublishedFile]:
+    """Write the source again if this run has deleted another index and the source is gone now.
 
-
-def _packed(content: Content, packer: zstandard.ZstdCompressionObj | bz2.BZ2Compressor) -> bytes:
-    """Content compressed as it is made.  The result is held: a put wants to know its size and digest first."""
-    packed = io.BytesIO()  # grows in one place, where a list of pieces would lie scattered
-    for piece in chunks_of(content):
-        packed.write(packer.compress(piece))
-    packed.write(packer.flush())
-    return packed.getvalue()
-
-
-def frame(content: Content, level: int, threads: int | None = None) -> bytes:
-    """One frame, with its size in the header and no checksum.
-
-    Always in zstd's threaded mode: its bytes are the same for any number of threads, and other than
-    those of the mode without threads.
+    A run with opposite options has deleted the source.  The run that deletes last notices that the other file is gone,
+    so that one of the two indexes exists in the end.
     """
-    shape = zstandard.ZstdCompressionParameters.from_level(level, source_size=len(content))
-    thorough = {}
-    if shape.strategy >= zstandard.STRATEGY_BTOPT:
-        # Of so few matches fewer need be looked at (docs/adr/0006-zstd.md).
-        thorough = {"search_log": shape.search_log - 2, "target_length": _LONG_MATCH}
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        level,
-        source_size=len(content),
-        window_log=min(shape.window_log, _WINDOW_LOG),
-        chain_log=min(shape.chain_log, _CHAIN_LOG),
-        hash_log=min(shape.hash_log, _HASH_LOG),
-        min_match=_MIN_MATCH,
-        **thorough,
-        threads=threads or min(os.cpu_count() or 1, MOST_THREADS),
-        job_size=_JOB_SIZE,
-        overlap_log=OVERLAP_LOG,
-        write_content_size=True,
-        write_checksum=False,
-    )
-    size = len(content)
-    with _FRAMES:
-        compressor = zstandard.ZstdCompressor(compression_params=parameters)
-        return _packed(content, compressor.compressobj(size=size))
+    artifacts = publication.artifacts
+    deleted = {artifact.key for artifact in artifacts if artifact.content is None} & snapshot.etags.keys()
+    if not deleted & {names.REPODATA, names.SHARD_INDEX}:
+        return {}
+    sources = {it.key: it for it in artifacts if it.rank is Rank.SOURCE and it.content is not None}
+    gone = sources.keys() - folder.stats(sources).keys()
+    return {key: PublishedFile(_put(folder, sources[key], Expect.ABSENT), sources[key].digest) for key in sorted(gone)}
+
+
+def _put(folder: ChannelFolder, artifact: Artifact, expect: Expect | ETag) -> ETag:
+    return folder.store.put(folder.key(artifact.key), compressed(artifact), expect=expect, headers=artifact.headers)

@@ -1,0 +1,33 @@
+"""The index of a subdir as it is published when a run begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from indexer.core.model import Index
+from indexer.core.overlay import Overlay
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.core.formats.shards import ShardIndex
+    from indexer.core.metadata import Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """The index that a run starts from.
+
+    `index` has the records before any patch, `source` is the file that they were read from (empty if there was none).
+    `overlay` has the patch, the yanks and the ignored packages that this run follows.  `metadata` has the metadata of
+    packages by file name.  `shard_index` is there if the index was read from shards.  `names_loaded` has the package
+    names (lower case) whose records were loaded, None if all records were.
+    """
+
+    index: Index = field(default_factory=Index)
+    source: str = ""
+    overlay: Overlay = field(default_factory=Overlay)
+    metadata: Mapping[str, Metadata] = field(default_factory=dict)
+    shard_index: ShardIndex | None = None
+    names_loaded: frozenset[str] | None = None

@@ -1,0 +1,27 @@
+"""What a run read from packages and from their attestations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexer.core.metadata import Metadata
+    from indexer.core.model import Extracted, Raw, Rejected
+    from indexer.core.state import Attested
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What a run read: results for the packages of `to_read`, and what was missing of other packages.
+
+    `run_exports` has those of packages whose record stays, `metadata` those of all packages that were read, by file
+    name.  `attestations` is None if the run did not look at attestations.
+    """
+
+    results: tuple[Extracted | Rejected, ...] = ()
+    run_exports: Mapping[str, Raw] = field(default_factory=dict)
+    metadata: Mapping[str, Metadata] = field(default_factory=dict)
+    attestations: Mapping[str, Attested] | None = None

@@ -1,0 +1,57 @@
+"""Which patch, yanks and ignored packages a run follows: the published ones, or the patch that the run was given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from indexer.core import names
+from indexer.core.errors import BadIndex, Refused
+from indexer.core.patch import NONE as NO_PATCH
+from indexer.core.patch import left_by_conda_index
+from indexer.core.publication import instructions_of
+
+if TYPE_CHECKING:
+    from indexer.core.job import SubdirJob
+    from indexer.core.overlay import Overlay
+    from indexer.core.snapshot import Snapshot
+
+_NAME_OR_END = (
+    "nothing was changed: name the patch with --repodata-patch, or end the patch with --no-repodata-patch"
+)
+
+
+def overlay_in_force(job: SubdirJob, snapshot: Snapshot, published: Overlay) -> Overlay:
+    """The overlay that a run follows.
+
+    Raises BadIndex if the unpatched index of the last run is gone, Refused if conda-index has emptied a patch.
+    """
+    if _unpatched_lost(snapshot) and published and not job.options.force:
+        raise BadIndex(
+            f"{job.subdir}/{names.UNPATCHED}",
+            f"is gone, and {names.REPODATA} is patched",
+            "nothing was changed: restore it, or read all packages again with --force",
+        )
+    if job.patch is None:
+        if _emptied_by_conda_index(job, snapshot, published):
+            raise Refused(
+                f"{job.subdir}/{names.INSTRUCTIONS}", "was emptied by conda-index, and a patch was in force", _NAME_OR_END
+            )
+        return published
+    nothing_to_end = published.published_patch is None and names.UNPATCHED not in snapshot.etags
+    if job.patch == NO_PATCH and nothing_to_end:
+        return published
+    return replace(published, new_patch=None if job.patch == published.published_patch else job.patch)
+
+
+def _unpatched_lost(snapshot: Snapshot) -> bool:
+    left = snapshot.state is not None and names.UNPATCHED in snapshot.state.files
+    return left and names.UNPATCHED not in snapshot.etags
+
+
+def _emptied_by_conda_index(job: SubdirJob, snapshot: Snapshot, published: Overlay) -> bool:
+    """Whether conda-index has put its empty instructions in the place of a patch that the last run followed."""
+    before = snapshot.state.files.get(names.INSTRUCTIONS) if snapshot.state else None
+    if before is None or published.published_patch is None or not left_by_conda_index(published.published_patch):
+        return False
+    return before.digest not in {"", instructions_of(NO_PATCH, job.options.outputs).digest}

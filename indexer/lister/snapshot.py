@@ -1,0 +1,100 @@
+"""Takes a snapshot of a subdir in the safe order: first the ETags of the index files, then the packages.
+
+In the other order a run could remove a package that another indexer has published between the two (docs/design.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from indexer.core import names
+from indexer.core.errors import Conflict, Missing
+from indexer.core.snapshot import Snapshot, etags_in, etags_of, index_files, snapshot_of_listing
+from indexer.core.state import State, decode_state
+from indexer.lister.listing import listed
+from indexer.store.read import read_whole
+
+if TYPE_CHECKING:
+    from indexer.core.job import SubdirJob
+    from indexer.core.model import ETag, Outputs, Stat
+    from indexer.store import Store
+    from indexer.store.channel_folder import ChannelFolder
+
+
+def load_state(store: Store, key: str) -> tuple[State | None, ETag | None]:
+    """The state in a state file and the ETag of the file; no state if there is none, or none that can be read."""
+    try:
+        data, stat = read_whole(store, key)
+    except Missing:
+        return None, None
+    return decode_state(data), stat.etag
+
+
+def take_snapshot(folder: ChannelFolder, job: SubdirJob, now_ms: int, *, trust_state: bool) -> Snapshot:
+    """The ETags of the index files, then the packages: all of them, or only those in the scope of the job.
+
+    The ETags in the state hold if the listing after the state shows the same ETags: the files were like that before the
+    listing began.  If the listing shows others, or if a conflict has just shown that the state is wrong (`trust_state`
+    is false), each file is asked for, and the subdir is listed again.  The files of the overlay are as the listing
+    shows them: never older than the files that were made from them.
+    """
+    state, state_etag = load_state(folder.store, folder.key(names.LEDGER))
+    scope, outputs = job.scope, job.options.outputs
+    empty = Snapshot(
+        state=state,
+        state_etag=state_etag,
+        all_listed=scope is None,
+        shards_in_doubt=job.options.force,
+        taken_ms=now_ms,
+    )
+    if state is not None and trust_state:
+        etags = index_files(etags_of(state))
+        listing = _list(folder, scope, state)
+        if scope is not None or _without_foreign_page(etags_in(listing, names.TRACKED), state, outputs) == etags:
+            return snapshot_of_listing(listing, replace(empty, etags=etags))
+    stats = folder.stats(names.TRACKED)
+    etags = _without_foreign_page({name: stat.etag for name, stat in stats.items()}, state, outputs)
+    modified_ms = {name: stat.written_ms for name, stat in stats.items()}
+    return snapshot_of_listing(_list(folder, scope, state), replace(empty, etags=etags, modified_ms=modified_ms))
+
+
+def take_index_snapshot(folder: ChannelFolder, outputs: Outputs) -> Snapshot:
+    """A snapshot of the files of the index only, without packages."""
+    state, state_etag = load_state(folder.store, folder.key(names.LEDGER))
+    stats = folder.stats((*names.TRACKED, *names.STATE))
+    etags = _without_foreign_page({name: stat.etag for name, stat in stats.items()}, state, outputs)
+    modified_ms = {name: stat.written_ms for name, stat in stats.items()}
+    return Snapshot(etags, state, state_etag, modified_ms, all_listed=False)
+
+
+def take_read_only_snapshot(folder: ChannelFolder, outputs: Outputs) -> Snapshot:
+    """A snapshot from one listing, for a command that only reads and takes a second snapshot to compare."""
+    state, state_etag = load_state(folder.store, folder.key(names.LEDGER))
+    listing = _list(folder, None, state)
+    etags = _without_foreign_page(etags_in(listing, names.TRACKED), state, outputs)
+    return snapshot_of_listing(listing, Snapshot(etags, state, state_etag))
+
+
+def check_packages_unchanged(folder: ChannelFolder, job: SubdirJob, snapshot: Snapshot) -> None:
+    """List the packages again.  Raises Conflict if they are not those of the snapshot."""
+    now = snapshot_of_listing(_list(folder, job.scope, snapshot.state), snapshot)
+    if now.listing_digest != snapshot.listing_digest:
+        raise Conflict(folder.key(""), "packages were added or removed during this run")
+
+
+def _without_foreign_page(etags: dict[str, ETag], state: State | None, outputs: Outputs) -> dict[str, ETag]:
+    """The index files without a page that is not wanted and that we did not write: it belongs to somebody else."""
+    written = state.files.get(names.PAGE) if state else None
+    is_foreign = written is None or etags.get(names.PAGE) != written.etag
+    if outputs.html or not is_foreign:
+        return etags
+    return {name: etag for name, etag in etags.items() if name != names.PAGE}
+
+
+def _list(folder: ChannelFolder, scope: frozenset[str] | None, state: State | None) -> dict[str, Stat]:
+    """The files of a subdir by file name; with a scope only these packages and the files of the overlay."""
+    if scope is not None:
+        return folder.stats((*names.STATE, names.GC_NOTE, *scope))
+    last = state or State()
+    return listed(folder.store, folder.key(""), last.split_points, folder.executor)
