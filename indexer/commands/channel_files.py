@@ -9,7 +9,7 @@ from indexer.commands.retry import retry_on_conflict
 from indexer.core import names
 from indexer.core.channel_publication import channel_publication, digest_of
 from indexer.core.errors import BadConfig, Missing
-from indexer.core.pages import catalog as catalogue
+from indexer.core.pages import catalog
 from indexer.core.release import __version__
 from indexer.core.report import Outcome, SubdirReport
 from indexer.core.snapshot import Snapshot
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from indexer.commands.context import Context
     from indexer.core.model import ETag, Stat
     from indexer.core.options import Options
-    from indexer.core.pages.catalog import Catalogue
+    from indexer.core.pages.catalog import Catalog
     from indexer.store import Store
 
 
@@ -72,9 +72,9 @@ class Channel:
         before = (state.config_fingerprint, state.listing_digest) if state and snapshot.files_match_state else None
         if state and before == (stamp, digest) and not self.options.force:
             return SubdirReport(Outcome.UNCHANGED, packages=state.packages)
-        catalogues = {subdir: self._catalogue(subdir, etag) for subdir, etag in sources.items()}
-        count = len({entry.name for known in catalogues.values() for entry in known.packages.values()})
-        artifacts = channel_publication(catalogues, self.options.outputs, self.options.notices)
+        catalogs = {subdir: self._catalog(subdir, etag) for subdir, etag in sources.items()}
+        count = len({entry.name for known in catalogs.values() for entry in known.packages.values()})
+        artifacts = channel_publication(catalogs, self.options.outputs, self.options.notices)
         writer = Writer(self.store, "", self.context.executor)
         pending = writer.pending(artifacts, snapshot)
         report = SubdirReport(Outcome.PLANNED if dry_run else Outcome.UNCHANGED, packages=count)
@@ -119,17 +119,17 @@ class Channel:
         return {subdir: etag for subdir, etag in zip(subdirs, found, strict=True) if etag is not None}
 
     def _source(self, subdir: str) -> ETag | None:
-        for name in (names.CATALOGUE, names.REPODATA, names.SHARD_INDEX):
+        for name in (names.CATALOG, names.REPODATA, names.SHARD_INDEX):
             stat = self.store.stat(f"{subdir}/{name}")
             if stat is not None:
                 return stat.etag
         return None
 
-    def _catalogue(self, subdir: str, etag: ETag) -> Catalogue:
-        """What a subdir says of its packages: its catalogue, or where it has none yet its index.  Raises Conflict."""
-        key = f"{subdir}/{names.CATALOGUE}"
+    def _catalog(self, subdir: str, etag: ETag) -> Catalog:
+        """What a subdir says of its packages: its catalog, or where it has none yet its index.  Raises Conflict."""
+        key = f"{subdir}/{names.CATALOG}"
         try:
-            known = catalogue.decode(read_whole(self.store, key, etag)[0])
+            known = catalog.decode_catalog(read_whole(self.store, key, etag)[0])
         except Missing:
             known = None
         if known is not None:
@@ -137,4 +137,4 @@ class Channel:
         lister = Lister(self.store, subdir, self.options.outputs, self.context.executor)
         snapshot = lister.take_snapshot(frozenset(), trusting=False)
         overlay = lister.overlay(snapshot)
-        return catalogue.catalogue_of(overlay.apply(lister.read_index(snapshot, overlay)).index, {}, {})
+        return catalog.make_catalog(overlay.apply(lister.read_index(snapshot, overlay)).index, {}, {})

@@ -12,7 +12,7 @@ from indexer.commands.index_subdir import Subdir
 from indexer.core import names
 from indexer.core.errors import BadConfig, GaveUp, IndexerError, NoConditions, Refused
 from indexer.core.job import SubdirJob
-from indexer.core.patch import NONE as NO_PATCH
+from indexer.core.patch import NO_INSTRUCTIONS as NO_PATCH
 from indexer.core.publication import source_of
 from indexer.core.report import Note, Outcome, Report, SubdirReport
 from indexer.lister.subdirs import Root, check_channel, check_exists, check_subdir, root_of

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from indexer.commands.retry import retry_on_conflict
 from indexer.core import names
 from indexer.core.errors import BadConfig, BadIndex, NewerIndex, Refused
-from indexer.core.formats.shards import ShardIndex, changed_names
+from indexer.core.formats.shards import ShardIndex, changed_shard_names
 from indexer.core.model import Plan
 from indexer.core.name_digests import excluding
 from indexer.core.next_state import next_state, overlay_files
-from indexer.core.pages.catalog import undescribed
-from indexer.core.patch import NONE as NO_PATCH
+from indexer.core.pages.catalog import filenames_without_metadata
+from indexer.core.patch import NO_INSTRUCTIONS as NO_PATCH
 from indexer.core.plan import DiffContext, diff, etags_to_remember, guard
 from indexer.core.publication import Rank, RenderContext, publication, unpatched_of
-from indexer.core.recent import hidden
+from indexer.core.recent import count_recent
 from indexer.core.records.dates import is_undated, missing_dates
 from indexer.core.report import Note, Outcome, SubdirReport, Way
 from indexer.core.state import CHANNEL
@@ -170,7 +170,7 @@ class Subdir:
         index = self.job.without_unyanked(update.index)
         abouts = lister.read_metadata(snapshot)
         described = self.options.outputs.needs_metadata
-        unknown = undescribed(index, abouts) - update.overlay.yanks.keys() if described else frozenset()
+        unknown = filenames_without_metadata(index, abouts) - update.overlay.yanks.keys() if described else frozenset()
         known = self._known(snapshot, lister.source(snapshot))
         complete = self.options.complete or self._were_complete(known)
         if complete:
@@ -241,7 +241,7 @@ class Subdir:
             self.subdir, self.options.outputs, previous, there, update.now_ms, source, overlay.new_patch
         )
         if previous.info and self.job.can_reuse_shards(snapshot):
-            scene = replace(scene, changed_names=changed_names(update.index, update.merged))
+            scene = replace(scene, changed_names=changed_shard_names(update.index, update.merged))
         why = {name: yank.reason for name, yank in overlay.yanks.items()}
         return replace(scene, metadata=update.metadata, yanked=why)
 
@@ -314,7 +314,7 @@ class Subdir:
         rejected = tuple(rejected_before(name, bad) for name, bad in sorted(state.rejected.items()))
         report = reported(snapshot, Update(plan=Plan(rejected=rejected)), None, frozenset(), dry_run=dry_run)
         report.packages, report.incomplete = state.packages, state.incomplete or 0
-        report.recent = None if state.recent is None else hidden(dict(state.recent), now_ms)
+        report.recent = None if state.recent is None else count_recent(dict(state.recent), now_ms)
         report.warnings = tuple(sorted((*report.warnings, *unattested(state.attestations))))
         report.yanked = tuple(Note(name, reason) for name, reason in sorted(state.yanked.items()))
         report.ignored = tuple(Note(name, reason) for name, reason in sorted(state.ignored.items()))

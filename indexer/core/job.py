@@ -10,8 +10,8 @@ import msgspec
 
 from indexer.core import names
 from indexer.core.name_digests import changed_names, names_of
-from indexer.core.patch import NONE as NO_PATCH
-from indexer.core.patch import left_by_conda_index
+from indexer.core.patch import NO_INSTRUCTIONS as NO_PATCH
+from indexer.core.patch import is_empty_form_of_conda_index
 from indexer.core.publication import instructions_of
 from indexer.core.release import __version__
 from indexer.core.state import config_fingerprint
@@ -93,7 +93,7 @@ class SubdirJob:
     def patch_overwritten(self, found: Overlay, state: State | None) -> bool:
         """Whether conda-index has put its empty form over instructions that were in force when the ledger was left."""
         before = state.files.get(names.INSTRUCTIONS) if state else None
-        if before is None or found.published_patch is None or not left_by_conda_index(found.published_patch):
+        if before is None or found.published_patch is None or not is_empty_form_of_conda_index(found.published_patch):
             return False
         return before.digest not in {"", instructions_of(NO_PATCH, self.options.outputs).digest}
 

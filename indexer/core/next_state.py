@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.name_digests import has_misfiled_records, mark_unsure, names_of
-from indexer.core.patch import left_by_conda_index
+from indexer.core.patch import is_empty_form_of_conda_index
 from indexer.core.publication import instructions_of
 from indexer.core.state import Bad, PublishedFile, State
 
@@ -27,7 +27,7 @@ def overlay_files(job: SubdirJob, snapshot: Snapshot, update: Update) -> dict[st
     overlay = update.overlay
     digests = {names.YANKED: ""}
     if overlay.published_patch is not None and overlay.new_patch is None:
-        said = not left_by_conda_index(overlay.published_patch)
+        said = not is_empty_form_of_conda_index(overlay.published_patch)
         digests[names.INSTRUCTIONS] = (
             instructions_of(overlay.published_patch, job.options.outputs).digest if said else ""
         )

@@ -14,11 +14,11 @@ import msgspec
 
 from indexer.core import names
 from indexer.core.formats import shards
-from indexer.core.formats.repodata import join, join_run_exports, join_unpatched
+from indexer.core.formats.repodata import encode_repodata, encode_run_exports, encode_unpatched
 from indexer.core.formats.shards import ShardIndex
 from indexer.core.model import UNREADABLE, Raw
-from indexer.core.pages import catalog as catalogue
-from indexer.core.pages.current import join_current
+from indexer.core.pages import catalog
+from indexer.core.pages.current import encode_current_repodata
 from indexer.core.records.identity import identity_of
 from indexer.core.stream import Stream, sha256_of
 
@@ -35,7 +35,7 @@ _HTML = "text/html; charset=utf-8"
 _ZSTD = "application/zstd"
 _BZIP2 = "application/x-bzip2"
 # Read by nobody but the next run.
-_CATALOGUE_LEVEL = 3
+_CATALOG_LEVEL = 3
 # Deprecated (CEP 36): known to conda once, written by nobody today.
 _STALE_INFO = frozenset({"arch", "platform", "base_url", "subdir", "repodata_revisions"})
 
@@ -161,7 +161,7 @@ def unpatched_of(index: Index, context: RenderContext, published: Mapping[str, R
     """What the packages say; `published` are the run exports that another file remembers for the next run."""
     if not context.outputs.monolithic:
         published = {}
-    content = join_unpatched(index, _info(index, context), published)
+    content = encode_unpatched(index, _info(index, context), published)
     return Artifact(names.UNPATCHED, Rank.SOURCE, content, headers=mutable(context.outputs, _JSON))
 
 
@@ -245,10 +245,10 @@ def _shards(index: Index, info: Mapping[str, object], context: RenderContext, so
             name: digest for name, digest in context.previous.shards.items() if name not in context.changed_names
         }
     fresh = []
-    for name, make in shards.build(index, context.changed_names):
+    for name, make in shards.build_shards(index, context.changed_names):
         shard = make()
-        shards.check_size(name, shard)
-        digests[name] = shards.digest(shard)
+        shards.check_shard_size(name, shard)
+        digests[name] = shards.shard_digest(shard)
         if digests[name] not in context.existing_shards:
             key = names.SHARDS_FOLDER + shards.filename_of(digests[name])
             again = Stream(partial(_anew, make))
@@ -293,30 +293,30 @@ def _monolith(index: Index, info: Mapping[str, object], context: RenderContext, 
     if not context.outputs.monolithic:
         return []
     rank = Rank.SOURCE if source == names.REPODATA else Rank.DERIVED
-    return _variants(names.REPODATA, join(index, info), rank, context.outputs)
+    return _variants(names.REPODATA, encode_repodata(index, info), rank, context.outputs)
 
 
 def _run_exports(index: Index, context: RenderContext) -> list[Artifact]:
     if not context.outputs.run_exports or not context.outputs.monolithic:
         return []
-    content = join_run_exports(index, context.subdir)
+    content = encode_run_exports(index, context.subdir)
     return _variants(names.RUN_EXPORTS, content, Rank.DERIVED, context.outputs)
 
 
 def _current(index: Index, info: Mapping[str, object], context: RenderContext) -> list[Artifact]:
     if not context.outputs.current_repodata:
         return []
-    return _variants(names.CURRENT, join_current(index, info), Rank.DERIVED, context.outputs)
+    return _variants(names.CURRENT, encode_current_repodata(index, info), Rank.DERIVED, context.outputs)
 
 
 def _described(index: Index, context: RenderContext) -> list[Artifact]:
-    """What tells more of packages than their records do: the catalogue, and the page."""
+    """What tells more of packages than their records do: the catalog, and the page."""
     outputs = context.outputs
     if not outputs.needs_metadata:
         return []
-    known = catalogue.catalogue_of(index, context.metadata, context.yanked)
-    content, headers = catalogue.encode(known), mutable(outputs, _ZSTD)
-    found = [Artifact(names.CATALOGUE, Rank.DERIVED, content, Codec.ZSTD, _CATALOGUE_LEVEL, headers)]
+    known = catalog.make_catalog(index, context.metadata, context.yanked)
+    content, headers = catalog.encode_catalog(known), mutable(outputs, _ZSTD)
+    found = [Artifact(names.CATALOG, Rank.DERIVED, content, Codec.ZSTD, _CATALOG_LEVEL, headers)]
     if outputs.html:
         from indexer.core.pages.html import subdir_page  # its template, styles and script are made as it is imported
 

@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from indexer.core import names
-from indexer.core.attestations import SUFFIX, attest
+from indexer.core.attestations import SUFFIX, with_attestations
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.overlay import Overlay
 from indexer.core.plan import dropped, merge, nameless, replaced
-from indexer.core.recent import changed_hours, hidden, hours_of
+from indexer.core.recent import count_recent, hourly_counts, updated_hourly_counts
 from indexer.core.records.v3 import latest
 from indexer.core.report import Note, Outcome, SubdirReport
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from indexer.core.metadata import Metadata
     from indexer.core.model import Raw
     from indexer.core.patch import Patched
-    from indexer.core.recent import Hours
+    from indexer.core.recent import HourlyCounts
     from indexer.core.snapshot import Snapshot
     from indexer.core.state import Attested, Bad, State
 
@@ -57,7 +57,7 @@ class Update:
         """What the packages say."""
         merged = merge(self.index, self.plan, self.results, self.now_ms)
         if self.attestations is not None:
-            merged = attest(merged, self.attestations)
+            merged = with_attestations(merged, self.attestations)
         if told := {name: it for name, it in self.run_exports_read.items() if name in merged.records}:
             merged = replace(merged, run_exports={**merged.run_exports, **told})
         return latest(merged) if self.all_in_v3 else merged
@@ -73,14 +73,14 @@ class Update:
         return dropped(self.index, self.plan, self.results)
 
     @cached_property
-    def recent(self) -> Hours | None:
+    def recent(self) -> HourlyCounts | None:
         """The packages of the last week that readers shall see, None where not all of them are known."""
         if self.recent_before is None:
             index = self.patched.index
-            return None if index.records_not_loaded is not None else hours_of(index.records.values(), self.now_ms)
+            return None if index.records_not_loaded is not None else hourly_counts(index.records.values(), self.now_ms)
         changed = {it.filename for it in self.results} | self.leaving | self.plan.dates.keys()
         gone, come = ([it.records[name] for name in changed & it.records.keys()] for it in (self.index, self.merged))
-        return changed_hours(self.recent_before, gone, come, self.now_ms)
+        return updated_hourly_counts(self.recent_before, gone, come, self.now_ms)
 
     def settled(self) -> Update:
         """The same without the index that it came from and what was read, that no record is held twice."""
@@ -222,5 +222,5 @@ def reported(
         warnings=tuple(sorted(warnings)),
         yanked=tuple(Note(name, yank.reason) for name, yank in sorted(update.overlay.yanks.items())),
         ignored=tuple(Note(name, it.reason) for name, it in sorted(update.overlay.ignored.items())),
-        recent=None if update.recent is None else hidden(update.recent, update.now_ms),
+        recent=None if update.recent is None else count_recent(update.recent, update.now_ms),
     )

@@ -18,8 +18,8 @@ from indexer.core.formats import repodata, shards
 from indexer.core.formats.shards import ShardIndex
 from indexer.core.json_stream import dump
 from indexer.core.model import ETag, Index, Raw
-from indexer.core.overlay import Overlay, Withdrawn, decode_withdrawn
-from indexer.core.pages import catalog as catalogue
+from indexer.core.overlay import Overlay, WithdrawnPackages, decode_withdrawn
+from indexer.core.pages import catalog
 from indexer.core.snapshot import Snapshot, etags_in, etags_of, files_of, snapshot_of_listing
 from indexer.core.state import State, decode_state
 from indexer.lister.listing import listed as listed_in_parts
@@ -137,7 +137,7 @@ class Lister:
     def overlay(self, snapshot: Snapshot) -> Overlay:
         """What is in force by the state that was seen.  Raises BadPatch, and Conflict where it changed since."""
         instructions = self.read(names.INSTRUCTIONS, snapshot) if names.INSTRUCTIONS in snapshot.etags else None
-        withdrawn = Withdrawn()
+        withdrawn = WithdrawnPackages()
         if names.YANKED in snapshot.etags:
             withdrawn = decode_withdrawn(self.read(names.YANKED, snapshot), self.key(names.YANKED))
         key = self.key(names.INSTRUCTIONS)
@@ -170,7 +170,7 @@ class Lister:
             return self._read_shards(snapshot, few)
         # First what takes more memory while it is decoded than afterwards.
         run_exports = self._read_run_exports(snapshot)
-        index, own = repodata.split_unpatched(self.read(source, snapshot), self.key(source))
+        index, own = repodata.decode_unpatched(self.read(source, snapshot), self.key(source))
         if source == names.UNPATCHED and not snapshot.is_unchanged(names.REPODATA):
             index = self._beside_published(index, snapshot, overlay)
         if not snapshot.is_unchanged(source):  # written by another indexer, so its records know best
@@ -179,7 +179,7 @@ class Lister:
             run_exports |= repodata.inline_run_exports(index.records)
             if undated(index):
                 index = redated(index, self.store, self.key(names.SHARDS_FOLDER), self.executor)
-        return replace(index, run_exports=repodata.own_run_exports(run_exports, own))
+        return replace(index, run_exports=repodata.unpatched_run_exports(run_exports, own))
 
     def _read_run_exports(self, snapshot: Snapshot) -> dict[str, Raw]:
         """What run_exports.json says, or its compressed copy where the plain file is lost or damaged.
@@ -188,7 +188,7 @@ class Lister:
         """
         if names.RUN_EXPORTS in snapshot.etags:
             try:
-                return repodata.split_run_exports(self.read(names.RUN_EXPORTS, snapshot), self.key(names.RUN_EXPORTS))
+                return repodata.decode_run_exports(self.read(names.RUN_EXPORTS, snapshot), self.key(names.RUN_EXPORTS))
             except BadIndex as error:
                 packed = self.packed_run_exports(snapshot)
                 if packed is None and not self.force:
@@ -200,10 +200,10 @@ class Lister:
     def packed_run_exports(self, snapshot: Snapshot) -> dict[str, Raw] | None:
         """What run_exports.json.zst says, None where it is not there or cannot be read."""
         with contextlib.suppress(BadIndex, KeyError):
-            from indexer.core.verify import unpacked
+            from indexer.core.verify import decompress_file
 
-            data = unpacked(self.read(names.RUN_EXPORTS_ZST, snapshot), names.RUN_EXPORTS_ZST, _MAX_RUN_EXPORTS)
-            return repodata.split_run_exports(data, self.key(names.RUN_EXPORTS_ZST))
+            data = decompress_file(self.read(names.RUN_EXPORTS_ZST, snapshot), names.RUN_EXPORTS_ZST, _MAX_RUN_EXPORTS)
+            return repodata.decode_run_exports(data, self.key(names.RUN_EXPORTS_ZST))
         return None
 
     def _beside_published(self, index: Index, snapshot: Snapshot, overlay: Overlay) -> Index:
@@ -217,14 +217,14 @@ class Lister:
         if overlay.patch is None and not snapshot.is_unchanged(names.UNPATCHED):
             self._refuse_unknown_patch(index, published, overlay)
         unknown = published.records.keys() - index.records.keys()
-        index = repodata.beside(index, published)
+        index = repodata.with_published_parts(index, published)
         return replace(index, earlier={name: published.records[name] for name in unknown})
 
     def _published(self, snapshot: Snapshot) -> Index | None:
         """What another indexer has published, None where that cannot be read.  Raises NewerIndex."""
         try:
             if names.REPODATA in snapshot.etags:
-                return repodata.split(self.read(names.REPODATA, snapshot), self.key(names.REPODATA))
+                return repodata.decode_repodata(self.read(names.REPODATA, snapshot), self.key(names.REPODATA))
             if names.SHARD_INDEX in snapshot.etags and not snapshot.is_unchanged(names.SHARD_INDEX):
                 return self._read_shards(snapshot, None)
         except NewerIndex:
@@ -249,10 +249,10 @@ class Lister:
 
     def read_metadata(self, snapshot: Snapshot) -> dict[str, Metadata]:
         """What is known of what packages say of themselves; nothing where no file is wanted that tells it."""
-        if not self.outputs.needs_metadata or names.CATALOGUE not in snapshot.etags:
+        if not self.outputs.needs_metadata or names.CATALOG not in snapshot.etags:
             return {}
-        known = catalogue.decode(self.read(names.CATALOGUE, snapshot))
-        return catalogue.metadata_by_name(known) if known else {}
+        known = catalog.decode_catalog(self.read(names.CATALOG, snapshot))
+        return catalog.metadata_by_name(known) if known else {}
 
     def read_shard_index(self, snapshot: Snapshot) -> ShardIndex:
         """The shard index that stands, an empty one where there is none.  Raises BadIndex."""
@@ -297,7 +297,7 @@ class Lister:
                 _log.warning("%s: %s; its packages are read again, and dated anew", key, error.reason)
                 return Index()
 
-        found = shards.union(self.executor.map(read, wanted))
+        found = shards.merge_shards(self.executor.map(read, wanted))
         info = {key: dump(index.info[key]) for key in shards.SHARED_INFO if key in index.info}
         if index.info.get("base_url") not in _BESIDE:
             info["base_url"] = dump(index.info["base_url"])
@@ -310,7 +310,7 @@ class Lister:
             data, _ = read_whole(self.store, key)
         except Missing as error:
             raise _Lost(key, "is named by the shard index and is not there", _GONE) from error
-        if shards.digest(data) != digest:
+        if shards.shard_digest(data) != digest:
             raise BadIndex(key, "has another content than its name says", _REBUILD)
         return data
 

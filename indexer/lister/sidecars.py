@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from indexer.core.attestations import MAX_SIZE, SUFFIX, by_package, digest_of_bundles, sidecars_digest_of
+from indexer.core.attestations import MAX_SIZE, SUFFIX, bundles_digest, sidecars_by_package, sidecars_digest
 from indexer.core.errors import Conflict, Denied, Missing
 from indexer.core.state import Attested
 from indexer.store.concurrent import Limits, bounded
@@ -31,12 +31,12 @@ def look(
 
     `sidecars` are by file name, the `state` is the last run's.
     """
-    found = by_package({filename: stat.within(subdir) for filename, stat in sidecars.items()})
+    found = sidecars_by_package({filename: stat.within(subdir) for filename, stat in sidecars.items()})
     before = state.attestations if state else {}
     kept = {
         package: known
         for package, known in before.items()
-        if package in found and known.sidecars_digest == sidecars_digest_of(found[package]) and not known.transient
+        if package in found and known.sidecars_digest == sidecars_digest(found[package]) and not known.transient
     }
     asked = sorted(found.keys() - kept.keys())
     bounds: Limits[str] = Limits(_PARALLEL, _MEMORY, lambda package: _weight_of(found[package]))
@@ -50,7 +50,7 @@ def _weight_of(sidecars: Mapping[str, Stat]) -> int:
 
 
 def _judged(store: Store, package: str, sidecars: Mapping[str, Stat]) -> Attested:
-    state = sidecars_digest_of(sidecars)
+    state = sidecars_digest(sidecars)
     try:
         return Attested(state, _read(store, package, sidecars))
     except ValueError as error:
@@ -62,7 +62,7 @@ def _judged(store: Store, package: str, sidecars: Mapping[str, Stat]) -> Atteste
 def _read(store: Store, package: str, sidecars: Mapping[str, Stat]) -> str:
     """The sha256 of a package's attestations.  Raises ValueError for such as readers could not trust."""
     alias = sidecars[package + SUFFIX]
-    sha256 = digest_of_bundles(content_of(store, alias))
+    sha256 = bundles_digest(content_of(store, alias))
     copy = sidecars.get(f"{package}{SUFFIX}.{sha256}")
     if copy is None:
         raise ValueError(f"has no copy {SUFFIX}.{sha256} beside it")

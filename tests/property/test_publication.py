@@ -151,6 +151,6 @@ def test_shards_of_touched_names_alone_make_the_index_that_all_shards_make(index
     files = published(index)
     previous = read_back(files)[1]
     scene = RenderContext("noarch", Outputs(), previous, previous.named, NOW_MS + 1, names.REPODATA)
-    few = replace(scene, changed_names=shards.changed_names(index, after))
+    few = replace(scene, changed_names=shards.changed_shard_names(index, after))
     of_all, of_few = publication(after, scene), publication(after, few)
     assert [(it.key, it.digest) for it in of_few] == [(it.key, it.digest) for it in of_all]

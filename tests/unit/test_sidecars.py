@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
-from indexer.core.attestations import digest_of_bundles
+from indexer.core.attestations import bundles_digest
 from indexer.lister.sidecars import look
 from tests.support.memory import MemoryStore
 
@@ -37,16 +37,16 @@ def test_many_large_attestations_are_read_in_bounded_memory() -> None:
 
 @pytest.mark.parametrize("content", [b"[1]", b' \n[ {"a": "\xc3\xa9"} ]\n', b"[[]]"])
 def test_a_json_array_with_something_in_it_is_an_attestation(content: bytes) -> None:
-    assert digest_of_bundles(content) == hashlib.sha256(content).hexdigest()
+    assert bundles_digest(content) == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.parametrize("content", [b"", b"[", b"[1,]", b"[1] x", b"{}", b'"x"', b'["\xff"]', b"[" * 100_000, b"null"])
 def test_anything_else_is_no_attestation(content: bytes) -> None:
     with pytest.raises(ValueError, match="is not a JSON array"):
-        digest_of_bundles(content)
+        bundles_digest(content)
 
 
 @pytest.mark.parametrize("content", [b"[]", b" [ \n ] "])
 def test_an_empty_array_is_no_attestation(content: bytes) -> None:
     with pytest.raises(ValueError, match="is an empty array"):
-        digest_of_bundles(content)
+        bundles_digest(content)

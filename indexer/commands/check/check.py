@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from indexer.commands.check.formats import PublishedFormats
 from indexer.core import names
-from indexer.core.attestations import SUFFIX, named_by
+from indexer.core.attestations import SUFFIX, attestations_digest_in
 from indexer.core.errors import BadIndex, BadPatch, Conflict, GaveUp, Missing
 from indexer.core.formats import repodata
 from indexer.core.model import Index, Outputs, Rejected, Rules
@@ -29,9 +29,9 @@ from indexer.core.verify import (
     RUN,
     UPLOAD_AGAIN,
     Fault,
-    contradictions,
-    differences,
-    same,
+    index_differences,
+    package_differences,
+    same_json,
 )
 from indexer.extractor.extract import ExtractSpec, Vanished
 from indexer.lister.existing import Lister
@@ -136,7 +136,7 @@ class _Auditor:
                 if names.YANKED in snapshot.etags:
                     self._lister.overlay(snapshot)
                 return
-            unpatched, _ = repodata.split_unpatched(self._lister.read(names.UNPATCHED, snapshot), names.UNPATCHED)
+            unpatched, _ = repodata.decode_unpatched(self._lister.read(names.UNPATCHED, snapshot), names.UNPATCHED)
             if not snapshot.is_unchanged(names.UNPATCHED):
                 return  # of another indexer, who follows other instructions
             wanted = self._lister.overlay(snapshot).apply(unpatched).index
@@ -148,7 +148,7 @@ class _Auditor:
                 error.next_step if error.next_step == UPDATE else _STATE_STEPS[name],
             )
             return
-        said = differences(_bare(wanted), _bare(index))
+        said = index_differences(_bare(wanted), _bare(index))
         key = f"{self.subdir}/{names.REPODATA if names.REPODATA in snapshot.etags else names.SHARD_INDEX}"
         yield from (Fault(key, f"{reason} (beside the patch and the yanks in force)") for reason in said)
 
@@ -213,7 +213,7 @@ class _Auditor:
     def _attestations(self, snapshot: Snapshot, index: Index) -> Iterator[Fault]:
         """Whether the copies that readers fetch by the digest in a record are there, and have it."""
         for filename, record in index.records.items():
-            sha256 = named_by(record)
+            sha256 = attestations_digest_in(record)
             if sha256 is None:
                 continue
             name = f"{filename}{SUFFIX}.{sha256}"
@@ -225,7 +225,11 @@ class _Auditor:
         for filename, known in (
             snapshot.state.attestations.items() if snapshot.state and snapshot.files_match_state else ()
         ):
-            if known.sha256 and filename in index.records and named_by(index.records[filename]) != known.sha256:
+            if (
+                known.sha256
+                and filename in index.records
+                and attestations_digest_in(index.records[filename]) != known.sha256
+            ):
                 yield Fault(f"{self.subdir}/{filename}", "has attestations that its record does not name", FORCE)
 
     def _holds(self, copy: Stat, sha256: str) -> bool:
@@ -267,7 +271,7 @@ class _Auditor:
                 raise Conflict(f"{self.subdir}/{result.filename}", "changed while it was read")
             name = result.filename
             reasons = list(
-                contradictions(index.records[name], index.run_exports.get(name), result, patched=name in patched)
+                package_differences(index.records[name], index.run_exports.get(name), result, patched=name in patched)
             )
             if not reasons:
                 self.proven.add(tokens[name])
@@ -280,8 +284,8 @@ class _Auditor:
             return frozenset()
         with contextlib.suppress(Missing, BadIndex):
             data, _ = read_whole(self.store, f"{self.subdir}/{names.UNPATCHED}")
-            before = repodata.split(data, names.UNPATCHED).records
-            return frozenset(key for key, record in index.records.items() if not same(record, before.get(key)))
+            before = repodata.decode_repodata(data, names.UNPATCHED).records
+            return frozenset(key for key, record in index.records.items() if not same_json(record, before.get(key)))
         return frozenset()
 
 
