@@ -22,7 +22,7 @@ import zstandard
 
 from indexer.core import names
 from indexer.core.publication import Artifact, Codec, Rank
-from indexer.writer.publish import MOST_THREADS, OVERLAP_LOG, compressed, frame
+from indexer.writer.compress import MOST_THREADS, OVERLAP_LOG, compressed, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -50,9 +50,9 @@ def index_root(job: ChannelJob, root: ChannelFolder) -> SubdirReport:
     sources = _sources(job, root, listing)
     fingerprint = config_fingerprint(job.options.outputs, job.options.rules, __version__)
     digest = sources_digest(sources, job.options.notices)
-    if state is not None and snapshot.files_match_state and not job.options.force:
-        if (state.config_fingerprint, state.listing_digest) == (fingerprint, digest):
-            return SubdirReport(Outcome.UNCHANGED, packages=state.packages)
+    before = (state.config_fingerprint, state.listing_digest) if state and snapshot.files_match_state else None
+    if state is not None and before == (fingerprint, digest) and not job.options.force:
+        return SubdirReport(Outcome.UNCHANGED, packages=state.packages)
 
     catalogs = {subdir: _load_catalog(job, root, subdir, etag) for subdir, etag in sources.items()}
     publication = channel_publication(catalogs, job.options.outputs, job.options.notices)
@@ -75,9 +75,7 @@ def _check_target(job: ChannelJob, state: State | None) -> None:
         )
 
 
-def _planned_report(
-    job: ChannelJob, catalogs: Mapping[str, Catalog], files: list[tuple[str, bool]]
-) -> SubdirReport:
+def _planned_report(job: ChannelJob, catalogs: Mapping[str, Catalog], files: list[tuple[str, bool]]) -> SubdirReport:
     """The report on the files, which is also the report after they were written."""
     outcome = Outcome.PUBLISHED if files else Outcome.UNCHANGED
     return SubdirReport(
@@ -121,7 +119,7 @@ def _sources(job: ChannelJob, root: ChannelFolder, listing: Mapping[str, Stat]) 
     subdirs = sorted(folders & (names.KNOWN_SUBDIRS | named))
 
     def source(subdir: str) -> ETag | None:
-        for name in (names.CATALOGUE, names.REPODATA, names.SHARD_INDEX):
+        for name in (names.CATALOG, names.REPODATA, names.SHARD_INDEX):
             stat = root.store.stat(f"{subdir}/{name}")
             if stat is not None:
                 return stat.etag
@@ -135,7 +133,7 @@ def _load_catalog(job: ChannelJob, root: ChannelFolder, subdir: str, etag: ETag)
     """The catalog of a subdir, made from its index if the subdir has none yet.  Raises Conflict."""
     folder = ChannelFolder(root.store, subdir, root.executor)
     try:
-        known = catalog.decode_catalog(folder.read(names.CATALOGUE, etag))
+        known = catalog.decode_catalog(folder.read(names.CATALOG, etag))
     except Missing:
         known = None
     if known is not None:

@@ -14,7 +14,7 @@ from indexer.commands.select_subdirs import look_at_root, select_subdirs
 from indexer.core import names
 from indexer.core.errors import GaveUp, IndexerError, NoConditions, Refused
 from indexer.core.job import SubdirJob
-from indexer.core.patch import NONE as NO_PATCH
+from indexer.core.patch import NO_INSTRUCTIONS as NO_PATCH
 from indexer.core.report import Note, Outcome, Report, SubdirReport, Way
 from indexer.core.subdir_report import with_tolerance
 from indexer.extractor.cache import ExtractionCache

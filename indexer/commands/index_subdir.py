@@ -71,7 +71,8 @@ def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt) -> Sub
 
     todo = find_todo(job, snapshot, existing, run.cache.replaced_among(snapshot.packages))
     spec = extract_spec(job, snapshot, existing, stored_checksums=context.stored_checksums)
-    extracted = extract(run.cache, folder.store, spec, todo, existing, dry_run=job.dry_run)
+    to_extract = replace(todo, to_describe=()) if job.dry_run else todo
+    extracted = extract(run.cache, folder.store, spec, to_extract, existing.index)
     if job.scope is None:  # a run over a few packages leaves attestations to the next run over all
         extracted = replace(extracted, attestations=load_attestations(folder, snapshot))
     update = apply(job, snapshot, existing, todo, extracted)

@@ -9,7 +9,7 @@ from indexer.commands.index import index_channel
 from indexer.commands.retry import backoff
 from indexer.core import names
 from indexer.core.errors import BadConfig, Conflict, GaveUp, Missing, NoConditions
-from indexer.core.overlay import Ignore, Withdrawn, Yank, decode_withdrawn, encode_withdrawn
+from indexer.core.overlay import Ignore, WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn
 from indexer.core.state import decode_state
 from indexer.store import Expect
 from indexer.store.read import read_whole
@@ -37,7 +37,7 @@ class YankOrder:
         """The file names of the packages in a subdir."""
         return frozenset(key.rpartition("/")[2] for key in self.packages if key.rpartition("/")[0] == subdir)
 
-    def edit(self, before: Withdrawn, filenames: frozenset[str], now_ms: int) -> Withdrawn:
+    def edit(self, before: WithdrawnPackages, filenames: frozenset[str], now_ms: int) -> WithdrawnPackages:
         """The withdrawn packages of a subdir after the order; one that was withdrawn before keeps its date."""
         yanked, ignored = dict(before.yanked), dict(before.ignored)
         for name in filenames:
@@ -49,7 +49,7 @@ class YankOrder:
             else:
                 yank = yanked.get(name)
                 yanked[name] = Yank(self.reason, yank.yanked_timestamp if yank else now_ms)
-        return Withdrawn(yanked, ignored)
+        return WithdrawnPackages(yanked, ignored)
 
     def is_package(self, filename: str) -> bool:
         """Whether a file name is one that the order may name: a bad name can be ignored, and not yanked."""
@@ -88,12 +88,12 @@ def _check(store: Store, subdir: str, order: YankOrder) -> None:
             raise BadConfig(key, "is no package of the channel", "nothing was changed: check the name")
 
 
-def _read(store: Store, subdir: str) -> tuple[Withdrawn, ETag | None]:
+def _read(store: Store, subdir: str) -> tuple[WithdrawnPackages, ETag | None]:
     key = f"{subdir}/{names.YANKED}"
     try:
         data, opened = read_whole(store, key)
     except Missing:
-        return Withdrawn(), None
+        return WithdrawnPackages(), None
     return decode_withdrawn(data, key), opened.etag
 
 

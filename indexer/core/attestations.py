@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.core.formats.repodata import check_text
+from indexer.core.formats.repodata import check_utf8
 from indexer.core.model import UNREADABLE, Index
 from indexer.core.names import parse_filename
 from indexer.core.records.identity import altered
@@ -43,33 +43,33 @@ class _Attested(msgspec.Struct):
 _attested = msgspec.json.Decoder(_Attested)
 
 
-def package_of(filename: str) -> str | None:
+def package_of_sidecar(filename: str) -> str | None:
     """The package that a file is a sidecar of, None for any other file."""
     match = _SIDECAR.fullmatch(filename)
     return match["package"] if match and parse_filename(match["package"]) else None
 
 
-def by_package(sidecars: Mapping[str, Stat]) -> dict[str, dict[str, Stat]]:
+def sidecars_by_package(sidecars: Mapping[str, Stat]) -> dict[str, dict[str, Stat]]:
     """The sidecars of each package that has a `.sigs`, by file name."""
     found: dict[str, dict[str, Stat]] = {}
     for filename, stat in sidecars.items():
-        package = package_of(filename)
+        package = package_of_sidecar(filename)
         if package is not None and package + SUFFIX in sidecars:
             found.setdefault(package, {})[filename] = stat
     return found
 
 
-def sidecars_digest_of(sidecars: Mapping[str, Stat]) -> str:
+def sidecars_digest(sidecars: Mapping[str, Stat]) -> str:
     """Stands for the sidecars of one package as they were seen."""
     return listing_digest_of(sidecars)
 
 
-def digest_of_bundles(content: bytes) -> str:
+def bundles_digest(content: bytes) -> str:
     """The sha256 (hex) of a `.sigs`.  Raises ValueError for what is no array, or an empty one."""
     try:
         # Looked through and never built: as objects JSON may take thirty times its size.
         _any.decode(content)
-        check_text(content)
+        check_utf8(content)
     except (*UNREADABLE, UnicodeDecodeError) as error:
         raise ValueError(f"is not a JSON array ({error})") from error
     if not content.lstrip(_BLANKS).startswith(b"["):
@@ -79,7 +79,7 @@ def digest_of_bundles(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def named_by(record: Raw) -> str | None:
+def attestations_digest_in(record: Raw) -> str | None:
     """The sha256 of the attestations that a record names, None where it names none."""
     if FIELD.encode() in bytes(record):
         with contextlib.suppress(*UNREADABLE):
@@ -87,7 +87,7 @@ def named_by(record: Raw) -> str | None:
     return None
 
 
-def attest(index: Index, attested: Mapping[str, Attested]) -> Index:
+def with_attestations(index: Index, attested: Mapping[str, Attested]) -> Index:
     """An index whose records have the digests of their attestations, and no others.
 
     What could not be read this time leaves the record as it is.

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from indexer.core.channel_info import Notice
     from indexer.core.model import ETag, Outputs
-    from indexer.core.pages.catalog import Catalogue
+    from indexer.core.pages.catalog import Catalog
 
 
 def channel_publication(
-    catalogues: Mapping[str, Catalogue], outputs: Outputs, notices: tuple[Notice, ...] | None = None
+    catalogs: Mapping[str, Catalog], outputs: Outputs, notices: tuple[Notice, ...] | None = None
 ) -> Publication:
     """Every artifact of a channel's root, from the catalogue of each subdir; what is switched off as a deletion.
 
@@ -27,18 +27,18 @@ def channel_publication(
     """
     found = []
     if outputs.channeldata:
-        from indexer.core.pages.channeldata import join_channeldata
+        from indexer.core.pages.channeldata import encode_channeldata
 
-        found.append(_artifact(names.CHANNELDATA, join_channeldata(catalogues), outputs, "application/json"))
+        found.append(_artifact(names.CHANNELDATA, encode_channeldata(catalogs), outputs, "application/json"))
     if outputs.rss:
-        from indexer.core.pages.rss import feed
+        from indexer.core.pages.rss import encode_feed
 
-        content = feed(catalogues, outputs.title, outputs.address)
+        content = encode_feed(catalogs, outputs.title, outputs.address)
         found.append(_artifact(names.RSS, content, outputs, "application/rss+xml"))
     if outputs.html:
         from indexer.core.pages.html import root_page
 
-        found.append(_artifact(names.PAGE, root_page(catalogues, outputs), outputs, "text/html; charset=utf-8"))
+        found.append(_artifact(names.PAGE, root_page(catalogs, outputs), outputs, "text/html; charset=utf-8"))
     if notices is not None:
         found.append(_artifact(names.NOTICES, notices_file(notices), outputs, "application/json"))
     wanted = {artifact.key for artifact in found}

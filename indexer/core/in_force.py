@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.errors import BadIndex, Refused
-from indexer.core.patch import NONE as NO_PATCH
-from indexer.core.patch import left_by_conda_index
+from indexer.core.patch import NO_INSTRUCTIONS as NO_PATCH
+from indexer.core.patch import is_empty_form_of_conda_index
 from indexer.core.publication import instructions_of
 
 if TYPE_CHECKING:
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from indexer.core.overlay import Overlay
     from indexer.core.snapshot import Snapshot
 
-_NAME_OR_END = (
-    "nothing was changed: name the patch with --repodata-patch, or end the patch with --no-repodata-patch"
-)
+_NAME_OR_END = "nothing was changed: name the patch with --repodata-patch, or end the patch with --no-repodata-patch"
 
 
 def overlay_in_force(job: SubdirJob, snapshot: Snapshot, published: Overlay) -> Overlay:
@@ -34,9 +32,8 @@ def overlay_in_force(job: SubdirJob, snapshot: Snapshot, published: Overlay) -> 
         )
     if job.patch is None:
         if _emptied_by_conda_index(job, snapshot, published):
-            raise Refused(
-                f"{job.subdir}/{names.INSTRUCTIONS}", "was emptied by conda-index, and a patch was in force", _NAME_OR_END
-            )
+            key = f"{job.subdir}/{names.INSTRUCTIONS}"
+            raise Refused(key, "was emptied by conda-index, and a patch was in force", _NAME_OR_END)
         return published
     nothing_to_end = published.published_patch is None and names.UNPATCHED not in snapshot.etags
     if job.patch == NO_PATCH and nothing_to_end:
@@ -52,6 +49,7 @@ def _unpatched_lost(snapshot: Snapshot) -> bool:
 def _emptied_by_conda_index(job: SubdirJob, snapshot: Snapshot, published: Overlay) -> bool:
     """Whether conda-index has put its empty instructions in the place of a patch that the last run followed."""
     before = snapshot.state.files.get(names.INSTRUCTIONS) if snapshot.state else None
-    if before is None or published.published_patch is None or not left_by_conda_index(published.published_patch):
+    instructions = published.published_patch
+    if before is None or instructions is None or not is_empty_form_of_conda_index(instructions):
         return False
     return before.digest not in {"", instructions_of(NO_PATCH, job.options.outputs).digest}

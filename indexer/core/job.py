@@ -9,7 +9,7 @@ import msgspec
 
 from indexer.core import names
 from indexer.core.name_digests import changed_names, names_of
-from indexer.core.patch import NONE as NO_PATCH
+from indexer.core.patch import NO_INSTRUCTIONS as NO_PATCH
 from indexer.core.publication import instructions_of
 from indexer.core.release import __version__
 from indexer.core.state import config_fingerprint
@@ -111,7 +111,9 @@ class SubdirJob:
         return changed_names(snapshot.name_digests, state)
 
     def usable_state(self, state: State | None) -> State | None:
-        """The state as far as it holds under the rules of this job: a rejected package can be good under other rules."""
+        """The state as far as it holds under the rules of this job: a rejected package can be good under other
+        rules.
+        """
         if state is None or state.config_fingerprint == self.config_fingerprint:
             return state
         return msgspec.structs.replace(state, rejected={}, name_digests={})

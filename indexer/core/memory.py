@@ -1,4 +1,4 @@
-"""How much a file may hold in which a run leaves notes for the next: the ledger and the catalogue.
+"""How much a file may hold in which a run leaves notes for the next: the ledger and the catalog.
 
 Strangers may put such a file too, and a megabyte of zstd can hold tens of gigabytes.
 """

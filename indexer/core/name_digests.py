@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.core.attestations import package_of
+from indexer.core.attestations import package_of_sidecar
 from indexer.core.names import parse_filename
 from indexer.core.records.identity import identity_of
 from indexer.core.state import line_of
@@ -24,7 +24,7 @@ _LENGTH = 8
 
 def name_of(filename: str) -> str:
     """The package name, in lower case, that a package or one of its sidecars has by its file name; empty for none."""
-    parsed = parse_filename(filename) or parse_filename(package_of(filename) or "")
+    parsed = parse_filename(filename) or parse_filename(package_of_sidecar(filename) or "")
     return parsed.name.lower() if parsed else ""
 
 

@@ -40,7 +40,7 @@ RUN_EXPORTS_ZST = "run_exports.json.zst"
 RUN_EXPORTS_BZ2 = "run_exports.json.bz2"
 LEDGER = ".indexer.json.zst"
 # What packages say of themselves: the memory of channeldata.json, index.html and rss.xml.
-CATALOGUE = ".indexer-catalogue.json.zst"
+CATALOG = ".indexer-catalogue.json.zst"
 CHANNELDATA = "channeldata.json"
 RSS = "rss.xml"
 PAGE = "index.html"
@@ -75,7 +75,7 @@ OWNED = (
     RUN_EXPORTS_ZST,
     RUN_EXPORTS_BZ2,
     REPODATA,
-    CATALOGUE,
+    CATALOG,
     PAGE,
     *FOREIGN,
 )

@@ -8,7 +8,7 @@ import msgspec
 
 from indexer.core import names
 from indexer.core.name_digests import has_misfiled_records, mark_unsure, names_of
-from indexer.core.patch import left_by_conda_index
+from indexer.core.patch import is_empty_form_of_conda_index
 from indexer.core.publication import instructions_of
 from indexer.core.state import Bad, PublishedFile, State
 
@@ -32,7 +32,7 @@ def overlay_files(job: SubdirJob, snapshot: Snapshot, existing: Existing) -> dic
     overlay = existing.overlay
     digests = {names.YANKED: ""}
     if overlay.published_patch is not None and overlay.new_patch is None:
-        is_patch = not left_by_conda_index(overlay.published_patch)
+        is_patch = not is_empty_form_of_conda_index(overlay.published_patch)
         instructions = instructions_of(overlay.published_patch, job.options.outputs)
         digests[names.INSTRUCTIONS] = instructions.digest if is_patch else ""
     return {
@@ -86,9 +86,7 @@ def _attestations(job: SubdirJob, snapshot: Snapshot, update: Update) -> dict[st
     return {filename: known for filename, known in before.items() if filename not in scope}
 
 
-def _with_other_packages(
-    job: SubdirJob, snapshot: Snapshot, existing: Existing, update: Update, state: State
-) -> State:
+def _with_other_packages(job: SubdirJob, snapshot: Snapshot, existing: Existing, update: Update, state: State) -> State:
     """The state after a run over a few packages, with what the last run knew about all others."""
     scope = job.scope or frozenset()
     last = snapshot.state or State()
@@ -101,7 +99,7 @@ def _with_other_packages(
 
     known = before or State(etags_complete=False)
     without_run_exports = update.index.records.keys() - update.index.run_exports.keys()
-    # If all run exports were known, those of other packages were lost since: 0 makes the next whole run read them again.
+    # If all run exports were known, those of other packages were lost since.  With 0 the next whole run reads them.
     are_lost = known.incomplete == 0 and not without_run_exports & scope
     return msgspec.structs.replace(
         state,

@@ -42,7 +42,7 @@ class Ignore(msgspec.Struct, frozen=True):
     ignored_timestamp: int
 
 
-class Withdrawn(msgspec.Struct, frozen=True):
+class WithdrawnPackages(msgspec.Struct, frozen=True):
     """The packages of a subdir that its owner withdrew, by file name.
 
     `yanked` packages keep their record in the index of what packages say; `ignored` ones are not even read.
@@ -52,7 +52,7 @@ class Withdrawn(msgspec.Struct, frozen=True):
     ignored: dict[str, Ignore] = {}
 
 
-class _File(Withdrawn, frozen=True):
+class _File(WithdrawnPackages, frozen=True):
     version: int = _PLAIN
 
 
@@ -76,7 +76,7 @@ class Overlay:
     @cached_property
     def instructions(self) -> Instructions:
         """The patch as it is followed.  Raises BadPatch."""
-        return Instructions() if self.patch is None else patch.parse(self.patch, self.key)
+        return Instructions() if self.patch is None else patch.parse_instructions(self.patch, self.key)
 
     @property
     def patch(self) -> bytes | None:
@@ -87,7 +87,9 @@ class Overlay:
     def run_exports_patched(self) -> frozenset[str]:
         """The file names whose run exports were patched by what lies there."""
         with contextlib.suppress(BadPatch):  # nobody can have followed it
-            return patch.run_exports_named(patch.parse(self.published_patch or b"", self.key))
+            return patch.filenames_with_patched_run_exports(
+                patch.parse_instructions(self.published_patch or b"", self.key)
+            )
         return frozenset()
 
     def __bool__(self) -> bool:
@@ -95,11 +97,11 @@ class Overlay:
 
     def apply(self, index: Index) -> Patched:
         """The index as readers shall see it: patched, and without what was yanked.  Raises BadPatch."""
-        patched = patch.apply(index, self.instructions) if self.instructions else Patched(index)
+        patched = patch.apply_instructions(index, self.instructions) if self.instructions else Patched(index)
         return Patched(patch.withdraw(patched.index, self.yanks), patched.warnings)
 
 
-def decode_withdrawn(data: bytes, key: str) -> Withdrawn:
+def decode_withdrawn(data: bytes, key: str) -> WithdrawnPackages:
     """The withdrawn packages in a published file.  Raises BadPatch if the file is not readable: no guess is safe."""
     try:
         found = _file.decode(data) if data.strip() else _File()
@@ -107,13 +109,13 @@ def decode_withdrawn(data: bytes, key: str) -> Withdrawn:
         raise BadPatch(key, f"is not a readable list of yanks ({error})", _RESTORE) from error
     if found.version > _WITH_IGNORED:
         raise BadPatch(key, f"is of version {found.version}, which this release does not know", "update the indexer")
-    return Withdrawn(found.yanked, found.ignored)
+    return WithdrawnPackages(found.yanked, found.ignored)
 
 
 _RESTORE = "nothing was changed: restore it, or delete it to bring back all packages that were yanked or ignored"
 
 
-def encode_withdrawn(withdrawn: Withdrawn) -> bytes:
+def encode_withdrawn(withdrawn: WithdrawnPackages) -> bytes:
     """The file of withdrawn packages."""
     values: dict[str, object] = {"version": _PLAIN, "yanked": withdrawn.yanked}
     if withdrawn.ignored:

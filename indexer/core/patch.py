@@ -33,7 +33,7 @@ _SPECS = ("depends", "constrains")
 # What a revoked package depends on: nobody makes it (conda-index).
 _NOBODY = "package_has_been_revoked"
 
-NONE = b'{"packages":{},"packages.conda":{},"patch_instructions_version":1,"remove":[],"revoke":[]}'
+NO_INSTRUCTIONS = b'{"packages":{},"packages.conda":{},"patch_instructions_version":1,"remove":[],"revoke":[]}'
 """The instructions of a subdir where a patch was ended: a file that says so, and not the absence of one."""
 
 _raw_map = msgspec.json.Decoder(dict[str, Raw])
@@ -68,7 +68,7 @@ class Patched:
     warnings: tuple[str, ...] = ()
 
 
-def parse(data: bytes, key: str) -> Instructions:
+def parse_instructions(data: bytes, key: str) -> Instructions:
     """The instructions in a `patch_instructions.json`; unknown keys are ignored.
 
     What is said of a `.tar.bz2` is said of its `.conda` twin too, before what is said of that.
@@ -96,7 +96,7 @@ def parse(data: bytes, key: str) -> Instructions:
     return Instructions(key, version, legacy, v3, _with_twins(remove), _with_twins(revoke))
 
 
-def left_by_conda_index(data: bytes) -> bool:
+def is_empty_form_of_conda_index(data: bytes) -> bool:
     """Whether this is what conda-index puts where it writes shards and was given no patch, over whatever lay there."""
     try:
         return _is_empty_form(_raw_map.decode(data))
@@ -124,7 +124,7 @@ def _bad(key: str, reason: str) -> BadPatch:
     return BadPatch(key, reason, "nothing was changed: mend the patch, or end it with --no-repodata-patch")
 
 
-def check(instructions: Instructions) -> None:
+def check_instructions(instructions: Instructions) -> None:
     """Raise BadPatch for what could not be applied, whether or not there is such a package today."""
     for filename, patches in instructions.legacy.items():
         _changes(instructions, filename, patches, v3=False)
@@ -133,7 +133,7 @@ def check(instructions: Instructions) -> None:
             _changes(instructions, f"{stem}.{bucket}", (patch,), v3=True)
 
 
-def apply(index: Index, instructions: Instructions) -> Patched:
+def apply_instructions(index: Index, instructions: Instructions) -> Patched:
     """An index with the instructions followed; what they do not name stays the same slice of bytes.
 
     Only fields in PATCHABLE are changed, and `run_exports` by instructions of version 2; null clears a field.
@@ -284,7 +284,7 @@ def is_patched(record: Raw, published: Raw) -> bool:
     return same and any(ours.get(key) != theirs.get(key) for key in (*PATCHABLE, "revoked"))
 
 
-def run_exports_named(instructions: Instructions) -> frozenset[str]:
+def filenames_with_patched_run_exports(instructions: Instructions) -> frozenset[str]:
     """The file names whose run exports the instructions patch."""
     if instructions.version < _MAX_VERSION:
         return frozenset()

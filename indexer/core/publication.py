@@ -7,20 +7,20 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum, IntEnum
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from indexer.core import names
 from indexer.core.formats import shards
-from indexer.core.formats.repodata import join, join_run_exports, join_unpatched
+from indexer.core.formats.repodata import encode_repodata, encode_run_exports, encode_unpatched
 from indexer.core.formats.shards import ShardIndex
 from indexer.core.model import UNREADABLE, Raw
-from indexer.core.pages import catalog as catalogue
-from indexer.core.pages.current import join_current
+from indexer.core.pages import catalog
+from indexer.core.pages.current import encode_current_repodata
 from indexer.core.records.identity import identity_of
-from indexer.core.stream import Stream, sha256_of
+from indexer.core.stream import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ _HTML = "text/html; charset=utf-8"
 _ZSTD = "application/zstd"
 _BZIP2 = "application/x-bzip2"
 # Read by nobody but the next run.
-_CATALOGUE_LEVEL = 3
+_CATALOG_LEVEL = 3
 # Deprecated (CEP 36): known to conda once, written by nobody today.
 _STALE_INFO = frozenset({"arch", "platform", "base_url", "subdir", "repodata_revisions"})
 
@@ -95,8 +95,8 @@ class Artifact:
 class RenderContext:
     """What a publication depends on besides the index.
 
-    `shard_index` is the published one, an empty one if there is none.  `existing_shards` are the shards that need not be
-    written, by their SHA-256: those of the published shard index that are known to exist.  `source` is the published
+    `shard_index` is the published one, an empty one if there is none.  `existing_shards` are the shards that need not
+    be written, by their SHA-256: those of the published shard index that are known to exist.  `source` is the published
     file that an index can be read from: repodata.json if there is one, else the shard index, else the empty text.
     `instructions` are those of a patch that is not published yet.  `keeps_unpatched` is true if an unpatched index is
     published already.  `changed_names` are the package names, in lower case, whose shards can differ from the published
@@ -118,7 +118,9 @@ class RenderContext:
 
 @dataclass(frozen=True, slots=True)
 class NewShards:
-    """The shards to write.  Each shard is made when it is iterated over: all of a large channel are not held at once."""
+    """The shards to write.  Each shard is made when it is iterated over: all of a large channel are not held at
+    once.
+    """
 
     makers: tuple[tuple[bytes, Callable[[], bytes]], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -201,10 +203,10 @@ def _unpatched(index: Index, unpatched: Index | None, context: RenderContext) ->
         return []
     headers, info = mutable(context.outputs, _JSON), _info(unpatched, context)
     published = index.run_exports if context.outputs.monolithic else {}
-    last = Artifact(names.UNPATCHED, Rank.SOURCE, join_unpatched(unpatched, info, published), headers=headers)
+    last = Artifact(names.UNPATCHED, Rank.SOURCE, encode_unpatched(unpatched, info, published), headers=headers)
     if context.keeps_unpatched:
         return [last]
-    return [replace(last, rank=Rank.UNPATCHED, content=join_unpatched(unpatched, info, {})), last]
+    return [replace(last, rank=Rank.UNPATCHED, content=encode_unpatched(unpatched, info, {})), last]
 
 
 def _deletion_rank(key: str, context: RenderContext) -> Rank:
@@ -294,10 +296,10 @@ def _shards(
         raise ValueError("an index of some names is published together with the published shards, never alone")
     digests = _unchanged_shards(context)
     makers = []
-    for name, make in shards.build(index, context.changed_names):
+    for name, make in shards.build_shards(index, context.changed_names):
         shard = make()
-        shards.check_size(name, shard)
-        digests[name] = shards.digest(shard)
+        shards.check_shard_size(name, shard)
+        digests[name] = shards.shard_digest(shard)
         if digests[name] not in context.existing_shards:
             makers.append((digests[name], make))
     headers = {"Cache-Control": outputs.shard_cache_control, "Content-Type": _ZSTD}
@@ -349,20 +351,20 @@ def _monolith(index: Index, info: Mapping[str, object], context: RenderContext, 
     if not context.outputs.monolithic:
         return []
     rank = Rank.SOURCE if source == names.REPODATA else Rank.DERIVED
-    return _variants(names.REPODATA, join(index, info), rank, context.outputs)
+    return _variants(names.REPODATA, encode_repodata(index, info), rank, context.outputs)
 
 
 def _run_exports(index: Index, context: RenderContext) -> list[Artifact]:
     if not context.outputs.run_exports or not context.outputs.monolithic:
         return []
-    content = join_run_exports(index, context.subdir)
+    content = encode_run_exports(index, context.subdir)
     return _variants(names.RUN_EXPORTS, content, Rank.DERIVED, context.outputs)
 
 
 def _current(index: Index, info: Mapping[str, object], context: RenderContext) -> list[Artifact]:
     if not context.outputs.current_repodata:
         return []
-    return _variants(names.CURRENT, join_current(index, info), Rank.DERIVED, context.outputs)
+    return _variants(names.CURRENT, encode_current_repodata(index, info), Rank.DERIVED, context.outputs)
 
 
 def _described(index: Index, context: RenderContext) -> list[Artifact]:
@@ -370,9 +372,9 @@ def _described(index: Index, context: RenderContext) -> list[Artifact]:
     outputs = context.outputs
     if not outputs.needs_metadata:
         return []
-    known = catalogue.catalogue_of(index, context.metadata, context.yanked)
-    content, headers = catalogue.encode(known), mutable(outputs, _ZSTD)
-    found = [Artifact(names.CATALOGUE, Rank.DERIVED, content, Codec.ZSTD, _CATALOGUE_LEVEL, headers)]
+    known = catalog.make_catalog(index, context.metadata, context.yanked)
+    content, headers = catalog.encode_catalog(known), mutable(outputs, _ZSTD)
+    found = [Artifact(names.CATALOG, Rank.DERIVED, content, Codec.ZSTD, _CATALOG_LEVEL, headers)]
     if outputs.html:
         from indexer.core.pages.html import subdir_page  # its template, styles and script are made as it is imported
 

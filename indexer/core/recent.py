@@ -19,27 +19,29 @@ DAYS = 7
 _HOUR_MS = 3_600_000
 _SPAN_MS = DAYS * 24 * _HOUR_MS
 
-Hours = dict[int, int]
+HourlyCounts = dict[int, int]
 """Numbers of packages by hour since 1970."""
 
 
-def hours_of(records: Iterable[Raw], now_ms: int) -> Hours:
+def hourly_counts(records: Iterable[Raw], now_ms: int) -> HourlyCounts:
     """The packages of these records that are younger than a week, by the hour of their date."""
     first = _first(now_ms)
     hours = (date // _HOUR_MS for record in records if (date := date_of(record)) is not None)
     return dict(sorted(Counter(hour for hour in hours if hour >= first).items()))
 
 
-def changed_hours(before: Mapping[int, int], gone: Iterable[Raw], come: Iterable[Raw], now_ms: int) -> Hours:
+def updated_hourly_counts(
+    before: Mapping[int, int], gone: Iterable[Raw], come: Iterable[Raw], now_ms: int
+) -> HourlyCounts:
     """The same where only some records changed since `before` was counted: these are `gone`, those have `come`."""
     first = _first(now_ms)
     counts = Counter({hour: count for hour, count in before.items() if hour >= first})
-    counts.update(hours_of(come, now_ms))
-    counts.subtract(hours_of(gone, now_ms))
+    counts.update(hourly_counts(come, now_ms))
+    counts.subtract(hourly_counts(gone, now_ms))
     return {hour: count for hour, count in sorted(counts.items()) if count > 0}
 
 
-def hidden(hours: Mapping[int, int], now_ms: int) -> int:
+def count_recent(hours: Mapping[int, int], now_ms: int) -> int:
     """How many packages are younger than a week, to the hour."""
     return sum(count for hour, count in hours.items() if hour >= _first(now_ms))
 

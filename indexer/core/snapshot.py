@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from indexer.core import names
-from indexer.core.attestations import package_of
+from indexer.core.attestations import package_of_sidecar
 from indexer.core.model import Rejected
 from indexer.core.name_digests import digests_of, name_of
 from indexer.core.state import listing_digest_of, split_points_of
@@ -145,7 +145,7 @@ def snapshot_of_listing(listing: Mapping[str, Stat], before: Snapshot) -> Snapsh
             packages[filename] = stat
         elif names.extension_of(filename) is not None:
             invalid.append(Rejected(filename, stat.etag, "the file name is not of the form name-version-build"))
-        elif package_of(filename) is not None:
+        elif package_of_sidecar(filename) is not None:
             sidecars[filename] = stat
         elif filename.endswith(".whl"):
             wheels.append(filename)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from indexer.core.recent import hidden
+from indexer.core.recent import count_recent
 from indexer.core.remarks import rejected_before, remarks_on_attestations, remarks_on_listing
 from indexer.core.report import Note, Outcome, SubdirReport
 
@@ -36,15 +36,17 @@ def unchanged_report(job: SubdirJob, snapshot: Snapshot, state: State) -> Subdir
         yanked=_notes(state.yanked.items()),
         ignored=_notes(state.ignored.items()),
         incomplete=state.incomplete or 0,
-        recent=None if state.recent is None else hidden(dict(state.recent), snapshot.taken_ms),
+        recent=None if state.recent is None else count_recent(dict(state.recent), snapshot.taken_ms),
     )
 
 
-def planned_report(job: SubdirJob, snapshot: Snapshot, update: Update, pending: Iterable[tuple[str, bool]]) -> SubdirReport:
-    """The report before anything is written; `pending` has the key of each file to write (true) or delete (false)."""
+def planned_report(
+    job: SubdirJob, snapshot: Snapshot, update: Update, pending: Iterable[tuple[str, bool]]
+) -> SubdirReport:
+    """The report before anything is written; `pending` has the name of each file to write (true) or delete (false)."""
     report = SubdirReport(Outcome.UNCHANGED, missing=tuple(sorted(update.missing)))
     report = _with_rejected(report, [*snapshot.invalid_filenames, *update.rejected], snapshot.state)
-    files = sorted(pending)
+    files = sorted((f"{job.subdir}/{name}", is_written) for name, is_written in pending)
     overlay = update.overlay
     return replace(
         report,
@@ -62,7 +64,7 @@ def planned_report(job: SubdirJob, snapshot: Snapshot, update: Update, pending: 
         written=tuple(key for key, is_written in files if is_written),
         deleted=tuple(key for key, is_written in files if not is_written),
         incomplete=update.incomplete,
-        recent=None if update.recent is None else hidden(update.recent, snapshot.taken_ms),
+        recent=None if update.recent is None else count_recent(update.recent, snapshot.taken_ms),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from indexer.core.pages.catalog import undescribed
+from indexer.core.pages.catalog import filenames_without_metadata
 from indexer.core.plan import DiffContext, diff
 from indexer.core.records.dates import missing_dates
 
@@ -48,7 +48,7 @@ def _needs_metadata(job: SubdirJob, snapshot: Snapshot, existing: Existing) -> f
     """The packages with a record that are read for what the record does not have."""
     index, wanted = existing.index, frozenset[str]()
     if job.options.outputs.needs_metadata:
-        wanted = undescribed(index, existing.metadata) - existing.overlay.yanks.keys()
+        wanted = filenames_without_metadata(index, existing.metadata) - existing.overlay.yanks.keys()
     if _completes_run_exports(job, snapshot, existing):
         wanted |= index.records.keys() - index.run_exports.keys()
     return wanted

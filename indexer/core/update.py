@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from indexer.core import names
-from indexer.core.attestations import attest
-from indexer.core.formats.shards import changed_names
+from indexer.core.attestations import with_attestations
+from indexer.core.formats.shards import changed_shard_names
 from indexer.core.model import Extracted, Index, Rejected
 from indexer.core.name_digests import excluding
 from indexer.core.overlay import Overlay
 from indexer.core.plan import dropped, etags_to_remember, merge
-from indexer.core.recent import changed_hours, hours_of
+from indexer.core.recent import hourly_counts, updated_hourly_counts
 from indexer.core.records.v3 import latest
 from indexer.core.remarks import not_found, rejected_before, remarks, remarks_on_patch
 from indexer.core.state import State
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from indexer.core.job import SubdirJob
     from indexer.core.metadata import Metadata
     from indexer.core.model import ETag, Plan
-    from indexer.core.recent import Hours
+    from indexer.core.recent import HourlyCounts
     from indexer.core.report import Note
     from indexer.core.snapshot import Snapshot
     from indexer.core.state import Attested
@@ -47,11 +47,11 @@ class Update:
 
     `index` has the records before any patch, `published` those that readers shall see.  `changed_names` are the package
     names (lower case) whose shards can differ from the published ones; None if any shard can differ.  `has_news` is
-    false if nothing was read, removed or found out.  `missing` has the packages that a person named and that do not exist.
-    `etags` has the ETags that the records do not have, `attestations` is None if the run did not look at attestations,
-    `metadata` is by file name.  `incomplete` counts the packages whose run exports are unknown, `recent` the packages
-    of the last week by hour (None if they cannot be counted), `metadata_read` the packages that were read for their
-    metadata only.
+    false if nothing was read, removed or found out.  `missing` has the packages that a person named and that do not
+    exist. `etags` has the ETags that the records do not have, `attestations` is None if the run did not look at
+    attestations, `metadata` is by file name.  `incomplete` counts the packages whose run exports are unknown, `recent`
+    the packages of the last week by hour (None if they cannot be counted), `metadata_read` the packages that were read
+    for their metadata only.
     """
 
     index: Index
@@ -67,7 +67,7 @@ class Update:
     attestations: Mapping[str, Attested] | None = None
     metadata: Mapping[str, Metadata] = field(default_factory=dict)
     incomplete: int = 0
-    recent: Hours | None = None
+    recent: HourlyCounts | None = None
     metadata_read: int = 0
 
 
@@ -87,7 +87,7 @@ def apply(job: SubdirJob, snapshot: Snapshot, existing: Existing, todo: Plan, ex
         patched.index,
         existing.overlay,
         replace(changes, removed=removed),
-        changed_names=changed_names(existing.index, index) if job.can_reuse_shards(snapshot) else None,
+        changed_names=changed_shard_names(existing.index, index) if job.can_reuse_shards(snapshot) else None,
         has_news=_has_news(existing.index, todo, extracted) or bool(removed) or _is_news(snapshot, attestations),
         rejected=_rejected(index, todo, extracted, others),
         remarks=remarks(job, snapshot, existing, todo, extracted) + remarks_on_patch(patched),
@@ -116,7 +116,7 @@ def _merged(job: SubdirJob, snapshot: Snapshot, existing: Existing, todo: Plan, 
     """The new records, before any patch."""
     index = merge(existing.index, todo, extracted.results, snapshot.taken_ms)
     if extracted.attestations is not None:
-        index = attest(index, extracted.attestations)
+        index = with_attestations(index, extracted.attestations)
     run_exports = {name: value for name, value in extracted.run_exports.items() if name in index.records}
     if run_exports:
         index = replace(index, run_exports={**index.run_exports, **run_exports})
@@ -125,9 +125,9 @@ def _merged(job: SubdirJob, snapshot: Snapshot, existing: Existing, todo: Plan, 
 
 def _not_looked_at(job: SubdirJob, snapshot: Snapshot, existing: Existing) -> State:
     """The part of the state about packages of names that a whole run did not look at: that part still holds."""
-    if existing.filenamesloaded is None or job.scope is not None or snapshot.state is None:
+    if existing.names_loaded is None or job.scope is not None or snapshot.state is None:
         return State()
-    return excluding(existing.filenamesloaded, snapshot.state)
+    return excluding(existing.names_loaded, snapshot.state)
 
 
 def _rejected(index: Index, todo: Plan, extracted: Extraction, others: State) -> tuple[Rejected, ...]:
@@ -180,25 +180,25 @@ def _incomplete(job: SubdirJob, snapshot: Snapshot, existing: Existing, index: I
     if not job.options.outputs.run_exports:
         return 0
     others = 0
-    if existing.filenamesloaded is not None and snapshot.state is not None:
+    if existing.names_loaded is not None and snapshot.state is not None:
         others = max((snapshot.state.incomplete or 0) - incomplete_in(existing.index), 0)
     return incomplete_in(index) + others
 
 
 def _recent(
     snapshot: Snapshot, existing: Existing, todo: Plan, extracted: Extraction, published: Index
-) -> Hours | None:
+) -> HourlyCounts | None:
     """The packages of the last week that readers shall see, by hour; None if not all of them are known."""
     before = _counted_before(snapshot, existing)
     if before is None:
         if published.records_not_loaded is not None:
             return None
-        return hours_of(published.records.values(), snapshot.taken_ms)
+        return hourly_counts(published.records.values(), snapshot.taken_ms)
     old = existing.index
     filenames = {result.filename for result in extracted.results} | todo.dates.keys()
     filenames |= dropped(old, todo, extracted.results)
     gone, come = ([index.records[name] for name in filenames & index.records.keys()] for index in (old, published))
-    return changed_hours(before, gone, come, snapshot.taken_ms)
+    return updated_hourly_counts(before, gone, come, snapshot.taken_ms)
 
 
 def _counted_before(snapshot: Snapshot, existing: Existing) -> Mapping[int, int] | None:

@@ -63,14 +63,14 @@ class Fault(NamedTuple):
         return f"{self.key}: {self.reason}; {self.next_step}"
 
 
-def some(filenames: Collection[str]) -> str:
+def shortened_list(filenames: Collection[str]) -> str:
     """The first names of a set, and how many more there are."""
     first = ", ".join(sorted(filenames)[:_NAMED])
     more = len(filenames) - _NAMED
     return f"{first} and {more:,} more" if more > 0 else first
 
 
-def holds(packed: bytes, name: str, content: bytes) -> bool:
+def has_content(packed: bytes, name: str, content: bytes) -> bool:
     """Whether a `.zst` or `.bz2` file holds this very content, unpacking no more than a step beyond it."""
     rest = memoryview(content)
     try:
@@ -83,7 +83,7 @@ def holds(packed: bytes, name: str, content: bytes) -> bool:
     return not rest
 
 
-def unpacked(packed: bytes, name: str, limit: int) -> bytes:
+def decompress_file(packed: bytes, name: str, limit: int) -> bytes:
     """The content of a `.zst` or `.bz2` file.  Raises BadIndex where it is damaged or longer than `limit`."""
     content = bytearray()
     try:
@@ -109,43 +109,43 @@ def _parts(packed: bytes, name: str) -> Iterator[bytes]:
         raise EOFError("it ends too early")
 
 
-def differences(index: Index, other: Index) -> Iterator[str]:
+def index_differences(index: Index, other: Index) -> Iterator[str]:
     """What the `other` index says otherwise than `index`."""
-    yield from differing_names(index.records.keys(), other.records.keys())
+    yield from missing_or_surplus(index.records.keys(), other.records.keys())
     both = index.records.keys() & other.records.keys()
-    yield from unlike({name for name in both if not same(index.records[name], other.records[name])})
+    yield from record_differences({name for name in both if not same_json(index.records[name], other.records[name])})
     if moved := {name for name in both if (name in index.v3) is not (name in other.v3)}:
-        yield f"has in another of the maps and v3: {some(moved)}"
+        yield f"has in another of the maps and v3: {shortened_list(moved)}"
     if removed := set(index.removed) ^ set(other.removed):
-        yield f"disagrees on what is removed: {some(removed)}"
+        yield f"disagrees on what is removed: {shortened_list(removed)}"
     for mine, its in ((index.info, other.info), (index.rest, other.rest), (_flat(index.v3_rest), _flat(other.v3_rest))):
-        if odd := {key for key in mine.keys() | its.keys() if not same(mine.get(key), its.get(key))}:
-            yield f"says something else of {some(odd)}"
+        if odd := {key for key in mine.keys() | its.keys() if not same_json(mine.get(key), its.get(key))}:
+            yield f"says something else of {shortened_list(odd)}"
 
 
 def _flat(buckets: Mapping[str, Mapping[str, Raw]]) -> dict[str, Raw]:
     return {f"v3/{bucket}/{key}": record for bucket, records in buckets.items() for key, record in records.items()}
 
 
-def differing_names(filenames: Collection[str], others: Collection[str]) -> Iterator[str]:
+def missing_or_surplus(filenames: Collection[str], others: Collection[str]) -> Iterator[str]:
     """What is said where one form has other packages than it should."""
     if lacking := set(filenames) - set(others):
-        yield f"lacks {_count(lacking)}: {some(lacking)}"
+        yield f"lacks {_count(lacking)}: {shortened_list(lacking)}"
     if more := set(others) - set(filenames):
-        yield f"has {_count(more)} too many: {some(more)}"
+        yield f"has {_count(more)} too many: {shortened_list(more)}"
 
 
-def unlike(filenames: Collection[str]) -> Iterator[str]:
+def record_differences(filenames: Collection[str]) -> Iterator[str]:
     """What is said where one form has other records of some packages."""
     if filenames:
-        yield f"says something else of {_count(filenames)}: {some(filenames)}"
+        yield f"says something else of {_count(filenames)}: {shortened_list(filenames)}"
 
 
 def _count(filenames: Collection[str]) -> str:
     return f"{len(filenames):,} package{'' if len(filenames) == 1 else 's'}"
 
 
-def same(raw: Raw | None, other: Raw | None, *, without: Collection[str] = ()) -> bool:
+def same_json(raw: Raw | None, other: Raw | None, *, without: Collection[str] = ()) -> bool:
     """Whether two slices of JSON say the same, whatever their spelling, some keys of objects left out."""
     if raw is None or other is None:
         return raw is other
@@ -163,7 +163,7 @@ def _value(raw: Raw, without: Collection[str]) -> object:
         return value
 
 
-def broken_shard(shard: Mapping[str, Any]) -> str | None:
+def shard_format_error(shard: Mapping[str, Any]) -> str | None:
     """What clients would refuse of a decoded shard (CEP 16), None for a sound one."""
     for section in ("packages", "packages.conda"):
         if not isinstance(shard.get(section), dict):
@@ -177,20 +177,20 @@ def broken_shard(shard: Mapping[str, Any]) -> str | None:
     return None
 
 
-def revisions_count(index: Index) -> str | None:
+def revision_count_error(index: Index) -> str | None:
     """What is wrong with the number of v3 records that `info` announces (CEP 48), None if nothing."""
     try:
         said = msgspec.json.decode(index.info.get("repodata_revisions", b"{}"), type=dict[str, dict[str, Any]])
     except UNREADABLE:
         return "has repodata_revisions that are not of their form"
     if others := said.keys() - {"v3"}:
-        return f"tells of {some(others)} in repodata_revisions, which is no revision that has records"
+        return f"tells of {shortened_list(others)} in repodata_revisions, which is no revision that has records"
     count = said.get("v3", {}).get("n_packages")
     there = len(index.v3) + sum(map(len, index.v3_rest.values()))
     return f"announces {count} records of v3 and has {there}" if count not in (None, there) else None
 
 
-def contradictions(
+def package_differences(
     record: Raw, run_exports: Raw | None, found: Extracted | Rejected, *, patched: bool
 ) -> Iterator[str]:
     """What a record and run exports say otherwise than the package that was read for it.

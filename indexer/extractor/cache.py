@@ -103,18 +103,14 @@ class ExtractionCache:
         way.bytes += reading.usage.bytes_read
 
 
-def extract(
-    cache: ExtractionCache, store: Store, spec: ExtractSpec, todo: Plan, existing: Existing, *, dry_run: bool = False
-) -> Extraction:
-    """Read the packages of a plan.
+def extract(cache: ExtractionCache, store: Store, spec: ExtractSpec, todo: Plan, index: Index) -> Extraction:
+    """Read the packages of a plan, made for this index.
 
-    A `dry_run` does not read packages for their metadata only.  Raises Conflict, and Denied if the store refuses every
+    Raises Conflict, and Denied if the store refuses every
     package.
     """
-    to_describe = () if dry_run else todo.to_describe
-    cache.read(store, [*todo.to_read, *to_describe], spec)
-    index = existing.index
-    described = [cache.results[stat.key] for stat in to_describe]
+    cache.read(store, [*todo.to_read, *todo.to_describe], spec)
+    described = [cache.results[stat.key] for stat in todo.to_describe]
     results = tuple(cache.results[stat.key] for stat in todo.to_read)
     run_exports = _run_exports(index, described) if todo.completes_run_exports else {}
     return Extraction(results, run_exports, _metadata(index, [*results, *described]))

@@ -39,7 +39,7 @@ def load(store: Store, filename: str) -> Mapping[str, bytes]:
     if not found:
         raise BadPatch(key, f"holds no SUBDIR/{names.INSTRUCTIONS}", _MEND)
     for subdir, content in found.items():
-        patch.check(patch.parse(content, f"{key}: {subdir}/{names.INSTRUCTIONS}"))
+        patch.check_instructions(patch.parse_instructions(content, f"{key}: {subdir}/{names.INSTRUCTIONS}"))
     return found
 
 

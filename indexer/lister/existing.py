@@ -66,31 +66,28 @@ def load_existing(
 
 def load_metadata(folder: ChannelFolder, snapshot: Snapshot, outputs: Outputs) -> dict[str, Metadata]:
     """The metadata of packages by file name; nothing if no file is wanted that shows metadata."""
-    if not outputs.needs_metadata or names.CATALOGUE not in snapshot.etags:
+    if not outputs.needs_metadata or names.CATALOG not in snapshot.etags:
         return {}
-    known = catalog.decode(folder.read(names.CATALOGUE, snapshot.etags[names.CATALOGUE]))
+    known = catalog.decode_catalog(folder.read(names.CATALOG, snapshot.etags[names.CATALOG]))
     return catalog.metadata_by_name(known) if known else {}
 
 
 def load_packed_run_exports(folder: ChannelFolder, snapshot: Snapshot) -> dict[str, Raw] | None:
     """The content of run_exports.json.zst; None if there is no such file or nobody can read it."""
     with contextlib.suppress(BadIndex, KeyError):
-        from indexer.core.verify import unpacked
+        from indexer.core.verify import decompress_file
 
-        data = folder.read(names.RUN_EXPORTS_ZST, snapshot.etags[names.RUN_EXPORTS_ZST])
-        return repodata.split_run_exports(
-            unpacked(data, names.RUN_EXPORTS_ZST, _MAX_RUN_EXPORTS), folder.key(names.RUN_EXPORTS_ZST)
-        )
+        packed = folder.read(names.RUN_EXPORTS_ZST, snapshot.etags[names.RUN_EXPORTS_ZST])
+        data = decompress_file(packed, names.RUN_EXPORTS_ZST, _MAX_RUN_EXPORTS)
+        return repodata.decode_run_exports(data, folder.key(names.RUN_EXPORTS_ZST))
     return None
 
 
-def _load_repodata(
-    folder: ChannelFolder, job: SubdirJob, snapshot: Snapshot, overlay: Overlay, source: str
-) -> Index:
+def _load_repodata(folder: ChannelFolder, job: SubdirJob, snapshot: Snapshot, overlay: Overlay, source: str) -> Index:
     # The run exports first: they need more memory while they are decoded than afterwards.
     run_exports = _load_run_exports(folder, snapshot, force=job.options.force)
     data = folder.read(source, snapshot.etags[source])
-    index, own_run_exports = repodata.split_unpatched(data, folder.key(source))
+    index, own_run_exports = repodata.decode_unpatched(data, folder.key(source))
     if source == names.UNPATCHED and not snapshot.is_unchanged(names.REPODATA):
         index = _with_published(folder, snapshot, index, overlay)
     if not snapshot.is_unchanged(source):  # another indexer wrote the records, and they are newer than our files
@@ -100,7 +97,7 @@ def _load_repodata(
         run_exports |= repodata.inline_run_exports(index.records)
         if has_undated_records(index):
             index = with_recovered_dates(index, folder)
-    return replace(index, run_exports=repodata.own_run_exports(run_exports, own_run_exports))
+    return replace(index, run_exports=repodata.unpatched_run_exports(run_exports, own_run_exports))
 
 
 def _load_run_exports(folder: ChannelFolder, snapshot: Snapshot, *, force: bool) -> dict[str, Raw]:
@@ -112,7 +109,7 @@ def _load_run_exports(folder: ChannelFolder, snapshot: Snapshot, *, force: bool)
         return load_packed_run_exports(folder, snapshot) or {}
     data, key = folder.read(names.RUN_EXPORTS, snapshot.etags[names.RUN_EXPORTS]), folder.key(names.RUN_EXPORTS)
     try:
-        return repodata.split_run_exports(data, key)
+        return repodata.decode_run_exports(data, key)
     except BadIndex as error:
         packed = load_packed_run_exports(folder, snapshot)
         if packed is None and not force:
@@ -132,7 +129,7 @@ def _with_published(folder: ChannelFolder, snapshot: Snapshot, index: Index, ove
     if overlay.patch is None and not snapshot.is_unchanged(names.UNPATCHED):
         _refuse_unknown_patch(folder, index, published, overlay)
     unknown = published.records.keys() - index.records.keys()
-    index = repodata.beside(index, published)
+    index = repodata.with_published_parts(index, published)
     return replace(index, earlier={name: published.records[name] for name in unknown})
 
 
@@ -141,7 +138,7 @@ def _load_published(folder: ChannelFolder, snapshot: Snapshot) -> Index | None:
     try:
         if names.REPODATA in snapshot.etags:
             data = folder.read(names.REPODATA, snapshot.etags[names.REPODATA])
-            return repodata.split(data, folder.key(names.REPODATA))
+            return repodata.decode_repodata(data, folder.key(names.REPODATA))
         if names.SHARD_INDEX in snapshot.etags and not snapshot.is_unchanged(names.SHARD_INDEX):
             return load_records(folder, snapshot, load_shard_index(folder, snapshot), None)
     except NewerIndex:

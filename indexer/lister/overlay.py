@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.core import names
-from indexer.core.overlay import Overlay, Withdrawn, decode_withdrawn
+from indexer.core.overlay import Overlay, WithdrawnPackages, decode_withdrawn
 
 if TYPE_CHECKING:
     from indexer.core.snapshot import Snapshot
@@ -16,7 +16,7 @@ def load_overlay(folder: ChannelFolder, snapshot: Snapshot) -> Overlay:
     """The published overlay.  Raises BadPatch, and Conflict if a file changed since the snapshot."""
     etags = snapshot.etags
     instructions = folder.read(names.INSTRUCTIONS, etags[names.INSTRUCTIONS]) if names.INSTRUCTIONS in etags else None
-    withdrawn = Withdrawn()
+    withdrawn = WithdrawnPackages()
     if names.YANKED in etags:
         withdrawn = decode_withdrawn(folder.read(names.YANKED, etags[names.YANKED]), folder.key(names.YANKED))
     key = folder.key(names.INSTRUCTIONS)

@@ -78,7 +78,7 @@ def load_records(
     run looks at a few packages only.  Raises BadIndex.
     """
     wanted = [digest for name, digest in index.shards.items() if package_names is None or name in package_names]
-    records = shards.union(_read_shards(folder, snapshot, index, wanted))
+    records = shards.merge_shards(_read_shards(folder, snapshot, index, wanted))
     info = {key: dump(index.info[key]) for key in shards.SHARED_INFO if key in index.info}
     if index.info.get("base_url") not in _BESIDE:
         info["base_url"] = dump(index.info["base_url"])
@@ -119,6 +119,6 @@ def read_shard(folder: ChannelFolder, key: str, digest: bytes) -> bytes:
         data, _ = read_whole(folder.store, key)
     except Missing as error:
         raise LostShard(key, "is named by the shard index and does not exist", _GONE) from error
-    if shards.digest(data) != digest:
+    if shards.shard_digest(data) != digest:
         raise BadIndex(key, "has content that does not match its SHA-256 name", _REBUILD)
     return data

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from indexer.core.attestations import MAX_SIZE, SUFFIX, by_package, digest_of_bundles, sidecars_digest_of
+from indexer.core.attestations import MAX_SIZE, SUFFIX, bundles_digest, sidecars_by_package, sidecars_digest
 from indexer.core.errors import Conflict, Denied, Missing
 from indexer.core.state import Attested
 from indexer.store.concurrent import Limits, bounded
@@ -29,13 +29,12 @@ def load_attestations(folder: ChannelFolder, snapshot: Snapshot) -> dict[str, At
 
     Only sidecars that are new or changed since the last run are read.  Raises Conflict if one changes while it is read.
     """
-    sidecars = by_package({filename: stat.within(folder.name) for filename, stat in snapshot.sidecars.items()})
+    sidecars = sidecars_by_package({filename: stat.within(folder.name) for filename, stat in snapshot.sidecars.items()})
     before = snapshot.state.attestations if snapshot.state else {}
     kept = {
         package: known
         for package, known in before.items()
-        if package in sidecars and not known.transient
-        and known.sidecars_digest == sidecars_digest_of(sidecars[package])
+        if package in sidecars and not known.transient and known.sidecars_digest == sidecars_digest(sidecars[package])
     }
     wanted = sorted(sidecars.keys() - kept.keys())
     limits: Limits[str] = Limits(_PARALLEL, _MEMORY, lambda package: _weight_of(sidecars[package]))
@@ -52,7 +51,7 @@ def _weight_of(sidecars: Mapping[str, Stat]) -> int:
 
 
 def _load(store: Store, package: str, sidecars: Mapping[str, Stat]) -> Attested:
-    digest = sidecars_digest_of(sidecars)
+    digest = sidecars_digest(sidecars)
     try:
         return Attested(digest, _read(store, package, sidecars))
     except ValueError as error:
@@ -64,7 +63,7 @@ def _load(store: Store, package: str, sidecars: Mapping[str, Stat]) -> Attested:
 def _read(store: Store, package: str, sidecars: Mapping[str, Stat]) -> str:
     """The sha256 of a package's attestations.  Raises ValueError if readers could not trust them."""
     alias = sidecars[package + SUFFIX]
-    sha256 = digest_of_bundles(content_of(store, alias))
+    sha256 = bundles_digest(content_of(store, alias))
     copy = sidecars.get(f"{package}{SUFFIX}.{sha256}")
     if copy is None:
         raise ValueError(f"has no copy {SUFFIX}.{sha256} beside it")

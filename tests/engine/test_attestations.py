@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from indexer.core import names
-from indexer.core.formats.shards import decode_index, filename_of, open_shard
+from indexer.core.formats.shards import decode_index, filename_of, unpack_shard
 from indexer.core.report import Outcome
 from indexer.core.state import Attested, decode_state, encode_state
 from indexer.core.verify import RUN
@@ -64,7 +64,7 @@ def test_a_record_names_its_attestations_in_every_format() -> None:
     assert digest(store, keys(2)[1]) is None
     bodies = store.bodies()
     shard_index = decode_index(bodies[f"linux-64/{names.SHARD_INDEX}"], "")
-    shard = open_shard(bodies[f"linux-64/shards/{filename_of(shard_index.shards['p00'])}"], "")
+    shard = unpack_shard(bodies[f"linux-64/shards/{filename_of(shard_index.shards['p00'])}"], "")
     assert shard["packages.conda"]["p00-1.0-0.conda"]["attestations_sha256"] == bytes.fromhex(sha256)
     assert SIGS in bodies, "what is not ours stays"
 

@@ -1,4 +1,4 @@
-"""channeldata.json, rss.xml, the pages, and the catalogues they are made from: read once, written last, ours alone."""
+"""channeldata.json, rss.xml, the pages, and the catalogs they are made from: read once, written last, ours alone."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexer.core import names
-from indexer.core.overlay import Withdrawn, Yank, encode_withdrawn
-from indexer.core.pages.catalog import decode
+from indexer.core.overlay import WithdrawnPackages, Yank, encode_withdrawn
+from indexer.core.pages.catalog import decode_catalog
 from indexer.core.report import Outcome
 from tests.support.faulty import Crash, Faulty, crash_at
 from tests.support.scene import (
@@ -93,7 +93,7 @@ def test_a_second_run_is_quiet_and_asks_for_little() -> None:
     first = len(store.calls)
     assert index(store, ALL).outcome is Outcome.UNCHANGED
     assert changes(store.calls, first) == []
-    # Two for each subdir, one for the root; then the memory and the root again, and a look at each catalogue.
+    # Two for each subdir, one for the root; then the memory and the root again, and a look at each catalog.
     assert [call.verb for call in store.calls[first:]].count("GET") == 2 + 1
     assert len(store.calls) - first == 2 * 2 + 1 + 2 + 2
 
@@ -140,12 +140,12 @@ def test_a_record_of_another_indexer_stays_as_it_is_even_where_we_would_reject_t
     assert channeldata(store)["packages"]["singer"]["summary"] == "Sings"
 
 
-def test_a_lost_or_broken_catalogue_costs_a_reading_and_nothing_else() -> None:
+def test_a_lost_or_broken_catalog_costs_a_reading_and_nothing_else() -> None:
     store = singing()
     index(store, ALL)
     expected = published(store)
     for spoil in (None, b"broken"):
-        key = f"linux-64/{names.CATALOGUE}"
+        key = f"linux-64/{names.CATALOG}"
         if spoil is None:
             store.remove(key)
         else:
@@ -166,7 +166,7 @@ def test_a_run_over_one_subdir_keeps_what_the_others_say() -> None:
     assert "new" in channeldata(store)["packages"]
 
 
-def test_a_subdir_without_a_catalogue_has_its_say_by_its_index() -> None:
+def test_a_subdir_without_a_catalog_has_its_say_by_its_index() -> None:
     store = singing()
     index(store)
     index(store, replace(ALL, subdirs=("noarch",)), now_ms=NOW_MS + DAY_MS)
@@ -263,10 +263,10 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing() -> None:
     assert set(report.wide.written) == ROOT
 
 
-def test_a_catalogue_tells_of_each_package_that_is_indexed() -> None:
+def test_a_catalog_tells_of_each_package_that_is_indexed() -> None:
     store = singing()
     index(store, ALL)
-    found = decode(store.bodies()[f"linux-64/{names.CATALOGUE}"])
+    found = decode_catalog(store.bodies()[f"linux-64/{names.CATALOG}"])
     assert found is not None
     assert found.packages.keys() == records(store).keys()
 
@@ -282,7 +282,8 @@ def test_a_yanked_package_is_shown_with_the_reason_and_asked_nothing_more() -> N
     store = singing()
     index(store, ALL)
     store.upload(
-        f"linux-64/{names.YANKED}", encode_withdrawn(Withdrawn({"singer-1.0-0.conda": Yank("Sings off key", NOW_MS)}))
+        f"linux-64/{names.YANKED}",
+        encode_withdrawn(WithdrawnPackages({"singer-1.0-0.conda": Yank("Sings off key", NOW_MS)})),
     )
     for _ in range(2):
         first = len(store.calls)
@@ -292,13 +293,13 @@ def test_a_yanked_package_is_shown_with_the_reason_and_asked_nothing_more() -> N
         assert SINGER not in packages_read(store.calls, first)
         assert b"singer-1.0-0.conda: Sings off key" in store.bodies()[f"linux-64/{names.PAGE}"]
         assert "singer" not in channeldata(store)["packages"]
-    store.upload(f"linux-64/{names.YANKED}", encode_withdrawn(Withdrawn({})))
+    store.upload(f"linux-64/{names.YANKED}", encode_withdrawn(WithdrawnPackages({})))
     index(store, ALL, now_ms=NOW_MS + DAY_MS)
     assert channeldata(store)["packages"]["singer"]["summary"] == "Sings"
 
 
 @pytest.mark.parametrize("silently", [False, True], ids=["with an error", "in silence"])
-@pytest.mark.parametrize("broken", [names.LEDGER, f"linux-64/{names.CATALOGUE}"])
+@pytest.mark.parametrize("broken", [names.LEDGER, f"linux-64/{names.CATALOG}"])
 def test_what_the_root_reads_is_read_again_where_it_breaks_off(broken: str, silently: object) -> None:
     store = singing()
     index(store, ALL)

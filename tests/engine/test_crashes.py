@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.core import names
-from indexer.core.overlay import Withdrawn, Yank, encode_withdrawn
+from indexer.core.overlay import WithdrawnPackages, Yank, encode_withdrawn
 from indexer.core.report import Outcome
 from tests.support.faulty import Crash, Faulty, crash_at
 from tests.support.scene import (
@@ -83,7 +83,8 @@ def _patched(before: Options = PLAIN, *, now: bool = True) -> MemoryStore:
     lay_patch(store, {"remove": [third.partition("/")[2]]}, ANOTHER)
     index(store, before)
     store.upload(
-        f"linux-64/{names.YANKED}", encode_withdrawn(Withdrawn({fourth.partition("/")[2]: Yank("broken", NOW_MS)}))
+        f"linux-64/{names.YANKED}",
+        encode_withdrawn(WithdrawnPackages({fourth.partition("/")[2]: Yank("broken", NOW_MS)})),
     )
     if now:
         index(store, replace(before, repodata_patch=PATCH))

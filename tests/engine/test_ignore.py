@@ -11,7 +11,7 @@ import pytest
 from indexer.commands.yank import YankOrder, carry_out
 from indexer.core import names
 from indexer.core.errors import BadConfig, BadPatch
-from indexer.core.overlay import Withdrawn, Yank, decode_withdrawn, encode_withdrawn
+from indexer.core.overlay import WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn
 from indexer.core.report import Note, Outcome
 from tests.support.judge import check, faults
 from tests.support.scene import (
@@ -103,7 +103,7 @@ def test_a_strict_run_passes_over_ignored_packages() -> None:
 
 def test_yanks_and_ignored_packages_are_kept_side_by_side() -> None:
     store = with_bad_packages()
-    store.upload(STATE, encode_withdrawn(Withdrawn({"a-1-0.conda": Yank("old", 1)})))
+    store.upload(STATE, encode_withdrawn(WithdrawnPackages({"a-1-0.conda": Yank("old", 1)})))
     order(store, BAD)
     found = decode_withdrawn(store.bodies()[STATE], STATE)
     assert found.yanked == {"a-1-0.conda": Yank("old", 1)}
@@ -112,7 +112,7 @@ def test_yanks_and_ignored_packages_are_kept_side_by_side() -> None:
 
 
 def test_a_file_without_ignored_packages_is_readable_by_older_releases() -> None:
-    assert json.loads(encode_withdrawn(Withdrawn({"a-1-0.conda": Yank("old", 1)}))) == {
+    assert json.loads(encode_withdrawn(WithdrawnPackages({"a-1-0.conda": Yank("old", 1)}))) == {
         "version": 1,
         "yanked": {"a-1-0.conda": {"reason": "old", "yanked_timestamp": 1}},
     }

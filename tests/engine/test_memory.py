@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import weakref
 from pathlib import Path
 
 import pytest
-
-from indexer.core import names
-from indexer.core.model import Index, Raw
-from indexer.core.publication import Rank, publication
-from indexer.core.snapshot import Snapshot
-from indexer.writer.publish import Writer
-from tests.support.memory import MemoryStore
-from tests.support.scene import Inline
-from tests.support.scenes import first_scene
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +18,8 @@ from indexer.core.model import Index, Outputs, Raw
 from indexer.core.publication import publication
 from indexer.core.snapshot import Snapshot
 from indexer.store.fs import FolderStore
-from indexer.writer.publish import Writer
+from indexer.store.channel_folder import ChannelFolder
+from indexer.writer.publish import publish
 from tests.support.scene import Inline
 from tests.support.scenes import first_scene
 
@@ -41,7 +32,7 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 shards = sys.argv[2] == "shards"
 outputs = Outputs(shards=shards, monolithic=not shards, zst=False)
 artifacts = publication(index, first_scene(outputs))
-Writer(FolderStore(Path(sys.argv[1])), "noarch/", Inline()).publish(artifacts, Snapshot())
+publish(ChannelFolder(FolderStore(Path(sys.argv[1])), "noarch", Inline()), artifacts, Snapshot())
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 """
 
@@ -61,17 +52,3 @@ def test_a_large_index_is_never_held_whole_while_it_is_published(tmp_path: Path,
     size = sum(path.stat().st_size for path in written if path.is_file())
     assert size > 15_000_000
     assert int(child.stdout) < size / 2, (child.stdout, size)
-
-
-def test_a_shard_is_let_go_of_once_it_is_put() -> None:
-    index = Index({f"a{number}-1-0.conda": Raw(b'{"name":"a%d"}' % number) for number in range(300)})
-    artifacts = publication(index, first_scene())
-    shards = [weakref.ref(it) for it in artifacts if it.rank is Rank.SHARD and it.content is not None]
-    left: list[int] = []
-    store = MemoryStore()
-    writer = Writer(store, "noarch/", Inline(), lambda _: left.append(sum(shard() is not None for shard in shards)))
-    writer.publish(artifacts, Snapshot())
-    held, *rest = left
-    assert held == len(shards) == 300
-    assert max(rest) < 40, "no more than are under way"
-    assert f"noarch/{names.SHARD_INDEX}" in store.objects

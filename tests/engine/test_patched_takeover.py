@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from indexer.core import names
-from indexer.core.formats.repodata import beside
+from indexer.core.formats.repodata import with_published_parts
 from indexer.core.formats.shards import ShardIndex, decode_index, encode_index
 from indexer.core.model import Index, Raw
-from indexer.core.overlay import Withdrawn, Yank, encode_withdrawn
-from indexer.core.patch import NONE
+from indexer.core.overlay import WithdrawnPackages, Yank, encode_withdrawn
+from indexer.core.patch import NO_INSTRUCTIONS
 from indexer.core.report import Outcome
 from tests.support.scene import (
     DAY_MS,
@@ -103,7 +103,7 @@ def test_a_patch_without_instructions_can_be_ended() -> None:
     index(store, replace(PLAIN, repodata_patch=""))
     assert set(records(store)) == {FIRST, SECOND, THIRD}
     assert records(store)[FIRST]["depends"] == []
-    assert store.bodies()[INSTRUCTIONS] == NONE
+    assert store.bodies()[INSTRUCTIONS] == NO_INSTRUCTIONS
     first = len(store.calls)
     assert index(store).outcome is Outcome.UNCHANGED
     assert changes(store.calls, first) == []
@@ -137,7 +137,7 @@ def in_force() -> MemoryStore:
     store = channel(*keys(3))
     lay_patch(store, {"packages.conda": {FIRST: {"depends": ["fixed"]}, NEW: {"depends": ["fixed"]}}})
     index(store, replace(PLAIN, repodata_patch=PATCH))
-    store.upload(YANKED, encode_withdrawn(Withdrawn({THIRD: Yank("broken", NOW_MS)})))
+    store.upload(YANKED, encode_withdrawn(WithdrawnPackages({THIRD: Yank("broken", NOW_MS)})))
     index(store)
     assert set(records(store)) == {FIRST, SECOND}
     return store
@@ -272,7 +272,7 @@ def test_a_record_of_a_wheel_is_the_unpatched_one_unless_its_content_is_another(
     ours = Index(v3_rest={"whl": {"a": Raw(b'{"name":"a","sha256":"1"}'), "b": Raw(b'{"name":"b","sha256":"1"}')}})
     theirs = Raw(b'{"name":"a","sha256":"2"}')
     patched = Raw(b'{"name":"b","sha256":"1","depends":["fixed"]}')
-    found = beside(ours, Index(v3_rest={"whl": {"a": theirs, "b": patched}}))
+    found = with_published_parts(ours, Index(v3_rest={"whl": {"a": theirs, "b": patched}}))
     assert found.v3_rest == {"whl": {"a": theirs, "b": ours.v3_rest["whl"]["b"]}}
 
 

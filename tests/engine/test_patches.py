@@ -10,7 +10,7 @@ import pytest
 
 from indexer.core import names
 from indexer.core.errors import BadConfig, BadPatch
-from indexer.core.patch import NONE
+from indexer.core.patch import NO_INSTRUCTIONS
 from indexer.core.report import Outcome
 from tests.support.judge import check
 from tests.support.scene import (
@@ -125,7 +125,7 @@ def test_a_patch_is_ended_by_word_only_and_everything_is_as_the_packages_say() -
     before = repodata(channel_without_patch())
     index(store, ENDING, now_ms=NOW_MS + 2 * DAY_MS)
     assert repodata(store) == before
-    assert store.bodies()[INSTRUCTIONS] == NONE
+    assert store.bodies()[INSTRUCTIONS] == NO_INSTRUCTIONS
     assert set(unpatched(store)) == set(records(store))
     first = len(store.calls)
     for options in (PLAIN, ENDING):

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from indexer.core import state
 from indexer.core.errors import IndexerError
 from indexer.core.formats import shards
-from indexer.core.formats.repodata import inline_run_exports, split, split_run_exports
+from indexer.core.formats.repodata import decode_repodata, decode_run_exports, inline_run_exports
 from indexer.core.model import ETag, Index, Rules, Stat
 from indexer.core.names import parse_filename
-from indexer.core.plan import DiffContext, diff, dropped, guard, merge
+from indexer.core.plan import DiffContext, check_mass_removal, diff, dropped, merge
 from indexer.core.records.index_json import PackageFile, judge_run_exports, validate
 from indexer.core.snapshot import Snapshot, snapshot_of_listing
 from indexer.core.specs.matchspec import canonical
@@ -67,16 +67,16 @@ def _carried_on(index: Index) -> object:
     plan = diff(index, listing, DiffContext())
     kept = merge(index, plan, (), _NOW_MS)
     gone = diff(index, {}, DiffContext())
-    _said(lambda: guard(index, dropped(index, gone, ()), "linux-64"))
+    _said(lambda: check_mass_removal(index, dropped(index, gone, ()), "linux-64"))
     return inline_run_exports(index.records), published(kept)
 
 
 def _repodata(data: bytes) -> object:
-    return _carried_on(split(data, "repodata.json"))
+    return _carried_on(decode_repodata(data, "repodata.json"))
 
 
 def _shard(data: bytes) -> object:
-    return _carried_on(shards.union([shards.decode_shard(shards.compress(data), "shard")]))
+    return _carried_on(shards.merge_shards([shards.decode_shard(shards.compress(data), "shard")]))
 
 
 def _shard_index(data: bytes) -> object:
@@ -123,7 +123,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "index_json": _index_json,
     "run_exports_json": judge_run_exports,
     "repodata": _repodata,
-    "run_exports": lambda data: split_run_exports(data, "run_exports.json"),
+    "run_exports": lambda data: decode_run_exports(data, "run_exports.json"),
     "shard": _shard,
     "shard_index": _shard_index,
     "ledger": _ledger,

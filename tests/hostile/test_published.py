@@ -237,11 +237,11 @@ def test_a_shard_that_cannot_be_carried_on_is_left_alone(shard: bytes) -> None:
     store = channel(*keys(2))
     index(store, SHARDS_ONLY)
     body = shards.compress(shard)
-    store.upload(f"linux-64/shards/{shards.filename_of(shards.digest(body))}", body)
+    store.upload(f"linux-64/shards/{shards.filename_of(shards.shard_digest(body))}", body)
     error = left_alone(
         store,
         SHARDS,
-        packed({"shards": {"a": shards.digest(body)}, "info": {"shards_base_url": "./shards/"}}),
+        packed({"shards": {"a": shards.shard_digest(body)}, "info": {"shards_base_url": "./shards/"}}),
         SHARDS_ONLY,
     )
     assert "shards/" in error

@@ -11,8 +11,9 @@ from indexer.core import names
 from indexer.core.model import Index, Outputs
 from indexer.core.publication import publication
 from indexer.core.report import SubdirVerdict
-from indexer.lister.existing import Lister
-from indexer.writer.publish import compressed
+from indexer.lister.snapshot import take_read_only_snapshot
+from indexer.store.channel_folder import ChannelFolder
+from indexer.writer.compress import compressed
 from tests.property.test_publication import OUTPUTS
 from tests.support.memory import MemoryStore
 from tests.support.scene import Inline
@@ -29,8 +30,8 @@ def publish(index: Index, outputs: Outputs) -> MemoryStore:
 
 
 def verdict(store: MemoryStore) -> SubdirVerdict:
-    lister, found = Lister(store, "noarch", Outputs(), Inline()), SubdirVerdict()
-    PublishedFormats(lister, lister.take_read_only_snapshot(), found).index()
+    folder, found = ChannelFolder(store, "noarch", Inline()), SubdirVerdict()
+    PublishedFormats(folder, take_read_only_snapshot(folder, Outputs()), found).index()
     return found
 
 

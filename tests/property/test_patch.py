@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.core import names
-from indexer.core.formats.repodata import own_run_exports, split_run_exports, split_unpatched
+from indexer.core.formats.repodata import decode_run_exports, decode_unpatched, unpatched_run_exports
 from indexer.core.model import Index
 from indexer.core.overlay import Overlay, Yank
-from indexer.core.patch import apply, parse
+from indexer.core.patch import apply_instructions, parse_instructions
 from indexer.core.publication import publication
 from indexer.core.records.index_json import PATCHABLE
 from tests.support.scenes import contents, first_scene
@@ -60,7 +60,7 @@ def with_twin(filename: str) -> set[str]:
 @given(st.data(), indexes())
 def test_a_patch_touches_only_what_it_names(data: st.DataObject, index: Index) -> None:
     said = data.draw(patches(index))
-    patched = apply(index, parse(json.dumps(said).encode(), "")).index
+    patched = apply_instructions(index, parse_instructions(json.dumps(said).encode(), "")).index
     named = {twin for section in ("packages", "packages.conda") for name in said[section] for twin in with_twin(name)}
     revoked = {twin for name in said["revoke"] for twin in with_twin(name)}
     removed = {twin for name in said["remove"] for twin in with_twin(name)} & index.records.keys()
@@ -84,8 +84,8 @@ def test_the_order_of_packages_and_of_instructions_does_not_matter(data: st.Data
     said = data.draw(patches(index))
     backwards = {key: dict(reversed(it.items())) if isinstance(it, dict) else it for key, it in said.items()}
     other = Index(**{**{name: getattr(index, name) for name in Index.__slots__}, "records": _reversed(index.records)})
-    one = apply(index, parse(json.dumps(said).encode(), ""))
-    two = apply(other, parse(json.dumps(backwards).encode(), ""))
+    one = apply_instructions(index, parse_instructions(json.dumps(said).encode(), ""))
+    two = apply_instructions(other, parse_instructions(json.dumps(backwards).encode(), ""))
     assert values(one.index.records) == values(two.index.records)
     assert (one.index.removed, one.index.v3, one.warnings) == (two.index.removed, two.index.v3, two.warnings)
 
@@ -97,9 +97,9 @@ def _reversed(mapping: Any) -> dict[str, Any]:
 @given(st.data(), indexes())
 def test_a_patch_of_a_patched_index_that_says_the_same_changes_nothing(data: st.DataObject, index: Index) -> None:
     said = {**data.draw(patches(index)), "remove": []}
-    instructions = parse(json.dumps(said).encode(), "")
-    once = apply(index, instructions).index
-    assert apply(once, instructions).index.records == once.records
+    instructions = parse_instructions(json.dumps(said).encode(), "")
+    once = apply_instructions(index, instructions).index
+    assert apply_instructions(once, instructions).index.records == once.records
 
 
 @given(data=st.data(), index=indexes(), run_exports=st.booleans())
@@ -113,12 +113,12 @@ def test_what_the_packages_say_is_kept_whatever_is_laid_over_it(
     if not run_exports:
         scene = first_scene(type(scene.outputs)(run_exports=False))
     found = contents(publication(overlay.apply(index).index, scene, index))
-    kept, own = split_unpatched(found[names.UNPATCHED], "")
+    kept, own = decode_unpatched(found[names.UNPATCHED], "")
     assert values(kept.records) == values(index.records)
     assert (kept.v3, kept.removed, kept.v3_rest.keys()) == (index.v3, index.removed, index.v3_rest.keys())
     assert values(kept.rest) == values(index.rest)
     if run_exports:
-        told = own_run_exports(split_run_exports(found[names.RUN_EXPORTS], ""), own)
+        told = unpatched_run_exports(decode_run_exports(found[names.RUN_EXPORTS], ""), own)
         assert values(told) == values(index.run_exports)
     else:
         assert own == {}

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.core.formats.repodata import join, join_run_exports, section_of, v3_buckets
+from indexer.core.formats.repodata import encode_repodata, encode_run_exports, section_of, v3_buckets
 from indexer.core.json_stream import dump
 from indexer.core.model import Index, Raw
 from indexer.core.stream import Stream, chunks_of, sha256_of
 from indexer.store.s3.body import body_of
-from indexer.writer.publish import frame
+from indexer.writer.compress import frame
 from tests.support.strategies import JSON, TEXTS, indexes
 
 SECTIONS = ("packages", "packages.conda")
@@ -63,7 +63,7 @@ def _whole(index: Index, info: dict[str, object]) -> bytes:
 
 @given(indexes(), st.dictionaries(TEXTS, JSON, max_size=2))
 def test_an_index_in_pieces_is_the_one_in_one_piece(index: Index, info: dict[str, object]) -> None:
-    assert bytes(join(index, info)) == _whole(index, info)
+    assert bytes(encode_repodata(index, info)) == _whole(index, info)
 
 
 @pytest.mark.parametrize("count", [0, 1, 1023, 1024, 1025, 5000])
@@ -71,11 +71,11 @@ def test_an_index_in_pieces_is_the_one_in_one_piece(index: Index, info: dict[str
 def test_a_long_index_in_pieces_is_the_one_in_one_piece(count: int, *, v3: bool) -> None:
     records = {f"a-{n * 7919 % 10007}-0.{kind}": Raw(b"%d" % n) for n in range(count) for kind in ("conda", "tar.bz2")}
     index = Index(records, frozenset(records if v3 else ()), dict(records))
-    assert bytes(join(index, {})) == _whole(index, {})
+    assert bytes(encode_repodata(index, {})) == _whole(index, {})
     entries = {name: Raw(b'{"run_exports":%b}' % it) for name, it in records.items()}
     top = {section: {name: it for name, it in entries.items() if section_of(name) == section} for section in SECTIONS}
     whole = {"info": {"subdir": "noarch", "version": 1}, **top}
-    assert bytes(join_run_exports(index, "noarch")) == msgspec.json.encode(whole, order="deterministic")
+    assert bytes(encode_run_exports(index, "noarch")) == msgspec.json.encode(whole, order="deterministic")
 
 
 @pytest.mark.parametrize("size", [0, 1000, 2**19, 2**20, 3 * 2**20 + 1])

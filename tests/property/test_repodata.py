@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.core.formats.repodata import join, join_run_exports, split, split_run_exports
+from indexer.core.formats.repodata import decode_repodata, decode_run_exports, encode_repodata, encode_run_exports
 from indexer.core.model import Index, Raw
 from indexer.core.names import CONDA
 from tests.support.strategies import JSON, TEXTS, indexes, values
@@ -15,14 +15,14 @@ from tests.support.strategies import JSON, TEXTS, indexes, values
 
 @given(indexes(), st.dictionaries(TEXTS, JSON, max_size=2))
 def test_split_then_render_is_identity(index: Index, info: dict[str, object]) -> None:
-    published = bytes(join(index, info))
-    again = split(published, "repodata.json")
-    assert bytes(join(again, again.info)) == published
+    published = bytes(encode_repodata(index, info))
+    again = decode_repodata(published, "repodata.json")
+    assert bytes(encode_repodata(again, again.info)) == published
 
 
 @given(indexes())
 def test_what_is_split_is_what_was_joined(index: Index) -> None:
-    again = split(bytes(join(index, index.info)), "repodata.json")
+    again = decode_repodata(bytes(encode_repodata(index, index.info)), "repodata.json")
     assert again.records == index.records  # the same bytes, not only the same values
     assert (again.v3, again.removed, again.info, again.rest) == (index.v3, index.removed, index.info, index.rest)
     assert again.v3_rest == index.v3_rest
@@ -30,7 +30,7 @@ def test_what_is_split_is_what_was_joined(index: Index) -> None:
 
 @given(indexes())
 def test_unknown_keys_survive(index: Index) -> None:
-    top = json.loads(bytes(join(index, index.info)))
+    top = json.loads(bytes(encode_repodata(index, index.info)))
     for name, record in index.records.items():
         stem, extension = (name[: -len(CONDA)], "conda") if name.endswith(CONDA) else (name[:-8], "tar.bz2")
         where = (
@@ -44,7 +44,7 @@ def test_unknown_keys_survive(index: Index) -> None:
 
 @given(indexes())
 def test_a_record_stands_in_one_place_only(index: Index) -> None:
-    top = json.loads(bytes(join(index, {})))
+    top = json.loads(bytes(encode_repodata(index, {})))
     legacy = top["packages"].keys() | top["packages.conda"].keys()
     assert legacy == index.records.keys() - index.v3
     assert all(name.endswith(".tar.bz2") for name in top["packages"])
@@ -55,17 +55,17 @@ def test_a_record_stands_in_one_place_only(index: Index) -> None:
 def test_the_order_in_which_records_came_does_not_show(index: Index) -> None:
     backwards = dict(reversed(list(index.records.items())))
     other = Index(backwards, index.v3, index.run_exports, index.removed, index.info, index.rest, index.v3_rest)
-    assert bytes(join(other, other.info)) == bytes(join(index, index.info))
+    assert bytes(encode_repodata(other, other.info)) == bytes(encode_repodata(index, index.info))
 
 
 @given(indexes())
 def test_run_exports_are_read_as_they_were_written(index: Index) -> None:
-    found = split_run_exports(bytes(join_run_exports(index, "noarch")), "run_exports.json")
+    found = decode_run_exports(bytes(encode_run_exports(index, "noarch")), "run_exports.json")
     assert found == index.run_exports
 
 
 @given(indexes())
 def test_run_exports_of_packages_without_a_record_are_written_too(index: Index) -> None:
     more = {**index.run_exports, "stray-1-0.conda": Raw(b"{}")}
-    written = bytes(join_run_exports(Index(index.records, index.v3, more), "noarch"))
-    assert split_run_exports(written, "").keys() == more.keys()
+    written = bytes(encode_run_exports(Index(index.records, index.v3, more), "noarch"))
+    assert decode_run_exports(written, "").keys() == more.keys()

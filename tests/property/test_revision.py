@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.core.attestations import FIELD, attest
+from indexer.core.attestations import FIELD, with_attestations
 from indexer.core.records.v3 import latest
 from indexer.core.specs.matchspec import canonical
 from indexer.core.state import Attested
@@ -61,9 +61,9 @@ def test_what_has_moved_to_the_latest_revision_moves_no_more(index: Index) -> No
 
 @given(st.data(), indexes())
 def test_a_record_has_the_attestations_that_are_known_and_no_others(data: st.DataObject, index: Index) -> None:
-    index = attest(index, data.draw(attested(index)))
+    index = with_attestations(index, data.draw(attested(index)))
     known = data.draw(attested(index))
-    done = attest(index, known)
+    done = with_attestations(index, known)
     assert (done.records.keys(), done.v3, done.run_exports) == (index.records.keys(), index.v3, index.run_exports)
     before, after = values(index.records), values(done.records)
     for name, record in before.items():
@@ -78,7 +78,7 @@ def test_a_record_has_the_attestations_that_are_known_and_no_others(data: st.Dat
 @given(st.data(), indexes())
 def test_attestations_are_given_once_and_are_taken_away_again(data: st.DataObject, index: Index) -> None:
     known = data.draw(attested(index))
-    done = attest(index, known)
-    assert attest(done, known) == done
-    bare = attest(index, {})
-    assert values(attest(done, {}).records) == values(bare.records)
+    done = with_attestations(index, known)
+    assert with_attestations(done, known) == done
+    bare = with_attestations(index, {})
+    assert values(with_attestations(done, {}).records) == values(bare.records)

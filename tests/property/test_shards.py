@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @given(indexes())
 def test_shards_together_equal_repodata(index: Index) -> None:
-    whole = shards.union(shards.decode_shard(shard, name) for name, shard in shards_of(index).items())
+    whole = shards.merge_shards(shards.decode_shard(shard, name) for name, shard in shards_of(index).items())
     assert values(whole.records) == values(index.records)
     assert values(whole.run_exports) == values(index.run_exports)
     assert (whole.v3, set(whole.removed)) == (index.v3, set(index.removed))
@@ -69,6 +69,6 @@ def test_run_exports_are_absent_only_where_they_are_unknown(index: Index) -> Non
 def test_a_shard_index_is_read_as_it_was_written(index: Index) -> None:
     content = published(index)[names.SHARD_INDEX]
     decoded = shards.decode_index(content, names.SHARD_INDEX)
-    assert decoded.shards == {name: shards.digest(shard) for name, shard in shards_of(index).items()}
+    assert decoded.shards == {name: shards.shard_digest(shard) for name, shard in shards_of(index).items()}
     assert shards.encode_index(decoded) == content
     assert decoded.info["subdir"] == "noarch"

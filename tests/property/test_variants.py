@@ -9,11 +9,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.core.formats.shards import digest, filename_of
+from indexer.core.formats.shards import filename_of, shard_digest
 from indexer.core.model import Index, Outputs
 from indexer.core.names import SHARDS_FOLDER
 from indexer.core.publication import Artifact, Codec, Rank, publication
-from indexer.writer.publish import compressed, frame
+from indexer.writer.compress import compressed, frame
 from tests.support.scenes import first_scene
 from tests.support.strategies import indexes
 
@@ -42,7 +42,7 @@ def test_every_variant_decodes_to_the_json(index: Index, level: int) -> None:
         elif artifact.content is not None:
             put = bytes(compressed(artifact))
             assert put == bytes(artifact.content)
-            assert not artifact.immutable or artifact.key == SHARDS_FOLDER + filename_of(digest(put))
+            assert not artifact.immutable or artifact.key == SHARDS_FOLDER + filename_of(shard_digest(put))
     assert decoded == {f"{key}.{codec}": content for key, content in plain.items() for codec in ("zst", "bz2")}
     assert plain.keys() == {"repodata.json", "run_exports.json"}
 

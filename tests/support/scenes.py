@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.core.formats import shards
-from indexer.core.formats.repodata import split, split_run_exports
+from indexer.core.formats.repodata import decode_repodata, decode_run_exports
 from indexer.core.formats.shards import ShardIndex
 from indexer.core.model import Index, Outputs
 from indexer.core.names import REPODATA, RUN_EXPORTS, SHARD_INDEX
@@ -34,13 +34,13 @@ def published(index: Index, outputs: Outputs | None = None) -> dict[str, bytes]:
 
 def shards_of(index: Index) -> dict[str, bytes]:
     """Every shard of an index, by package name."""
-    return {name: make() for name, make in shards.build(index)}
+    return {name: make() for name, make in shards.build_shards(index)}
 
 
 def read_back(files: dict[str, bytes]) -> tuple[Index, ShardIndex]:
     """The index and the shard index that stand, as the next run reads them."""
-    index = split(files[REPODATA], REPODATA)
-    run_exports = split_run_exports(files[RUN_EXPORTS], RUN_EXPORTS)
+    index = decode_repodata(files[REPODATA], REPODATA)
+    run_exports = decode_run_exports(files[RUN_EXPORTS], RUN_EXPORTS)
     shard_index = shards.decode_index(files[SHARD_INDEX], SHARD_INDEX)
     return Index(
         index.records, index.v3, run_exports, index.removed, index.info, index.rest, index.v3_rest

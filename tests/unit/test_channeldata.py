@@ -11,8 +11,15 @@ from indexer.core.formats.shards import compress
 from indexer.core.json_stream import dump
 from indexer.core.metadata import Metadata
 from indexer.core.model import Index
-from indexer.core.pages.catalog import Catalogue, Entry, catalogue_of, decode, encode, undescribed
-from indexer.core.pages.channeldata import join_channeldata
+from indexer.core.pages.catalog import (
+    Catalog,
+    Entry,
+    decode_catalog,
+    encode_catalog,
+    filenames_without_metadata,
+    make_catalog,
+)
+from indexer.core.pages.channeldata import encode_channeldata
 from indexer.core.records.about import TRAITS
 
 
@@ -21,8 +28,8 @@ def entry(version: str, built: int = 1_700_000_000, *, license: str | None = Non
 
 
 def data(**subdirs: dict[str, Entry]) -> dict[str, Any]:
-    catalogues = {name.replace("_", "-"): Catalogue(packages) for name, packages in subdirs.items()}
-    found: dict[str, Any] = json.loads(join_channeldata(catalogues))
+    catalogs = {name.replace("_", "-"): Catalog(packages) for name, packages in subdirs.items()}
+    found: dict[str, Any] = json.loads(encode_channeldata(catalogs))
     return found
 
 
@@ -90,27 +97,27 @@ def index(**fields: object) -> Index:
 
 def test_what_is_known_of_another_package_of_the_same_name_is_not_known_of_this_one() -> None:
     known = {"a-1-0.conda": Metadata(sha256="5" * 64, summary="x")}
-    assert catalogue_of(index(), known, {}).packages["a-1-0.conda"].about == known["a-1-0.conda"]
-    assert undescribed(index(), known) == frozenset()
+    assert make_catalog(index(), known, {}).packages["a-1-0.conda"].about == known["a-1-0.conda"]
+    assert filenames_without_metadata(index(), known) == frozenset()
     replaced = index(sha256="6" * 64)
-    assert catalogue_of(replaced, known, {}).packages["a-1-0.conda"].about is None
-    assert undescribed(replaced, known) == {"a-1-0.conda"}
+    assert make_catalog(replaced, known, {}).packages["a-1-0.conda"].about is None
+    assert filenames_without_metadata(replaced, known) == {"a-1-0.conda"}
 
 
-def test_a_catalogue_comes_back_as_it_went() -> None:
-    catalogue = catalogue_of(index(about="a key of its own that says nothing"), {}, {"b-1-0.conda": "broken"})
-    assert catalogue.packages["a-1-0.conda"].name == "a"
-    assert decode(compress(encode(catalogue))) == catalogue
+def test_a_catalog_comes_back_as_it_went() -> None:
+    catalog = make_catalog(index(about="a key of its own that says nothing"), {}, {"b-1-0.conda": "broken"})
+    assert catalog.packages["a-1-0.conda"].name == "a"
+    assert decode_catalog(compress(encode_catalog(catalog))) == catalog
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", compress(b"[]"), compress(b'{"packages": {"a": {}}}')])
-def test_a_catalogue_that_cannot_be_read_is_as_good_as_none(data: bytes) -> None:
-    assert decode(data) is None
+def test_a_catalog_that_cannot_be_read_is_as_good_as_none(data: bytes) -> None:
+    assert decode_catalog(data) is None
 
 
 @pytest.mark.parametrize("fields", [{"size": "3"}, {"license": 3}, {"timestamp": "x"}, {"name": 3}])
 def test_of_an_odd_record_the_file_name_tells(fields: dict[str, object]) -> None:
-    found = catalogue_of(index(**fields), {}, {}).packages["a-1-0.conda"]
+    found = make_catalog(index(**fields), {}, {}).packages["a-1-0.conda"]
     assert (found.name, found.version, found.build) == ("a", "1", "0")
 
 

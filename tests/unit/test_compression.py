@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import compression
 from fixtures.golden import CHANNELS
-from indexer.writer.publish import frame
+from indexer.writer.compress import frame
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import pytest
 
 from indexer.core.json_stream import dump
 from indexer.core.model import Index
-from indexer.core.pages.current import chosen, join_current
+from indexer.core.pages.current import current_filenames, encode_current_repodata
 
 
 def index_of(*records: str | dict[str, Any], v3: frozenset[str] = frozenset()) -> Index:
@@ -28,7 +28,9 @@ def index_of(*records: str | dict[str, Any], v3: frozenset[str] = frozenset()) -
 
 
 def stems(index: Index) -> list[str]:
-    return sorted(name.removesuffix(".conda").removesuffix(".tar.bz2").removesuffix("-0") for name in chosen(index))
+    return sorted(
+        name.removesuffix(".conda").removesuffix(".tar.bz2").removesuffix("-0") for name in current_filenames(index)
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_all_builds_of_the_newest_version_are_kept() -> None:
 
 def test_of_two_of_one_stem_the_conda_stands_and_names_the_digest_of_the_other() -> None:
     index = index_of("a 1", {"name": "a", "version": "1", "extension": ".tar.bz2"}, "b 1")
-    found = json.loads(bytes(join_current(index, {"subdir": "noarch"})))
+    found = json.loads(bytes(encode_current_repodata(index, {"subdir": "noarch"})))
     assert found["packages"] == {}
     assert found["packages.conda"]["a-1-0.conda"]["legacy_bz2_md5"] == f"{1:032x}"
     assert "legacy_bz2_md5" not in found["packages.conda"]["b-1-0.conda"]
@@ -71,7 +73,7 @@ def test_of_two_of_one_stem_the_conda_stands_and_names_the_digest_of_the_other()
 
 def test_other_records_are_copied_as_they_are_and_v3_ones_are_not_for_these_readers() -> None:
     index = index_of("a 1", "b 1", v3=frozenset({"b-1-0.conda"}))
-    content = join_current(index, {"subdir": "noarch", "repodata_revisions": {"v3": {"n_packages": 1}}})
+    content = encode_current_repodata(index, {"subdir": "noarch", "repodata_revisions": {"v3": {"n_packages": 1}}})
     found = json.loads(bytes(content))
     assert found == {
         "info": {"subdir": "noarch"},

@@ -15,8 +15,8 @@ from indexer.core.formats.shards import compress
 from indexer.core.memory import LARGE_NOTE, unpack
 from indexer.core.metadata import Metadata
 from indexer.core.model import ETag
-from indexer.core.pages import catalog as catalogue
-from indexer.core.pages.catalog import Catalogue, Entry
+from indexer.core.pages import catalog
+from indexer.core.pages.catalog import Catalog, Entry
 from indexer.core.state import State
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def bomb(size: int) -> bytes:
     return b"".join([*parts, compressor.flush()])
 
 
-@pytest.mark.parametrize("decode", [state.decode_state, catalogue.decode], ids=["ledger", "catalogue"])
+@pytest.mark.parametrize("decode", [state.decode_state, catalog.decode_catalog], ids=["ledger", "catalog"])
 def test_a_gigabyte_in_a_few_kilobytes_is_not_decompressed(decode: Callable[[bytes], object]) -> None:
     packed = bomb(1024 * MIB)
     assert len(packed) < MIB
@@ -64,15 +64,15 @@ def test_a_large_ledger_that_we_write_is_readable() -> None:
     assert found.package_etags == seen
 
 
-def test_a_large_catalogue_of_packages_that_say_much_alike_is_readable() -> None:
+def test_a_large_catalog_of_packages_that_say_much_alike_is_readable() -> None:
     about = Metadata(summary="s" * 9_000, description="d" * 16_000, keywords=("k" * 1000,) * 20)
     entries = {
         f"reed-1.0-{n}.conda": Entry("reed", sha256=sha256(n), about=msgspec.structs.replace(about, sha256=sha256(n)))
         for n in range(2_000)
     }
     short = Entry("rush", sha256=sha256(0), about=Metadata(sha256=sha256(0), summary="A rush."))
-    packed = compress(catalogue.encode(Catalogue({**entries, "rush-1.0-0.conda": short})))
-    found = catalogue.decode(packed)
+    packed = compress(catalog.encode_catalog(Catalog({**entries, "rush-1.0-0.conda": short})))
+    found = catalog.decode_catalog(packed)
     assert found is not None
     assert found.packages["rush-1.0-0.conda"] == short
     assert found.packages["reed-1.0-7.conda"] == Entry("reed", sha256=sha256(7), about=Metadata(sha256=sha256(7)))

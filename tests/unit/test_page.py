@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from indexer.core.metadata import Metadata
 from indexer.core.model import Outputs
-from indexer.core.pages.catalog import Catalogue, Entry
+from indexer.core.pages.catalog import Catalog, Entry
 from indexer.core.pages.html import SCRIPT, STYLE, root_page, subdir_page
 
 OUTPUTS = Outputs(html=True, channel="s3://bucket/reeds")
@@ -47,13 +47,13 @@ def entry(name: str = "a", version: str = "1", **about: Any) -> Entry:
     return Entry(name, version, "h_0", 0, 1500, "5" * 64, "MIT", 1_700_000_000, about=Metadata(**about))
 
 
-def catalogues(*entries: Entry) -> dict[str, Catalogue]:
-    return {"noarch": Catalogue({f"{it.name}-{it.version}-{it.build}.conda": it for it in entries})}
+def catalogs(*entries: Entry) -> dict[str, Catalog]:
+    return {"noarch": Catalog({f"{it.name}-{it.version}-{it.build}.conda": it for it in entries})}
 
 
 def test_the_root_has_a_row_for_each_name() -> None:
     found = root_page(
-        catalogues(entry("a", "9"), entry("a", "10", summary="Sings"), entry("b", home="https://b.example/")), OUTPUTS
+        catalogs(entry("a", "9"), entry("a", "10", summary="Sings"), entry("b", home="https://b.example/")), OUTPUTS
     )
     page = Reader(found)
     assert page.tags.count("tr") == 1 + 2
@@ -66,7 +66,7 @@ def test_the_root_has_a_row_for_each_name() -> None:
 
 
 def test_a_subdir_has_a_row_for_each_file_and_names_what_was_taken_out() -> None:
-    whole = Catalogue(catalogues(entry("a", "1!2+x"), entry("b"))["noarch"].packages, {"c-1-0.conda": "it sank"})
+    whole = Catalog(catalogs(entry("a", "1!2+x"), entry("b"))["noarch"].packages, {"c-1-0.conda": "it sank"})
     page = Reader(subdir_page("noarch", whole, OUTPUTS))
     assert page.tags.count("tr") == 1 + 2
     assert "./a-1!2+x-h_0.conda" in page.links
@@ -76,14 +76,14 @@ def test_a_subdir_has_a_row_for_each_file_and_names_what_was_taken_out() -> None
 
 def test_the_root_and_the_subdir_count_files_alike() -> None:
     twins = {f"a-1-0{extension}": entry() for extension in (".conda", ".tar.bz2")}
-    whole = {"noarch": Catalogue({**twins, "b-1-0.tar.bz2": entry("b")})}
+    whole = {"noarch": Catalog({**twins, "b-1-0.tar.bz2": entry("b")})}
     assert b"<small>2 package files</small>" in root_page(whole, OUTPUTS)
     assert b"2 package files" in subdir_page("noarch", whole["noarch"], OUTPUTS)
 
 
 def test_files_are_looked_for_where_base_url_says() -> None:
     outputs = Outputs(html=True, base_url="https://files.example/reeds")
-    page = Reader(subdir_page("noarch", catalogues(entry())["noarch"], outputs))
+    page = Reader(subdir_page("noarch", catalogs(entry())["noarch"], outputs))
     assert "https://files.example/reeds/noarch/a-1-h_0.conda" in page.links
 
 
@@ -98,7 +98,7 @@ HOSTILE = st.text() | st.sampled_from(
         "\x00\ud800",
     ]
 )
-ALLOWED = {key for _, key, _ in Reader(root_page(catalogues(entry(home="https://b/")), OUTPUTS)).attributes}
+ALLOWED = {key for _, key, _ in Reader(root_page(catalogs(entry(home="https://b/")), OUTPUTS)).attributes}
 
 
 @given(HOSTILE, HOSTILE, HOSTILE)
@@ -106,10 +106,10 @@ def test_whatever_a_package_says_adds_no_element_no_attribute_and_no_other_addre
     name: str, text: str, address: str
 ) -> None:
     odd = Entry(name, text, text, license=text, about=Metadata(summary=text, home=address, doc_url=address))
-    plain = Reader(root_page(catalogues(entry(summary="x")), OUTPUTS))
+    plain = Reader(root_page(catalogs(entry(summary="x")), OUTPUTS))
     for found in (
-        root_page({"noarch": Catalogue({f"{name}.conda": odd}, {text: text})}, OUTPUTS),
-        subdir_page("noarch", Catalogue({f"{name}.conda": odd}, {text: text}), OUTPUTS),
+        root_page({"noarch": Catalog({f"{name}.conda": odd}, {text: text})}, OUTPUTS),
+        subdir_page("noarch", Catalog({f"{name}.conda": odd}, {text: text}), OUTPUTS),
     ):
         page = Reader(found)
         assert page.tags.count("script") == page.tags.count("style") == 1
@@ -130,7 +130,7 @@ def test_the_policy_names_the_script_and_the_style_and_nothing_else() -> None:
 
 
 def test_twenty_thousand_names_make_a_page_of_few_megabytes() -> None:
-    many = catalogues(
+    many = catalogs(
         *(
             entry(f"package-number-{n}", f"1.{n}", summary="A summary of forty characters, or so.")
             for n in range(20_000)
@@ -142,7 +142,7 @@ def test_twenty_thousand_names_make_a_page_of_few_megabytes() -> None:
 @pytest.mark.parametrize("outputs", [OUTPUTS, Outputs(html=True, rss=True, channeldata=True)])
 def test_the_same_channel_gives_the_same_bytes(outputs: Outputs) -> None:
     one, other = (
-        root_page(catalogues(*order), outputs) for order in ((entry("a"), entry("b")), (entry("b"), entry("a")))
+        root_page(catalogs(*order), outputs) for order in ((entry("a"), entry("b")), (entry("b"), entry("a")))
     )
     assert one == other
     assert (b"rss.xml" in one) == outputs.rss
@@ -150,14 +150,14 @@ def test_the_same_channel_gives_the_same_bytes(outputs: Outputs) -> None:
 
 
 def test_versions_that_say_the_same_have_one_place_in_the_order() -> None:
-    page = Reader(root_page(catalogues(entry("a", "1.0"), entry("b", "1.0.0"), entry("c", "0.9")), OUTPUTS))
+    page = Reader(root_page(catalogs(entry("a", "1.0"), entry("b", "1.0.0"), entry("c", "0.9")), OUTPUTS))
     places = [value for tag, key, value in page.attributes if (tag, key) == ("data", "value") and len(value) == 1]
     assert places == ["1", "1", "0"]
 
 
 def cells_updated(*entries: Entry) -> list[str]:
     """The last cell but one of each row of the root page: when a package was updated."""
-    rows = root_page(catalogues(*entries), OUTPUTS).decode().partition("<tbody>")[2].splitlines()
+    rows = root_page(catalogs(*entries), OUTPUTS).decode().partition("<tbody>")[2].splitlines()
     return [row.split("<td>")[6] for row in rows if row.startswith("<tr id")]
 
 

@@ -10,8 +10,15 @@ import pytest
 from indexer.core.errors import BadPatch
 from indexer.core.json_stream import dump
 from indexer.core.model import Index, Raw
-from indexer.core.overlay import Overlay, Withdrawn, Yank, decode_withdrawn, encode_withdrawn
-from indexer.core.patch import NONE, Patched, apply, check, is_patched, parse
+from indexer.core.overlay import Overlay, WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn
+from indexer.core.patch import (
+    NO_INSTRUCTIONS,
+    Patched,
+    apply_instructions,
+    check_instructions,
+    is_patched,
+    parse_instructions,
+)
 from indexer.core.specs.matchspec import fault
 
 OLD, NEW = "a-1-0.tar.bz2", "a-1-0.conda"
@@ -23,7 +30,7 @@ def record(**more: object) -> dict[str, object]:
 
 def patched(instructions: dict[str, Any], index: Index | None = None) -> Patched:
     whole = index or Index(records={OLD: dump(record()), NEW: dump(record())})
-    return apply(whole, parse(json.dumps(instructions).encode(), "the key"))
+    return apply_instructions(whole, parse_instructions(json.dumps(instructions).encode(), "the key"))
 
 
 def told(instructions: dict[str, Any], index: Index | None = None) -> dict[str, Any]:
@@ -136,9 +143,9 @@ def test_run_exports_in_any_form_are_patched_by_the_second_version_alone() -> No
         assert len(first.warnings) == 1
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", NONE, b'{"a":{},"remove":{}}', b'{"nobody":"knows"}'])
+@pytest.mark.parametrize("data", [b"", b"{}", NO_INSTRUCTIONS, b'{"a":{},"remove":{}}', b'{"nobody":"knows"}'])
 def test_instructions_that_say_nothing_are_none(data: bytes) -> None:
-    assert not parse(data, "")
+    assert not parse_instructions(data, "")
     assert not Overlay("", data)
 
 
@@ -152,7 +159,7 @@ def test_instructions_that_say_nothing_are_none(data: bytes) -> None:
 )
 def test_what_is_no_instructions_is_an_error_that_names_its_file(data: bytes) -> None:
     with pytest.raises(BadPatch, match=r"^linux-64/patch_instructions.json: .*nothing was changed: mend the patch"):
-        parse(data, "linux-64/patch_instructions.json")
+        parse_instructions(data, "linux-64/patch_instructions.json")
 
 
 @pytest.mark.parametrize(
@@ -170,11 +177,13 @@ def test_what_is_no_instructions_is_an_error_that_names_its_file(data: bytes) ->
     ],
 )
 def test_what_cannot_be_followed_is_an_error_that_names_the_package(fields: dict[str, Any]) -> None:
-    instructions = parse(json.dumps({"patch_instructions_version": 2, "packages": {OLD: fields}}).encode(), "the key")
+    instructions = parse_instructions(
+        json.dumps({"patch_instructions_version": 2, "packages": {OLD: fields}}).encode(), "the key"
+    )
     with pytest.raises(BadPatch, match=rf"the key: .*{OLD}|the key: .*{NEW}"):
-        check(instructions)
+        check_instructions(instructions)
     with pytest.raises(BadPatch, match="the key"):
-        apply(Index(records={OLD: dump(record())}), instructions)
+        apply_instructions(Index(records={OLD: dump(record())}), instructions)
 
 
 @pytest.mark.parametrize(
@@ -197,10 +206,10 @@ def test_what_no_reader_understands_is_a_fault(spec: str) -> None:
 
 def test_yanks_come_back_as_they_were_written() -> None:
     yanks = {"b-1-0.conda": Yank("späte Reue\n", 2), NEW: Yank("", 1)}
-    data = encode_withdrawn(Withdrawn(yanks))
+    data = encode_withdrawn(WithdrawnPackages(yanks))
     assert decode_withdrawn(data, "").yanked == yanks
-    assert data == encode_withdrawn(Withdrawn(dict(reversed(yanks.items()))))
-    assert decode_withdrawn(b"", "") == Withdrawn()
+    assert data == encode_withdrawn(WithdrawnPackages(dict(reversed(yanks.items()))))
+    assert decode_withdrawn(b"", "") == WithdrawnPackages()
 
 
 def test_a_yank_withdraws_the_patched_record() -> None:

@@ -9,7 +9,7 @@ import pytest
 from indexer.core.errors import Refused
 from indexer.core.json_stream import dump
 from indexer.core.model import ETag, Extracted, Index, Plan, Raw, Rejected, Stat
-from indexer.core.plan import MASS_REMOVAL, DiffContext, dated, diff, dropped, guard, merge
+from indexer.core.plan import MASS_REMOVAL, DiffContext, check_mass_removal, dated, diff, dropped, merge
 from indexer.core.state import Bad, State
 
 NONE = dump({})
@@ -168,13 +168,13 @@ def full(count: int) -> tuple[Index, list[str]]:
 def test_more_than_half_of_a_subdir_does_not_leave_without_a_persons_word(records: int, leaving: int) -> None:
     before, names = full(records)
     with pytest.raises(Refused, match=f"{leaving} of {records} .*--allow-mass-removal"):
-        guard(before, frozenset(names[:leaving]), "noarch")
+        check_mass_removal(before, frozenset(names[:leaving]), "noarch")
 
 
 @pytest.mark.parametrize(("records", "leaving"), [(MASS_REMOVAL, MASS_REMOVAL), (22, 11), (100, 50), (0, 0)])
 def test_few_packages_or_no_more_than_half_may_leave(records: int, leaving: int) -> None:
     before, names = full(records)
-    guard(before, frozenset(names[:leaving]), "noarch")
+    check_mass_removal(before, frozenset(names[:leaving]), "noarch")
 
 
 def test_a_date_is_kept_although_another_field_of_the_record_has_a_wrong_type() -> None:

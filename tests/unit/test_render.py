@@ -210,7 +210,7 @@ MONOLITHIC = [f"{name}{form}" for name in ("repodata.json", "run_exports.json") 
 def test_what_is_switched_off_is_deleted(outputs: Outputs, gone: set[str]) -> None:
     never_ours = {f"current_repodata.json{extension}" for extension in ("", ".zst", ".bz2")}
     artifacts = publication(INDEX, first_scene(outputs))
-    assert {it.key for it in artifacts if it.content is None} == gone | never_ours | {names.CATALOGUE, names.PAGE}
+    assert {it.key for it in artifacts if it.content is None} == gone | never_ours | {names.CATALOG, names.PAGE}
 
 
 def test_the_order_of_a_publication_is_the_one_that_was_proved() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from indexer.core.errors import BadIndex, IndexerError, NewerIndex
-from indexer.core.formats.repodata import join, split
-from indexer.core.formats.shards import ShardIndex, by_name, decode_index, encode_index, index_of
+from indexer.core.formats.repodata import decode_repodata, encode_repodata
+from indexer.core.formats.shards import ShardIndex, decode_index, encode_index, filenames_by_name, index_of_shard
 from indexer.core.json_stream import dump
 from indexer.core.model import Index, Raw
 from indexer.core.publication import publication
@@ -20,13 +20,13 @@ WHOLE = (
 
 @pytest.mark.parametrize("data", [b"", b"\n", b" \t\r\n", b"{}"])
 def test_an_empty_file_is_an_empty_index(data: bytes) -> None:
-    assert split(data, "repodata.json") == Index()
+    assert decode_repodata(data, "repodata.json") == Index()
 
 
 @pytest.mark.parametrize("length", range(1, len(WHOLE), 7))
 def test_a_truncated_file_is_a_bad_index(length: int) -> None:
     with pytest.raises(BadIndex, match=r"noarch/repodata\.json: .*nothing was changed"):
-        split(WHOLE[:length], "noarch/repodata.json")
+        decode_repodata(WHOLE[:length], "noarch/repodata.json")
 
 
 @pytest.mark.parametrize(
@@ -57,16 +57,16 @@ def test_a_truncated_file_is_a_bad_index(length: int) -> None:
 )
 def test_what_we_could_not_carry_on_is_a_bad_index(data: bytes, reason: str) -> None:
     with pytest.raises(BadIndex, match=reason):
-        split(data, "repodata.json")
+        decode_repodata(data, "repodata.json")
 
 
 def test_keys_that_are_no_revisions_are_carried_on() -> None:
-    assert split(b'{"v3": {}, "vx": 1, "v": 2}', "repodata.json").rest == {"vx": Raw(b"1"), "v": Raw(b"2")}
+    assert decode_repodata(b'{"v3": {}, "vx": 1, "v": 2}', "repodata.json").rest == {"vx": Raw(b"1"), "v": Raw(b"2")}
 
 
 @pytest.mark.parametrize("told", [b'{"v0": {"n_packages": 4}}', b'{"v0": 1}', b"[]", b"7"])
 def test_numbers_of_old_revisions_are_no_reason_to_refuse(told: bytes) -> None:
-    assert split(b'{"info": {"repodata_revisions": ' + told + b"}}", "repodata.json").records == {}
+    assert decode_repodata(b'{"info": {"repodata_revisions": ' + told + b"}}", "repodata.json").records == {}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_numbers_of_old_revisions_are_no_reason_to_refuse(told: bytes) -> None:
 )
 def test_a_shard_with_another_revision_is_a_newer_index(top: dict[str, object]) -> None:
     with pytest.raises(NewerIndex, match="which this release does not know"):
-        index_of(top, "k")
+        index_of_shard(top, "k")
 
 
 def test_a_shard_index_that_tells_of_a_later_revision_is_a_newer_index() -> None:
@@ -86,15 +86,15 @@ def test_a_shard_index_that_tells_of_a_later_revision_is_a_newer_index() -> None
 
 def test_info_is_read_wherever_it_stands() -> None:
     last = b'{"packages":{"a-1-0.tar.bz2":{"name":"a"}},"repodata_version":1,"info":{"subdir":"noarch"}}'
-    index = split(WHOLE, "repodata.json")
-    assert split(last, "repodata.json") == index
+    index = decode_repodata(WHOLE, "repodata.json")
+    assert decode_repodata(last, "repodata.json") == index
     assert bytes(index.info["subdir"]) == b'"noarch"'
 
 
 def test_records_of_all_maps_are_found_by_file_name() -> None:
     data = b"""{"packages": {"a-1-0.tar.bz2": {"n":1}}, "packages.conda": {"a-1-0.conda": {"n":2}},
         "v3": {"conda": {"b-1-0": {"n":3}}, "tar.bz2": {"b-1-0": {"n":4}}, "whl": {"c-1-0": {"n":5}}}}"""
-    index = split(data, "repodata.json")
+    index = decode_repodata(data, "repodata.json")
     assert index.records == {
         "a-1-0.tar.bz2": Raw(b'{"n":1}'),
         "a-1-0.conda": Raw(b'{"n":2}'),
@@ -111,7 +111,9 @@ def test_everything_is_sorted_compact_utf_8_without_a_final_newline() -> None:
         "foo-10-0.conda": Raw('{"license":"é"}'.encode()),
         "foo-1-2-0.tar.bz2": Raw(b"{}"),
     }
-    published = bytes(join(Index(records, rest={"zeta": Raw(b"1"), "alpha": Raw(b"[ 2 ]")}), {"subdir": "noarch"}))
+    published = bytes(
+        encode_repodata(Index(records, rest={"zeta": Raw(b"1"), "alpha": Raw(b"[ 2 ]")}), {"subdir": "noarch"})
+    )
     assert published.decode() == (
         '{"alpha":[ 2 ],"packages":{"foo-1-2-0.tar.bz2":{}},'
         '"packages.conda":{"foo-10-0.conda":{"license":"é"},"foo-9-0.conda":{"name":"foo"}},'
@@ -120,13 +122,13 @@ def test_everything_is_sorted_compact_utf_8_without_a_final_newline() -> None:
 
 
 def test_signatures_are_not_carried_on() -> None:
-    index = split(b'{"signatures": {"a": 1}, "x": 1}', "repodata.json")
+    index = decode_repodata(b'{"signatures": {"a": 1}, "x": 1}', "repodata.json")
     assert index.rest == {"x": Raw(b"1")}
 
 
 def test_the_version_is_2_where_there_is_a_base_url() -> None:
-    assert b'"repodata_version":2' in bytes(join(Index(), {"base_url": "https://channel.example/noarch/"}))
-    assert b'"repodata_version":1' in bytes(join(Index(), {}))
+    assert b'"repodata_version":2' in bytes(encode_repodata(Index(), {"base_url": "https://channel.example/noarch/"}))
+    assert b'"repodata_version":1' in bytes(encode_repodata(Index(), {}))
 
 
 @pytest.mark.parametrize("record", [b'{"size":"1"}', b"[]", b'{"md5":1}', b'{"indexed_timestamp":"now"}'])
@@ -147,8 +149,8 @@ def test_a_record_with_wrong_types_tells_no_size(record: bytes) -> None:
 )
 def test_an_index_that_cannot_be_published_again_ends_in_one_of_our_errors(data: bytes) -> None:
     try:
-        index = split(data, "repodata.json")
-        artifacts = publication(index, first_scene())
+        index = decode_repodata(data, "repodata.json")
+        artifacts = [*publication(index, first_scene())]
     except IndexerError:
         return
     assert artifacts
@@ -156,15 +158,17 @@ def test_an_index_that_cannot_be_published_again_ends_in_one_of_our_errors(data:
 
 def test_bytes_that_are_no_text_are_not_republished() -> None:
     try:
-        index = split(b'{"x": "\xff"}', "repodata.json")
+        index = decode_repodata(b'{"x": "\xff"}', "repodata.json")
     except BadIndex:
         return
-    bytes(join(index, {})).decode()
+    bytes(encode_repodata(index, {})).decode()
 
 
 def test_a_record_without_a_name_makes_no_shard_without_a_name() -> None:
     try:
-        groups = by_name(split(b'{"packages": {"a-1-0.tar.bz2": {"build": "0"}}}', "repodata.json").records)
+        groups = filenames_by_name(
+            decode_repodata(b'{"packages": {"a-1-0.tar.bz2": {"build": "0"}}}', "repodata.json").records
+        )
     except IndexerError:
         return
     assert "" not in groups
@@ -174,10 +178,11 @@ def test_a_record_without_a_name_makes_no_shard_without_a_name() -> None:
 def test_a_number_is_written_in_one_form_wherever_it_stands(value: float) -> None:
     form = bytes(dump(value))
     info = {"channel_relations": {"x": value}}
-    assert b'"channel_relations":{"x":%b}' % form in bytes(join(Index(), info))
+    assert b'"channel_relations":{"x":%b}' % form in bytes(encode_repodata(Index(), info))
     assert bytes(altered(Raw(b"{}"), {"x": value})) == b'{"x":%b}' % form
     assert (
-        bytes(index_of({"packages": {"a-1-0.conda": {"x": value}}}, "k").records["a-1-0.conda"]) == b'{"x":%b}' % form
+        bytes(index_of_shard({"packages": {"a-1-0.conda": {"x": value}}}, "k").records["a-1-0.conda"])
+        == b'{"x":%b}' % form
     )
 
 

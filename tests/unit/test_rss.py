@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.core.metadata import Metadata
-from indexer.core.pages.catalog import Catalogue, Entry
-from indexer.core.pages.rss import feed
+from indexer.core.pages.catalog import Catalog, Entry
+from indexer.core.pages.rss import encode_feed
 
 DAY_MS = 86_400_000
 
@@ -23,8 +23,8 @@ def entry(name: str, version: str, day: int, number: int = 0, **about: Any) -> E
 
 
 def channel(**subdirs: dict[str, Entry]) -> ET.Element:
-    catalogues = {name.replace("_", "-"): Catalogue(packages) for name, packages in subdirs.items()}
-    found = ET.fromstring(feed(catalogues, "reeds", "https://reeds.example/"))
+    catalogs = {name.replace("_", "-"): Catalog(packages) for name, packages in subdirs.items()}
+    found = ET.fromstring(encode_feed(catalogs, "reeds", "https://reeds.example/"))
     assert (found.tag, found.attrib) == ("rss", {"version": "2.0"})
     return found[0]
 
@@ -69,8 +69,8 @@ def test_of_what_came_at_the_same_time_the_last_build_is_the_newest() -> None:
 
 @pytest.mark.parametrize("address", ["", "s3://bucket/reeds", "https://me:word@reeds.example", "reeds"])
 def test_a_feed_without_an_address_for_browsers_has_no_link(address: str) -> None:
-    catalogues = {"noarch": Catalogue({"a-1-0.conda": entry("a", "1", 1)})}
-    found = ET.fromstring(feed(catalogues, "reeds", address))
+    catalogs = {"noarch": Catalog({"a-1-0.conda": entry("a", "1", 1)})}
+    found = ET.fromstring(encode_feed(catalogs, "reeds", address))
     assert list(found.iter("link")) == []
 
 

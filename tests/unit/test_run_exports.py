@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from indexer.core.errors import BadIndex, BadPackage
-from indexer.core.formats.repodata import inline_run_exports, split_run_exports
+from indexer.core.formats.repodata import decode_run_exports, inline_run_exports
 from indexer.core.json_stream import dump
 from indexer.core.model import ETag, Extracted, Index, Plan, Raw
 from indexer.core.plan import merge
@@ -64,20 +64,20 @@ def test_text_that_cannot_be_written_is_rejected_before_the_merge() -> None:
 
 
 def test_an_empty_file_knows_of_none() -> None:
-    assert split_run_exports(b"", "run_exports.json") == {}
-    assert split_run_exports(b"\n", "run_exports.json") == {}
-    assert split_run_exports(b"{}", "run_exports.json") == {}
+    assert decode_run_exports(b"", "run_exports.json") == {}
+    assert decode_run_exports(b"\n", "run_exports.json") == {}
+    assert decode_run_exports(b"{}", "run_exports.json") == {}
 
 
 def test_an_entry_without_run_exports_is_unknown_not_empty() -> None:
     data = b'{"packages": {"a-1-0.tar.bz2": {}}, "packages.conda": {"b-1-0.conda": {"run_exports": {}}}}'
-    assert split_run_exports(data, "run_exports.json") == {"b-1-0.conda": Raw(b"{}")}
+    assert decode_run_exports(data, "run_exports.json") == {"b-1-0.conda": Raw(b"{}")}
 
 
 @pytest.mark.parametrize("data", [b"{", b"[]", b'{"packages": []}', b'{"packages": {"a-1-0.conda": []}}'])
 def test_a_file_that_cannot_be_read_is_a_bad_index(data: bytes) -> None:
     with pytest.raises(BadIndex, match=r"run_exports\.json"):
-        split_run_exports(data, "run_exports.json")
+        decode_run_exports(data, "run_exports.json")
 
 
 def test_run_exports_inside_records_are_found() -> None:
@@ -95,5 +95,5 @@ def test_run_exports_inside_records_are_found() -> None:
 
 def test_what_many_packages_say_alike_is_held_once() -> None:
     said = b'{"packages":{"a-1-0.tar.bz2":{"run_exports":{}}},"packages.conda":{"b-1-0.conda":{"run_exports":{}}}}'
-    found = split_run_exports(said, "run_exports.json")
+    found = decode_run_exports(said, "run_exports.json")
     assert found["a-1-0.tar.bz2"] is found["b-1-0.conda"]

@@ -63,9 +63,9 @@ def test_a_shard_that_never_ends_is_not_read_to_its_end() -> None:
 
 
 def test_a_shard_larger_than_conda_reads_is_refused() -> None:
-    shards.check_size("a", shards.compress(bytes(16 * MIB)))
+    shards.check_shard_size("a", shards.compress(bytes(16 * MIB)))
     with pytest.raises(BadIndex, match=r"shard of a: .*--no-shards"):
-        shards.check_size("a", shards.compress(bytes(16 * MIB + 1)))
+        shards.check_shard_size("a", shards.compress(bytes(16 * MIB + 1)))
 
 
 def test_a_shard_carries_its_size_so_that_old_readers_can_read_it() -> None:

@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
-from indexer.core.attestations import digest_of_bundles
-from indexer.lister.sidecars import look
+from indexer.core.attestations import bundles_digest
+from indexer.core.snapshot import Snapshot
+from indexer.lister.sidecars import load_attestations
+from indexer.store.channel_folder import ChannelFolder
 from tests.support.memory import MemoryStore
 
 MIB = 2**20
@@ -27,7 +29,7 @@ def test_many_large_attestations_are_read_in_bounded_memory() -> None:
     sidecars = {name: msgspec.structs.replace(stat, key=name) for name, stat in stats.items()}
     with ThreadPoolExecutor(12) as threads:
         tracemalloc.start()
-        found = look(store, "noarch", sidecars, None, threads)
+        found = load_attestations(ChannelFolder(store, "noarch", threads), Snapshot(sidecars=sidecars))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert {it.sha256 for it in found.values()} == {sha256}
@@ -37,16 +39,16 @@ def test_many_large_attestations_are_read_in_bounded_memory() -> None:
 
 @pytest.mark.parametrize("content", [b"[1]", b' \n[ {"a": "\xc3\xa9"} ]\n', b"[[]]"])
 def test_a_json_array_with_something_in_it_is_an_attestation(content: bytes) -> None:
-    assert digest_of_bundles(content) == hashlib.sha256(content).hexdigest()
+    assert bundles_digest(content) == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.parametrize("content", [b"", b"[", b"[1,]", b"[1] x", b"{}", b'"x"', b'["\xff"]', b"[" * 100_000, b"null"])
 def test_anything_else_is_no_attestation(content: bytes) -> None:
     with pytest.raises(ValueError, match="is not a JSON array"):
-        digest_of_bundles(content)
+        bundles_digest(content)
 
 
 @pytest.mark.parametrize("content", [b"[]", b" [ \n ] "])
 def test_an_empty_array_is_no_attestation(content: bytes) -> None:
     with pytest.raises(ValueError, match="is an empty array"):
-        digest_of_bundles(content)
+        bundles_digest(content)

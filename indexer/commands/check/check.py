@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from indexer.commands.check.formats import PublishedFormats
 from indexer.core import names
-from indexer.core.attestations import SUFFIX, named_by
+from indexer.core.attestations import SUFFIX, attestations_digest_in
 from indexer.core.errors import BadIndex, BadPatch, Conflict, GaveUp, Missing
 from indexer.core.formats import repodata
 from indexer.core.model import Index, Outputs, Rejected, Rules
@@ -29,14 +29,16 @@ from indexer.core.verify import (
     RUN,
     UPLOAD_AGAIN,
     Fault,
-    contradictions,
-    differences,
-    same,
+    index_differences,
+    package_differences,
+    same_json,
 )
 from indexer.extractor.extract import ExtractSpec, Vanished
-from indexer.lister.existing import Lister
+from indexer.lister.overlay import load_overlay
 from indexer.lister.sidecars import content_of
+from indexer.lister.snapshot import take_read_only_snapshot
 from indexer.lister.subdirs import chosen
+from indexer.store.channel_folder import ChannelFolder
 from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
@@ -86,20 +88,20 @@ class _Auditor:
     proven: set[tuple[str, str, int]] = field(default_factory=set)
 
     @property
-    def _lister(self) -> Lister:
-        return Lister(self.store, self.subdir, Outputs(), self.context.executor)
+    def _folder(self) -> ChannelFolder:
+        return ChannelFolder(self.store, self.subdir, self.context.executor)
 
     def look_until_steady(self) -> SubdirVerdict:
         """What is found at one moment: faults are believed if nothing has changed while they were found."""
         for pause in _PAUSES:
             with contextlib.suppress(Conflict):
-                snapshot = self._lister.take_read_only_snapshot()
+                snapshot = take_read_only_snapshot(self._folder, Outputs())
                 verdict = self._look(snapshot)
                 if not verdict.faults:
                     return verdict
                 if not snapshot.files_match_state:  # an indexer may be about to put the next file
                     self.context.clock.sleep(_SETTLING)
-                if self._lister.take_read_only_snapshot() == snapshot:
+                if take_read_only_snapshot(self._folder, Outputs()) == snapshot:
                     return verdict
             self.context.clock.sleep(pause)
         raise GaveUp(self.subdir, "changed again and again while it was looked at", "check when no indexer is at work")
@@ -109,13 +111,13 @@ class _Auditor:
         if names.YANKED not in snapshot.etags:
             return snapshot
         with contextlib.suppress(BadPatch):  # named by _in_force
-            return snapshot.excluding(self._lister.overlay(snapshot).ignored)
+            return snapshot.excluding(load_overlay(self._folder, snapshot).ignored)
         return snapshot
 
     def _look(self, snapshot: Snapshot) -> SubdirVerdict:
         snapshot = self._without_ignored(snapshot)
         verdict = SubdirVerdict(hints=list(self._hints(snapshot)))
-        index = PublishedFormats(self._lister, snapshot, verdict).index()
+        index = PublishedFormats(self._folder, snapshot, verdict).index()
         if index is None:
             if not verdict.faults and (snapshot.packages or self.subdir == names.NOARCH):
                 key = f"{self.subdir}/{names.REPODATA}"
@@ -134,12 +136,14 @@ class _Auditor:
         try:
             if names.UNPATCHED not in snapshot.etags:
                 if names.YANKED in snapshot.etags:
-                    self._lister.overlay(snapshot)
+                    load_overlay(self._folder, snapshot)
                 return
-            unpatched, _ = repodata.split_unpatched(self._lister.read(names.UNPATCHED, snapshot), names.UNPATCHED)
+            unpatched, _ = repodata.decode_unpatched(
+                self._folder.read(names.UNPATCHED, snapshot.etags[names.UNPATCHED]), names.UNPATCHED
+            )
             if not snapshot.is_unchanged(names.UNPATCHED):
                 return  # of another indexer, who follows other instructions
-            wanted = self._lister.overlay(snapshot).apply(unpatched).index
+            wanted = load_overlay(self._folder, snapshot).apply(unpatched).index
         except (BadIndex, BadPatch) as error:
             name = error.thing.rpartition("/")[2]
             yield Fault(
@@ -148,7 +152,7 @@ class _Auditor:
                 error.next_step if error.next_step == UPDATE else _STATE_STEPS[name],
             )
             return
-        said = differences(_bare(wanted), _bare(index))
+        said = index_differences(_bare(wanted), _bare(index))
         key = f"{self.subdir}/{names.REPODATA if names.REPODATA in snapshot.etags else names.SHARD_INDEX}"
         yield from (Fault(key, f"{reason} (beside the patch and the yanks in force)") for reason in said)
 
@@ -213,7 +217,7 @@ class _Auditor:
     def _attestations(self, snapshot: Snapshot, index: Index) -> Iterator[Fault]:
         """Whether the copies that readers fetch by the digest in a record are there, and have it."""
         for filename, record in index.records.items():
-            sha256 = named_by(record)
+            sha256 = attestations_digest_in(record)
             if sha256 is None:
                 continue
             name = f"{filename}{SUFFIX}.{sha256}"
@@ -225,7 +229,11 @@ class _Auditor:
         for filename, known in (
             snapshot.state.attestations.items() if snapshot.state and snapshot.files_match_state else ()
         ):
-            if known.sha256 and filename in index.records and named_by(index.records[filename]) != known.sha256:
+            if (
+                known.sha256
+                and filename in index.records
+                and attestations_digest_in(index.records[filename]) != known.sha256
+            ):
                 yield Fault(f"{self.subdir}/{filename}", "has attestations that its record does not name", FORCE)
 
     def _holds(self, copy: Stat, sha256: str) -> bool:
@@ -267,7 +275,7 @@ class _Auditor:
                 raise Conflict(f"{self.subdir}/{result.filename}", "changed while it was read")
             name = result.filename
             reasons = list(
-                contradictions(index.records[name], index.run_exports.get(name), result, patched=name in patched)
+                package_differences(index.records[name], index.run_exports.get(name), result, patched=name in patched)
             )
             if not reasons:
                 self.proven.add(tokens[name])
@@ -280,8 +288,8 @@ class _Auditor:
             return frozenset()
         with contextlib.suppress(Missing, BadIndex):
             data, _ = read_whole(self.store, f"{self.subdir}/{names.UNPATCHED}")
-            before = repodata.split(data, names.UNPATCHED).records
-            return frozenset(key for key, record in index.records.items() if not same(record, before.get(key)))
+            before = repodata.decode_repodata(data, names.UNPATCHED).records
+            return frozenset(key for key, record in index.records.items() if not same_json(record, before.get(key)))
         return frozenset()
 
 

@@ -24,16 +24,18 @@ from indexer.core.verify import (
     RUN,
     UPDATE,
     Fault,
-    broken_shard,
-    differences,
-    differing_names,
-    holds,
-    revisions_count,
-    same,
-    some,
-    unlike,
-    unpacked,
+    decompress_file,
+    has_content,
+    index_differences,
+    missing_or_surplus,
+    record_differences,
+    revision_count_error,
+    same_json,
+    shard_format_error,
+    shortened_list,
 )
+from indexer.lister.existing import load_packed_run_exports
+from indexer.lister.shards import load_shard_index
 from indexer.store.concurrent import Limits, bounded
 from indexer.store.read import read_whole
 
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from indexer.core.model import Raw
     from indexer.core.report import SubdirVerdict
     from indexer.core.snapshot import Snapshot
-    from indexer.lister.existing import Lister
+    from indexer.store.channel_folder import ChannelFolder
 
 _BOUNDS: Limits[tuple[str, bytes]] = Limits(32, 32, lambda _: 1)
 # What a file may unpack to that is not as long as the plain one beside it, and one that has none.
@@ -60,7 +62,7 @@ _LEGACY = ("legacy_bz2_md5", "legacy_bz2_size")
 class PublishedFormats:
     """The forms as they were seen; what is wrong with them goes into `verdict`."""
 
-    lister: Lister
+    folder: ChannelFolder
     snapshot: Snapshot
     verdict: SubdirVerdict
 
@@ -69,7 +71,7 @@ class PublishedFormats:
         index = self._repodata()
         sharded = self._shards(index)
         if index is not None and sharded is not None:
-            said = differences(_as_in_shards(index), _as_in_shards(sharded))
+            said = index_differences(_as_in_shards(index), _as_in_shards(sharded))
             self._fault(names.SHARD_INDEX, (f"{reason} (beside {names.REPODATA})" for reason in said))
         whole = index or sharded
         if whole is None:
@@ -87,13 +89,13 @@ class PublishedFormats:
         for filename, reason in checked.unreadable.items():
             self._fault(filename, [f"its record {reason}"])
         for name, reason in checked.left_out.items():
-            self._fault(self.lister.source(self.snapshot), [f"{name} {reason}"])
+            self._fault(self.snapshot.source(monolithic=True), [f"{name} {reason}"])
         if lost := index.run_exports.keys() - checked.run_exports.keys():
             name = names.RUN_EXPORTS if names.RUN_EXPORTS in self.snapshot.etags else names.SHARD_INDEX
-            self._fault(name, [f"has run exports that readers cannot parse: {some(lost)}"])
+            self._fault(name, [f"has run exports that readers cannot parse: {shortened_list(lost)}"])
 
     def _fault(self, name: str, reasons: Iterable[str], next_step: str = RUN) -> None:
-        self.verdict.faults += [Fault(self.lister.key(name), reason, next_step) for reason in reasons]
+        self.verdict.faults += [Fault(self.folder.key(name), reason, next_step) for reason in reasons]
 
     def _rebuilt(self, name: str, *, beside: bool, error: BadIndex | None = None) -> str:
         """What heals a file that cannot be read: a run makes it again unless it reads the index from that file."""
@@ -101,22 +103,24 @@ class PublishedFormats:
             return UPDATE
         if beside or self._has_unpatched():
             return RUN
-        return DELETE_AND_RUN.replace(" it", f" {self.lister.key(name)}")
+        return DELETE_AND_RUN.replace(" it", f" {self.folder.key(name)}")
 
     def _has_unpatched(self) -> bool:
         if names.UNPATCHED not in self.snapshot.etags:
             return False
         with contextlib.suppress(BadIndex):
-            repodata.split_unpatched(self.lister.read(names.UNPATCHED, self.snapshot), names.UNPATCHED)
+            repodata.decode_unpatched(
+                self.folder.read(names.UNPATCHED, self.snapshot.etags[names.UNPATCHED]), names.UNPATCHED
+            )
             return True
         return False
 
     def _repodata(self) -> Index | None:
         index, data = None, b""
         if names.REPODATA in self.snapshot.etags:
-            data = self.lister.read(names.REPODATA, self.snapshot)
+            data = self.folder.read(names.REPODATA, self.snapshot.etags[names.REPODATA])
             try:
-                index = repodata.split(data, names.REPODATA)
+                index = repodata.decode_repodata(data, names.REPODATA)
             except BadIndex as error:
                 self._fault(names.REPODATA, [error.reason], self._rebuilt(names.REPODATA, beside=False, error=error))
         if index is not None:
@@ -128,16 +132,16 @@ class PublishedFormats:
     def _of_itself(self, index: Index, data: bytes) -> Iterator[str]:
         """What is wrong with a repodata.json whatever else there is."""
         said = _text(index.info.get("subdir"))
-        if said not in {"", self.lister.subdir}:
+        if said not in {"", self.folder.name}:
             yield f"says that it is of {said}"
-        if reason := revisions_count(index):
+        if reason := revision_count_error(index):
             yield reason
-        if twice := repodata.named_twice(data):
-            yield f"has more than one record of {some(twice)}"
+        if twice := repodata.duplicate_filenames(data):
+            yield f"has more than one record of {shortened_list(twice)}"
         if nowhere := nameless(index):
-            yield f"has records under v3 without a name, which no reader finds: {some(nowhere)}"
+            yield f"has records under v3 without a name, which no reader finds: {shortened_list(nowhere)}"
         if odd := {name for name in index.records if names.parse_filename(name) is None}:
-            yield f"has records under what is no file name of a package: {some(odd)}"
+            yield f"has records under what is no file name of a package: {shortened_list(odd)}"
 
     def _variant(self, name: str, data: bytes, differ: Callable[[bytes], Iterable[str]]) -> Iterator[str]:
         """What a compressed file, if it is there, says otherwise than the plain one beside it."""
@@ -147,10 +151,10 @@ class PublishedFormats:
         if plain not in self.snapshot.etags:
             yield f"is there and {plain} is not"
             return
-        packed = self.lister.read(name, self.snapshot)
-        if not holds(packed, name, data):
+        packed = self.folder.read(name, self.snapshot.etags[name])
+        if not has_content(packed, name, data):
             try:
-                yield from differ(unpacked(packed, name, 2 * len(data) + _MORE))
+                yield from differ(decompress_file(packed, name, 2 * len(data) + _MORE))
             except BadIndex as error:
                 yield error.reason
 
@@ -159,12 +163,12 @@ class PublishedFormats:
         name, data = names.RUN_EXPORTS, b""
         told: Mapping[str, Raw] = {}
         if name in self.snapshot.etags:
-            data = self.lister.read(name, self.snapshot)
+            data = self.folder.read(name, self.snapshot.etags[name])
             try:
-                told = repodata.split_run_exports(data, name)
+                told = repodata.decode_run_exports(data, name)
             except BadIndex as error:
                 self._fault(
-                    name, [error.reason], FORCE if self.lister.packed_run_exports(self.snapshot) is None else RUN
+                    name, [error.reason], FORCE if load_packed_run_exports(self.folder, self.snapshot) is None else RUN
                 )
         for variant in (names.RUN_EXPORTS_ZST, names.RUN_EXPORTS_BZ2):
             self._fault(variant, self._variant(variant, data, lambda content: _maps_differ(told, content)))
@@ -181,7 +185,7 @@ class PublishedFormats:
             self._lacking(names.SHARD_INDEX, index.records.keys() - sharded.keys())
         inline = repodata.inline_run_exports(index.records)  # as rattler-index has them
         if odd := _unequal(inline, sharded or {}):
-            self._fault(names.SHARD_INDEX, [f"has other run exports than {names.REPODATA} of {some(odd)}"])
+            self._fault(names.SHARD_INDEX, [f"has other run exports than {names.REPODATA} of {shortened_list(odd)}"])
 
     def _lacking(self, name: str, lacking: Collection[str]) -> None:
         """A hint if run exports of some packages stand nowhere, as after another indexer; a fault if all were known."""
@@ -190,33 +194,33 @@ class PublishedFormats:
             lacking
             and state is not None
             and state.incomplete == 0
-            and self.snapshot.is_unchanged(self.lister.source(self.snapshot))
+            and self.snapshot.is_unchanged(self.snapshot.source(monolithic=True))
         ):
-            self._fault(name, [f"does not have run exports of {some(lacking)}, which were known"], RUN)
+            self._fault(name, [f"does not have run exports of {shortened_list(lacking)}, which were known"], RUN)
         elif lacking:
-            reason = f"does not have run exports of {some(lacking)}, for these are unknown"
-            self.verdict.hints.append(Fault(self.lister.key(name), reason, COMPLETE))
+            reason = f"does not have run exports of {shortened_list(lacking)}, for these are unknown"
+            self.verdict.hints.append(Fault(self.folder.key(name), reason, COMPLETE))
 
     def _current(self, index: Index) -> None:
         """Whether what older clients read instead has no record that the index has not."""
         for name in [name for name in names.FOREIGN if name in self.snapshot.etags]:
-            content = self.lister.read(name, self.snapshot)
+            content = self.folder.read(name, self.snapshot.etags[name])
             try:
                 limit = _MORE + _MAX_CURRENT_RATIO * len(content)
-                plain = content if name.endswith(".json") else unpacked(content, name, limit)
-                part = repodata.split(plain, name).records
+                plain = content if name.endswith(".json") else decompress_file(content, name, limit)
+                part = repodata.decode_repodata(plain, name).records
             except BadIndex as error:
                 self._fault(name, [error.reason])
             else:
-                strange = {f for f in part if not same(part[f], index.records.get(f), without=_LEGACY)}
-                self._fault(name, [f"has records that the index has not: {some(strange)}"] if strange else [])
+                strange = {f for f in part if not same_json(part[f], index.records.get(f), without=_LEGACY)}
+                self._fault(name, [f"has records that the index has not: {shortened_list(strange)}"] if strange else [])
 
     def _shards(self, index: Index | None) -> Index | None:
         """What all shards together say; None where there are none, or where they cannot be told."""
         if names.SHARD_INDEX not in self.snapshot.etags:
             return None
         try:
-            shard_index = self.lister.read_shard_index(self.snapshot)
+            shard_index = load_shard_index(self.folder, self.snapshot)
         except BadIndex as error:
             healing = self._rebuilt(names.SHARD_INDEX, beside=index is not None, error=error)
             self._fault(names.SHARD_INDEX, [error.reason], healing)
@@ -225,26 +229,26 @@ class PublishedFormats:
         self.verdict.shards = len(shard_index.shards)
         if shard_index.folder is None:
             reason = f"has its shards elsewhere ({shard_index.info['shards_base_url']}), so they are not looked at"
-            self.verdict.hints.append(Fault(self.lister.key(names.SHARD_INDEX), reason, "check them there"))
+            self.verdict.hints.append(Fault(self.folder.key(names.SHARD_INDEX), reason, "check them there"))
             return None
         parts: list[Index] = []
         whole = True
         read = self._shard_reader(shard_index.folder, index)
-        for name, part, fault in bounded(self.lister.executor, read, shard_index.shards.items(), _BOUNDS):
+        for name, part, fault in bounded(self.folder.executor, read, shard_index.shards.items(), _BOUNDS):
             self.verdict.faults += [fault] if fault else []
             parts += [part] if part else []
             whole = whole and part is not None
             if part is None and index is None:
                 self.verdict.unread.add(name)
         # What a lost shard had is not told again, as lacking, where another form has it.
-        return shards.union(parts) if whole or index is None else None
+        return shards.merge_shards(parts) if whole or index is None else None
 
     def _shard_index(self, shard_index: ShardIndex, index: Index | None) -> Iterator[str]:
         info = shard_index.info
         for key in _PARTS_OF_INFO:
             if not isinstance(info.get(key), str):
                 yield f"has no {key}, without which readers fail"
-        if info.get("subdir", self.lister.subdir) != self.lister.subdir:
+        if info.get("subdir", self.folder.name) != self.folder.name:
             yield f"says that it is of {info['subdir']}"
         if index is None:
             return
@@ -252,7 +256,7 @@ class PublishedFormats:
             yield f"has another base_url than {names.REPODATA}"
         for key in shards.SHARED_INFO:
             said = dump(info[key]) if key in info else None
-            if not same(said, index.info.get(key)):
+            if not same_json(said, index.info.get(key)):
                 yield f"has other {key} than {names.REPODATA}"
 
     def _shard_reader(
@@ -264,24 +268,24 @@ class PublishedFormats:
 
         def read(named: tuple[str, bytes]) -> tuple[str, Index | None, Fault | None]:
             name, digest = named
-            key = self.lister.key(folder + shards.filename_of(digest))
+            key = self.folder.key(folder + shards.filename_of(digest))
             try:
-                data, _ = read_whole(self.lister.store, key)
+                data, _ = read_whole(self.folder.store, key)
             except Missing:
                 return name, None, Fault(key, "is not there, and the shard index names it", FORCE)
-            if len(digest) != _SHA256_SIZE or shards.digest(data) != digest:
+            if len(digest) != _SHA256_SIZE or shards.shard_digest(data) != digest:
                 return name, None, Fault(key, "has another content than its name says", DELETE_AND_FORCE)
             try:
-                shard = shards.open_shard(data, key)
-                part = shards.index_of(shard, key)
+                shard = shards.unpack_shard(data, key)
+                part = shards.index_of_shard(shard, key)
             except BadIndex as error:
                 return name, None, Fault(key, error.reason, UPDATE if isinstance(error, NewerIndex) else unreadable)
-            reason = broken_shard(shard)
+            reason = shard_format_error(shard)
             # Equal records are kept once: what repodata.json says is in memory as it is.
             part = replace(part, records={f: _one(record, known.get(f)) for f, record in part.records.items()})
             strange = {f for f, record in part.records.items() if identity_of(record).name.lower() != name.lower()}
             if strange:
-                reason = f"is named for {name} and has packages of other names: {some(strange)}"
+                reason = f"is named for {name} and has packages of other names: {shortened_list(strange)}"
             return name, part, Fault(key, reason) if reason else None
 
         return read
@@ -303,31 +307,31 @@ def _text(raw: Raw | None) -> str:
 
 
 def _one(record: Raw, known: Raw | None) -> Raw:
-    return known if known is not None and same(record, known, without=("run_exports",)) else record
+    return known if known is not None and same_json(record, known, without=("run_exports",)) else record
 
 
 def _differences(index: Index | None, content: bytes) -> Iterator[str]:
-    other = repodata.split(content, "")
-    return differences(index, other) if index is not None else iter(())
+    other = repodata.decode_repodata(content, "")
+    return index_differences(index, other) if index is not None else iter(())
 
 
 def _maps_differ(told: Mapping[str, Raw], content: bytes) -> Iterator[str]:
-    other = repodata.split_run_exports(content, "")
-    yield from differing_names(told.keys(), other.keys())
-    yield from unlike(_unequal(told, other))
+    other = repodata.decode_run_exports(content, "")
+    yield from missing_or_surplus(told.keys(), other.keys())
+    yield from record_differences(_unequal(told, other))
 
 
 def _unequal(told: Mapping[str, Raw], other: Mapping[str, Raw]) -> set[str]:
-    return {filename for filename in told.keys() & other.keys() if not same(told[filename], other[filename])}
+    return {filename for filename in told.keys() & other.keys() if not same_json(told[filename], other[filename])}
 
 
 def _told_otherwise(index: Index, sharded: Mapping[str, Raw] | None) -> Iterator[str]:
     told = index.run_exports
     if stray := told.keys() - index.records.keys() - set(index.removed):
-        yield f"has packages that are not in the index: {some(stray)}"
+        yield f"has packages that are not in the index: {shortened_list(stray)}"
     if sharded is None:
         return
     if odd := _unequal(told, sharded):
-        yield f"says something else than the shards of {some(odd)}"
+        yield f"says something else than the shards of {shortened_list(odd)}"
     if one_sided := (told.keys() & index.records.keys()) ^ sharded.keys():
-        yield f"and the shards do not know the same packages: {some(one_sided)}"
+        yield f"and the shards do not know the same packages: {shortened_list(one_sided)}"

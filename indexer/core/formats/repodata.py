@@ -44,7 +44,7 @@ _UNKNOWN = Raw(b"null")
 _names = msgspec.json.Decoder(list[str])
 
 
-def split(data: bytes, key: str) -> Index:
+def decode_repodata(data: bytes, key: str) -> Index:
     """A `repodata.json` as raw records; an empty file is an empty index (CEP 36).
 
     Raises BadIndex where it is not a repodata.json that we can carry on, NewerIndex where it has what we do not know.
@@ -52,7 +52,7 @@ def split(data: bytes, key: str) -> Index:
     if not data.strip():
         return Index()
     try:
-        check_text(data)
+        check_utf8(data)
         top = _raw_map.decode(data)
         records: dict[str, Raw] = {}
         for section in _SECTIONS:
@@ -73,7 +73,7 @@ def split(data: bytes, key: str) -> Index:
         raise NewerIndex(key, f"has repodata_version {version}, which no client of today reads", _UPDATE)
     if not isinstance(version, int):
         raise _bad_index(key, f"has repodata_version {version!r}, which is no whole number")
-    refuse_other_revisions(top, info, key)
+    refuse_unknown_revisions(top, info, key)
     records |= v3
     return Index(
         records=records,
@@ -85,7 +85,7 @@ def split(data: bytes, key: str) -> Index:
     )
 
 
-def refuse_other_revisions(top: Iterable[str], info: Mapping[str, object], key: str) -> None:
+def refuse_unknown_revisions(top: Iterable[str], info: Mapping[str, object], key: str) -> None:
     """Raise NewerIndex where an index has records of another revision than v3, by its keys, or tells of a later one.
 
     We could neither publish such records in all formats nor count them, and old ones would stay for ever.
@@ -107,7 +107,7 @@ def _number(name: str) -> int:
 _UPDATE = "nothing was changed: update the indexer, or delete the file to index the subdir anew"
 
 
-def check_text(data: bytes) -> None:
+def check_utf8(data: bytes) -> None:
     """Raise UnicodeDecodeError where bytes are no UTF-8: slices are copied unseen, and readers refuse them."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     if not data.isascii():
@@ -119,7 +119,7 @@ def _bad_index(key: str, reason: str) -> BadIndex:
     return BadIndex(key, reason, "nothing was changed: restore it, or delete it to index the subdir anew")
 
 
-def named_twice(data: bytes) -> set[str]:
+def duplicate_filenames(data: bytes) -> set[str]:
     """The packages that a readable `repodata.json` has more than one record of, in whatever maps."""
     top = _raw_map.decode(data)
     revised = _raw_map.decode(top.get("v3", b"{}"))
@@ -148,10 +148,10 @@ _run_exports_file = msgspec.json.Decoder(_RunExportsFile)
 _run_exports = msgspec.json.Decoder(_RunExports)
 
 
-def split_run_exports(data: bytes, key: str) -> dict[str, Raw]:
+def decode_run_exports(data: bytes, key: str) -> dict[str, Raw]:
     """The run exports by file name that a `run_exports.json` has.  Raises BadIndex."""
     try:
-        check_text(data)
+        check_utf8(data)
         found = _run_exports_file.decode(data) if data.strip() else _RunExportsFile()
         known: dict[bytes, Raw] = {}
         run_exports = {}
@@ -161,7 +161,9 @@ def split_run_exports(data: bytes, key: str) -> dict[str, Raw]:
                 if isinstance(value, Raw):
                     # Most packages say the same, that there are none: one slice for all of them.
                     said = bytes(value)
-                    run_exports[intern(filename)] = known.get(said) or known.setdefault(said, by_kind(Raw(said)))
+                    run_exports[intern(filename)] = known.get(said) or known.setdefault(
+                        said, run_exports_by_kind(Raw(said))
+                    )
     except UNREADABLE as error:
         raise _bad_index(key, f"is not a readable run_exports.json ({error})") from error
     return run_exports
@@ -175,11 +177,11 @@ def inline_run_exports(records: Mapping[str, Raw]) -> dict[str, Raw]:
             with contextlib.suppress(*UNREADABLE):  # no record
                 value = _run_exports.decode(record).run_exports
                 if isinstance(value, Raw):
-                    found[filename] = by_kind(value)
+                    found[filename] = run_exports_by_kind(value)
     return found
 
 
-def by_kind(run_exports: Raw) -> Raw:
+def run_exports_by_kind(run_exports: Raw) -> Raw:
     """Run exports as CEP 12 has them; conda-index leaves bare lists, the oldest form, which mean weak ones (CEP 34)."""
     if not bytes(run_exports).lstrip().startswith(b"["):
         return run_exports
@@ -187,7 +189,7 @@ def by_kind(run_exports: Raw) -> Raw:
     return dump({"weak": specs} if specs else {})
 
 
-def join(index: Index, info: Mapping[str, object]) -> Stream:
+def encode_repodata(index: Index, info: Mapping[str, object]) -> Stream:
     """The content of a `repodata.json`: everything sorted, compact, records copied as they are.
 
     `info` is the whole `info` key.  It stands last: libsolv's own reader (mamba 1.x) ends the document after an
@@ -217,7 +219,7 @@ def _sections(filenames: Iterable[str], value_of: Callable[[str], object]) -> di
     return {section: members(found, value_of) for section, found in sections.items()}
 
 
-def join_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[str, Raw]) -> Stream:
+def encode_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[str, Raw]) -> Stream:
     """The content of a `repodata_from_packages.json`.
 
     Run exports that a patch changes are `patched` in every other file, so the packages' own stand here,
@@ -227,12 +229,12 @@ def join_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[st
     own |= dict.fromkeys(patched.keys() - index.run_exports.keys(), _UNKNOWN)
     if own:
         index = replace(index, rest={**index.rest, _RUN_EXPORTS: dump(own)})
-    return join(index, info)
+    return encode_repodata(index, info)
 
 
-def split_unpatched(data: bytes, key: str) -> tuple[Index, Mapping[str, Raw]]:
+def decode_unpatched(data: bytes, key: str) -> tuple[Index, Mapping[str, Raw]]:
     """A `repodata_from_packages.json` as raw records, and the run exports that only it knows.  Raises BadIndex."""
-    index = split(data, key)
+    index = decode_repodata(data, key)
     own = index.rest.get(_RUN_EXPORTS)
     if own is None:
         return index, {}
@@ -243,7 +245,7 @@ def split_unpatched(data: bytes, key: str) -> tuple[Index, Mapping[str, Raw]]:
     return replace(index, rest={name: it for name, it in index.rest.items() if name != _RUN_EXPORTS}), known
 
 
-def beside(index: Index, published: Index) -> Index:
+def with_published_parts(index: Index, published: Index) -> Index:
     """An unpatched index with what another indexer has published of the channel itself and of wheels since.
 
     What only the unpatched index has stays, for another indexer deletes what it does not know.  A record that both
@@ -261,7 +263,7 @@ def beside(index: Index, published: Index) -> Index:
     return replace(index, info=info, rest=rest, v3_rest=v3_rest)
 
 
-def own_run_exports(published: Mapping[str, Raw], own: Mapping[str, Raw]) -> dict[str, Raw]:
+def unpatched_run_exports(published: Mapping[str, Raw], own: Mapping[str, Raw]) -> dict[str, Raw]:
     """The packages' own run exports, by those that are published and those that only the unpatched index knows."""
     whole = {**published, **own}
     for name, known in own.items():
@@ -284,7 +286,7 @@ def v3_buckets(filenames: Iterable[str], records: Mapping[str, V]) -> dict[str, 
     return buckets
 
 
-def join_run_exports(index: Index, subdir: str) -> Stream:
+def encode_run_exports(index: Index, subdir: str) -> Stream:
     """The content of a `run_exports.json` (CEP 12): every package whose run exports are known.
 
     Of a package whose record another run is about to publish they stand there before the record does.

@@ -13,7 +13,7 @@ import msgspec
 import zstandard
 
 from indexer.core.errors import BadIndex
-from indexer.core.formats.repodata import by_kind, refuse_other_revisions, section_of, v3_buckets
+from indexer.core.formats.repodata import refuse_unknown_revisions, run_exports_by_kind, section_of, v3_buckets
 from indexer.core.json_stream import dump
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import EXTENSIONS, SHARD_SUFFIX, SHARDS_FOLDER, parse_filename
@@ -94,7 +94,7 @@ def decompress(data: bytes, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def by_name(records: Mapping[str, Raw]) -> dict[str, list[str]]:
+def filenames_by_name(records: Mapping[str, Raw]) -> dict[str, list[str]]:
     """File names by lower-case package name, which is what readers ask for.  Raises BadIndex."""
     groups: dict[str, list[str]] = defaultdict(list)
     for filename, record in records.items():
@@ -142,7 +142,7 @@ def _in_msgpack(filename: str, raw: Raw) -> dict[str, Any]:
     return record
 
 
-def changed_names(before: Index, after: Index) -> frozenset[str]:
+def changed_shard_names(before: Index, after: Index) -> frozenset[str]:
     """The package names, in lower case, whose shards can differ between an index and what became of it."""
     pairs = ((before.records, after.records), (before.run_exports, after.run_exports))
     filenames = {*(before.v3 ^ after.v3), *(set(before.removed) ^ set(after.removed))}
@@ -158,7 +158,7 @@ def changed_names(before: Index, after: Index) -> frozenset[str]:
     return frozenset(found)
 
 
-def build(index: Index, wanted: frozenset[str] | None = None) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def build_shards(index: Index, wanted: frozenset[str] | None = None) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """What makes each shard of an index, compressed, by package name; only some names where these are `wanted`.
 
     A shard is made in a third of a millisecond, and all of a large channel take a quarter of its records' memory.
@@ -167,10 +167,10 @@ def build(index: Index, wanted: frozenset[str] | None = None) -> Iterator[tuple[
     for filename in index.removed:
         if parsed := parse_filename(filename):
             removed[parsed.name.lower()].append(filename)
-    groups = by_name(index.records)
+    groups = filenames_by_name(index.records)
     # Of what is not ours to judge, a record without a name is in no shard.
     others = {
-        bucket: by_name({key: record for key, record in records.items() if identity_of(record).name})
+        bucket: filenames_by_name({key: record for key, record in records.items() if identity_of(record).name})
         for bucket, records in index.v3_rest.items()
     }
     named = {*groups, *removed, *(name for names in others.values() for name in names)}
@@ -192,7 +192,7 @@ def build(index: Index, wanted: frozenset[str] | None = None) -> Iterator[tuple[
         yield name, partial(make, name)
 
 
-def digest(shard: bytes) -> bytes:
+def shard_digest(shard: bytes) -> bytes:
     """What a shard is called: the sha256 of its compressed bytes."""
     return hashlib.sha256(shard).digest()
 
@@ -229,16 +229,16 @@ def decode_index(data: bytes, key: str) -> ShardIndex:
         raise BadIndex(
             key, f"is not a readable shard index ({error})", "nothing was changed: restore it, or delete it"
         ) from error
-    refuse_other_revisions((), info, key)
+    refuse_unknown_revisions((), info, key)
     return ShardIndex(shards, info)
 
 
 def decode_shard(data: bytes, key: str) -> Index:
     """A published shard as an index of one package name.  Raises BadIndex."""
-    return index_of(open_shard(data, key), key)
+    return index_of_shard(unpack_shard(data, key), key)
 
 
-def open_shard(data: bytes, key: str) -> dict[str, Any]:
+def unpack_shard(data: bytes, key: str) -> dict[str, Any]:
     """A published shard as it is.  Raises BadIndex."""
     try:
         return msgspec.msgpack.decode(decompress(data, _MAX_SHARD), type=dict[str, Any])
@@ -250,9 +250,9 @@ def _bad_shard(key: str, error: Exception) -> BadIndex:
     return BadIndex(key, f"is not a readable shard ({error})", "nothing was changed: restore or delete the shard index")
 
 
-def index_of(top: Mapping[str, Any], key: str) -> Index:
+def index_of_shard(top: Mapping[str, Any], key: str) -> Index:
     """What a decoded shard says.  Raises BadIndex, and NewerIndex where it has a revision that we do not know."""
-    refuse_other_revisions(top, {}, key)
+    refuse_unknown_revisions(top, {}, key)
     try:
         v3_rest = msgspec.convert(top.get("v3", {}), dict[str, dict[str, dict[str, Any]]])
         v3 = {
@@ -263,7 +263,7 @@ def index_of(top: Mapping[str, Any], key: str) -> Index:
         found = {**top.get("packages", {}), **top.get("packages.conda", {}), **v3}
         msgspec.convert(found, dict[str, dict[str, Any]])
         run_exports = {
-            filename: by_kind(dump(record.pop("run_exports")))
+            filename: run_exports_by_kind(dump(record.pop("run_exports")))
             for filename, record in found.items()
             if "run_exports" in record
         }
@@ -286,7 +286,7 @@ def _in_json(record: dict[str, Any]) -> dict[str, Any]:
     return record | {key: bytes(record[key]).hex() for key in _DIGESTS if isinstance(record.get(key), bytes)}
 
 
-def union(parts: Iterable[Index]) -> Index:
+def merge_shards(parts: Iterable[Index]) -> Index:
     """One index of all shards of a subdir."""
     records: dict[str, Raw] = {}
     run_exports: dict[str, Raw] = {}
@@ -303,7 +303,7 @@ def union(parts: Iterable[Index]) -> Index:
     return Index(records, frozenset(v3), run_exports, tuple(sorted(removed)), v3_rest=v3_rest)
 
 
-def check_size(name: str, shard: bytes) -> None:
+def check_shard_size(name: str, shard: bytes) -> None:
     """Raise BadIndex for a shard that conda would refuse to read."""
     size = zstandard.frame_content_size(shard)
     if size > _MAX_SHARD:

@@ -1,4 +1,4 @@
-"""The catalogue of a subdir: of each package what a person wants to know, so that nothing must be read for it again.
+"""The catalog of a subdir: of each package what a person wants to know, so that nothing must be read for it again.
 
 It is one of our own files and what channel-wide files are made from: they need no repodata.json, which may
 be large.  Losing it costs time: the packages are read once more.
@@ -57,7 +57,7 @@ def _bounded(milliseconds: int) -> int:
     return max(0, min(milliseconds, _LAST_MS))
 
 
-class Catalogue(msgspec.Struct, frozen=True):
+class Catalog(msgspec.Struct, frozen=True):
     """The packages of a subdir by file name, and why others were taken out, empty where that is not known."""
 
     packages: dict[str, Entry] = {}
@@ -65,15 +65,15 @@ class Catalogue(msgspec.Struct, frozen=True):
 
 
 _entry = msgspec.json.Decoder(Entry)
-_catalogue = msgspec.json.Decoder(Catalogue)
+_catalog = msgspec.json.Decoder(Catalog)
 
 
-def catalogue_of(index: Index, abouts: Mapping[str, Metadata], yanked: Mapping[str, str]) -> Catalogue:
-    """The catalogue of an index; an `about` counts where it is of the very package that the record is of.
+def make_catalog(index: Index, abouts: Mapping[str, Metadata], yanked: Mapping[str, str]) -> Catalog:
+    """The catalog of an index; an `about` counts where it is of the very package that the record is of.
 
     `yanked` says why packages were taken out.
     """
-    return Catalogue(dict(_entries(index, abouts)), {name: yanked.get(name, "") for name in sorted(index.removed)})
+    return Catalog(dict(_entries(index, abouts)), {name: yanked.get(name, "") for name in sorted(index.removed)})
 
 
 def _entries(index: Index, abouts: Mapping[str, Metadata]) -> Iterator[tuple[str, Entry]]:
@@ -93,25 +93,25 @@ def _entry_of(filename: str, record: Raw) -> Entry:
         return Entry(named.name, named.version, named.build) if named else Entry(filename)
 
 
-def undescribed(index: Index, abouts: Mapping[str, Metadata]) -> frozenset[str]:
+def filenames_without_metadata(index: Index, abouts: Mapping[str, Metadata]) -> frozenset[str]:
     """The packages of an index of which is not known what they say of themselves."""
     return frozenset(name for name, entry in _entries(index, abouts) if entry.about is None)
 
 
-def metadata_by_name(catalogue: Catalogue) -> dict[str, Metadata]:
+def metadata_by_name(catalog: Catalog) -> dict[str, Metadata]:
     """What is known by file name."""
-    return {filename: entry.about for filename, entry in catalogue.packages.items() if entry.about}
+    return {filename: entry.about for filename, entry in catalog.packages.items() if entry.about}
 
 
-def encode(catalogue: Catalogue) -> bytes:
-    """The catalogue before compression.
+def encode_catalog(catalog: Catalog) -> bytes:
+    """The catalog before compression.
 
     If it is large, packages that say much of themselves say nothing, so that the next run can read it.
     """
-    content = msgspec.json.encode(catalogue, order="deterministic")
+    content = msgspec.json.encode(catalog, order="deterministic")
     if not is_large(len(content)):
         return content
-    short = Catalogue({name: _short(entry) for name, entry in catalogue.packages.items()}, catalogue.removed)
+    short = Catalog({name: _short(entry) for name, entry in catalog.packages.items()}, catalog.removed)
     return msgspec.json.encode(short, order="deterministic")
 
 
@@ -122,9 +122,9 @@ def _short(entry: Entry) -> Entry:
     return msgspec.structs.replace(entry, license=None, about=about)
 
 
-def decode(data: bytes) -> Catalogue | None:
-    """A catalogue as it lies in the channel; None for one that cannot be read, which is as good as none."""
+def decode_catalog(data: bytes) -> Catalog | None:
+    """A catalog as it lies in the channel; None for one that cannot be read, which is as good as none."""
     try:
-        return _catalogue.decode(unpack(data))
+        return _catalog.decode(unpack(data))
     except (ValueError, msgspec.MsgspecError):
         return None

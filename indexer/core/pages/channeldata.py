@@ -11,7 +11,7 @@ from indexer.core.records.about import TRAITS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.core.pages.catalog import Catalogue
+    from indexer.core.pages.catalog import Catalog
     from indexer.core.pages.packages import Package
 
 # Beyond CEP 38 conda-index has these too: description, doc_source_url, source_git_url, identifiers, keywords, tags.
@@ -20,10 +20,10 @@ _LISTS = ("identifiers", "keywords", "tags")
 _ONE_OR_MORE = ("source_git_url", "source_url")
 
 
-def join_channeldata(catalogues: Mapping[str, Catalogue]) -> bytes:
-    """The bytes of a `channeldata.json`, from the catalogue of each subdir."""
-    packages = {package.name: _package(package) for package in packages_of(catalogues)}
-    return bytes(dump({"channeldata_version": 1, "packages": packages, "subdirs": sorted(catalogues)}))
+def encode_channeldata(catalogs: Mapping[str, Catalog]) -> bytes:
+    """The bytes of a `channeldata.json`, from the catalog of each subdir."""
+    packages = {package.name: _package(package) for package in packages_of(catalogs)}
+    return bytes(dump({"channeldata_version": 1, "packages": packages, "subdirs": sorted(catalogs)}))
 
 
 def _package(package: Package) -> dict[str, object]:

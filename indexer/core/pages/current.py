@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.core.formats.repodata import join
+from indexer.core.formats.repodata import encode_repodata
 from indexer.core.names import CONDA, TAR_BZ2
 from indexer.core.records.identity import identity_of
 from indexer.core.specs.matchspec import parts_of
@@ -69,13 +69,13 @@ class _Candidate:
 _Groups = dict[str, list[_Candidate]]
 
 
-def join_current(index: Index, info: Mapping[str, object]) -> Stream:
+def encode_current_repodata(index: Index, info: Mapping[str, object]) -> Stream:
     """The content of a `current_repodata.json`, in the form of `repodata.json`.  `info` is its whole `info` key.
 
     A `.conda` has the `legacy_bz2_md5` of the `.tar.bz2` of the same stem, where there is one.
     """
     records: dict[str, Raw] = {}
-    for filename in chosen(index):
+    for filename in current_filenames(index):
         record = index.records[filename]
         twin = index.records.get(filename.removesuffix(CONDA) + TAR_BZ2)
         if twin is not None and filename.endswith(CONDA) and (md5 := identity_of(twin).md5):
@@ -83,10 +83,10 @@ def join_current(index: Index, info: Mapping[str, object]) -> Stream:
             record = msgspec.Raw(msgspec.json.encode(with_md5, order="deterministic"))
         records[filename] = record
     old = {key: value for key, value in info.items() if key != "repodata_revisions"}
-    return join(replace(index, records=records, v3=frozenset(), v3_rest={}), old)
+    return encode_repodata(replace(index, records=records, v3=frozenset(), v3_rest={}), old)
 
 
-def chosen(index: Index) -> frozenset[str]:
+def current_filenames(index: Index) -> frozenset[str]:
     """The file names of the records that the file has."""
     whole = _grouped(_candidates(index))
     newest = {

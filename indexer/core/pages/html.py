@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from indexer.core.model import Outputs
-    from indexer.core.pages.catalog import Catalogue
+    from indexer.core.pages.catalog import Catalog
     from indexer.core.pages.packages import Package, Release
 
 # The page has both inside, asks for nothing else, and its policy names them by their digest.
@@ -46,15 +46,15 @@ class _Page:
     after: str = ""
 
 
-def root_page(catalogues: Mapping[str, Catalogue], outputs: Outputs) -> bytes:
-    """The page of a channel: a row for each package name, from the catalogue of each subdir."""
-    packages = packages_of(catalogues)
+def root_page(catalogs: Mapping[str, Catalog], outputs: Outputs) -> bytes:
+    """The page of a channel: a row for each package name, from the catalog of each subdir."""
+    packages = packages_of(catalogs)
     ranks = _ranks(version for package in packages for version in package.versions)
     alike = _alike(_published(package.releases) for package in packages)
     subdirs = "".join(
         f"<li><a href={_quoted(f'{subdir}/{names.PAGE}')}>{_text(subdir)}</a> "
-        f"<small>{_count(len(list(releases_of(subdir, catalogue))), 'package file')}</small>"
-        for subdir, catalogue in sorted(catalogues.items())
+        f"<small>{_count(len(list(releases_of(subdir, catalog))), 'package file')}</small>"
+        for subdir, catalog in sorted(catalogs.items())
     )
     files = [name for name, wanted in ((names.CHANNELDATA, outputs.channeldata), (names.RSS, outputs.rss)) if wanted]
     page = _Page(
@@ -78,16 +78,16 @@ def root_page(catalogues: Mapping[str, Catalogue], outputs: Outputs) -> bytes:
     return _document(page, outputs)
 
 
-def subdir_page(subdir: str, catalogue: Catalogue, outputs: Outputs) -> bytes:
+def subdir_page(subdir: str, catalog: Catalog, outputs: Outputs) -> bytes:
     """The page of a subdir: a row for each file, and what was taken out."""
-    releases = list(releases_of(subdir, catalogue))
+    releases = list(releases_of(subdir, catalog))
     ranks = _ranks(it.entry.version for it in releases)
     alike = _alike(it.entry.indexed_ms for it in releases)
     base = link_of(outputs.base_url or "")
     folder = f"{base.rstrip('/')}/{subdir}/" if base and not outputs.base_url_verbatim else "./"
     taken_out = "".join(
         f"<li>{_text(filename)}" + (f": {_text(reason)}" if reason else "")
-        for filename, reason in catalogue.removed.items()
+        for filename, reason in catalog.removed.items()
     )
     files = [
         (names.REPODATA, outputs.monolithic),
@@ -112,7 +112,7 @@ def subdir_page(subdir: str, catalogue: Catalogue, outputs: Outputs) -> bytes:
         [_release_row(release, folder, ranks, alike=alike) for release in releases],
         f"{_count(len(releases), 'package file')}",
         (
-            f"<details><summary>{_count(len(catalogue.removed), 'file')} taken out (yanked)</summary>"
+            f"<details><summary>{_count(len(catalog.removed), 'file')} taken out (yanked)</summary>"
             f"<ul>{taken_out}</ul></details>"
             if taken_out
             else ""

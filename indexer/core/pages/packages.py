@@ -13,7 +13,7 @@ from indexer.core.specs.version import order_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from indexer.core.pages.catalog import Catalogue, Entry
+    from indexer.core.pages.catalog import Catalog, Entry
 
 _NOTHING = Metadata()
 
@@ -68,7 +68,7 @@ class Package:
         return ""
 
 
-def packages_of(catalogues: Mapping[str, Catalogue]) -> list[Package]:
+def packages_of(catalogs: Mapping[str, Catalog]) -> list[Package]:
     """Every package of a channel, by name.  Of two files with the same stem the `.conda` counts."""
     order = functools.cache(order_of)
 
@@ -76,8 +76,8 @@ def packages_of(catalogues: Mapping[str, Catalogue]) -> list[Package]:
         return order(it.entry.version), it.entry.built_ms, it.entry.build_number, it.subdir, it.filename
 
     groups: dict[str, list[Release]] = {}
-    for subdir, catalogue in sorted(catalogues.items()):
-        for release in releases_of(subdir, catalogue):
+    for subdir, catalog in sorted(catalogs.items()):
+        for release in releases_of(subdir, catalog):
             groups.setdefault(release.entry.name, []).append(release)
     return [Package(name, tuple(sorted(groups[name], key=age))) for name in sorted(groups, key=_as_read)]
 
@@ -86,10 +86,10 @@ def _as_read(name: str) -> tuple[str, str]:
     return name.lower(), name
 
 
-def releases_of(subdir: str, catalogue: Catalogue) -> Iterator[Release]:
+def releases_of(subdir: str, catalog: Catalog) -> Iterator[Release]:
     """The releases of one subdir by file name, of two with the same stem the `.conda`: both pages count these."""
-    for filename in _without_twins(catalogue.packages):
-        yield Release(subdir, filename, catalogue.packages[filename])
+    for filename in _without_twins(catalog.packages):
+        yield Release(subdir, filename, catalog.packages[filename])
 
 
 def _without_twins(filenames: Iterable[str]) -> list[str]:

@@ -17,7 +17,7 @@ from indexer.core.records.about import link_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from indexer.core.pages.catalog import Catalogue
+    from indexer.core.pages.catalog import Catalog
     from indexer.core.pages.packages import Package, Release
 
 _NEWEST = 100
@@ -39,7 +39,7 @@ class _News:
         return max(it.entry.built_ms for it in self.builds)
 
 
-def feed(catalogues: Mapping[str, Catalogue], title: str, address: str) -> bytes:
+def encode_feed(catalogs: Mapping[str, Catalog], title: str, address: str) -> bytes:
     """The bytes of a feed of the newest 100 releases by the time that they came into the channel.
 
     Of those that came at the same time the one that was built last is the newest.  Builds of one version and build
@@ -47,7 +47,7 @@ def feed(catalogues: Mapping[str, Catalogue], title: str, address: str) -> bytes
     that a browser can follow, the feed has no link of its own.  Nothing in it is of now: the same channel gives the
     same bytes.
     """
-    everything = (news for package in packages_of(catalogues) for news in _news(package))
+    everything = (news for package in packages_of(catalogs) for news in _news(package))
     newest = heapq.nsmallest(_NEWEST, everything, key=lambda news: (-news.indexed_ms, -news.built_ms, news.guid))
     rss = ET.Element("rss", version="2.0")
     channel = ET.SubElement(rss, "channel")
