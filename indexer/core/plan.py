@@ -107,11 +107,10 @@ def _current_identity(filename: str, stat: Stat, index: Index, known: DiffContex
 def _rejected_before(packages: Mapping[str, Stat], known: DiffContext) -> list[Rejected]:
     """The packages that the last run rejected and that have the same ETag now."""
     before = known.state.rejected if known.state else {}
-    found = ((stat, before.get(filename)) for filename, stat in packages.items()) if before else ()
     return [
-        Rejected(stat.key, stat.etag, bad.reason, kept=bad.kept)
-        for stat, bad in found
-        if bad is not None and bad.etag == stat.etag
+        Rejected(filename, stat.etag, before[filename].reason, kept=before[filename].kept)
+        for filename, stat in packages.items()
+        if filename in before and before[filename].etag == stat.etag
     ]
 
 

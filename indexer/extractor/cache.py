@@ -76,7 +76,8 @@ class ExtractionCache:
         self.replaced.update({stat.key for stat in missing} & self.results.keys())
         vanished: list[str] = []
         denied: list[Rejected] = []
-        self.progress(spec.subdir, 0, len(missing))
+        count = len(missing)
+        self.progress(spec.subdir, 0, count)
         for done, reading in enumerate(self.workers(store, spec, missing), 1):
             self._count(reading)
             result = reading.result
@@ -85,10 +86,10 @@ class ExtractionCache:
             else:
                 self.results[result.filename] = result
                 denied += [result] if isinstance(result, Rejected) and result.transient else []
-            self.progress(spec.subdir, done, len(missing))
+            self.progress(spec.subdir, done, count)
         if vanished:
             raise Conflict(f"{spec.subdir}/{min(vanished)}", "changed while it was read")
-        if len(denied) == len(missing) > 1:
+        if len(denied) == count > 1:
             first = denied[0]
             raise Denied(f"{spec.subdir}/{first.filename}", first.reason, "check the permission to read objects")
 

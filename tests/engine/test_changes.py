@@ -104,7 +104,7 @@ def test_a_package_replaced_under_its_name_is_read_again_and_dated_anew(
     assert record["size"] == len(new)
     assert record["indexed_timestamp"] == LATER_MS
     assert [note.reason for note in only(report).warnings] == [
-        "was replaced: another artifact has its name now, so it is dated anew (CEP 47)"
+        "was replaced: another artifact has its name now, so it gets a new date (CEP 47)"
     ]
     shard_puts = [key for _, key in changes(store.calls, first) if "/shards/" in key]
     assert shard_puts == [shards(store)["p00"]]

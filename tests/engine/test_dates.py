@@ -148,7 +148,7 @@ def test_another_artifact_gets_no_date_that_a_foreign_index_has_of_the_old_one()
     store.remove("linux-64/.indexer.json.zst")
     report = index(store, now_ms=LATER_MS)
     assert dates(store) == {A: LATER_MS}
-    assert any("dated anew" in note.reason for note in only(report).warnings)
+    assert any("gets a new date" in note.reason for note in only(report).warnings)
 
 
 def test_another_artifact_gets_no_date_that_a_shard_has_of_the_old_one() -> None:
