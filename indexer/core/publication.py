@@ -251,7 +251,7 @@ def _shards(index: Index, info: Mapping[str, object], context: RenderContext, so
         digests[name] = shards.shard_digest(shard)
         if digests[name] not in context.existing_shards:
             key = names.SHARDS_FOLDER + shards.filename_of(digests[name])
-            again = Stream(partial(_anew, make))
+            again = Stream(partial(_anew, make), len(shard), digests[name])
             fresh.append(Artifact(key, Rank.SHARD, again, headers=headers, immutable=True))
     shard_info: dict[str, object] = {
         "subdir": context.subdir,

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from indexer.core.errors import BadIndex, NewerIndex
-from indexer.core.json_stream import dump, json_object, members
+from indexer.core.json_stream import dump, large_object, object_chunks
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import CONDA, EXTENSIONS, TAR_BZ2
 from indexer.core.records.identity import identity_of
-from indexer.core.stream import Stream
+from indexer.core.stream import stream_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from indexer.core.json_stream import Made
+    from indexer.core.json_stream import MakeChunks
+    from indexer.core.stream import Stream
 
 _raw_map = msgspec.json.Decoder(dict[str, Raw])
 V = TypeVar("V")
@@ -206,17 +207,17 @@ def encode_repodata(index: Index, info: Mapping[str, object]) -> Stream:
     told = info.get("repodata_revisions")
     if index.v3 or index.v3_rest or (isinstance(told, dict) and "v3" in told):
         buckets = v3_buckets(index.v3, index.records)
-        streamed = {bucket: members(sorted(records), records.__getitem__) for bucket, records in buckets.items()}
-        top["v3"] = partial(json_object, {**index.v3_rest, **streamed})
-    return Stream(partial(json_object, top, last="info"))
+        streamed = {bucket: large_object(sorted(records), records.__getitem__) for bucket, records in buckets.items()}
+        top["v3"] = partial(object_chunks, {**index.v3_rest, **streamed})
+    return stream_of(partial(object_chunks, top, last="info"))
 
 
-def _sections(filenames: Iterable[str], value_of: Callable[[str], object]) -> dict[str, Made]:
+def _sections(filenames: Iterable[str], value_of: Callable[[str], object]) -> dict[str, MakeChunks]:
     """The two legacy maps."""
     sections: dict[str, list[str]] = {section: [] for section in _SECTIONS}
     for filename in sorted(filenames):
         sections[section_of(filename)].append(filename)
-    return {section: members(found, value_of) for section, found in sections.items()}
+    return {section: large_object(found, value_of) for section, found in sections.items()}
 
 
 def encode_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[str, Raw]) -> Stream:
@@ -292,4 +293,4 @@ def encode_run_exports(index: Index, subdir: str) -> Stream:
     Of a package whose record another run is about to publish they stand there before the record does.
     """
     sections = _sections(index.run_exports, lambda name: {_RUN_EXPORTS: index.run_exports[name]})
-    return Stream(partial(json_object, {"info": {"subdir": subdir, "version": 1}, **sections}))
+    return stream_of(partial(object_chunks, {"info": {"subdir": subdir, "version": 1}, **sections}))

@@ -18,17 +18,14 @@ from indexer.core.json_stream import dump
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import EXTENSIONS, SHARD_SUFFIX, SHARDS_FOLDER, parse_filename
 from indexer.core.records.identity import identity_of
+from indexer.core.zstd import compress, decompress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-# Shards are rewritten often and read one by one: zstd's default level, with the content size in the
-# header, which older conda-libmamba-solver needs (conda-libmamba-solver#748).
-_LEVEL = 3
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # What conda accepts of one shard, decompressed.
 _MAX_SHARD = 16 * 2**20
-_STEP = 2**20
 _MAX_SHARD_INDEX = 128 * 2**20
 BASE_URL = f"./{SHARDS_FOLDER}"
 # Keys of repodata.json's `info` that a shard index carries too (CEP 42, 48).
@@ -65,33 +62,6 @@ class _Named(msgspec.Struct):
 
 
 _named = msgspec.json.Decoder(_Named)
-
-
-def compress(data: bytes) -> bytes:
-    """One zstd frame as shards have it."""
-    return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)
-
-
-def compress_pieces(pieces: Iterable[bytes]) -> bytes:
-    """One frame of what is made piece by piece, without the size of its content."""
-    compressor = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
-    return b"".join([*map(compressor.compress, pieces), compressor.flush()])
-
-
-def decompress(data: bytes, limit: int) -> bytes:
-    """The content of a zstd frame, at most `limit` bytes of it.  Raises ValueError."""
-    parts = []
-    size = 0
-    try:
-        with zstandard.ZstdDecompressor().stream_reader(data) as reader:
-            while part := reader.read(_STEP):
-                size += len(part)
-                if size > limit:
-                    raise ValueError(f"holds more than {limit} bytes")
-                parts.append(part)
-    except zstandard.ZstdError as error:
-        raise ValueError(str(error)) from error
-    return b"".join(parts)
 
 
 def filenames_by_name(records: Mapping[str, Raw]) -> dict[str, list[str]]:
