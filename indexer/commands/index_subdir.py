@@ -232,7 +232,7 @@ class Subdir:
         if not anew and self.job.same_config_and_files(snapshot) and snapshot.shards_trusted:
             return None
         previous = self._previous(lister, snapshot)
-        there = previous.named
+        there = previous.own_digests
         if there and not snapshot.shards_trusted:
             there &= lister.existing_shards()
         source = next((name for name in (names.REPODATA, names.SHARD_INDEX) if name in snapshot.etags), "")

@@ -82,7 +82,7 @@ def _shard(data: bytes) -> object:
 
 def _shard_index(data: bytes) -> object:
     found = shards.decode_index(compress(data), "shard index")
-    return found, found.named, shards.encode_index(found)
+    return found, found.own_digests, shards.encode_index(found)
 
 
 def _ledger(data: bytes) -> object:

@@ -76,9 +76,9 @@ def test_a_shard_carries_its_size_so_that_old_readers_can_read_it() -> None:
 
 def test_the_shards_of_conda_index_are_not_where_ours_are_looked_for() -> None:
     named = {"a": b"x" * 32}
-    assert ShardIndex(named, {"shards_base_url": "./shards/"}).named == {b"x" * 32}
-    assert ShardIndex(named, {"shards_base_url": ""}).named == frozenset()
-    assert ShardIndex(named).named == frozenset()
+    assert ShardIndex(named, {"shards_base_url": "./shards/"}).own_digests == {b"x" * 32}
+    assert ShardIndex(named, {"shards_base_url": ""}).own_digests == frozenset()
+    assert ShardIndex(named).own_digests == frozenset()
 
 
 @pytest.mark.parametrize("filename", ["0.msgpack.zst", "g" * 64 + ".msgpack.zst", "0" * 64, "A" * 64 + ".msgpack.zst"])
