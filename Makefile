@@ -65,7 +65,7 @@ test-lowest: ## the tests with the oldest Python and the lowest versions of pypr
 
 fuzz: $(READY) ## throw what strangers could write at every reader, SECONDS=20 each
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
-	@$(BIN)/python -m tests.fuzz $(SECONDS)
+	@$(BIN)/python -m tests.hostile $(SECONDS)
 
 image: ## build the container image
 	docker build -t indexer .

@@ -2,7 +2,7 @@
 
     python -m benchmarks.clients > docs/clients.md
 
-The laws, the channel and the clients are those of tests/support/laws.py, which `pytest tests/clients` holds them to.
+The laws, the channel and the clients are those of tests/support/laws.py, which `pytest tests/interop` holds them to.
 Exit code 1 if a client does otherwise than it is known to do, 2 if one of them cannot be run here.
 """
 
@@ -30,7 +30,7 @@ _INTRODUCTION: Final = """\
 
 Made by `python -m benchmarks.clients`: each client reads, solves and installs from one channel that was written by
 `indexer`, served over http, over https with an authority of its own, and from a bucket (`s3://`, moto), with an empty
-cache and with one format switched on at a time. `pytest tests/clients` holds the clients to the same table.
+cache and with one format switched on at a time. `pytest tests/interop` holds the clients to the same table.
 
 In the channel are a yanked package, one that a patch removes, one that it revokes, one whose dependencies it
 changes, a build as `.conda` and `.tar.bz2`, an epoch, and a package under `v3`.
@@ -50,8 +50,9 @@ _NOTES: Final = """\
 - conda's classic solver reads no shards (`conda search` does, which is what the row shows; the solver falls back to
   zst) and no `v3`. `conda search` shows `v3` from shards alone, whatever the solver.
 - conda knows no bz2. A folder (`file://`) is read by py-rattler from `repodata.json` alone.
-- py-rattler takes `indexed_timestamp` for `exclude-newer`, in every format: with 7 days it solves for packages that
-  lay in a channel before its first index, and not for one that was replaced since (`tests/clients/test_changes.py`).
+- py-rattler reads `indexed_timestamp` for `exclude-newer`, in every format: with 7 days it finds packages that were
+  in the channel before its first index, but not a package that was replaced since
+  (`tests/interop/test_client_changes.py`).
 - A name with capital letters is found by none of them, as all look for the name in lower case (CEP 26 forbids it).
 
 ## Other clients

@@ -132,7 +132,7 @@ class _Collector:
         now_ms = self.context.clock.now_ms()
         indexes = self._indexes()
         named = {digest for index in indexes for digest in index.shards.values()}
-        here = {digest for index in indexes for digest in index.named}
+        here = {digest for index in indexes for digest in index.own_digests}
         unseen = set(here)
         note = _Note(self.store, self._key(names.GC_NOTE))
         if self.sweep.delete:
@@ -147,7 +147,7 @@ class _Collector:
             if self.sweep.delete:
                 self.store.delete(stat.key, expect=stat.etag)
             self._count([stat])
-        self._look_for({digest for index in self._indexes() for digest in index.named} - (here - unseen))
+        self._look_for({digest for index in self._indexes() for digest in index.own_digests} - (here - unseen))
         if not self.done.missing:
             note.delete()
         elif self.sweep.delete:

@@ -1,4 +1,4 @@
-"""JSON in our one form, compact and sorted, and objects of very many members, which are made piece by piece."""
+"""JSON in our one form, compact and sorted; a large object is made in chunks."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from msgspec import Raw
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    Made = Callable[[], Iterator[bytes]]
+    MakeChunks = Callable[[], Iterator[bytes]]
 
-# How many members are written at once.
+# How many members of a large object are in one chunk.
 _BATCH = 128
 
 
 def dump(value: object) -> Raw:
-    """JSON in our one form: UTF-8 unescaped, keys sorted, compact, no final newline; a Raw stays as it is.
+    """JSON in our one form: UTF-8 unescaped, keys sorted, compact, no final newline; a Raw is copied.
 
-    All numbers of an index are written here, for another encoder spells 1e16 in another way.
-    Raises TypeError for what JSON cannot say.
+    All numbers of an index are written by this encoder: another one writes 1e16 in another way.
+    Raises TypeError for a value that JSON does not have.
     """
     return Raw(orjson.dumps(value, default=_slice, option=orjson.OPT_SORT_KEYS))
 
@@ -29,28 +29,31 @@ def dump(value: object) -> Raw:
 def _slice(value: object) -> orjson.Fragment:
     if isinstance(value, Raw):
         return orjson.Fragment(bytes(value))
-    raise TypeError(f"{type(value).__name__} is no JSON")
+    raise TypeError(f"JSON has no {type(value).__name__}")
 
 
-def json_object(values: Mapping[str, object], last: str | None = None) -> Iterator[bytes]:
-    """An object with sorted keys; a member that is made piece by piece itself is a function that begins with it.
+def object_chunks(values: Mapping[str, object], last: str | None = None) -> Iterator[bytes]:
+    """The chunks of a JSON object with sorted keys; the key `last`, if there is one, follows all others.
 
-    The key `last`, if it is there, stands after all others.
+    The value of a large member is a function that returns its chunks, as `large_object` does.
     """
-    opening = b"{"
+    chunk: list[bytes] = []
+    separator = b"{"
     for key in sorted(values, key=lambda key: (key == last, key)):
-        yield opening + msgspec.json.encode(key) + b":"
+        chunk += (separator, msgspec.json.encode(key), b":")
+        separator = b","
         value = values[key]
         if callable(value):
+            yield b"".join(chunk)
             yield from value()
+            chunk = []
         else:
-            yield bytes(dump(value))
-        opening = b","
-    yield b"}" if values else b"{}"
+            chunk.append(bytes(dump(value)))
+    yield b"".join((*chunk, b"}" if values else b"{}"))
 
 
-def members(names: Sequence[str], value_of: Callable[[str], object]) -> Made:
-    """An object of very many members, whose sorted names are known."""
+def large_object(names: Sequence[str], value_of: Callable[[str], object]) -> MakeChunks:
+    """A function that returns the chunks of an object with very many members: `names`, sorted, and their values."""
 
     def make() -> Iterator[bytes]:
         opening = b"{"

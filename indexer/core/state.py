@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from functools import partial
 from sys import intern
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.core.formats.shards import compress_pieces
-from indexer.core.json_stream import json_object, members
-from indexer.core.memory import unpack
-from indexer.core.model import UNREADABLE, ETag, Outputs, Rules
+from indexer.core.json_stream import large_object, object_chunks
+from indexer.core.model import UNREADABLE, ETag, Outputs, Raw, Rules
+from indexer.core.zstd import compress_chunks, decompress_saved
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
     from indexer.core.model import Stat
 
@@ -114,21 +112,21 @@ _state_file = msgspec.json.Decoder(_StateFile)
 
 def encode_state(state: State) -> bytes:
     """The content of the state file."""
-    # As a stream: encoded at once, the state was the memory peak of a first run of half a million packages.
-    values: dict[str, object] = {key: partial(_encoded, getattr(state, key)) for key in State.__struct_fields__}
+    small = msgspec.structs.replace(state, package_etags={})
+    values: dict[str, object] = {
+        key: Raw(msgspec.json.encode(value, order="deterministic"))
+        for key, value in msgspec.structs.asdict(small).items()
+    }
     values["format"] = FORMAT
-    values["package_etags"] = members(sorted(state.package_etags), state.package_etags.__getitem__)
-    return compress_pieces(json_object(values))
-
-
-def _encoded(value: object) -> Iterator[bytes]:
-    yield msgspec.json.encode(value, order="deterministic")
+    # In chunks: encoded at once, the ETags were the memory peak of a first run of half a million packages.
+    values["package_etags"] = large_object(sorted(state.package_etags), state.package_etags.__getitem__)
+    return compress_chunks(object_chunks(values))
 
 
 def decode_state(data: bytes) -> State | None:
     """The state in a state file; None if the file cannot be read or has another format."""
     try:
-        found = _state_file.decode(unpack(data))
+        found = _state_file.decode(decompress_saved(data))
     except (*UNREADABLE, ValueError):
         return None
     if found.format != FORMAT:

@@ -1,63 +1,57 @@
-"""Content that is made piece by piece each time it is read, so that a file of any size is never held whole."""
+"""The content of a file: bytes, or a stream that is made again in chunks each time it is read.
+
+A file of any size is written without holding all of it in memory.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
+@dataclass(frozen=True, slots=True)
 class Stream:
-    """The bytes of a file, as often as they are wanted: `make` gives them from the beginning, always the same.
+    """A content in chunks: `make` returns an iterator over the same bytes each time.
 
-    Its length and its digest take one reading together, the first time that either is asked for.
+    `size` is their number, `sha256` their digest (32 bytes).  Two streams are equal if their bytes are.
     """
 
-    def __init__(self, make: Callable[[], Iterator[bytes]]) -> None:
-        self._make = make
+    make: Callable[[], Iterator[bytes]] = field(compare=False)
+    size: int
+    sha256: bytes
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._make()
+        return self.make()
 
     def __len__(self) -> int:
-        return self._measured[0]
+        return self.size
 
     def __bytes__(self) -> bytes:
         return b"".join(self)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Stream) and self.sha256 == other.sha256
-
-    def __hash__(self) -> int:
-        return hash(self.sha256)
-
-    @property
-    def sha256(self) -> bytes:
-        """The digest of all of it."""
-        return self._measured[1]
-
-    @cached_property
-    def _measured(self) -> tuple[int, bytes]:
-        digest = hashlib.sha256()
-        size = 0
-        for piece in self:
-            digest.update(piece)
-            size += len(piece)
-        return size, digest.digest()
-
 
 Content = bytes | Stream
-"""What a file holds: small ones are simply there."""
+
+
+def stream_of(make: Callable[[], Iterator[bytes]]) -> Stream:
+    """The stream of the chunks that `make` returns.  Reads them once, for their size and digest."""
+    digest = hashlib.sha256()
+    size = 0
+    for chunk in make():
+        digest.update(chunk)
+        size += len(chunk)
+    return Stream(make, size, digest.digest())
 
 
 def chunks_of(content: Content) -> Iterable[bytes]:
-    """What a file holds, in order."""
+    """The chunks of a content, in order."""
     return (content,) if isinstance(content, bytes) else content
 
 
 def sha256_of(content: Content) -> bytes:
-    """The digest of what a file holds."""
+    """The digest of a content (32 bytes)."""
     return hashlib.sha256(content).digest() if isinstance(content, bytes) else content.sha256

@@ -56,7 +56,7 @@ def load_published_shards(folder: ChannelFolder, snapshot: Snapshot, existing: E
             # The source is readable, so the shards are made again from the source.
             _log.warning("%s: %s; it is written again", error.thing, error.reason)
             index = ShardIndex()
-    named = index.named
+    named = index.own_digests
     if named and not snapshot.shards_trusted:
         named &= list_shards(folder)
     return PublishedShards(index, named)

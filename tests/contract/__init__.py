@@ -1,1 +1,1 @@
-"""One suite that every store passes, and what only one kind of store does."""
+"""One suite that every store passes, the behaviour of single stores, and each provider as it behaves on the wire."""

@@ -12,6 +12,7 @@ from indexer.store.fs import FolderStore
 from indexer.store.s3.store import S3Store
 from indexer.store.target import Target
 from tests.support.buckets import moto_server, options_for, real_bucket
+from tests.support.fake_s3 import stage
 from tests.support.memory import MemoryStore
 from tests.support.wire import at_once
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from fixtures.bucket import Bucket
     from indexer.store import Store
+    from tests.support.fake_s3 import Stage
 
 __all__ = ["moto_server", "real_bucket"]
 
@@ -78,3 +80,10 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         yield request.getfixturevalue("s3")
     else:
         yield _emptied(request.getfixturevalue("_real"))
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Stage]:
+    """One server that plays every provider."""
+    with stage() as server:
+        yield server

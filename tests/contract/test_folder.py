@@ -74,7 +74,7 @@ def test_content_that_breaks_off_leaves_no_file(store: FolderStore, channel: Pat
         raise ends
 
     with pytest.raises(ends):
-        store.put(KEY, Stream(half), expect=Expect.ABSENT)
+        store.put(KEY, Stream(half, 0, b""), expect=Expect.ABSENT)
     assert everything(channel) == set()
 
 
@@ -297,7 +297,7 @@ def test_a_folder_that_is_swapped_while_a_file_is_written_gets_that_file(store: 
             (channel / "noarch").symlink_to(channel.parent / "elsewhere")
         yield b"one"
 
-    store.put(KEY, Stream(content), expect=Expect.ANYTHING)
+    store.put(KEY, Stream(content, 0, b""), expect=Expect.ANYTHING)
     assert everything(channel / "before") == {"repodata.json"}
     assert everything(channel.parent / "elsewhere") == {"far-1-0.conda"}
 

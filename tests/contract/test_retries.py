@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
 from indexer.core.errors import IndexerError, Unavailable
-from indexer.core.stream import Stream
+from indexer.core.stream import stream_of
 from indexer.store import Expect
 from indexer.store.s3.retry import ATTEMPTS, Retries
 from indexer.store.s3.store import S3Reader, S3Store
@@ -141,7 +141,7 @@ def test_a_put_that_breaks_off_is_sent_from_the_beginning_again(s3: S3Store, wir
             raise ConnectionClosedError(endpoint_url="https://somewhere")
 
     wire.answer = lose
-    s3.put(KEY, Stream(lambda: iter(parts)), expect=Expect.ANYTHING)
+    s3.put(KEY, stream_of(lambda: iter(parts)), expect=Expect.ANYTHING)
     assert len(wire.sent) == ATTEMPTS
     wire.leave()
     with s3.open(KEY) as reader:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.core.errors import Conflict, Missing, RangeRefused
-from indexer.core.stream import Stream
+from indexer.core.stream import stream_of
 from indexer.lister.listing import listed
 from indexer.store import Expect
 
@@ -390,7 +390,7 @@ def test_a_reader_may_be_closed_twice(store: Store) -> None:
 @pytest.mark.parametrize("parts", [[], [b""], [b"", b"0", b""], PARTS], ids=["none", "empty", "small", "large"])
 def test_content_in_pieces_is_put_as_if_it_were_whole(store: Store, parts: list[bytes]) -> None:
     body = b"".join(parts)
-    etag = store.put(KEY, Stream(lambda: iter(parts)), expect=Expect.ABSENT, headers=HEADERS)
+    etag = store.put(KEY, stream_of(lambda: iter(parts)), expect=Expect.ABSENT, headers=HEADERS)
     assert content(store) == body
     with store.open(KEY, etag=etag) as reader:
         assert reader.opened.stat.size == len(body)
@@ -399,7 +399,7 @@ def test_content_in_pieces_is_put_as_if_it_were_whole(store: Store, parts: list[
 
 def test_content_in_pieces_is_put_under_a_condition(store: Store) -> None:
     etag = lay(store)
-    pieces = Stream(lambda: iter(PARTS))
+    pieces = stream_of(lambda: iter(PARTS))
     with pytest.raises(Conflict):
         store.put(KEY, pieces, expect=Expect.ABSENT)
     assert content(store) == TEN

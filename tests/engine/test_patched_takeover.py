@@ -89,7 +89,9 @@ def test_a_patch_without_instructions_is_refused_until_it_is_named_or_ended() ->
         before = store.bodies("linux-64")
         report = index(store)
         assert only(report).outcome is Outcome.REFUSED
-        assert "name the patch with --repodata-patch, or end the patch with --no-repodata-patch" in str(only(report).error)
+        assert "name the patch with --repodata-patch, or end the patch with --no-repodata-patch" in str(
+            only(report).error
+        )
         assert store.bodies("linux-64") == before
 
     lay_patch(store, FIX)

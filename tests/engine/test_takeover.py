@@ -248,7 +248,9 @@ def test_a_record_without_a_name_is_neither_counted_nor_published() -> None:
     named = {"name": "w", "url": "https://a.example/w-1.whl"}
     store, _ = foreign(v3={"zip": {"a-1-0": {"version": "1"}, "b-1-0": 7}, "whl": {"w-1-0": named}})
     report = only(index(store))
-    left_out = [note for note in report.warnings if note.reason == "is a record under v3 without a name, so it is left out"]
+    left_out = [
+        note for note in report.warnings if note.reason == "is a record under v3 without a name, so it is left out"
+    ]
     assert [note.filename for note in left_out] == ["a-1-0.zip", "b-1-0.zip"]
     top = json.loads(store.bodies()["linux-64/repodata.json"])
     assert top["v3"] == {"whl": {"w-1-0": named}, "zip": {}}

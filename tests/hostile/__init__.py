@@ -1,1 +1,1 @@
-"""What somebody may put into a channel on purpose: it is refused, in little memory and time, and nothing is lost."""
+"""Hostile input: each file is refused or indexed with little memory and time; the corpus of the fuzzer is replayed."""

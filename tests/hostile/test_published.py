@@ -12,6 +12,7 @@ import zstandard
 
 from indexer.core.formats import shards
 from indexer.core.report import Outcome
+from indexer.core.zstd import compress
 from tests.support.scene import (
     PLAIN,
     changes,
@@ -43,7 +44,7 @@ def bomb(size: int) -> bytes:
 
 
 def packed(value: object) -> bytes:
-    return shards.compress(msgspec.msgpack.encode(value))
+    return compress(msgspec.msgpack.encode(value))
 
 
 def left_alone(store: MemoryStore, key: str, body: bytes, options: Any = PLAIN) -> str:
@@ -186,9 +187,9 @@ def test_run_exports_that_cannot_be_carried_on_are_left_alone(body: bytes) -> No
     "body",
     [
         bomb(130 * MIB),
-        shards.compress(b"\x81\xa6shards" + b"\x91" * DEEP),
-        shards.compress(b"\xdf\xff\xff\xff\xff"),
-        shards.compress(b"\x81\xa6shards\xdd\xff\xff\xff\xff"),
+        compress(b"\x81\xa6shards" + b"\x91" * DEEP),
+        compress(b"\xdf\xff\xff\xff\xff"),
+        compress(b"\x81\xa6shards\xdd\xff\xff\xff\xff"),
         packed({"shards": {}, "info": {1: 2}}),
         *(
             packed({"shards": {"p00": bytes(32)}, "info": {"shards_base_url": url}})
@@ -236,7 +237,7 @@ def test_shards_that_are_not_there_are_made_anew_from_the_packages(named: dict[s
 def test_a_shard_that_cannot_be_carried_on_is_left_alone(shard: bytes) -> None:
     store = channel(*keys(2))
     index(store, SHARDS_ONLY)
-    body = shards.compress(shard)
+    body = compress(shard)
     store.upload(f"linux-64/shards/{shards.filename_of(shards.shard_digest(body))}", body)
     error = left_alone(
         store,
@@ -250,10 +251,10 @@ def test_a_shard_that_cannot_be_carried_on_is_left_alone(shard: bytes) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        shards.compress(b"[" * DEEP),
-        shards.compress(b'{"x":' + b"[" * DEEP + b"]" * DEEP + b"}"),
-        shards.compress(b'{"format":2,"files":{"repodata.json":7}}'),
-        shards.compress(b'{"format":2,"package_etags":{"p00-1.0-0.conda":"\\ud800"}}'),
+        compress(b"[" * DEEP),
+        compress(b'{"x":' + b"[" * DEEP + b"]" * DEEP + b"}"),
+        compress(b'{"format":2,"files":{"repodata.json":7}}'),
+        compress(b'{"format":2,"package_etags":{"p00-1.0-0.conda":"\\ud800"}}'),
         b"{}",
         b"",
     ],

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from indexer.core.formats.repodata import encode_repodata, encode_run_exports, section_of, v3_buckets
 from indexer.core.json_stream import dump
 from indexer.core.model import Index, Raw
-from indexer.core.stream import Stream, chunks_of, sha256_of
+from indexer.core.stream import chunks_of, sha256_of, stream_of
 from indexer.store.s3.body import body_of
 from indexer.writer.compress import frame
 from tests.support.strategies import JSON, TEXTS, indexes
@@ -25,10 +25,10 @@ PARTS = st.lists(st.binary(max_size=20), max_size=8)
 
 @given(PARTS)
 def test_pieces_have_the_length_and_the_digest_of_the_whole(parts: list[bytes]) -> None:
-    pieces, whole = Stream(lambda: iter(parts)), b"".join(parts)
+    pieces, whole = stream_of(lambda: iter(parts)), b"".join(parts)
     assert (bytes(pieces), len(pieces), sha256_of(pieces)) == (whole, len(whole), sha256_of(whole))
-    assert pieces == Stream(lambda: iter([whole]))
-    assert pieces != Stream(lambda: iter([whole, b"more"]))
+    assert pieces == stream_of(lambda: iter([whole]))
+    assert pieces != stream_of(lambda: iter([whole, b"more"]))
     assert sha256_of(whole) == hashlib.sha256(whole).digest()
     assert b"".join(chunks_of(whole)) == b"".join(chunks_of(pieces)) == whole
 
@@ -37,7 +37,7 @@ def test_pieces_have_the_length_and_the_digest_of_the_whole(parts: list[bytes]) 
 def test_as_a_body_they_are_read_and_gone_back_in_as_a_file_is(
     parts: list[bytes], steps: list[tuple[int, int]]
 ) -> None:
-    body, file = body_of(Stream(lambda: iter(parts))), io.BytesIO(b"".join(parts))
+    body, file = body_of(stream_of(lambda: iter(parts))), io.BytesIO(b"".join(parts))
     assert not isinstance(body, bytes)
     for whence, number in steps:
         # Not before the beginning, which is no place.
@@ -82,5 +82,5 @@ def test_a_long_index_in_pieces_is_the_one_in_one_piece(count: int, *, v3: bool)
 @pytest.mark.parametrize("step", [1000, 2**19, 10**6, 2**24])
 def test_the_bytes_of_a_zst_do_not_depend_on_how_its_content_is_cut(size: int, step: int) -> None:
     content = b"".join(b"%d " % number * 64 for number in range(3 * 2**20 // 300))[:size]
-    cut = Stream(lambda: (content[start : start + step] for start in range(0, len(content), step)))
+    cut = stream_of(lambda: (content[start : start + step] for start in range(0, len(content), step)))
     assert bytes(frame(cut, 3)) == bytes(frame(content, 3))

@@ -121,7 +121,7 @@ def test_what_is_read_back_and_published_again_is_the_same(index: Index, later_m
 @given(indexes())
 def test_shards_that_are_there_are_not_put_again(index: Index) -> None:
     again, shard_index = read_back(published(index))
-    scene = RenderContext("noarch", Outputs(), shard_index, shard_index.named, NOW_MS)
+    scene = RenderContext("noarch", Outputs(), shard_index, shard_index.own_digests, NOW_MS)
     artifacts = [*publication(again, scene)]
     assert not [artifact for artifact in artifacts if artifact.rank is Rank.SHARD]
     assert any(artifact.key == names.SHARD_INDEX for artifact in artifacts)
@@ -150,7 +150,7 @@ def test_shards_of_touched_names_alone_make_the_index_that_all_shards_make(index
     )
     files = published(index)
     previous = read_back(files)[1]
-    scene = RenderContext("noarch", Outputs(), previous, previous.named, NOW_MS + 1, names.REPODATA)
+    scene = RenderContext("noarch", Outputs(), previous, previous.own_digests, NOW_MS + 1, names.REPODATA)
     few = replace(scene, changed_names=shards.changed_shard_names(index, after))
     of_all, of_few = [*publication(after, scene)], [*publication(after, few)]
     assert [(it.key, it.digest) for it in of_few] == [(it.key, it.digest) for it in of_all]

@@ -10,6 +10,7 @@ from hypothesis import given
 
 from indexer.core import names
 from indexer.core.formats import shards
+from indexer.core.zstd import decompress
 from tests.support.scenes import published, shards_of
 from tests.support.strategies import indexes, values
 
@@ -48,7 +49,7 @@ def test_a_shard_is_named_by_the_sha256_of_its_bytes(index: Index) -> None:
 @given(indexes())
 def test_digests_in_shards_are_raw_and_both_maps_are_there(index: Index) -> None:
     for shard in shards_of(index).values():
-        top = msgspec.msgpack.decode(shards.decompress(shard, 2**20))
+        top = msgspec.msgpack.decode(decompress(shard, 2**20))
         assert (
             {"packages", "packages.conda", "removed"} <= top.keys() <= {"packages", "packages.conda", "removed", "v3"}
         )
@@ -60,7 +61,7 @@ def test_digests_in_shards_are_raw_and_both_maps_are_there(index: Index) -> None
 @given(indexes())
 def test_run_exports_are_absent_only_where_they_are_unknown(index: Index) -> None:
     for shard in shards_of(index).values():
-        top = msgspec.msgpack.decode(shards.decompress(shard, 2**20))
+        top = msgspec.msgpack.decode(decompress(shard, 2**20))
         for filename, record in {**top["packages"], **top["packages.conda"]}.items():
             assert ("run_exports" in record) == (filename in index.run_exports)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from indexer.core.formats.shards import compress
 from indexer.core.json_stream import dump
 from indexer.core.metadata import Metadata
 from indexer.core.model import Index
@@ -21,6 +20,7 @@ from indexer.core.pages.catalog import (
 )
 from indexer.core.pages.channeldata import encode_channeldata
 from indexer.core.records.about import TRAITS
+from indexer.core.zstd import compress
 
 
 def entry(version: str, built: int = 1_700_000_000, *, license: str | None = None, **about: Any) -> Entry:

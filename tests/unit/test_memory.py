@@ -11,13 +11,12 @@ import pytest
 import zstandard
 
 from indexer.core import state
-from indexer.core.formats.shards import compress
-from indexer.core.memory import LARGE_NOTE, unpack
 from indexer.core.metadata import Metadata
 from indexer.core.model import ETag
 from indexer.core.pages import catalog
 from indexer.core.pages.catalog import Catalog, Entry
 from indexer.core.state import State
+from indexer.core.zstd import SHORT_ENTRY, compress, decompress_saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,9 +43,9 @@ def test_a_gigabyte_in_a_few_kilobytes_is_not_decompressed(decode: Callable[[byt
 
 
 def test_a_memory_file_may_hold_64_mib_whatever_its_size() -> None:
-    assert len(unpack(bomb(64 * MIB))) == 64 * MIB
+    assert len(decompress_saved(bomb(64 * MIB))) == 64 * MIB
     with pytest.raises(ValueError, match="holds more than"):
-        unpack(bomb(80 * MIB))
+        decompress_saved(bomb(80 * MIB))
 
 
 def sha256(number: int) -> str:
@@ -76,4 +75,4 @@ def test_a_large_catalog_of_packages_that_say_much_alike_is_readable() -> None:
     assert found is not None
     assert found.packages["rush-1.0-0.conda"] == short
     assert found.packages["reed-1.0-7.conda"] == Entry("reed", sha256=sha256(7), about=Metadata(sha256=sha256(7)))
-    assert all(len(msgspec.json.encode(entry)) <= LARGE_NOTE for entry in found.packages.values())
+    assert all(len(msgspec.json.encode(entry)) <= SHORT_ENTRY for entry in found.packages.values())

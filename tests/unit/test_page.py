@@ -1,4 +1,4 @@
-"""`index.html`: what a person reads, whatever packages say; a browser is asked in tests/browser."""
+"""`index.html`: what a person reads, whatever packages say; a browser is asked in tests/interop."""
 
 from __future__ import annotations
 

@@ -10,13 +10,14 @@ from indexer.core.errors import BadIndex
 from indexer.core.formats import shards
 from indexer.core.formats.shards import ShardIndex
 from indexer.core.model import Index, Raw
+from indexer.core.zstd import compress, decompress
 from tests.support.scenes import shards_of
 
 MIB = 2**20
 
 
 def packed(value: object) -> bytes:
-    return shards.compress(msgspec.msgpack.encode(value))
+    return compress(msgspec.msgpack.encode(value))
 
 
 @pytest.mark.parametrize(
@@ -24,8 +25,8 @@ def packed(value: object) -> bytes:
     [
         b"",
         b"not zstd",
-        shards.compress(b""),
-        shards.compress(b"\xc1"),
+        compress(b""),
+        compress(b"\xc1"),
         packed([]),
         packed({}),
         packed({"shards": []}),
@@ -63,21 +64,21 @@ def test_a_shard_that_never_ends_is_not_read_to_its_end() -> None:
 
 
 def test_a_shard_larger_than_conda_reads_is_refused() -> None:
-    shards.check_shard_size("a", shards.compress(bytes(16 * MIB)))
+    shards.check_shard_size("a", compress(bytes(16 * MIB)))
     with pytest.raises(BadIndex, match=r"shard of a: .*--no-shards"):
-        shards.check_shard_size("a", shards.compress(bytes(16 * MIB + 1)))
+        shards.check_shard_size("a", compress(bytes(16 * MIB + 1)))
 
 
 def test_a_shard_carries_its_size_so_that_old_readers_can_read_it() -> None:
-    frame = zstandard.get_frame_parameters(shards.compress(b"abc"))
+    frame = zstandard.get_frame_parameters(compress(b"abc"))
     assert (frame.content_size, frame.has_checksum) == (3, False)
 
 
 def test_the_shards_of_conda_index_are_not_where_ours_are_looked_for() -> None:
     named = {"a": b"x" * 32}
-    assert ShardIndex(named, {"shards_base_url": "./shards/"}).named == {b"x" * 32}
-    assert ShardIndex(named, {"shards_base_url": ""}).named == frozenset()
-    assert ShardIndex(named).named == frozenset()
+    assert ShardIndex(named, {"shards_base_url": "./shards/"}).own_digests == {b"x" * 32}
+    assert ShardIndex(named, {"shards_base_url": ""}).own_digests == frozenset()
+    assert ShardIndex(named).own_digests == frozenset()
 
 
 @pytest.mark.parametrize("filename", ["0.msgpack.zst", "g" * 64 + ".msgpack.zst", "0" * 64, "A" * 64 + ".msgpack.zst"])
@@ -97,6 +98,6 @@ def test_all_digests_are_raw_in_a_shard_and_hexadecimal_again_after_it() -> None
     record = {"name": "a", **dict.fromkeys(keys, "ab" * 16)}
     index = Index({"a-1-0.conda": Raw(msgspec.json.encode(record))})
     shard = shards_of(index)["a"]
-    raw = msgspec.msgpack.decode(shards.decompress(shard, MIB))["packages.conda"]["a-1-0.conda"]
+    raw = msgspec.msgpack.decode(decompress(shard, MIB))["packages.conda"]["a-1-0.conda"]
     assert [raw[key] for key in keys] == [b"\xab" * 16] * 4
     assert msgspec.json.decode(shards.decode_shard(shard, "x").records["a-1-0.conda"]) == record

@@ -6,7 +6,6 @@ import tracemalloc
 
 import pytest
 
-from indexer.core.formats.shards import compress
 from indexer.core.model import ETag, Outputs, Rules, Stat
 from indexer.core.state import (
     Bad,
@@ -17,6 +16,7 @@ from indexer.core.state import (
     encode_state,
     listing_digest_of,
 )
+from indexer.core.zstd import compress
 
 MIB = 2**20
 STATE = State(

@@ -1,4 +1,4 @@
-"""A published `repodata.json` and `run_exports.json` as raw slices, and back to bytes."""
+"""`repodata.json`, `repodata_from_packages.json` and `run_exports.json`: decoded to raw slices, and encoded."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from indexer.core.errors import BadIndex, NewerIndex
-from indexer.core.json_stream import dump, json_object, members
+from indexer.core.json_stream import dump, large_object, object_chunks
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import CONDA, EXTENSIONS, TAR_BZ2
 from indexer.core.records.identity import identity_of
-from indexer.core.stream import Stream
+from indexer.core.stream import stream_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from indexer.core.json_stream import Made
+    from indexer.core.json_stream import MakeChunks
+    from indexer.core.stream import Stream
 
 _raw_map = msgspec.json.Decoder(dict[str, Raw])
 V = TypeVar("V")
@@ -30,49 +31,42 @@ V = TypeVar("V")
 # The highest version that clients read: conda refuses 3 and above.
 _MAX_REPODATA_VERSION = 2
 _SECTIONS = ("packages", "packages.conda")
-# Written by us whatever stood there before; `signatures` would be stale (CEP 36: to be ignored).
+# These keys are always written anew; old `signatures` would be out of date (CEP 36: readers ignore them).
 _OURS = frozenset({"info", "v3", "removed", "repodata_version", "signatures", *_SECTIONS})
 
-# Keys of revisions of repodata (CEP 48), of which v3 is the only one that there is.
+# Keys of revisions of repodata (CEP 48).  v3 is the only revision today.
 _REVISION = re.compile(r"v([0-9]+)")
 _V3 = 3
 
 _STEP = 2**20
 _RUN_EXPORTS = "run_exports"
 _UNKNOWN = Raw(b"null")
+_UPDATE = "nothing was changed: update the indexer, or delete the file to index the subdir anew"
 
 _names = msgspec.json.Decoder(list[str])
 
 
 def decode_repodata(data: bytes, key: str) -> Index:
-    """A `repodata.json` as raw records; an empty file is an empty index (CEP 36).
+    """The raw records of a `repodata.json`; an empty file is an empty index (CEP 36).
 
-    Raises BadIndex where it is not a repodata.json that we can carry on, NewerIndex where it has what we do not know.
+    Raises BadIndex if the file is not a repodata.json that we can continue, NewerIndex if it needs a newer release.
     """
     if not data.strip():
         return Index()
     try:
         check_utf8(data)
         top = _raw_map.decode(data)
-        records: dict[str, Raw] = {}
-        for section in _SECTIONS:
-            records.update((intern(name), it) for name, it in _raw_map.decode(top.get(section, b"{}")).items())
-        v3_buckets = _raw_map.decode(top.get("v3", b"{}"))
-        v3 = {
-            intern(stem + extension): record
-            for extension in EXTENSIONS
-            for stem, record in _raw_map.decode(v3_buckets.pop(extension[1:], b"{}")).items()
-        }
-        v3_rest = {bucket: _raw_map.decode(records) for bucket, records in v3_buckets.items()}
+        records = _legacy_records(top)
+        v3, v3_rest = _v3_records(top)
         version = msgspec.json.decode(top.get("repodata_version", b"1"))
         removed = tuple(_names.decode(top.get("removed", b"[]")))
         info = _raw_map.decode(top.get("info", b"{}"))
     except UNREADABLE as error:
         raise _bad_index(key, f"is not a readable repodata.json ({error})") from error
-    if isinstance(version, int) and version > _MAX_REPODATA_VERSION:
-        raise NewerIndex(key, f"has repodata_version {version}, which no client of today reads", _UPDATE)
     if not isinstance(version, int):
-        raise _bad_index(key, f"has repodata_version {version!r}, which is no whole number")
+        raise _bad_index(key, f"has repodata_version {version!r}, which is not a whole number")
+    if version > _MAX_REPODATA_VERSION:
+        raise NewerIndex(key, f"has repodata_version {version}, which no client of today reads", _UPDATE)
     refuse_unknown_revisions(top, info, key)
     records |= v3
     return Index(
@@ -85,30 +79,47 @@ def decode_repodata(data: bytes, key: str) -> Index:
     )
 
 
+def _legacy_records(top: Mapping[str, Raw]) -> dict[str, Raw]:
+    records: dict[str, Raw] = {}
+    for section in _SECTIONS:
+        section_records = _raw_map.decode(top.get(section, b"{}"))
+        records.update((intern(filename), record) for filename, record in section_records.items())
+    return records
+
+
+def _v3_records(top: Mapping[str, Raw]) -> tuple[dict[str, Raw], dict[str, dict[str, Raw]]]:
+    """The records of packages under `v3` by file name, and the other buckets."""
+    buckets = _raw_map.decode(top.get("v3", b"{}"))
+    records = {
+        intern(stem + extension): record
+        for extension in EXTENSIONS
+        for stem, record in _raw_map.decode(buckets.get(extension[1:], b"{}")).items()
+    }
+    of_packages = {extension[1:] for extension in EXTENSIONS}
+    return records, {name: _raw_map.decode(bucket) for name, bucket in buckets.items() if name not in of_packages}
+
+
 def refuse_unknown_revisions(top: Iterable[str], info: Mapping[str, object], key: str) -> None:
-    """Raise NewerIndex where an index has records of another revision than v3, by its keys, or tells of a later one.
+    """Raise NewerIndex if the keys of an index name another revision than v3, or its `info` names a later one.
 
-    We could neither publish such records in all formats nor count them, and old ones would stay for ever.
+    We could neither publish such records in all formats nor count them, and old ones would stay forever.
     """
-    told = info.get("repodata_revisions")
-    if isinstance(told, Raw):
-        told = msgspec.json.decode(told)
-    later = [name for name in told if _number(name) > _V3] if isinstance(told, dict) else []
-    if strange := [*(name for name in top if _number(name) not in {-1, _V3}), *later]:
-        raise NewerIndex(key, f"has the revision {min(strange)}, which this release does not know", _UPDATE)
+    announced = info.get("repodata_revisions")
+    if isinstance(announced, Raw):
+        announced = msgspec.json.decode(announced)
+    later = [name for name in announced if _revision_number(name) > _V3] if isinstance(announced, dict) else []
+    if unknown := [*(name for name in top if _revision_number(name) not in {-1, _V3}), *later]:
+        raise NewerIndex(key, f"has the revision {min(unknown)}, which this release does not know", _UPDATE)
 
 
-def _number(name: str) -> int:
+def _revision_number(name: str) -> int:
     """The number of a revision, -1 for any other key."""
     match = _REVISION.fullmatch(name)
     return int(match[1][:9]) if match else -1
 
 
-_UPDATE = "nothing was changed: update the indexer, or delete the file to index the subdir anew"
-
-
 def check_utf8(data: bytes) -> None:
-    """Raise UnicodeDecodeError where bytes are no UTF-8: slices are copied unseen, and readers refuse them."""
+    """Raise UnicodeDecodeError if bytes are not UTF-8: slices are copied unread, and readers would refuse them."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     if not data.isascii():
         for start in range(0, len(data), _STEP):
@@ -120,16 +131,16 @@ def _bad_index(key: str, reason: str) -> BadIndex:
 
 
 def duplicate_filenames(data: bytes) -> set[str]:
-    """The packages that a readable `repodata.json` has more than one record of, in whatever maps."""
+    """The packages that have more than one record in a readable `repodata.json`, in different maps."""
     top = _raw_map.decode(data)
-    revised = _raw_map.decode(top.get("v3", b"{}"))
+    v3 = _raw_map.decode(top.get("v3", b"{}"))
     maps = [set(_raw_map.decode(top.get(section, b"{}"))) for section in _SECTIONS]
-    maps += [{key + it for key in _raw_map.decode(revised.get(it[1:], b"{}"))} for it in EXTENSIONS]
-    seen: set[str] = set()
+    maps += [{stem + extension for stem in _raw_map.decode(v3.get(extension[1:], b"{}"))} for extension in EXTENSIONS]
+    once: set[str] = set()
     twice: set[str] = set()
-    for keys in maps:
-        twice |= seen & keys
-        seen |= keys
+    for filenames in maps:
+        twice |= once & filenames
+        once |= filenames
     return twice
 
 
@@ -149,40 +160,42 @@ _run_exports = msgspec.json.Decoder(_RunExports)
 
 
 def decode_run_exports(data: bytes, key: str) -> dict[str, Raw]:
-    """The run exports by file name that a `run_exports.json` has.  Raises BadIndex."""
+    """The run exports in a `run_exports.json` by file name.  Raises BadIndex."""
+    run_exports: dict[str, Raw] = {}
+    # Most packages have the same run exports, none: all of them share one slice.
+    shared: dict[bytes, Raw] = {}
     try:
         check_utf8(data)
-        found = _run_exports_file.decode(data) if data.strip() else _RunExportsFile()
-        known: dict[bytes, Raw] = {}
-        run_exports = {}
-        for section in (found.packages, found.conda):
-            for filename, entry in section.items():
-                value = _run_exports.decode(entry).run_exports
-                if isinstance(value, Raw):
-                    # Most packages say the same, that there are none: one slice for all of them.
-                    said = bytes(value)
-                    run_exports[intern(filename)] = known.get(said) or known.setdefault(
-                        said, run_exports_by_kind(Raw(said))
-                    )
+        file = _run_exports_file.decode(data) if data.strip() else _RunExportsFile()
+        for filename, entry in (*file.packages.items(), *file.conda.items()):
+            value = _run_exports.decode(entry).run_exports
+            if isinstance(value, Raw):
+                text = bytes(value)
+                run_exports[intern(filename)] = shared.get(text) or shared.setdefault(
+                    text, run_exports_by_kind(Raw(text))
+                )
     except UNREADABLE as error:
         raise _bad_index(key, f"is not a readable run_exports.json ({error})") from error
     return run_exports
 
 
 def inline_run_exports(records: Mapping[str, Raw]) -> dict[str, Raw]:
-    """The run exports that stand inside records, as rattler-index writes them."""
-    found = {}
+    """The run exports inside of records, as rattler-index writes them, by file name."""
+    run_exports = {}
     for filename, record in records.items():
         if b'"run_exports"' in memoryview(record).tobytes():
-            with contextlib.suppress(*UNREADABLE):  # no record
+            with contextlib.suppress(*UNREADABLE):  # not a record
                 value = _run_exports.decode(record).run_exports
                 if isinstance(value, Raw):
-                    found[filename] = run_exports_by_kind(value)
-    return found
+                    run_exports[filename] = run_exports_by_kind(value)
+    return run_exports
 
 
 def run_exports_by_kind(run_exports: Raw) -> Raw:
-    """Run exports as CEP 12 has them; conda-index leaves bare lists, the oldest form, which mean weak ones (CEP 34)."""
+    """Run exports as CEP 12 has them.
+
+    conda-index keeps bare lists, the oldest form, which mean weak run exports (CEP 34).
+    """
     if not bytes(run_exports).lstrip().startswith(b"["):
         return run_exports
     specs = msgspec.json.decode(run_exports)
@@ -192,9 +205,9 @@ def run_exports_by_kind(run_exports: Raw) -> Raw:
 def encode_repodata(index: Index, info: Mapping[str, object]) -> Stream:
     """The content of a `repodata.json`: everything sorted, compact, records copied as they are.
 
-    `info` is the whole `info` key.  It stands last: libsolv's own reader (mamba 1.x) ends the document after an
-    `info` with an object in it, and so must have read the package maps before.  The maps go by plain file name;
-    `v3` is there where it has records, or where `info` tells of it (CEP 48).
+    `info` is the whole `info` key.  It is the last key: libsolv's own reader (mamba 1.x) ends the document after an
+    `info` with an object in it, so the package maps must come before.  The maps are sorted by plain file name;
+    `v3` is written if it has records, or if `info` announces it (CEP 48).
     """
     top: dict[str, object] = {
         **index.rest,
@@ -203,29 +216,32 @@ def encode_repodata(index: Index, info: Mapping[str, object]) -> Stream:
         "removed": index.removed,
         "repodata_version": _MAX_REPODATA_VERSION if "base_url" in info else 1,
     }
-    told = info.get("repodata_revisions")
-    if index.v3 or index.v3_rest or (isinstance(told, dict) and "v3" in told):
-        buckets = v3_buckets(index.v3, index.records)
-        streamed = {bucket: members(sorted(records), records.__getitem__) for bucket, records in buckets.items()}
-        top["v3"] = partial(json_object, {**index.v3_rest, **streamed})
-    return Stream(partial(json_object, top, last="info"))
+    announced = info.get("repodata_revisions")
+    if index.v3 or index.v3_rest or (isinstance(announced, dict) and "v3" in announced):
+        top["v3"] = partial(object_chunks, {**index.v3_rest, **_v3_members(index)})
+    return stream_of(partial(object_chunks, top, last="info"))
 
 
-def _sections(filenames: Iterable[str], value_of: Callable[[str], object]) -> dict[str, Made]:
+def _sections(filenames: Iterable[str], value_of: Callable[[str], object]) -> dict[str, MakeChunks]:
     """The two legacy maps."""
     sections: dict[str, list[str]] = {section: [] for section in _SECTIONS}
     for filename in sorted(filenames):
         sections[section_of(filename)].append(filename)
-    return {section: members(found, value_of) for section, found in sections.items()}
+    return {section: large_object(members, value_of) for section, members in sections.items()}
+
+
+def _v3_members(index: Index) -> dict[str, MakeChunks]:
+    buckets = v3_buckets(index.v3, index.records)
+    return {bucket: large_object(sorted(records), records.__getitem__) for bucket, records in buckets.items()}
 
 
 def encode_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[str, Raw]) -> Stream:
     """The content of a `repodata_from_packages.json`.
 
-    Run exports that a patch changes are `patched` in every other file, so the packages' own stand here,
-    under a key that is no reader's business (CEP 36); null where they are unknown.
+    Every other file has the `patched` run exports.  If a patch changed those of a package, the package's own
+    run exports are kept here, null if they are unknown, under a key that readers ignore (CEP 36).
     """
-    own = {name: it for name, it in index.run_exports.items() if patched.get(name) is not it}
+    own = {name: value for name, value in index.run_exports.items() if patched.get(name) is not value}
     own |= dict.fromkeys(patched.keys() - index.run_exports.keys(), _UNKNOWN)
     if own:
         index = replace(index, rest={**index.rest, _RUN_EXPORTS: dump(own)})
@@ -233,30 +249,34 @@ def encode_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[
 
 
 def decode_unpatched(data: bytes, key: str) -> tuple[Index, Mapping[str, Raw]]:
-    """A `repodata_from_packages.json` as raw records, and the run exports that only it knows.  Raises BadIndex."""
+    """The raw records of a `repodata_from_packages.json`, and the run exports that only this file has.
+
+    Raises BadIndex.
+    """
     index = decode_repodata(data, key)
     own = index.rest.get(_RUN_EXPORTS)
     if own is None:
         return index, {}
     try:
-        known = _raw_map.decode(own)
+        run_exports = _raw_map.decode(own)
     except UNREADABLE as error:
-        raise _bad_index(key, f"has a key {_RUN_EXPORTS} that is no map ({error})") from error
-    return replace(index, rest={name: it for name, it in index.rest.items() if name != _RUN_EXPORTS}), known
+        raise _bad_index(key, f"has a key {_RUN_EXPORTS} that is not an object ({error})") from error
+    rest = {name: value for name, value in index.rest.items() if name != _RUN_EXPORTS}
+    return replace(index, rest=rest), run_exports
 
 
 def with_published_parts(index: Index, published: Index) -> Index:
-    """An unpatched index with what another indexer has published of the channel itself and of wheels since.
+    """An unpatched index with `info`, unknown keys and wheels of the index that another indexer published later.
 
-    What only the unpatched index has stays, for another indexer deletes what it does not know.  A record that both
-    have of the same content is the unpatched one.
+    Parts that only the unpatched index has stay, because another indexer deletes what it does not know.  If both
+    have a record of the same content, the unpatched one stays.
     """
     v3_rest = {
         bucket: {**published.v3_rest.get(bucket, {}), **index.v3_rest.get(bucket, {})}
         for bucket in index.v3_rest.keys() | published.v3_rest.keys()
     }
-    for bucket, others in published.v3_rest.items():
-        for key, record in others.items():
+    for bucket, records in published.v3_rest.items():
+        for key, record in records.items():
             if identity_of(record).sha256 != identity_of(v3_rest[bucket][key]).sha256:
                 v3_rest[bucket][key] = record
     info, rest = {**index.info, **published.info}, {**index.rest, **published.rest}
@@ -264,16 +284,13 @@ def with_published_parts(index: Index, published: Index) -> Index:
 
 
 def unpatched_run_exports(published: Mapping[str, Raw], own: Mapping[str, Raw]) -> dict[str, Raw]:
-    """The packages' own run exports, by those that are published and those that only the unpatched index knows."""
-    whole = {**published, **own}
-    for name, known in own.items():
-        if bytes(known) == bytes(_UNKNOWN):
-            del whole[name]
-    return whole
+    """The packages' own run exports: the published ones, except for those in `own`; null in `own` means unknown."""
+    merged = {**published, **own}
+    return {name: value for name, value in merged.items() if name not in own or bytes(value) != bytes(_UNKNOWN)}
 
 
 def section_of(filename: str) -> str:
-    """The legacy map a package stands in, by its extension."""
+    """The legacy map that a package belongs to, by its extension."""
     return "packages.conda" if filename.endswith(CONDA) else "packages"
 
 
@@ -289,7 +306,7 @@ def v3_buckets(filenames: Iterable[str], records: Mapping[str, V]) -> dict[str, 
 def encode_run_exports(index: Index, subdir: str) -> Stream:
     """The content of a `run_exports.json` (CEP 12): every package whose run exports are known.
 
-    Of a package whose record another run is about to publish they stand there before the record does.
+    If another run is about to publish a package, its run exports are here before its record is.
     """
     sections = _sections(index.run_exports, lambda name: {_RUN_EXPORTS: index.run_exports[name]})
-    return Stream(partial(json_object, {"info": {"subdir": subdir, "version": 1}, **sections}))
+    return stream_of(partial(object_chunks, {"info": {"subdir": subdir, "version": 1}, **sections}))

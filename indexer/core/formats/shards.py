@@ -1,4 +1,4 @@
-"""CEP 16 shards: one small file a package name, and the index that names them by content."""
+"""Shards (CEP 16): one small file for each package name, and the shard index, which has their digests."""
 
 from __future__ import annotations
 
@@ -18,17 +18,14 @@ from indexer.core.json_stream import dump
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import EXTENSIONS, SHARD_SUFFIX, SHARDS_FOLDER, parse_filename
 from indexer.core.records.identity import identity_of
+from indexer.core.zstd import compress, decompress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-# Shards are rewritten often and read one by one: zstd's default level, with the content size in the
-# header, which older conda-libmamba-solver needs (conda-libmamba-solver#748).
-_LEVEL = 3
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# What conda accepts of one shard, decompressed.
+# conda refuses a shard that is larger than this after decompression.
 _MAX_SHARD = 16 * 2**20
-_STEP = 2**20
 _MAX_SHARD_INDEX = 128 * 2**20
 BASE_URL = f"./{SHARDS_FOLDER}"
 # Keys of repodata.json's `info` that a shard index carries too (CEP 42, 48).
@@ -39,67 +36,40 @@ _DIGESTS = ("md5", "sha256", "legacy_bz2_md5", "attestations_sha256")
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
-    """The shards of a subdir: sha256 (32 bytes) of the compressed shard by lower-case package name."""
+    """The shards of a subdir: the sha256 (32 bytes) of each compressed shard by lower-case package name."""
 
     shards: Mapping[str, bytes] = field(default_factory=dict)
     info: Mapping[str, object] = field(default_factory=dict)
 
     @property
-    def named(self) -> frozenset[bytes]:
-        """The shards that are there because this index names them.
+    def own_digests(self) -> frozenset[bytes]:
+        """The digests of the shards in the folder `shards/`.
 
-        conda-index keeps its shards beside the packages: those are not where ours are looked for.
+        None if the index is of conda-index, which keeps its shards beside the packages.
         """
-        ours = self.info.get("shards_base_url") == BASE_URL
-        return frozenset(self.shards.values()) if ours else frozenset()
+        own = self.info.get("shards_base_url") == BASE_URL
+        return frozenset(self.shards.values()) if own else frozenset()
 
     @property
     def folder(self) -> str | None:
-        """Where the shards lie, from the subdir on; None where that is outside of it."""
+        """The folder of the shards, relative to the subdir; None if it is outside of the subdir."""
         base = str(self.info.get("shards_base_url", "")).removeprefix("./")
         return None if "//" in base or base.startswith("/") or ".." in base.split("/") else base
 
 
-class _Named(msgspec.Struct):
+class _NamedRecord(msgspec.Struct):
     name: Annotated[str, msgspec.Meta(min_length=1)]
 
 
-_named = msgspec.json.Decoder(_Named)
-
-
-def compress(data: bytes) -> bytes:
-    """One zstd frame as shards have it."""
-    return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)
-
-
-def compress_pieces(pieces: Iterable[bytes]) -> bytes:
-    """One frame of what is made piece by piece, without the size of its content."""
-    compressor = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
-    return b"".join([*map(compressor.compress, pieces), compressor.flush()])
-
-
-def decompress(data: bytes, limit: int) -> bytes:
-    """The content of a zstd frame, at most `limit` bytes of it.  Raises ValueError."""
-    parts = []
-    size = 0
-    try:
-        with zstandard.ZstdDecompressor().stream_reader(data) as reader:
-            while part := reader.read(_STEP):
-                size += len(part)
-                if size > limit:
-                    raise ValueError(f"holds more than {limit} bytes")
-                parts.append(part)
-    except zstandard.ZstdError as error:
-        raise ValueError(str(error)) from error
-    return b"".join(parts)
+_named_record = msgspec.json.Decoder(_NamedRecord)
 
 
 def filenames_by_name(records: Mapping[str, Raw]) -> dict[str, list[str]]:
-    """File names by lower-case package name, which is what readers ask for.  Raises BadIndex."""
+    """File names by lower-case package name, the name that readers request.  Raises BadIndex."""
     groups: dict[str, list[str]] = defaultdict(list)
     for filename, record in records.items():
         try:
-            groups[_named.decode(record).name.lower()].append(filename)
+            groups[_named_record.decode(record).name.lower()].append(filename)
         except UNREADABLE as error:
             raise _bad_record(filename, error) from error
     return groups
@@ -112,10 +82,10 @@ def _bad_record(filename: str, error: Exception) -> BadIndex:
 
 
 def encode_shard(index: Index, filenames: Iterable[str], removed: Iterable[str]) -> dict[str, Any]:
-    """The shard of one package name: its records, and which of its files were `removed`.
+    """The shard of one package name: its records, and its `removed` files.
 
-    A record's `run_exports` is there when they are known, empty or not: absent means that a reader
-    must look into the package (CEP 21).
+    A record has a key `run_exports` if they are known, even if they are empty: without the key a reader must open
+    the package (CEP 21).
     """
     shard: dict[str, Any] = {"packages": {}, "packages.conda": {}, "removed": sorted(removed)}
     decoded = {filename: _in_msgpack(filename, index.records[filename]) for filename in filenames}
@@ -143,67 +113,66 @@ def _in_msgpack(filename: str, raw: Raw) -> dict[str, Any]:
 
 
 def changed_shard_names(before: Index, after: Index) -> frozenset[str]:
-    """The package names, in lower case, whose shards can differ between an index and what became of it."""
-    pairs = ((before.records, after.records), (before.run_exports, after.run_exports))
+    """The package names, in lower case, whose shards can differ between an index before and after an update."""
     filenames = {*(before.v3 ^ after.v3), *(set(before.removed) ^ set(after.removed))}
-    for old, new in pairs:
+    for old, new in ((before.records, after.records), (before.run_exports, after.run_exports)):
         filenames |= {filename for filename, value in new.items() if old.get(filename) != value}
         filenames.update(filename for filename in old if filename not in new)
-    found = set()
+    names = set()
     for filename in filenames:
         records = [index.records[filename] for index in (before, after) if filename in index.records]
-        found |= {identity_of(record).name.lower() for record in records}
+        names |= {identity_of(record).name.lower() for record in records}
         if parsed := parse_filename(filename):
-            found.add(parsed.name.lower())
-    return frozenset(found)
+            names.add(parsed.name.lower())
+    return frozenset(names)
 
 
 def build_shards(index: Index, wanted: frozenset[str] | None = None) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """What makes each shard of an index, compressed, by package name; only some names where these are `wanted`.
+    """Each package name with a function that returns its compressed shard; only for the names in `wanted`, if given.
 
-    A shard is made in a third of a millisecond, and all of a large channel take a quarter of its records' memory.
+    A function, because one shard takes a third of a millisecond to make, and all shards of a large channel together
+    take a quarter of the memory of its records.
     """
     removed: dict[str, list[str]] = defaultdict(list)
     for filename in index.removed:
         if parsed := parse_filename(filename):
             removed[parsed.name.lower()].append(filename)
     groups = filenames_by_name(index.records)
-    # Of what is not ours to judge, a record without a name is in no shard.
+    # Records of other things than packages are not validated; one without a name is in no shard.
     others = {
         bucket: filenames_by_name({key: record for key, record in records.items() if identity_of(record).name})
         for bucket, records in index.v3_rest.items()
     }
-    named = {*groups, *removed, *(name for names in others.values() for name in names)}
+    names = {*groups, *removed, *(name for by_name in others.values() for name in by_name)}
 
     def make(name: str) -> bytes:
         shard = encode_shard(index, groups.get(name, ()), removed.get(name, ()))
-        for bucket, names in others.items():
-            if name in names:
+        for bucket, by_name in others.items():
+            if name in by_name:
                 records = index.v3_rest[bucket]
-                found = {key: _in_msgpack(key, records[key]) for key in names[name]}
-                shard.setdefault("v3", {})[bucket] = found
+                shard.setdefault("v3", {})[bucket] = {key: _in_msgpack(key, records[key]) for key in by_name[name]}
         try:
             content = msgspec.msgpack.encode(shard, order="deterministic")
         except (OverflowError, RecursionError) as error:
             raise _bad_record(f"a package of the name {name}", error) from error
         return compress(content)
 
-    for name in sorted(named if wanted is None else named & wanted):
+    for name in sorted(names if wanted is None else names & wanted):
         yield name, partial(make, name)
 
 
 def shard_digest(shard: bytes) -> bytes:
-    """What a shard is called: the sha256 of its compressed bytes."""
+    """The sha256 of a compressed shard, which its file name has."""
     return hashlib.sha256(shard).digest()
 
 
 def filename_of(sha256: bytes) -> str:
-    """A shard's file name inside the shards folder."""
+    """The file name of a shard in the folder of shards."""
     return f"{sha256.hex()}{SHARD_SUFFIX}"
 
 
 def digest_of_filename(filename: str) -> bytes | None:
-    """The sha256 that a shard is called by, None for any other file."""
+    """The sha256 in the file name of a shard, None for any other file."""
     name = filename.removesuffix(SHARD_SUFFIX)
     return bytes.fromhex(name) if filename.endswith(SHARD_SUFFIX) and _SHA256.fullmatch(name) else None
 
@@ -219,12 +188,12 @@ def encode_index(shard_index: ShardIndex) -> bytes:
 
 
 def decode_index(data: bytes, key: str) -> ShardIndex:
-    """A published shard index.  Raises BadIndex, and NewerIndex where it tells of a revision that we do not know."""
+    """A published shard index.  Raises BadIndex, and NewerIndex if it announces a revision that we do not know."""
     try:
         top = msgspec.msgpack.decode(decompress(data, _MAX_SHARD_INDEX), type=dict[str, Any])
         shards = msgspec.convert(top["shards"], dict[str, bytes])
         info = msgspec.convert(top.get("info", {}), dict[str, Any])
-        dump(info)  # msgpack has keys that are no text: what JSON cannot say cannot be written again
+        dump(info)  # msgpack allows keys that are not text; JSON could not have them
     except (*UNREADABLE, ValueError, TypeError, KeyError) as error:
         raise BadIndex(
             key, f"is not a readable shard index ({error})", "nothing was changed: restore it, or delete it"
@@ -239,7 +208,7 @@ def decode_shard(data: bytes, key: str) -> Index:
 
 
 def unpack_shard(data: bytes, key: str) -> dict[str, Any]:
-    """A published shard as it is.  Raises BadIndex."""
+    """The decoded content of a published shard.  Raises BadIndex."""
     try:
         return msgspec.msgpack.decode(decompress(data, _MAX_SHARD), type=dict[str, Any])
     except (*UNREADABLE, ValueError) as error:
@@ -251,7 +220,7 @@ def _bad_shard(key: str, error: Exception) -> BadIndex:
 
 
 def index_of_shard(top: Mapping[str, Any], key: str) -> Index:
-    """What a decoded shard says.  Raises BadIndex, and NewerIndex where it has a revision that we do not know."""
+    """The index in a decoded shard.  Raises BadIndex, and NewerIndex if it has a revision that we do not know."""
     refuse_unknown_revisions(top, {}, key)
     try:
         v3_rest = msgspec.convert(top.get("v3", {}), dict[str, dict[str, dict[str, Any]]])
@@ -260,30 +229,30 @@ def index_of_shard(top: Mapping[str, Any], key: str) -> Index:
             for extension in EXTENSIONS
             for stem, record in v3_rest.pop(extension[1:], {}).items()
         }
-        found = {**top.get("packages", {}), **top.get("packages.conda", {}), **v3}
-        msgspec.convert(found, dict[str, dict[str, Any]])
+        maps = {**top.get("packages", {}), **top.get("packages.conda", {}), **v3}
+        fields = msgspec.convert(maps, dict[str, dict[str, Any]])
         run_exports = {
-            filename: run_exports_by_kind(dump(record.pop("run_exports")))
-            for filename, record in found.items()
+            filename: run_exports_by_kind(dump(record["run_exports"]))
+            for filename, record in fields.items()
             if "run_exports" in record
         }
-        records = {filename: dump(_in_json(record)) for filename, record in found.items()}
+        records = {filename: _in_json(record, without="run_exports") for filename, record in fields.items()}
         return Index(
             records=records,
             v3=frozenset(v3),
             run_exports=run_exports,
             removed=tuple(msgspec.convert(top.get("removed", []), list[str])),
             v3_rest={
-                bucket: {key: dump(_in_json(record)) for key, record in others.items()}
-                for bucket, others in v3_rest.items()
+                bucket: {key: _in_json(record) for key, record in others.items()} for bucket, others in v3_rest.items()
             },
         )
     except (*UNREADABLE, ValueError, TypeError, AttributeError) as error:
         raise _bad_shard(key, error) from error
 
 
-def _in_json(record: dict[str, Any]) -> dict[str, Any]:
-    return record | {key: bytes(record[key]).hex() for key in _DIGESTS if isinstance(record.get(key), bytes)}
+def _in_json(record: dict[str, Any], without: str = "") -> Raw:
+    fields = {key: value for key, value in record.items() if key != without}
+    return dump(fields | {key: fields[key].hex() for key in _DIGESTS if isinstance(fields.get(key), bytes)})
 
 
 def merge_shards(parts: Iterable[Index]) -> Index:
@@ -304,7 +273,7 @@ def merge_shards(parts: Iterable[Index]) -> Index:
 
 
 def check_shard_size(name: str, shard: bytes) -> None:
-    """Raise BadIndex for a shard that conda would refuse to read."""
+    """Raise BadIndex if conda would refuse to read a shard."""
     size = zstandard.frame_content_size(shard)
     if size > _MAX_SHARD:
         raise BadIndex(

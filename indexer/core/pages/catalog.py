@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.core.memory import LARGE_NOTE, is_large, unpack
 from indexer.core.metadata import Metadata
 from indexer.core.names import parse_filename
 from indexer.core.records.dates import built_ms
+from indexer.core.zstd import SHORT_ENTRY, decompress_saved, needs_short_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -109,14 +109,14 @@ def encode_catalog(catalog: Catalog) -> bytes:
     If it is large, packages that say much of themselves say nothing, so that the next run can read it.
     """
     content = msgspec.json.encode(catalog, order="deterministic")
-    if not is_large(len(content)):
+    if not needs_short_entries(len(content)):
         return content
     short = Catalog({name: _short(entry) for name, entry in catalog.packages.items()}, catalog.removed)
     return msgspec.json.encode(short, order="deterministic")
 
 
 def _short(entry: Entry) -> Entry:
-    if len(msgspec.json.encode(entry)) <= LARGE_NOTE:
+    if len(msgspec.json.encode(entry)) <= SHORT_ENTRY:
         return entry
     about = None if entry.about is None else Metadata(sha256=entry.about.sha256)
     return msgspec.structs.replace(entry, license=None, about=about)
@@ -125,6 +125,6 @@ def _short(entry: Entry) -> Entry:
 def decode_catalog(data: bytes) -> Catalog | None:
     """A catalog as it lies in the channel; None for one that cannot be read, which is as good as none."""
     try:
-        return _catalog.decode(unpack(data))
+        return _catalog.decode(decompress_saved(data))
     except (ValueError, msgspec.MsgspecError):
         return None

@@ -11,7 +11,7 @@ from tests.support.answering import serving_folder
 from tests.support.pixi import FILE_OF, FORMATS, Errand, send
 
 if TYPE_CHECKING:
-    from tests.real.conftest import Indexed
+    from tests.interop.real_packages import Indexed
 
 SUBDIRS = (
     *("linux-32", "linux-64", "linux-aarch64", "linux-armv6l", "linux-armv7l", "linux-ppc64le"),

@@ -1,4 +1,4 @@
-"""Fuzz every reader for some seconds each: `python -m tests.fuzz SECONDS [READER...]` (`make fuzz`).
+"""Fuzz every reader for some seconds each: `python -m tests.hostile SECONDS [READER...]` (`make fuzz`).
 
 What is found is printed and kept under .fuzz/found, one file for each place that raised; add it to `corpus.py`.
 """
@@ -12,9 +12,9 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.fuzz.corpus import SEEDS
+from tests.hostile.corpus import SEEDS
 
-# What one input may take.  The readers' own limits are tried in tests/hostile, with real sizes.
+# Limits of one input; test_packages.py and test_listing.py test the limits of the readers with real sizes.
 _MAX_INPUT = 4096
 _SLOW = 2.0
 _FOLDER = Path(".fuzz")
@@ -24,7 +24,7 @@ def main() -> int:
     """Give each reader its share of the time in a process of its own: libFuzzer ends the one it runs in."""
     seconds, *names = sys.argv[1:]
     codes = {
-        name: subprocess.run([sys.executable, "-m", "tests.fuzz", "--one", name, seconds], check=False).returncode
+        name: subprocess.run([sys.executable, "-m", "tests.hostile", "--one", name, seconds], check=False).returncode
         for name in names or SEEDS
     }
     said = [f"{name}: ended with exit code {code}" for name, code in codes.items() if code]
@@ -38,7 +38,7 @@ def _one(name: str, seconds: str) -> None:
 
     with atheris.instrument_imports(include=["indexer", "tarfile", "zipfile"]):
         from indexer.core.errors import IndexerError
-        from tests.fuzz.readers import READERS
+        from tests.hostile.readers import READERS
 
     corpus = _FOLDER / "corpus" / name
     corpus.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     from fixtures.browser import Browser
-    from tests.browser.conftest import Site
+    from tests.interop.served_page import Site
 
 PAGES = ["/index.html", "/linux-64/index.html"]
 NAMES = "[...document.querySelectorAll('tbody tr')].filter(r => r.offsetHeight).map(r => r.dataset.spec.slice(0, 4))"

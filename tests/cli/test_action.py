@@ -16,25 +16,17 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.support.buckets import bucket, moto_server
 from tests.support.channels import lay_out, lay_up
-from tests.support.command import LIMIT, ROOT, forget_settings
+from tests.support.command import LIMIT, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fixtures.bucket import Bucket
 
-__all__ = ["bucket", "moto_server"]
-
 STEPS = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
 BASH = shutil.which("bash")
 pytestmark = pytest.mark.skipif(BASH is None, reason="bash is not installed")
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    forget_settings(monkeypatch, tmp_path_factory.mktemp("home"))
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.core.errors import IndexerError
-from tests.fuzz.corpus import SEEDS
-from tests.fuzz.readers import READERS
+from tests.hostile.corpus import SEEDS
+from tests.hostile.readers import READERS
 
 CASES = [(name, seed) for name, seeds in SEEDS.items() for seed in seeds]
 MEMORY = 30 * 2**20

@@ -109,7 +109,7 @@ def test_the_reader_sees_what_repodata_says(indexed: Path, visit: Visit, form: s
 
 
 def _spaceless(specs: Any) -> list[str]:
-    """Specs without the spelling that a reader changes; what they mean is the business of tests/real."""
+    """Specs without the spelling that a reader changes; test_real_packages.py tests their meaning."""
     return [spec.split("[")[0].split()[0].split("=")[0] for spec in specs]
 
 

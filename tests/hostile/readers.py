@@ -21,6 +21,7 @@ from indexer.core.plan import DiffContext, check_mass_removal, diff, dropped, me
 from indexer.core.records.index_json import PackageFile, judge_run_exports, validate
 from indexer.core.snapshot import Snapshot, snapshot_of_listing
 from indexer.core.specs.matchspec import canonical
+from indexer.core.zstd import compress
 from indexer.extractor.archive import read_conda, read_tar_bz2
 from indexer.extractor.range_file import RangeFile
 from indexer.lister.listing import listed
@@ -76,16 +77,16 @@ def _repodata(data: bytes) -> object:
 
 
 def _shard(data: bytes) -> object:
-    return _carried_on(shards.merge_shards([shards.decode_shard(shards.compress(data), "shard")]))
+    return _carried_on(shards.merge_shards([shards.decode_shard(compress(data), "shard")]))
 
 
 def _shard_index(data: bytes) -> object:
-    found = shards.decode_index(shards.compress(data), "shard index")
-    return found, found.named, shards.encode_index(found)
+    found = shards.decode_index(compress(data), "shard index")
+    return found, found.own_digests, shards.encode_index(found)
 
 
 def _ledger(data: bytes) -> object:
-    found = state.decode_state(shards.compress(data))
+    found = state.decode_state(compress(data))
     return found and state.decode_state(state.encode_state(found))
 
 

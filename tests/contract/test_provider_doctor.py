@@ -12,7 +12,7 @@ from indexer.commands.doctor.probes import GUARDS, PROBES, Finding
 from indexer.settings.locations import Environment
 from indexer.settings.resolve import resolve
 from indexer.store.target import S3Options, Target
-from tests.providers.test_runs import KINDS
+from tests.contract.test_provider_runs import KINDS
 from tests.support.fake_s3 import ACCESS_KEY, BUCKET, PREFIX, SECRET_KEY, FakeS3, Manners, Refusal
 
 if TYPE_CHECKING:

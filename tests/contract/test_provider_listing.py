@@ -10,7 +10,7 @@ import pytest
 
 from indexer.core.errors import Unavailable
 from indexer.lister.listing import listed
-from tests.providers.test_wire import at
+from tests.contract.test_provider_wire import at
 from tests.support.fake_s3 import Manners
 from tests.support.scene import Inline
 

@@ -14,22 +14,13 @@ from indexer.commands.aws_lambda import handler, handler_for
 from indexer.core.errors import BadConfig, IndexerError
 from indexer.core.model import Outputs
 from tests.support import notifications as sent
-from tests.support.buckets import bucket, moto_server
-from tests.support.command import forget_settings
 from tests.support.scene import package
 
 if TYPE_CHECKING:
     from fixtures.bucket import Bucket
 
-__all__ = ["bucket", "moto_server"]
-
 REED, RUSH = "linux-64/reed-1.0-0.conda", "noarch/rush-1.0-0.conda"
 FAST = Options(outputs=Outputs(zst_level=1))
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    forget_settings(monkeypatch, tmp_path_factory.mktemp("home"))
 
 
 def channel(bucket: Bucket) -> Target:

@@ -10,7 +10,7 @@ import pytest
 
 from indexer.core.errors import Conflict, Denied, NoConditions
 from indexer.core.model import ETag
-from indexer.core.stream import Stream
+from indexer.core.stream import stream_of
 from indexer.store import Expect
 from indexer.store.s3.pace import Pace
 from tests.support.fake_s3 import FakeS3, Manners
@@ -87,7 +87,7 @@ def test_nothing_is_written_where_conditions_are_not_heeded(
 def test_every_put_carries_a_content_md5(served: Stage, provider: str) -> None:
     store = at(served, Manners("quotes", locked=True), provider)
     etag = store.put(KEY, b"one", expect=Expect.ABSENT)
-    etag = store.put(KEY, Stream(lambda: iter((b"one ", b"again"))), expect=etag)
+    etag = store.put(KEY, stream_of(lambda: iter((b"one ", b"again"))), expect=etag)
     store.put(KEY, b"", expect=Expect.ANYTHING)
     store._client.put_object(Bucket="bucket", Key="ch/raw", Body=b"raw")  # as the doctor asks
     for put in served.fake.of("PUT"):

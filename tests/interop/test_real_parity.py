@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmarks.measure import Outcome
-    from tests.real.conftest import Indexed
+    from tests.interop.real_packages import Indexed
 
 
 def by_rattler(folder: Path) -> Outcome:

@@ -15,7 +15,7 @@ from indexer.core.model import Outputs
 from indexer.core.names import KNOWN_SUBDIRS, LEDGER
 from indexer.core.report import Outcome
 from indexer.extractor.archive import RECIPES, RUN_EXPORTS_JSON, read_tar_bz2
-from tests.real.conftest import WITH_BZ2, Indexed, run
+from tests.interop.real_packages import WITH_BZ2, Indexed, run
 from tests.support.channels import copy, files, lay_out, objects, records
 
 if TYPE_CHECKING:

@@ -1,20 +1,19 @@
-"""A real browser and a server of pages on loopback, once for all tests of a process."""
+"""HTML pages of a channel with hostile metadata, served on loopback."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-import pytest
-
-from fixtures.browser import Browser, browser, executable
 from fixtures.pages import SHOWN, entry, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 HOSTILE = "<img src=https://evil.example/x onerror=alert(1)>\"'</script><script>alert(2)</script>"
@@ -28,34 +27,25 @@ ENTRIES = (
 
 @dataclass
 class Site:
-    """A served channel: where it is, and the paths that were asked for."""
+    """A served channel: its URL, and the paths that were requested."""
 
     url: str
     asked: list[str] = field(default_factory=list)
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    program = executable()
-    if program is None:
-        pytest.skip("no Chromium on this machine (apt-get install chromium)")
-    with browser(program) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("reeds")
+@contextlib.contextmanager
+def serve_pages(folder: Path) -> Iterator[Site]:
+    """Write the HTML pages of a channel into a folder and serve the folder on loopback."""
     write(folder, ENTRIES)
-    found = Site("")
+    site = Site("")
 
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
-            found.asked.append(self.path)
+            site.asked.append(self.path)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    found.url = f"http://127.0.0.1:{server.server_port}"
-    yield found
+    site.url = f"http://127.0.0.1:{server.server_port}"
+    yield site
     server.shutdown()
     server.server_close()

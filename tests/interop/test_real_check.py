@@ -11,7 +11,7 @@ from tests.support.channels import lay_out
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.real.conftest import Indexed
+    from tests.interop.real_packages import Indexed
 
 
 def test_what_we_have_indexed_is_sound_in_a_folder_and_in_a_bucket(folder: Indexed, in_bucket: Indexed) -> None:

@@ -1,0 +1,62 @@
+"""zstd frames: how an index compresses them, and how much of their content a run accepts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import zstandard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Shards are rewritten often and read one by one, so this is the default level of zstd.
+_LEVEL = 3
+_STEP = 2**20
+
+# The limits of the state and the catalog, which a run writes for the next run.  Strangers may upload such a file too,
+# and a megabyte of zstd can hold tens of gigabytes.
+_ALWAYS_ACCEPTED = 64 * 2**20
+# Our own files stay below: the entry of a package has a SHA-256 or a version of its own, which takes at least 16 bytes
+# after compression, and is no longer than SHORT_ENTRY if the whole content is large.
+_MAX_RATIO = 128
+SHORT_ENTRY = 2**11
+
+
+def compress(data: bytes) -> bytes:
+    """One zstd frame of `data`.
+
+    Its header has the size of the content, which older conda-libmamba-solver needs (conda-libmamba-solver#748).
+    """
+    return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)
+
+
+def compress_chunks(chunks: Iterable[bytes]) -> bytes:
+    """One zstd frame of all chunks, without the size of its content."""
+    compressor = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
+    return b"".join([*map(compressor.compress, chunks), compressor.flush()])
+
+
+def decompress(data: bytes, limit: int) -> bytes:
+    """The content of a zstd frame.  Raises ValueError if the frame is damaged or holds more than `limit` bytes."""
+    parts = []
+    size = 0
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(data) as reader:
+            while part := reader.read(_STEP):
+                size += len(part)
+                if size > limit:
+                    raise ValueError(f"holds more than {limit} bytes")
+                parts.append(part)
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from error
+    return b"".join(parts)
+
+
+def decompress_saved(data: bytes) -> bytes:
+    """The content of a state or a catalog: at most 64 MiB or 128 times its compressed size.  Raises ValueError."""
+    return decompress(data, _ALWAYS_ACCEPTED + _MAX_RATIO * len(data))
+
+
+def needs_short_entries(size: int) -> bool:
+    """Whether a content of `size` bytes is so large that only short entries compress to an accepted size."""
+    return size > _ALWAYS_ACCEPTED

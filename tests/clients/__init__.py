@@ -1,1 +1,0 @@
-"""Real clients read, solve and install from what we publish."""

@@ -1,0 +1,1 @@
+"""Interoperability: clients install from our channels, other indexers index them, a browser shows their pages."""

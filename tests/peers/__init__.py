@@ -1,1 +1,0 @@
-"""Channels that go from one indexer to another and back."""

@@ -1,1 +1,0 @@
-"""Packages that other people have built."""

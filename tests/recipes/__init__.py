@@ -1,1 +1,0 @@
-"""The recipes of docs/recipes, run as far as they can be here."""
