@@ -17,7 +17,8 @@ from indexer.core.errors import BadConfig
 from indexer.core.options import Options, several
 from indexer.extractor.workers import Workers, local, parallel_for
 from indexer.settings.locations import Environment
-from indexer.store.target import Target, open_store
+from indexer.store.open import open_store
+from indexer.store.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

@@ -25,8 +25,8 @@ from indexer.core.errors import BadConfig, IndexerError
 from indexer.core.printable import one_line
 from indexer.core.release import __version__
 from indexer.extractor.workers import Done, Job, in_batches, read_batch, run_job
+from indexer.store.open import open_store
 from indexer.store.redact import masked
-from indexer.store.target import Target, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from indexer.extractor.sealed import Reader
     from indexer.extractor.workers import Workers
     from indexer.store import Store
+    from indexer.store.target import Target
 
 _log = logging.getLogger(__name__)
 

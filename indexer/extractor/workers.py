@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from indexer.store.concurrent import Limits, bounded, drain
-from indexer.store.target import Target, open_store
+from indexer.store.open import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from indexer.extractor.extract import ExtractSpec, Reading
     from indexer.extractor.processes import Pool
     from indexer.store import Store
+    from indexer.store.target import Target
 
 _log = logging.getLogger(__name__)
 

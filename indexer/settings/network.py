@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core.errors import BadConfig
 from indexer.settings.provenance import Kind, Origin, Setting
-from indexer.store.network_settings import Network
+from indexer.store.target import Network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -63,9 +63,9 @@ def resolve(channel: str, given: S3Options, named: Path | None, around: Environm
     target = Target(channel)
     said: dict[str, Setting] = {}
     if target.in_bucket:
-        said, looked = _bucket(channel, given, config, around)
+        said, searched = _bucket(channel, given, config, around)
         network = network_settings(config, around)
-        target = replace(target, s3=replace(_options(said), looked=looked, network=network_of(network)))
+        target = replace(target, s3=replace(_options(said), searched=searched, network=network_of(network)))
         said = {**said, **network}
         channel = target.name
     else:
@@ -106,7 +106,7 @@ def _bucket(
 
 def _refuse_mistakes(said: Mapping[str, Setting]) -> None:
     """Raise BadConfig, which names the setting and its origin, and no secret."""
-    if mistake := _options(said).mistake():
+    if mistake := _options(said).validate():
         field, reason, step = mistake
         origin = said[field].origin
         # An option and a variable are called like what they set.

@@ -62,16 +62,16 @@ MISTAKES = {
     ),
     "opposites": Mistake(["fs", "{}", "--strict", "--lenient"], "--strict --lenient", "opposite", "leave one"),
     "addressing style": Mistake(
-        ["s3", "s3://b", "--addressing-style", "round"], "--addressing-style round", "neither", "name one"
+        ["s3", "s3://b", "--addressing-style", "round"], "--addressing-style round", "is not virtual", "use one"
     ),
     "addressing style by variable": Mistake(
-        ["s3", "s3://b"], "round", "neither", "name one", env={"S3_ADDRESSING_STYLE": "round"}
+        ["s3", "s3://b"], "round", "is not virtual", "use one", env={"S3_ADDRESSING_STYLE": "round"}
     ),
     "profile": Mistake(["s3", "s3://b", "--profile", "nobodys"], "profile nobodys", "not be found", "~/.aws/config"),
     "profile by variable": Mistake(
         ["s3", "s3://b"], "profile nobodys", "not be found", "~/.aws/config", env={"AWS_PROFILE": "nobodys"}
     ),
-    "endpoint": Mistake(["s3", "s3://b", "--endpoint-url", "nonsense"], "--endpoint-url", "is no URL", "https://"),
+    "endpoint": Mistake(["s3", "s3://b", "--endpoint-url", "nonsense"], "--endpoint-url", "is not a URL", "https://"),
     "address of a scheduler": Mistake(
         ["fs", "{}", "--scheduler", "host:8786"], "--scheduler host:8786", "is no address", "tcp://HOST:8786"
     ),

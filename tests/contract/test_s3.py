@@ -27,8 +27,9 @@ from indexer.core.errors import (
 from indexer.core.model import ETag
 from indexer.lister.listing import listed
 from indexer.store import Expect
+from indexer.store.open import open_store
 from indexer.store.s3.store import S3Store
-from indexer.store.target import S3Options, Target, open_store
+from indexer.store.target import S3Options, Target
 from tests.contract.conftest import in_moto
 from tests.support.wire import Wire, refusal, response
 

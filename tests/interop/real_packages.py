@@ -12,7 +12,7 @@ from indexer.core.model import Outputs
 from indexer.core.options import Options
 from indexer.extractor import workers
 from indexer.store.clock import Clock
-from indexer.store.target import open_store
+from indexer.store.open import open_store
 
 if TYPE_CHECKING:
     from indexer import Target

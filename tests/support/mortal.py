@@ -29,7 +29,8 @@ from indexer.core.model import Outputs
 from indexer.core.options import Options
 from indexer.extractor import workers
 from indexer.store import WHOLE, Expect
-from indexer.store.target import S3Options, Target, open_store
+from indexer.store.open import open_store
+from indexer.store.target import S3Options, Target
 from tests.support.readers import unreadable
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from indexer.core.errors import BadConfig
 from indexer.settings.files import load
 from indexer.settings.locations import Environment
 from indexer.settings.network import network_of, network_settings
-from indexer.store.network_settings import Network
 from indexer.store.s3.certificates import bundle, system
 from indexer.store.s3.network import CERTIFI, Trust, proxies_of, refuse_distrust, trust_of
+from indexer.store.target import Network
 from tests.support.certificates import for_loopback
 from tests.support.command import forget_settings
 

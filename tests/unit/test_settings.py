@@ -102,15 +102,15 @@ def test_an_empty_variable_or_option_counts_as_unset(home: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "environ", "said"),
     [
-        ({"access_key_id": "i"}, {}, "--access-key-id: is given without --secret-access-key"),
-        ({"secret_access_key": "s"}, {}, "--secret-access-key: is given without --access-key-id"),
-        ({"session_token": "t"}, {}, "--session-token: is given without --access-key-id"),
-        ({}, {"S3_ACCESS_KEY_ID": "i"}, "S3_ACCESS_KEY_ID: is given without S3_SECRET_ACCESS_KEY"),
-        ({}, {"S3_SESSION_TOKEN": "t"}, "S3_SESSION_TOKEN: is given without S3_ACCESS_KEY_ID"),
-        ({"addressing_style": "round"}, {}, "--addressing-style round: is neither"),
-        ({}, {"S3_ADDRESSING_STYLE": "round"}, "S3_ADDRESSING_STYLE round: is neither"),
-        ({}, {"S3_ENDPOINT_URL": "nonsense"}, "S3_ENDPOINT_URL: is no URL of a store"),
-        ({}, {"S3_ENDPOINT_URL": "https://a:b@s3.example"}, "S3_ENDPOINT_URL: has a user or password in it"),
+        ({"access_key_id": "i"}, {}, "--access-key-id: is set without --secret-access-key"),
+        ({"secret_access_key": "s"}, {}, "--secret-access-key: is set without --access-key-id"),
+        ({"session_token": "t"}, {}, "--session-token: is set without --access-key-id"),
+        ({}, {"S3_ACCESS_KEY_ID": "i"}, "S3_ACCESS_KEY_ID: is set without S3_SECRET_ACCESS_KEY"),
+        ({}, {"S3_SESSION_TOKEN": "t"}, "S3_SESSION_TOKEN: is set without S3_ACCESS_KEY_ID"),
+        ({"addressing_style": "round"}, {}, "--addressing-style round: is not virtual-host or path"),
+        ({}, {"S3_ADDRESSING_STYLE": "round"}, "S3_ADDRESSING_STYLE round: is not virtual-host or path"),
+        ({}, {"S3_ENDPOINT_URL": "nonsense"}, "S3_ENDPOINT_URL: is not a URL of a store"),
+        ({}, {"S3_ENDPOINT_URL": "https://a:b@s3.example"}, "S3_ENDPOINT_URL: has a user or a password in it"),
     ],
 )
 def test_half_a_pair_and_what_is_wrong_is_named_by_where_it_stands(
@@ -126,7 +126,7 @@ def test_a_password_in_the_endpoint_of_a_file_is_named_by_the_file(home: Path) -
     path = configure(home, '[s3-options.reeds]\nendpoint-url = "https://ada:hush@s3.example"\n')
     with pytest.raises(BadConfig) as caught:
         settled(home)
-    assert str(caught.value).startswith(f"{path} [s3-options.reeds]: endpoint-url: has a user or password in it")
+    assert str(caught.value).startswith(f"{path} [s3-options.reeds]: endpoint-url: has a user or a password in it")
 
 
 @pytest.mark.parametrize("environ", [{}, {"AWS_ACCESS_KEY_ID": "aws", "AWS_SECRET_ACCESS_KEY": "hush"}], ids=len)
@@ -140,7 +140,7 @@ def test_rattlers_store_is_asked_where_an_endpoint_is_known(home: Path, by: str,
     resolved = settled(home, given, {**environ, **({"S3_ENDPOINT_URL": endpoint} if by == "variable" else {})})
     assert (resolved.target.s3.access_key_id, resolved.target.s3.secret_access_key) == ("stored", "secret-of-stored")
     assert origins(resolved)["access-key-id"] == f"{path} [reeds]"
-    assert resolved.target.s3.looked == ()
+    assert resolved.target.s3.searched == ()
 
 
 def test_on_aws_itself_rattlers_store_is_not_asked(home: Path) -> None:
@@ -167,7 +167,7 @@ def test_nobody_has_no_keys(home: Path) -> None:
 
 def test_where_no_keys_are_found_the_places_are_remembered_for_the_message(home: Path) -> None:
     configure(home, f'authentication-override-file = "over.json"\n{TABLE}')
-    assert settled(home, environ={"RATTLER_AUTH_FILE": "mine.json"}).target.s3.looked == (
+    assert settled(home, environ={"RATTLER_AUTH_FILE": "mine.json"}).target.s3.searched == (
         f"{home}/mine.json (not there)",
         f"{home}/over.json (not there)",
         "the keyring",

@@ -44,9 +44,9 @@ _SHAPE: dict[str, Any] = {
 def connect(bucket: str, target: Target) -> tuple[Any, Provider]:
     """A client for a bucket, and the row of the store that it leads to.  Raises BadConfig, and Denied without keys."""
     note(target.s3.secret_access_key, target.s3.session_token)
-    if mistake := target.s3.mistake():
+    if mistake := target.s3.validate():
         field, reason, step = mistake
-        raise BadConfig(target.s3.named(field), reason, step)
+        raise BadConfig(target.s3.setting_of(field), reason, step)
     try:
         return _connect(bucket, target)
     except BotoCoreError as error:

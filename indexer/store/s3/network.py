@@ -24,7 +24,7 @@ from indexer.store.s3.certificates import bundle, system
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from indexer.store.network_settings import Network
+    from indexer.store.target import Network
 
 _log = logging.getLogger(__name__)
 

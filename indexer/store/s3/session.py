@@ -26,7 +26,7 @@ from indexer.core.errors import BadConfig, Denied, IndexerError
 from indexer.store.header_values import refuse_unsendable, trimmed
 from indexer.store.redact import note
 from indexer.store.s3.network import CERTIFI, Trust, refuse_distrust
-from indexer.store.target import endpoint_mistake
+from indexer.store.target import endpoint_error
 
 if TYPE_CHECKING:
     from indexer.store.s3.providers import Provider
@@ -83,7 +83,7 @@ def endpoint_of(session: Any, options: S3Options) -> Chained:
         return Chained("")
     named = Chained(found, _profile(session))
     chosen = _of_variables("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL") or _sendable("endpoint", named) or Chained("")
-    if wrong := endpoint_mistake(chosen.value or None):
+    if wrong := endpoint_error(chosen.value or None):
         raise BadConfig(f"the endpoint of {chosen.name}", *wrong)
     return chosen
 
@@ -136,7 +136,7 @@ def _no_keys(session: Any, target: Target, error: Exception) -> IndexerError:
         step = f"run `aws sso login --profile {session.profile_name}`" if expired else _STEP
         return kind(target.name, f"there are no credentials for {_profile(session)} of AWS ({error})", step)
     # boto3 would say that the session with AWS has expired; but the bucket is somewhere else.
-    looked = ("the options", "S3_*", *target.s3.looked, f"AWS_* and {_profile(session)} of AWS")
+    looked = ("the options", "S3_*", *target.s3.searched, f"AWS_* and {_profile(session)} of AWS")
     return kind(
         target.name,
         f"there are no credentials for {endpoint} in any of: {', '.join(looked)}",
