@@ -62,7 +62,7 @@ def collect(store: Store, sweep: Sweep, run: Run) -> Collected:
     """
     began = run.monotonic()
     found: dict[str, SubdirCollected] = {}
-    for subdir in chosen(store, sweep.subdirs, run.channel):
+    for subdir in chosen(store, sweep.subdirs, run.channel, must_exist=True):
         found[subdir] = SubdirCollected()
         try:
             _Collector(store, subdir, sweep, run, found[subdir]).collect()

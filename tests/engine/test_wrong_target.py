@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from indexer.collector import Sweep, collect
 from indexer.core import ledger as ledgers
 from indexer.core import names
 from indexer.engine import index_channel
@@ -105,6 +106,16 @@ def test_a_named_package_in_a_channel_that_is_not_there_creates_nothing(key: str
     except BadConfig as error:
         assert "check the name" in error.next_step  # noqa: PT017
     assert done is None or done.exit_code == 2
+    assert changes(store.calls) == []
+
+
+@pytest.mark.parametrize("subdirs", [(), ("noarch",)])
+def test_gc_of_a_target_where_nothing_is_is_refused(subdirs: tuple[str, ...]) -> None:
+    store, inline = MemoryStore(), Inline()
+    run = Run(in_threads(inline, 1), inline, lambda: NOW_MS, Clock().monotonic, channel="s3://conda/prd")
+    with pytest.raises(BadConfig, match=r"s3://conda/prd: has no subdir.*check the name") as refused:
+        collect(store, Sweep(delete=True, subdirs=subdirs), run)
+    assert refused.value.exit_code == 2
     assert changes(store.calls) == []
 
 
