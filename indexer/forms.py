@@ -174,6 +174,9 @@ class Forms:
             self._lacking(names.RUN_EXPORTS, index.records.keys() - index.run_exports.keys())
             return
         ledger = self.seen.ledger
+        published = ledger is not None and names.RUN_EXPORTS in ledger.wrote
+        if published and not self.seen.versions.keys() & {names.RUN_EXPORTS_ZST, names.RUN_EXPORTS_BZ2}:
+            self._fault(names.RUN_EXPORTS, ["is gone, and the last run published it"])
         if ledger is not None and ledger.incomplete and sharded is not None:
             self._lacking(names.SHARD_INDEX, index.records.keys() - sharded.keys())
         inline = repodata.inline_run_exports(index.records)  # as rattler-index has them
