@@ -218,8 +218,15 @@ class Subdir:
 
         return look_again
 
+    @property
+    def _is_wanted_empty(self) -> bool:
+        """Whether the subdir gets an index though no package is there: not for a named package that is missing."""
+        return self.wanted.scope is None or self.options.create or self.subdir == names.NOARCH
+
     def _scene(self, lister: Lister, seen: Observation, change: Change) -> Scene | None:
-        """What there is to publish for, None where all is known to stand."""
+        """What there is to publish for, None if all is known to stand, or if there is nothing."""
+        if not seen.packages and not lister.source(seen) and not self._is_wanted_empty:
+            return None
         attested = change.attested is not None and seen.ledger is not None and change.attested != seen.ledger.attested
         stray = change.index.run_exports.keys() - change.index.records.keys() - change.plan.carried
         anew = stray or change.results or change.leaving or change.plan.ask or change.plan.dates or attested

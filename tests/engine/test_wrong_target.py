@@ -140,6 +140,32 @@ def test_a_named_package_that_is_nowhere_is_missing_and_the_rest_is_done() -> No
     assert (of_event.exit_code, only(of_event).missing) == (0, ())
 
 
+@pytest.mark.parametrize("of_event", [False, True])
+def test_a_missing_package_publishes_no_subdir_that_has_nothing(*, of_event: bool) -> None:
+    store = channel(*keys(1), "osx-64/other-1.0-0.conda")
+    index(store, replace(PLAIN, subdirs=("linux-64",)))
+    named = frozenset({"osx-arm64/p-1.0-0.conda", "osx-64/p-1.0-0.conda"})
+    gone = named if of_event else frozenset()
+    before = store.bodies()
+    report = index(store, replace(PLAIN, packages=named, may_be_gone=gone))
+    assert report.exit_code == (0 if of_event else 3)
+    for subdir in ("osx-arm64", "osx-64"):
+        assert report.subdirs[subdir].missing == (() if of_event else ("p-1.0-0.conda",))
+        assert report.subdirs[subdir].written == ()
+    assert store.bodies() == before
+    report = index(store, replace(CREATE, packages=named))
+    assert report.exit_code == 3
+    assert "osx-arm64/repodata.json" in store.bodies()
+    assert "osx-arm64/repodata.json" not in before
+
+
+def test_a_missing_package_of_noarch_publishes_noarch() -> None:
+    store = channel("linux-64/p-1.0-0.conda")
+    report = index(store, replace(PLAIN, packages=frozenset({"noarch/p-1.0-0.conda"})))
+    assert (report.exit_code, report.subdirs["noarch"].missing) == (3, ("p-1.0-0.conda",))
+    assert "noarch/repodata.json" in store.bodies()
+
+
 def test_the_state_says_whose_it_is() -> None:
     store = channel(*keys(1))
     index(store, Options(replace(PLAIN.outputs, html=True)))
