@@ -45,6 +45,7 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
     passing = {it.filename for it in change.rejected if it.passing}
     passing |= {filename for filename, it in attested.items() if it.passing}
     whole = validated = True
+    incomplete = wanted.incomplete(change)
     shown = byname.unsure(seen.names, byname.names_of(passing))
     if wanted.scope is not None:
         # What it says of versions is of the records in the source, whatever became of other files.
@@ -52,6 +53,7 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
         whole = before is not None and before.whole
         validated = not source or (before is not None and before.validated)
         shown = byname.unsure(before.names if before else {}, byname.names_of(wanted.scope))
+        incomplete = _incomplete(wanted, change, before)
         if before is not None:
             versions = {**{k: v for k, v in before.seen.items() if k not in wanted.scope}, **versions}
             bad = {k: v for k, v in before.rejected.items() if k not in wanted.scope} | bad
@@ -76,8 +78,20 @@ def ledger_of(wanted: Wanted, seen: Observation, change: Change, wrote: Mapping[
         rules=wanted.options.rules,
         cuts=seen.cuts if wanted.scope is None else last.cuts,
         names=shown,
-        incomplete=wanted.incomplete(change),
+        incomplete=incomplete,
         place=wanted.subdir,
         astray=wanted.apart and byname.astray(change.merged.records),
         recent=None if change.recent is None else tuple(change.recent.items()),
     )
+
+
+def _incomplete(wanted: Wanted, change: Change, before: Ledger | None) -> int:
+    """How many run exports are unknown after a run over a few packages.
+
+    If all were known and some of other packages are lost, this still says 0: the next run over everything reads these
+    packages again.
+    """
+    scope = wanted.scope or frozenset()
+    lacking = change.merged.records.keys() - change.merged.run_exports.keys()
+    lost = before is not None and before.incomplete == 0 and not lacking & scope
+    return 0 if lost else wanted.incomplete(change)
