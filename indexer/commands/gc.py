@@ -63,7 +63,7 @@ def collect(store: Store, sweep: Sweep, context: Context) -> Collected:
     """
     began = context.clock.monotonic()
     found: dict[str, SubdirCollected] = {}
-    for subdir in chosen(store, sweep.subdirs, context.channel):
+    for subdir in chosen(store, sweep.subdirs, context.channel, must_exist=True):
         found[subdir] = SubdirCollected()
         try:
             _Collector(store, subdir, sweep, context, found[subdir]).collect()

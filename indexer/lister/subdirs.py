@@ -91,16 +91,21 @@ def check_subdir(store: Store, subdir: str, *, create: bool) -> None:
     raise BadConfig(subdir, "is not a known subdir and is not in the channel", f"{step}--create creates {subdir}")
 
 
-def chosen(store: Store, named: Iterable[str], channel: str = "") -> list[str]:
-    """The subdirs that are named, or all known ones of a channel if none is.  Raises BadConfig."""
+def chosen(store: Store, named: Iterable[str], channel: str = "", *, must_exist: bool = False) -> list[str]:
+    """The subdirs that are named, or all known ones of a channel if none is.
+
+    Raises BadConfig for a wrong target; with `must_exist` also for one where there is no subdir at all.
+    """
     wanted = set(named)
     for subdir in wanted:
         check_subdir(store, subdir, create=False)
-    if wanted:
+    if wanted and not must_exist:
         return sorted(wanted)
     root = root_of(store)
     check_channel(root, channel)
-    return sorted(root.subdirs)
+    if must_exist and not wanted & set(root.unknown_subdirs):
+        check_exists(root, channel)
+    return sorted(wanted or root.subdirs)
 
 
 def _parent(channel: str) -> str:

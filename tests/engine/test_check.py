@@ -100,6 +100,11 @@ def recompress(store: MemoryStore, name: str, change: Callable[[Any], object]) -
     store.upload(key(name), compress(json.dumps(content).encode()))
 
 
+def remove_all(store: MemoryStore, prefix: str) -> None:
+    for it in store.bodies(prefix):
+        store.remove(it)
+
+
 def spoil(store: MemoryStore, name: str, cut: int = 5) -> None:
     store.upload(key(name), store.bodies()[key(name)][:-cut])
 
@@ -272,6 +277,9 @@ FAULTS = {
     ),
     "run exports are gone, their zst not": Planted(
         lambda s: s.remove(key(RUN_EXPORTS)), RUN_EXPORTS_ZST, "is there and run_exports.json is not"
+    ),
+    "run exports are gone in every form": Planted(
+        lambda s: remove_all(s, key(RUN_EXPORTS)), RUN_EXPORTS, "is gone, and the last run published"
     ),
     "older clients' file is stale": Planted(
         lambda s: s.upload(key("current_repodata.json"), b'{"packages":{"z-1-0.tar.bz2":{"name":"z"}}}'),

@@ -114,6 +114,17 @@ def test_a_package_that_is_another_one_than_its_record_tells_nothing_of_it() -> 
     assert FILENAMES[0] not in content(store)["packages.conda"]
 
 
+@pytest.mark.parametrize("missing", [("sha256",), ("sha256", "size"), ("sha256", "md5"), ("sha256", "md5", "size")])
+def test_a_record_without_sha256_is_completed_from_its_package(missing: tuple[str, ...]) -> None:
+    store = taken_over()
+    found = repodata(store)
+    for field in missing:
+        del found["packages.conda"][FILENAMES[0]][field]
+    store.upload(f"linux-64/{names.REPODATA}", json.dumps(found).encode())
+    assert only(index(store, COMPLETE)).incomplete == 0
+    assert content(store)["packages.conda"][FILENAMES[0]]["run_exports"]["weak"] == [f"{FILENAMES[0][:3]} 1"]
+
+
 @pytest.mark.parametrize("complete", [False, True])
 def test_where_run_exports_are_not_published_none_are_missing(*, complete: bool) -> None:
     options = replace(with_outputs(run_exports=False), complete=complete)

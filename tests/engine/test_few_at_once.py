@@ -112,6 +112,28 @@ def test_run_exports_that_were_lost_are_a_fault_and_a_plain_run_reads_them_again
     assert only(index(store, over()), "noarch").outcome is Outcome.UNCHANGED
 
 
+def test_lost_run_exports_are_read_again_after_a_run_over_other_packages() -> None:
+    store = with_new()
+    index(store, over())
+    store.remove(ONE)
+
+    def dies(_number: int, call: Call) -> None:
+        if (call.verb, call.key) == ("PUT", SOURCE):
+            raise Crash
+
+    with pytest.raises(Crash):
+        index(Faulty(store, before=dies), over())
+    store.upload(ONE, package(ONE))
+    store.remove(TWO)
+    index(store, over(TWO))
+    assert run_exports(store) == filenames(BEFORE, NEW[2])
+    assert any("does not have run exports of one-1.0-0.conda, which were known" in it for it in faults(store))
+    index(store, over())
+    assert set(records(store, "noarch")) == run_exports(store) == filenames(BEFORE, ONE, NEW[2])
+    assert faults(store) == []
+    assert only(index(store, over()), "noarch").outcome is Outcome.UNCHANGED
+
+
 def test_a_package_that_a_run_looks_at_and_that_is_gone_is_not_carried_on() -> None:
     store = with_new()
     index(store, over(ONE))

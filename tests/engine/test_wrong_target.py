@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from indexer.commands.gc import Sweep, collect
 from indexer.commands.index import index_channel
 from indexer.core import names
 from indexer.core.errors import BadConfig
@@ -103,6 +104,15 @@ def test_a_named_package_in_a_channel_that_is_not_there_creates_nothing(key: str
     assert changes(store.calls) == []
 
 
+@pytest.mark.parametrize("subdirs", [(), ("noarch",)])
+def test_gc_of_a_target_where_nothing_is_is_refused(subdirs: tuple[str, ...]) -> None:
+    store, run = MemoryStore(), replace(fake_context(), channel="s3://conda/prd")
+    with pytest.raises(BadConfig, match=r"s3://conda/prd: has no subdir.*check the name") as refused:
+        collect(store, Sweep(delete=True, subdirs=subdirs), run)
+    assert refused.value.exit_code == 2
+    assert changes(store.calls) == []
+
+
 def test_an_unknown_subdir_is_refused_with_the_nearest_name() -> None:
     store = channel(*keys(1))
     with pytest.raises(BadConfig, match=r"linux-63: is not a known subdir.*did you mean linux-64\?"):
@@ -122,6 +132,32 @@ def test_a_named_package_that_is_nowhere_is_missing_and_the_rest_is_done() -> No
     assert "new-1.0-0.conda" in records(store)
     of_event = index(store, replace(PLAIN, packages=named, may_be_gone=named))
     assert (of_event.exit_code, only(of_event).missing) == (0, ())
+
+
+@pytest.mark.parametrize("of_event", [False, True])
+def test_a_missing_package_publishes_no_subdir_that_has_nothing(*, of_event: bool) -> None:
+    store = channel(*keys(1), "osx-64/other-1.0-0.conda")
+    index(store, replace(PLAIN, subdirs=("linux-64",)))
+    named = frozenset({"osx-arm64/p-1.0-0.conda", "osx-64/p-1.0-0.conda"})
+    gone = named if of_event else frozenset()
+    before = store.bodies()
+    report = index(store, replace(PLAIN, packages=named, may_be_gone=gone))
+    assert report.exit_code == (0 if of_event else 3)
+    for subdir in ("osx-arm64", "osx-64"):
+        assert report.subdirs[subdir].missing == (() if of_event else ("p-1.0-0.conda",))
+        assert report.subdirs[subdir].written == ()
+    assert store.bodies() == before
+    report = index(store, replace(CREATE, packages=named))
+    assert report.exit_code == 3
+    assert "osx-arm64/repodata.json" in store.bodies()
+    assert "osx-arm64/repodata.json" not in before
+
+
+def test_a_missing_package_of_noarch_publishes_noarch() -> None:
+    store = channel("linux-64/p-1.0-0.conda")
+    report = index(store, replace(PLAIN, packages=frozenset({"noarch/p-1.0-0.conda"})))
+    assert (report.exit_code, report.subdirs["noarch"].missing) == (3, ("p-1.0-0.conda",))
+    assert "noarch/repodata.json" in store.bodies()
 
 
 def test_the_state_says_whose_it_is() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from tests.protocol.scenarios import ETAGS, LARGE, SMALL, UNSOUND
+from tests.protocol.scenarios import ETAGS, FEW_IN_ALL_FORMATS, LARGE, SMALL, UNSOUND
 from tests.protocol.walk import Scenario, Walk
 from tests.protocol.world import Protocol
 
@@ -29,6 +29,7 @@ def main() -> None:
         _line(scenario.name, scenario, Protocol())
     for scenario in ETAGS:
         _line(f"{scenario.name}; versions are MD5s", scenario, Protocol(etags=True))
+    _line(f"*limit:* {FEW_IN_ALL_FORMATS.name}", FEW_IN_ALL_FORMATS, Protocol())
     for way in UNSOUND:
         _line(f"*unsound:* {way.name}", way.scenario, way.protocol)
 

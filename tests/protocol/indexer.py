@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tests.protocol.world import (
     ABSENT,
     FORGOTTEN,
+    NO_LISTING,
     Actor,
     File,
     J,
@@ -19,6 +20,7 @@ from tests.protocol.world import (
     Outputs,
     S,
     World,
+    X,
     Z,
     bits,
     having,
@@ -38,12 +40,13 @@ I1, I3, I4 = "I1: no index names a missing shard", "I3: nothing there is dropped
 FINDS_ALL = "who ends well has indexed what was there"
 
 _LOOK: Todo = ((("look", S), ("look", Z), ("look", J)),)
+_LOOK_AT_ALL: Todo = ((*_LOOK[0], ("look", X)),)
 _RANKS: dict[str, tuple[int, ...]] = {
     # -1 stands for the shards.
-    "source last": (-1, S, Z, J),
-    "source first": (J, -1, S, Z),
-    "compressed, source, shards": (Z, J, -1, S),
-    "the index before its shards": (S, -1, Z, J),
+    "source last": (-1, S, Z, X, J),
+    "source first": (J, -1, S, Z, X),
+    "compressed, source, shards": (Z, X, J, -1, S),
+    "the index before its shards": (S, -1, Z, X, J),
 }
 
 
@@ -77,14 +80,19 @@ def _listing(world: World, actor: Actor, role: Outputs, protocol: Protocol) -> A
             return looked(actor, world)._replace(at="ledger")
         trusting = actor.lap == 1 and world.ledger.version
         actor = actor._replace(ledger=world.ledger)
-        return actor._replace(at="trust") if trusting else actor._replace(at="look", todo=_LOOK)
+        return actor._replace(at="trust") if trusting else _to_look(actor, protocol)
     if actor.at == "ledger":
-        return actor._replace(ledger=world.ledger, at="look", todo=_LOOK)
+        return _to_look(actor._replace(ledger=world.ledger), protocol)
     if actor.at == "trust":
+        # A run over a few packages does not see this before it reads the files; a lap more changes nothing else.
         if versions(world.files) != actor.ledger.wrote:
-            return actor._replace(at="look", todo=_LOOK)
+            return _to_look(actor, protocol)
         actor = actor._replace(seen=world.files)
     return _decided(looked(actor, world), role, protocol)
+
+
+def _to_look(actor: Actor, protocol: Protocol) -> Actor:
+    return actor._replace(at="look", todo=_LOOK_AT_ALL if protocol.exports else _LOOK)
 
 
 def _look(world: World, actor: Actor, role: Outputs, protocol: Protocol, op: Op) -> Actor | None:
@@ -98,6 +106,7 @@ def _look(world: World, actor: Actor, role: Outputs, protocol: Protocol, op: Op)
 def _decided(actor: Actor, role: Outputs, protocol: Protocol) -> Actor | None:
     """Quiet, or on to reading."""
     alike = actor.ledger.stamp == stamp(role) and actor.ledger.listing == actor.listing and _in_step(actor)
+    alike = alike and not role.scope
     return None if alike and not (actor.noted and protocol.heed_note) else actor._replace(at="read")
 
 
@@ -111,7 +120,7 @@ def _vouched(actor: Actor, protocol: Protocol) -> bool:
 
 def stamp(role: Outputs) -> int:
     """What stands for the options."""
-    return 1 + role.json + 2 * role.shards + 4 * role.zst
+    return 1 + role.json + 2 * role.shards + 4 * role.zst + 8 * role.exports
 
 
 def _source(actor: Actor, role: Outputs) -> int:
@@ -130,7 +139,7 @@ def _source(actor: Actor, role: Outputs) -> int:
 def _read(world: World, actor: Actor, role: Outputs, protocol: Protocol) -> Actor | None:
     """Read the source, the shard index and the packages that are new; then plan."""
     source = _source(actor, role)
-    wanted = {S} if role.shards and actor.seen[S].version else set()
+    wanted = {which for which, it in ((S, role.shards), (X, role.exports)) if it and actor.seen[which].version}
     if any(world.files[it].version != actor.seen[it].version for it in wanted | ({source} - {-1})):
         return again(actor)
     known = actor.seen[source].content if source >= 0 else 0
@@ -141,27 +150,53 @@ def _read(world: World, actor: Actor, role: Outputs, protocol: Protocol) -> Acto
         if vouched or not protocol.heals_source:
             return None  # a bad index: the run fails, and says so
         known &= ~lost
+    actor = _decided_on(actor, role, protocol, known)
     return again(actor) if actor.listing & ~known & ~world.packages else _to_write(actor, role, protocol, known)
 
 
-def _to_write(actor: Actor, role: Outputs, protocol: Protocol, known: int) -> Actor:
+def _decided_on(actor: Actor, role: Outputs, protocol: Protocol, known: int) -> Actor:
+    """With the packages that get records, and with those whose run exports will be known."""
+    source = _source(actor, role)
+    told, carried = actor.seen[X].content, 0
+    if role.scope:
+        # Outside of the scope it says what the source says, so it is as old as that.
+        listing = known & ~role.scope | actor.listing & role.scope
+        actor = actor._replace(listing=listing, listed=actor.seen[source].listed if source >= 0 else actor.listed)
+        carried = told & ~known & ~role.scope if protocol.carry else 0
+    exports = told & actor.listing | carried | actor.listing & ~known
+    if not role.scope and _were_complete(actor, source):
+        exports = actor.listing
+    complete = _were_complete(actor, source)
+    return actor._replace(exports=exports if role.exports else 0, complete=complete)
+
+
+def _were_complete(actor: Actor, source: int) -> bool:
+    """Whether the run exports of all records were known once: a whole run reads those again that were lost."""
+    ledger = actor.ledger
+    stands = bool(ledger.version) and source >= 0 and ledger.wrote[source] == actor.seen[source].version
+    return stands and not ledger.lacking
+
+
+def _to_write(actor: Actor, role: Outputs, protocol: Protocol, known: int) -> Actor | None:
     named = actor.seen[S].content if role.shards else 0
     vouched = _vouched(actor, protocol)
     if named and not vouched:
         return actor._replace(at="verify")
-    if vouched and known == actor.listing and actor.ledger.stamp == stamp(role):
-        return actor._replace(at="keep", wrote=actor.ledger.wrote)
+    alike = known == actor.listing and actor.seen[X].content == actor.exports
+    if vouched and alike and actor.ledger.stamp == stamp(role):
+        # A look at a few packages that shows nothing new tells nothing of the rest.
+        return None if role.scope else actor._replace(at="keep", wrote=actor.ledger.wrote)
     return _planned(actor, role, protocol, named)
 
 
 def _planned(actor: Actor, role: Outputs, protocol: Protocol, there: int) -> Actor:
     """Plan all writes, rank by rank."""
-    wanted = {S: role.shards, Z: role.zst, J: role.json}
+    wanted = {S: role.shards, Z: role.zst, J: role.json, X: role.exports}
     source = _source(actor, role)
     todo: list[tuple[Op, ...]] = []
     stale: list[Op] = []
-    wrote = [0, 0, 0]
-    for which in _RANKS[protocol.order]:
+    wrote = [0, 0, 0, 0]
+    for which in _ranks(protocol):
         if which < 0:
             todo += _shards(actor.listing & ~there if role.shards else 0, protocol)
         elif not wanted[which] and actor.seen[which].version:
@@ -178,7 +213,12 @@ def _planned(actor: Actor, role: Outputs, protocol: Protocol, there: int) -> Act
                 todo.append((("put", which),))
     if stale:
         todo.append(tuple(stale))
-    return _on(actor._replace(todo=tuple(todo), wrote=(wrote[S], wrote[Z], wrote[J]), held=0))
+    return _on(actor._replace(todo=tuple(todo), wrote=(wrote[S], wrote[Z], wrote[J], wrote[X]), held=0))
+
+
+def _ranks(protocol: Protocol) -> tuple[int, ...]:
+    ranks = _RANKS[protocol.order]
+    return ranks if protocol.exports_first else (*(which for which in ranks if which != X), X)
 
 
 def _shards(fresh: int, protocol: Protocol) -> Iterator[tuple[Op, ...]]:
@@ -189,7 +229,11 @@ def _shards(fresh: int, protocol: Protocol) -> Iterator[tuple[Op, ...]]:
 
 def _standing(actor: Actor, which: int) -> bool:
     seen = actor.seen[which]
-    return bool(seen.version) and actor.ledger.wrote[which] == seen.version and seen.content == actor.listing
+    return bool(seen.version) and actor.ledger.wrote[which] == seen.version and seen.content == _content(actor, which)
+
+
+def _content(actor: Actor, which: int) -> int:
+    return actor.exports if which == X else actor.listing
 
 
 # Writing.
@@ -200,8 +244,8 @@ def _on(actor: Actor) -> Actor:
     if not actor.todo:
         return actor._replace(at="keep", seen=FORGOTTEN)
     ahead = {op[1] for rank in actor.todo for op in rank if op[0] in {"put", "delete"}}
-    s, z, j = (file if which in ahead else ABSENT for which, file in enumerate(actor.seen))
-    return actor._replace(at="write", seen=(s, z, j))
+    s, z, j, x = (file if which in ahead else ABSENT for which, file in enumerate(actor.seen))
+    return actor._replace(at="write", seen=(s, z, j, x))
 
 
 def again(actor: Actor) -> Actor | None:
@@ -245,30 +289,36 @@ def _replace_file(world: World, actor: Actor, op: Op, protocol: Protocol) -> Ste
     todo = without(actor.todo, op)
     if kind == "delete":
         return world._replace(files=having(world.files, which, ABSENT)), _on(actor._replace(todo=todo)), ""
-    law = ""
-    if now.content & world.packages & ~actor.listing:
+    law, content = "", _content(actor, which)
+    if which == X:
+        pass  # what it says of packages without a record nobody reads
+    elif now.content & world.packages & ~actor.listing:
         law = I3
     elif now.listed > actor.listed and not protocol.etags:
         law = I4
-    version = actor.listing + 1 if protocol.etags else world.clock
-    files = having(world.files, which, File(version, actor.listing, actor.listed))
+    version = content + 1 if protocol.etags else world.clock
+    files = having(world.files, which, File(version, content, actor.listed))
     world = world._replace(files=files, clock=world.clock + 1)
     if which == S:
         law = I1 if world.missing and not protocol.ages else law
         if actor.held:
             todo = (tuple(("look after", bit) for bit in bits(actor.held)), *todo)
-    s, z, j = (version if it == which else before for it, before in enumerate(actor.wrote))
-    return world, _on(actor._replace(todo=todo, wrote=(s, z, j))), law
+    s, z, j, x = (version if it == which else before for it, before in enumerate(actor.wrote))
+    return world, _on(actor._replace(todo=todo, wrote=(s, z, j, x))), law
 
 
 def _keep(world: World, actor: Actor, role: Outputs, protocol: Protocol) -> Step:
     """Put the ledger if it says anything new, and end."""
     before = actor.ledger
-    fresh = (stamp(role), actor.listing, actor.wrote)
-    if protocol.ledger and (before.stamp, before.listing, before.wrote) != fresh:
+    lacking = actor.listing & ~actor.exports if role.exports else 0
+    # If all were known, what was lost outside of the scope is left to the next whole run, which reads it again.
+    lacking = 0 if role.scope and actor.complete and not lacking & role.scope else lacking
+    fresh = (stamp(role), NO_LISTING if role.scope else actor.listing, actor.wrote, lacking)
+    if protocol.ledger and before[1:] != fresh:
         if protocol.conditional and world.ledger.version != before.version:
             return world, again(actor), ""
         ledger = Ledger(hash(fresh) if protocol.etags else world.clock, *fresh)
         world = world._replace(ledger=ledger, clock=world.clock + 1)
-    unindexed = any(file.version and actor.steady & world.packages & ~file.content for file in world.files)
+    steady = actor.steady & world.packages & (role.scope or ~0)
+    unindexed = any(file.version and steady & ~file.content for file in world.files)
     return world, None, FINDS_ALL if unindexed else ""

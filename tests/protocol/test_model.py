@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.protocol.scenarios import ETAGS, SMALL, UNSOUND, Unsound
+from tests.protocol.indexer import FINDS_ALL, I3
+from tests.protocol.scenarios import ETAGS, FEW_IN_ALL_FORMATS, SMALL, UNSOUND, Unsound
 from tests.protocol.walk import Scenario, Walk
 from tests.protocol.world import FULL, Change, Protocol
 
@@ -25,6 +26,10 @@ def test_versions_that_come_back_do_no_lasting_harm() -> None:
 def test_an_unsound_way_to_work_is_refuted(way: Unsound) -> None:
     assert way.laws <= Walk(way.scenario, way.protocol).run().broken.keys()
     assert Walk(way.scenario, Protocol()).run().broken == {}
+
+
+def test_runs_over_a_few_in_all_formats_leave_what_the_next_run_heals() -> None:
+    assert Walk(FEW_IN_ALL_FORMATS, Protocol()).run().broken.keys() == {I3, FINDS_ALL}
 
 
 def test_one_indexer_alone_meets_every_moment_of_an_upload() -> None:

@@ -30,6 +30,7 @@ from tests.protocol.world import (
     Outputs,
     S,
     World,
+    X,
     Z,
     versions,
 )
@@ -44,6 +45,7 @@ THERE = "readers find an index"
 HEALS = "one undisturbed run makes it whole"
 HEALS_LOST = "so it does without a ledger"
 QUIET = "no run is quiet on a wrong state"
+EXPORTED = "no record of a package that is there lacks its run exports"
 SETTLES = "the run after that is quiet"
 
 Situation = tuple[World, tuple[int, ...], tuple[Actor, ...]]
@@ -69,15 +71,15 @@ class Scenario:
     def first(self, protocol: Protocol) -> Situation:
         """The situation that everything begins with."""
         there = self.before or Outputs("nothing", json=False, shards=False, zst=False)
-        s, z, j = (
+        s, z, j, x = (
             File(self.indexed + 1 if protocol.etags else 1 + which, self.indexed) if wanted else ABSENT
-            for which, wanted in enumerate((there.shards, there.zst, there.json))
+            for which, wanted in enumerate((there.shards, there.zst, there.json, there.exports))
         )
-        files = (s, z, j)
+        files = (s, z, j, x)
         wrote = versions(files)
-        ledger = Ledger(4, stamp(there), self.indexed, wrote) if self.before and protocol.ledger else NO_LEDGER
+        ledger = Ledger(5, stamp(there), self.indexed, wrote) if self.before and protocol.ledger else NO_LEDGER
         old = self.shards | (self.indexed if there.shards else 0)
-        world = World(files, ledger, old, 0, 0, self.packages, 0, 5)
+        world = World(files, ledger, old, 0, 0, self.packages, 0, 6)
         return world, tuple(range(len(self.changes))), tuple(Actor(self.roles.index(role)) for role in self.roles)
 
 
@@ -95,7 +97,8 @@ class Walk:
     def __post_init__(self) -> None:
         """Find out what matters here."""
         ages = any(isinstance(role, Gc) for role in self.scenario.roles)
-        self.protocol = replace(self.protocol, ages=ages)
+        exports = any(isinstance(role, Outputs) and role.exports for role in self.scenario.roles)
+        self.protocol = replace(self.protocol, ages=ages, exports=exports)
         self._timed = any(isinstance(role, Outputs) and not role.json for role in self.scenario.roles)
 
     def run(self) -> Walk:
@@ -167,17 +170,19 @@ class Walk:
                 yield SEEN_BY
         if self._indexed and not world.files[S].version and not world.files[J].version:
             yield THERE
+        if world.files[X].version and world.files[J].content & ~world.files[X].content & world.packages:
+            yield EXPORTED
         shape = world if self.protocol.etags else _rename((world, (), ()), in_order=self._timed)[0]
         shape = shape._replace(changes=0, clock=99)
-        s, z, j = (file._replace(listed=0) for file in shape.files)
-        shape = shape._replace(files=(s, z, j))
+        s, z, j, x = (file._replace(listed=0) for file in shape.files)
+        shape = shape._replace(files=(s, z, j, x))
         if shape not in self._whole:
             self._whole[shape] = frozenset(self._undisturbed(shape))
         yield from self._whole[shape]
 
     def _undisturbed(self, world: World) -> Iterator[str]:
-        """What one run finds and leaves, with each of the options."""
-        options = {role for role in self.scenario.roles if isinstance(role, Outputs)} or {FULL}
+        """What one run over all packages finds and leaves, with each of the options."""
+        options = {role._replace(scope=0) for role in self.scenario.roles if isinstance(role, Outputs)} or {FULL}
         for role in options:
             after, quiet = self._run(world, role)
             if not _whole(after, role):
@@ -223,7 +228,7 @@ def _by_stage(actor: Actor) -> tuple[object, ...]:
 
 def _whole(world: World, role: Outputs) -> bool:
     """Whether every format says what is there, those that are switched off are gone, and no shard is missing."""
-    wanted = {S: role.shards, Z: role.zst, J: role.json}
+    wanted = {S: role.shards, Z: role.zst, J: role.json, X: role.exports}
     for which, file in enumerate(world.files):
         if bool(file.version) != wanted[which] or (file.version and file.content != world.packages):
             return False
@@ -248,27 +253,32 @@ def _rename(situation: Situation, *, in_order: bool) -> Situation:
     found = []
     files, ledger = _named_files(world.files, name), _named_ledger(world.ledger, name)
     for actor in actors:
-        s, z, j = actor.wrote
+        s, z, j, x = actor.wrote
         found.append(
             actor._replace(
                 seen=actor.seen if actor.seen is FORGOTTEN else _named_files(actor.seen, name),
                 ledger=_named_ledger(actor.ledger, name),
-                wrote=(name[s], name[z], name[j]),
+                wrote=(name[s], name[z], name[j], name[x]),
             )
         )
     return world._replace(files=files, ledger=ledger, clock=len(name)), changes, tuple(found)
 
 
 def _named_files(files: Files, name: _Names) -> Files:
-    s, z, j = files
-    return File(name[s[0]], s[1], s[2]), File(name[z[0]], z[1], z[2]), File(name[j[0]], j[1], j[2])
+    s, z, j, x = files
+    return (
+        File(name[s[0]], s[1], s[2]),
+        File(name[z[0]], z[1], z[2]),
+        File(name[j[0]], j[1], j[2]),
+        File(name[x[0]], x[1], x[2]),
+    )
 
 
 def _named_ledger(ledger: Ledger, name: _Names) -> Ledger:
     if not ledger[0]:
         return ledger
-    s, z, j = ledger[3]
-    return Ledger(name[ledger[0]], ledger[1], ledger[2], (name[s], name[z], name[j]))
+    s, z, j, x = ledger[3]
+    return Ledger(name[ledger[0]], ledger[1], ledger[2], (name[s], name[z], name[j], name[x]), ledger[4])
 
 
 def _all_versions(world: World, actors: tuple[Actor, ...]) -> set[int]:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+Versions = tuple[int, int, int, int]
+"""One of each file."""
+
+
 class File(NamedTuple):
     """One mutable file: version 0 means that it is not there.
 
@@ -25,25 +29,30 @@ class File(NamedTuple):
 
 
 class Ledger(NamedTuple):
-    """The ledger: under which options, of which listing, and the versions of s, z and j that belong to it."""
+    """The ledger: under which options, of which listing, and the versions of s, z, j and x that belong to it.
+
+    `listing` is NO_LISTING after a run over a few packages.  `lacking` are the records of unknown run exports.
+    """
 
     version: int = 0
     stamp: int = 0
     listing: int = 0
-    wrote: tuple[int, int, int] = (0, 0, 0)
+    wrote: Versions = (0, 0, 0, 0)
+    lacking: int = 0
 
 
-Files = tuple[File, File, File]
-"""The shard index, the compressed repodata, repodata.json."""
+Files = tuple[File, File, File, File]
+"""The shard index, the compressed repodata, repodata.json, run_exports.json."""
 Op = tuple[str, int]
 """A call to be made: what, and on which file or shard."""
 Todo = tuple[tuple[Op, ...], ...]
 """Calls to be made, rank by rank; those of a rank in any order."""
 
 ABSENT = File()
-FORGOTTEN = (ABSENT, ABSENT, ABSENT)
+FORGOTTEN = (ABSENT, ABSENT, ABSENT, ABSENT)
 NO_LEDGER = Ledger()
-S, Z, J = range(3)
+NO_LISTING = -1
+S, Z, J, X = range(4)
 
 
 class World(NamedTuple):
@@ -76,7 +85,8 @@ class Actor(NamedTuple):
     """Somebody at work: what it is, where it stands, and what it has seen.
 
     `todo` are the steps still to be done, rank by rank.  `held` are shards to look after: revived by an indexer,
-    deleted by a gc.  `steady` are the packages that were there all the time since it began.
+    deleted by a gc.  `steady` are the packages that were there all the time since it began.  `exports` are the
+    packages whose run exports an indexer is about to write; `complete` says that those of all records were known once.
     """
 
     role: int
@@ -88,18 +98,22 @@ class Actor(NamedTuple):
     listing: int = 0
     listed: int = 0
     todo: Todo = ()
-    wrote: tuple[int, int, int] = (0, 0, 0)
+    wrote: Versions = (0, 0, 0, 0)
     held: int = 0
     steady: int = 0
+    exports: int = 0
+    complete: bool = False
 
 
 class Outputs(NamedTuple):
-    """An indexer of ours, and what it publishes."""
+    """An indexer of ours, and what it publishes.  `scope` has the only packages that it looks at, 0 means all."""
 
     name: str
     json: bool = True
     shards: bool = True
     zst: bool = True
+    exports: bool = False
+    scope: int = 0
 
 
 class Foreign(NamedTuple):
@@ -117,6 +131,7 @@ class Gc(NamedTuple):
 FULL = Outputs("all formats")
 JSON = Outputs("json only", shards=False, zst=False)
 SHARDS = Outputs("shards only", json=False, zst=False)
+EXPORTS = Outputs("json and run exports", shards=False, zst=False, exports=True)
 Role = Union[Outputs, Foreign, Gc]  # noqa: UP007  evaluated, so in the words of Python 3.9
 
 
@@ -150,6 +165,9 @@ class Protocol:
     last_look: bool = True  # R3: the note goes when every shard named is there
     heals_source: bool = True  # R2: a shard missing from the source is read as an empty one
     ages: bool = False  # whether the age of shards matters: set where there is a gc
+    exports: bool = False  # whether there can be run exports: set where an indexer writes them
+    carry: bool = True  # a run over a few packages keeps run exports of others that have no record yet
+    exports_first: bool = True  # run_exports.json is written before the records
     ledger: bool = True  # without one, a run is quiet where its source says what the listing shows
 
 
@@ -172,13 +190,16 @@ def names_of(mask: int) -> int:
 
 def having(files: Files, which: int, file: File) -> Files:
     """The files with one of them changed."""
-    s, z, j = files
-    return (file, z, j) if which == S else (s, file, j) if which == Z else (s, z, file)
+    s, z, j, x = files
+    if which in {S, Z}:
+        return (file, z, j, x) if which == S else (s, file, j, x)
+    return (s, z, file, x) if which == J else (s, z, j, file)
 
 
-def versions(files: Files) -> tuple[int, int, int]:
+def versions(files: Files) -> Versions:
     """The versions of the files."""
-    return files[S].version, files[Z].version, files[J].version
+    s, z, j, x = files
+    return s.version, z.version, j.version, x.version
 
 
 def looked(actor: Actor, world: World) -> Actor:

@@ -79,6 +79,17 @@ def test_openssl_variables_without_a_certificate_are_not_used(
     assert [name in line for line in caplog.messages] in ([True], [])  # it is said once a process
 
 
+def test_openssl_variables_without_a_certificate_are_named_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Both together: no other test names them so, and it is said once a process.
+    monkeypatch.setenv("SSL_CERT_FILE", str(home / "gone"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(home / "gone"))
+    assert (trusted(), trusted()) == (CERTIFI, CERTIFI)
+    (said,) = caplog.messages
+    assert said.startswith("SSL_CERT_FILE and SSL_CERT_DIR: no certificate can be read there")
+
+
 @pytest.mark.parametrize("name", ORDER[:2])
 @pytest.mark.parametrize("what", ["gone", "empty"])
 def test_a_bundle_that_must_be_there_is_named(

@@ -181,6 +181,9 @@ class PublishedFormats:
             self._lacking(names.RUN_EXPORTS, index.records.keys() - index.run_exports.keys())
             return
         state = self.snapshot.state
+        was_published = state is not None and names.RUN_EXPORTS in state.files
+        if was_published and not self.snapshot.etags.keys() & {names.RUN_EXPORTS_ZST, names.RUN_EXPORTS_BZ2}:
+            self._fault(names.RUN_EXPORTS, ["is gone, and the last run published it"])
         if state is not None and state.incomplete and sharded is not None:
             self._lacking(names.SHARD_INDEX, index.records.keys() - sharded.keys())
         inline = repodata.inline_run_exports(index.records)  # as rattler-index has them
