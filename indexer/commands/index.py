@@ -22,7 +22,7 @@ from indexer.store.channel_folder import ChannelFolder
 from indexer.store.wrappers import Unconditional
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from indexer.commands.context import Context
     from indexer.core.options import Options
@@ -51,14 +51,16 @@ def index_channel(store: Store, options: Options, context: Context) -> Report:
     runs = _subdir_runs(store, options, context, root)
     channel = _Channel(store, context)
     # With strict rules nothing may be written if a package is rejected: all subdirs are planned first.
-    planned: dict[str, SubdirReport] = {}
-    if options.dry_run or options.rules.strict:
-        planned = _index_subdirs(channel, [replace(run, job=replace(run.job, dry_run=True)) for run in runs])
+    plans_first = options.dry_run or options.rules.strict
+    planned = _index_subdirs(channel, map(_dry, runs)) if plans_first else {}
     refused = any(report.exit_code for report in planned.values()) and not options.dry_run
     done = planned if options.dry_run or refused else _index_subdirs(channel, runs)
-    has_root_files = options.outputs.needs_metadata or options.notices is not None or root.written
-    of_root = _index_root(channel, options) if has_root_files and not refused else None
+    of_root = None if refused else _index_root(channel, options, root)
     return Report(done, _not_indexed(root), context.clock.monotonic() - began, store.usage, wide=of_root)
+
+
+def _dry(run: SubdirRun) -> SubdirRun:
+    return replace(run, job=replace(run.job, dry_run=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,10 @@ def _subdir_runs(store: Store, options: Options, context: Context, root: Root) -
     ]
 
 
-def _index_subdirs(channel: _Channel, runs: list[SubdirRun]) -> dict[str, SubdirReport]:
+def _index_subdirs(channel: _Channel, runs: Iterable[SubdirRun]) -> dict[str, SubdirReport]:
     """The report on each subdir; an error that concerns the whole channel skips the subdirs after it."""
     reports: dict[str, SubdirReport] = {}
+    runs = tuple(runs)
     for run in runs:
         subdir = run.job.subdir
         try:
@@ -119,7 +122,10 @@ def _ways(cache: ExtractionCache, report: SubdirReport) -> dict[str, Way]:
     return {**({"kept": Way(kept)} if kept > 0 else {}), **cache.ways}
 
 
-def _index_root(channel: _Channel, options: Options) -> SubdirReport:
+def _index_root(channel: _Channel, options: Options, root: Root) -> SubdirReport | None:
+    """The report on the files of the root; None if the root has none of ours and shall have none."""
+    if not (options.outputs.needs_metadata or options.notices is not None or root.written):
+        return None
     job = ChannelJob(options, channel.context.channel, options.dry_run)
     try:
         return run_attempts(

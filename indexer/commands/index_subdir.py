@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from indexer.commands.context import Context
     from indexer.commands.retry import Attempt
     from indexer.core.existing import Existing
+    from indexer.core.extraction import Extraction
     from indexer.core.job import SubdirJob
+    from indexer.core.model import Plan
     from indexer.core.overlay import Overlay
     from indexer.core.publication import Publication
     from indexer.core.report import SubdirReport
@@ -70,17 +72,13 @@ def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt) -> Sub
         snapshot = snapshot.restrict_to(existing.names_loaded)
 
     todo = find_todo(job, snapshot, existing, run.cache.replaced_among(snapshot.packages))
-    spec = extract_spec(job, snapshot, existing, stored_checksums=context.stored_checksums)
-    to_extract = replace(todo, to_describe=()) if job.dry_run else todo
-    extracted = extract(run.cache, folder.store, spec, to_extract, existing.index)
-    if job.scope is None:  # a run over a few packages leaves attestations to the next run over all
-        extracted = replace(extracted, attestations=load_attestations(folder, snapshot))
+    extracted = _extract(run, folder, snapshot, existing, todo)
     update = apply(job, snapshot, existing, todo, extracted)
     if needs_all_records(existing, update):
         raise NeedsAllRecords
     if not job.options.allow_mass_removal:
         check_mass_removal(existing.index, update.changes.removed, job.subdir)
-    if job.options.rules.strict and (snapshot.invalid_filenames or update.rejected):
+    if job.refuses(snapshot.invalid_filenames or update.rejected):
         return refused_report(job, planned_report(job, snapshot, update, set()), existing.index.count)
 
     publication = _render(job, folder, snapshot, existing, update)
@@ -105,6 +103,18 @@ def _relevant(job: SubdirJob, snapshot: Snapshot, overlay: Overlay) -> Snapshot:
     """The snapshot without ignored packages, with a digest for each package name if the job needs digests."""
     snapshot = snapshot.excluding(overlay.ignored)
     return snapshot.with_name_digests() if job.independent_shards and job.scope is None else snapshot
+
+
+def _extract(run: SubdirRun, folder: ChannelFolder, snapshot: Snapshot, existing: Existing, todo: Plan) -> Extraction:
+    """Read the packages of a plan, and the attestations beside packages.  A dry run reads no metadata."""
+    job = run.job
+    spec = extract_spec(job, snapshot, existing, stored_checksums=run.context.stored_checksums)
+    if job.dry_run:
+        todo = replace(todo, to_describe=())
+    extracted = extract(run.cache, folder.store, spec, todo, existing.index)
+    if job.scope is not None:  # a run over a few packages leaves attestations to the next run over all
+        return extracted
+    return replace(extracted, attestations=load_attestations(folder, snapshot))
 
 
 def _render(

@@ -13,10 +13,12 @@ from indexer.core.publication import instructions_of
 from indexer.core.state import Bad, PublishedFile, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from indexer.core.existing import Existing
     from indexer.core.job import SubdirJob
+    from indexer.core.model import ETag
+    from indexer.core.overlay import Ignore, Yank
     from indexer.core.snapshot import Snapshot
     from indexer.core.state import Attested
     from indexer.core.update import Update
@@ -51,7 +53,6 @@ def next_state(
     transient = {bad.filename for bad in update.rejected if bad.transient}
     transient |= {filename for filename, known in attestations.items() if known.transient}
     rejected = {bad.filename: Bad(bad.etag, bad.reason, bad.kept) for bad in update.rejected if not bad.transient}
-    others = (*snapshot.invalid_filenames, *update.rejected)
     state = State(
         config_fingerprint=job.config_fingerprint,
         listing_digest="" if transient else snapshot.listing_digest,
@@ -60,9 +61,9 @@ def next_state(
         files=dict(files),
         package_etags=dict(update.etags),
         rejected=rejected,
-        yanked={name: yank.reason[:_SHOWN] for name, yank in update.overlay.yanks.items()},
-        ignored={name: ignored.reason[:_SHOWN] for name, ignored in update.overlay.ignored.items()},
-        reported={bad.filename: bad.etag for bad in others if bad.filename not in rejected},
+        yanked=_reasons(update.overlay.yanks),
+        ignored=_reasons(update.overlay.ignored),
+        reported=_reported_otherwise(snapshot, update, rejected),
         attestations=attestations,
         all_in_v3=job.all_in_v3,
         outputs=job.options.outputs,
@@ -75,6 +76,16 @@ def next_state(
         recent=None if update.recent is None else tuple(update.recent.items()),
     )
     return state if job.scope is None else _with_other_packages(job, snapshot, existing, update, state)
+
+
+def _reasons(withdrawn: Mapping[str, Yank | Ignore]) -> dict[str, str]:
+    return {filename: it.reason[:_SHOWN] for filename, it in withdrawn.items()}
+
+
+def _reported_otherwise(snapshot: Snapshot, update: Update, rejected: Collection[str]) -> dict[str, ETag]:
+    """The ETags of reported files that are not among the rejected packages: bad names, and transient failures."""
+    reported = (*snapshot.invalid_filenames, *update.rejected)
+    return {bad.filename: bad.etag for bad in reported if bad.filename not in rejected}
 
 
 def _attestations(job: SubdirJob, snapshot: Snapshot, update: Update) -> dict[str, Attested]:

@@ -13,7 +13,7 @@ from indexer.core.records.identity import altered, identity_of
 from indexer.core.records.v3 import may_need_v3
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from indexer.core.model import ETag, Raw, Stat
     from indexer.core.records.identity import RecordIdentity
@@ -55,19 +55,9 @@ def diff(index: Index, packages: Mapping[str, Stat], known: DiffContext) -> Plan
     yanked by another indexer: the package stays out.
     """
     yanked = packages.keys() & set(index.removed)
-    current: dict[str, Stat] = {}
-    outdated: dict[str, Stat] = {}
-    etags: dict[str, ETag] = {}
-    for filename, stat in packages.items():
-        if filename in yanked:
-            continue
-        identity = _current_identity(filename, stat, index, known)
-        if identity is None:
-            outdated[filename] = stat
-            continue
-        current[filename] = stat
-        if stat.md5 is None or stat.md5 != identity.md5:
-            etags[filename] = stat.etag
+    listed = {filename: stat for filename, stat in packages.items() if filename not in yanked}
+    current, etags = _current_packages(index, listed, known)
+    outdated = {filename: stat for filename, stat in listed.items() if filename not in current}
     plan = Plan(
         drop=_gone(index, packages, known.scope) | (yanked & index.records.keys()),
         yanked=frozenset(yanked),
@@ -75,21 +65,45 @@ def diff(index: Index, packages: Mapping[str, Stat], known: DiffContext) -> Plan
         carried=_carried(index, known.scope),
     )
     if known.force:
-        again = tuple(stat for filename, stat in packages.items() if filename not in yanked)
-        return replace(plan, to_read=again, keep_existing=frozenset(current))
+        return replace(plan, to_read=tuple(listed.values()), keep_existing=frozenset(current))
+    return _with_rejected(plan, index, (current, outdated), known)
+
+
+def _with_rejected(
+    plan: Plan, index: Index, packages: tuple[Mapping[str, Stat], Mapping[str, Stat]], known: DiffContext
+) -> Plan:
+    """A plan that reads the outdated packages, without those that were rejected before and have not changed."""
+    current, outdated = packages
     kept = [bad for bad in _rejected_before(current, known) if bad.kept]
     rejected = _rejected_before(outdated, known)
+    with_record, without = {bad.filename for bad in kept}, {bad.filename for bad in rejected}
+    to_describe = (current.keys() & known.needs_metadata) - with_record
     # A record that exists was kept by the run that rejected the package, unless readers cannot parse the record.
-    also_kept = {bad.filename for bad in rejected} - index.unreadable.keys() if known.index_matches_state else set()
-    to_describe = (current.keys() & known.needs_metadata) - {bad.filename for bad in kept}
-    not_to_read = {bad.filename for bad in rejected}
+    if known.index_matches_state:
+        with_record |= without - index.unreadable.keys()
     return replace(
         plan,
-        to_read=tuple(stat for filename, stat in outdated.items() if filename not in not_to_read),
-        keep_existing=frozenset({bad.filename for bad in kept} | also_kept),
+        to_read=tuple(stat for filename, stat in outdated.items() if filename not in without),
+        keep_existing=frozenset(with_record),
         rejected=tuple(replace(bad, kept=False) for bad in (*kept, *rejected)),
         to_describe=tuple(current[filename] for filename in sorted(to_describe)),
     )
+
+
+def _current_packages(
+    index: Index, packages: Mapping[str, Stat], known: DiffContext
+) -> tuple[dict[str, Stat], dict[str, ETag]]:
+    """The packages whose record is current, and the ETags of those whose record does not have the ETag as its MD5."""
+    current: dict[str, Stat] = {}
+    etags: dict[str, ETag] = {}
+    for filename, stat in packages.items():
+        identity = _current_identity(filename, stat, index, known)
+        if identity is None:
+            continue
+        current[filename] = stat
+        if stat.md5 is None or stat.md5 != identity.md5:
+            etags[filename] = stat.etag
+    return current, etags
 
 
 def _current_identity(filename: str, stat: Stat, index: Index, known: DiffContext) -> RecordIdentity | None:
@@ -108,9 +122,9 @@ def _rejected_before(packages: Mapping[str, Stat], known: DiffContext) -> list[R
     """The packages that the last run rejected and that have the same ETag now."""
     before = known.state.rejected if known.state else {}
     return [
-        Rejected(filename, stat.etag, before[filename].reason, kept=before[filename].kept)
+        Rejected(filename, stat.etag, bad.reason, kept=bad.kept)
         for filename, stat in packages.items()
-        if filename in before and before[filename].etag == stat.etag
+        if (bad := before.get(filename)) is not None and bad.etag == stat.etag
     ]
 
 
@@ -198,24 +212,29 @@ def merge(index: Index, plan: Plan, results: Iterable[Extracted | Rejected], now
         records[name] = altered(records[name], {FIELD: plan.dates[name]})
     read = [result for result in results if isinstance(result, Extracted)]
     records.update((result.filename, dated(index, result, now_ms, plan.dates)) for result in read)
-    unknown = {result.filename for result in read if result.run_exports is None}
-    run_exports = {
-        name: value
-        for name, value in index.run_exports.items()
-        if (name in records or name in plan.carried) and name not in unknown
-    }
-    run_exports.update((result.filename, result.run_exports) for result in read if result.run_exports is not None)
-    v3 = (index.v3 - leaving - {result.filename for result in read}) | {it.filename for it in read if it.v3}
+    v3 = (index.v3 - leaving - {result.filename for result in read}) | {result.filename for result in read if result.v3}
     return Index(
         records=records,
         v3=frozenset(v3),
-        run_exports=run_exports,
+        run_exports=_merged_run_exports(index, plan, records.keys(), read),
         removed=index.removed,
         info=index.info,
         rest=index.rest,
         v3_rest=_with_names(index),
         records_not_loaded=index.records_not_loaded,
     )
+
+
+def _merged_run_exports(
+    index: Index, plan: Plan, records: Collection[str], read: Iterable[Extracted]
+) -> dict[str, Raw]:
+    """The known run exports of the records, and those that belong to a run that has not ended."""
+    run_exports = {name: value for name, value in index.run_exports.items() if name in records or name in plan.carried}
+    for result in read:
+        run_exports.pop(result.filename, None)
+        if result.run_exports is not None:
+            run_exports[result.filename] = result.run_exports
+    return run_exports
 
 
 def _with_names(index: Index) -> Mapping[str, Mapping[str, Raw]]:

@@ -91,15 +91,21 @@ def _publish(
         todo = (it for it in artifacts if it.immutable or _is_pending(it, known, etags))
         written = list(_write_rank(folder, todo, etags, partial(before_rank, rank)))
         rewritten += [one.artifact for one in written if one.rewritten]
-        files = {one.artifact.key: one for one in written if not one.artifact.immutable}
-        known |= {key: PublishedFile(one.etag, one.artifact.digest) for key, one in files.items() if one.etag}
-        etags |= {key: one.etag for key, one in files.items() if one.etag}
+        files = _files_of(written)
+        known |= files
+        etags |= {key: published.etag for key, published in files.items()}
         if names.SHARD_INDEX in files:
             _ensure_shards(folder, rewritten)
             rewritten = []
     _ensure_shards(folder, rewritten)
     wanted = {artifact.key for artifact in publication.artifacts if artifact.content is not None}
     return {key: published for key, published in known.items() if key in wanted}
+
+
+def _files_of(written: Sequence[_Written]) -> dict[str, PublishedFile]:
+    """The files that were written, without shards and deleted files."""
+    files = (one for one in written if not one.artifact.immutable)
+    return {one.artifact.key: PublishedFile(one.etag, one.artifact.digest) for one in files if one.etag is not None}
 
 
 def _write_rank(
