@@ -6,47 +6,42 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
-# `+=` is a read and a write, between which another thread may count.  One lock for all counts: a Usage travels to
-# other processes, and a lock does not.
+# `+=` is a read and a write, and another thread may count between them.  One lock for all counts: a Usage travels to
+# other processes, and a lock cannot.
 _COUNTING = threading.Lock()
 
 
 @dataclass(slots=True)
 class Usage:
-    """What a store was asked: requests by verb (GET, HEAD, LIST, PUT, DELETE), bytes of bodies.
+    """Requests by verb (GET, HEAD, LIST, PUT, DELETE), and the bytes of bodies that were read and written.
 
-    For a bucket every request that went over the wire counts, retries included; for a folder each
-    call of the store does.
+    For a bucket, each request on the wire counts, retries included; for a folder, each call of the store.
     """
 
     requests: Counter[str] = field(default_factory=Counter)
     bytes_read: int = 0
     bytes_written: int = 0
 
-    def asked(self, verb: str) -> None:
-        """Count a request.  Any thread may count at any time."""
+    def count(self, verb: str, *, written: int = 0) -> None:
+        """Count a request, and the bytes that it sends.  Any thread may count at any time."""
         with _COUNTING:
             self.requests[verb] += 1
+            self.bytes_written += written
 
-    def read(self, count: int) -> None:
+    def count_read(self, count: int) -> None:
         """Count bytes that were read."""
         with _COUNTING:
             self.bytes_read += count
 
-    def wrote(self, count: int) -> None:
-        """Count bytes that were written."""
-        with _COUNTING:
-            self.bytes_written += count
-
     def add(self, other: Usage) -> None:
-        """Count what another store was asked, too."""
+        """Add the counts of another store."""
         with _COUNTING:
             self.requests.update(other.requests)
             self.bytes_read += other.bytes_read
             self.bytes_written += other.bytes_written
 
     def since(self, before: Usage) -> Usage:
-        """What was asked since an earlier state of this count."""
+        """The counts since an earlier copy of this value."""
         return Usage(
             self.requests - before.requests,
             self.bytes_read - before.bytes_read,

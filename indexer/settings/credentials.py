@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from indexer.core.errors import BadConfig
-from indexer.store.redact import note
+from indexer.store.redact import register_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -155,7 +155,7 @@ def _keys(entry: bytes, key: str, place: Backend) -> Keys | None:
         tagged = msgspec.json.decode(entry, type=dict[str, Raw])
         if _KIND in tagged:
             keys = msgspec.json.decode(tagged[_KIND], type=Keys)
-            note(keys.secret_access_key, keys.session_token)
+            register_secrets(keys.secret_access_key, keys.session_token)
             return keys
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadConfig(name, f"is no entry of rattler's ({error})", "write it anew with `pixi auth login`") from None

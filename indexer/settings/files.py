@@ -14,7 +14,7 @@ import msgspec
 
 from indexer.core.errors import BadConfig
 from indexer.settings.locations import config_files, is_file, manifests
-from indexer.settings.schema import BucketOptions, Concurrency, IndexConfig, ProxyConfig, Tls, checked
+from indexer.settings.schema import BucketOptions, Concurrency, IndexConfig, ProxyConfig, Tls, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,12 +145,12 @@ def _config(path: Path) -> File:
     channels = {name: table for name, table in tables.items() if _is_channel(name)}
     defaults = {name: value for name, value in tables.items() if name not in channels}
     concurrency = top.within("concurrency")
-    downloads = checked(str(concurrency), document.get("concurrency", {}), Concurrency).downloads
+    downloads = table_of(str(concurrency), document.get("concurrency", {}), Concurrency).downloads
     return File(
         buckets=_buckets(top, document),
-        defaults=(index, checked(str(index), defaults, IndexConfig)),
+        defaults=(index, table_of(str(index), defaults, IndexConfig)),
         channels={
-            name: (index.within(name), checked(str(index.within(name)), table, IndexConfig))
+            name: (index.within(name), table_of(str(index.within(name)), table, IndexConfig))
             for name, table in channels.items()
         },
         downloads=Found(downloads, concurrency) if downloads else None,
@@ -164,8 +164,8 @@ def _network(top: Place, document: dict[str, Any]) -> tuple[tuple[Place, Tls | P
     proxy = top.within("proxy-config")
     spelled = {key.replace("_", "-"): value for key, value in document.items() if key.startswith("tls")}
     known = {key: value for key, value in spelled.items() if key in {"tls-no-verify", "tls-root-certs"}}
-    table = checked(str(proxy), document.get("proxy-config", {}), ProxyConfig)
-    return (top, checked(str(top), known, Tls)), (proxy, table)
+    table = table_of(str(proxy), document.get("proxy-config", {}), ProxyConfig)
+    return (top, table_of(str(top), known, Tls)), (proxy, table)
 
 
 def _manifest(path: Path) -> File | None:
@@ -188,7 +188,7 @@ def _buckets(above: Place, document: dict[str, Any]) -> dict[str, tuple[Place, B
     for name, table in _tables(above, document, "s3-options").items():
         if not isinstance(table, dict):
             raise BadConfig(f"{place} {name}", "is not within the table of a bucket", f"write [{place.table}.BUCKET]")
-        buckets[name] = (place.within(name), checked(str(place.within(name)), table, BucketOptions))
+        buckets[name] = (place.within(name), table_of(str(place.within(name)), table, BucketOptions))
     return buckets
 
 

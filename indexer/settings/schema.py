@@ -104,7 +104,7 @@ class ProxyConfig(Struct, frozen=True, rename="kebab"):
     ] = None
 
 
-def checked(place: str, value: object, table: type[_Table]) -> _Table:
+def table_of(place: str, value: object, table: type[_Table]) -> _Table:
     """A table of a file as the value of its type.  Raises BadConfig, which names the place and what belongs there."""
     if not isinstance(value, dict):
         raise BadConfig(place, "is no table", f"give it keys, such as {keys(table)[0].name}")

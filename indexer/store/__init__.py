@@ -1,7 +1,7 @@
-"""A store: the five things an indexer asks of a bucket or a folder, and the promises behind them.
+"""The five operations of a store, which is a bucket or a folder, and their guarantees.
 
-Keys are relative to the channel and use `/`.  `put` is atomic: a reader sees the old bytes or the new
-ones, whole.  An expectation that does not hold raises Conflict and changes nothing.
+Keys are relative to the channel and use `/`.  `put` is atomic: a reader sees all of the old bytes or all of the new
+ones.  An expectation that does not hold raises Conflict and changes nothing.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from indexer.core.usage import Usage
 
 
+CHANGED = "changed since it was read"
+"""The reason of a Conflict."""
+
+
 class Expect(Enum):
-    """What must hold for a write, besides a Version: nothing is there, or anything may be."""
+    """The expectations for a write, besides an ETag: the object must be absent, or may be anything."""
 
     ABSENT = "absent"
     ANYTHING = "anything"
@@ -28,9 +32,9 @@ class Expect(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What is known of an object that is being read.
+    """An object that is being read.
 
-    `start` is where in the object the body begins: a store that ignores ranges begins at 0.
+    `start` is the position of the body in the object: a store that ignores ranges begins at 0.
     `metadata` has the user's keys in lower case.
     """
 
@@ -40,18 +44,18 @@ class Opened:
 
 
 class Reader(Protocol):
-    """The body of an object, to be closed: closing early ends the transfer."""
+    """The body of an object.  It must be closed; closing early ends the transfer."""
 
     opened: Opened
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes, none at the end.  Raises Unavailable where the body breaks off."""
+        """At most `size` bytes, none at the end.  Raises Unavailable if the connection breaks."""
 
     def close(self) -> None:
         """End the transfer."""
 
     def __enter__(self) -> Reader:
-        """Itself."""
+        """This reader."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -63,41 +67,41 @@ Range = tuple[int, int | None]
 """First byte and the byte after the last, as in a slice: `(0, 10)`, `(100, None)`, `(-500, None)`."""
 
 Part = tuple[str, str]
-"""A part of a listing: what comes after the first key and up to the last one; empty texts are no bounds."""
+"""A part of a listing: the keys after the first one and up to the last one; an empty text is no limit."""
 
 WHOLE: Part = ("", "")
 
 
 def within(key: str, part: Part) -> bool:
-    """Whether a key lies in a part of a listing."""
+    """Whether a key is in a part of a listing."""
     after, last = part
     return after < key and (not last or key <= last)
 
 
 class Store(Protocol):
-    """Where a channel lies."""
+    """A channel in a bucket or a folder."""
 
     usage: Usage
 
     def list(self, prefix: str, *, part: Part = WHOLE) -> Iterator[Stat]:
-        """What lies directly under a prefix (empty, or ending in `/`), in no certain order.
+        """The objects directly under a prefix (empty, or ending in `/`), in no certain order.
 
-        A folder under it is a Stat whose key ends in `/`.  A listing is whole or raises.
-        Of a `part` only the objects that lie in it; raises RangeRefused where that would cost as much as the whole.
+        A folder is a Stat whose key ends in `/`.  A listing is complete or raises an error.
+        With `part` only the objects in it; raises RangeRefused if a part costs as much as the whole listing.
         """
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
-        """One object, None where it is absent; with its sha256 where asked and vouched for."""
+        """One object, None if it is absent; with its SHA-256 if `checksum` is set and the store has checked it."""
 
     def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> Reader:
-        """Read an object, or a part of it; with a version only that one.
+        """Read an object, or a part of it; with an ETag only that content.
 
-        Raises Missing where it is absent, Conflict where it has another version, RangeRefused where
-        the store does not serve parts.
+        Raises Missing if the object is absent, Conflict if it has another ETag, RangeRefused if the store does not
+        serve parts.
         """
 
     def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
-        """Write an object whole and return its version.  Raises Conflict."""
+        """Write an object in one step and return its ETag.  Raises Conflict."""
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
-        """Delete one of our own files, never a package; an absent one is fine.  Raises Conflict."""
+        """Delete one of our own files, never a package, if it exists.  Raises Conflict."""

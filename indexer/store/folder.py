@@ -1,83 +1,140 @@
-"""A folder inside of a channel, held open: it stays the same folder whatever somebody puts in the place of its name."""
+"""Reads, writes and deletes files in a folder that is held open: renaming it has no effect."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import uuid
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows: renames are atomic there too, two indexers at once are not guarded
+except ImportError:  # Windows: renames are atomic there too, but two indexers at the same time are not guarded
     fcntl = None  # type: ignore[assignment]  # the module or nothing
 
-# Windows opens no folders; there, names are followed at the time of each call.
+# Windows cannot open folders; there, names are followed at the time of each call.
 _DESCRIPTORS = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
-class Folder:
-    """A folder by its descriptor, None where there are none.  Raises OSError; ELOOP or ENOTDIR where a link is met."""
+def open_file(root: Path, inside: Path) -> int:
+    """The descriptor of a file, opened for reading.  Raises OSError.
 
-    def __init__(self, path: Path, descriptor: int | None) -> None:
-        self.descriptor = descriptor
-        self._path = path
+    In all functions here `inside` is the path from `root`, in which no part is a link.  If a part has become a link
+    meanwhile, OSError has ELOOP, ENOTDIR or EMLINK.
+    """
+    with _opened(root, inside.parent) as folder:
+        # Not blocking, so that a FIFO in the place of a file cannot hold us up.
+        return folder.open(inside.name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
 
-    def _at(self, name: str) -> str:
-        return name if self.descriptor is not None else str(self._path / name)
 
-    def open(self, name: str, flags: int) -> int:
-        """Open a file in it, never through a link.  A new one has the mode that the umask gives, for other readers."""
-        return os.open(self._at(name), flags | _NO_FOLLOW, 0o666, dir_fd=self.descriptor)
+def write_file(root: Path, inside: Path, chunks: Iterable[bytes], check: Callable[[], bool]) -> os.stat_result:
+    """Write a file and return its status: under another name, to the disk, then renamed.  Raises OSError.
 
-    def stat(self, name: str) -> os.stat_result:
-        """What there is of a file in it."""
-        return os.stat(self._at(name), dir_fd=self.descriptor)
-
-    def set_time(self, name: str, ns: tuple[int, int]) -> None:
-        """Set the times of a file in it: last access, last change of the content (nanoseconds)."""
-        os.utime(self._at(name), ns=ns, dir_fd=self.descriptor)
-
-    def replace(self, name: str, by: str) -> None:
-        """Give a file in it the name of another one, which is gone then."""
-        os.replace(self._at(by), self._at(name), src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
-
-    def remove(self, name: str) -> None:
-        """Delete a file in it; one that is not there is fine."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._at(name), dir_fd=self.descriptor)
-
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder's own lock: it leaves no file behind, and a process that dies gives it back."""
-        if self.descriptor is None:
-            yield
-            return
-        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+    `check` is called under the lock of the folder, before the rename.  It returns whether the file exists, and raises
+    an error if the file must not be replaced.
+    """
+    with _opened(root, inside.parent, create=True) as folder:
+        name = inside.name
+        scratch = f".{name}.{uuid.uuid4().hex}.tmp"
         try:
-            yield
-            with contextlib.suppress(OSError):  # some file systems cannot sync a folder
-                os.fsync(self.descriptor)
+            with os.fdopen(folder.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            with folder.locked():
+                if check():
+                    folder.set_later(scratch, than=name)
+                folder.replace(name, scratch)
+                return folder.stat(name)  # the rename has set the time of the last change of the file
         finally:
-            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+            folder.remove(scratch)
+
+
+def delete_file(root: Path, inside: Path, check: Callable[[], bool]) -> None:
+    """Delete a file if `check`, called under the lock of the folder, returns True.  Raises OSError."""
+    with _opened(root, inside.parent) as folder, folder.locked():
+        if check():
+            folder.remove(inside.name)
 
 
 @contextlib.contextmanager
-def opened(root: Path, inside: Path, *, create: bool = False) -> Iterator[Folder]:
-    """A folder below `root` for as long as a block; `inside` is its real path from there, in which no part is a link.
+def scanned(root: Path, inside: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """The entries of a folder, for as long as a block.  Raises OSError."""
+    with _opened(root, inside) as folder, os.scandir(folder.to_scan) as entries:
+        yield entries
 
-    Each part is opened in the one before, so a part that has become a link meanwhile is an error, not a way out.
-    With `create` what is missing is made.  Raises OSError.
+
+class _Folder:
+    """A folder by its descriptor, which is None on Windows.  Raises OSError."""
+
+    def __init__(self, path: Path, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+        self._path = path
+        self.to_scan = path if descriptor is None else descriptor
+
+    def _at(self, name: str) -> str:
+        return name if self._descriptor is not None else str(self._path / name)
+
+    def open(self, name: str, flags: int) -> int:
+        """Open a file, never through a link.  The umask decides who else may read a new file."""
+        return os.open(self._at(name), flags | _NO_FOLLOW, 0o666, dir_fd=self._descriptor)
+
+    def stat(self, name: str) -> os.stat_result:
+        """The status of a file."""
+        return os.stat(self._at(name), dir_fd=self._descriptor)
+
+    def set_later(self, name: str, *, than: str) -> None:
+        """Make the time of a file's last change later than that of another file.
+
+        Inodes are used again and clocks are coarse.  So that a later ETag never equals an earlier one, the time goes up
+        with each of our writes.
+        """
+        status = self.stat(name)
+        newest = max(status.st_mtime_ns, self.stat(than).st_mtime_ns + 1)
+        os.utime(self._at(name), ns=(status.st_atime_ns, newest), dir_fd=self._descriptor)
+
+    def replace(self, name: str, by: str) -> None:
+        """Rename the file `by` to `name`."""
+        os.replace(self._at(by), self._at(name), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+
+    def remove(self, name: str) -> None:
+        """Delete a file if it exists."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._at(name), dir_fd=self._descriptor)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold a lock on the folder itself: no lock file is left behind, and the end of a process releases it."""
+        if self._descriptor is None:
+            yield
+            return
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+            with contextlib.suppress(OSError):  # some file systems cannot sync a folder
+                os.fsync(self._descriptor)
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+
+@contextlib.contextmanager
+def _opened(root: Path, inside: Path, *, create: bool = False) -> Iterator[_Folder]:
+    """A folder below `root` for as long as a block.
+
+    Each part of the path is opened in the folder before it, so that a link that has replaced a part is an error.  With
+    `create`, missing folders are made.
     """
     if not _DESCRIPTORS:
         if create:
             (root / inside).mkdir(parents=True, exist_ok=True)
-        yield Folder(root / inside, None)
+        yield _Folder(root / inside, None)
         return
     descriptor = os.open(root, _FOLDER)
     try:
@@ -85,7 +142,7 @@ def opened(root: Path, inside: Path, *, create: bool = False) -> Iterator[Folder
             below = _below(descriptor, part, create=create)
             os.close(descriptor)
             descriptor = below
-        yield Folder(root / inside, descriptor)
+        yield _Folder(root / inside, descriptor)
     finally:
         os.close(descriptor)
 

@@ -16,7 +16,7 @@ _IN_URL = re.compile(r"(?<=//)[^/\s\"']*(?=@)|(?<=X-Amz-Signature=)\w[^\s&\"']*|
 _noted: set[str] = set()
 
 
-def note(*secrets: str | None) -> None:
+def register_secrets(*secrets: str | None) -> None:
     """From now on, mask these."""
     for secret in secrets:
         if secret and len(secret.strip()) >= _SHORTEST:

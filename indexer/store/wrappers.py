@@ -48,12 +48,12 @@ class Metered:
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One object, None where it is absent."""
-        self.usage.asked("HEAD")
+        self.usage.count("HEAD")
         return self._store.stat(key, checksum=checksum)
 
     def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> Reader:
         """Read an object, or a part of it."""
-        self.usage.asked("GET")
+        self.usage.count("GET")
         return _MeteredReader(self._store.open(key, range=range, etag=etag), self.usage)
 
 
@@ -66,7 +66,7 @@ class _MeteredReader:
 
     def read(self, size: int = -1, /) -> bytes:
         data = self._reader.read(size)
-        self._usage.read(len(data))
+        self._usage.count_read(len(data))
         return data
 
     def __enter__(self) -> Reader:

@@ -42,7 +42,7 @@ def test_the_findings_are_an_object_for_scripts(bucket: Bucket) -> None:
 def test_a_bucket_that_is_not_there_is_one_line(bucket: Bucket) -> None:
     done = invoke("doctor", "s3://nowhere/ch", env=bucket.environment())
     assert done.code == 2
-    assert "there is no such bucket" in done.error
+    assert "the bucket does not exist" in done.error
 
 
 def test_a_folder_needs_no_doctor(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_bucket_that_is_not_there_is_wrong_usage(bucket: Bucket) -> None:
     done = invoke("s3", "s3://no-such-bucket/ch", env=bucket.environment())
     assert done.code == 2
     assert done.error == (
-        "error: s3://no-such-bucket/ch/: there is no such bucket; check the name of the bucket and the endpoint URL"
+        "error: s3://no-such-bucket/ch/: the bucket does not exist; check the name of the bucket and the endpoint URL"
     )
 
 
@@ -205,7 +205,7 @@ def test_a_store_that_does_not_answer_is_named_with_the_endpoint() -> None:
     assert done.code == 1
     assert done.error.startswith("error: s3://some-bucket/: the store does not answer")
     assert endpoint in done.error
-    assert done.error.endswith("check the endpoint URL and the network, then repeat")
+    assert done.error.endswith("check the endpoint URL and the network, then run again")
 
 
 def test_the_error_stands_in_the_json_too(tmp_path: Path) -> None:

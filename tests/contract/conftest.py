@@ -9,6 +9,7 @@ import pytest
 
 from indexer.core.usage import Usage
 from indexer.store.fs import FolderStore
+from indexer.store.s3.conditional import ConditionalWrites
 from indexer.store.s3.store import S3Store
 from indexer.store.target import Target
 from tests.support.buckets import moto_server, options_for, real_bucket
@@ -43,16 +44,15 @@ def in_moto(moto: Bucket, bucket: str = "contract") -> S3Store:
 def _shared(moto: Bucket) -> Iterator[S3Store]:
     store = in_moto(moto)
     yield store
-    store._client.close()
+    store.bucket.client.close()
 
 
 def _emptied(store: S3Store) -> S3Store:
     """The same store as if it were new: to make a client takes longer than to run a test."""
-    store._prefix = f"{uuid.uuid4().hex}/"
+    store.bucket.prefix = f"{uuid.uuid4().hex}/"
     store.usage = Usage()
-    store._bare_etags = False
-    store._reads_conditional = True
-    store._conditions = store._provider.conditions
+    store.writes = ConditionalWrites(store.bucket, store.provider.conditions)
+    store._sends_if_match = True
     return store
 
 
@@ -66,7 +66,7 @@ def s3(_shared: S3Store) -> S3Store:
 def _real(real_bucket: Bucket) -> Iterator[S3Store]:
     store = S3Store(real_bucket.bucket, "", Target(f"s3://{real_bucket.bucket}", options_for(real_bucket)))
     yield store
-    store._client.close()
+    store.bucket.client.close()
 
 
 @pytest.fixture(params=["memory", "folder", "moto", pytest.param("s3", marks=pytest.mark.s3)])

@@ -111,7 +111,7 @@ def test_the_pauses_grow_and_have_a_limit_each_and_together(moto: Bucket) -> Non
     with pytest.raises(Unavailable, match="SlowDown"):
         list(store.list(""))
     assert longest == [1, 2, 4, 8, 16]
-    store._client.close()
+    store.bucket.client.close()
 
 
 def test_a_storm_over_many_requests_uses_no_tries_up_for_others(s3: S3Store, wire: Wire) -> None:

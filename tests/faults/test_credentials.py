@@ -96,7 +96,7 @@ def store(bucket: Bucket, meddling: Meddling, issuer: Issuer) -> Iterator[S3Stor
     options = S3Options(meddling.url, "us-east-1", "path", provider="minio")
     store = S3Store(bucket.bucket, prefix, Target(f"s3://{bucket.bucket}/{prefix}", options), at_once())
     yield store
-    store._client.close()
+    store.bucket.client.close()
 
 
 def token_of(question: Question) -> int:
@@ -140,9 +140,9 @@ def test_keys_that_the_server_calls_expired_end_the_run_and_a_repeat_heals(
     if meddling.befell:
         assert "ExpiredToken" in said
         assert "credentials" in said
-        refused = [(it.verb, it.path) for it in meddling.asked[after:] if store._prefix.strip("/") in it.path]
+        refused = [(it.verb, it.path) for it in meddling.asked[after:] if store.bucket.prefix.strip("/") in it.path]
         assert len(refused) == len(set(refused)), "what is refused is not asked again"
-    assert unreadable(objects(bucket, store._prefix.rstrip("/"))) == []
+    assert unreadable(objects(bucket, store.bucket.prefix.rstrip("/"))) == []
     meddling.choose = lambda _number, _question: ""
     assert outcome(store) == ("", 0)
     assert faults(store) == []
@@ -168,7 +168,7 @@ def test_keys_that_cannot_be_renewed_end_the_run_and_a_repeat_heals(
         assert len(said.splitlines()) == 1
         assert "secret" not in said
         issuer.breaks(broken=False)
-    assert unreadable(objects(bucket, store._prefix.rstrip("/"))) == []
+    assert unreadable(objects(bucket, store.bucket.prefix.rstrip("/"))) == []
     assert outcome(store) == ("", 0)
     assert faults(store) == []
 

@@ -37,7 +37,7 @@ def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     with meddling_with(bucket.endpoint) as meddling:
         scene = Scene(bucket, meddling)
         yield scene
-        scene.store._client.close()
+        scene.store.bucket.client.close()
 
 
 @pytest.mark.parametrize("number", range(len(FAULTS)), ids=[fault.name for fault in FAULTS])

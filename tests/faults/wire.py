@@ -143,7 +143,7 @@ def store_at(meddling: Meddling, bucket: Bucket) -> S3Store:
 
 
 def _run(channel: Channel, store: S3Store, now_ms: int) -> Ended:
-    store._prefix = f"{channel.prefix}/"
+    store.bucket.prefix = f"{channel.prefix}/"
     try:
         report = index(store, PLAIN, now_ms=now_ms)
     except IndexerError as error:

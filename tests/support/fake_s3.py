@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-from indexer.store.s3.pace import Pace
+from indexer.store.s3.conditional import ConditionalWrites
+from indexer.store.s3.retry import Retries
 from indexer.store.s3.store import S3Store
 from indexer.store.target import S3Options, Target
 
@@ -311,23 +312,29 @@ class Stage:
 
     url: str = ""
     fake: FakeS3 = field(default_factory=lambda: FakeS3(Manners()))
+    sleep: Callable[[float], None] = lambda _: None
     _clients: dict[str, S3Store] = field(default_factory=dict)
 
-    def open(self, provider: str = "other", pace: Pace | None = None) -> S3Store:
+    def _jitter(self, longest: float) -> float:
+        self.sleep(longest)
+        return 0.0
+
+    def open(self, provider: str = "other") -> S3Store:
         """A store that leads here and knows nothing yet."""
         if provider not in self._clients:
             options = S3Options(
                 endpoint_url=self.url, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY, provider=provider
             )
-            self._clients[provider] = S3Store(BUCKET, PREFIX, Target(f"s3://{BUCKET}/{PREFIX}", options))
+            retries = Retries(self._jitter)
+            self._clients[provider] = S3Store(BUCKET, PREFIX, Target(f"s3://{BUCKET}/{PREFIX}", options), retries)
         store = copy.copy(self._clients[provider])
-        store._pace = pace or Pace(0)
+        store.writes = ConditionalWrites(store.bucket, store.provider.conditions)
         return store
 
     def close(self) -> None:
         """Close all connections."""
         for store in self._clients.values():
-            store._client.close()
+            store.bucket.client.close()
 
 
 @contextlib.contextmanager

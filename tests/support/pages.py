@@ -39,7 +39,7 @@ class Paged:
         self._store = S3Store("bucket", PREFIX, target, Retries(jitter=lambda _: 0.0))
         self._answer: Callable[[str], bytes] = lambda _: b""
         self._asked = 0
-        self._store._client.meta.events.register("before-send.s3", self._send)
+        self._store.bucket.client.meta.events.register("before-send.s3", self._send)
 
     def _send(self, request: Any, **_: object) -> AWSResponse:
         self._asked += 1

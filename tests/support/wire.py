@@ -45,11 +45,11 @@ class Wire:
 
     def __post_init__(self) -> None:
         """Listen."""
-        self.store._client.meta.events.register("before-send.s3", self._send)
+        self.store.bucket.client.meta.events.register("before-send.s3", self._send)
 
     def leave(self) -> None:
         """Listen no more."""
-        self.store._client.meta.events.unregister("before-send.s3", self._send)
+        self.store.bucket.client.meta.events.unregister("before-send.s3", self._send)
 
     def _send(self, request: Any, **_: object) -> AWSResponse | None:
         headers = {name.lower(): _text(value) for name, value in request.headers.items()}

@@ -8,8 +8,8 @@ import pytest
 from botocore import credentials
 
 from indexer.core.errors import Denied, Unavailable
-from indexer.store.s3.errors import errors, opened_stat, version_of
-from indexer.store.s3.strict import BadAnswer, told
+from indexer.store.s3.errors import errors, etag_of, opened_stat
+from indexer.store.s3.strict import BadAnswer, field_of
 
 
 @pytest.mark.parametrize("mistake", [RuntimeError("no"), RecursionError("deep"), KeyError("ETag"), ValueError("no")])
@@ -38,9 +38,9 @@ def test_credentials_that_are_renewed_and_expired_are_named() -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ({"LastModified": None}, "the answer has no 'ETag'"),
-        ({"ETag": '"a"'}, "the answer has no 'LastModified'"),
-        ({"ETag": '""', "LastModified": None}, "the answer cannot be read \\(an ETag of ''\\)"),
+        ({"LastModified": None}, "invalid response: it has no 'ETag'"),
+        ({"ETag": '"a"'}, "invalid response: it has no 'LastModified'"),
+        ({"ETag": '""', "LastModified": None}, "invalid response: an ETag of ''"),
     ],
 )
 def test_what_an_answer_lacks_is_named(answer: dict[str, Any], said: str) -> None:
@@ -50,6 +50,6 @@ def test_what_an_answer_lacks_is_named(answer: dict[str, Any], said: str) -> Non
 
 def test_a_bad_answer_is_told_from_other_errors() -> None:
     with pytest.raises(BadAnswer):
-        version_of("")
+        etag_of("")
     with pytest.raises(BadAnswer):
-        told({}, "ETag")
+        field_of({}, "ETag")

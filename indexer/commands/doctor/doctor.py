@@ -17,7 +17,6 @@ from indexer.core.usage import Usage
 from indexer.settings.provenance import lines
 from indexer.settings.resolve import explain
 from indexer.store.s3.client import connect
-from indexer.store.s3.pace import Pace
 from indexer.store.s3.providers import AWS, OTHER, Conditions, Provider, addressing_of, provider_of
 from indexer.store.s3.store import S3Store
 
@@ -105,8 +104,7 @@ def examine_store(target: Target) -> Diagnosis:
     anonymous, _ = connect(bucket, replace(nobody, s3=replace(nobody.s3, profile=None, anonymous=True)))
     reached = Endpoint(bucket, client.meta.endpoint_url, client.meta.region_name, provider)
     with ThreadPoolExecutor(_THREADS) as executor:
-        # Not paced: those who race shall meet.
-        store = S3Store(bucket, prefix + inner, _plainly(place, reached), pace=Pace(0))
+        store = S3Store(bucket, prefix + inner, _plainly(place, reached))
         scratch = Scratch(client, store, bucket, prefix + inner, executor, anonymous, time.sleep)
         try:
             # The first word with a store that is not there, or refuses the keys, is an error like any run's.

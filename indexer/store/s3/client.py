@@ -13,10 +13,9 @@ from urllib3 import disable_warnings
 from urllib3.exceptions import InsecureRequestWarning
 
 from indexer.core.errors import BadConfig
-from indexer.store.redact import masked, note
+from indexer.store.redact import masked, register_secrets
 from indexer.store.s3.content_md5 import in_every_put
-from indexer.store.s3.entries import read_here
-from indexer.store.s3.models import ModelFiles
+from indexer.store.s3.entries import parse_listings_here
 from indexer.store.s3.network import Trust, proxies_of, refuse_distrust, trusting
 from indexer.store.s3.providers import Addressing, Provider, addressing_of, provider_of
 from indexer.store.s3.session import endpoint_of, keys_of, region_of, session_of
@@ -43,7 +42,7 @@ _SHAPE: dict[str, Any] = {
 
 def connect(bucket: str, target: Target) -> tuple[Any, Provider]:
     """A client for a bucket, and the row of the store that it leads to.  Raises BadConfig, and Denied without keys."""
-    note(target.s3.secret_access_key, target.s3.session_token)
+    register_secrets(target.s3.secret_access_key, target.s3.session_token)
     if mistake := target.s3.validate():
         field, reason, step = mistake
         raise BadConfig(target.s3.setting_of(field), reason, step)
@@ -58,7 +57,6 @@ def _connect(bucket: str, target: Target) -> tuple[Any, Provider]:
     core = botocore.session.Session()
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=time_of)
     session = session_of(options, core)
-    core.get_component("data_loader").file_loader = ModelFiles()
     # boto3 finds an endpoint in the environment and in the profile too.
     chained = endpoint_of(session, options)
     endpoint = chained.value or None
@@ -84,7 +82,7 @@ def _connect(bucket: str, target: Target) -> tuple[Any, Provider]:
     except ValueError as error:  # an endpoint or a region that is none
         raise BadConfig(target.name, masked(error), _STEP) from error
     client.meta.events.register("needs-retry.s3", partial(_refuse_distrust, trust))
-    read_here(client)
+    parse_listings_here(client)
     in_every_put(client)
     refuse_strangers(client, chained.name or dict(options.origins).get("endpoint_url", ""))
     return client, provider

@@ -33,9 +33,8 @@ class Conditions(Enum):
 class Provider:
     """One row: `hosts` is a pattern of its endpoints, whose group `region` names theirs.
 
-    `region` is the one that all requests are signed for, None where any may be.  `pause` is how many
-    seconds must lie between two writes of one key.  `checksums` says whether the store is asked for the
-    SHA-256 that it has checked: some refuse the question.
+    `region` is the one that all requests are signed for, None if it may be any.  `checksums` is whether requests ask
+    for the SHA-256 that the store has checked: some stores refuse such a request.
     """
 
     name: str
@@ -43,7 +42,6 @@ class Provider:
     conditions: Conditions
     region: str | None = None
     addressing: Addressing = "path"
-    pause: float = 0.0
     checksums: bool = True
 
 
@@ -56,13 +54,12 @@ AWS = Provider(
 OTHER = Provider("other", "", Conditions.UNPROVEN)
 PROVIDERS = (
     AWS,
-    Provider("r2", r".*\.r2\.cloudflarestorage\.com", Conditions.ETAG, region="auto", pause=1.0),
+    Provider("r2", r".*\.r2\.cloudflarestorage\.com", Conditions.ETAG, region="auto"),
     Provider(
         "gcs",
         r"storage(?:\.[a-z0-9-]+\.rep)?\.googleapis\.com",
         Conditions.GENERATION,
         region="auto",
-        pause=1.0,
         checksums=False,
     ),
     Provider("b2", r"s3\.(?P<region>[a-z0-9-]+)\.backblazeb2\.com", Conditions.NONE, checksums=False),

@@ -24,7 +24,7 @@ from botocore.exceptions import (
 
 from indexer.core.errors import BadConfig, Denied, IndexerError
 from indexer.store.header_values import refuse_unsendable, trimmed
-from indexer.store.redact import note
+from indexer.store.redact import register_secrets
 from indexer.store.s3.network import CERTIFI, Trust, refuse_distrust
 from indexer.store.target import endpoint_error
 
@@ -116,7 +116,7 @@ def keys_of(session: Any, target: Target, trust: Trust = CERTIFI) -> tuple[str, 
     except (BotoCoreError, ClientError, ValueError, RuntimeError) as error:  # boto3's own, each of them
         refuse_distrust(error, trust)
         raise _no_keys(session, target, error) from error
-    note(keys.secret_key, keys.token)
+    register_secrets(keys.secret_key, keys.token)
     clean = type(keys)(*map(trimmed, keys))
     if clean != keys and not isinstance(found, RefreshableCredentials):
         # The line break of a file, in a variable: http.client would refuse the header, and quote it.

@@ -1,4 +1,4 @@
-"""What an answer of a store says, or BadAnswer where it does not say it: never an error of another kind."""
+"""The error for a response of a store that lacks a field, or has an invalid one."""
 
 from __future__ import annotations
 
@@ -9,17 +9,12 @@ if TYPE_CHECKING:
 
 
 class BadAnswer(ValueError):
-    """An answer that is not what was asked for; the text goes on after "the answer"."""
+    """An invalid response; the text is shown after "invalid response: "."""
 
 
-def told(answer: Mapping[str, Any], name: str) -> Any:
-    """A field that every such answer has.  Raises BadAnswer."""
+def field_of(answer: Mapping[str, Any], name: str) -> Any:
+    """A field that every such response has.  Raises BadAnswer."""
     try:
         return answer[name]
     except KeyError as error:
-        raise BadAnswer(f"has no {name!r}") from error
-
-
-def unreadable(value: str) -> BadAnswer:
-    """The error for a value that is not of its form."""
-    return BadAnswer(f"cannot be read ({value})")
+        raise BadAnswer(f"it has no {name!r}") from error
