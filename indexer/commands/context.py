@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 class WorkerOptions:
     """Where packages are read, and how many at once.
 
-    `max_parallel` is a number of packages; the default suits where the channel lies.  With a `scheduler`, such as
-    `tcp://HOST:8786`, packages are read by the workers of that dask.distributed cluster, so many at once on each of
-    their threads.  With `processes`, 400 packages or more are read by processes of this machine, one a core.  Each
-    process imports the main module of the program again, so what that module does must stand below
-    `if __name__ == "__main__":`.
+    `max_parallel` is a number of packages; the default depends on the store.  With a `scheduler`, such as
+    `tcp://HOST:8786`, the workers of that dask.distributed cluster read the packages, `max_parallel` on each of their
+    threads.  With `processes`, processes of this machine read 400 packages or more, one process a core.  Each process
+    imports the main module of the program again, so the code of that module must be below `if __name__ == "__main__":`.
     """
 
     max_parallel: int | None = None

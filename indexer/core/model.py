@@ -1,4 +1,4 @@
-"""The frozen values that the core decides on, and that the shell carries between it and a store."""
+"""The frozen values that the whole program works with: files, packages, records, indexes and options of the output."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 class Stat(msgspec.Struct, frozen=True, gc=False):
     """One object as a listing shows it.
 
-    `key` is relative to where it was listed from, `size` in bytes.  `modified_ms` is when the object came to its place,
-    in milliseconds of the store's clock: LastModified of a bucket, the later of mtime and ctime of a file.  `mtime_ms`
-    is the mtime of a file, which a copy can keep from elsewhere; None in a bucket.
-    `md5` is the hex digest that the version *may* be (an S3 ETag of that shape): equal proves that the content is the
-    same, different proves nothing, for a KMS-encrypted object has an ETag of the same shape.  `sha256` (hex) is there
-    where the store was asked for it and vouches for the digest of the whole object.
+    `key` is relative to the listed prefix, `size` is in bytes.  `modified_ms` is when the object came to its place, in
+    milliseconds of the store's clock: LastModified in a bucket, the later one of mtime and ctime of a file.  `mtime_ms`
+    is the mtime of a file, which a copy can keep; None in a bucket.
+    `md5` is the hex digest that the ETag *may* be (an S3 ETag of that form): if it is equal to the MD5 of a content,
+    the content is the same; if it differs, nothing is proved, because the ETag of a KMS-encrypted object has the same
+    form. `sha256` (hex) is there if it was asked for and the store has a checksum of the whole object.
     """
 
     key: str
@@ -45,27 +45,26 @@ class Stat(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def written_ms(self) -> int:
-        """When the content was written: a copy of it can be younger."""
+        """When the content was written: the object can be a younger copy."""
         return self.modified_ms if self.mtime_ms is None else self.mtime_ms
 
     def within(self, subdir: str) -> Stat:
-        """The same by its key in the channel, where it was listed from the subdir on."""
+        """The same object with its key in the channel, if the subdir was listed."""
         return msgspec.structs.replace(self, key=f"{subdir}/{self.key}")
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What a subdir's index says: records by file name, still bytes, and all else it carried.
+    """The index of a subdir: records by file name, as raw JSON, and all other content of the published file.
 
-    `v3` names the records that stand under the `v3` key (CEP 48), every other one is in a legacy map.
-    `run_exports` has what is known of them by file name (CEP 12): an absent name is unknown, not empty.
-    `info` and `rest` are keys of the published file that are not ours, `v3_rest` has the buckets of `v3`
-    for other things than packages, such as wheels: they survive byte for byte.  `earlier` has the records that
-    another indexer published of packages without a record here: they tell when these were first indexed.
-    `records_not_loaded` counts the records of packages of other names, where only a few names were read; None where
-    all were. `unreadable` tells of records that readers cannot parse, by file name, why; `left_out` of anything else
-    that was left out for that reason.  Both are empty unless the index was validated, which an index of our own is not
-    again.
+    `v3` has the file names of records under the `v3` key (CEP 48); all others are in a legacy map.
+    `run_exports` is by file name (CEP 12): an absent name is unknown, not empty.
+    `info` and `rest` have keys of the published file that are not ours, `v3_rest` the buckets of `v3` for other things
+    than packages, such as wheels: they are republished byte for byte.  `earlier` has records that another indexer
+    published of packages without a record here: they have the dates of these packages.
+    `records_not_loaded` counts the records of other package names if only some names were loaded, else it is None.
+    `unreadable` has the records that readers cannot parse, with the reason, by file name; `left_out` any other content
+    that was left out for such a reason.  Both are empty if the index was not validated.
     """
 
     records: Mapping[str, Raw] = field(default_factory=dict)
@@ -87,10 +86,10 @@ class Index:
 
 
 class Extracted(msgspec.Struct, frozen=True, gc=False):
-    """A package that was read: its record, dated as if no index had it before, and its run exports, None if unknown.
+    """A package that was read.
 
-    `md5_matches_etag` says that the record tells its version: the MD5 that a listing shows is that of the content.
-    `metadata` is what it says of itself besides, None where that was not asked.
+    `record` is dated as if no index had the package before.  `run_exports` is None if unknown, `metadata` is None if it
+    was not asked for.  `md5_matches_etag` is true if the ETag is the MD5 of the content, which the record has.
     """
 
     filename: str
@@ -105,11 +104,11 @@ class Extracted(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A package that cannot be indexed, and why.  A result, not an exception: the rest is published.
+    """A package that cannot be indexed, and the reason.  A result, not an exception: the rest is published.
 
-    `sha256` is there where the content was hashed, or vouched for, all the same.  `transient` is a reason
-    that may be gone next time.  A `damaged` package cannot be unpacked.  `kept` says that the
-    index keeps the record that it has of this very package.
+    `sha256` is there if the content was hashed, or if the store has its checksum.  The reason can be gone next time if
+    it is `transient`.  A `damaged` package cannot be unpacked.  `kept` is true if the index keeps its record of this
+    very package.
     """
 
     filename: str
@@ -149,7 +148,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How strictly packages are judged: warnings reject, or a wrong name or subdir only warns."""
+    """How strictly packages are judged.
+
+    With `strict` a warning rejects a package; with `lenient` a wrong name or subdir is only a warning.
+    """
 
     strict: bool = False
     lenient: bool = False
@@ -159,8 +161,8 @@ class Rules:
 class Outputs:
     """Which files a channel has, and what shapes their bytes and headers.
 
-    `channel` is what people call it, for pages and feeds: an `s3://` URL or the name of its folder.  `public_url` is
-    where they read it.
+    `channel` is the name for people, for pages and feeds: an `s3://` URL or the name of a folder.  `public_url` is the
+    URL at which people read the channel.
     """
 
     zst: bool = True
@@ -188,7 +190,7 @@ class Outputs:
 
     @property
     def address(self) -> str:
-        """The URL that clients are told, empty where none is known."""
+        """The URL that clients use, empty if it is unknown."""
         if self.public_url:
             return self.public_url.rstrip("/")
         if self.base_url and not self.base_url_verbatim:
@@ -197,5 +199,5 @@ class Outputs:
 
     @property
     def needs_metadata(self) -> bool:
-        """Whether a file is wanted that tells more of a package than its record does."""
+        """Whether a file is wanted that shows more of a package than its record."""
         return self.channeldata or self.html or self.rss

@@ -1,4 +1,4 @@
-"""What a listing shows of each package name, as a digest: names that show the same need not be looked at again."""
+"""A digest of the listing for each package name: a name with the same digest need not be looked at again."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from indexer.core.model import Raw, Stat
     from indexer.core.state import State
 
-# Of 32 bytes: enough to tell a change, and a ledger has one for each name.
+# Of 32 bytes: enough to notice a change, and a state has one digest for each name.
 _LENGTH = 8
 
 
 def name_of(filename: str) -> str:
-    """The package name, in lower case, that a package or one of its sidecars has by its file name; empty for none."""
+    """The package name, in lower case, of a package or a sidecar by its file name; empty for any other file."""
     parsed = parse_filename(filename) or parse_filename(package_of_sidecar(filename) or "")
     return parsed.name.lower() if parsed else ""
 
@@ -34,7 +34,7 @@ def names_of(filenames: Iterable[str]) -> frozenset[str]:
 
 
 def digests_of(listed: Mapping[str, Stat]) -> dict[str, str]:
-    """Stands for what a listing shows of each package name: file names, sizes and versions."""
+    """A digest for each package name of the listed file names, sizes and ETags."""
     found: dict[str, bytes] = {}
     for filename in sorted(listed):
         name = name_of(filename)
@@ -43,17 +43,17 @@ def digests_of(listed: Mapping[str, Stat]) -> dict[str, str]:
 
 
 def mark_unsure(digests: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    """Digests with a mark at some names that the next run shall look at, be they still there or not."""
+    """The digests with a mark at some names that the next run must look at, whether they exist or not."""
     return {**digests, **dict.fromkeys(names, "")} if digests else {}
 
 
 def has_misfiled_records(records: Mapping[str, Raw]) -> bool:
-    """Whether a record has another name than its file, and so stands in another shard than its file tells of."""
+    """Whether a record has another name than its file, so that it is in another shard than the file name shows."""
     return any(identity_of(record).name.lower() != name_of(filename) for filename, record in records.items())
 
 
 def excluding(names: frozenset[str], state: State) -> State:
-    """What a ledger knows of packages of other names."""
+    """The part of a state about packages of other names."""
     return msgspec.structs.replace(
         state,
         package_etags={filename: it for filename, it in state.package_etags.items() if name_of(filename) not in names},
@@ -63,7 +63,7 @@ def excluding(names: frozenset[str], state: State) -> State:
 
 
 def changed_names(digests: Mapping[str, str], state: State) -> frozenset[str] | None:
-    """The package names of which a listing shows something else than the last run saw; None where it left no word."""
+    """The package names whose digest differs from the one of the last run; None if the last run left no digests."""
     before = state.name_digests
     if not before:
         return None

@@ -14,17 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run is asked to do.
+    """What a caller asks an index run to do.
 
-    `subdirs` empty means every known one that is there.  `packages` (`SUBDIR/FILENAME`) narrows the
-    run to these; None means all.  With `complete` packages whose run exports are unknown are read, and their
-    records stay.  `repodata_patch` is a patch package in `noarch/` that comes into force,
-    the empty text ends the patch that is in force; None leaves it.  `notices` are
-    what `notices.json` shall tell, None leaves it as it is.  `unyanked` (`SUBDIR/FILENAME`) shall be
-    indexed again although another indexer lists them as removed.  With `create` a channel or a
-    subdir that is not there is created empty.  `may_be_gone` are those of `packages` that an event named: no fault
-    if neither the channel nor its index has them.  With `fail_on_new` only a rejection that the last
-    run did not report makes the exit code 3.
+    `subdirs` empty means every known subdir that exists.  `packages` (`SUBDIR/FILENAME`) limits the run to these
+    packages; None means all.  With `complete` packages whose run exports are unknown are read, and their records stay.
+    `repodata_patch` is a patch package in `noarch/` to follow from now on, the empty text ends the patch in force, None
+    keeps it.  `notices` is the content of `notices.json`, None keeps it.  `unyanked` (`SUBDIR/FILENAME`) are indexed
+    again although another indexer lists them as removed.  With `create` a missing channel or subdir is created empty.
+    `may_be_gone` are those of `packages` that an event named: it is no fault if neither the channel nor its index has
+    them. With `fail_on_new` only a rejection that the last run did not report makes the exit code 3.
     """
 
     outputs: Outputs = field(default_factory=Outputs)
@@ -51,6 +49,6 @@ class Options:
 
 
 def several(name: str, value: object) -> None:
-    """Refuse one text in the place of a collection of texts.  Raises BadConfig."""
+    """Raise BadConfig if a caller gives one text in the place of a collection of texts."""
     if isinstance(value, (str, bytes)):
         raise BadConfig(f"{name}={value!r}", "is one text, and a collection of texts is wanted", f"give [{value!r}]")

@@ -7,7 +7,6 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum, IntEnum
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -34,9 +33,9 @@ _JSON = "application/json"
 _HTML = "text/html; charset=utf-8"
 _ZSTD = "application/zstd"
 _BZIP2 = "application/x-bzip2"
-# Read by nobody but the next run.
+# Only the next run reads the catalog.
 _CATALOG_LEVEL = 3
-# Deprecated (CEP 36): known to conda once, written by nobody today.
+# Deprecated (CEP 36): conda has read them once, no indexer writes them today.
 _STALE_INFO = frozenset({"arch", "platform", "base_url", "subdir", "repodata_revisions"})
 
 
@@ -66,7 +65,7 @@ class Codec(Enum):
     BZIP2 = "bzip2"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """One file to publish: `content` before compression, or None where the file must not be there.
 
@@ -82,9 +81,9 @@ class Artifact:
     headers: Mapping[str, str] = field(default_factory=dict)
     immutable: bool = False
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        """Stands for the bytes and headers without making them; the empty text for a file to delete."""
+        """A digest of the content and the headers, without compressing the content; the empty text for a deletion."""
         if self.content is None:
             return ""
         shape = msgspec.json.encode((self.codec.value, self.level, self.headers), order="deterministic")
@@ -118,9 +117,7 @@ class RenderContext:
 
 @dataclass(frozen=True, slots=True)
 class NewShards:
-    """The shards to write.  Each shard is made when it is iterated over: all of a large channel are not held at
-    once.
-    """
+    """The shards to write, each made when it is written: those of a large channel are never held all at once."""
 
     makers: tuple[tuple[bytes, Callable[[], bytes]], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -210,10 +207,11 @@ def _unpatched(index: Index, unpatched: Index | None, context: RenderContext) ->
 
 
 def _deletion_rank(key: str, context: RenderContext) -> Rank:
-    """Readers prefer shards to .zst to .json, so what they prefer goes first.
+    """When an unwanted file is deleted.
 
-    But what the index was read from goes once the new source stands, or a crash would leave none; and
-    so does what is not ours, for the credentials may not allow it.
+    Clients prefer shards to .zst, and .zst to .json, so the files that they prefer are deleted first.  The file that
+    the index was read from is deleted after the new source is written, or a crash would leave no index; so is a file
+    that is not ours, because the credentials may not allow to delete it.
     """
     if not context.outputs.monolithic or key == context.source or key in names.FOREIGN:
         return Rank.STALE
@@ -225,29 +223,29 @@ def _info(index: Index, context: RenderContext) -> dict[str, object]:
     info["subdir"] = context.subdir
     if url := _base_url(index, context):
         info["base_url"] = url
-    for key, said in _of_channel(context.outputs.info).items():
+    for key, value in _of_channel(context.outputs.info).items():
         info.pop(key, None)
-        if said:
-            info[key] = said
+        if value:
+            info[key] = value
     if revisions := _revisions(index, context.outputs.info.revisions):
         info["repodata_revisions"] = revisions
     return info
 
 
 def _base_url(index: Index, context: RenderContext) -> str:
-    """Where readers find the packages, empty for beside the index: as configured, or else as it was found."""
+    """The URL of the packages, empty if they are beside the index: as configured, or else as published before."""
     url = context.outputs.base_url
     if url is None:
-        found = _plain(index.info.get("base_url"))
-        return found if isinstance(found, str) else ""
-    # Readers join package names to it, older ones without adding the slash (CEP 15).
+        published = _plain(index.info.get("base_url"))
+        return published if isinstance(published, str) else ""
+    # Clients join package names to the URL, older clients without adding the slash (CEP 15).
     return url if context.outputs.base_url_verbatim or not url else f"{url.rstrip('/')}/{context.subdir}/"
 
 
 def _of_channel(info: ChannelInfo) -> dict[str, Any]:
-    """What is configured of `info`, empty where what stands there shall go."""
-    said = {"channel_relations": info.relations, "virtual_package_detectors": info.detectors}
-    return {key: msgspec.to_builtins(value) for key, value in said.items() if value is not None}
+    """The configured keys of `info`; an empty value removes the published one."""
+    configured = {"channel_relations": info.relations, "virtual_package_detectors": info.detectors}
+    return {key: msgspec.to_builtins(value) for key, value in configured.items() if value is not None}
 
 
 def _revisions(index: Index, configured: Sequence[Revision] | None) -> dict[str, object]:
@@ -368,7 +366,7 @@ def _current(index: Index, info: Mapping[str, object], context: RenderContext) -
 
 
 def _described(index: Index, context: RenderContext) -> list[Artifact]:
-    """What tells more of packages than their records do: the catalogue, and the page."""
+    """The files that show more of packages than their records: the catalog, and the page."""
     outputs = context.outputs
     if not outputs.needs_metadata:
         return []

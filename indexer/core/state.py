@@ -1,6 +1,6 @@
-"""The memory between runs: which versions of our files belong together, and what they were made from.
+"""The state that one run leaves for the next: the ETags of our files, and what they were made from.
 
-It is a hint that makes runs cheaper.  Without it a run looks at more, and publishes the same.
+The state is a hint that makes runs cheaper.  Without it a run looks at more, and publishes the same.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from indexer.core.model import Stat
 
-# What `place` says in the state of a channel's own files; no subdir has this name.
+# The `place` in the state of the files of a channel's root; no subdir has this name.
 CHANNEL = "channel"
-# The number of the form in which a state is written.  A state of another format is as good as none.
+# The number of the form in which a state is written.  A state of another format counts as none.
 FORMAT = 2
 # A part of a listing: a little less than three pages, so that some new packages need no fourth.
 _PART = 2_900
@@ -33,14 +33,14 @@ _LINES = 10_000
 
 
 class PublishedFile(msgspec.Struct, frozen=True):
-    """One of our files: the version it had when we put it, and the digest of what was in it."""
+    """One of our files: its ETag, and the digest of the content and the headers that we wrote."""
 
     etag: ETag
     digest: str
 
 
 class Bad(msgspec.Struct, frozen=True):
-    """A package found bad: the version that was read, why it was rejected, and whether its record stays."""
+    """A rejected package: its ETag, the reason, and whether its record stays."""
 
     etag: ETag
     reason: str
@@ -48,9 +48,9 @@ class Bad(msgspec.Struct, frozen=True):
 
 
 class Attested(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is known of a package's attestations: what stands for its sidecars as they were read, and their sha256.
+    """The attestations of a package: a digest of its sidecars as they were read, and their SHA-256.
 
-    Without one there is a `reason`; a `transient` one may be gone next time.
+    Attestations that do not count have a `reason` instead; the reason can be gone next time if it is `transient`.
     """
 
     sidecars_digest: str
@@ -62,20 +62,19 @@ class Attested(msgspec.Struct, frozen=True, omit_defaults=True):
 class State(msgspec.Struct, frozen=True):
     """What one run leaves for the next.
 
-    `config_fingerprint` stands for the options that shape the output, `listing_digest` for all packages seen (empty
-    where not all were), `packages` counts the records.  `package_etags` has the versions of the indexed packages whose
-    record does not tell (an S3 ETag that is the record's md5 needs no entry); it has all of them where
-    it is `etags_complete`.  `yanked` and `ignored` have the reasons by file name; `reported` are rejected
-    files of other kinds than `rejected` (a bad name, no right to read), by the version that was reported.
-    `validated` says that readers can parse all records: those of another indexer were looked at when they were taken
-    over.  `outputs` and `rules` are those of the run: a yank
-    publishes with them, whoever types it.  `all_in_v3` says that records may stand under `v3` by assignment alone.
-    `attestations` is by file name of the package.  `split_points` are file names at which the next listing may be cut
-    into even parts.  `name_digests` stands for what the listing showed of each package name, where there are shards
-    alone; the empty text for a name to look at. `place` is the subdir, or CHANNEL for the state of
-    a channel's own files.  `has_misfiled_records` says that there a record may have another name than its file.
-    `incomplete` counts the packages whose run exports are unknown, None if they were not counted.
-    `recent` counts the packages of the last week (`core/recent.py`), None where nobody counted them.
+    `config_fingerprint` is a digest of the options that shape the output, `listing_digest` one of all listed packages
+    (empty if not all were listed).  `packages` counts the records.  `files` has the published files.
+    `package_etags` has the ETags of indexed packages whose record does not have the ETag as its MD5; it has all of
+    them if `etags_complete`.  `yanked` and `ignored` have the reasons by file name.  `rejected` has bad packages,
+    `reported` the ETags of other rejected files (an invalid name, no permission to read).
+    `validated` is true if readers can parse all records: an index of another indexer is checked once.  `outputs` and
+    `rules` are those of the run: a yank publishes with the same ones.  `all_in_v3` is true if records can be under
+    `v3` by assignment only.  `attestations` is by file name of the package.  `split_points` are file names at which
+    the next listing can be split into even parts.  `name_digests` has a digest of the listing for each package name,
+    if there are shards only; the empty text for a name that the next run must look at.  `place` is the subdir, or
+    CHANNEL for the files of a channel's root.  `has_misfiled_records` is true if a record can have another name than
+    its file. `incomplete` counts the packages with unknown run exports, None if they were not counted.  `recent`
+    counts the packages of the last week by hour (core/recent.py), None if they were not counted.
     """
 
     config_fingerprint: str = ""
@@ -136,17 +135,17 @@ def decode_state(data: bytes) -> State | None:
 
 
 def config_fingerprint(outputs: Outputs, rules: Rules, release: str) -> str:
-    """Stands for all that shapes the output besides the packages; another release looks at all again."""
+    """A digest of all that shapes the output besides the packages; another release looks at everything again."""
     return hashlib.sha256(msgspec.json.encode((release, outputs, rules))).hexdigest()
 
 
 def line_of(filename: str, stat: Stat) -> str:
-    """What a digest of a listing is told of a file: its name, its size and its version."""
+    """The line of a file in a listing digest: its name, its size and its ETag."""
     return f"{filename}\0{stat.size}\0{stat.etag}\n"
 
 
 def listing_digest_of(packages: Mapping[str, Stat]) -> str:
-    """Stands for all packages of a listing: their names, sizes and versions."""
+    """A digest of all packages of a listing: their names, sizes and ETags."""
     digest = hashlib.sha256()
     lines = (line_of(name, packages[name]) for name in sorted(packages))
     while batch := "".join(itertools.islice(lines, _LINES)):
@@ -155,7 +154,7 @@ def listing_digest_of(packages: Mapping[str, Stat]) -> str:
 
 
 def split_points_of(filenames: Collection[str]) -> tuple[str, ...]:
-    """The file names that cut a listing into even parts, none of a small one (some kilobytes at most)."""
+    """The file names that split a listing into even parts (some kilobytes at most); none for a small listing."""
     parts = min(len(filenames) // _PART, _MAX_PARTS)
     if parts < 2:  # noqa: PLR2004  one part is no part
         return ()

@@ -1,4 +1,4 @@
-"""The root of a channel: which subdirs it has, and whether the target is a channel at all."""
+"""Lists the root of a channel: which subdirs the channel has, and whether the target is a channel at all."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _FOLDERS_NAMED = 3
 
 
 class Root(NamedTuple):
-    """What a listing of a channel's root shows.
+    """The root of a channel.
 
-    `subdirs` are the known ones, `noarch` always among them, `unknown_subdirs` the other folders (an empty name stands
-    for keys with `//` in them).  `packages` are the packages directly at the root, `files` all files there.
+    `subdirs` are the known subdirs, always with `noarch`; `unknown_subdirs` the other folders (an empty name for keys
+    with `//`).  `packages` are the packages directly at the root, `files` all files there.  `found` is false if no
+    known subdir exists.
     """
 
     subdirs: tuple[str, ...]
@@ -37,36 +38,36 @@ class Root(NamedTuple):
 
 def root_of(store: Store) -> Root:
     """List the root of a channel."""
-    listed = {stat.key for stat in store.list("")}
-    folders = {key[:-1] for key in listed if key.endswith("/")}
-    files = frozenset(key for key in listed if not key.endswith("/"))
-    there = folders & names.KNOWN_SUBDIRS
+    keys = {stat.key for stat in store.list("")}
+    folders = {key[:-1] for key in keys if key.endswith("/")}
+    files = frozenset(key for key in keys if not key.endswith("/"))
+    known = folders & names.KNOWN_SUBDIRS
     packages = tuple(sorted(key for key in files if names.extension_of(key)))
-    passed_over = tuple(sorted(folders - there))
-    return Root(tuple(sorted(there | {names.NOARCH})), passed_over, packages, files, bool(there))
+    unknown = tuple(sorted(folders - known))
+    return Root(tuple(sorted(known | {names.NOARCH})), unknown, packages, files, bool(known))
 
 
 def check_channel(root: Root, channel: str) -> None:
-    """Raise BadConfig for a target that is a subdir of a channel, or a folder of packages, and no channel."""
+    """Raise BadConfig if the target is a subdir of a channel, or a folder of packages."""
     own_name = channel.rstrip("/").rpartition("/")[2]
-    is_named_so = own_name in names.KNOWN_SUBDIRS
+    has_subdir_name = own_name in names.KNOWN_SUBDIRS
     content = root.packages or root.files & {names.REPODATA, names.SHARD_INDEX}
-    if not content or (root.found and not is_named_so):
+    if not content or (root.found and not has_subdir_name):
         return
-    if is_named_so:
+    if has_subdir_name:
         raise BadConfig(
             channel, "is a subdir, not a channel", f"nothing was changed: name its parent {_parent(channel)}"
         )
-    what = f"such as {root.packages[0]}" if root.packages else f"a {names.REPODATA}"
+    example = f"such as {root.packages[0]}" if root.packages else f"a {names.REPODATA}"
     raise BadConfig(
         channel or "the channel",
-        f"has packages ({what}) and no subdir such as {names.NOARCH} or linux-64",
+        f"has packages ({example}) and no subdir such as {names.NOARCH} or linux-64",
         f"nothing was changed: name the channel, for example {_parent(channel)}, or move the packages into a subdir",
     )
 
 
 def check_exists(root: Root, channel: str) -> None:
-    """Raise BadConfig if there is neither a package nor an index: the name may be wrong."""
+    """Raise BadConfig if there is neither a package nor an index: the name can be wrong."""
     if root.found:
         return
     folders = [folder for folder in root.unknown_subdirs if folder]
@@ -81,7 +82,7 @@ def check_exists(root: Root, channel: str) -> None:
 
 
 def check_subdir(store: Store, subdir: str, *, create: bool) -> None:
-    """Raise BadConfig for a name that no subdir can have, or for an unknown one that is not there."""
+    """Raise BadConfig for a name that no subdir can have, or for an unknown subdir that does not exist."""
     if not names.is_subdir(subdir):
         raise BadConfig(subdir or "''", "is not a subdir", "name one such as linux-64 or noarch")
     if subdir in names.KNOWN_SUBDIRS or create or next(iter(store.list(f"{subdir}/")), None) is not None:
@@ -92,9 +93,9 @@ def check_subdir(store: Store, subdir: str, *, create: bool) -> None:
 
 
 def chosen(store: Store, named: Iterable[str], channel: str = "", *, must_exist: bool = False) -> list[str]:
-    """The subdirs that are named, or all known ones of a channel if none is.
+    """The named subdirs, or all known ones of a channel if none is named.
 
-    Raises BadConfig for a wrong target; with `must_exist` also for one where there is no subdir at all.
+    Raises BadConfig for a wrong target; with `must_exist` also if the channel has no subdir.
     """
     wanted = set(named)
     for subdir in wanted:

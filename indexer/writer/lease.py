@@ -1,8 +1,8 @@
-"""A lease on a subdir, for stores that know no conditional writes: best effort, and no more.
+"""A lease on a folder of a channel, for stores without conditional writes: best effort only.
 
-Whoever holds it writes; the others wait as after any conflict.  What a store does not check is looked at
-instead: before each write whether the object still has the version it should have, and at the end whether
-all that was written stands (docs/design.md says what that guarantees).
+The holder of the lease writes; other indexers wait as after any conflict.  The lease compares what the store does not
+compare: before each write whether the object has the expected ETag, and at the end whether all written objects are
+still there (docs/design.md says what that guarantees).
 """
 
 from __future__ import annotations
@@ -32,23 +32,22 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# How long a lease lasts that nobody renews, and how long before a holder renews it.
+# How long a lease lasts without renewal, and after how long the holder renews it (seconds).
 LASTS = 300.0
 _RENEW_AFTER = LASTS / 3
-# After that a put that began before ours is through, or lost.
+# After this time a write that began before ours has succeeded or failed (seconds).
 _SETTLE = 2.0
-# A store refuses requests whose clock is a quarter of an hour off (RequestTimeTooSkewed), so this much
-# more of age than a lease lasts tells a dead one at once, whatever the clocks.
+# A store refuses requests of a clock that differs by more than a quarter of an hour (RequestTimeTooSkewed).  So a lease
+# that is older than a lease lasts by more than this is over, whatever the clocks show.
 _SKEW_MS = 15 * 60 * 1000
 
 
 @dataclass
 class Lease:
-    """A lease on a folder of the channel: taken, kept while it is written, given back.
+    """A lease on a folder: taken, renewed while the folder is written, given back.
 
-    `store` is the bucket itself; `folder` ends in `/`, or is empty for the channel's root.  Another one's is
-    taken over once it was seen unchanged for as long as it lasts by a clock of our own, or is older than any
-    difference of clocks can explain.
+    `store` is the bucket itself; `folder` ends in `/`, or is empty for the root.  The lease of another indexer is taken
+    over if it did not change for as long as a lease lasts by our clock, or if it is older than clocks can differ.
     """
 
     store: Store
@@ -68,7 +67,7 @@ class Lease:
 
     @contextmanager
     def held(self) -> Iterator[Leased]:
-        """Hold the lease for as long as a block.  Raises Conflict where another indexer holds it."""
+        """Hold the lease during a block.  Raises Conflict if another indexer holds it."""
         found = self.store.stat(self._key)
         if found is not None and not self._over(found):
             raise Conflict(self._key, "another indexer holds the lease of the subdir")
@@ -83,7 +82,7 @@ class Lease:
             self._give_back()
 
     def keep(self) -> None:
-        """Look whether the lease is still ours, and renew it, each if it is time to.  Raises Conflict."""
+        """Check that the lease is still ours, and renew it, each if it is time to.  Raises Conflict."""
         with self._lock:
             now = self.clock.monotonic()
             if now - self._looked > _SETTLE:
@@ -92,10 +91,10 @@ class Lease:
                 self._put()
 
     def _over(self, found: Stat) -> bool:
-        """Whether the lease that is there binds nobody any more."""
+        """Whether an existing lease has ended."""
         now = self.clock.monotonic()
         if self._met is None:
-            _log.warning("%s: another indexer holds the lease; waiting until it is given back, or old", self._key)
+            _log.warning("%s: another indexer holds the lease; waiting until it is given back or over", self._key)
         if self._met is None or self._met[0] != found.etag:
             self._met = (found.etag, now)
         unchanged = now - self._met[1]
@@ -104,7 +103,7 @@ class Lease:
     def _put(self) -> None:
         self._times += 1
         content = {"holder": self._owner, "renewed": self._times, "lasts_seconds": LASTS}
-        # From before the write on, as a clock that is slow for others is safe for all.
+        # Counted from before the write: if our clock is early, no other indexer takes the lease too early.
         self._renewed = self.clock.monotonic()
         self._ours = self.store.put(self._key, json.dumps(content).encode(), expect=Expect.ANYTHING)
 
@@ -115,7 +114,7 @@ class Lease:
             raise Conflict(self._key, "another indexer has taken the lease")
 
     def _is_ours(self) -> bool:
-        """Whether the lease is ours, also if this run was interrupted before it knew the version of what it put."""
+        """Whether the lease is ours, also if this run was interrupted before it knew the ETag of its lease."""
         found = self.store.stat(self._key)
         if found is None or found.etag == self._ours:
             return found is not None
@@ -125,7 +124,7 @@ class Lease:
         return False
 
     def _give_back(self) -> None:
-        """Delete the lease if it is ours; where that fails, others wait until it is over."""
+        """Delete the lease if it is ours; if that fails, other indexers wait until the lease is over."""
         try:
             if self._is_ours():
                 self.store.delete(self._key, expect=Expect.ANYTHING)
@@ -136,12 +135,12 @@ class Lease:
 
 
 def under(lease: Lease | None, store: Store) -> AbstractContextManager[Store]:
-    """The store to write to, for as long as a block: under the lease where there is one.  Raises Conflict."""
+    """The store to write to during a block: under the lease if there is one.  Raises Conflict."""
     return nullcontext(store) if lease is None else lease.held()
 
 
 class Leased:
-    """A store that looks right before each write whether what is there is what should be there."""
+    """A store that checks right before each write whether the object has the expected ETag."""
 
     def __init__(self, store: Store, lease: Lease) -> None:
         self._store = store
@@ -153,22 +152,22 @@ class Leased:
         self.open = store.open
 
     def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
-        """Write an object if it has the expected version a moment before.  Raises Conflict."""
+        """Write an object if it has the expected ETag a moment before.  Raises Conflict."""
         self._compare(key, expect)
         etag = self._store.put(key, body, expect=Expect.ANYTHING, headers=headers)
-        if SHARDS_FOLDER not in key:  # these are right whoever wrote them
+        if SHARDS_FOLDER not in key:  # their names are digests of their content
             self._written[key] = etag
         return etag
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
-        """Delete an object if it has the expected version a moment before.  Raises Conflict."""
+        """Delete an object if it has the expected ETag a moment before.  Raises Conflict."""
         if self._store.stat(key) is not None:
             self._compare(key, expect)
             self._store.delete(key, expect=Expect.ANYTHING)
         self._written[key] = None
 
     def look(self) -> None:
-        """Look whether all that was written stands.  Raises Conflict."""
+        """Check that all objects are as they were written.  Raises Conflict."""
         for key, etag in self._written.items():
             found = self._store.stat(key)
             if (found.etag if found else None) != etag:
