@@ -167,11 +167,11 @@ def test_a_patch_that_is_not_there_is_named_and_nothing_is_written(filename: str
         ({"patch_instructions_version": 3}, "the highest known is 2"),
         ({"packages.conda": {FIRST: {"depends": [">=1"]}}}, "has no name"),
         ({"packages.conda": {FIRST: {"depends": ["a >="]}}}, "ends where a version belongs"),
-        ({"packages.conda": {FIRST: {"depends": ['a[when="b"]']}}}, "of the third revision"),
+        ({"packages.conda": {FIRST: {"depends": ['a[when="b"]']}}}, "the syntax of revision v3"),
         ({"packages.conda": {FIRST: {"depends": "a"}}}, "not a list of texts"),
         ({"packages.conda": {FIRST: {"license": 1}}}, "is not a text"),
         ({"packages.conda": {"not-there-1.conda": {"license": 1}}}, "is not a text"),
-        ({"packages.conda": {FIRST: []}}, "cannot be followed"),
+        ({"packages.conda": {FIRST: []}}, "cannot be applied"),
         ({"packages": []}, "not a readable patch_instructions.json"),
         ({"remove": "x"}, "not a readable patch_instructions.json"),
     ],
@@ -188,7 +188,7 @@ def test_instructions_that_another_indexer_left_and_that_cannot_be_followed_stop
     store = channel(*keys(1), *keys(1, "noarch"))
     store.upload(INSTRUCTIONS, b"[]")
     report = index(store)
-    assert "mend the patch, or end it with --no-repodata-patch" in str(only(report).error)
+    assert "correct the patch, or end it with --no-repodata-patch" in str(only(report).error)
     assert only(report, "noarch").outcome is Outcome.PUBLISHED
     assert not [key for key in published(store) if key.startswith("linux-64/") and key != INSTRUCTIONS]
     assert only(index(store, ENDING)).outcome is Outcome.PUBLISHED
@@ -198,7 +198,7 @@ def test_fields_that_no_patch_may_change_are_named_and_left() -> None:
     store = channel(*keys(1))
     lay_patch(store, {"packages.conda": {FIRST: {"sha256": "00", "size": 1, "license": "MIT", "run_exports": {}}}})
     report = index(store, PATCHING)
-    assert [note.reason.partition(",")[0] for note in only(report).warnings] == [
+    assert [note.reason.partition(" of ")[0] for note in only(report).warnings] == [
         "sets run_exports",
         "sets sha256",
         "sets size",
@@ -268,9 +268,9 @@ def test_a_check_finds_what_is_in_force_and_not_published() -> None:
     lay_patch(store, {"packages.conda": {THIRD: {"license": "MIT-0"}}})
     store.upload(INSTRUCTIONS, json.dumps({"packages.conda": {THIRD: {"license": "MIT-0"}}}).encode())
     assert [fault.partition(" (")[0] for fault in _faults(store)] == [
-        f"linux-64/repodata.json: disagrees on what is removed: {SECOND}",
+        f"linux-64/repodata.json: has a different list of removed packages: {SECOND}",
+        f"linux-64/repodata.json: has different records of 2 packages: {FIRST}, {THIRD}",
         f"linux-64/repodata.json: lacks 1 package: {SECOND}",
-        f"linux-64/repodata.json: says something else of 2 packages: {FIRST}, {THIRD}",
     ]
     store.upload(INSTRUCTIONS, b"[]")
     (fault,) = _faults(store)

@@ -81,7 +81,7 @@ def test_a_deep_check_finds_a_published_package_that_cannot_be_unpacked(key: str
     store = indexed_by_an_older_release(key)
     (fault,) = check(store, deep=True).faults
     assert fault.key == key
-    assert "cannot be indexed as it lies there (the archive is" in fault.reason
+    assert "cannot be indexed any more (the archive is" in fault.reason
 
 
 @pytest.mark.parametrize("key", DAMAGED)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from indexer.core import names
 from indexer.core.formats.repodata import decode_run_exports, decode_unpatched, unpatched_run_exports
 from indexer.core.model import Index
-from indexer.core.overlay import Overlay, Yank
+from indexer.core.overlay import WithdrawnPackages, Yank, make_overlay
 from indexer.core.patch import apply_instructions, parse_instructions
 from indexer.core.publication import publication
 from indexer.core.records.index_json import PATCHABLE
@@ -108,7 +108,7 @@ def test_what_the_packages_say_is_kept_whatever_is_laid_over_it(
 ) -> None:
     yanked = data.draw(st.lists(st.sampled_from(sorted(index.records)), max_size=2)) if index.records else []
     said = json.dumps(data.draw(patches(index))).encode()
-    overlay = Overlay("", said, yanks={name: Yank("broken", 1) for name in yanked})
+    overlay = make_overlay("", said, WithdrawnPackages({name: Yank("broken", 1) for name in yanked}))
     scene = first_scene()
     if not run_exports:
         scene = first_scene(type(scene.outputs)(run_exports=False))

@@ -10,7 +10,7 @@ import pytest
 from indexer.core.errors import BadPatch
 from indexer.core.json_stream import dump
 from indexer.core.model import Index, Raw
-from indexer.core.overlay import Overlay, WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn
+from indexer.core.overlay import WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn, make_overlay
 from indexer.core.patch import (
     NO_INSTRUCTIONS,
     Patched,
@@ -95,7 +95,7 @@ def test_the_bytes_of_all_other_fields_survive() -> None:
 def test_what_no_patch_may_change_is_named_and_stays(key: str) -> None:
     instructions = {"packages": {OLD: {key: "forged"}, "gone-1-0.tar.bz2": {key: "forged"}}}
     assert told(instructions) == told({})
-    assert patched(instructions).warnings == (f"sets {key}, which no patch may change, of {NEW} and 1 more",)
+    assert patched(instructions).warnings == (f"sets {key} of {NEW} and 1 more, which no patch may change",)
 
 
 def test_a_revoked_package_depends_on_what_nobody_makes_and_so_does_its_twin() -> None:
@@ -146,7 +146,7 @@ def test_run_exports_in_any_form_are_patched_by_the_second_version_alone() -> No
 @pytest.mark.parametrize("data", [b"", b"{}", NO_INSTRUCTIONS, b'{"a":{},"remove":{}}', b'{"nobody":"knows"}'])
 def test_instructions_that_say_nothing_are_none(data: bytes) -> None:
     assert not parse_instructions(data, "")
-    assert not Overlay("", data)
+    assert not make_overlay("", data, WithdrawnPackages())
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_instructions_that_say_nothing_are_none(data: bytes) -> None:
     ],
 )
 def test_what_is_no_instructions_is_an_error_that_names_its_file(data: bytes) -> None:
-    with pytest.raises(BadPatch, match=r"^linux-64/patch_instructions.json: .*nothing was changed: mend the patch"):
+    with pytest.raises(BadPatch, match=r"^linux-64/patch_instructions.json: .*nothing was changed: correct the patch"):
         parse_instructions(data, "linux-64/patch_instructions.json")
 
 
@@ -214,7 +214,7 @@ def test_yanks_come_back_as_they_were_written() -> None:
 
 def test_a_yank_withdraws_the_patched_record() -> None:
     said = json.dumps({"packages.conda": {NEW: {"license": "x"}}}).encode()
-    found = Overlay("", said, yanks={NEW: Yank("", 1), "gone-1-0.conda": Yank("", 1)}).apply(
+    found = make_overlay("", said, WithdrawnPackages({NEW: Yank("", 1), "gone-1-0.conda": Yank("", 1)})).apply(
         Index(records={OLD: dump(record()), NEW: dump(record())})
     )
     assert set(found.index.records) == {OLD}
@@ -237,6 +237,6 @@ def test_what_legacy_maps_say_of_a_record_under_v3_is_not_followed_and_that_is_s
     index = Index(records={NEW: dump(record())}, v3=frozenset({NEW}))
     found = patched(said, index)
     assert found.index == index
-    assert found.warnings == (f"does not reach {NEW}, which stands under v3; say it under v3 too",)
+    assert found.warnings == (f"does not patch {NEW}, whose record is under v3; add the patch under v3 too",)
     both = {**said, "v3": {"conda": {NEW.removesuffix(".conda"): {"license": "0BSD"}}}}
     assert patched(both, index).warnings == ()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from indexer.core import names
+from indexer.core.amounts import counted, size_in_words
 from indexer.core.pages.packages import packages_of, releases_of
 from indexer.core.printable import clean
 from indexer.core.records.about import link_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from indexer.core.model import Outputs
     from indexer.core.pages.catalog import Catalog
-    from indexer.core.pages.packages import Package, Release
+from indexer.core.pages.packages import Package, Release
 
 # The page has both inside, asks for nothing else, and its policy names them by their digest.
 STYLE = (pkgutil.get_data(__package__, "page.css") or b"").decode()
@@ -53,7 +54,7 @@ def root_page(catalogs: Mapping[str, Catalog], outputs: Outputs) -> bytes:
     alike = _alike(_published(package.releases) for package in packages)
     subdirs = "".join(
         f"<li><a href={_quoted(f'{subdir}/{names.PAGE}')}>{_text(subdir)}</a> "
-        f"<small>{_count(len(list(releases_of(subdir, catalog))), 'package file')}</small>"
+        f"<small>{counted(len(list(releases_of(subdir, catalog))), 'package file')}</small>"
         for subdir, catalog in sorted(catalogs.items())
     )
     files = [name for name, wanted in ((names.CHANNELDATA, outputs.channeldata), (names.RSS, outputs.rss)) if wanted]
@@ -72,7 +73,7 @@ def root_page(catalogs: Mapping[str, Catalog], outputs: Outputs) -> bytes:
             ("Links", ""),
         ),
         [_package_row(package, ranks, alike=alike) for package in packages],
-        f"{_count(len(packages), 'package')}",
+        f"{counted(len(packages), 'package')}",
         _files(files),
     )
     return _document(page, outputs)
@@ -110,9 +111,9 @@ def subdir_page(subdir: str, catalog: Catalog, outputs: Outputs) -> bytes:
             ("Updated", "text"),
         ),
         [_release_row(release, folder, ranks, alike=alike) for release in releases],
-        f"{_count(len(releases), 'package file')}",
+        f"{counted(len(releases), 'package file')}",
         (
-            f"<details><summary>{_count(len(catalog.removed), 'file')} taken out (yanked)</summary>"
+            f"<details><summary>{counted(len(catalog.removed), 'file')} taken out (yanked)</summary>"
             f"<ul>{taken_out}</ul></details>"
             if taken_out
             else ""
@@ -255,22 +256,8 @@ def _quoted(value: str) -> str:
     return f'"{_text(value)}"'
 
 
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
 def _size(size: int) -> str:
     return f"<data value={size}>{size_in_words(size)}</data>"
-
-
-def size_in_words(size: int) -> str:
-    """A number of bytes for people, by thousands."""
-    amount = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:  # noqa: PLR2004  the next unit
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
 
 
 def _published(releases: Iterable[Release]) -> int:
