@@ -17,7 +17,7 @@ from indexer.core.errors import BadPackage, BadPatch
 from indexer.core.formats.repodata import section_of
 from indexer.core.json_stream import dump
 from indexer.core.model import UNREADABLE, Index, Raw
-from indexer.core.names import CONDA, TAR_BZ2
+from indexer.core.names import CONDA, TAR_BZ2, with_extension
 from indexer.core.records.identity import altered
 from indexer.core.records.index_json import PATCHABLE, judge_patch, judge_run_exports
 from indexer.core.records.v3 import is_v3_spec
@@ -114,9 +114,7 @@ def _is_empty_form(top: Mapping[str, Raw]) -> bool:
 
 def _with_conda(filename: str) -> tuple[str, ...]:
     """A file name and, for a `.tar.bz2`, the file name of the same build as a `.conda`."""
-    if filename.endswith(TAR_BZ2):
-        return filename, filename.removesuffix(TAR_BZ2) + CONDA
-    return (filename,)
+    return (filename, with_extension(filename, CONDA)) if filename.endswith(TAR_BZ2) else (filename,)
 
 
 def _with_condas(filenames: Iterable[str]) -> frozenset[str]:
@@ -227,9 +225,7 @@ def _changes(instructions: Instructions, filename: str, patches: tuple[Raw, ...]
         fields: dict[str, Any] = {}
         for patch in patches:
             fields |= _fields.decode(patch)
-        run_exports = None
-        if instructions.version >= _MAX_VERSION and _RUN_EXPORTS in fields:
-            run_exports = judge_run_exports(bytes(dump(fields[_RUN_EXPORTS])))
+        run_exports = _run_exports_in(fields) if instructions.version >= _MAX_VERSION else None
         values = {key: judge_patch(key, value) for key, value in fields.items() if key in PATCHABLE}
         if v3:
             values = {key: _canonical(key, value) for key, value in values.items()}
@@ -241,6 +237,10 @@ def _changes(instructions: Instructions, filename: str, patches: tuple[Raw, ...]
         raise _bad(instructions.key, f"cannot be applied to {filename}: {error}") from error
     applied = PATCHABLE if run_exports is None else PATCHABLE | {_RUN_EXPORTS}
     return _Changes(values, run_exports, tuple(key for key in fields if key not in applied))
+
+
+def _run_exports_in(fields: Mapping[str, Any]) -> Mapping[str, object] | None:
+    return judge_run_exports(bytes(dump(fields[_RUN_EXPORTS]))) if _RUN_EXPORTS in fields else None
 
 
 def _canonical(key: str, value: object) -> object:

@@ -24,7 +24,7 @@ from indexer.core.zstd import compress
 
 
 def entry(version: str, built: int = 1_700_000_000, *, license: str | None = None, **about: Any) -> Entry:
-    return Entry("a", version, "0", timestamp=built, license=license, about=Metadata(**about))
+    return Entry("a", version, "0", timestamp=built, license=license, metadata=Metadata(**about))
 
 
 def data(**subdirs: dict[str, Entry]) -> dict[str, Any]:
@@ -97,10 +97,10 @@ def index(**fields: object) -> Index:
 
 def test_what_is_known_of_another_package_of_the_same_name_is_not_known_of_this_one() -> None:
     known = {"a-1-0.conda": Metadata(sha256="5" * 64, summary="x")}
-    assert make_catalog(index(), known, {}).packages["a-1-0.conda"].about == known["a-1-0.conda"]
+    assert make_catalog(index(), known, {}).packages["a-1-0.conda"].metadata == known["a-1-0.conda"]
     assert filenames_without_metadata(index(), known) == frozenset()
     replaced = index(sha256="6" * 64)
-    assert make_catalog(replaced, known, {}).packages["a-1-0.conda"].about is None
+    assert make_catalog(replaced, known, {}).packages["a-1-0.conda"].metadata is None
     assert filenames_without_metadata(replaced, known) == {"a-1-0.conda"}
 
 

@@ -66,13 +66,15 @@ def test_a_large_ledger_that_we_write_is_readable() -> None:
 def test_a_large_catalog_of_packages_that_say_much_alike_is_readable() -> None:
     about = Metadata(summary="s" * 9_000, description="d" * 16_000, keywords=("k" * 1000,) * 20)
     entries = {
-        f"reed-1.0-{n}.conda": Entry("reed", sha256=sha256(n), about=msgspec.structs.replace(about, sha256=sha256(n)))
+        f"reed-1.0-{n}.conda": Entry(
+            "reed", sha256=sha256(n), metadata=msgspec.structs.replace(about, sha256=sha256(n))
+        )
         for n in range(2_000)
     }
-    short = Entry("rush", sha256=sha256(0), about=Metadata(sha256=sha256(0), summary="A rush."))
+    short = Entry("rush", sha256=sha256(0), metadata=Metadata(sha256=sha256(0), summary="A rush."))
     packed = compress(catalog.encode_catalog(Catalog({**entries, "rush-1.0-0.conda": short})))
     found = catalog.decode_catalog(packed)
     assert found is not None
     assert found.packages["rush-1.0-0.conda"] == short
-    assert found.packages["reed-1.0-7.conda"] == Entry("reed", sha256=sha256(7), about=Metadata(sha256=sha256(7)))
+    assert found.packages["reed-1.0-7.conda"] == Entry("reed", sha256=sha256(7), metadata=Metadata(sha256=sha256(7)))
     assert all(len(msgspec.json.encode(entry)) <= SHORT_ENTRY for entry in found.packages.values())

@@ -44,7 +44,7 @@ class Reader(HTMLParser):
 
 
 def entry(name: str = "a", version: str = "1", **about: Any) -> Entry:
-    return Entry(name, version, "h_0", 0, 1500, "5" * 64, "MIT", 1_700_000_000, about=Metadata(**about))
+    return Entry(name, version, "h_0", 0, 1500, "5" * 64, "MIT", 1_700_000_000, metadata=Metadata(**about))
 
 
 def catalogs(*entries: Entry) -> dict[str, Catalog]:
@@ -105,7 +105,7 @@ ALLOWED = {key for _, key, _ in Reader(root_page(catalogs(entry(home="https://b/
 def test_whatever_a_package_says_adds_no_element_no_attribute_and_no_other_address(
     name: str, text: str, address: str
 ) -> None:
-    odd = Entry(name, text, text, license=text, about=Metadata(summary=text, home=address, doc_url=address))
+    odd = Entry(name, text, text, license=text, metadata=Metadata(summary=text, home=address, doc_url=address))
     plain = Reader(root_page(catalogs(entry(summary="x")), OUTPUTS))
     for found in (
         root_page({"noarch": Catalog({f"{name}.conda": odd}, {text: text})}, OUTPUTS),

@@ -19,7 +19,7 @@ DAY_MS = 86_400_000
 
 
 def entry(name: str, version: str, day: int, number: int = 0, **about: Any) -> Entry:
-    return Entry(name, version, str(number), number, indexed_timestamp=day * DAY_MS, about=Metadata(**about))
+    return Entry(name, version, str(number), number, indexed_timestamp=day * DAY_MS, metadata=Metadata(**about))
 
 
 def channel(**subdirs: dict[str, Entry]) -> ET.Element:
@@ -86,7 +86,7 @@ HOSTILE = st.text() | st.sampled_from(["]]>", "<script>alert(1)</script>", "&amp
 
 @given(HOSTILE, HOSTILE, HOSTILE)
 def test_whatever_a_package_says_the_feed_can_be_read(name: str, text: str, address: str) -> None:
-    odd = Entry(name, text, text, about=Metadata(summary=text, home=address))
+    odd = Entry(name, text, text, metadata=Metadata(summary=text, home=address))
     found = channel(noarch={f"{name}.conda": odd})
     for link in texts(found, "item/link"):
         assert link.startswith(("http://", "https://"))
