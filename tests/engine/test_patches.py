@@ -194,7 +194,7 @@ def test_instructions_that_another_indexer_left_and_that_cannot_be_followed_stop
     assert only(index(store, ENDING)).outcome is Outcome.PUBLISHED
 
 
-def test_fields_that_no_patch_may_change_are_named_and_left() -> None:
+def test_fields_that_cannot_be_patched_stay_with_a_warning() -> None:
     store = channel(*keys(1))
     lay_patch(store, {"packages.conda": {FIRST: {"sha256": "00", "size": 1, "license": "MIT", "run_exports": {}}}})
     report = index(store, PATCHING)

@@ -1,4 +1,4 @@
-"""All forms of whatever is published agree, and a record that is changed in one of them is noticed."""
+"""All formats of a publication agree, and a record that is changed in one of them is found."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def verdict(store: MemoryStore) -> SubdirVerdict:
 
 
 @given(indexes(), OUTPUTS)
-def test_the_forms_of_one_publication_agree(index: Index, outputs: Outputs) -> None:
+def test_the_formats_of_one_publication_agree(index: Index, outputs: Outputs) -> None:
     assert verdict(publish(index, outputs)).faults == []
 
 
 @given(indexes())
-def test_a_record_that_only_one_form_has_is_noticed(index: Index) -> None:
+def test_a_record_in_only_one_format_is_found(index: Index) -> None:
     store = publish(index, Outputs(zst_level=1))
     assume(index.records.keys() - index.v3)
     content = json.loads(store.bodies()["noarch/repodata.json"])

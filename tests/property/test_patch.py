@@ -1,4 +1,4 @@
-"""A patch touches only what it names, whatever the order, and what it withdrew can come back."""
+"""A patch changes only the records it names, in any order, and withdrawn packages can come back."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def with_twin(filename: str) -> set[str]:
 
 
 @given(st.data(), indexes())
-def test_a_patch_touches_only_what_it_names(data: st.DataObject, index: Index) -> None:
+def test_a_patch_changes_only_the_records_it_names(data: st.DataObject, index: Index) -> None:
     said = data.draw(patches(index))
     patched = apply_instructions(index, parse_instructions(json.dumps(said).encode(), "")).index
     named = {twin for section in ("packages", "packages.conda") for name in said[section] for twin in with_twin(name)}
@@ -95,7 +95,7 @@ def _reversed(mapping: Any) -> dict[str, Any]:
 
 
 @given(st.data(), indexes())
-def test_a_patch_of_a_patched_index_that_says_the_same_changes_nothing(data: st.DataObject, index: Index) -> None:
+def test_the_same_patch_again_changes_nothing(data: st.DataObject, index: Index) -> None:
     said = {**data.draw(patches(index)), "remove": []}
     instructions = parse_instructions(json.dumps(said).encode(), "")
     once = apply_instructions(index, instructions).index
@@ -103,9 +103,7 @@ def test_a_patch_of_a_patched_index_that_says_the_same_changes_nothing(data: st.
 
 
 @given(data=st.data(), index=indexes(), run_exports=st.booleans())
-def test_what_the_packages_say_is_kept_whatever_is_laid_over_it(
-    data: st.DataObject, index: Index, *, run_exports: bool
-) -> None:
+def test_the_unpatched_index_is_kept_under_any_overlay(data: st.DataObject, index: Index, *, run_exports: bool) -> None:
     yanked = data.draw(st.lists(st.sampled_from(sorted(index.records)), max_size=2)) if index.records else []
     said = json.dumps(data.draw(patches(index))).encode()
     overlay = make_overlay("", said, WithdrawnPackages({name: Yank("broken", 1) for name in yanked}))
