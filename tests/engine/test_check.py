@@ -16,10 +16,10 @@ from indexer.core import names
 from indexer.core.errors import BadConfig, GaveUp
 from indexer.core.names import REPODATA, REPODATA_BZ2, REPODATA_ZST, RUN_EXPORTS, RUN_EXPORTS_ZST, SHARD_INDEX
 from tests.engine.test_crashes import SCENES
-from tests.support.faulty import Faulty
-from tests.support.judge import check, faults
+from tests.support.channel_check import check, faults
+from tests.support.interfering_store import InterferingStore
 from tests.support.memory import MemoryStore
-from tests.support.scene import (
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PLAIN,
@@ -409,7 +409,7 @@ def test_an_index_that_is_published_while_the_check_looks_is_no_fault() -> None:
             index(store, ALL)
 
     fell_in: list[str] = []
-    assert faults(Faulty(store, before=publish)) == []
+    assert faults(InterferingStore(store, before=publish)) == []
     assert fell_in
 
 
@@ -422,7 +422,7 @@ def test_an_indexer_that_is_between_two_files_is_waited_for() -> None:
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        index(Faulty(store, before=die), ALL)
+        index(InterferingStore(store, before=die), ALL)
     assert faults(store)
 
     class Waiting(FakeClock):
@@ -443,7 +443,7 @@ def test_a_channel_that_never_stands_still_is_neither_sound_nor_faulty() -> None
             fill(store, f"linux-64/n{len(store.calls)}-1.0-0.conda")
 
     with pytest.raises(GaveUp):
-        check(Faulty(store, before=touch))
+        check(InterferingStore(store, before=touch))
 
 
 def test_only_the_subdirs_that_are_named_are_looked_at() -> None:
@@ -479,7 +479,7 @@ def test_a_crash_leaves_no_fault_after_the_next_run_and_the_check_sees_the_one_b
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        index(Faulty(store, before=die), ALL)
+        index(InterferingStore(store, before=die), ALL)
     assert any("lacks" in fault or "too many" in fault for fault in faults(store))
     index(store, replace(PLAIN, outputs=ALL.outputs))
     assert faults(store, deep=True) == []

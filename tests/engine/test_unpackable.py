@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.archives import END, conda, index_json, member, zst
-from tests.support.judge import check, faults
-from tests.support.scene import PLAIN, channel, index, keys, only, records
+from tests.support.channel_check import check, faults
+from tests.support.memory_channel import PLAIN, channel, index, keys, only, records
 
 if TYPE_CHECKING:
     from tests.support.memory import MemoryStore

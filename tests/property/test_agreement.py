@@ -16,14 +16,14 @@ from indexer.store.channel_folder import ChannelFolder
 from indexer.writer.compress import compressed
 from tests.property.test_publication import OUTPUTS
 from tests.support.memory import MemoryStore
-from tests.support.scene import Inline
-from tests.support.scenes import first_scene
+from tests.support.memory_channel import Inline
+from tests.support.render_context import first_context
 from tests.support.strategies import indexes
 
 
 def publish(index: Index, outputs: Outputs) -> MemoryStore:
     store = MemoryStore()
-    for artifact in publication(index, first_scene(outputs)):
+    for artifact in publication(index, first_context(outputs)):
         if artifact.content is not None:
             store.upload(f"noarch/{artifact.key}", bytes(compressed(artifact)))
     return store

@@ -15,7 +15,7 @@ from indexer.core.overlay import WithdrawnPackages, Yank, make_overlay
 from indexer.core.patch import apply_instructions, parse_instructions
 from indexer.core.publication import publication
 from indexer.core.records.index_json import PATCHABLE
-from tests.support.scenes import contents, first_scene
+from tests.support.render_context import contents, first_context
 from tests.support.strategies import RUN_EXPORTS, SPECS, TEXTS, filenames, indexes, values
 
 WORDS = st.text(st.characters(categories=["L", "N", "P"]), max_size=6)
@@ -109,7 +109,7 @@ def test_the_unpatched_index_is_kept_under_any_overlay(data: st.DataObject, inde
     overlay = make_overlay("", said, WithdrawnPackages({name: Yank("broken", 1) for name in yanked}))
     scene = first_scene()
     if not run_exports:
-        scene = first_scene(type(scene.outputs)(run_exports=False))
+        scene = first_context(type(scene.outputs)(run_exports=False))
     found = contents(publication(overlay.apply(index).index, scene, index))
     kept, own = decode_unpatched(found[names.UNPATCHED], "")
     assert values(kept.records) == values(index.records)

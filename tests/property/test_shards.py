@@ -11,7 +11,7 @@ from hypothesis import given
 from indexer.core import names
 from indexer.core.formats import shards
 from indexer.core.zstd import decompress
-from tests.support.scenes import published, shards_of
+from tests.support.render_context import published, shards_of
 from tests.support.strategies import indexes, values
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from indexer.core.json_stream import dump
 from indexer.core.model import Index, Raw
 from indexer.core.publication import publication
 from indexer.core.records.identity import altered, identity_of
-from tests.support.scenes import first_scene
+from tests.support.render_context import first_context
 
 WHOLE = (
     b'{"info":{"subdir":"noarch"},"packages":{"a-1-0.tar.bz2":{"name":"a"}},"packages.conda":{},"repodata_version":1}'
@@ -150,7 +150,7 @@ def test_a_record_with_wrong_types_has_no_size(record: bytes) -> None:
 def test_an_index_that_cannot_be_encoded_is_an_indexer_error(data: bytes) -> None:
     try:
         index = decode_repodata(data, "repodata.json")
-        artifacts = [*publication(index, first_scene())]
+        artifacts = [*publication(index, first_context())]
     except IndexerError:
         return
     assert artifacts

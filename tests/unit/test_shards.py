@@ -11,7 +11,7 @@ from indexer.core.formats import shards
 from indexer.core.formats.shards import ShardIndex
 from indexer.core.model import Index, Raw
 from indexer.core.zstd import compress, decompress
-from tests.support.scenes import shards_of
+from tests.support.render_context import shards_of
 
 MIB = 2**20
 
