@@ -107,7 +107,7 @@ def test_the_unpatched_index_is_kept_under_any_overlay(data: st.DataObject, inde
     yanked = data.draw(st.lists(st.sampled_from(sorted(index.records)), max_size=2)) if index.records else []
     said = json.dumps(data.draw(patches(index))).encode()
     overlay = make_overlay("", said, WithdrawnPackages({name: Yank("broken", 1) for name in yanked}))
-    scene = first_scene()
+    scene = first_context()
     if not run_exports:
         scene = first_context(type(scene.outputs)(run_exports=False))
     found = contents(publication(overlay.apply(index).index, scene, index))
