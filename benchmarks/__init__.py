@@ -1,1 +1,1 @@
-"""Comparisons with rattler-index and conda-index, in what they write and in what they cost."""
+"""Comparisons with rattler-index and conda-index: their outputs and their costs."""

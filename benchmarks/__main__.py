@@ -1,9 +1,9 @@
-"""Measure this project beside rattler-index and conda-index: the indexers take turns, so all see the same machine.
+"""Measures this project beside rattler-index and conda-index; the indexers take turns, so all see the same machine.
 
     python -m benchmarks [--only 200 2000] [--tools indexer rattler-index] [--minutes 30] [--cache DIR]
 
-Each result is written as soon as it is there, and what is measured already is not measured again: a call that was
-ended, or whose time was over, is simply repeated. `python -m benchmarks.tables` makes the tables and the plots.
+Each result is written at once, and a measured result is not measured again: repeat a call that was ended or ran out of
+time. `python -m benchmarks.tables` makes the tables and the plots.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _options() -> argparse.Namespace:
 
 
 def _tools(options: argparse.Namespace) -> list[Tool]:
-    """Those asked for; one that cannot be had here says why."""
+    """The requested tools; a tool that cannot be run here prints the reason."""
     tools = [tool for tool in peers.ours_tools() if tool.name in options.tools]
     if peers.RATTLER in options.tools:
         tools.append(peers.rattler_tool())
@@ -62,13 +62,13 @@ def _tools(options: argparse.Namespace) -> list[Tool]:
 
 
 def _measure(options: argparse.Namespace, session: Session, tools: list[Tool], corpus: Corpus, store: str) -> None:
-    """All laps of one corpus in one store."""
+    """All rounds of one corpus in one store."""
     latencies = options.latency if store == channels.BUCKET else (0.0,)
     turns = [
         Turn(session, Plan(corpus, store, latency_ms), tool, lap, options.cases)
         for lap in range(options.laps)
         for latency_ms in latencies
-        # Another one begins the next lap, so that nobody always follows the same tool.
+        # Each round begins with another tool, so that no tool always follows the same tool.
         for tool in tools[lap % len(tools) :] + tools[: lap % len(tools)]
     ]
     turns = [turn for turn in turns if turn.todo()]
@@ -93,10 +93,10 @@ def _open(place: Path, corpus: Corpus, store: str) -> Iterator[Channel]:
 
 
 def main() -> int:
-    """Measure what is asked for and not there yet."""
+    """Measure all requested results that are not there yet."""
     options = _options()
     options.cache = options.cache.absolute()
-    # So that whoever ends this process leaves no server behind.
+    # So that a signal to this process leaves no server behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     done = results.keys(results.load(options.results))
     session = Session(options.results, time.monotonic() + 60 * options.minutes, done)

@@ -1,7 +1,7 @@
-"""The channel that is indexed: a folder, or a prefix of a bucket behind the counting proxy, changed past all indexers.
+"""The channel that is indexed: a folder, or a prefix of a bucket behind the counting proxy; no indexer changes it.
 
-Both stay from one benchmark to the next, packages and index, since half a million packages take long to make. What one
-benchmark added or replaced is undone by the next one that begins there.
+Packages and index are kept from one benchmark to the next, because half a million packages take long to make. The next
+benchmark in the same place undoes the additions and replacements of the one before.
 """
 
 from __future__ import annotations
@@ -32,35 +32,35 @@ FOLDER = "folder"
 BUCKET = "bucket"
 _NAME = "channel"
 _UPLOADS_AT_ONCE = 16
-# More than any package's name, and less than what sorts after all of them.
+# Sorts after the names of all packages and before all other files.
 _AFTER_PACKAGES = f"{PREFIX}~"
 
 
 class Channel(Protocol):
-    """What a benchmark does with a channel."""
+    """The operations of a benchmark on a channel."""
 
     @property
     def target(self) -> str:
-        """What an indexer is told: a path or a URL."""
+        """The argument of an indexer: a path or a URL."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """With which an indexer reaches it."""
+        """The environment variables of an indexer."""
 
     def put(self, number: int, edition: int = 0) -> str:
-        """Upload a package of the corpus, which replaces the one of the same name; its sha256."""
+        """Upload a package of the corpus, or replace the one of the same name; returns its sha256."""
 
     def remove(self, number: int) -> None:
-        """Delete a package, if it is there."""
+        """Delete a package, if it exists."""
 
     def clear(self) -> None:
-        """Delete all that is no package."""
+        """Delete all files that are not packages."""
 
     def read(self, name: str) -> bytes | None:
-        """A file of the subdir, None if it is not there."""
+        """A file of the subdir, None if it does not exist."""
 
     def take(self, latency_ms: float) -> Counters:
-        """What passed since the last call, where that is counted; from now on requests wait this long."""
+        """The requests and bytes since the last call, if they are counted; from now on requests wait this long."""
 
 
 @dataclass
@@ -77,7 +77,7 @@ class FolderChannel:
 
     @property
     def environment(self) -> dict[str, str]:
-        """That of this process."""
+        """The environment of this process."""
         return dict(os.environ)
 
     def put(self, number: int, edition: int = 0) -> str:
@@ -97,7 +97,7 @@ class FolderChannel:
         (self.folder / SUBDIR / self.corpus.filename(number)).unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Delete all that is no package."""
+        """Delete all files that are not packages."""
         for folder in (self.folder, self.folder / SUBDIR):
             with os.scandir(folder) as entries:
                 extra = [entry for entry in entries if entry.name != SUBDIR and not entry.name.endswith(EXTENSIONS)]
@@ -137,13 +137,13 @@ class BucketChannel:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Keys go by environment: a command line can be read by everybody on the machine."""
+        """Keys are environment variables: everybody on the machine can read a command line."""
         endpoint = f"http://{proxy.LOOPBACK}:{self.between.port}"
         settings = {**self.direct.environment(), "S3_ENDPOINT_URL": endpoint, "NO_PROXY": "*", "no_proxy": "*"}
         return {**os.environ, **settings}
 
     def make(self, folder: Path) -> None:
-        """Upload the packages of the same channel in a folder, and the index that it has, unless they are there."""
+        """Upload the packages of the same channel in a folder, and its index, unless they are there."""
         client, bucket = self.direct.client, self.direct.bucket
         if self._exists(".complete"):
             return
@@ -158,7 +158,7 @@ class BucketChannel:
                 pass
         index = folder / SUBDIR / "repodata.json"
         if index.exists():
-            # So that the first run need not read half a million packages.
+            # So that the first run does not read half a million packages.
             client.upload_file(str(index), bucket, self._key(index.name))
         client.put_object(Bucket=bucket, Key=".complete")
 
@@ -176,7 +176,7 @@ class BucketChannel:
         self.direct.client.delete_object(Bucket=self.direct.bucket, Key=self._key(self.corpus.filename(number)))
 
     def clear(self) -> None:
-        """Delete all that is no package."""
+        """Delete all objects that are not packages."""
         keys = list(self._index_keys())
         for start in range(0, len(keys), 1000):
             objects = [{"Key": key} for key in keys[start : start + 1000]]
@@ -193,7 +193,7 @@ class BucketChannel:
         return None
 
     def take(self, latency_ms: float) -> Counters:
-        """What passed the proxy."""
+        """The requests and bytes that passed the proxy."""
         return self.between.take(latency_ms)
 
     def _upload(self, path: Path) -> None:
@@ -213,7 +213,7 @@ class BucketChannel:
         return False
 
     def _index_keys(self) -> Iterator[str]:
-        """The keys of the channel that are no packages, whose own are not listed: they may be half a million."""
+        """The keys of objects that are not packages; packages are not listed, because they can be half a million."""
         for after in ("", self._key(_AFTER_PACKAGES)):
             for key in self._keys(after):
                 if key.endswith(EXTENSIONS):
@@ -228,7 +228,7 @@ class BucketChannel:
 
 @contextlib.contextmanager
 def serving(corpus: Corpus, place: Path, folder: Path) -> Iterator[BucketChannel]:
-    """The channel in a bucket, for as long as its server runs; the server's data stays in `place`."""
+    """The channel in a bucket, while its server runs; the server's data stays in `place`."""
     (place / "upload" / SUBDIR).mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(seaweed.running(uploads.ACCESS_KEY, uploads.SECRET_KEY, keep=place / "server"))
@@ -247,5 +247,5 @@ def _sha256(path: Path) -> str:
 
 
 def server_seconds(channel: Channel) -> float:
-    """What the store's server has taken of the cores until now."""
+    """The CPU seconds of the store's server until now."""
     return measure.cpu_seconds(channel.server.pid) if isinstance(channel, BucketChannel) else 0.0

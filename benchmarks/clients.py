@@ -1,9 +1,9 @@
-"""Which client finds what in a channel of ours, by which way and in which format: the page docs/clients.md.
+"""The formats that each client reads of a channel of ours, and how: the page docs/clients.md.
 
     python -m benchmarks.clients > docs/clients.md
 
-The laws, the channel and the clients are those of tests/support/laws.py, which `pytest tests/interop` holds them to.
-Exit code 1 if a client does otherwise than it is known to do, 2 if one of them cannot be run here.
+The laws, the channel and the clients are those of tests/support/laws.py, as in `pytest tests/interop`. Exit code 1 if a
+client behaves in another way than expected, 2 if a client cannot be run here.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ Each was run by hand on channels with shards, zst, patches, yanks, a base URL an
 
 
 def main() -> int:
-    """Visit, judge, print the page."""
+    """Run the clients, compare, print the page."""
     try:
         rows = list(_rows())
     except conda.MissingError as error:
@@ -98,7 +98,7 @@ def _rows() -> Iterator[tuple[Client, str, Seen]]:
 
 
 def _page(rows: list[tuple[Client, str, Seen]]) -> str:
-    """The page; ways that come to the same share a row."""
+    """The page; ways with the same result share a row."""
     ways: dict[tuple[str, str, tuple[bool, ...]], list[str]] = {}
     for client, way, seen in rows:
         ways.setdefault((client.name, seen.form, tuple(laws.verdicts(seen).values())), []).append(way)

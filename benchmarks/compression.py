@@ -35,7 +35,7 @@ _JOBS = (_OURS, "1", _OWN)
 
 
 class _Lap(NamedTuple):
-    """What one call took, in seconds, and what it made; laps are in order of the clock."""
+    """The seconds and the result of one call; rounds are in the order of the clock."""
 
     wall: float
     cpu: float
@@ -44,7 +44,7 @@ class _Lap(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a table for each file, a row as soon as it is measured."""
+    """Print a table for each file, each row as soon as it is measured."""
     options = _options(arguments)
     try:
         contents = [(path.name, path.read_bytes()) for path in options.files]
@@ -72,7 +72,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _table(name: str, content: bytes, options: argparse.Namespace) -> bool:
-    """Print the table of a file.  False if our bytes differed with the number of threads."""
+    """Print the table of a file.  Returns False if our bytes differ with the number of threads."""
     times = [f"s, {count} thread{'s'[: count > 1]} | CPU s" for count in options.threads]
     version = ".".join(map(str, zstandard.ZSTD_VERSION))
     print(f"\n{name}, {len(content):,} bytes (zstd {version}, {os.cpu_count()} cores):\n")

@@ -40,7 +40,7 @@ LARGE_MIB = (*[100] * 20, 1024)
 
 _MIB = 1024 * 1024
 _FEWEST_NAMES = 500
-_PACKAGES_A_NAME = 40  # conda-forge has about as many in linux-64
+_PACKAGES_A_NAME = 40  # about as many as conda-forge has in linux-64
 _CONDA_SHARE = 0.8
 _RUN_EXPORTS_SHARE = 0.3
 _EPOCH_SECONDS = 1_600_000_000
@@ -60,28 +60,28 @@ class Corpus:
 
     @property
     def title(self) -> str:
-        """What it is called on the command line and in results."""
+        """The name of the corpus on the command line and in results."""
         return f"large{'' if self.vouched else '-unvouched'}" if self.large else str(self.count)
 
     @cached_property
     def names(self) -> int:
-        """How many package names it has."""
+        """The number of package names."""
         return max(_FEWEST_NAMES, self.count // _PACKAGES_A_NAME)
 
     def make(self, channel: Path) -> None:
-        """Write all packages on all cores, unless they are there; half a channel is never taken for a whole one."""
+        """Write all packages on all cores, unless they are there; an incomplete channel is written again."""
         if channel.exists():
             return
         part = channel.with_name(f"{channel.name}.part")
         (part / SUBDIR).mkdir(parents=True, exist_ok=True)
         with ProcessPoolExecutor() as pool:
-            # Only the last one's answer is of interest, and half a million paths need not be held.
+            # Only the last result is needed; half a million paths are not held.
             for _ in pool.map(partial(_write_some, self, part), _chunks(self.count, 1 if self.large else 500)):
                 pass
         part.rename(channel)
 
     def write(self, channel: Path, number: int, edition: int = 0) -> Path:
-        """Write one package into the subdir of a channel, in whole or not at all."""
+        """Write one package into the subdir of a channel, completely or not at all."""
         who = self._identity(number)
         path = channel / SUBDIR / who.filename
         part = path.with_name(f".{path.name}.part")
@@ -105,7 +105,7 @@ class Corpus:
         return _Identity(
             number=number,
             name=_name(name_number),
-            # Name and release tell the packages apart; the patch number is only there to vary.
+            # Name and release distinguish the packages; the patch number only varies.
             version=f"{release // 10}.{release % 10}.{draw.randrange(20)}",
             build=f"py311h{draw.randbytes(4).hex()[:7]}_{build_number}",
             build_number=build_number,
@@ -116,7 +116,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class _Identity:
-    """Who a package is: what its file name and its index.json say alike."""
+    """The fields that are in both the file name and the index.json of a package."""
 
     number: int
     name: str
@@ -137,7 +137,7 @@ class _Identity:
 
 
 def of(title: str) -> Corpus:
-    """The channel of a title; an error for one that is neither a number nor known."""
+    """The channel of a title.  Raises an error for a title that is neither a number nor known."""
     if title.startswith("large"):
         known = [Corpus(len(LARGE_MIB), large=True, vouched=vouched) for vouched in (True, False)]
         return {corpus.title: corpus for corpus in known}[title]
@@ -162,7 +162,7 @@ def _small(who: _Identity, edition: int) -> bytes:
     }
     info = _info(draw, who, files)
     if who.extension != EXTENSIONS[0]:
-        # Level 1: the libraries take a millisecond to set up for more, and there is nothing to gain.
+        # Level 1: higher levels need a millisecond of set-up and gain nothing.
         return bz2.compress(_tar({**info, **files}), 1)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
@@ -173,7 +173,7 @@ def _small(who: _Identity, edition: int) -> bytes:
 
 
 def _write_large(file: io.BufferedWriter, who: _Identity, mib: int, edition: int) -> None:
-    """Write one big .conda; its content is streamed, so that any size fits into memory."""
+    """Write one big .conda; its content is streamed, so any size fits into memory."""
     draw = random.Random(f"{who.stem}/{edition}")
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         _put(archive, "metadata.json", _json({"conda_pkg_format_version": 2}))
@@ -188,7 +188,7 @@ def _write_large(file: io.BufferedWriter, who: _Identity, mib: int, edition: int
 
 
 def _info(draw: random.Random, who: _Identity, files: dict[str, bytes]) -> dict[str, bytes]:
-    """The members of info/: everything a package of rattler-build has."""
+    """The members of info/, as in a package of rattler-build."""
     index = _index_json(draw, who)
     paths = [
         {"_path": path, "path_type": "hardlink", "sha256": hashlib.sha256(data).hexdigest(), "size_in_bytes": len(data)}
@@ -234,7 +234,7 @@ def _name(number: int) -> str:
 
 
 def _put(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    # A fixed date: zipfile would take the clock's.
+    # A fixed date: zipfile would take the clock.
     archive.writestr(zipfile.ZipInfo(name, _ZIP_DATE), data)
 
 
@@ -257,7 +257,7 @@ def _text(draw: random.Random, words: int) -> str:
 
 
 def main() -> int:
-    """Make a channel as the command line says."""
+    """Make a channel as the command line describes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")

@@ -1,7 +1,7 @@
-"""One run of a command is a child process, judged by its time, its memory, and how it ended.
+"""Runs a command as a child process and measures its time, its memory and its result.
 
-Each run is a process of its own: peak memory is only known of a process that has ended, and a peer that crashes takes
-nobody with it. It never lasts longer than it is given.
+Each run is a process of its own: peak memory is only known of a process that has ended, and a crash of a peer ends no
+other process. A run never exceeds its time limit.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SAMPLE_SECONDS = 0.05
 # Linux counts ru_maxrss in KiB, macOS in bytes.
 _RSS_PER_MIB = 1024 * 1024 if sys.platform == "darwin" else 1024
 
-# Linux lets a process begin with the memory peak of the one that it was spawned from, so a benchmark's own size would
+# On Linux a process begins with the memory peak of its parent, so the size of a benchmark would
 # hide a smaller peer's. This program between the two is smaller than any of them. wait4 gives one child's usage.
 # rattler-index opens hundreds of thousands of files at a time, so all tools get as many as the system allows.
 _LAUNCHER = """
@@ -50,12 +50,12 @@ print(status, usage.ru_maxrss, time.perf_counter() - started, usage.ru_utime + u
 
 
 class CannotRunError(Exception):
-    """A command could not even be started; the text says why."""
+    """A command could not be started; the text has the reason."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run cost and how it ended."""
+    """The cost and the result of one run."""
 
     seconds: float
     """Wall time, interpreter start included: that is what a user waits for."""
@@ -79,7 +79,7 @@ class Outcome:
 def measure(
     command: list[str], environment: Mapping[str, str] | None = None, seconds: float = _LONGEST_SECONDS
 ) -> Outcome:
-    """Run a command to its end, or for so many seconds, and measure it. Raises CannotRunError."""
+    """Run a command to its end, or for this many seconds, and measure it.  Raises CannotRunError."""
     with tempfile.TemporaryFile() as log:
         with (
             subprocess.Popen(
@@ -89,7 +89,7 @@ def measure(
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                start_new_session=True,  # so that all of it can be ended at once
+                start_new_session=True,  # so that all its processes can be ended at once
             ) as launcher,
             _watching(launcher.pid) as family,
         ):
@@ -110,12 +110,12 @@ def measure(
     code = os.waitstatus_to_exitcode(int(status))
     state = OK if code == 0 else f"exit {code}" if code > 0 else f"killed by {signal.Signals(-code).name}"
     largest = int(peak) / _RSS_PER_MIB
-    # Sampling can miss a short peak, and what wait4 tells is another process's at most.
+    # Sampling can miss a short peak; the value of wait4 is at most that of another process.
     return Outcome(float(took), largest, state, output, float(cpu), max(largest, family.peak_mib))
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a running process has taken of the cores until now."""
+    """The CPU seconds of a running process until now."""
     try:
         # The fields after the program's name, which may have blanks in it.
         fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
@@ -125,7 +125,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 class _Family:
-    """The peak of what a launcher's descendants take together."""
+    """The peak memory of all descendants of a launcher together."""
 
     def __init__(self, launcher: int) -> None:
         self._launcher = launcher
@@ -134,11 +134,11 @@ class _Family:
 
     @property
     def peak_mib(self) -> float:
-        """The highest sum that was seen."""
+        """The highest sum of all samples."""
         return self._pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     def run(self) -> None:
-        """Watch until told to stop."""
+        """Take samples until stopped."""
         while not self.stop.wait(_SAMPLE_SECONDS):
             pids, pages = _children(self._launcher), 0
             while pids:
@@ -161,7 +161,7 @@ def _watching(launcher: int) -> Iterator[_Family]:
 
 
 def _children(pid: int) -> list[int]:
-    """The children of all threads of a process, where Linux tells."""
+    """The children of all threads of a process, if Linux lists them."""
     found: list[int] = []
     for file in (_PROC / str(pid) / "task").glob("*/children"):
         with contextlib.suppress(OSError):

@@ -1,6 +1,7 @@
-"""How each indexer is called: this project, rattler-index (through py-rattler) and conda-index.
+"""The commands of each indexer: this project, rattler-index (through py-rattler) and conda-index.
 
-py-rattler is called in a process of its own that ends without the interpreter's clean-up, in which it crashes at times.
+py-rattler is called in a process of its own that skips the interpreter's clean-up, in which py-rattler sometimes
+crashes.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ _SAME_FILES = ("--zst", "--write-shards", "--run-exports")
 
 
 class PeerMissingError(Exception):
-    """A peer cannot be run here; the text says what to install."""
+    """A peer cannot be run here; the text names the package to install."""
 
 
 @dataclass(frozen=True)
 class Tool:
-    """An indexer with its defaults, or with the options that its name tells."""
+    """An indexer with its defaults, or with the options in its name."""
 
     name: str
     command: Callable[[Channel, str], list[str]]
@@ -64,7 +65,7 @@ class Tool:
 
 @dataclass(frozen=True)
 class CondaIndex:
-    """Where conda-index and the conda that it imports are found."""
+    """The locations of conda-index and of the conda that it imports."""
 
     python: str
     conda_source: Path
@@ -75,15 +76,15 @@ class CondaIndex:
         extra += [] if patch is None else ["--patch-generator", str(patch)]
         extra += more
         with tempfile.TemporaryDirectory() as home:
-            # A HOME of its own, so that nobody's .condarc takes part.
+            # A HOME of its own, so that no .condarc of a user is read.
             return measure([*self.command(), *extra, str(folder)], {**os.environ, **self.environment(home)})
 
     def command(self) -> list[str]:
-        """What calls it."""
+        """The command line."""
         return [self.python, "-m", "conda_index"]
 
     def environment(self, home: str) -> dict[str, str]:
-        """What it needs of its environment."""
+        """The environment variables."""
         return {"HOME": home, "PYTHONPATH": str(self.conda_source)}
 
 
@@ -98,12 +99,12 @@ def rattler_folder(folder: Path, patch: str | None = None, config: Path | None =
 
 
 def rattler_bucket(url: str, environment: Mapping[str, str]) -> Outcome:
-    """Index a bucket with rattler-index, by its defaults; `S3_...` variables tell how it is reached."""
+    """Index a bucket with rattler-index, by its defaults; `S3_...` variables describe the store."""
     return measure(_rattler(url), {**os.environ, **environment})
 
 
 def ours_tools() -> list[Tool]:
-    """This project: by its defaults, and as a channel of shards alone that is told what is new."""
+    """This project: by its defaults, and as a channel of shards alone with `--package`."""
 
     def by_default(channel: Channel, filename: str = "") -> list[str]:
         del filename
@@ -119,7 +120,7 @@ def ours_tools() -> list[Tool]:
 
 
 def rattler_tool() -> Tool:
-    """rattler-index by its defaults (zst and shards); its runs cost the same after another's index."""
+    """rattler-index by its defaults (zst and shards); another indexer's index does not change its costs."""
 
     def command(channel: Channel, filename: str) -> list[str]:
         del filename
@@ -129,7 +130,7 @@ def rattler_tool() -> Tool:
 
 
 def conda_tools(options: argparse.Namespace, home: Path) -> list[Tool]:
-    """conda-index by its defaults, and with the files that the others write; it goes on from its own cache alone."""
+    """conda-index by its defaults, and with the files of the others; it continues from its own cache only."""
     reason = _reason(lambda: conda_index_of(options))
     peer = None if reason else conda_index_of(options)
     home.mkdir(parents=True, exist_ok=True)
@@ -146,7 +147,7 @@ def conda_tools(options: argparse.Namespace, home: Path) -> list[Tool]:
 
 
 def _reason(demand: Callable[[], object]) -> str:
-    """Why a peer is missing, in a line; nothing if it is there."""
+    """Why a peer is missing, in one line; empty if it is there."""
     try:
         demand()
     except PeerMissingError as error:
@@ -166,7 +167,7 @@ def _ours(channel: Channel, *options: str) -> list[str]:
 
 
 def canonical_specs(specs: set[str]) -> dict[str, str]:
-    """Each dependency spec as rattler parses it and writes it anew; one that does not parse stays as it is."""
+    """Each dependency spec as rattler parses and writes it; unchanged if it cannot be parsed."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.peers", "canonical"],
         cwd=_ROOT,
@@ -178,7 +179,7 @@ def canonical_specs(specs: set[str]) -> dict[str, str]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where the peers are."""
+    """Add the options with the locations of the peers."""
     parser.add_argument("--peer-python", default=sys.executable, help="interpreter that has conda-index")
     parser.add_argument(
         "--conda-source",
@@ -190,7 +191,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def conda_index_of(options: argparse.Namespace) -> CondaIndex:
-    """The conda-index that the options name, or an error that says what is missing."""
+    """The conda-index of the options.  Raises an error with the missing package."""
     source: Path | None = options.conda_source
     if source is None:
         message = f"no conda source given. {_CONDA_SOURCE_HELP}"
@@ -198,7 +199,7 @@ def conda_index_of(options: argparse.Namespace) -> CondaIndex:
     if not (source / "conda" / "__init__.py").is_file():
         message = f"no conda/__init__.py in the folder given as conda source. {_CONDA_SOURCE_HELP}"
         raise PeerMissingError(message)
-    # Absolute, since children run elsewhere; not resolved, since a venv's interpreter is known by its symbolic link.
+    # Absolute, because children run elsewhere; not resolved, because a venv is recognized by the symbolic link.
     python = str(Path(options.peer_python).absolute()) if os.sep in options.peer_python else options.peer_python
     peer = CondaIndex(python=python, conda_source=source.resolve())
     version = f"import importlib.metadata as m; assert m.version('conda-index') == {CONDA_INDEX_VERSION!r}"
@@ -227,7 +228,7 @@ def _demand(python: str, statement: str, complaint: str) -> None:
 
 
 def _child(verb: str, target: str, *options: str) -> None:
-    """Do the part of a child process: py-rattler is imported here and nowhere else."""
+    """The part of a child process: py-rattler is imported here and nowhere else."""
     if verb == "rattler-fs":
         from rattler.config import Config
         from rattler.index import index_fs
@@ -260,7 +261,7 @@ def _canonical(spec: str) -> str:
 
 
 def _end(code: int) -> NoReturn:
-    """End without the interpreter's clean-up, in which py-rattler crashes at times after its work is done."""
+    """End without the interpreter's clean-up, in which py-rattler sometimes crashes after its work is done."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

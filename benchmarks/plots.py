@@ -1,4 +1,4 @@
-"""How cost grows with the channel, drawn: a line for each tool over the number of packages, both axes logarithmic."""
+"""Plots of costs by the size of the channel: a line for each tool, both axes logarithmic."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def draw_growth(runs: list[Run], file: Path) -> None:
     """A row for each case, a column for each measure and place."""
     plt = _pyplot()
     sized = [run for run in runs if run.measured and run.corpus.isdecimal() and run.tool in _COLOURS]
-    # A grid of axes that share the x axis; pyplot's own types say little of it.
+    # A grid of axes that share the x axis; the types of pyplot do not describe it.
     figure, axes = plt.subplots(
         len(CASES),
         len(_PANELS),
@@ -70,7 +70,7 @@ def draw_growth(runs: list[Run], file: Path) -> None:
 
 
 def draw_package(runs: list[Run], file: Path) -> None:
-    """Requests and bytes of one package added with `--package`, beside a whole run's."""
+    """Requests and bytes of one package added with `--package`, and of a whole run."""
     plt = _pyplot()
     sized = [
         run
@@ -105,7 +105,7 @@ def _pyplot() -> Any:
 
 
 def _line(panel: Any, runs: list[Run], measure: Callable[[Run], float], who: tuple[str, str]) -> None:
-    """One tool's medians; points where a change was not noticed stay hollow."""
+    """The medians of one tool; points of runs that did not notice the change are hollow."""
     by: dict[int, list[Run]] = {}
     for run in runs:
         by.setdefault(int(run.corpus), []).append(run)

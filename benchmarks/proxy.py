@@ -38,13 +38,13 @@ _HEAD_END = b"\r\n\r\n"
 _LONGEST_HEAD = 64 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r]*chunked", re.IGNORECASE)
-# What the kernel may hold for a client that has stopped reading counts as sent, so it shall not be much.
+# Bytes in the kernel's buffer for a client that does not read count as sent, so the buffer is small.
 _SEND_BUFFER = 256 * 1024
 
 
 @dataclass
 class Counters:
-    """What passed since the counters were last started anew."""
+    """The requests and bytes since the counters were last reset."""
 
     requests: Counter[str] = field(default_factory=Counter)
     """By verb; a GET of a bucket itself is a LIST."""
@@ -70,7 +70,7 @@ class Counters:
 
 @dataclass
 class _Settings:
-    """What all connections share."""
+    """The values that all connections share."""
 
     backend: tuple[str, int]
     latency: float = 0.0
@@ -83,21 +83,21 @@ class _Settings:
         return json.dumps(vars(self.counters))
 
     def anew(self, latency: float) -> None:
-        """Start the counters anew."""
+        """Reset the counters."""
         self.latency = latency
         self.counters = Counters()
         self.cpu_before = time.process_time()
 
 
 class _Requests:
-    """Where in a client's bytes requests begin: the framing of HTTP/1.1, no more than that."""
+    """The positions at which requests begin in a client's bytes: the framing of HTTP/1.1 only."""
 
     def __init__(self) -> None:
         self._left = 0
         self._chunked = False
 
     def body(self, data: bytearray) -> int:
-        """How many of the bytes belong to the body under way; 0 if a request begins, or if it takes more to tell."""
+        """The number of bytes of the current body; 0 if a request begins, or if more bytes are needed."""
         if self._left:
             taken = min(self._left, len(data))
             self._left -= taken
@@ -120,7 +120,7 @@ class _Requests:
         return end + 4 if end >= 0 else 0
 
     def head(self, data: bytearray) -> int:
-        """The length of the request head that the bytes begin with, 0 if it is not whole yet."""
+        """The length of the request head at the beginning of the bytes, 0 if it is incomplete."""
         if self._chunked:
             return 0
         end = data.find(_HEAD_END)
@@ -134,7 +134,7 @@ class _Requests:
 
 
 class _Side(asyncio.Protocol):
-    """One end of a connection: what cannot be sent on to the other end is not read from this one."""
+    """One end of a connection: it reads no more than the other end can send on."""
 
     def __init__(self, settings: _Settings) -> None:
         self.settings = settings
@@ -146,7 +146,7 @@ class _Side(asyncio.Protocol):
         if not isinstance(transport, asyncio.Transport):
             raise TypeError(type(transport))
         self.transport = transport
-        # A limit of nothing: `resume_writing` then says that all was sent.
+        # A limit of zero: `resume_writing` is then called when all bytes were sent.
         transport.set_write_buffer_limits(high=0)
 
     def send(self, data: bytes) -> None:
@@ -172,7 +172,7 @@ class _Side(asyncio.Protocol):
             self.other.go_on()
 
     def wait(self) -> None:
-        """Read nothing for now."""
+        """Stop reading for now."""
         if self.transport is not None and not self.transport.is_closing():
             self.transport.pause_reading()
 
@@ -187,32 +187,32 @@ class _Side(asyncio.Protocol):
             self.other.leave()
 
     def leave(self) -> None:
-        """The other end is gone."""
+        """Called when the other end is gone."""
         if self.transport is not None:
             self.transport.close()
 
 
 class _Server(_Side):
-    """The server's end: everything that comes is passed on unread."""
+    """The server's end: all bytes are passed on unread."""
 
     def data_received(self, data: bytes) -> None:
         if self.other is not None:
             self.other.send(data)
 
     def leave(self) -> None:
-        # At once: nobody is there for the rest of the body.
+        # At once: no client waits for the rest of the body.
         if self.transport is not None:
             self.transport.abort()
 
 
 class _Client(_Side):
-    """The client's end: finds requests, counts them, lets them wait."""
+    """The client's end: finds requests, counts them, delays them."""
 
     def __init__(self, settings: _Settings) -> None:
         super().__init__(settings)
         self._requests = _Requests()
         self._data = bytearray()
-        # Why nothing is passed on at the moment: the server is not there yet, a request waits, the server is slow.
+        # Reasons to pass nothing on: the server is not connected yet, a request waits, the server is slow.
         self._stops = 1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -255,7 +255,7 @@ class _Client(_Side):
             self._advance()
 
     def _advance(self) -> None:
-        """Pass on what may be passed on."""
+        """Pass on all bytes that may be passed on."""
         while self._data and not self._stops and self.other is not None:
             size = self._requests.body(self._data)
             if not size:
@@ -304,11 +304,11 @@ class Proxy:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The id of its process."""
         return self._process.pid
 
     def take(self, latency_ms: float) -> Counters:
-        """Start anew with another latency, and give what was counted until now."""
+        """Reset the counters and set another latency; returns the counts until now."""
         if self._process.stdin is None or self._process.stdout is None:
             raise TypeError
         self._process.stdin.write(f"{latency_ms}\n")

@@ -1,4 +1,4 @@
-"""What was measured, a line of JSON for each run, written as soon as the run has ended."""
+"""The measured runs, a line of JSON for each, written as soon as the run has ended."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class Run:
 
     @property
     def key(self) -> tuple[str, str, float, str, str, int]:
-        """What the run measures: a later line of the same key takes the place of this one."""
+        """The subject of the run: a later line of the same key replaces this one."""
         return (self.corpus, self.store, self.latency_ms, self.case, self.tool, self.lap)
 
     @property
     def measured(self) -> bool:
-        """Whether the figures are those of a whole run."""
+        """Whether the figures are those of a complete run."""
         return self.state in {OK, NOT_NOTICED}
 
     @property
@@ -69,7 +69,7 @@ class Run:
 
 
 def not_run(reason: str) -> str:
-    """The state of a run that was not."""
+    """The entry of a run that did not happen."""
     return f"not run: {reason}"
 
 
@@ -81,7 +81,7 @@ def append(run: Run, file: Path) -> None:
 
 
 def load(file: Path) -> list[Run]:
-    """All runs of a file, which need not be there; a line cut short by the end of a benchmark counts for nothing."""
+    """All runs of a file, which need not exist; an incomplete last line is ignored."""
     if not file.exists():
         return []
     lines = file.read_text().splitlines(keepends=True)
@@ -90,5 +90,5 @@ def load(file: Path) -> list[Run]:
 
 
 def keys(runs: Iterable[Run]) -> set[tuple[str, str, float, str, str, int]]:
-    """What need not be run again: a run that failed may have another chance, one that never ended need not."""
+    """The runs that are not repeated: a failed run gets another chance, one that never ended does not."""
     return {run.key for run in runs if run.measured or run.state == TIMED_OUT}

@@ -1,7 +1,7 @@
-"""What is done to a channel, and what an index must then have: a full run, nothing new, one added, one replaced.
+"""The changes of a channel and the index that must follow: a full run, nothing new, one package added, one replaced.
 
-A turn is one tool's way through these cases, each on what the one before left. What a turn changes in the channel is
-undone by the next one. An index is judged after each run: one that is wrong or lacks the change is a result too.
+A turn is one tool's way through these cases; each case begins with the result of the one before. The next turn undoes
+the changes of this one. The index is checked after each run: a wrong index, or one without the change, is a result too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CASES = (FULL, QUIET, ADDED, REPLACED)
 GROWTH = (1_000, 10_000, 100_000, 500_000)
 """Sizes at which `--package` is measured: its cost shall not grow."""
 
-_REPLACED = 1  # its name differs from that of the one added
+_REPLACED = 1  # its name differs from that of the added package
 _GROWTH_ONLY = frozenset({1_000, 100_000})
 _MANY = 500_000
 _LONGEST_SECONDS = 3600.0
@@ -50,12 +50,12 @@ class OutOfTimeError(Exception):
 
 
 class CannotBeginError(Exception):
-    """A tool cannot make the index that it shall go on from; the text has what it said."""
+    """A tool cannot make the index that the turn begins with; the text has its output."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured on one corpus in one place, if all is asked for."""
+    """The measurements on one corpus in one place, if all are requested."""
 
     corpus: Corpus
     store: str
@@ -69,13 +69,13 @@ class Plan:
             return (ADDED,) if plain and self.corpus.count in GROWTH else ()
         if (bucket and not tool.buckets) or self.corpus.count in _GROWTH_ONLY:
             return ()
-        # Half an hour in a bucket, which tells no more than the same in a smaller one.
+        # It takes half an hour in a bucket and shows no more than a smaller channel.
         return CASES[1:] if many and bucket else CASES
 
 
 @dataclass
 class Session:
-    """One call of the benchmarks: where results go, when it ends, and what is measured already."""
+    """One call of the benchmarks: the file of results, the end time, and the runs that are measured already."""
 
     file: Path
     ends: float
@@ -83,7 +83,7 @@ class Session:
     done: set[tuple[str, str, float, str, str, int]]
 
     def seconds(self) -> float:
-        """What the next run may take; raises OutOfTimeError where nothing is left."""
+        """The time limit of the next run.  Raises OutOfTimeError if no time is left."""
         left = self.ends - time.monotonic() - _RESERVE_SECONDS
         if left <= 0:
             raise OutOfTimeError
@@ -96,7 +96,7 @@ class Session:
 
 @dataclass
 class Turn:
-    """One tool's turn in one lap, in those of the cases that are asked for."""
+    """One tool's turn in one round, in the requested cases."""
 
     session: Session
     plan: Plan
@@ -111,7 +111,7 @@ class Turn:
         return [case for case in asked if self._result(case, OK).key not in self.session.done]
 
     def run(self, channel: Channel) -> None:
-        """Measure what is to do; after a run that did not end well the others mean nothing, and are left."""
+        """Measure the cases to do; the cases after a failed run are skipped, because they mean nothing."""
         todo, reason = self.todo(), self.tool.missing
         if not reason:
             self._begin(channel, todo)
@@ -127,7 +127,7 @@ class Turn:
             self.session.keep(self._result(case, results.not_run(reason)))
 
     def _begin(self, channel: Channel, todo: list[str]) -> None:
-        """Undo what the turn before has changed, and have an index to go on from: unmeasured, quick if one is there."""
+        """Undo the changes of the turn before, and have an index to begin with: not measured, quick if there is one."""
         corpus = self.plan.corpus
         channel.remove(corpus.count)
         channel.put(_REPLACED)
@@ -140,7 +140,7 @@ class Turn:
         command = before(channel) if before else self.tool.command(channel, "")
         outcome = None if before is None else self._call(channel, command)
         if outcome is None or not outcome.ok:
-            # Whatever was left there is of no use, which takes a full run: better said than waited for in silence.
+            # The existing index is of no use and a full run takes long, so a message explains the wait.
             say("" if outcome is None else f"  {outcome.state}, so all is read anew: {outcome.output}")
             channel.clear()
             outcome = self._call(channel, command)
@@ -158,7 +158,7 @@ class Turn:
         return f"{self.plan.corpus.title}, {self.plan.store}, {self.plan.latency_ms:g} ms, lap {self.lap + 1}"
 
     def _change(self, channel: Channel, case: str) -> tuple[str, str]:
-        """Do to the channel what the case is about; the file name and the sha256 that the index must then have."""
+        """Change the channel for the case; returns the file name and the sha256 that the index must then have."""
         corpus = self.plan.corpus
         if case == ADDED:
             self.packages += 1
@@ -200,7 +200,7 @@ class Turn:
 
 
 class _Repodata(msgspec.Struct):
-    """As much of an index as its judge has to know."""
+    """The parts of an index that are checked."""
 
     packages: dict[str, msgspec.Raw] = {}
     conda: dict[str, msgspec.Raw] = msgspec.field(name="packages.conda", default_factory=dict)
@@ -212,7 +212,7 @@ class _Repodata(msgspec.Struct):
 
 
 def _judge(channel: Channel, packages: int, filename: str, sha256: str) -> str:
-    """Whether an index has as many packages as there are, and this one as it is."""
+    """Whether an index has the right number of packages, and this package with this digest."""
     data = channel.read("repodata.json")
     if data is None:
         found = _sharded(channel, filename)
@@ -226,7 +226,7 @@ def _judge(channel: Channel, packages: int, filename: str, sha256: str) -> str:
 
 
 def _sharded(channel: Channel, filename: str) -> str | None:
-    """The sha256 of a package as readers of shards find it."""
+    """The sha256 of a package as readers of shards see it."""
     index = _msgpack(channel, "repodata_shards.msgpack.zst")
     digest = index["shards"].get(filename.rsplit("-", 2)[0], b"").hex()
     records = _msgpack(channel, f"shards/{digest}.msgpack.zst")
@@ -242,5 +242,5 @@ def _msgpack(channel: Channel, name: str) -> Any:
 
 
 def say(text: str) -> None:
-    """Tell whoever waits."""
+    """Print a line of progress."""
     sys.stderr.write(f"{text}\n")

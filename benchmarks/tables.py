@@ -1,8 +1,8 @@
-"""Measured runs as people read them: markdown tables of medians, and plots, from whatever results are there.
+"""Tables and plots of the measured runs: markdown tables of medians.
 
     python -m benchmarks.tables [--results FILE] [--readme FILE]
 
-prints the tables, or puts them in their place in a README; every figure and the plots are written beside the results.
+Prints the tables, or puts them into their place in a README; every figure and the plots are written beside the results.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _LARGE = {
 
 @dataclass(frozen=True)
 class Group:
-    """All laps of one tool in one case of one corpus in one place."""
+    """All rounds of one tool in one case of one corpus in one place."""
 
     runs: list[Run]
 
     def median(self, of: Callable[[Run], float]) -> float | None:
-        """The median of the runs that were whole; None if none was."""
+        """The median of the complete runs; None if there is none."""
         values = [of(run) for run in self.runs if run.measured]
         return statistics.median(values) if values else None
 
@@ -55,7 +55,7 @@ class Group:
 
     @property
     def verdict(self) -> str:
-        """What is to be said of the runs; nothing where all is well."""
+        """The remark on the runs; empty if all is well."""
         states = [run.state for run in self.runs]
         if NOT_NOTICED in states:
             return NOT_NOTICED
@@ -101,7 +101,7 @@ def summary(runs: list[Run]) -> str:
 
 
 def growth(runs: list[Run]) -> str:
-    """The table of what `--package` costs by size."""
+    """The table of the costs of `--package` by size."""
     by = groups(run for run in runs if run.tool == peers.SCOPED)
     lines = ["| packages | requests | GET | PUT | read | written | wall s | MiB |", f"|---|{'---:|' * 7}"]
     for place in _places(runs):
@@ -153,13 +153,13 @@ def _cells(group: Group) -> list[str]:
 
 
 def _notes(runs: list[Run]) -> list[str]:
-    """Why there is no figure, each reason once."""
+    """The reasons for missing figures, each once."""
     reasons = dict.fromkeys(f"{run.tool}: {run.state}" for run in runs if not run.measured)
     return ["", *(f"- {reason}" for reason in reasons)] if reasons else []
 
 
 def _places(runs: Iterable[Run]) -> list[Place]:
-    """In the order of sizes, the large ones last."""
+    """The places in the order of sizes, the large ones last."""
     places = {(run.corpus, run.store, run.latency_ms) for run in runs}
     return sorted(places, key=lambda place: (*_order(place[0]), place[1] != channel.FOLDER, place[2]))
 
@@ -183,7 +183,7 @@ def _time(group: Group) -> str:
 
 def _ratio(theirs: Group, ours: Group) -> str:
     ours_seconds, theirs_seconds = (group.median(lambda run: run.seconds) for group in (ours, theirs))
-    # A run that does not do what is asked for is no measure of what it takes.
+    # The time of a run that did not do its task is no measure.
     if ours_seconds is None or theirs_seconds is None or ours.verdict or theirs.verdict:
         return "-"
     return f"**{theirs_seconds / ours_seconds:.1f}x**"
@@ -198,7 +198,7 @@ def _whole(value: float) -> str:
 
 
 def _count(value: float) -> str:
-    # Nothing is counted in a folder.
+    # Requests are not counted in a folder.
     return f"{value:,.0f}" if value else "-"
 
 
@@ -220,7 +220,7 @@ def _machine() -> str:
 
 
 def report(runs: list[Run]) -> str:
-    """The tables that stand in a README, which has the plots beside them in `results/`."""
+    """The tables for a README, which has the plots beside them in `results/`."""
     parts = [
         f"Server, proxy and tool shared {_machine()}.",
         summary(runs),

@@ -1,1 +1,1 @@
-"""What we publish beside what rattler-index and conda-index publish of the same packages: the page docs/parity.md."""
+"""The files of this project compared with those of rattler-index and conda-index: the page docs/parity.md."""

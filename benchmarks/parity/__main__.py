@@ -3,9 +3,8 @@
     python -m benchmarks.parity PACKAGES_DIR --conda-source DIR --peer-python PYTHON > docs/parity.md
 
 PACKAGES_DIR is laid out as a channel. Its packages are copied into three scratch folders, which are indexed by this
-project, by rattler-index and by conda-index. Then each record of ours is compared with the peer's. What each can do
-besides is tried on channels of the fixtures. Exit code 1 if a difference has no reason, 2 if the comparison could
-not be made.
+project, by rattler-index and by conda-index. Then each record of ours is compared with the peer's. Other features are
+tried on channels of the fixtures. Exit code 1 if a difference has no reason, 2 if the comparison could not be made.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def _packages(source: Path) -> list[Path]:
-    """The packages of known subdirs, and none of the index files that may lie beside them."""
+    """The packages of known subdirs, without index files beside them."""
     found = (path for subdir in sorted(SUBDIRS) for path in sorted((source / subdir).glob("*")))
     return [path for path in found if path.is_file() and path.name.endswith(EXTENSIONS)]
 
@@ -56,7 +55,7 @@ def _index_all(packages: list[Path], scratch: Path, conda_index: CondaIndex) -> 
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(package, place)
         outcome = tool(folders[name])
-        # Ours says by exit code 3 that it rejected packages: those are then missing, which is a difference.
+        # Exit code 3 of ours means that it rejected packages: they are missing then, which is a difference.
         if outcome.state not in {"ok", "exit 3" if name == "indexer" else "ok"}:
             message = f"{name} failed ({outcome.state}):\n{outcome.output}"
             raise RuntimeError(message)
@@ -64,18 +63,18 @@ def _index_all(packages: list[Path], scratch: Path, conda_index: CondaIndex) -> 
 
 
 def _read(folder: Path) -> dict[str, Index]:
-    """What a tool wrote, by subdir."""
+    """The files that a tool wrote, by subdir."""
     return {subdir: read_index(folder / subdir) for subdir in sorted(SUBDIRS) if (folder / subdir).is_dir()}
 
 
 def _canonical(indexes: Mapping[str, Mapping[str, Index]]) -> dict[str, str]:
-    """Every spec that occurs, as rattler writes it."""
+    """Every spec in the indexes, as rattler writes it."""
     specs = {spec for subdirs in indexes.values() for index in subdirs.values() for spec in specs_of(index)}
     return peers.canonical_specs(specs)
 
 
 def _compared(indexes: Mapping[str, Mapping[str, Index]], canonical: Mapping[str, str]) -> list[Comparison]:
-    """What each peer has, compared with ours."""
+    """The comparison of each peer with ours."""
     comparisons = []
     for peer in (RATTLER, CONDA):
         comparer = Comparer(peer, canonical)

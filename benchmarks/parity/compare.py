@@ -1,4 +1,4 @@
-"""Compares two indexes of a subdir, field by field, dependency specs by what they mean."""
+"""Compares two indexes of a subdir, field by field, dependency specs by their meaning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Difference:
-    """One value that a peer has otherwise than we."""
+    """One value of a peer that differs from ours."""
 
     peer: str
     place: str
@@ -43,8 +43,8 @@ class Comparison:
 
 
 def same(left: object, right: object) -> bool:
-    """Whether two values are one in JSON."""
-    # 1 == True == 1.0 in Python, yet three values in JSON.
+    """Whether two values are equal in JSON."""
+    # 1 == True == 1.0 in Python, but they are three values in JSON.
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, dict) and isinstance(right, dict):
@@ -53,7 +53,7 @@ def same(left: object, right: object) -> bool:
 
 
 def parsed(value: object, canonical: Mapping[str, str]) -> object:
-    """The value with each spec in it in rattler's form, so that equal means: the same specs."""
+    """The value with each spec in rattler's form, so that equal values mean the same specs."""
     if isinstance(value, str):
         return canonical[value]
     if isinstance(value, list):
@@ -64,7 +64,7 @@ def parsed(value: object, canonical: Mapping[str, str]) -> object:
 
 
 class Comparer:
-    """Compares the indexes of one subdir after the other and gathers the differences."""
+    """Compares the indexes of one subdir after the other and collects the differences."""
 
     def __init__(self, peer: str, canonical: Mapping[str, str]) -> None:
         """Compare with this peer; `canonical` has every spec that occurs."""
@@ -72,7 +72,7 @@ class Comparer:
         self._canonical = canonical
 
     def compare(self, subdir: str, ours: Index, theirs: Index) -> None:
-        """Compare all that the two have of a subdir."""
+        """Compare all files that the two have of a subdir."""
         self._compare_records(subdir, ours, theirs)
         if not (ours.repodata and theirs.repodata):
             pair = (_there(present=bool(ours.repodata)), _there(present=bool(theirs.repodata)))
@@ -137,7 +137,7 @@ class Comparer:
             self._add(found)
 
     def _compare_specs(self, found: Difference) -> None:
-        """Compare run exports: by what the specs mean alone, as nobody promises their spelling."""
+        """Compare run exports by the meaning of their specs: no indexer promises their spelling."""
         if parsed(found.ours, self._canonical) != parsed(found.theirs, self._canonical):
             self._add(found)
 
@@ -150,7 +150,7 @@ def _there(*, present: bool) -> object:
 
 
 def _identity(subdir: str, record: Mapping[str, object] | None) -> object:
-    """Where a record says that its package lies; the word "unknown" stands for a record that doesn't say."""
+    """The place of a package according to its record; the word "unknown" means that the record has none."""
     if record is None:
         return ABSENT
     folder = record.get("subdir", "unknown")

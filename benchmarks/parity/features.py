@@ -1,4 +1,4 @@
-"""What each tool can do, a row a feature: tried where it can be tried on the same packages, else stated."""
+"""The features of each tool, a row for each: tried on the same packages if possible, else stated."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ STATED: Final = (
 
 
 def features_table(tools: tuple[Tool, ...], channels: Mapping[str, Path]) -> Iterator[str]:
-    """The rows; each cell but the stated ones is what came of a trial.  `channels` are full ones, by tool."""
+    """The rows; each cell except for stated ones is the result of a trial.  `channels` are full ones, by tool."""
     yield f"| feature | {' | '.join(tool.name for tool in tools)} | |"
     yield f"|---|{'---|' * len(tools)}---|"
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,4 +1,4 @@
-"""Every field of a record, ours beside theirs: how often it is there, and how often it says the same."""
+"""Every field of a record, ours beside theirs: how often it exists, and how often the values are equal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PEERS = (RATTLER, CONDA)
 
 
 def fields_table(indexes: Mapping[str, Mapping[str, Index]], canonical: Mapping[str, str]) -> Iterator[str]:
-    """A row a field; specs are the same where they mean the same."""
+    """A row for each field; specs are equal if their meaning is."""
     yield "| field | ours | rattler-index | the same as ours | conda-index | the same as ours |"
     yield "|---|---:|---:|---:|---:|---:|"
     records = {tool: dict(_records(subdirs)) for tool, subdirs in indexes.items()}

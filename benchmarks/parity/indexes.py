@@ -1,4 +1,4 @@
-"""What one tool wrote of a subdir, read into a shape that can be compared."""
+"""The files that one tool wrote of a subdir, in a form that can be compared."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-# Which values mean dependency specs: compared parsed.
+# The values that are dependency specs: they are compared after parsing.
 SPEC_FIELDS = frozenset({"depends", "constrains", "extra_depends", "run_exports"})
-# Times of the run itself: two runs never agree on them.
+# Times of the run itself, which differ in each run.
 _RECORD_TIMES = frozenset({"indexed_timestamp"})
 _INDEX_TIMES = frozenset({"created_at"})
 _REVISION_TIMES = frozenset({"oldest", "newest"})
 
 
 class _Absent:
-    """The value of a field that is not there; null is a value."""
+    """The value of a field that does not exist; null is a value."""
 
     def __repr__(self) -> str:
         return "(absent)"
@@ -34,7 +34,7 @@ ABSENT: Final = _Absent()
 
 @dataclass
 class Index:
-    """What one tool wrote of one subdir, in a shape that can be compared."""
+    """The files that one tool wrote of one subdir, in a form that can be compared."""
 
     records: dict[str, dict[str, object]] = field(default_factory=dict)
     members: dict[str, str] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Index:
 
 
 def read_index(folder: Path) -> Index:
-    """Read what a tool wrote of one subdir."""
+    """The files that a tool wrote of one subdir."""
     index = Index()
     path = folder / "repodata.json"
     if not path.is_file():
@@ -93,7 +93,7 @@ def _read_shards(folder: Path, index: Index) -> None:
 
 
 def _records(content: Mapping[str, object]) -> Iterator[tuple[str, str, Mapping[str, object]]]:
-    """Each record with the map that it is in and its whole file name (v3 keys have no extension)."""
+    """Each record with its map and its whole file name (keys under v3 have no extension)."""
     for member in ("packages", "packages.conda"):
         for filename, record in _mapping(content.get(member, {})).items():
             yield member, filename, _mapping(record)
@@ -137,7 +137,7 @@ def _spec_strings(value: object) -> Iterator[str]:
 
 
 def specs_of(index: Index) -> Iterator[str]:
-    """Every dependency spec that occurs."""
+    """Every dependency spec in an index."""
     for record in index.records.values():
         for key in sorted(SPEC_FIELDS):
             yield from _spec_strings(record.get(key))

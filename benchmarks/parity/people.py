@@ -21,7 +21,7 @@ REASONS: Final = {
 
 
 def people_table(ours: Path, theirs: Path) -> Iterator[str]:
-    """A row a file."""
+    """A row for each file."""
     yield "| file | compared | the same | differs, and why |"
     yield "|---|---:|---:|---|"
     for name, one, other in (
@@ -36,7 +36,7 @@ def people_table(ours: Path, theirs: Path) -> Iterator[str]:
 
 
 def unexplained(ours: Path, theirs: Path) -> list[str]:
-    """What differs without a reason."""
+    """The differences without a reason."""
     found = [(CURRENT, key) for key in _odd(_current(ours), _current(theirs))]
     found += [(CHANNELDATA, key) for key in _odd(_channeldata(ours), _channeldata(theirs))]
     return [f"{name}: {key}" for name, key in found if (name, key) not in REASONS]
@@ -47,7 +47,7 @@ def _odd(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
 
 
 def _current(folder: Path) -> dict[str, object]:
-    """Which records were chosen; what is in them is compared above."""
+    """The records that were chosen; their fields are compared above."""
     found: dict[str, object] = {}
     for subdir in SUBDIRS:
         content = json.loads((folder / subdir / CURRENT).read_bytes())

@@ -1,4 +1,4 @@
-"""The page docs/parity.md, the same whenever the packages and the tools are the same."""
+"""The page docs/parity.md; the same packages and tools make the same page."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def unexplained(comparisons: list[Comparison]) -> list[Difference]:
 
 
 def report(comparisons: list[Comparison], packages: int, sections: Mapping[str, list[str]]) -> str:
-    """The page: the `sections` by title, then what the comparison of `packages` packages found."""
+    """The page: the `sections` by title, then the result of the comparison of `packages` packages."""
     found = unexplained(comparisons)
     kinds = Counter((item.peer, item.place, item.key) for item in found)
     lines = [

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RATTLER: Final = "rattler-index"
 CONDA: Final = "conda-index"
 
-# What rattler-index takes for a subdir; other folders are no part of a channel.
+# The folders that rattler-index accepts as subdirs; other folders are not part of a channel.
 SUBDIRS = (
     *("noarch", "osx-64", "osx-arm64", "win-32", "win-64", "win-arm64", "emscripten-wasm32", "emscripten-wasm64"),
     *("linux-32", "linux-64", "linux-aarch64", "linux-armv6l", "linux-armv7l", "linux-loongarch64", "linux-ppc64le"),
@@ -45,7 +45,7 @@ _KEPT = frozenset(
 
 @dataclass(frozen=True)
 class Rule:
-    """A reason, and which differences it is a reason for."""
+    """A reason, and the differences that it explains."""
 
     peer: str
     place: str
@@ -55,7 +55,7 @@ class Rule:
     reason: str
 
     def explains(self, difference: Difference) -> bool:
-        """Whether this is the reason for that difference."""
+        """Whether this rule explains a difference."""
         return (
             self.peer == difference.peer
             and self.place == difference.place
@@ -112,7 +112,7 @@ def _reordered(difference: Difference) -> bool:
 
 
 def _unknown_key(difference: Difference) -> bool:
-    # "(record)" and "(map)" are no keys of a record.
+    # "(record)" and "(map)" are not keys of a record.
     return _only_theirs(difference) and difference.key not in _KEPT and not difference.key.startswith("(")
 
 
@@ -137,7 +137,7 @@ def _list_form(difference: Difference) -> bool:
 
 
 def _extra_kinds(difference: Difference) -> bool:
-    """Whether only kinds that nobody knows, and kinds without a spec, make the difference."""
+    """Whether unknown kinds, and kinds without a spec, are the only difference."""
     theirs = difference.theirs
     return isinstance(theirs, dict) and difference.ours == {
         kind: specs for kind, specs in theirs.items() if kind in _RUN_EXPORT_KINDS and specs
@@ -170,7 +170,7 @@ _SPECS: Final = _keys("depends", "constrains", "extra_depends")
 _MISPLACED: Final = "index.json disagrees with file name or folder: rejected here, as readers find it by those"
 _V3_ONLY: Final = "no v3 there: it keeps every package in the legacy maps, where old clients misread new syntax"
 
-# The first rule that holds is the reason. One or two lines each: this is a table to be read.
+# The first rule that applies is the reason. One or two lines each, so that the table can be read.
 # fmt: off
 RULES: Final = (
     Rule(RATTLER, "record", _keys("arch", "platform"), _only_theirs, "kept there; deprecated (CEP 36)"),

@@ -1,4 +1,4 @@
-"""The channels on which the tools are tried, made of the fixtures: one with all that each can publish, some odd."""
+"""The channels on which the tools are tried, made of the fixtures: one with all outputs, some with odd files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ created_at = "2026-01-01T00:00:00Z"
 expires_at = "2027-01-01T00:00:00Z"
 """
 _BUNDLES: Final = b'[{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}]'
-# rattler-index ends the whole run on the first two, and conda-index on the third where it writes current_repodata.json.
+# rattler-index ends the whole run on the first two, and conda-index on the third if it writes current_repodata.json.
 _APART: Final = frozenset({LIST_FORM, "linux-64/mist-1.0-0.conda", "linux-64/sundew-1.0-1.conda"})
 
 
@@ -52,7 +52,7 @@ _QUIET_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Tool:
-    """An indexer: `plain` runs it by its defaults, with zst and shards, `full` with all that it can publish."""
+    """An indexer: `plain` runs it by its defaults, with zst and shards, `full` with all outputs that it has."""
 
     name: str
     plain: Callable[[Path], Outcome]
@@ -80,7 +80,7 @@ def tools(conda_index: CondaIndex) -> tuple[Tool, ...]:
 
 
 def published(tool: Tool, folder: Path) -> Path:
-    """A channel with all that the tool can publish."""
+    """A channel with all outputs of the tool."""
     kept = [f"{it.parent.name}/{it.name}" for it in sorted(PACKAGES.glob("*/*"))]
     lay(folder, *(key for key in kept if key not in _APART))
     pack.write(golden.patch_package(), folder / golden.PATCH)
@@ -104,7 +104,7 @@ def _demand(outcome: Outcome, tool: Tool) -> None:
 
 
 def lay(folder: Path, *keys: str) -> Path:
-    """Copy packages of the fixtures, long ago."""
+    """Copy packages of the fixtures, with old times."""
     for key in keys:
         (folder / key).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PACKAGES / key, folder / key)
@@ -118,14 +118,14 @@ def _grow_old(folder: Path) -> None:
 
 
 def repodata(folder: Path, subdir: str) -> dict[str, Any]:
-    """What repodata.json of a subdir says; nothing where there is none."""
+    """The content of a subdir's repodata.json; empty if there is none."""
     path = folder / subdir / "repodata.json"
     found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
     return found
 
 
 def records(folder: Path, subdir: str) -> Mapping[str, Any]:
-    """The records of a subdir by file name, those under v3 too."""
+    """The records of a subdir by file name, including those under v3."""
     found = repodata(folder, subdir)
     revised = found.get("v3", {}).items()
     under_v3 = {f"{stem}.{ext}": record for ext, its in revised for stem, record in its.items()}
@@ -133,7 +133,7 @@ def records(folder: Path, subdir: str) -> Mapping[str, Any]:
 
 
 def notices_replaced(tool: Tool, folder: Path) -> bool:
-    """Whether a package that was put again with another content is indexed again, without being told to."""
+    """Whether a package that was uploaded again with another content is indexed again, without an option."""
     key = "linux-64/dew-1.0-0.conda"
     lay(folder, key, LIBREED)
     tool.plain(folder)
@@ -149,7 +149,7 @@ def sha256_of(path: Path) -> str:
 
 
 def drops_deleted(tool: Tool, folder: Path) -> bool:
-    """Whether a package that is gone leaves the index."""
+    """Whether a deleted package leaves the index."""
     lay(folder, REEDBED, LIBREED, "noarch/mire-1.0-0.conda")
     tool.plain(folder)
     (folder / REEDBED).unlink()
@@ -158,7 +158,7 @@ def drops_deleted(tool: Tool, folder: Path) -> bool:
 
 
 def goes_on(tool: Tool, folder: Path, *extra: Path) -> bool:
-    """Whether all other packages are published where something odd lies among them."""
+    """Whether all other packages are published if one file in the subdir is odd."""
     lay(folder, REEDBED, LIBREED)
     for path in extra:
         shutil.copyfile(path, folder / "linux-64" / path.name)
@@ -167,19 +167,19 @@ def goes_on(tool: Tool, folder: Path, *extra: Path) -> bool:
 
 
 def survives_damage(tool: Tool, folder: Path) -> bool:
-    """Whether a damaged package keeps no other one out."""
+    """Whether all other packages are published if one is damaged."""
     return goes_on(tool, folder, BROKEN / "linux-64" / "half-1.0-0.conda")
 
 
 def says_so(tool: Tool, folder: Path) -> bool:
-    """Whether a damaged package shows in the exit code."""
+    """Whether a damaged package changes the exit code."""
     lay(folder, LIBREED)
     shutil.copyfile(BROKEN / "linux-64" / "half-1.0-0.conda", folder / "linux-64" / "half-1.0-0.conda")
     return not tool.plain(folder).ok
 
 
 def survives_wheel(tool: Tool, folder: Path) -> bool:
-    """Whether a wheel keeps no package out."""
+    """Whether all packages are published if there is a wheel."""
     wheel = folder.parent / "wheel-1.0-py3-none-any.whl"
     wheel.parent.mkdir(parents=True)
     wheel.write_bytes(b"a wheel")
@@ -187,7 +187,7 @@ def survives_wheel(tool: Tool, folder: Path) -> bool:
 
 
 def survives_null(tool: Tool, folder: Path) -> bool:
-    """Whether null for `features` in a package keeps no package out, with all outputs on."""
+    """Whether a package with null for `features` is published, with all outputs on."""
     lay(folder, LIBREED, "linux-64/sundew-1.0-1.conda")
     pack.write(golden.patch_package(), folder / golden.PATCH)
     outcome = tool.full(folder, _configured(folder))
@@ -195,7 +195,7 @@ def survives_null(tool: Tool, folder: Path) -> bool:
 
 
 def takes_list_form(tool: Tool, folder: Path) -> bool:
-    """Whether run exports of the oldest form, a bare list, are published as the weak ones that they mean."""
+    """Whether run exports of the oldest form, a bare list, are published as weak ones."""
     lay(folder, LIST_FORM)
     tool.plain(folder)
     path = folder / "linux-64" / "run_exports.json"
@@ -205,10 +205,10 @@ def takes_list_form(tool: Tool, folder: Path) -> bool:
 
 
 def stays_quiet(tool: Tool, folder: Path) -> bool:
-    """Whether runs over an unchanged channel, for longer than a file could tell by seconds, write no file."""
+    """Whether runs over an unchanged channel write no file, even after the second of the files' times is over."""
     lay(folder, REEDBED, LIBREED)
     tool.plain(folder)
-    tool.plain(folder)  # the first one may have left something to be done
+    tool.plain(folder)  # the first run may have left work for the second
     before, began = _written(folder), time.monotonic()
     while time.monotonic() - began < _QUIET_SECONDS:
         tool.plain(folder)
@@ -221,7 +221,7 @@ def _written(folder: Path) -> dict[str, int]:
 
 
 def keeps_patch(tool: Tool, folder: Path) -> bool:
-    """Whether a patch stays in force, and what it removed stays out, in two later runs that do not name it."""
+    """Whether a patch stays in force, and its removed packages stay out, in two later runs without the option."""
     published(tool, folder)
     for name in ("new", "newer"):
         key = f"noarch/{name}-1.0-0.conda"

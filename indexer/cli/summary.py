@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.cli.grouped import grouped
+from indexer.core.amounts import counted, size_in_words
 from indexer.core.printable import one_line
 from indexer.core.recent import DAYS
 from indexer.core.report import Collected, Note, Outcome, Report, Verdict
@@ -38,7 +39,7 @@ def summary(report: Report | Verdict | Collected) -> Iterator[str]:
             yield f"  known packages {to_be}read once for what they say of themselves: {asked:,}"
         if unknown := sum(sub.incomplete for sub in report.subdirs.values()):
             verb = "is" if unknown == 1 else "are"
-            yield f"  run exports of {_count(unknown, 'package')} {verb} unknown: repeat with --complete to read these"
+            yield f"  run exports of {counted(unknown, 'package')} {verb} unknown: repeat with --complete to read these"
     elif isinstance(report, Verdict):
         yield from _by_subdir({name: _looked_at(sub) for name, sub in report.subdirs.items()})
     else:
@@ -79,7 +80,7 @@ def _hidden(report: Report) -> Iterator[str]:
     planned = [sub for sub in report.subdirs.values() if sub.outcome is Outcome.PLANNED and sub.recent is not None]
     if planned:
         count, packages = sum(sub.recent or 0 for sub in planned), sum(sub.packages for sub in planned)
-        yield f"  a client with exclude-newer of {DAYS} days does not see {count:,} of {_count(packages, 'package')}"
+        yield f"  a client with exclude-newer of {DAYS} days does not see {count:,} of {counted(packages, 'package')}"
 
 
 def _by_subdir(said: Mapping[str, str], then: Mapping[str, str] | None = None) -> Iterator[str]:
@@ -92,14 +93,14 @@ def _store(usage: Usage) -> str:
     verbs = ", ".join(f"{count} {verb}" for verb, count in sorted(usage.requests.items()))
     return (
         f"  store: {usage.requests.total()} requests ({verbs}), "
-        f"{size(usage.bytes_read)} read, {size(usage.bytes_written)} written"
+        f"{size_in_words(usage.bytes_read)} read, {size_in_words(usage.bytes_written)} written"
     )
 
 
 def _looked_at(sub: SubdirVerdict) -> str:
-    read = f", {_count(sub.read, 'package')} read" if sub.read else ""
-    shards = f"  {_count(sub.shards, 'shard')}" if sub.shards else ""
-    return f"{_count(sub.packages, 'package'):>14}{shards}{read}  {_count(len(sub.faults), 'fault')}"
+    read = f", {counted(sub.read, 'package')} read" if sub.read else ""
+    shards = f"  {counted(sub.shards, 'shard')}" if sub.shards else ""
+    return f"{counted(sub.packages, 'package'):>14}{shards}{read}  {counted(len(sub.faults), 'fault')}"
 
 
 def _swept(sub: SubdirCollected, report: Collected) -> str:
@@ -109,7 +110,7 @@ def _swept(sub: SubdirCollected, report: Collected) -> str:
         return "nothing to delete"
     would = "deleted" if report.deleted else "would delete"
     back = f", put back {len(sub.restored)}" if sub.restored else ""
-    return f"{would} {_count(len(sub.orphans), 'file')}, {size(sub.bytes)}{back}"
+    return f"{would} {counted(len(sub.orphans), 'file')}, {size_in_words(sub.bytes)}{back}"
 
 
 def _subdir(sub: SubdirReport) -> str:
@@ -126,27 +127,23 @@ def _subdir(sub: SubdirReport) -> str:
         done += f", {count} {what}" if count else ""
     if sub.laps > 1:
         done += f", in {sub.laps} laps"
-    return f"{_count(sub.packages, 'package'):>14}  {changes:<12}  {done}"
+    return f"{counted(sub.packages, 'package'):>14}  {changes:<12}  {done}"
 
 
 def _wide(wide: SubdirReport) -> str:
     if wide.error is not None:
         return wide.outcome.value
     # Notices alone tell of no package.
-    names = _count(wide.packages, "name") if wide.packages else ""
+    names = counted(wide.packages, "name") if wide.packages else ""
     return f"{names:>14}  {'':<12}  {_written(wide)}"
 
 
 def _written(sub: SubdirReport) -> str:
     would = "would write" if sub.outcome is Outcome.PLANNED else "wrote"
-    done = f"{would} {_count(len(sub.written), 'file')}" if sub.written or sub.deleted else "nothing to write"
+    done = f"{would} {counted(len(sub.written), 'file')}" if sub.written or sub.deleted else "nothing to write"
     if sub.deleted:
         done += f", {'would delete' if sub.outcome is Outcome.PLANNED else 'deleted'} {len(sub.deleted)}"
     return done
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _read(report: Report) -> str:
@@ -157,7 +154,8 @@ def _read(report: Report) -> str:
             total = ways.setdefault(name, [0, 0, 0])
             total[:] = total[0] + way.packages, total[1] + way.requests, total[2] + way.bytes
     return "; ".join(
-        f"{packages:,} {_WORDS[name]}" + (f" ({_count(requests, 'request')}, {size(count)})" if requests else "")
+        f"{packages:,} {_WORDS[name]}"
+        + (f" ({counted(requests, 'request')}, {size_in_words(count)})" if requests else "")
         for name, (packages, requests, count) in sorted(ways.items())
         if packages
     )
@@ -170,16 +168,6 @@ _WORDS = {
     "head": "read by their head",
     "stream": "read as a stream",
 }
-
-
-def size(count: int) -> str:
-    """A number of bytes for people."""
-    amount = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:  # noqa: PLR2004  the next unit
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
 
 
 def complaints(report: Report | Verdict | Collected) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""Attestation sidecars: Sigstore bundles beside a package (CEP 27), and the digest of them that its record has.
+"""Attestation sidecars: Sigstore bundles beside a package (CEP 27), and their digest in its record.
 
-`<package>.sigs` is a JSON array and may be replaced; `<package>.sigs.<sha256>` is the copy of it that readers
-fetch by the digest in the record (conda/ceps 142, as rattler-index has it).
+`<package>.sigs` is a JSON array and may be replaced; `<package>.sigs.<sha256>` is a copy of it, which readers
+fetch by the digest in the record (conda/ceps 142, as in rattler-index).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FIELD = "attestations_sha256"
 SUFFIX = ".sigs"
-# The bundles of one package are some kilobytes each.
+# Each bundle of a package has a few kilobytes.
 MAX_SIZE = 2**24
 _SIDECAR = re.compile(r"(?P<package>.+)\.sigs(?:\.[0-9a-f]{64})?")
 
@@ -44,30 +44,30 @@ _attested = msgspec.json.Decoder(_Attested)
 
 
 def package_of_sidecar(filename: str) -> str | None:
-    """The package that a file is a sidecar of, None for any other file."""
+    """The package of a sidecar, None for any other file."""
     match = _SIDECAR.fullmatch(filename)
     return match["package"] if match and parse_filename(match["package"]) else None
 
 
 def sidecars_by_package(sidecars: Mapping[str, Stat]) -> dict[str, dict[str, Stat]]:
     """The sidecars of each package that has a `.sigs`, by file name."""
-    found: dict[str, dict[str, Stat]] = {}
+    by_package: dict[str, dict[str, Stat]] = {}
     for filename, stat in sidecars.items():
         package = package_of_sidecar(filename)
         if package is not None and package + SUFFIX in sidecars:
-            found.setdefault(package, {})[filename] = stat
-    return found
+            by_package.setdefault(package, {})[filename] = stat
+    return by_package
 
 
 def sidecars_digest(sidecars: Mapping[str, Stat]) -> str:
-    """Stands for the sidecars of one package as they were seen."""
+    """A digest of the names, sizes and ETags of one package's sidecars in a listing."""
     return listing_digest_of(sidecars)
 
 
 def bundles_digest(content: bytes) -> str:
-    """The sha256 (hex) of a `.sigs`.  Raises ValueError for what is no array, or an empty one."""
+    """The sha256 (hex) of a `.sigs`.  Raises ValueError if it is not an array, or is empty."""
     try:
-        # Looked through and never built: as objects JSON may take thirty times its size.
+        # Validated and not built: as objects, JSON may take thirty times its size.
         _any.decode(content)
         check_utf8(content)
     except (*UNREADABLE, UnicodeDecodeError) as error:
@@ -80,7 +80,7 @@ def bundles_digest(content: bytes) -> str:
 
 
 def attestations_digest_in(record: Raw) -> str | None:
-    """The sha256 of the attestations that a record names, None where it names none."""
+    """The sha256 of attestations in a record, None if it has none."""
     if FIELD.encode() in bytes(record):
         with contextlib.suppress(*UNREADABLE):
             return _attested.decode(record).attestations_sha256
@@ -88,9 +88,9 @@ def attestations_digest_in(record: Raw) -> str | None:
 
 
 def with_attestations(index: Index, attested: Mapping[str, Attested]) -> Index:
-    """An index whose records have the digests of their attestations, and no others.
+    """An index whose records have the digests in `attested` and no other digests of attestations.
 
-    What could not be read this time leaves the record as it is.
+    If attestations could not be read for a transient reason, the record stays as it is.
     """
     changed = {}
     for filename, record in index.records.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from indexer.core import names
@@ -38,7 +37,7 @@ def overlay_in_force(job: SubdirJob, snapshot: Snapshot, published: Overlay) -> 
     nothing_to_end = published.published_patch is None and names.UNPATCHED not in snapshot.etags
     if job.patch == NO_PATCH and nothing_to_end:
         return published
-    return replace(published, new_patch=None if job.patch == published.published_patch else job.patch)
+    return published.with_new_patch(job.patch)
 
 
 def _unpatched_lost(snapshot: Snapshot) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 NOARCH = "noarch"
 
@@ -108,6 +111,17 @@ class PackageName(NamedTuple):
 def extension_of(filename: str) -> str | None:
     """The package extension of a file name, or None for any other file."""
     return CONDA if filename.endswith(CONDA) else TAR_BZ2 if filename.endswith(TAR_BZ2) else None
+
+
+def with_extension(filename: str, extension: str) -> str:
+    """The file name of the same build as a package with another extension."""
+    return filename.removesuffix(extension_of(filename) or "") + extension
+
+
+def prefer_conda(filenames: Iterable[str]) -> list[str]:
+    """Sorted file names of packages without each `.tar.bz2` whose build is there as a `.conda` too."""
+    every = set(filenames)
+    return sorted(name for name in every if name.endswith(CONDA) or with_extension(name, CONDA) not in every)
 
 
 def parse_filename(filename: str) -> PackageName | None:

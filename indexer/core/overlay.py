@@ -1,14 +1,12 @@
-"""What a channel's owner lays over what the packages say, from run to run: a repodata patch, yanks, ignored packages.
+"""The overlay: a repodata patch, yanks and ignored packages, which change what the packages alone would make.
 
-They lie in the subdir as files of state.  They are only put, never deleted, and each later run of
-indexer follows them (docs/design.md, section Patches and yanks).
+They are files in the subdir.  indexer writes them and never deletes them, and each later run applies them
+(docs/design.md, section Patches and yanks).
 """
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
     from indexer.core.model import Index
 
-# Of the file of yanks.  Version 2 has ignored packages too: an older release refuses it and loses nothing.
+# Versions of the file of yanks.  Version 2 has ignored packages too; an older release refuses it, so it loses none.
 _PLAIN, _WITH_IGNORED = 1, 2
 UPDATE = "update the indexer"
 
@@ -45,7 +43,7 @@ class Ignore(msgspec.Struct, frozen=True):
 class WithdrawnPackages(msgspec.Struct, frozen=True):
     """The packages of a subdir that its owner withdrew, by file name.
 
-    `yanked` packages keep their record in the index of what packages say; `ignored` ones are not even read.
+    `yanked` packages keep their record in the unpatched index; `ignored` packages are not even read.
     """
 
     yanked: dict[str, Yank] = {}
@@ -59,12 +57,14 @@ class _File(WithdrawnPackages, frozen=True):
 _file = msgspec.json.Decoder(_File)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Overlay:
-    """What is in force in a subdir.
+    """The patch, the yanks and the ignored packages of a subdir.
 
-    `published_patch` is the content of its `patch_instructions.json` (`key`), None where it has none; `new_patch` is
-    that of a patch that this run was given in its place.  `yanks` and `ignored` are by file name.
+    `published_patch` is the content of its `patch_instructions.json` (`key`), None if there is no such file;
+    `new_patch` is the content that this run puts in its place, None if it puts none.  `yanks` and `ignored` are by file
+    name.  `published` and `new` are the parsed patches; a BadPatch if they cannot be parsed, which is raised only if
+    the patch is applied.
     """
 
     key: str = ""
@@ -72,44 +72,66 @@ class Overlay:
     new_patch: bytes | None = None
     yanks: Mapping[str, Yank] = field(default_factory=dict)
     ignored: Mapping[str, Ignore] = field(default_factory=dict)
-
-    @cached_property
-    def instructions(self) -> Instructions:
-        """The patch as it is followed.  Raises BadPatch."""
-        return Instructions() if self.patch is None else patch.parse_instructions(self.patch, self.key)
+    published: Instructions | BadPatch = field(default_factory=Instructions)
+    new: Instructions | BadPatch | None = None
 
     @property
     def patch(self) -> bytes | None:
-        """The instructions that are followed, None where there are none."""
+        """The content of the patch that is applied, None if there is no patch."""
         return self.published_patch if self.new_patch is None else self.new_patch
 
-    @property
-    def run_exports_patched(self) -> frozenset[str]:
-        """The file names whose run exports were patched by what lies there."""
-        with contextlib.suppress(BadPatch):  # nobody can have followed it
-            return patch.filenames_with_patched_run_exports(
-                patch.parse_instructions(self.published_patch or b"", self.key)
-            )
-        return frozenset()
+    def with_new_patch(self, content: bytes) -> Overlay:
+        """The same overlay with a patch that this run publishes; unchanged if this very patch is published already."""
+        if content == self.published_patch:
+            return self
+        return replace(self, new_patch=content, new=_parsed(content, self.key))
+
+    def instructions(self) -> Instructions:
+        """The instructions of the patch that is applied.  Raises BadPatch."""
+        instructions = self.published if self.new is None else self.new
+        if isinstance(instructions, BadPatch):
+            raise instructions
+        return instructions
 
     def __bool__(self) -> bool:
-        return bool(self.yanks or self.instructions)
+        """Whether readers see another index than the packages alone would make.  Raises BadPatch."""
+        return bool(self.yanks or self.instructions())
+
+    def filenames_with_published_run_exports(self) -> frozenset[str]:
+        """The file names whose run exports the published patch changed; none if nobody could parse the patch."""
+        if isinstance(self.published, BadPatch):
+            return frozenset()
+        return patch.filenames_with_patched_run_exports(self.published)
 
     def apply(self, index: Index) -> Patched:
-        """The index as readers shall see it: patched, and without what was yanked.  Raises BadPatch."""
-        patched = patch.apply_instructions(index, self.instructions) if self.instructions else Patched(index)
+        """The index that readers see: patched, and without yanked packages.  Raises BadPatch."""
+        instructions = self.instructions()
+        patched = patch.apply_instructions(index, instructions) if instructions else Patched(index)
         return Patched(patch.withdraw(patched.index, self.yanks), patched.warnings)
+
+
+def make_overlay(key: str, published_patch: bytes | None, withdrawn: WithdrawnPackages) -> Overlay:
+    """The overlay of a subdir from the content of its files; `key` is the place of its patch instructions."""
+    published = Instructions() if published_patch is None else _parsed(published_patch, key)
+    return Overlay(key, published_patch, yanks=withdrawn.yanked, ignored=withdrawn.ignored, published=published)
+
+
+def _parsed(content: bytes, key: str) -> Instructions | BadPatch:
+    try:
+        return patch.parse_instructions(content, key)
+    except BadPatch as error:
+        return error
 
 
 def decode_withdrawn(data: bytes, key: str) -> WithdrawnPackages:
     """The withdrawn packages in a published file.  Raises BadPatch if the file is not readable: no guess is safe."""
     try:
-        found = _file.decode(data) if data.strip() else _File()
+        file = _file.decode(data) if data.strip() else _File()
     except UNREADABLE as error:
         raise BadPatch(key, f"is not a readable list of yanks ({error})", _RESTORE) from error
-    if found.version > _WITH_IGNORED:
-        raise BadPatch(key, f"is of version {found.version}, which this release does not know", "update the indexer")
-    return WithdrawnPackages(found.yanked, found.ignored)
+    if file.version > _WITH_IGNORED:
+        raise BadPatch(key, f"is of version {file.version}, which this release does not know", UPDATE)
+    return WithdrawnPackages(file.yanked, file.ignored)
 
 
 _RESTORE = "nothing was changed: restore it, or delete it to bring back all packages that were yanked or ignored"

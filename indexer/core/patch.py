@@ -1,7 +1,7 @@
-"""Repodata patch instructions: what a channel's owner says of packages that cannot be built again.
+"""Repodata patches: instructions of a channel's owner that change records without building the packages again.
 
-They change a few fields of records, revoke packages or remove them, and never touch a package (CEP 21 and
-conda-index's `patch_instructions.json`; docs/adr/0008-patches.md says what is taken from which indexer).
+They change a few fields of records, revoke packages or remove them, and never change a package (CEP 21 and
+`patch_instructions.json` of conda-index; docs/adr/0008-patches.md lists the rules and the indexer each comes from).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from indexer.core.errors import BadPackage, BadPatch
 from indexer.core.formats.repodata import section_of
 from indexer.core.json_stream import dump
 from indexer.core.model import UNREADABLE, Index, Raw
-from indexer.core.names import CONDA, TAR_BZ2
+from indexer.core.names import CONDA, TAR_BZ2, with_extension
 from indexer.core.records.identity import altered
 from indexer.core.records.index_json import PATCHABLE, judge_patch, judge_run_exports
 from indexer.core.records.v3 import is_v3_spec
@@ -26,15 +26,15 @@ from indexer.core.specs.matchspec import canonical, fault
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-# The highest version of the instructions that there is: 2 may patch run exports (CEP 21).
+# The highest version of instructions: 2 may patch run exports (CEP 21).
 _MAX_VERSION = 2
 _RUN_EXPORTS = "run_exports"
 _SPECS = ("depends", "constrains")
-# What a revoked package depends on: nobody makes it (conda-index).
-_NOBODY = "package_has_been_revoked"
+# A revoked package depends on this package, which does not exist (conda-index).
+_REVOKED = "package_has_been_revoked"
 
 NO_INSTRUCTIONS = b'{"packages":{},"packages.conda":{},"patch_instructions_version":1,"remove":[],"revoke":[]}'
-"""The instructions of a subdir where a patch was ended: a file that says so, and not the absence of one."""
+"""The content of `patch_instructions.json` after a patch was ended: the file is never deleted."""
 
 _raw_map = msgspec.json.Decoder(dict[str, Raw])
 _fields = msgspec.json.Decoder(dict[str, Any])
@@ -43,10 +43,10 @@ _names = msgspec.json.Decoder(list[str])
 
 @dataclass(frozen=True, slots=True)
 class Instructions:
-    """Parsed instructions; `key` is where they lie, for errors.
+    """Parsed instructions; `key` is their place in the channel, for errors.
 
-    `legacy` has the patches of each file name in the order they are applied, `v3` those of records under
-    `v3` by bucket and stem; each is a JSON object of fields.  `remove` and `revoke` name files.
+    `legacy` has the patches of each file name in the order of application, `v3` those of records under `v3` by bucket
+    and stem; each patch is a JSON object of fields.  `remove` and `revoke` are file names.
     """
 
     key: str = ""
@@ -62,7 +62,7 @@ class Instructions:
 
 @dataclass(frozen=True, slots=True)
 class Patched:
-    """An index as readers shall see it, and what of the instructions was not followed."""
+    """A patched index, and warnings about instructions that were ignored."""
 
     index: Index
     warnings: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class Patched:
 def parse_instructions(data: bytes, key: str) -> Instructions:
     """The instructions in a `patch_instructions.json`; unknown keys are ignored.
 
-    What is said of a `.tar.bz2` is said of its `.conda` twin too, before what is said of that.
+    A patch of a `.tar.bz2` is applied to the `.conda` of the same build too, before that one's own patch.
     Raises BadPatch.
     """
     try:
@@ -84,7 +84,7 @@ def parse_instructions(data: bytes, key: str) -> Instructions:
         for section in ("packages", "packages.conda"):
             for filename, patch in _raw_map.decode(top.get(section, b"{}")).items():
                 if section_of(filename) == section:
-                    for name in _with_twin(filename):
+                    for name in _with_conda(filename):
                         legacy[name] = (*legacy.get(name, ()), patch)
         v3 = {bucket: _raw_map.decode(patches) for bucket, patches in _raw_map.decode(top.get("v3", b"{}")).items()}
         remove = _names.decode(top.get("remove", b"[]"))
@@ -93,11 +93,14 @@ def parse_instructions(data: bytes, key: str) -> Instructions:
         raise _bad(key, f"is not a readable patch_instructions.json ({error})") from error
     if type(version) is not int or version > _MAX_VERSION:
         raise _bad(key, f"has patch_instructions_version {version!r}, and the highest known is {_MAX_VERSION}")
-    return Instructions(key, version, legacy, v3, _with_twins(remove), _with_twins(revoke))
+    return Instructions(key, version, legacy, v3, _with_condas(remove), _with_condas(revoke))
 
 
 def is_empty_form_of_conda_index(data: bytes) -> bool:
-    """Whether this is what conda-index puts where it writes shards and was given no patch, over whatever lay there."""
+    """Whether this is the empty form that conda-index writes if it writes shards and was given no patch.
+
+    conda-index overwrites a published patch with it.
+    """
     try:
         return _is_empty_form(_raw_map.decode(data))
     except UNREADABLE:
@@ -105,27 +108,25 @@ def is_empty_form_of_conda_index(data: bytes) -> bool:
 
 
 def _is_empty_form(top: Mapping[str, Raw]) -> bool:
-    """Its keys are names of packages, with nothing said of any."""
+    """Whether the keys are file names and each of their patches is empty."""
     return all(bytes(value) == b"{}" for value in top.values())
 
 
-def _with_twin(filename: str) -> tuple[str, ...]:
-    """A file name and, of a `.tar.bz2`, that of the same build as a `.conda`."""
-    if filename.endswith(TAR_BZ2):
-        return filename, filename.removesuffix(TAR_BZ2) + CONDA
-    return (filename,)
+def _with_conda(filename: str) -> tuple[str, ...]:
+    """A file name and, for a `.tar.bz2`, the file name of the same build as a `.conda`."""
+    return (filename, with_extension(filename, CONDA)) if filename.endswith(TAR_BZ2) else (filename,)
 
 
-def _with_twins(filenames: Iterable[str]) -> frozenset[str]:
-    return frozenset(name for filename in filenames for name in _with_twin(filename))
+def _with_condas(filenames: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for filename in filenames for name in _with_conda(filename))
 
 
 def _bad(key: str, reason: str) -> BadPatch:
-    return BadPatch(key, reason, "nothing was changed: mend the patch, or end it with --no-repodata-patch")
+    return BadPatch(key, reason, "nothing was changed: correct the patch, or end it with --no-repodata-patch")
 
 
 def check_instructions(instructions: Instructions) -> None:
-    """Raise BadPatch for what could not be applied, whether or not there is such a package today."""
+    """Raise BadPatch if a patch could not be applied, even if no such package exists today."""
     for filename, patches in instructions.legacy.items():
         _changes(instructions, filename, patches, v3=False)
     for bucket, stems in instructions.v3.items():
@@ -134,14 +135,14 @@ def check_instructions(instructions: Instructions) -> None:
 
 
 def apply_instructions(index: Index, instructions: Instructions) -> Patched:
-    """An index with the instructions followed; what they do not name stays the same slice of bytes.
+    """A patched index; records that no instruction names stay the same slice of bytes.
 
     Only fields in PATCHABLE are changed, and `run_exports` by instructions of version 2; null clears a field.
-    What is said of file names that the index does not have is ignored, and what the legacy maps say of
-    records under `v3`.  Removed records leave the maps *and* stand in `removed`, for conda does not look
-    there.  Raises BadPatch.
+    Patches of unknown file names are ignored, and patches in the legacy maps of records under `v3`.
+    Removed records leave the maps *and* are listed in `removed`, because conda does not read that list.
+    Raises BadPatch.
     """
-    work = _Work(instructions, dict(index.records), dict(index.run_exports))
+    work = _Patcher(instructions, dict(index.records), dict(index.run_exports))
     for filename, patches in instructions.legacy.items():
         if filename in work.records and filename not in index.v3:
             work.patch(filename, patches)
@@ -156,20 +157,20 @@ def apply_instructions(index: Index, instructions: Instructions) -> Patched:
                 others[stem] = work.changed(filename, others[stem], (patch,), v3=True)
     for filename in instructions.revoke & work.records.keys():
         work.records[filename] = _revoked(work.records[filename])
-    whole = replace(index, records=work.records, run_exports=work.run_exports, v3_rest=rest)
-    return Patched(withdraw(whole, instructions.remove), (*work.warnings(), *_unreached(index, instructions)))
+    patched = replace(index, records=work.records, run_exports=work.run_exports, v3_rest=rest)
+    return Patched(withdraw(patched, instructions.remove), (*work.warnings(), *_ignored_patches(index, instructions)))
 
 
-def _unreached(index: Index, instructions: Instructions) -> Iterator[str]:
-    """What is said of records under `v3` in the legacy maps alone, which reaches them in no indexer."""
-    said = {f"{stem}.{bucket}" for bucket, stems in instructions.v3.items() for stem in stems}
-    if missed := sorted(instructions.legacy.keys() & index.v3 - said):
-        more = f" and {len(missed) - 1} more" if len(missed) > 1 else ""
-        yield f"does not reach {missed[0]}{more}, which stands under v3; say it under v3 too"
+def _ignored_patches(index: Index, instructions: Instructions) -> Iterator[str]:
+    """A warning about records under `v3` that only the legacy maps patch: every indexer ignores such a patch."""
+    in_v3 = {f"{stem}.{bucket}" for bucket, stems in instructions.v3.items() for stem in stems}
+    if ignored := sorted(instructions.legacy.keys() & index.v3 - in_v3):
+        more = f" and {len(ignored) - 1} more" if len(ignored) > 1 else ""
+        yield f"does not patch {ignored[0]}{more}, whose record is under v3; add the patch under v3 too"
 
 
 def withdraw(index: Index, filenames: Iterable[str]) -> Index:
-    """An index without some of its records, which stand in `removed` instead."""
+    """An index without some of its records, which are listed in `removed` instead."""
     leaving = index.records.keys() & set(filenames)
     if not leaving:
         return index
@@ -181,9 +182,9 @@ def withdraw(index: Index, filenames: Iterable[str]) -> Index:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """An index while it is patched, and the fields that were named and must not be."""
+@dataclass(slots=True)
+class _Patcher:
+    """The records and run exports of an index while they are patched, and the file names of each `refused` field."""
 
     instructions: Instructions
     records: dict[str, Raw]
@@ -203,15 +204,16 @@ class _Work:
 
     def warnings(self) -> tuple[str, ...]:
         return tuple(
-            f"sets {key}, which no patch may change, of {min(names)}"
+            f"sets {key} of {min(names)}"
             + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+            + ", which no patch may change"
             for key, names in sorted(self.refused.items())
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Changes:
-    """What patches come to for one record: new values, None for a field to clear."""
+    """The effect of all patches of one record: new values, None for a field to clear, and fields that are ignored."""
 
     fields: Mapping[str, object]
     run_exports: Mapping[str, object] | None
@@ -220,13 +222,11 @@ class _Changes:
 
 def _changes(instructions: Instructions, filename: str, patches: tuple[Raw, ...], *, v3: bool) -> _Changes:
     try:
-        named: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         for patch in patches:
-            named |= _fields.decode(patch)
-        run_exports = None
-        if instructions.version >= _MAX_VERSION and _RUN_EXPORTS in named:
-            run_exports = judge_run_exports(bytes(dump(named.pop(_RUN_EXPORTS))))
-        values = {key: judge_patch(key, value) for key, value in named.items() if key in PATCHABLE}
+            fields |= _fields.decode(patch)
+        run_exports = _run_exports_in(fields) if instructions.version >= _MAX_VERSION else None
+        values = {key: judge_patch(key, value) for key, value in fields.items() if key in PATCHABLE}
         if v3:
             values = {key: _canonical(key, value) for key, value in values.items()}
         else:
@@ -234,12 +234,17 @@ def _changes(instructions: Instructions, filename: str, patches: tuple[Raw, ...]
     except BadPackage as error:
         raise _bad(instructions.key, f"{error.reason}, for {filename}") from error
     except (*UNREADABLE, TypeError, ValueError) as error:
-        raise _bad(instructions.key, f"cannot be followed for {filename}: {error}") from error
-    return _Changes(values, run_exports, tuple(key for key in named if key not in PATCHABLE))
+        raise _bad(instructions.key, f"cannot be applied to {filename}: {error}") from error
+    applied = PATCHABLE if run_exports is None else PATCHABLE | {_RUN_EXPORTS}
+    return _Changes(values, run_exports, tuple(key for key in fields if key not in applied))
+
+
+def _run_exports_in(fields: Mapping[str, Any]) -> Mapping[str, object] | None:
+    return judge_run_exports(bytes(dump(fields[_RUN_EXPORTS]))) if _RUN_EXPORTS in fields else None
 
 
 def _canonical(key: str, value: object) -> object:
-    """The value of a field as v3 wants dependencies spelled."""
+    """The value of a field with dependencies in the spelling of v3."""
     if key in _SPECS and isinstance(value, list):
         return [canonical(spec) for spec in value]
     if key == "extra_depends" and isinstance(value, dict):
@@ -250,25 +255,25 @@ def _canonical(key: str, value: object) -> object:
 def _check_specs(values: Mapping[str, object]) -> None:
     """Raise ValueError for a dependency that readers of the legacy maps refuse."""
     for key in _SPECS:
-        for spec in values.get(key) or ():  # type: ignore[attr-defined]  # judged to be a list of texts
-            if (wrong := _legacy_fault(spec)) is not None:
-                raise ValueError(f"{spec!r} in {key} {wrong}")
+        for spec in values.get(key) or ():  # type: ignore[attr-defined]  # validated: a list of texts
+            if (reason := _legacy_fault(spec)) is not None:
+                raise ValueError(f"{spec!r} in {key} {reason}")
 
 
 # A patch of a hundred thousand packages has some thousand dependencies.
 @functools.lru_cache(maxsize=2**14)
 def _legacy_fault(spec: str) -> str | None:
-    return "is of the third revision, which readers of this record refuse" if is_v3_spec(spec) else fault(spec)
+    return "has the syntax of revision v3, which readers of this record refuse" if is_v3_spec(spec) else fault(spec)
 
 
 def _revoked(record: Raw) -> Raw:
-    found = _fields_of(record).get("depends")
-    depends = found if isinstance(found, list) else []
-    return altered(record, {"revoked": True, "depends": [*depends, *([] if _NOBODY in depends else [_NOBODY])]})
+    depends = _fields_of(record).get("depends")
+    depends = depends if isinstance(depends, list) else []
+    return altered(record, {"revoked": True, "depends": depends if _REVOKED in depends else [*depends, _REVOKED]})
 
 
 def _fields_of(record: Raw) -> dict[str, Any]:
-    """The fields of a record, none of one that cannot be read."""
+    """The fields of a record, none if it cannot be read."""
     try:
         return _fields.decode(record)
     except UNREADABLE:
@@ -289,5 +294,10 @@ def filenames_with_patched_run_exports(instructions: Instructions) -> frozenset[
     if instructions.version < _MAX_VERSION:
         return frozenset()
     patches = dict(instructions.legacy)
-    patches |= {f"{stem}.{bucket}": (it,) for bucket, stems in instructions.v3.items() for stem, it in stems.items()}
-    return frozenset(name for name, its in patches.items() if any(_RUN_EXPORTS in _raw_map.decode(it) for it in its))
+    for bucket, stems in instructions.v3.items():
+        patches |= {f"{stem}.{bucket}": (patch,) for stem, patch in stems.items()}
+    return frozenset(
+        filename
+        for filename, of_file in patches.items()
+        if any(_RUN_EXPORTS in _raw_map.decode(patch) for patch in of_file)
+    )

@@ -1,6 +1,6 @@
-"""How many packages a client does not see that excludes new ones (`exclude-newer = "7d"`), without reading an index.
+"""The number of packages of the last week, which clients with `exclude-newer = "7d"` do not see.
 
-The ledger has the number of packages by the hour in which they came into the channel, for the last days only.
+The state has the number of packages for each hour in which they came into the channel, so no index is read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HourlyCounts = dict[int, int]
 
 
 def hourly_counts(records: Iterable[Raw], now_ms: int) -> HourlyCounts:
-    """The packages of these records that are younger than a week, by the hour of their date."""
+    """The number of these records that are younger than a week, by the hour of their date."""
     first = _first(now_ms)
     hours = (date // _HOUR_MS for record in records if (date := date_of(record)) is not None)
     return dict(sorted(Counter(hour for hour in hours if hour >= first).items()))
@@ -33,7 +33,7 @@ def hourly_counts(records: Iterable[Raw], now_ms: int) -> HourlyCounts:
 def updated_hourly_counts(
     before: Mapping[int, int], gone: Iterable[Raw], come: Iterable[Raw], now_ms: int
 ) -> HourlyCounts:
-    """The same where only some records changed since `before` was counted: these are `gone`, those have `come`."""
+    """The counts of `before` without the records that are `gone` and with those that have `come`."""
     first = _first(now_ms)
     counts = Counter({hour: count for hour, count in before.items() if hour >= first})
     counts.update(hourly_counts(come, now_ms))
@@ -42,7 +42,7 @@ def updated_hourly_counts(
 
 
 def count_recent(hours: Mapping[int, int], now_ms: int) -> int:
-    """How many packages are younger than a week, to the hour."""
+    """The number of packages that are younger than a week, to the hour."""
     return sum(count for hour, count in hours.items() if hour >= _first(now_ms))
 
 

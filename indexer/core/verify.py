@@ -1,4 +1,4 @@
-"""Whether what is published of a subdir says the same in every form, and of every package what lies there."""
+"""Comparisons for `indexer check`: the formats of an index with each other, and records with their packages."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import zstandard
 
+from indexer.core.amounts import counted
 from indexer.core.errors import BadIndex
 from indexer.core.json_stream import dump
 from indexer.core.model import UNREADABLE, Raw, Rejected
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from indexer.core.model import Extracted, Index
 
 COMMAND = "{command}"
-# What heals a fault, where the command that indexes the channel is put in by `naming`.
+# The next steps of faults.  `with_command` replaces COMMAND by the command that indexes the channel.
 RUN = f"run `{COMMAND}` with your usual options; if a run is in progress, check again afterwards"
 CREATE = f"run `{COMMAND} --create` with your usual options"
 FORCE = f"run `{COMMAND} --force` with your usual options"
@@ -33,30 +34,30 @@ UPLOAD_AGAIN = f"upload a sound package, or delete it and run `{COMMAND}` with y
 END_PATCH = f"run `{COMMAND}` with `--repodata-patch FILENAME`, or with `--no-repodata-patch` to end the patch"
 
 _STEP = 2**20
-# So little may unpack to 32 MiB.
+# zstd is fed in small steps: a kilobyte can unpack to 32 MiB.
 _FEED = 2**10
-# How many packages a line names before it says how many more there are.
+# The number of packages that one line names.
 _NAMED = 3
-# What readers find a record by, and know its package by.
+# The fields by which readers find a record and recognize its package.
 _IDENTITY = ("name", "version", "build", "build_number", "size", "sha256", "md5")
 _SPECS = ("depends", "constrains")
 _OTHER = (
     *("noarch", "timestamp", "track_features", "features", "license", "license_family", "purls"),
     *("python_site_packages_path", "flags"),
 )
-# rattler-index's word for a package that does not say where it belongs.
+# Values of a package that does not have a subdir; rattler-index writes `unknown`.
 _NO_SUBDIR = (None, "unknown")
 
 
 class Fault(NamedTuple):
-    """Something published that is not as it must be: the key in the channel, what is wrong, what heals it."""
+    """An error in a published file: the key in the channel, the reason, the next step."""
 
     key: str
     reason: str
     next_step: str = RUN
 
-    def naming(self, command: str) -> Fault:
-        """The same; the next step names the command that indexes this channel, such as `indexer fs DIR`."""
+    def with_command(self, command: str) -> Fault:
+        """The fault with a next step that has the command that indexes this channel, such as `indexer fs DIR`."""
         return self._replace(next_step=self.next_step.replace(COMMAND, command))
 
     def __str__(self) -> str:
@@ -64,40 +65,40 @@ class Fault(NamedTuple):
 
 
 def shortened_list(filenames: Collection[str]) -> str:
-    """The first names of a set, and how many more there are."""
+    """The first three names of a set, and the number of the others."""
     first = ", ".join(sorted(filenames)[:_NAMED])
     more = len(filenames) - _NAMED
     return f"{first} and {more:,} more" if more > 0 else first
 
 
 def has_content(packed: bytes, name: str, content: bytes) -> bool:
-    """Whether a `.zst` or `.bz2` file holds this very content, unpacking no more than a step beyond it."""
+    """Whether the decompressed content of a `.zst` or `.bz2` file is `content`; stops at the first difference."""
     rest = memoryview(content)
     try:
-        for part in _parts(packed, name):
-            if rest[: len(part)] != part:
+        for chunk in _decompressed_chunks(packed, name):
+            if rest[: len(chunk)] != chunk:
                 return False
-            rest = rest[len(part) :]
+            rest = rest[len(chunk) :]
     except (zstandard.ZstdError, OSError, EOFError):
         return False
     return not rest
 
 
 def decompress_file(packed: bytes, name: str, limit: int) -> bytes:
-    """The content of a `.zst` or `.bz2` file.  Raises BadIndex where it is damaged or longer than `limit`."""
+    """The content of a `.zst` or `.bz2` file.  Raises BadIndex if it is damaged or exceeds `limit` bytes."""
     content = bytearray()
     try:
-        for part in _parts(packed, name):
-            content += part
+        for chunk in _decompressed_chunks(packed, name):
+            content += chunk
             if len(content) > limit:
                 raise BadIndex(name, f"holds more than {limit} bytes")
     except (zstandard.ZstdError, OSError, EOFError) as error:
-        raise BadIndex(name, f"is damaged or not whole ({error})") from error
+        raise BadIndex(name, f"is damaged or incomplete ({error})") from error
     return bytes(content)
 
 
-def _parts(packed: bytes, name: str) -> Iterator[bytes]:
-    """What a compressed file holds, piece by piece.  Raises EOFError where it is cut off."""
+def _decompressed_chunks(packed: bytes, name: str) -> Iterator[bytes]:
+    """The content of a compressed file in chunks.  Raises EOFError if the file is cut off."""
     if name.endswith(".bz2"):
         with bz2.BZ2File(io.BytesIO(packed)) as reader:
             yield from iter(lambda: reader.read(_STEP), b"")
@@ -110,17 +111,17 @@ def _parts(packed: bytes, name: str) -> Iterator[bytes]:
 
 
 def index_differences(index: Index, other: Index) -> Iterator[str]:
-    """What the `other` index says otherwise than `index`."""
+    """How the `other` index differs from `index`, a line for each kind of difference."""
     yield from missing_or_surplus(index.records.keys(), other.records.keys())
     both = index.records.keys() & other.records.keys()
     yield from record_differences({name for name in both if not same_json(index.records[name], other.records[name])})
     if moved := {name for name in both if (name in index.v3) is not (name in other.v3)}:
-        yield f"has in another of the maps and v3: {shortened_list(moved)}"
+        yield f"has a different place, under v3 or not, for {shortened_list(moved)}"
     if removed := set(index.removed) ^ set(other.removed):
-        yield f"disagrees on what is removed: {shortened_list(removed)}"
+        yield f"has a different list of removed packages: {shortened_list(removed)}"
     for mine, its in ((index.info, other.info), (index.rest, other.rest), (_flat(index.v3_rest), _flat(other.v3_rest))):
-        if odd := {key for key in mine.keys() | its.keys() if not same_json(mine.get(key), its.get(key))}:
-            yield f"says something else of {shortened_list(odd)}"
+        if different := {key for key in mine.keys() | its.keys() if not same_json(mine.get(key), its.get(key))}:
+            yield f"has different values for {shortened_list(different)}"
 
 
 def _flat(buckets: Mapping[str, Mapping[str, Raw]]) -> dict[str, Raw]:
@@ -128,32 +129,28 @@ def _flat(buckets: Mapping[str, Mapping[str, Raw]]) -> dict[str, Raw]:
 
 
 def missing_or_surplus(filenames: Collection[str], others: Collection[str]) -> Iterator[str]:
-    """What is said where one form has other packages than it should."""
+    """A line for missing and one for surplus packages, if one format has `others` and should have `filenames`."""
     if lacking := set(filenames) - set(others):
-        yield f"lacks {_count(lacking)}: {shortened_list(lacking)}"
-    if more := set(others) - set(filenames):
-        yield f"has {_count(more)} too many: {shortened_list(more)}"
+        yield f"lacks {counted(len(lacking), 'package')}: {shortened_list(lacking)}"
+    if surplus := set(others) - set(filenames):
+        yield f"has {counted(len(surplus), 'package')} too many: {shortened_list(surplus)}"
 
 
 def record_differences(filenames: Collection[str]) -> Iterator[str]:
-    """What is said where one form has other records of some packages."""
+    """A line for packages whose records differ between two formats, if there are any."""
     if filenames:
-        yield f"says something else of {_count(filenames)}: {shortened_list(filenames)}"
-
-
-def _count(filenames: Collection[str]) -> str:
-    return f"{len(filenames):,} package{'' if len(filenames) == 1 else 's'}"
+        yield f"has different records of {counted(len(filenames), 'package')}: {shortened_list(filenames)}"
 
 
 def same_json(raw: Raw | None, other: Raw | None, *, without: Collection[str] = ()) -> bool:
-    """Whether two slices of JSON say the same, whatever their spelling, some keys of objects left out."""
+    """Whether two slices of JSON have the same value, apart from the keys in `without` of their objects."""
     if raw is None or other is None:
         return raw is other
     return bytes(raw) == bytes(other) or _value(raw, without) == _value(other, without)
 
 
 def _value(raw: Raw, without: Collection[str]) -> object:
-    """The value in our one form, which knows 1 from 1.0 and true; as it is where that has no form for its numbers."""
+    """The value in our one form, which distinguishes 1 from 1.0 and true; the plain value if it cannot be encoded."""
     value = msgspec.json.decode(raw)
     if isinstance(value, dict):
         value = {key: part for key, part in value.items() if key not in without}
@@ -164,7 +161,7 @@ def _value(raw: Raw, without: Collection[str]) -> object:
 
 
 def shard_format_error(shard: Mapping[str, Any]) -> str | None:
-    """What clients would refuse of a decoded shard (CEP 16), None for a sound one."""
+    """Why clients would refuse a decoded shard (CEP 16), None if they would not."""
     for section in ("packages", "packages.conda"):
         if not isinstance(shard.get(section), dict):
             return f"has no {section}"
@@ -178,55 +175,63 @@ def shard_format_error(shard: Mapping[str, Any]) -> str | None:
 
 
 def revision_count_error(index: Index) -> str | None:
-    """What is wrong with the number of v3 records that `info` announces (CEP 48), None if nothing."""
+    """Why the number of v3 records that `info` announces (CEP 48) is wrong, None if it is right."""
     try:
-        said = msgspec.json.decode(index.info.get("repodata_revisions", b"{}"), type=dict[str, dict[str, Any]])
+        announced = msgspec.json.decode(index.info.get("repodata_revisions", b"{}"), type=dict[str, dict[str, Any]])
     except UNREADABLE:
-        return "has repodata_revisions that are not of their form"
-    if others := said.keys() - {"v3"}:
-        return f"tells of {shortened_list(others)} in repodata_revisions, which is no revision that has records"
-    count = said.get("v3", {}).get("n_packages")
-    there = len(index.v3) + sum(map(len, index.v3_rest.values()))
-    return f"announces {count} records of v3 and has {there}" if count not in (None, there) else None
+        return "has a repodata_revisions that is not an object of objects"
+    if others := announced.keys() - {"v3"}:
+        return f"announces {shortened_list(others)} in repodata_revisions, which is not a revision with records"
+    count = announced.get("v3", {}).get("n_packages")
+    records = len(index.v3) + sum(map(len, index.v3_rest.values()))
+    return f"announces {count} records of v3 and has {records}" if count not in (None, records) else None
 
 
 def package_differences(
-    record: Raw, run_exports: Raw | None, found: Extracted | Rejected, *, patched: bool
+    record: Raw, run_exports: Raw | None, result: Extracted | Rejected, *, patched: bool
 ) -> Iterator[str]:
-    """What a record and run exports say otherwise than the package that was read for it.
+    """How a record and run exports in an index differ from the package that was read for them.
 
-    Of a `patched` record only what no patch may change is looked at.  Specs are compared by what they mean,
-    and keys that only the record has are nobody's concern: each indexer has its own.
+    Of a `patched` record only the fields are compared that no patch may change.  Specs are compared by their meaning.
+    Keys that only the record has are ignored: each indexer has its own.
     """
-    said: dict[str, Any] = msgspec.json.decode(record)
-    if isinstance(found, Rejected):
-        # Of the very bytes that are rejected a record may stay if they can be unpacked: readers got by with it.
-        if found.damaged or found.sha256 is None or found.sha256 != said.get("sha256"):
-            yield f"cannot be indexed as it lies there ({found.reason})"
+    fields: dict[str, Any] = msgspec.json.decode(record)
+    if isinstance(result, Rejected):
+        # A record of exactly these bytes may stay if they can be unpacked: readers could use it so far.
+        if result.damaged or result.sha256 is None or result.sha256 != fields.get("sha256"):
+            yield f"cannot be indexed any more ({result.reason})"
         return
-    truth: dict[str, Any] = msgspec.json.decode(found.record)
-    odd = [key for key in _IDENTITY if truth.get(key) != said.get(key, truth.get(key) if key == "md5" else None)]
-    if not patched:
-        odd += [key for key in _SPECS if _specs(truth.get(key)) != _specs(said.get(key))]
-        odd += [key for key in _OTHER if _plain(truth.get(key)) != _plain(said.get(key))]
-    if said.get("subdir") not in (*_NO_SUBDIR, truth.get("subdir")):
-        odd.append("subdir")
-    for key in odd:
-        yield f"has {key} {_short(said.get(key))} in the index and {_short(truth.get(key))} in the package"
-    told = None if patched else found.run_exports
-    if told is not None and run_exports is not None and _kinds(run_exports) != _kinds(told):
+    package: dict[str, Any] = msgspec.json.decode(result.record)
+    for key in _different_fields(fields, package, patched=patched):
+        yield f"has {key} {_short(fields.get(key))} in the index and {_short(package.get(key))} in the package"
+    if patched or run_exports is None or result.run_exports is None:
+        return
+    if _kinds(run_exports) != _kinds(result.run_exports):
         yield f"has run_exports {bytes(run_exports).decode()[:80]} in the index and others in the package"
 
 
+def _different_fields(fields: Mapping[str, Any], package: Mapping[str, Any], *, patched: bool) -> Iterator[str]:
+    """The keys whose values differ between a record in an index and the record of its package."""
+    for key in _IDENTITY:
+        # A record may lack the md5.
+        if package.get(key) != fields.get(key, package.get(key) if key == "md5" else None):
+            yield key
+    if not patched:
+        yield from (key for key in _SPECS if _specs(package.get(key)) != _specs(fields.get(key)))
+        yield from (key for key in _OTHER if _normalized(package.get(key)) != _normalized(fields.get(key)))
+    if fields.get("subdir") not in (*_NO_SUBDIR, package.get("subdir")):
+        yield "subdir"
+
+
 def _kinds(run_exports: Raw) -> dict[str, Any]:
-    """Run exports by kind; conda-index leaves a bare list, which means weak ones, and kinds that nobody knows."""
-    said = msgspec.json.decode(run_exports)
-    kinds = said if isinstance(said, dict) else {"weak": said}
+    """Run exports by kind, without unknown kinds; a bare list, which conda-index leaves, means weak ones."""
+    value = msgspec.json.decode(run_exports)
+    kinds = value if isinstance(value, dict) else {"weak": value}
     return {kind: specs for kind, specs in kinds.items() if specs and kind in RUN_EXPORTS_KINDS}
 
 
-def _plain(value: object) -> object:
-    """A value as other indexers mean it: they leave `noarch: true`, lists of words and parts of seconds as they are."""
+def _normalized(value: object) -> object:
+    """A value without the spellings of other indexers: `noarch: true`, lists of words, fractions of seconds."""
     if value is True:
         return "generic"
     if isinstance(value, list):
@@ -240,4 +245,4 @@ def _specs(value: object) -> list[str]:
 
 def _short(value: object) -> str:
     text = bytes(dump(value)).decode()
-    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004  a line's half
+    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004  half a line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.core import names
-from indexer.core.overlay import Overlay, WithdrawnPackages, decode_withdrawn
+from indexer.core.overlay import Overlay, WithdrawnPackages, decode_withdrawn, make_overlay
 
 if TYPE_CHECKING:
     from indexer.core.snapshot import Snapshot
@@ -20,4 +20,4 @@ def load_overlay(folder: ChannelFolder, snapshot: Snapshot) -> Overlay:
     if names.YANKED in etags:
         withdrawn = decode_withdrawn(folder.read(names.YANKED, etags[names.YANKED]), folder.key(names.YANKED))
     key = folder.key(names.INSTRUCTIONS)
-    return Overlay(key, instructions, yanks=withdrawn.yanked, ignored=withdrawn.ignored)
+    return make_overlay(key, instructions, withdrawn)

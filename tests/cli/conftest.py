@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.buckets import bucket, moto_server
 from tests.support.channels import lay_out
-from tests.support.command import forget_settings
+from tests.support.command import clear_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ __all__ = ["bucket", "moto_server"]
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    forget_settings(monkeypatch, tmp_path_factory.mktemp("home"))
+    clear_settings(monkeypatch, tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from indexer.commands.aws_lambda import handler, handler_for
 from indexer.core.errors import BadConfig, IndexerError
 from indexer.core.model import Outputs
 from tests.support import notifications as sent
-from tests.support.scene import package
+from tests.support.memory_channel import package
 
 if TYPE_CHECKING:
     from fixtures.bucket import Bucket

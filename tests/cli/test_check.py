@@ -64,7 +64,7 @@ def test_the_object_of_a_check_has_the_keys_of_the_contract(indexed: Path) -> No
     (fault,) = done.json["faults"]
     assert fault == {
         "key": "linux-64/repodata.json.zst",
-        "reason": "is damaged or not whole (it ends too early)",
+        "reason": "is damaged or incomplete (it ends too early)",
         "next_step": f"run `indexer fs {indexed}` with your usual options; "
         "if a run is in progress, check again afterwards",
     }

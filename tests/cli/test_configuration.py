@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fixtures.bucket import REGION
-from tests.support.answering import Server, an_empty_bucket, answering
 from tests.support.channels import PACKAGES, lay_up, objects, repodata
 from tests.support.command import Ran, invoke, spawn
+from tests.support.http_servers import Server, an_empty_bucket, answering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ def server() -> Iterator[Server]:
 
 def signer(server: Server) -> tuple[str, str]:
     """The key that the first request was signed with, and the region it was signed for."""
-    match = re.search(r"Credential=([^/]+)/\d+/([^/]+)/s3/", server.asked[0].headers["authorization"])
+    match = re.search(r"Credential=([^/]+)/\d+/([^/]+)/s3/", server.requests[0].headers["authorization"])
     assert match
     return match[1], match[2]
 
@@ -156,7 +156,7 @@ def test_without_keys_for_another_store_the_error_tells_where_was_looked_and_not
         "AWS_* and profile default of AWS; run `pixi auth login s3://some-bucket`, "
         "or give --access-key-id and --secret-access-key, a --profile, or --no-sign-request"
     )
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_without_a_session_on_aws_itself_the_error_says_how_to_get_one(home: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from indexer.cli import output
 from indexer.cli.summary import complaints, remarks, summary
 from indexer.core.report import Note, Outcome, Report, SubdirReport
-from tests.support.scene import package
+from tests.support.memory_channel import package
 
 if TYPE_CHECKING:
     from pathlib import Path

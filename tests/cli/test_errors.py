@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.answering import Answer, Asked, an_empty_bucket, answering, refusal
 from tests.support.channels import lay_up
 from tests.support.command import Ran, invoke, spawn
+from tests.support.http_servers import Request, Response, an_empty_bucket, answering, refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,7 +167,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("answer", REFUSALS.values(), ids=REFUSALS.keys())
-def test_wrong_credentials_are_named_as_such(answer: Answer) -> None:
+def test_wrong_credentials_are_named_as_such(answer: Response) -> None:
     with answering(lambda _: answer) as server:
         done = invoke("s3", "s3://some-bucket/ch", env=server.environment())
     refused = Mistake([], "s3://some-bucket/ch/", "the store refuses", "look at the credentials", code=1)
@@ -186,10 +186,10 @@ def test_a_wrong_region_points_to_the_region() -> None:
 
 
 def test_rights_that_end_in_the_middle_of_a_run_are_one_line_for_the_subdir() -> None:
-    def may_look_only(asked: Asked) -> Answer:
+    def may_look_only(asked: Request) -> Response:
         if "list-type=2" in asked.path:
             return an_empty_bucket(asked)
-        return refusal(403, "AccessDenied") if asked.method == "PUT" else Answer(404)
+        return refusal(403, "AccessDenied") if asked.method == "PUT" else Response(404)
 
     with answering(may_look_only) as server:
         done = invoke("s3", "s3://some-bucket/ch", "--json", env=server.environment())
@@ -247,7 +247,7 @@ def test_a_key_without_its_other_half_is_wrong_usage_and_no_crash(half: list[str
         done = invoke("s3", "s3://some-bucket", "--endpoint-url", server.url, *half)
     assert done.code == 2
     assert "--access-key-id" in done.error
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_an_access_key_without_its_secret_is_not_sent() -> None:
@@ -255,25 +255,25 @@ def test_an_access_key_without_its_secret_is_not_sent() -> None:
         done = invoke("s3", "s3://some-bucket", "--endpoint-url", server.url, "--access-key-id", "some-key")
     assert done.code == 2
     assert "--secret-access-key" in done.error
-    assert server.asked == []
+    assert server.requests == []
 
 
 HTML = b"<!DOCTYPE html><html><head><title>MinIO  Console</title></head></html>"
 REDIRECT = {"Location": "https://user:secret-word@other.example/path?token=secret-word"}
 STRANGERS = {
-    "301": (Answer(301, b"", REDIRECT), "301 Moved Permanently and redirects to https://other.example/path"),
-    "301 with a page": (Answer(301, HTML, REDIRECT), "301 Moved Permanently and redirects to https://other.example/"),
-    "302": (Answer(302, b"", {"Location": "/login"}), "302 Found and redirects to /login"),
-    "308": (Answer(308, b"", REDIRECT), "308 Permanent Redirect and redirects to https://other.example/path"),
-    "307 to nowhere": (Answer(307), "307 Temporary Redirect and redirects to nowhere"),
-    "a console": (Answer(200, HTML), '200 OK with an HTML page ("MinIO Console")'),
-    "a proxy": (Answer(403, b"<html>go away</html>"), "403 Forbidden with an HTML page"),
+    "301": (Response(301, b"", REDIRECT), "301 Moved Permanently and redirects to https://other.example/path"),
+    "301 with a page": (Response(301, HTML, REDIRECT), "301 Moved Permanently and redirects to https://other.example/"),
+    "302": (Response(302, b"", {"Location": "/login"}), "302 Found and redirects to /login"),
+    "308": (Response(308, b"", REDIRECT), "308 Permanent Redirect and redirects to https://other.example/path"),
+    "307 to nowhere": (Response(307), "307 Temporary Redirect and redirects to nowhere"),
+    "a console": (Response(200, HTML), '200 OK with an HTML page ("MinIO Console")'),
+    "a proxy": (Response(403, b"<html>go away</html>"), "403 Forbidden with an HTML page"),
     "http for https": (
-        Answer(400, b"Client sent an HTTP request to an HTTPS server.\n"),
+        Response(400, b"Client sent an HTTP request to an HTTPS server.\n"),
         '400 Bad Request with the text "Client sent an HTTP request to an HTTPS server"',
     ),
     "http for https at nginx": (
-        Answer(400, b"<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>"),
+        Response(400, b"<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>"),
         '400 Bad Request with an HTML page ("400 The plain HTTP request was sent to HTTPS port")',
     ),
 }
@@ -295,7 +295,7 @@ def test_what_is_not_an_s3_endpoint_is_named_as_such(name: str, words: list[str]
 
 
 def test_an_html_page_of_a_failing_gateway_is_a_passing_fault() -> None:
-    with answering(lambda _: Answer(502, HTML)) as server:
+    with answering(lambda _: Response(502, HTML)) as server:
         done = invoke("s3", "s3://some-bucket/ch", env=server.environment())
     assert done.code == 1
     assert "not an S3 endpoint" not in done.error

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.answering import Answer, Asked, an_empty_bucket, answering, refusal
 from tests.support.channels import BROKEN, copy, records, snapshot, write
 from tests.support.command import invoke, run, spawn
+from tests.support.http_servers import Request, Response, an_empty_bucket, answering, refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ def test_rejected_packages_end_with_3_again_when_nothing_changed(channel: Path) 
 
 
 def test_conflicts_without_end_end_with_4_and_say_that_it_is_safe_to_repeat() -> None:
-    def always_too_late(asked: Asked) -> Answer:
+    def always_too_late(asked: Request) -> Response:
         if asked.method == "PUT" and "if-none-match" in asked.headers:
             return refusal(412, "PreconditionFailed")
         return an_empty_bucket(asked)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.cli.interruption import Ended, heeded
-from tests.support.answering import Answer, Asked, answering
 from tests.support.command import COMMAND, ROOT, limited
+from tests.support.http_servers import Request, Response, answering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +31,10 @@ def _heard() -> Iterator[None]:
 def test_an_interrupted_run_says_in_a_line_that_what_is_published_is_whole(name: str, code: int) -> None:
     asked, over = threading.Event(), threading.Event()
 
-    def never(_: Asked) -> Answer:
+    def never(_: Request) -> Response:
         asked.set()
         over.wait(60)
-        return Answer(503)
+        return Response(503)
 
     with answering(never) as server:
         command = [*COMMAND, "s3", "s3://slow-bucket"]

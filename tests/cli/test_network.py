@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.answering import an_empty_bucket, answering
 from tests.support.certificates import for_loopback
-from tests.support.command import forget_settings, invoke
+from tests.support.command import clear_settings, invoke
+from tests.support.http_servers import an_empty_bucket, answering
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ CONFIG = ".pixi/config.toml"
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user with the file of an authority, in a folder of its own, and with one of another."""
-    forget_settings(monkeypatch, tmp_path)
+    clear_settings(monkeypatch, tmp_path)
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     for name in ("other", "mine", "folder", ".pixi"):
@@ -52,7 +52,7 @@ def test_a_store_with_a_certificate_of_the_companys_own_is_reached(
         variables = {name: str(home / path) for name, path in env.items()}
         done = invoke("status", "s3://some-bucket/ch", "--endpoint-url", server.url, *KEYS, env=variables)
     assert done.code == 0, done.err
-    assert server.asked
+    assert server.requests
     assert ("tls-no-verify is on" in caplog.text) is bool(config)
 
 
@@ -82,7 +82,7 @@ def test_a_store_behind_a_proxy_is_reached(home: Path, by: str) -> None:
         env = {} if by == "file" else {by: proxy.url}
         done = invoke("status", "s3://some-bucket/ch", "--endpoint-url", "http://store.invalid", *KEYS, env=env)
     assert done.code == 0, done.err
-    assert proxy.asked[0].path.startswith("http://store.invalid/")
+    assert proxy.requests[0].path.startswith("http://store.invalid/")
 
 
 def test_settings_of_the_network_are_shown_with_their_origin(home: Path) -> None:

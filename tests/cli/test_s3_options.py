@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.answering import Answer, Asked, Server, an_empty_bucket, answering, refusal
 from tests.support.channels import lay_up, objects
 from tests.support.command import invoke, spawn
+from tests.support.http_servers import Request, Response, Server, an_empty_bucket, answering, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,14 +28,14 @@ def server() -> Iterator[Server]:
         yield served
 
 
-def first(server: Server, *words: str, env: dict[str, str] | None = None) -> Asked:
+def first(server: Server, *words: str, env: dict[str, str] | None = None) -> Request:
     """The first request of a run that only looks."""
     done = invoke("status", "s3://some-bucket/ch", *words, env=env)
     assert done.code == 0, done.err
-    return server.asked[0]
+    return server.requests[0]
 
 
-def signed_by(asked: Asked) -> tuple[str, str]:
+def signed_by(asked: Request) -> tuple[str, str]:
     """The key that a request is signed with, and the region it is signed for."""
     match = re.search(r"Credential=([^/]+)/\d+/([^/]+)/s3/", asked.headers["authorization"])
     assert match
@@ -73,7 +73,7 @@ def test_a_profile_brings_its_keys_and_region(server: Server, tmp_path: Path, mo
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "keys"))
     for words, env in ((["--profile", "mine"], {}), ([], {"AWS_PROFILE": "mine"})):
         assert signed_by(first(server, "--endpoint-url", server.url, *words, env=env)) == ("mine", "eu-west-9")
-        server.asked.clear()
+        server.requests.clear()
 
 
 VARIABLES = {
@@ -115,8 +115,8 @@ def test_options_win_over_variables(server: Server) -> None:
 def test_an_empty_variable_counts_as_unset(server: Server, empty: str) -> None:
     done = invoke("status", "s3://some-bucket", "--endpoint-url", server.url, *KEYS, env={empty: ""})
     assert done.code == 0, done.err
-    assert signed_by(server.asked[0]) == ("some-key", "us-east-1")
-    assert "x-amz-security-token" not in server.asked[0].headers
+    assert signed_by(server.requests[0]) == ("some-key", "us-east-1")
+    assert "x-amz-security-token" not in server.requests[0].headers
 
 
 def test_empty_keys_count_as_unset_and_the_chain_of_aws_goes_on(server: Server) -> None:
@@ -135,7 +135,7 @@ def through_a_proxy(server: Server, *words: str, env: dict[str, str] | None = No
     """The address of the first request: a proxy is told all of it, and no name need be known."""
     proxied = {"HTTP_PROXY": server.url, "http_proxy": server.url, "NO_PROXY": "", "no_proxy": ""}
     first(server, *words, "--endpoint-url", "http://s3.example", *KEYS, env={**proxied, **(env or {})})
-    return server.asked[0].path.partition("?")[0]
+    return server.requests[0].path.partition("?")[0]
 
 
 @pytest.mark.parametrize(
@@ -205,12 +205,12 @@ def test_writes_are_unconditional_without_precondition_checks_and_the_loss_is_to
     assert done.code == 0
     assert conditions(server)
     assert not any(conditions(server))
-    assert not any("if-match" in asked.headers for asked in server.asked)
+    assert not any("if-match" in asked.headers for asked in server.requests)
     assert done.error.startswith("warning: without conditional writes")
 
 
 def test_a_store_that_refuses_conditions_can_be_written_to_without_them() -> None:
-    def knows_none(asked: Asked) -> Answer:
+    def knows_none(asked: Request) -> Response:
         return refusal(501, "NotImplemented") if "if-none-match" in asked.headers else an_empty_bucket(asked)
 
     with answering(knows_none) as server:

@@ -16,9 +16,9 @@ from indexer import IndexerError, Rules, S3Options, Target
 from indexer.core.model import ETag, Stat
 from indexer.extractor.extract import ExtractSpec
 from indexer.extractor.workers import Job, run_job
-from tests.support.answering import Answer, Asked, answering, refusal
 from tests.support.channels import lay_up
 from tests.support.command import Ran, spawn
+from tests.support.http_servers import Request, Response, answering, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +52,7 @@ def test_a_run_that_works_prints_no_secret(bucket: Bucket, words: list[str]) -> 
     says_no_secret(done)
 
 
-def tell_all(asked: Asked) -> Answer:
+def tell_all(asked: Request) -> Response:
     """A store that repeats what it was sent, save what no store knows: the secret key itself."""
     said = f"{asked.headers.get('authorization')} {asked.headers.get('x-amz-security-token')} {asked.path}"
     return refusal(403, "SignatureDoesNotMatch", said)
@@ -61,8 +61,8 @@ def tell_all(asked: Asked) -> Answer:
 FAILURES = {
     "refused": tell_all,
     "no such bucket": lambda _: refusal(404, "NoSuchBucket"),
-    "not XML": lambda _: Answer(400, b"what?"),
-    "out of order": lambda _: Answer(501, b""),
+    "not XML": lambda _: Response(400, b"what?"),
+    "out of order": lambda _: Response(501, b""),
 }
 
 
@@ -72,7 +72,7 @@ def test_a_run_that_fails_prints_no_secret(kind: str) -> None:
         done = spawn("s3", "s3://some-bucket/ch", *OPTIONS, "-vvvv", env={**VARIABLES, "S3_ENDPOINT_URL": server.url})
     assert done.code in {1, 2}
     assert "Traceback" in done.err
-    assert server.asked[0].headers["x-amz-security-token"] == f"{CANARY}-7"  # it did have it
+    assert server.requests[0].headers["x-amz-security-token"] == f"{CANARY}-7"  # it did have it
     says_no_secret(done)
 
 

@@ -113,7 +113,7 @@ def test_status_says_what_a_patch_would_change_and_changes_nothing(channel: Path
     assert "linux-64/repodata.json" in done.json["subdirs"]["linux-64"]["planned"]["write"]
     assert "linux-64/patch_instructions.json" in done.json["subdirs"]["linux-64"]["planned"]["write"]
     assert done.json["subdirs"]["linux-64"]["warnings"] == [
-        {"filename": "patch_instructions.json", "reason": f"sets sha256, which no patch may change, of {NAME}"}
+        {"filename": "patch_instructions.json", "reason": f"sets sha256 of {NAME}, which no patch may change"}
     ]
     assert snapshot(channel) == before
 
@@ -141,7 +141,7 @@ def test_a_patch_that_cannot_be_followed_names_the_file_and_the_package(channel:
     assert done.code == 1
     assert done.error == (
         f"error: noarch/{patch}: linux-64/patch_instructions.json: has a depends that is not a list of texts, "
-        f"for {NAME}; nothing was changed: mend the patch, or end it with --no-repodata-patch"
+        f"for {NAME}; nothing was changed: correct the patch, or end it with --no-repodata-patch"
     )
 
 

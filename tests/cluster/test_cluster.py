@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.command import ROOT, Ran, run, spawn
-from tests.support.fake_s3 import BUCKET, PREFIX, FakeS3, Manners, stage
-from tests.support.scene import keys, package
+from tests.support.fake_s3 import BUCKET, PREFIX, Behavior, FakeS3, serving
+from tests.support.memory_channel import keys, package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.fake_s3 import Asked, Stage
+    from tests.support.fake_s3 import Request, Server
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="dask.distributed is not installed (extra [dask])"
@@ -126,27 +126,27 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def served() -> Iterator[Stage]:
-    with stage() as there:
-        there.fake = FakeS3(Manners())
+def served() -> Iterator[Server]:
+    with serving() as there:
+        there.fake = FakeS3(Behavior())
         for key in KEYS:
             there.fake.upload(key, package(key))
         yield there
 
 
-def index(served: Stage, cluster: Cluster) -> Ran:
+def index(served: Server, cluster: Cluster) -> Ran:
     reach = ("--endpoint-url", served.url, "--provider", "minio", "--access-key-id", ACCESS)
     secrets = {"S3_SECRET_ACCESS_KEY": SECRET, "S3_SESSION_TOKEN": TOKEN}
     return spawn("s3", f"s3://{BUCKET}/{PREFIX}", *reach, "--scheduler", cluster.address, "--json", env=secrets)
 
 
 def test_a_worker_that_is_killed_loses_nothing_and_no_secret_is_left_with_the_cluster(
-    served: Stage, cluster: Cluster, tmp_path: Path
+    served: Server, cluster: Cluster, tmp_path: Path
 ) -> None:
     read: list[str] = []
     one_by_one = threading.Lock()
 
-    def in_the_middle(asked: Asked) -> None:
+    def in_the_middle(asked: Request) -> None:
         if asked.method == "GET" and asked.key.endswith(".conda"):
             with one_by_one:
                 read.append(asked.key)

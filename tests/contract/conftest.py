@@ -13,9 +13,9 @@ from indexer.store.s3.conditional import ConditionalWrites
 from indexer.store.s3.store import S3Store
 from indexer.store.target import Target
 from tests.support.buckets import moto_server, options_for, real_bucket
-from tests.support.fake_s3 import stage
+from tests.support.fake_s3 import serving
+from tests.support.http_hooks import no_pause
 from tests.support.memory import MemoryStore
-from tests.support.wire import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from fixtures.bucket import Bucket
     from indexer.store import Store
-    from tests.support.fake_s3 import Stage
+    from tests.support.fake_s3 import Server
 
 __all__ = ["moto_server", "real_bucket"]
 
@@ -37,7 +37,7 @@ def moto(moto_server: Bucket) -> Bucket:
 def in_moto(moto: Bucket, bucket: str = "contract") -> S3Store:
     """A store under a prefix of its own."""
     prefix = uuid.uuid4().hex
-    return S3Store(bucket, prefix, Target(f"s3://{bucket}/{prefix}", options_for(moto)), at_once())
+    return S3Store(bucket, prefix, Target(f"s3://{bucket}/{prefix}", options_for(moto)), no_pause())
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +83,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="session")
-def served() -> Iterator[Stage]:
+def served() -> Iterator[Server]:
     """One server that plays every provider."""
-    with stage() as server:
+    with serving() as server:
         yield server

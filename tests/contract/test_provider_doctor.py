@@ -13,19 +13,19 @@ from indexer.settings.locations import Environment
 from indexer.settings.resolve import resolve
 from indexer.store.target import S3Options, Target
 from tests.contract.test_provider_runs import KINDS
-from tests.support.fake_s3 import ACCESS_KEY, BUCKET, PREFIX, SECRET_KEY, FakeS3, Manners, Refusal
+from tests.support.fake_s3 import ACCESS_KEY, BUCKET, PREFIX, SECRET_KEY, Behavior, FakeS3, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from indexer.commands.doctor.doctor import Diagnosis
-    from tests.support.fake_s3 import Asked, Stage
+    from tests.support.fake_s3 import Request, Server
 
 
-def diagnosis(served: Stage, manners: Manners, provider: str | None = None, key: str = ACCESS_KEY) -> Diagnosis:
-    """What is found of a store of these manners."""
-    served.fake = FakeS3(manners)
+def diagnosis(served: Server, behavior: Behavior, provider: str | None = None, key: str = ACCESS_KEY) -> Diagnosis:
+    """What is found of a store with this behavior."""
+    served.fake = FakeS3(behavior)
     served.fake.upload("linux-64/reed-1.0-0.conda", b"a package")
     options = S3Options(served.url, "us-east-1", "path", key, SECRET_KEY, provider=provider)
     found = examine_store(Target(f"s3://{BUCKET}/{PREFIX}", options))
@@ -48,10 +48,10 @@ def diagnosis(served: Stage, manners: Manners, provider: str | None = None, key:
     ],
 )
 def test_a_store_is_safe_for_several_indexers_where_its_writes_are_conditional(
-    served: Stage, name: str, flag: str | None
+    served: Server, name: str, flag: str | None
 ) -> None:
     kind = KINDS[name]
-    found = diagnosis(served, kind.manners, kind.provider)
+    found = diagnosis(served, kind.behavior, kind.provider)
     assert found.outcome == (SOUND if kind.safe else UNSAFE)
     assert found.exit_code == (0 if kind.safe else 5)
     assert kind.safe is not any("one indexer" in line for line in found.advice)
@@ -59,15 +59,15 @@ def test_a_store_is_safe_for_several_indexers_where_its_writes_are_conditional(
     assert [it for it in found.flags if "--provider" in it] == [flag] * (flag is not None)
 
 
-def test_a_store_that_is_better_than_the_table_says_is_to_prove_itself(served: Stage) -> None:
-    assert "--provider other" in diagnosis(served, Manners(), "wasabi").flags
+def test_a_store_that_is_better_than_the_table_says_is_to_prove_itself(served: Server) -> None:
+    assert "--provider other" in diagnosis(served, Behavior(), "wasabi").flags
 
 
 @pytest.mark.parametrize(
-    ("manners", "expected"),
+    ("behavior", "expected"),
     [
         (
-            Manners(page=3),
+            Behavior(page=3),
             {
                 "write": (True, "is taken"),
                 "read after write": (True, "at once"),
@@ -90,44 +90,44 @@ def test_a_store_that_is_better_than_the_table_says_is_to_prove_itself(served: S
             },
         ),
         (
-            Manners(ranges=False, reads_refused=True, missing=403),
+            Behavior(ranges=False, reads_refused=True, missing=403),
             {
                 "range": (None, "ignored"),
                 "If-Match on GET": (None, "not heeded"),
                 "missing object": (False, "403"),
             },
         ),
-        (Manners(etag=lambda md5: f'"{md5[::-1]}-2"'), {"ETag": (None, "not the MD5")}),
-        (Manners("quotes"), {"replace the right version": (True, "without quotes")}),
+        (Behavior(etag=lambda md5: f'"{md5[::-1]}-2"'), {"ETag": (None, "not the MD5")}),
+        (Behavior("quotes"), {"replace the right version": (True, "without quotes")}),
         (
-            Manners("ignored"),
+            Behavior("ignored"),
             {
                 "create once": (False, "overwrites the first"),
                 "many create at once": (False, "8 of 8"),
                 "many replace at once": (False, "8 of 8"),
             },
         ),
-        (Manners(second_form_refused=True), {"list in pages": (None, "the first form")}),
+        (Behavior(second_form_refused=True), {"list in pages": (None, "the first form")}),
     ],
 )
 def test_each_vice_and_virtue_is_found(
-    served: Stage, manners: Manners, expected: dict[str, tuple[bool | None, str]]
+    served: Server, behavior: Behavior, expected: dict[str, tuple[bool | None, str]]
 ) -> None:
-    found = {finding.probe: finding for finding in diagnosis(served, manners).findings}
+    found = {finding.probe: finding for finding in diagnosis(served, behavior).findings}
     for probe, (sound, words) in expected.items():
         assert found[probe].sound is sound, found[probe]
         assert words in found[probe].found
 
 
-def test_without_the_right_to_write_only_reading_is_looked_at(served: Stage) -> None:
-    found = diagnosis(served, replace(Manners(), conditions="read only"))
+def test_without_the_right_to_write_only_reading_is_looked_at(served: Server) -> None:
+    found = diagnosis(served, replace(Behavior(), conditions="read only"))
     assert [finding.probe for finding in found.findings] == ["write", "list"]
     assert (found.outcome, found.exit_code) == (UNKNOWN, 5)
     assert any("--policy" in line for line in found.advice)
 
 
-def test_the_table_for_pixi_leads_us_there_too(served: Stage, tmp_path: Path) -> None:
-    found = diagnosis(served, Manners())
+def test_the_table_for_pixi_leads_us_there_too(served: Server, tmp_path: Path) -> None:
+    found = diagnosis(served, Behavior())
     manifest = tmp_path / "pixi.toml"
     manifest.write_text(found.s3_options)
     around = Environment({}, tmp_path, tmp_path, system=tmp_path)
@@ -137,8 +137,8 @@ def test_the_table_for_pixi_leads_us_there_too(served: Stage, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("provider", [None, "hetzner", "minio"])
-def test_a_bucket_with_object_lock_is_judged_as_one_without(served: Stage, provider: str | None) -> None:
-    found = diagnosis(served, Manners(locked=True), provider)
+def test_a_bucket_with_object_lock_is_judged_as_one_without(served: Server, provider: str | None) -> None:
+    found = diagnosis(served, Behavior(locked=True), provider)
     assert [it for it in found.findings if it.sound is False or "not asked" in it.found] == []
     assert (found.outcome, found.exit_code) == (SOUND, 0)
 
@@ -153,15 +153,15 @@ def test_what_was_not_asked_is_not_judged() -> None:
 
 
 def refused(
-    served: Stage, refuses: Callable[[Asked], bool], status: int = 403, code: str = "AccessDenied"
+    served: Server, refuses: Callable[[Request], bool], status: int = 403, code: str = "AccessDenied"
 ) -> Diagnosis:
     """What is found of a store that refuses some requests."""
 
-    def hook(asked: Asked) -> None:
+    def hook(asked: Request) -> None:
         if refuses(asked):
             raise Refusal(status, code)
 
-    served.fake = FakeS3(Manners(), hook=hook)
+    served.fake = FakeS3(Behavior(), hook=hook)
     options = S3Options(served.url, "us-east-1", "path", ACCESS_KEY, SECRET_KEY)
     return examine_store(Target(f"s3://{BUCKET}/{PREFIX}", options))
 
@@ -177,7 +177,7 @@ READS = ["metadata", "ETag", "range", "suffix range", "If-Match on GET", "odd na
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (400, "InvalidRequest")])
-def test_a_probe_whose_put_is_refused_is_not_asked(served: Stage, status: int, code: str) -> None:
+def test_a_probe_whose_put_is_refused_is_not_asked(served: Server, status: int, code: str) -> None:
     found = refused(
         served, lambda it: it.method == "PUT" and not it.key.endswith(("first", "!2.0+local-0.conda")), status, code
     )
@@ -187,8 +187,8 @@ def test_a_probe_whose_put_is_refused_is_not_asked(served: Stage, status: int, c
     assert not any("one indexer" in line for line in found.advice)
 
 
-def test_a_refused_put_of_an_odd_name_is_judged_only_where_the_right_is_there(served: Stage) -> None:
-    def odd(asked: Asked) -> bool:
+def test_a_refused_put_of_an_odd_name_is_judged_only_where_the_right_is_there(served: Server) -> None:
+    def odd(asked: Request) -> bool:
         return asked.method == "PUT" and "local-0" in asked.key
 
     assert of(refused(served, odd), "odd names") == [(None, True)]
@@ -196,7 +196,7 @@ def test_a_refused_put_of_an_odd_name_is_judged_only_where_the_right_is_there(se
     assert of(refused(served, odd, 400, "InvalidURI"), "odd names") == [(False, False)]
 
 
-def test_without_the_right_to_read_only_that_right_is_judged(served: Stage) -> None:
+def test_without_the_right_to_read_only_that_right_is_judged(served: Server) -> None:
     found = refused(served, lambda it: it.method in {"GET", "HEAD"} and bool(it.key) and "nowhere" not in it.key)
     assert of(found, "read after write") == [(False, False)]
     assert of(found, *READS) == [(None, True)] * len(READS)
@@ -204,14 +204,14 @@ def test_without_the_right_to_read_only_that_right_is_judged(served: Stage) -> N
     assert found.outcome == UNKNOWN
 
 
-def test_without_the_right_to_delete_only_that_right_is_judged(served: Stage) -> None:
+def test_without_the_right_to_delete_only_that_right_is_judged(served: Server) -> None:
     found = refused(served, lambda it: it.method == "DELETE")
     assert {finding.probe for finding in found.findings if finding.sound is False} == {"delete"}
     assert found.outcome == SOUND
     assert found.left
 
 
-def test_keys_that_may_not_write_leave_nothing_behind(served: Stage) -> None:
+def test_keys_that_may_not_write_leave_nothing_behind(served: Server) -> None:
     found = refused(served, lambda it: it.method in {"PUT", "DELETE"})
     assert [finding.probe for finding in found.findings] == ["write", "list"]
     assert found.left == ()

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.core.report import Outcome
-from tests.support.fake_s3 import FakeS3, Manners
-from tests.support.scene import FakeClock, index, keys, missing_shards, package, records, repodata, sharded
+from tests.support.fake_s3 import Behavior, FakeS3
+from tests.support.memory_channel import FakeClock, index, keys, missing_shards, package, records, repodata, sharded
 
 if TYPE_CHECKING:
     from indexer.core.report import Report
-    from tests.support.fake_s3 import Asked, Stage
+    from tests.support.fake_s3 import Request, Server
 
 OLD, NEW, OTHER = (keys(3)[number] for number in range(3))
 
@@ -24,43 +24,43 @@ class Kind:
     """A kind of store: what it is called, how it behaves, and whether its writes are conditional."""
 
     provider: str
-    manners: Manners
+    behavior: Behavior
     safe: bool = True
 
 
 KINDS = {
-    "aws, with objects encrypted by a key": Kind("aws", Manners(encrypted=True)),
-    "minio": Kind("minio", Manners()),
-    "r2: one write a second and key": Kind("r2", Manners(pause=1.0)),
-    "r2: random ETags": Kind("r2", Manners(etag=lambda md5: f'"{md5[::-1]}-2"')),
-    "gcs": Kind("gcs", Manners("generation")),
-    "gcs: one write a second and key": Kind("gcs", Manners("generation", pause=1.0)),
-    "hetzner: quotes compared": Kind("hetzner", Manners("quotes")),
-    "b2: conditions refused": Kind("b2", Manners("refused"), safe=False),
-    "wasabi: conditions ignored": Kind("wasabi", Manners("ignored"), safe=False),
-    "unknown: conditions heeded": Kind("other", Manners()),
-    "unknown: conditions ignored": Kind("other", Manners("ignored"), safe=False),
-    "unknown: conditions refused with 501": Kind("other", Manners("refused"), safe=False),
-    "unknown: conditions refused with 400": Kind("other", Manners("unimplemented"), safe=False),
-    "unknown: only creations conditional": Kind("other", Manners("creations"), safe=False),
-    "said to be minio, but refuses conditions": Kind("minio", Manners("refused"), safe=False),
-    "only the first form of listing": Kind("other", Manners(first_form_only=True, page=2)),
-    "only the first form, without markers": Kind("other", Manners(first_form_only=True, told_marker=False, page=2)),
-    "the second form of listing refused": Kind("other", Manners(second_form_refused=True, page=2)),
-    "ETags without quotes in listings": Kind("other", Manners(listed=lambda etag: etag.strip('"'))),
-    "ETags in capitals": Kind("other", Manners(etag=lambda md5: f'"{md5.upper()}"')),
-    "no ranges": Kind("other", Manners(ranges=False)),
-    "hetzner: object lock with a default retention": Kind("hetzner", Manners("quotes", locked=True)),
-    "unknown: object lock with a default retention": Kind("other", Manners(locked=True)),
-    "unknown: object lock, conditions ignored": Kind("other", Manners("ignored", locked=True), safe=False),
-    "reads with a condition refused": Kind("other", Manners(reads_refused=True)),
+    "aws, with objects encrypted by a key": Kind("aws", Behavior(encrypted=True)),
+    "minio": Kind("minio", Behavior()),
+    "r2: one write a second and key": Kind("r2", Behavior(pause=1.0)),
+    "r2: random ETags": Kind("r2", Behavior(etag=lambda md5: f'"{md5[::-1]}-2"')),
+    "gcs": Kind("gcs", Behavior("generation")),
+    "gcs: one write a second and key": Kind("gcs", Behavior("generation", pause=1.0)),
+    "hetzner: quotes compared": Kind("hetzner", Behavior("quotes")),
+    "b2: conditions refused": Kind("b2", Behavior("refused"), safe=False),
+    "wasabi: conditions ignored": Kind("wasabi", Behavior("ignored"), safe=False),
+    "unknown: conditions heeded": Kind("other", Behavior()),
+    "unknown: conditions ignored": Kind("other", Behavior("ignored"), safe=False),
+    "unknown: conditions refused with 501": Kind("other", Behavior("refused"), safe=False),
+    "unknown: conditions refused with 400": Kind("other", Behavior("unimplemented"), safe=False),
+    "unknown: only creations conditional": Kind("other", Behavior("creations"), safe=False),
+    "said to be minio, but refuses conditions": Kind("minio", Behavior("refused"), safe=False),
+    "only the first form of listing": Kind("other", Behavior(first_form_only=True, page=2)),
+    "only the first form, without markers": Kind("other", Behavior(first_form_only=True, told_marker=False, page=2)),
+    "the second form of listing refused": Kind("other", Behavior(second_form_refused=True, page=2)),
+    "ETags without quotes in listings": Kind("other", Behavior(listed=lambda etag: etag.strip('"'))),
+    "ETags in capitals": Kind("other", Behavior(etag=lambda md5: f'"{md5.upper()}"')),
+    "no ranges": Kind("other", Behavior(ranges=False)),
+    "hetzner: object lock with a default retention": Kind("hetzner", Behavior("quotes", locked=True)),
+    "unknown: object lock with a default retention": Kind("other", Behavior(locked=True)),
+    "unknown: object lock, conditions ignored": Kind("other", Behavior("ignored", locked=True), safe=False),
+    "reads with a condition refused": Kind("other", Behavior(reads_refused=True)),
 }
 
 
 RACES = [
     name
     for name, kind in KINDS.items()
-    if kind.manners == Manners() or (kind.manners.conditions != "heeded" and not kind.manners.pause)
+    if kind.behavior == Behavior() or (kind.behavior.conditions != "heeded" and not kind.behavior.pause)
 ]
 
 
@@ -68,7 +68,7 @@ RACES = [
 class Play:
     """A kind of store that is being played, and its clock."""
 
-    stage: Stage
+    stage: Server
     kind: Kind
     clock: FakeClock
 
@@ -93,11 +93,11 @@ class Play:
 
 
 @pytest.fixture
-def play(request: pytest.FixtureRequest, served: Stage) -> Play:
+def play(request: pytest.FixtureRequest, served: Server) -> Play:
     clock = FakeClock()
     playing = Play(served, KINDS[request.param], clock)
     served.sleep = clock.sleep  # between two tries of a request
-    served.fake = FakeS3(playing.kind.manners, clock.monotonic, playing.wall)
+    served.fake = FakeS3(playing.kind.behavior, clock.monotonic, playing.wall)
     return playing
 
 
@@ -146,7 +146,7 @@ def test_an_indexer_that_does_all_its_work_before_another_writes_the_source_is_n
     play.run()
     play.upload(NEW)
 
-    def fall_in(asked: Asked) -> None:
+    def fall_in(asked: Request) -> None:
         if (asked.method, asked.key) == ("PUT", "ch/linux-64/repodata.json"):
             play.fake.hook = lambda _: None
             play.upload(OTHER)
@@ -178,7 +178,7 @@ def test_a_write_too_soon_after_a_conflict_is_sent_again(play: Play) -> None:
     play.run()
     play.upload(NEW)
 
-    def meddle(asked: Asked) -> None:
+    def meddle(asked: Request) -> None:
         if (asked.method, asked.key) == ("PUT", "ch/linux-64/repodata.json"):
             play.fake.hook = lambda _: None
             play.fake.upload("linux-64/repodata.json", b'{"packages":{}}')

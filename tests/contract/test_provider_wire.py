@@ -12,24 +12,24 @@ from indexer.core.errors import Conflict, Denied, NoConditions
 from indexer.core.model import ETag
 from indexer.core.stream import stream_of
 from indexer.store import Expect
-from tests.support.fake_s3 import FakeS3, Manners
+from tests.support.fake_s3 import Behavior, FakeS3
 
 if TYPE_CHECKING:
     from indexer.store.s3.store import S3Store
-    from tests.support.fake_s3 import Asked, Stage
+    from tests.support.fake_s3 import Request, Server
 
 KEY = "noarch/repodata.json"
 PROBE = ".indexer-probe"
 STALE = ETag("0123456789abcdef0123456789abcdef")
 
 
-def at(served: Stage, manners: Manners, provider: str = "other") -> S3Store:
+def at(served: Server, behavior: Behavior, provider: str = "other") -> S3Store:
     """A store that leads to a new fake."""
-    served.fake = FakeS3(manners)
+    served.fake = FakeS3(behavior)
     return served.open(provider)
 
 
-def conditions(asked: list[Asked]) -> list[tuple[str, str]]:
+def conditions(asked: list[Request]) -> list[tuple[str, str]]:
     """The conditions that were sent, in order."""
     named = {"if-match", "if-none-match", "x-goog-if-generation-match"}
     return [(name, value) for it in asked for name, value in sorted(it.headers.items()) if name in named]
@@ -38,8 +38,8 @@ def conditions(asked: list[Asked]) -> list[tuple[str, str]]:
 # A store that nobody knows
 
 
-def test_an_unknown_store_is_asked_once_before_the_first_conditional_write(served: Stage) -> None:
-    store = at(served, Manners())
+def test_an_unknown_store_is_asked_once_before_the_first_conditional_write(served: Server) -> None:
+    store = at(served, Behavior())
     etag = store.put(KEY, b"one", expect=Expect.ABSENT)
     store.put(KEY, b"two", expect=etag)
     assert conditions(served.fake.of("PUT", PROBE)) == [
@@ -56,17 +56,17 @@ def test_an_unknown_store_is_asked_once_before_the_first_conditional_write(serve
 
 
 @pytest.mark.parametrize("provider", ["minio", "aws"])
-def test_a_store_that_is_known_is_not_asked(served: Stage, provider: str) -> None:
-    at(served, Manners(), provider).put(KEY, b"one", expect=Expect.ABSENT)
+def test_a_store_that_is_known_is_not_asked(served: Server, provider: str) -> None:
+    at(served, Behavior(), provider).put(KEY, b"one", expect=Expect.ABSENT)
     assert served.fake.of("PUT", PROBE) == []
 
 
-@pytest.mark.parametrize("manners", [Manners(it) for it in ("ignored", "creations", "refused", "unimplemented")])
+@pytest.mark.parametrize("behavior", [Behavior(it) for it in ("ignored", "creations", "refused", "unimplemented")])
 @pytest.mark.parametrize("expect", [Expect.ABSENT, STALE])
 def test_nothing_is_written_where_conditions_are_not_heeded(
-    served: Stage, manners: Manners, expect: Expect | ETag
+    served: Server, behavior: Behavior, expect: Expect | ETag
 ) -> None:
-    store = at(served, manners)
+    store = at(served, behavior)
     served.fake.upload(KEY, b"somebody's")
     for _ in range(2):
         with pytest.raises(NoConditions):
@@ -82,8 +82,8 @@ def test_nothing_is_written_where_conditions_are_not_heeded(
 
 
 @pytest.mark.parametrize("provider", ["other", "hetzner", "ceph"])
-def test_every_put_carries_a_content_md5(served: Stage, provider: str) -> None:
-    store = at(served, Manners("quotes", locked=True), provider)
+def test_every_put_carries_a_content_md5(served: Server, provider: str) -> None:
+    store = at(served, Behavior("quotes", locked=True), provider)
     etag = store.put(KEY, b"one", expect=Expect.ABSENT)
     etag = store.put(KEY, stream_of(lambda: iter((b"one ", b"again"))), expect=etag)
     store.put(KEY, b"", expect=Expect.ANYTHING)
@@ -96,14 +96,14 @@ def test_every_put_carries_a_content_md5(served: Stage, provider: str) -> None:
 # Quotes
 
 
-def test_a_store_that_takes_an_etag_without_quotes_for_no_condition_is_not_trusted(served: Stage) -> None:
-    store = at(served, Manners(), "ceph")
+def test_a_store_that_takes_an_etag_without_quotes_for_no_condition_is_not_trusted(served: Server) -> None:
+    store = at(served, Behavior(), "ceph")
     etag = store.put(KEY, b"one", expect=Expect.ABSENT)
 
-    def odd(asked: Asked) -> None:
+    def odd(asked: Request) -> None:
         if asked.method == "PUT":  # refused with quotes, and without them not looked at
             quoted = asked.headers.get("if-match", "").startswith('"')
-            served.fake.manners = Manners("heeded" if quoted else "ignored", etag='"{}-x"'.format)
+            served.fake.behavior = Behavior("heeded" if quoted else "ignored", etag='"{}-x"'.format)
             there = served.fake.objects[f"ch/{KEY}"]
             if quoted:
                 served.fake.objects[f"ch/{KEY}"] = there.__class__(
@@ -122,8 +122,8 @@ def test_a_store_that_takes_an_etag_without_quotes_for_no_condition_is_not_trust
         store.put(KEY, b"three", expect=etag)
 
 
-def test_a_conflict_that_is_no_mismatch_says_nothing_of_quotes(served: Stage) -> None:
-    store = at(served, Manners("refused"), "minio")
+def test_a_conflict_that_is_no_mismatch_says_nothing_of_quotes(served: Server) -> None:
+    store = at(served, Behavior("refused"), "minio")
     served.fake.upload(KEY, b"one")
     with pytest.raises(NoConditions):
         store.put(KEY, b"two", expect=STALE)
@@ -133,8 +133,8 @@ def test_a_conflict_that_is_no_mismatch_says_nothing_of_quotes(served: Stage) ->
 # Google's generations
 
 
-def test_a_write_by_generation_looks_compares_and_sends_no_header_of_amazons(served: Stage) -> None:
-    store = at(served, Manners("generation"), "gcs")
+def test_a_write_by_generation_looks_compares_and_sends_no_header_of_amazons(served: Server) -> None:
+    store = at(served, Behavior("generation"), "gcs")
     etag = store.put(KEY, b"one", expect=Expect.ABSENT)
     assert etag == hashlib.md5(b"one").hexdigest()
     generation = served.fake.objects[f"ch/{KEY}"].generation
@@ -148,8 +148,8 @@ def test_a_write_by_generation_looks_compares_and_sends_no_header_of_amazons(ser
     assert set(served.fake.statuses) == {200}
 
 
-def test_another_object_than_the_expected_one_is_not_replaced_by_generation(served: Stage) -> None:
-    store = at(served, Manners("generation"), "gcs")
+def test_another_object_than_the_expected_one_is_not_replaced_by_generation(served: Server) -> None:
+    store = at(served, Behavior("generation"), "gcs")
     etag = store.put(KEY, b"one", expect=Expect.ABSENT)
     served.fake.upload(KEY, b"somebody's")
     for expect in (etag, Expect.ABSENT):
@@ -157,7 +157,7 @@ def test_another_object_than_the_expected_one_is_not_replaced_by_generation(serv
             store.put(KEY, b"two", expect=expect)
     served.fake.upload(KEY, b"one")
 
-    def meddle(asked: Asked) -> None:
+    def meddle(asked: Request) -> None:
         if asked.method == "PUT":
             served.fake.upload(KEY, b"between look and write")
 
@@ -167,8 +167,8 @@ def test_another_object_than_the_expected_one_is_not_replaced_by_generation(serv
     assert served.fake.bodies()[KEY] == b"between look and write"
 
 
-def test_metadata_of_uploads_is_read_in_the_dialect_that_it_was_written_in(served: Stage) -> None:
-    store = at(served, Manners("generation"), "gcs")
+def test_metadata_of_uploads_is_read_in_the_dialect_that_it_was_written_in(served: Server) -> None:
+    store = at(served, Behavior("generation"), "gcs")
     served.fake.upload(KEY, b"one", {"x-amz-meta-package-md5": "abc"})
     with store.open(KEY) as reader:
         assert reader.opened.metadata["package-md5"] == "abc"
@@ -177,8 +177,8 @@ def test_metadata_of_uploads_is_read_in_the_dialect_that_it_was_written_in(serve
 # Odd answers
 
 
-def test_what_is_missing_and_must_not_be_known_to_be_is_denied_with_the_right_that_lacks(served: Stage) -> None:
-    store = at(served, Manners(missing=403), "minio")
+def test_what_is_missing_and_must_not_be_known_to_be_is_denied_with_the_right_that_lacks(served: Server) -> None:
+    store = at(served, Behavior(missing=403), "minio")
     with pytest.raises(Denied, match="list the bucket"):
         store.stat(KEY)
     with pytest.raises(Denied, match="list the bucket"):
@@ -186,15 +186,15 @@ def test_what_is_missing_and_must_not_be_known_to_be_is_denied_with_the_right_th
 
 
 @pytest.mark.parametrize("form", ["{}", 'W/"{}"', ' "{}"'])
-def test_a_version_is_the_same_whatever_form_its_etag_has(served: Stage, form: str) -> None:
-    store = at(served, Manners(listed=lambda etag: form.format(etag.strip('"'))), "minio")
+def test_a_version_is_the_same_whatever_form_its_etag_has(served: Server, form: str) -> None:
+    store = at(served, Behavior(listed=lambda etag: form.format(etag.strip('"'))), "minio")
     etag = store.put(KEY, b"one", expect=Expect.ABSENT)
     (listed,) = store.list("noarch/")
     assert (listed.etag, listed.md5) == (etag, hashlib.md5(b"one").hexdigest())
 
 
-def test_a_read_that_is_refused_although_the_version_stands_is_bound_by_the_answer(served: Stage) -> None:
-    store = at(served, Manners(reads_refused=True), "minio")
+def test_a_read_that_is_refused_although_the_version_stands_is_bound_by_the_answer(served: Server) -> None:
+    store = at(served, Behavior(reads_refused=True), "minio")
     etag = store.put(KEY, b"one", expect=Expect.ABSENT)
     for _ in range(2):
         with store.open(KEY, etag=etag) as reader:

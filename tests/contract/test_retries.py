@@ -17,7 +17,7 @@ from indexer.store.s3.store import S3Reader, S3Store
 from indexer.store.target import S3Options, Target
 from tests.contract.test_s3 import CALLS, KEY, SECRET, TEN, closed_port
 from tests.support.buckets import options_for
-from tests.support.wire import Wire, at_once, refusal, response
+from tests.support.http_hooks import Wire, no_pause, refusal, response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,7 +91,7 @@ def test_a_lost_connection_is_tried_again(s3: S3Store, wire: Wire, call: Call, e
 @pytest.mark.parametrize("call", CALLS)
 def test_a_server_that_is_not_there_is_unavailable_after_some_tries(call: Call) -> None:
     options = S3Options(f"http://127.0.0.1:{closed_port()}", "us-east-1", "path", "key", SECRET)
-    store = S3Store("bucket", "channel", Target("s3://bucket/channel", options), at_once())
+    store = S3Store("bucket", "channel", Target("s3://bucket/channel", options), no_pause())
     with pytest.raises(Unavailable, match="check the endpoint URL") as caught:
         call(store)
     assert store.usage.requests.total() == ATTEMPTS / 2

@@ -31,7 +31,7 @@ from indexer.store.open import open_store
 from indexer.store.s3.store import S3Store
 from indexer.store.target import S3Options, Target
 from tests.contract.conftest import in_moto
-from tests.support.wire import Wire, refusal, response
+from tests.support.http_hooks import Wire, refusal, response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,8 +15,8 @@ from indexer.core.formats.shards import decode_index, filename_of, unpack_shard
 from indexer.core.report import Outcome
 from indexer.core.state import Attested, decode_state, encode_state
 from indexer.core.verify import RUN
-from tests.support.judge import faults
-from tests.support.scene import (
+from tests.support.channel_check import faults
+from tests.support.memory_channel import (
     PLAIN,
     changes,
     channel,

@@ -17,8 +17,8 @@ from indexer.core.model import Rules
 from indexer.core.names import LEDGER
 from indexer.core.report import Outcome
 from indexer.core.state import decode_state, encode_state
-from tests.support.judge import faults
-from tests.support.scene import (
+from tests.support.channel_check import faults
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     channel,
@@ -33,7 +33,7 @@ from tests.support.scene import (
     unpacked,
     with_outputs,
 )
-from tests.support.scene import shards as shard_keys
+from tests.support.memory_channel import shards as shard_keys
 
 if TYPE_CHECKING:
     from tests.support.memory import Call, MemoryStore

@@ -8,7 +8,7 @@ import pytest
 
 from indexer.core import names
 from indexer.core.report import Outcome
-from tests.support.scene import (
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PLAIN,

@@ -13,7 +13,7 @@ from indexer.core import names
 from indexer.core.channel_info import ChannelInfo, ChannelRelations, Notice, Revision
 from indexer.core.formats.shards import decode_index
 from indexer.core.report import Outcome
-from tests.support.scene import (
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PLAIN,

@@ -12,8 +12,8 @@ from indexer.core import names
 from indexer.core.overlay import WithdrawnPackages, Yank, encode_withdrawn
 from indexer.core.pages.catalog import decode_catalog
 from indexer.core.report import Outcome
-from tests.support.faulty import Crash, Faulty, crash_at
-from tests.support.scene import (
+from tests.support.interfering_store import Crash, InterferingStore, crash_at
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PLAIN,
@@ -225,7 +225,7 @@ def test_what_another_indexer_puts_at_the_root_meanwhile_makes_a_lap() -> None:
             fill(store, "noarch/other-1.0-0.conda")
             index(store, ALL, now_ms=NOW_MS + DAY_MS)
 
-    report = index(Faulty(store, before=other), ALL)
+    report = index(InterferingStore(store, before=other), ALL)
     assert fell_in
     assert report.wide is not None
     assert report.wide.laps == 2
@@ -242,16 +242,20 @@ def test_one_run_after_a_crash_makes_what_an_undisturbed_one_makes(switching: st
 
     options = ALL if switching == "on" else PLAIN
     undisturbed = prepare()
-    faulty = Faulty(undisturbed)
-    index(faulty, options, now_ms=NOW_MS + DAY_MS)
-    expected, count = published(undisturbed), len(faulty.calls)
+    interfering = InterferingStore(undisturbed)
+    index(interfering, options, now_ms=NOW_MS + DAY_MS)
+    expected, count = published(undisturbed), len(interfering.calls)
     for at in range(1, count + 1):
         store = prepare()
-        faulty = Faulty(store, before=crash_at(at)) if moment == "before" else Faulty(store, after=crash_at(at))
+        interfering = (
+            InterferingStore(store, before=crash_at(at))
+            if moment == "before"
+            else InterferingStore(store, after=crash_at(at))
+        )
         with pytest.raises(Crash):
-            index(faulty, options, now_ms=NOW_MS + DAY_MS)
+            index(interfering, options, now_ms=NOW_MS + DAY_MS)
         index(store, options, now_ms=NOW_MS + DAY_MS)
-        assert published(store) == expected, f"after a crash at call {at}, {faulty.calls[at - 1]}"
+        assert published(store) == expected, f"after a crash at call {at}, {interfering.calls[at - 1]}"
 
 
 def test_a_dry_run_says_what_would_be_written_and_writes_nothing() -> None:
@@ -310,12 +314,12 @@ def test_what_the_root_reads_is_read_again_where_it_breaks_off(broken: str, sile
         put.extend([call.key] if call.verb == "PUT" else [])
         # The subdirs are done, so it is the channel as a whole that reads.
         due = call.verb == "GET" and call.key == broken and f"linux-64/{names.LEDGER}" in put
-        store.manners.breaks_after = 0 if due else None
-        store.manners.silently = bool(silently)
+        store.behavior.breaks_after = 0 if due else None
+        store.behavior.silently = bool(silently)
 
     store.hook = spoil
     report = index(store, ALL, now_ms=NOW_MS + DAY_MS)
-    assert store.manners.breaks == 0
+    assert store.behavior.breaks == 0
     assert report.exit_code == 0
     assert channeldata(store)["packages"]["singer"]["summary"] == "Sings"
     assert "new" in channeldata(store)["packages"]

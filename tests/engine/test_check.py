@@ -16,10 +16,10 @@ from indexer.core import names
 from indexer.core.errors import BadConfig, GaveUp
 from indexer.core.names import REPODATA, REPODATA_BZ2, REPODATA_ZST, RUN_EXPORTS, RUN_EXPORTS_ZST, SHARD_INDEX
 from tests.engine.test_crashes import SCENES
-from tests.support.faulty import Faulty
-from tests.support.judge import check, faults
+from tests.support.channel_check import check, faults
+from tests.support.interfering_store import InterferingStore
 from tests.support.memory import MemoryStore
-from tests.support.scene import (
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PLAIN,
@@ -147,13 +147,13 @@ FAULTS = {
     "bz2 has another record": Planted(
         lambda s: recompress(s, REPODATA_BZ2, lambda c: record_of(c).update(build_number=7)),
         REPODATA_BZ2,
-        f"says something else of 1 package: {P0}",
+        f"has different records of 1 package: {P0}",
     ),
     "zst has another base url": Planted(
         lambda s: recompress(s, REPODATA_ZST, lambda c: c["info"].update(base_url="x")), REPODATA_ZST, "base_url"
     ),
     "zst has other keys": Planted(
-        lambda s: recompress(s, REPODATA_ZST, lambda c: c.update(extra=1)), REPODATA_ZST, "something else of extra"
+        lambda s: recompress(s, REPODATA_ZST, lambda c: c.update(extra=1)), REPODATA_ZST, "different values for extra"
     ),
     "zst lists others as removed": Planted(
         lambda s: recompress(s, REPODATA_ZST, lambda c: c.update(removed=["z-1-0.conda"])), REPODATA_ZST, "z-1-0.conda"
@@ -163,10 +163,10 @@ FAULTS = {
             s, REPODATA_ZST, lambda c: c["packages.conda"].update({V3[9:]: c.pop("v3")["conda"][V3[9:-6]]})
         ),
         REPODATA_ZST,
-        f"in another of the maps and v3: {V3[9:]}",
+        f"has a different place, under v3 or not, for {V3[9:]}",
     ),
-    "zst is cut off": Planted(lambda s: spoil(s, REPODATA_ZST), REPODATA_ZST, "not"),
-    "bz2 is cut off": Planted(lambda s: spoil(s, REPODATA_BZ2), REPODATA_BZ2, "damaged or not whole"),
+    "zst is cut off": Planted(lambda s: spoil(s, REPODATA_ZST), REPODATA_ZST, "damaged or incomplete"),
+    "bz2 is cut off": Planted(lambda s: spoil(s, REPODATA_BZ2), REPODATA_BZ2, "damaged or incomplete"),
     "zst is no zst": Planted(lambda s: s.upload(key(REPODATA_ZST), b"no"), REPODATA_ZST, "damaged"),
     "json is cut off": Planted(lambda s: spoil(s, REPODATA), REPODATA, "is not a readable repodata.json"),
     "json is gone, its zst not": Planted(
@@ -185,7 +185,7 @@ FAULTS = {
     "json tells of a revision that is none": Planted(
         lambda s: rewrite(s, REPODATA, lambda c: c["info"]["repodata_revisions"].update(v0={"n_packages": 1})),
         REPODATA,
-        "tells of v0 in repodata_revisions",
+        "announces v0 in repodata_revisions",
     ),
     "json has a record under v3 that no reader finds": Planted(
         lambda s: rewrite(s, REPODATA, nameless),
@@ -214,7 +214,7 @@ FAULTS = {
     "a shard has another record": Planted(
         lambda s: reshard(s, "p00", lambda c: record_of(c).update(license="other")),
         SHARD_INDEX,
-        "something else of 1 package",
+        "different records of 1 package",
     ),
     "a shard lacks a record": Planted(
         lambda s: reshard(s, "p00", lambda c: c["packages.conda"].clear()), SHARD_INDEX, f"lacks 1 package: {P0}"
@@ -287,7 +287,9 @@ FAULTS = {
         "has records that the index has not: z-1-0.tar.bz2",
     ),
     "older clients' file is broken": Planted(
-        lambda s: s.upload(key("current_repodata.json.bz2"), b"no"), "current_repodata.json.bz2", "damaged or not whole"
+        lambda s: s.upload(key("current_repodata.json.bz2"), b"no"),
+        "current_repodata.json.bz2",
+        "damaged or incomplete",
     ),
     "a package is gone": Planted(lambda s: s.remove(key(P0)), P0, "is in the index and not in the channel"),
     "a package is new": Planted(lambda s: fill(s, "linux-64/new-1.0-0.conda"), "new-1.0-0.conda", "not in the index"),
@@ -353,7 +355,7 @@ def test_a_deep_check_finds_a_package_that_cannot_be_read_any_more() -> None:
     store.upload(key(P0), b"x" * len(package(key(P0))))
     assert faults(store) == []
     (found,) = check(store, deep=True).faults
-    assert (found.key, found.reason.partition(" (")[0]) == (key(P0), "cannot be indexed as it lies there")
+    assert (found.key, found.reason.partition(" (")[0]) == (key(P0), "cannot be indexed any more")
 
 
 def test_a_deep_check_forgives_another_spelling_of_the_same() -> None:
@@ -407,7 +409,7 @@ def test_an_index_that_is_published_while_the_check_looks_is_no_fault() -> None:
             index(store, ALL)
 
     fell_in: list[str] = []
-    assert faults(Faulty(store, before=publish)) == []
+    assert faults(InterferingStore(store, before=publish)) == []
     assert fell_in
 
 
@@ -420,7 +422,7 @@ def test_an_indexer_that_is_between_two_files_is_waited_for() -> None:
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        index(Faulty(store, before=die), ALL)
+        index(InterferingStore(store, before=die), ALL)
     assert faults(store)
 
     class Waiting(FakeClock):
@@ -441,7 +443,7 @@ def test_a_channel_that_never_stands_still_is_neither_sound_nor_faulty() -> None
             fill(store, f"linux-64/n{len(store.calls)}-1.0-0.conda")
 
     with pytest.raises(GaveUp):
-        check(Faulty(store, before=touch))
+        check(InterferingStore(store, before=touch))
 
 
 def test_only_the_subdirs_that_are_named_are_looked_at() -> None:
@@ -477,7 +479,7 @@ def test_a_crash_leaves_no_fault_after_the_next_run_and_the_check_sees_the_one_b
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        index(Faulty(store, before=die), ALL)
+        index(InterferingStore(store, before=die), ALL)
     assert any("lacks" in fault or "too many" in fault for fault in faults(store))
     index(store, replace(PLAIN, outputs=ALL.outputs))
     assert faults(store, deep=True) == []

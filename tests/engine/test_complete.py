@@ -10,9 +10,9 @@ import pytest
 
 from indexer.core import names
 from indexer.core.report import Outcome
-from tests.support.judge import check, faults
+from tests.support.channel_check import check, faults
 from tests.support.memory import MemoryStore
-from tests.support.scene import (
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PLAIN,

@@ -9,8 +9,8 @@ import pytest
 
 from indexer.core import names
 from indexer.core.report import Outcome
-from tests.support.faulty import Faulty
-from tests.support.scene import (
+from tests.support.interfering_store import InterferingStore
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PLAIN,
@@ -66,8 +66,8 @@ def test_what_another_indexer_publishes_between_look_and_write_is_not_lost() -> 
             index(store, now_ms=NOW_MS + DAY_MS)
 
     fell_in: list[str] = []
-    faulty, clock = Faulty(store, before=publish_first), FakeClock()
-    report = index(faulty, now_ms=NOW_MS + 2 * DAY_MS, clock=clock)
+    interfering, clock = InterferingStore(store, before=publish_first), FakeClock()
+    report = index(interfering, now_ms=NOW_MS + 2 * DAY_MS, clock=clock)
     assert fell_in
     assert report.exit_code == 0
     assert only(report).laps == 2
@@ -84,13 +84,13 @@ def test_what_was_read_is_not_read_twice_in_one_run() -> None:
             store.upload(SOURCE, store.bodies()[SOURCE].rstrip() + b" " * number)
 
     first = len(store.calls)
-    report = index(Faulty(store, before=touch))
+    report = index(InterferingStore(store, before=touch))
     assert only(report).laps > 1
     assert packages_read(store.calls, first) == [NEW]
     assert records(store).keys() == names_in(store)
 
 
-def after_upload_and_run(store: MemoryStore, at: int) -> Faulty:
+def after_upload_and_run(store: MemoryStore, at: int) -> InterferingStore:
     """Let somebody upload a package and another indexer run before call number `at`."""
 
     def fall_in(number: int, _call: Call) -> None:
@@ -98,7 +98,7 @@ def after_upload_and_run(store: MemoryStore, at: int) -> Faulty:
             fill(store, OTHER)
             index(store, now_ms=NOW_MS + DAY_MS)
 
-    return Faulty(store, before=fall_in)
+    return InterferingStore(store, before=fall_in)
 
 
 @pytest.mark.parametrize("before", ["nothing", "an index"])
@@ -119,9 +119,9 @@ def test_nothing_is_lost_wherever_another_indexer_falls_in(before: str, shape: d
                 fill(store, OTHER)
                 index(store, options, now_ms=NOW_MS + DAY_MS)
 
-        faulty = Faulty(store, before=fall_in)
-        report = index(faulty, options, now_ms=NOW_MS + 2 * DAY_MS)
-        count = len(faulty.calls)
+        interfering = InterferingStore(store, before=fall_in)
+        report = index(interfering, options, now_ms=NOW_MS + 2 * DAY_MS)
+        count = len(interfering.calls)
         assert report.exit_code == 0, at
         assert missing_shards(store) == set(), at
         assert all(found == names_in(store) for found in readers(store)), at
@@ -152,9 +152,9 @@ def test_what_another_indexer_removed_does_not_come_back() -> None:
                 store.remove(GONE)
                 index(store)
 
-        faulty = Faulty(store, before=fall_in)
-        assert index(faulty).exit_code == 0, at
-        count = len(faulty.calls)
+        interfering = InterferingStore(store, before=fall_in)
+        assert index(interfering).exit_code == 0, at
+        count = len(interfering.calls)
         assert records(store).keys() == sharded(store) == names_in(store), at
         assert "p00-1.0-0.conda" not in records(store), at
 
@@ -171,9 +171,9 @@ def test_a_package_uploaded_at_any_moment_is_indexed_by_the_next_run_at_the_late
                 fill(store, OTHER)
                 store.upload(NEW, package(NEW, license="replaced"))
 
-        faulty = Faulty(store, before=fall_in)
-        assert index(faulty).exit_code == 0, at
-        count = len(faulty.calls)
+        interfering = InterferingStore(store, before=fall_in)
+        assert index(interfering).exit_code == 0, at
+        count = len(interfering.calls)
         index(store)
         assert records(store).keys() == sharded(store) == names_in(store), at
         assert records(store)["new-1.0-0.conda"]["license"] == "replaced", at
@@ -186,7 +186,7 @@ def test_a_package_replaced_while_it_is_read_makes_another_lap() -> None:
         if call.key == NEW and store.bodies()[NEW] == package(NEW):
             store.upload(NEW, package(NEW, license="newer"))
 
-    report = index(Faulty(store, before=replace_it))
+    report = index(InterferingStore(store, before=replace_it))
     assert only(report).laps == 2
     assert records(store)["new-1.0-0.conda"]["license"] == "newer"
 
@@ -198,13 +198,13 @@ def test_a_package_deleted_while_it_is_read_makes_another_lap() -> None:
         if call.key == NEW and NEW in store.bodies():
             store.remove(NEW)
 
-    report = index(Faulty(store, before=delete_it))
+    report = index(InterferingStore(store, before=delete_it))
     assert report.exit_code == 0
     assert only(report).laps == 2
     assert records(store).keys() == names_in(store)
 
 
-def contested(store: MemoryStore) -> Faulty:
+def contested(store: MemoryStore) -> InterferingStore:
     """Somebody who is always faster: the source changes before each time it is put."""
 
     def be_faster(number: int, call: Call) -> None:
@@ -213,7 +213,7 @@ def contested(store: MemoryStore) -> Faulty:
             store.upload(SOURCE, store.bodies()[SOURCE].rstrip() + b" " * number)
             assert content == repodata(store)
 
-    return Faulty(store, before=be_faster)
+    return InterferingStore(store, before=be_faster)
 
 
 def test_a_run_gives_up_after_ten_minutes_of_conflicts() -> None:
@@ -275,7 +275,7 @@ def test_runs_that_shall_delete_each_others_index_do_not_leave_a_channel_without
         assert {SOURCE, SHARD_INDEX} & store.objects.keys(), "readers find no index"
         if call.verb in {"PUT", "DELETE"} and call.key.startswith("linux-64/") and not fell_in:
             fell_in.append(call.key)
-            index(Faulty(store, after=look), with_outputs(shards=False), now_ms=NOW_MS + DAY_MS)
+            index(InterferingStore(store, after=look), with_outputs(shards=False), now_ms=NOW_MS + DAY_MS)
 
     def look(_number: int, call: Call) -> None:
         if (call.verb, call.key) == ("PUT", SHARD_INDEX):
@@ -284,7 +284,7 @@ def test_runs_that_shall_delete_each_others_index_do_not_leave_a_channel_without
         assert {SOURCE, SHARD_INDEX} & store.objects.keys(), "readers find no index"
 
     fell_in: list[str] = []
-    index(Faulty(store, fall_in, look), with_outputs(monolithic=False), now_ms=NOW_MS + 2 * DAY_MS)
+    index(InterferingStore(store, fall_in, look), with_outputs(monolithic=False), now_ms=NOW_MS + 2 * DAY_MS)
     assert fell_in
     index(store)
     assert {it["indexed_timestamp"] for it in records(store).values()} == {NOW_MS}
@@ -303,13 +303,13 @@ def test_wherever_a_run_with_opposite_options_falls_in_one_index_stands_and_the_
             if number == at:
                 index(store, theirs, now_ms=NOW_MS + DAY_MS)
 
-        faulty = Faulty(store, before=fall_in)
-        index(faulty, ours, now_ms=NOW_MS + 2 * DAY_MS)
+        interfering = InterferingStore(store, before=fall_in)
+        index(interfering, ours, now_ms=NOW_MS + 2 * DAY_MS)
         for subdir in ("linux-64", "noarch"):
             assert {f"{subdir}/{name}" for name in (names.REPODATA, names.SHARD_INDEX)} & store.objects.keys(), at
         index(store)
         assert {it["indexed_timestamp"] for it in records(store).values()} == {NOW_MS}, at
-        if len(faulty.calls) < at:
+        if len(interfering.calls) < at:
             break
     else:
         raise AssertionError("more calls than were tried")

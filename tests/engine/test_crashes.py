@@ -12,8 +12,8 @@ import pytest
 from indexer.core import names
 from indexer.core.overlay import WithdrawnPackages, Yank, encode_withdrawn
 from indexer.core.report import Outcome
-from tests.support.faulty import Crash, Faulty, crash_at
-from tests.support.scene import (
+from tests.support.interfering_store import Crash, InterferingStore, crash_at
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PATCH,
@@ -25,13 +25,13 @@ from tests.support.scene import (
     index,
     is_package,
     keys,
-    lay_patch,
     missing_shards,
     package,
     packages_read,
     published,
     shards,
     unpacked,
+    upload_patch,
     with_outputs,
 )
 
@@ -79,8 +79,8 @@ def _patched(before: Options = PLAIN, *, now: bool = True) -> MemoryStore:
     first, second, third, fourth = keys(4)
     store = channel(first, second, third, fourth)
     changed = {filename: {"depends": [FIX]} for filename in (third.partition("/")[2], "new-1.0-0.conda")}
-    lay_patch(store, {"packages.conda": changed})
-    lay_patch(store, {"remove": [third.partition("/")[2]]}, ANOTHER)
+    upload_patch(store, {"packages.conda": changed})
+    upload_patch(store, {"remove": [third.partition("/")[2]]}, ANOTHER)
     index(store, before)
     store.upload(
         f"linux-64/{names.YANKED}",
@@ -123,9 +123,9 @@ SCENES = {
 def undisturbed(scene: Scene) -> tuple[dict[str, bytes], int]:
     """What a run makes that nobody disturbs, and how many calls it takes."""
     store = scene.prepare()
-    faulty = Faulty(store)
-    index(faulty, scene.options, now_ms=LATER_MS)
-    return published(store), len(faulty.calls)
+    interfering = InterferingStore(store)
+    index(interfering, scene.options, now_ms=LATER_MS)
+    return published(store), len(interfering.calls)
 
 
 def mutable(store: MemoryStore) -> dict[str, bytes]:
@@ -140,11 +140,15 @@ def test_one_run_after_a_crash_makes_what_an_undisturbed_one_makes(name: str, mo
     expected, count = undisturbed(scene)
     for at in range(1, count + 1):
         store = scene.prepare()
-        faulty = Faulty(store, before=crash_at(at)) if moment == "before" else Faulty(store, after=crash_at(at))
+        interfering = (
+            InterferingStore(store, before=crash_at(at))
+            if moment == "before"
+            else InterferingStore(store, after=crash_at(at))
+        )
         with pytest.raises(Crash):
-            index(faulty, scene.options, now_ms=LATER_MS)
+            index(interfering, scene.options, now_ms=LATER_MS)
         index(store, scene.options, now_ms=LATER_MS)
-        assert published(store) == expected, f"after a crash at call {at}, {faulty.calls[at - 1]}"
+        assert published(store) == expected, f"after a crash at call {at}, {interfering.calls[at - 1]}"
         first = len(store.calls)
         assert index(store, scene.options).outcome in {Outcome.UNCHANGED, Outcome.PARTIAL}
         assert changes(store.calls, first) == []
@@ -161,7 +165,7 @@ def test_no_shard_index_names_a_missing_shard_after_any_call(name: str) -> None:
             seen.append(call.key)
             assert missing_shards(store) == set(), call
 
-    index(Faulty(store, after=look), scene.options, now_ms=LATER_MS)
+    index(InterferingStore(store, after=look), scene.options, now_ms=LATER_MS)
     assert seen
 
 
@@ -176,7 +180,7 @@ def test_every_file_is_the_old_one_or_the_new_one_after_any_call(name: str) -> N
         for key, body in mutable(store).items():
             assert body in (before.get(key), expected.get(key)), (call, key)
 
-    index(Faulty(store, after=look), scene.options, now_ms=LATER_MS)
+    index(InterferingStore(store, after=look), scene.options, now_ms=LATER_MS)
     assert mutable(store) == {key: body for key, body in expected.items() if key in mutable(store)}
 
 
@@ -190,7 +194,7 @@ def test_a_reader_finds_an_index_after_any_call(name: str) -> None:
     def look(_number: int, call: Call) -> None:
         assert not had_one or sources & store.bodies().keys(), call
 
-    index(Faulty(store, after=look), scene.options, now_ms=LATER_MS)
+    index(InterferingStore(store, after=look), scene.options, now_ms=LATER_MS)
     assert sources & store.bodies().keys()
 
 
@@ -211,7 +215,7 @@ def test_dates_survive_a_crash_between_the_new_shard_index_and_the_end_of_the_ol
             raise Crash
 
     with pytest.raises(Crash):
-        index(Faulty(store, before=die), SHARDS_ONLY, now_ms=LATER_MS)
+        index(InterferingStore(store, before=die), SHARDS_ONLY, now_ms=LATER_MS)
     assert "linux-64/repodata.json" in store.bodies()
     first = len(store.calls)
     index(store, SHARDS_ONLY, now_ms=LATER_MS + DAY_MS)
@@ -227,7 +231,7 @@ def test_two_crashes_in_a_row_are_made_good_too() -> None:
         store = scene.prepare()
         for number in (at, count - at + 1):
             with contextlib.suppress(Crash):
-                index(Faulty(store, after=crash_at(number)), scene.options, now_ms=LATER_MS)
+                index(InterferingStore(store, after=crash_at(number)), scene.options, now_ms=LATER_MS)
         index(store, scene.options, now_ms=LATER_MS)
         assert published(store) == expected, at
 
@@ -240,7 +244,7 @@ def test_no_patch_is_baked_into_what_the_packages_say_after_any_call(name: str) 
     def look(_number: int, call: Call) -> None:
         assert FIX.encode() not in store.bodies().get(f"linux-64/{names.UNPATCHED}", b""), call
 
-    index(Faulty(store, after=look), scene.options, now_ms=LATER_MS)
+    index(InterferingStore(store, after=look), scene.options, now_ms=LATER_MS)
     assert f"linux-64/{names.UNPATCHED}" in store.bodies()
 
 
@@ -251,7 +255,7 @@ def test_a_patch_that_died_coming_into_force_can_be_ended_without_a_trace() -> N
     for at in range(count, 0, -1):
         store = scene.prepare()
         with contextlib.suppress(Crash):
-            index(Faulty(store, after=crash_at(at)), scene.options, now_ms=LATER_MS)
+            index(InterferingStore(store, after=crash_at(at)), scene.options, now_ms=LATER_MS)
         index(store, now_ms=LATER_MS)  # by somebody who knows of no patch
         index(store, ENDING, now_ms=LATER_MS)
         found = json.loads(store.bodies()["linux-64/repodata.json"])

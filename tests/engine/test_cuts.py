@@ -12,7 +12,7 @@ from indexer.core import names
 from indexer.core.report import Outcome
 from indexer.core.state import decode_state, encode_state
 from indexer.store import WHOLE
-from tests.support.scene import PLAIN, channel, fill, index, keys, only, package, records
+from tests.support.memory_channel import PLAIN, channel, fill, index, keys, only, package, records
 
 if TYPE_CHECKING:
     from tests.support.memory import MemoryStore
@@ -64,7 +64,7 @@ def test_a_store_that_lists_no_parts_is_listed_whole() -> None:
     index(store)
     cut(store, *CUTS)
     whole = len(store.calls)
-    store.manners.lists_parts = False
+    store.behavior.lists_parts = False
     assert index(store).outcome is Outcome.UNCHANGED
     assert [call.part for call in store.calls[whole:] if call.key == "linux-64/"][-1] == WHOLE
 

@@ -13,9 +13,9 @@ import pytest
 from indexer.core.records.dates import APPROVED_MS
 from indexer.core.state import PublishedFile, decode_state, encode_state
 from indexer.store.fs import FolderStore
-from tests.support.judge import check, faults
+from tests.support.channel_check import check, faults
 from tests.support.memory import MemoryStore
-from tests.support.scene import DAY_MS, NOW_MS, PLAIN, fill, index, only, package, records, with_outputs
+from tests.support.memory_channel import DAY_MS, NOW_MS, PLAIN, fill, index, only, package, records, with_outputs
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ import pytest
 
 from indexer.core import names
 from indexer.core.model import Rules
-from tests.support.judge import faults
-from tests.support.scene import (
+from tests.support.channel_check import faults
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PLAIN,

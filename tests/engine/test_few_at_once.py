@@ -16,11 +16,22 @@ from indexer.core.report import Outcome
 from indexer.extractor.workers import in_threads
 from indexer.store.clock import Clock
 from tests.protocol.test_turnstile import OFTEN
-from tests.support.faulty import Crash, Faulty
-from tests.support.judge import faults
+from tests.support.channel_check import faults
+from tests.support.interfering_store import Crash, InterferingStore
 from tests.support.memory import MemoryStore
-from tests.support.scene import NOW_MS, PLAIN, FakeClock, Inline, index, only, package, packages_read, records, sharded
-from tests.support.turnstile import go_through, walkers
+from tests.support.memory_channel import (
+    NOW_MS,
+    PLAIN,
+    FakeClock,
+    Inline,
+    index,
+    only,
+    package,
+    packages_read,
+    records,
+    sharded,
+)
+from tests.support.scheduler import actors, run_schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,9 +78,9 @@ def test_run_exports_that_a_run_has_written_are_carried_on_until_its_records_are
     def another_falls_in(_number: int, call: Call) -> None:
         if (call.verb, call.key) == ("PUT", SOURCE):
             with pytest.raises(Crash):
-                index(Faulty(store, before=dies), over(TWO))
+                index(InterferingStore(store, before=dies), over(TWO))
 
-    index(Faulty(store, before=another_falls_in), over(ONE))
+    index(InterferingStore(store, before=another_falls_in), over(ONE))
     assert set(records(store, "noarch")) == filenames(BEFORE, ONE)
     assert filenames(BEFORE, ONE) <= run_exports(store)
     index(store, over())
@@ -85,7 +96,7 @@ def test_run_exports_of_a_package_that_never_came_are_dropped_by_a_plain_run() -
             raise Crash
 
     with pytest.raises(Crash):
-        index(Faulty(store, before=dies), over(ONE))
+        index(InterferingStore(store, before=dies), over(ONE))
     for key in (ONE, NEW[2]):
         store.remove(key)
     index(store, over(TWO))
@@ -122,7 +133,7 @@ def test_lost_run_exports_are_read_again_after_a_run_over_other_packages() -> No
             raise Crash
 
     with pytest.raises(Crash):
-        index(Faulty(store, before=dies), over())
+        index(InterferingStore(store, before=dies), over())
     store.upload(ONE, package(ONE))
     store.remove(TWO)
     index(store, over(TWO))
@@ -168,13 +179,13 @@ def test_whatever_the_schedule_of_runs_over_a_package_each_all_is_published(
                 Clock(lambda: store.clock_ms, clock.monotonic, clock.sleep),
                 jitter=lambda pause: pause,
             )
-            report = only(index_channel(Faulty(store, before), over(key), run), "noarch")
+            report = only(index_channel(InterferingStore(store, before), over(key), run), "noarch")
             assert report.exit_code == 0, report.error
 
         return work
 
-    with walkers([indexer(key) for key in NEW]) as everybody:
-        go_through(everybody, schedule)
+    with actors([indexer(key) for key in NEW]) as everybody:
+        run_schedule(everybody, schedule)
     wanted = filenames(*NEW, *([BEFORE] if indexed else []))
     assert set(records(store, "noarch")) == run_exports(store) == sharded(store, "noarch") == wanted
     assert [fault for fault in faults(store) if BEFORE not in fault] == []

@@ -9,7 +9,7 @@ from indexer.core.errors import BadConfig
 from indexer.core.options import Options
 from indexer.core.report import Outcome
 from tests.support.memory import MemoryStore
-from tests.support.scene import (
+from tests.support.memory_channel import (
     NOW_MS,
     PLAIN,
     changes,

@@ -14,10 +14,10 @@ import zstandard
 from indexer.commands.gc import Sweep, collect
 from indexer.core import names
 from indexer.core.model import ETag
-from tests.support.faulty import Crash, Faulty, crash_at
-from tests.support.judge import faults
+from tests.support.channel_check import faults
+from tests.support.interfering_store import Crash, InterferingStore, crash_at
 from tests.support.memory import MemoryStore
-from tests.support.scene import (
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PLAIN,
@@ -92,10 +92,10 @@ def rolled_back(options: Options = PLAIN) -> tuple[Bucket, str]:
     return store, orphan
 
 
-def calls_of(do: Callable[[Faulty], object], store: MemoryStore) -> int:
-    faulty = Faulty(store)
-    do(faulty)
-    return len(faulty.calls)
+def calls_of(do: Callable[[InterferingStore], object], store: MemoryStore) -> int:
+    interfering = InterferingStore(store)
+    do(interfering)
+    return len(interfering.calls)
 
 
 def test_an_old_orphan_goes_and_nothing_else() -> None:
@@ -219,7 +219,7 @@ def test_a_gc_stops_where_another_has_taken_over() -> None:
         if (call.verb, call.key) == ("PUT", NOTE):
             store.upload(NOTE, b"another's")
 
-    collected = gc(Faulty(store, before=take_over))
+    collected = gc(InterferingStore(store, before=take_over))
     assert (collected.exit_code, orphan in store.bodies()) == (4, True)
     assert store.bodies()[NOTE] == b"another's"
 
@@ -260,7 +260,7 @@ def test_an_indexer_that_falls_in_at_any_call_of_a_gc_ends_with_every_shard_ther
             if number == at:
                 index(store, options)
 
-        assert gc(Faulty(store, before=fall_in)).exit_code == 0
+        assert gc(InterferingStore(store, before=fall_in)).exit_code == 0
         assert shards(store)["p00"] == orphan
         assert missing_shards(store) == set(), at
         assert faults(store, deep=True) == [], at
@@ -268,7 +268,7 @@ def test_an_indexer_that_falls_in_at_any_call_of_a_gc_ends_with_every_shard_ther
 
 @pytest.mark.parametrize("options", [PLAIN, SHARDS_ONLY], ids=["with json", "shards only"])
 def test_a_gc_that_falls_in_at_any_call_of_an_indexer_leaves_every_shard_there(options: Options) -> None:
-    count = calls_of(lambda faulty: index(faulty, options), rolled_back(options)[0])
+    count = calls_of(lambda interfering: index(interfering, options), rolled_back(options)[0])
     for at in range(1, count + 1):
         store, orphan = rolled_back(options)
 
@@ -276,7 +276,7 @@ def test_a_gc_that_falls_in_at_any_call_of_an_indexer_leaves_every_shard_there(o
             if number == at:
                 assert gc(store).exit_code == 0
 
-        index(Faulty(store, before=fall_in), options)
+        index(InterferingStore(store, before=fall_in), options)
         assert shards(store)["p00"] == orphan
         assert missing_shards(store) == set(), at
         assert faults(store, deep=True) == [], at
@@ -297,7 +297,7 @@ def test_a_gc_may_die_at_any_call_with_an_indexer_falling_in_at_any_and_one_more
                 crash_at(death)(number, call)
 
             with contextlib.suppress(Crash):
-                gc_here(Faulty(store, before=live))
+                gc_here(InterferingStore(store, before=live))
             index(store, options)
             assert missing_shards(store) == set(), (death, at)
             assert faults(store) == [], (death, at)
@@ -317,7 +317,7 @@ def test_a_second_gc_after_a_dead_one_does_not_hide_the_hole_from_the_next_run()
                 crash_at(death)(number, call)
 
             with contextlib.suppress(Crash):
-                gc_here(Faulty(store, before=live))
+                gc_here(InterferingStore(store, before=live))
             holes += bool(missing_shards(store))
             store.clock_ms = later
             gc(store, now_ms=later)

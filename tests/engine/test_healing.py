@@ -10,8 +10,8 @@ import pytest
 from indexer.core import names
 from indexer.core.report import Outcome
 from indexer.store import Expect
-from tests.support.faulty import Faulty
-from tests.support.scene import (
+from tests.support.interfering_store import InterferingStore
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PLAIN,
@@ -79,7 +79,7 @@ def test_a_run_in_step_asks_for_no_shard_and_makes_not_one_request_more() -> Non
 def test_a_first_run_lists_no_shards_since_no_index_names_any() -> None:
     store = channel(*keys(2))
     index(store)
-    assert FOLDER not in {call.key for call in store.asked("LIST")}
+    assert FOLDER not in {call.key for call in store.calls_of("LIST")}
 
 
 @pytest.mark.parametrize("how", ["no ledger", "another index", "no zst"])
@@ -176,7 +176,7 @@ def test_a_shard_that_is_deleted_before_its_index_is_there_is_put_back() -> None
         if (call.verb, call.key) == ("PUT", SHARD_INDEX):
             store.remove(orphan)
 
-    index(Faulty(store, before=collect))
+    index(InterferingStore(store, before=collect))
     assert shards(store)["p00"] == orphan
     assert missing_shards(store) == set()
 

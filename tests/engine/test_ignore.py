@@ -13,8 +13,8 @@ from indexer.core import names
 from indexer.core.errors import BadConfig, BadPatch
 from indexer.core.overlay import WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn
 from indexer.core.report import Note, Outcome
-from tests.support.judge import check, faults
-from tests.support.scene import (
+from tests.support.channel_check import check, faults
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PLAIN,
@@ -28,7 +28,7 @@ from tests.support.scene import (
     sharded,
     with_outputs,
 )
-from tests.support.unguarded import Unguarded
+from tests.support.unconditional_store import UnconditionalStore
 
 if TYPE_CHECKING:
     from indexer.core.report import Report
@@ -167,7 +167,7 @@ def test_a_check_names_a_file_of_ignored_packages_that_is_broken() -> None:
 
 def test_packages_are_ignored_under_a_lease_too() -> None:
     store = with_bad_packages()
-    guarded = Unguarded(store)
+    guarded = UnconditionalStore(store)
     assert only(order(guarded, BAD)).ignored == (Note("bad-1.0-0.conda", REASON),)
     store.upload("linux-64/new-1.0-0.conda", package("linux-64/new-1.0-0.conda"))
     done = only(index(guarded))

@@ -12,8 +12,8 @@ from indexer.commands.yank import YankOrder, carry_out
 from indexer.core.names import LEASE, YANKED
 from indexer.core.report import Outcome
 from indexer.writer.lease import LASTS
-from tests.support.faulty import Crash, Faulty, crash_at
-from tests.support.scene import (
+from tests.support.interfering_store import Crash, InterferingStore, crash_at
+from tests.support.memory_channel import (
     NOW_MS,
     PLAIN,
     FakeClock,
@@ -31,7 +31,7 @@ from tests.support.scene import (
     sharded,
     with_outputs,
 )
-from tests.support.unguarded import Unguarded
+from tests.support.unconditional_store import UnconditionalStore
 
 if TYPE_CHECKING:
     from indexer.core.report import Report
@@ -55,7 +55,7 @@ def prepared() -> MemoryStore:
 
 def run(store: MemoryStore, clock: FakeClock | None = None) -> Report:
     """A run on a store that knows no conditions."""
-    return index(Unguarded(store), clock=clock, now_ms=NOW_MS)
+    return index(UnconditionalStore(store), clock=clock, now_ms=NOW_MS)
 
 
 def assert_whole(store: MemoryStore, *there: str) -> None:
@@ -120,7 +120,7 @@ def test_a_run_that_is_interrupted_gives_the_lease_back(key: str) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        index(Unguarded(Faulty(store, after=interrupted)), now_ms=NOW_MS)
+        index(UnconditionalStore(InterferingStore(store, after=interrupted)), now_ms=NOW_MS)
     assert HELD not in store.objects
 
 
@@ -227,7 +227,7 @@ def test_a_package_that_comes_at_any_call_is_published_now_or_by_the_next_run(nu
         if now == number:
             fill(store, OTHER)
 
-    index(Faulty(Unguarded(store), before=upload))
+    index(InterferingStore(UnconditionalStore(store), before=upload))
     fill(store, OTHER)
     run(store)
     assert_whole(store, OLD, NEW, OTHER)
@@ -242,7 +242,7 @@ def test_an_indexer_that_knows_no_lease_and_falls_in_at_any_call_is_made_good(nu
             fill(store, OTHER)
             index(store, replace(PLAIN, preconditions=False))
 
-    index(Faulty(Unguarded(store), before=fall_in))
+    index(InterferingStore(UnconditionalStore(store), before=fall_in))
     fill(store, OTHER)
     run(store)
     assert_whole(store, OLD, NEW, OTHER)
@@ -257,7 +257,7 @@ def test_two_that_know_the_lease_leave_the_channel_whole_wherever_the_second_fal
             fill(store, OTHER)
             run(store, clock)
 
-    index(Faulty(Unguarded(store), before=fall_in), clock=clock)
+    index(InterferingStore(UnconditionalStore(store), before=fall_in), clock=clock)
     fill(store, OTHER)
     run(store, clock)
     assert_whole(store, OLD, NEW, OTHER)
@@ -267,7 +267,7 @@ def test_two_that_know_the_lease_leave_the_channel_whole_wherever_the_second_fal
 def test_a_run_that_dies_at_any_call_is_made_good_by_the_next(number: int) -> None:
     store = prepared()
     try:
-        index(Faulty(Unguarded(store), before=crash_at(number)))
+        index(InterferingStore(UnconditionalStore(store), before=crash_at(number)))
     except Crash:
         assert not missing_shards(store)
     run(store, FakeClock())
@@ -290,7 +290,7 @@ def test_packages_are_looked_at_again_before_the_source_is_written() -> None:
 
 def test_a_channel_of_shards_only_is_written_under_a_lease_too() -> None:
     store = channel(OLD)
-    index(Unguarded(store), with_outputs(monolithic=False))
+    index(UnconditionalStore(store), with_outputs(monolithic=False))
     assert sharded(store) == {OLD.partition("/")[2]}
     assert HELD not in store.bodies()
 
@@ -320,7 +320,7 @@ def test_packages_are_read_once_although_the_subdir_is_looked_at_twice() -> None
 def test_the_files_of_the_channel_as_a_whole_are_written_under_a_lease_of_its_own() -> None:
     store = prepared()
     before = len(store.calls)
-    report = index(Unguarded(store), with_outputs(channeldata=True))
+    report = index(UnconditionalStore(store), with_outputs(channeldata=True))
     written = changes(store.calls, before)
     assert report.wide is not None
     assert report.wide.outcome is Outcome.PUBLISHED
@@ -331,7 +331,7 @@ def test_a_yank_is_put_under_the_lease() -> None:
     store = prepared()
     run(store)
     before = len(store.calls)
-    carry_out(Unguarded(store), YankOrder(frozenset({NEW}), "broken"), PLAIN, fake_context())
+    carry_out(UnconditionalStore(store), YankOrder(frozenset({NEW}), "broken"), PLAIN, fake_context())
     written = changes(store.calls, before)
     assert written[:3] == [("PUT", HELD), ("PUT", f"linux-64/{YANKED}"), ("DELETE", HELD)]
     assert_whole(store, OLD)

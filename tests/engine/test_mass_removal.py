@@ -9,7 +9,7 @@ import pytest
 
 from indexer.core.errors import Conflict
 from indexer.core.report import Outcome
-from tests.support.scene import (
+from tests.support.memory_channel import (
     PLAIN,
     changes,
     channel,

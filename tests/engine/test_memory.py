@@ -20,8 +20,8 @@ from indexer.core.snapshot import Snapshot
 from indexer.store.fs import FolderStore
 from indexer.store.channel_folder import ChannelFolder
 from indexer.writer.publish import publish
-from tests.support.scene import Inline
-from tests.support.scenes import first_scene
+from tests.support.memory_channel import Inline
+from tests.support.render_context import first_context
 
 record, draw = b'{"name":"a%d","license":"%s","build_number":%d}', random.Random(0)
 index = Index({
@@ -31,7 +31,7 @@ index = Index({
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 shards = sys.argv[2] == "shards"
 outputs = Outputs(shards=shards, monolithic=not shards, zst=False)
-artifacts = publication(index, first_scene(outputs))
+artifacts = publication(index, first_context(outputs))
 publish(ChannelFolder(FolderStore(Path(sys.argv[1])), "noarch", Inline()), artifacts, Snapshot())
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 """

@@ -14,8 +14,8 @@ from indexer.core import names
 from indexer.core.state import Attested, decode_state, encode_state
 from tests.engine.test_attestations import SIGS, attest
 from tests.engine.test_check import ALL, FAULTS, P0, key, record_of, rewrite, sound, spoil
-from tests.support.judge import check, faults
-from tests.support.scene import (
+from tests.support.channel_check import check, faults
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PLAIN,
@@ -24,11 +24,11 @@ from tests.support.scene import (
     index,
     is_package,
     keys,
-    lay_patch,
     package,
     packages_read,
     published,
     shards,
+    upload_patch,
     with_outputs,
 )
 
@@ -117,7 +117,7 @@ def yanked(store: MemoryStore) -> None:
 
 def patched(store: MemoryStore) -> None:
     """Put a patch in force."""
-    lay_patch(store, {"packages.conda": {P0: {"license": "MIT"}}, "patch_instructions_version": 1})
+    upload_patch(store, {"packages.conda": {P0: {"license": "MIT"}}, "patch_instructions_version": 1})
     index(store, replace(PLAIN, repodata_patch="patch-1-0.conda"))
 
 

@@ -13,7 +13,7 @@ from indexer.core.errors import Conflict
 from indexer.core.model import Rules
 from indexer.core.report import Outcome
 from tests.support.memory import Call, MemoryStore
-from tests.support.scene import (
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PLAIN,

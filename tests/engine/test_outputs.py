@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from indexer.core import names
-from tests.support.scene import (
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     changes,

@@ -13,7 +13,7 @@ from indexer.core.model import Index, Raw
 from indexer.core.overlay import WithdrawnPackages, Yank, encode_withdrawn
 from indexer.core.patch import NO_INSTRUCTIONS
 from indexer.core.report import Outcome
-from tests.support.scene import (
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PATCH,
@@ -23,12 +23,12 @@ from tests.support.scene import (
     fill,
     index,
     keys,
-    lay_patch,
     only,
     packages_read,
     records,
     repodata,
     sharded,
+    upload_patch,
     with_outputs,
 )
 
@@ -94,7 +94,7 @@ def test_a_patch_without_instructions_is_refused_until_it_is_named_or_ended() ->
         )
         assert store.bodies("linux-64") == before
 
-    lay_patch(store, FIX)
+    upload_patch(store, FIX)
     index(store, replace(PLAIN, repodata_patch=PATCH))
     assert set(records(store)) == {FIRST, THIRD}
     assert records(store)[FIRST]["depends"] == ["fixed"]
@@ -137,7 +137,7 @@ def test_a_package_that_was_replaced_is_not_taken_for_a_patched_one() -> None:
 
 def in_force() -> MemoryStore:
     store = channel(*keys(3))
-    lay_patch(store, {"packages.conda": {FIRST: {"depends": ["fixed"]}, NEW: {"depends": ["fixed"]}}})
+    upload_patch(store, {"packages.conda": {FIRST: {"depends": ["fixed"]}, NEW: {"depends": ["fixed"]}}})
     index(store, replace(PLAIN, repodata_patch=PATCH))
     store.upload(YANKED, encode_withdrawn(WithdrawnPackages({THIRD: Yank("broken", NOW_MS)})))
     index(store)
@@ -188,7 +188,7 @@ def test_a_lost_ledger_bakes_nothing_in() -> None:
 def test_patched_run_exports_are_not_taken_for_the_packages_own_where_another_indexer_forgot_these() -> None:
     store = channel(*keys(2))
     fix = {"run_exports": {"strong": ["fixed"]}}
-    lay_patch(store, {"patch_instructions_version": 2, "packages.conda": {FIRST: fix}})
+    upload_patch(store, {"patch_instructions_version": 2, "packages.conda": {FIRST: fix}})
     index(store, replace(PLAIN, repodata_patch=PATCH))
     found = content(store, UNPATCHED)
     assert found.pop("run_exports") == {FIRST: {}}

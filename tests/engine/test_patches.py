@@ -12,8 +12,8 @@ from indexer.core import names
 from indexer.core.errors import BadConfig, BadPatch
 from indexer.core.patch import NO_INSTRUCTIONS
 from indexer.core.report import Outcome
-from tests.support.judge import check
-from tests.support.scene import (
+from tests.support.channel_check import check
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PATCH,
@@ -23,7 +23,6 @@ from tests.support.scene import (
     fill,
     index,
     keys,
-    lay_patch,
     missing_shards,
     only,
     package,
@@ -34,6 +33,7 @@ from tests.support.scene import (
     sharded,
     shards,
     unpacked,
+    upload_patch,
     with_outputs,
 )
 
@@ -56,7 +56,7 @@ def unpatched(store: MemoryStore) -> dict[str, Any]:
 def patched(instructions: dict[str, Any] | None = None) -> MemoryStore:
     store = channel(*keys(3))
     index(store)
-    lay_patch(store, FIX if instructions is None else instructions)
+    upload_patch(store, FIX if instructions is None else instructions)
     index(store, PATCHING, now_ms=NOW_MS + DAY_MS)
     return store
 
@@ -110,7 +110,7 @@ def test_a_patched_channel_is_quiet_with_the_option_and_without() -> None:
 
 def test_only_what_the_patch_changes_is_put_again() -> None:
     store = patched()
-    lay_patch(store, {**FIX, "packages.conda": {THIRD: {"license": "MIT"}}})
+    upload_patch(store, {**FIX, "packages.conda": {THIRD: {"license": "MIT"}}})
     first = len(store.calls)
     index(store, PATCHING)
     put = {key for verb, key in changes(store.calls, first) if key.startswith("linux-64/")}
@@ -148,7 +148,7 @@ def test_to_end_what_is_not_there_changes_nothing() -> None:
 
 def test_a_patch_that_names_nothing_of_a_subdir_leaves_it_as_it_is() -> None:
     store = channel(*keys(1), *keys(1, "osx-arm64"))
-    lay_patch(store, FIX)
+    upload_patch(store, FIX)
     index(store, PATCHING)
     assert f"osx-arm64/{names.UNPATCHED}" not in store.bodies()
 
@@ -167,18 +167,18 @@ def test_a_patch_that_is_not_there_is_named_and_nothing_is_written(filename: str
         ({"patch_instructions_version": 3}, "the highest known is 2"),
         ({"packages.conda": {FIRST: {"depends": [">=1"]}}}, "has no name"),
         ({"packages.conda": {FIRST: {"depends": ["a >="]}}}, "ends where a version belongs"),
-        ({"packages.conda": {FIRST: {"depends": ['a[when="b"]']}}}, "of the third revision"),
+        ({"packages.conda": {FIRST: {"depends": ['a[when="b"]']}}}, "the syntax of revision v3"),
         ({"packages.conda": {FIRST: {"depends": "a"}}}, "not a list of texts"),
         ({"packages.conda": {FIRST: {"license": 1}}}, "is not a text"),
         ({"packages.conda": {"not-there-1.conda": {"license": 1}}}, "is not a text"),
-        ({"packages.conda": {FIRST: []}}, "cannot be followed"),
+        ({"packages.conda": {FIRST: []}}, "cannot be applied"),
         ({"packages": []}, "not a readable patch_instructions.json"),
         ({"remove": "x"}, "not a readable patch_instructions.json"),
     ],
 )
 def test_a_patch_that_cannot_be_followed_is_an_error_before_any_write(instructions: Any, reason: str) -> None:
     store = channel(*keys(1))
-    lay_patch(store, instructions)
+    upload_patch(store, instructions)
     with pytest.raises(BadPatch, match=reason):
         index(store, PATCHING)
     assert published(store) == {}
@@ -188,17 +188,17 @@ def test_instructions_that_another_indexer_left_and_that_cannot_be_followed_stop
     store = channel(*keys(1), *keys(1, "noarch"))
     store.upload(INSTRUCTIONS, b"[]")
     report = index(store)
-    assert "mend the patch, or end it with --no-repodata-patch" in str(only(report).error)
+    assert "correct the patch, or end it with --no-repodata-patch" in str(only(report).error)
     assert only(report, "noarch").outcome is Outcome.PUBLISHED
     assert not [key for key in published(store) if key.startswith("linux-64/") and key != INSTRUCTIONS]
     assert only(index(store, ENDING)).outcome is Outcome.PUBLISHED
 
 
-def test_fields_that_no_patch_may_change_are_named_and_left() -> None:
+def test_fields_that_cannot_be_patched_stay_with_a_warning() -> None:
     store = channel(*keys(1))
-    lay_patch(store, {"packages.conda": {FIRST: {"sha256": "00", "size": 1, "license": "MIT", "run_exports": {}}}})
+    upload_patch(store, {"packages.conda": {FIRST: {"sha256": "00", "size": 1, "license": "MIT", "run_exports": {}}}})
     report = index(store, PATCHING)
-    assert [note.reason.partition(",")[0] for note in only(report).warnings] == [
+    assert [note.reason.partition(" of ")[0] for note in only(report).warnings] == [
         "sets run_exports",
         "sets sha256",
         "sets size",
@@ -214,7 +214,9 @@ def test_run_exports_are_patched_by_the_second_version_and_come_back_when_it_end
     store.upload(keys(1)[0], package(keys(1)[0], run_exports=own))
     fill(store, keys(2)[1])
     index(store)
-    lay_patch(store, {"patch_instructions_version": 2, "packages.conda": {FIRST: {"run_exports": {"strong": ["b"]}}}})
+    upload_patch(
+        store, {"patch_instructions_version": 2, "packages.conda": {FIRST: {"run_exports": {"strong": ["b"]}}}}
+    )
     index(store, PATCHING)
     assert run_exports(store) == {"strong": ["b"]}
     shard = unpacked(store.bodies()[shards(store)["p00"]])
@@ -241,7 +243,7 @@ def test_shards_alone_are_patched_too() -> None:
     shards_only = with_outputs(monolithic=False)
     store = channel(*keys(3))
     index(store, shards_only)
-    lay_patch(store, FIX)
+    upload_patch(store, FIX)
     index(store, replace(shards_only, repodata_patch=PATCH))
     assert sharded(store) == {FIRST, THIRD}
     first = len(store.calls)
@@ -265,12 +267,12 @@ def test_an_unpatched_index_that_vanished_is_not_replaced_by_the_patched_one() -
 def test_a_check_finds_what_is_in_force_and_not_published() -> None:
     store = patched()
     assert _faults(store) == []
-    lay_patch(store, {"packages.conda": {THIRD: {"license": "MIT-0"}}})
+    upload_patch(store, {"packages.conda": {THIRD: {"license": "MIT-0"}}})
     store.upload(INSTRUCTIONS, json.dumps({"packages.conda": {THIRD: {"license": "MIT-0"}}}).encode())
     assert [fault.partition(" (")[0] for fault in _faults(store)] == [
-        f"linux-64/repodata.json: disagrees on what is removed: {SECOND}",
+        f"linux-64/repodata.json: has a different list of removed packages: {SECOND}",
+        f"linux-64/repodata.json: has different records of 2 packages: {FIRST}, {THIRD}",
         f"linux-64/repodata.json: lacks 1 package: {SECOND}",
-        f"linux-64/repodata.json: says something else of 2 packages: {FIRST}, {THIRD}",
     ]
     store.upload(INSTRUCTIONS, b"[]")
     (fault,) = _faults(store)

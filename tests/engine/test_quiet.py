@@ -7,7 +7,7 @@ from dataclasses import replace
 from indexer.core import names
 from indexer.core.model import Rules
 from indexer.core.report import Outcome
-from tests.support.scene import (
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PLAIN,

@@ -10,7 +10,7 @@ import pytest
 
 from indexer.core.model import Rules
 from indexer.core.report import Outcome
-from tests.support.scene import (
+from tests.support.memory_channel import (
     FIXTURES,
     PLAIN,
     changes,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.core.errors import BadConfig
-from tests.support.scene import (
+from tests.support.memory_channel import (
     PLAIN,
     changes,
     channel,

@@ -8,8 +8,8 @@ import pytest
 
 from indexer.core.errors import BadCredentials, Denied, IndexerError, OneUnavailable, Unavailable
 from indexer.core.report import Outcome
-from tests.support.faulty import Faulty
-from tests.support.scene import channel, index, keys
+from tests.support.interfering_store import InterferingStore
+from tests.support.memory_channel import channel, index, keys
 
 if TYPE_CHECKING:
     from tests.support.memory import Call, MemoryStore
@@ -25,7 +25,7 @@ def run(error: IndexerError, *, verb: str, ends: str) -> tuple[MemoryStore, dict
         if call.verb == verb and call.key.startswith(f"{FIRST}/") and call.key.endswith(ends):
             raise error
 
-    report = index(Faulty(store, before=refuse))
+    report = index(InterferingStore(store, before=refuse))
     return store, {name: sub.outcome for name, sub in report.subdirs.items()}
 
 

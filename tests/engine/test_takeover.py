@@ -10,9 +10,20 @@ import msgspec
 import zstandard
 
 from indexer.core.report import Outcome
-from tests.support.judge import faults
+from tests.support.channel_check import faults
 from tests.support.memory import MemoryStore
-from tests.support.scene import NOW_MS, changes, fill, index, keys, only, package, packages_read, records, sharded
+from tests.support.memory_channel import (
+    NOW_MS,
+    changes,
+    fill,
+    index,
+    keys,
+    only,
+    package,
+    packages_read,
+    records,
+    sharded,
+)
 
 KEYS = keys(3)
 UNCOUTH = b'{ "b" : [1,  2],"a":1.50 , "\xc3\xa9" : "\\u00e9" }'

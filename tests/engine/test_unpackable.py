@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.archives import END, conda, index_json, member, zst
-from tests.support.judge import check, faults
-from tests.support.scene import PLAIN, channel, index, keys, only, records
+from tests.support.channel_check import check, faults
+from tests.support.memory_channel import PLAIN, channel, index, keys, only, records
 
 if TYPE_CHECKING:
     from tests.support.memory import MemoryStore
@@ -81,7 +81,7 @@ def test_a_deep_check_finds_a_published_package_that_cannot_be_unpacked(key: str
     store = indexed_by_an_older_release(key)
     (fault,) = check(store, deep=True).faults
     assert fault.key == key
-    assert "cannot be indexed as it lies there (the archive is" in fault.reason
+    assert "cannot be indexed any more (the archive is" in fault.reason
 
 
 @pytest.mark.parametrize("key", DAMAGED)

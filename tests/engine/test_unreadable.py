@@ -14,9 +14,9 @@ from indexer.core.records.validation import record_fault
 from indexer.core.report import Outcome
 from indexer.core.state import decode_state
 from tests.engine.test_takeover import KEYS, dated, foreign, record
-from tests.support.judge import faults
+from tests.support.channel_check import faults
 from tests.support.memory import MemoryStore
-from tests.support.scene import (
+from tests.support.memory_channel import (
     NOW_MS,
     PLAIN,
     fill,
@@ -28,7 +28,7 @@ from tests.support.scene import (
     sharded,
     with_outputs,
 )
-from tests.support.sparse import read
+from tests.support.rattler_parser import read
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from indexer.core.options import Options
 from indexer.core.report import Outcome, Report
 from indexer.core.state import CHANNEL, decode_state
 from tests.support.memory import MemoryStore
-from tests.support.scene import (
+from tests.support.memory_channel import (
     PLAIN,
     changes,
     channel,

@@ -14,8 +14,8 @@ from indexer.core import names
 from indexer.core.errors import BadConfig, BadPatch, GaveUp
 from indexer.core.overlay import decode_withdrawn
 from indexer.core.report import Note, Outcome
-from tests.support.faulty import Crash, Faulty, crash_at
-from tests.support.scene import (
+from tests.support.interfering_store import Crash, InterferingStore, crash_at
+from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
     PLAIN,
@@ -210,7 +210,7 @@ def test_yankers_at_once_lose_nothing() -> None:
         if call.verb == "PUT" and others:
             order(store, others.pop())
 
-    order(Faulty(store, before=fall_in), keys(1)[0])
+    order(InterferingStore(store, before=fall_in), keys(1)[0])
     assert set(yanks(store)) == {FIRST, SECOND, THIRD}
     assert records(store) == {}
     assert repodata(store)["removed"] == [FIRST, SECOND, THIRD]
@@ -225,7 +225,7 @@ def test_a_run_that_began_before_the_yank_does_not_undo_it() -> None:
         if call.verb == "PUT" and once:
             order(store, once.pop())
 
-    index(Faulty(store, before=fall_in))
+    index(InterferingStore(store, before=fall_in))
     assert set(records(store)) == {SECOND, THIRD, "new-1.0-0.conda"}
     assert sharded(store) == set(records(store))
 
@@ -239,17 +239,17 @@ def test_a_yanker_that_is_always_too_late_gives_up() -> None:
             store.upload(YANKED, b'{"yanked":{"x-%d-0.conda":{"reason":"","yanked_timestamp":1}}}' % next(count))
 
     with pytest.raises(GaveUp, match="nothing was changed"):
-        order(Faulty(store, before=fall_in), keys(1)[0])
+        order(InterferingStore(store, before=fall_in), keys(1)[0])
     assert FIRST in records(store)
 
 
 def test_a_yank_that_died_anywhere_is_made_good_by_the_next_run() -> None:
-    undisturbed = Faulty(indexed())
+    undisturbed = InterferingStore(indexed())
     order(undisturbed, keys(1)[0])
     for at in range(1, len(undisturbed.calls) + 1):
         store = indexed()
         with pytest.raises(Crash):
-            order(Faulty(store, after=crash_at(at)), keys(1)[0])
+            order(InterferingStore(store, after=crash_at(at)), keys(1)[0])
         index(store)
         assert (FIRST in records(store)) is (YANKED not in store.bodies()), at
         assert sharded(store) == set(records(store))

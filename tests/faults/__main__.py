@@ -6,7 +6,7 @@ import sys
 
 from tests.engine.test_crashes import SCENES
 from tests.faults.store import Tally, calls_of, once, storm
-from tests.support.meddled import FAULTS
+from tests.support.fault_store import FAULTS
 
 _STORMS = 200
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from indexer.core.errors import IndexerError
 from tests.engine.test_crashes import LATER_MS, SCENES, Scene
-from tests.support.judge import faults
-from tests.support.meddled import FAULTS, Fault, Meddled
-from tests.support.readers import indexed, unreadable, views
-from tests.support.scene import index, is_package, published
+from tests.support.channel_check import faults
+from tests.support.channel_reader import indexed, unreadable, views
+from tests.support.fault_store import FAULTS, Fault, FaultStore
+from tests.support.memory_channel import index, is_package, published
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Ended:
     errors: tuple[str, ...]
 
 
-def run(store: Meddled | MemoryStore, scene: Scene) -> Ended:
+def run(store: FaultStore | MemoryStore, scene: Scene) -> Ended:
     """One run, as the command line sees it."""
     try:
         report = index(store, scene.options, now_ms=LATER_MS)
@@ -50,19 +50,19 @@ def run(store: Meddled | MemoryStore, scene: Scene) -> Ended:
 
 def calls_of(name: str) -> list[Call]:
     """What a run asks of the store that nobody disturbs."""
-    meddled = Meddled(SCENES[name].prepare())
-    run(meddled, SCENES[name])
-    return meddled.calls
+    faulty = FaultStore(SCENES[name].prepare())
+    run(faulty, SCENES[name])
+    return faulty.calls
 
 
 def once(name: str, fault: Fault, at: int, tally: Tally) -> None:
-    """A run in a scene whose call number `at` goes wrong, and one more: each judged."""
+    """A run in a scene whose call number `at` goes wrong, and one more, each checked."""
     store = SCENES[name].prepare()
-    _judge(name, store, [Meddled(store, lambda number, _call: fault if number == at else None)], tally)
+    _check(name, store, [FaultStore(store, lambda number, _call: fault if number == at else None)], tally)
 
 
 def storm(name: str, seed: int, tally: Tally) -> None:
-    """Four runs in a storm in which a part of all calls go wrong, and one more in calm weather: each judged."""
+    """Four runs in a storm in which a part of all calls go wrong, and one more in calm weather, each checked."""
     draw = random.Random(seed)
     share = draw.choice([0.02, 0.1, 0.3, 0.6])
     faults = [fault for fault in FAULTS if fault.honest]
@@ -72,29 +72,29 @@ def storm(name: str, seed: int, tally: Tally) -> None:
         return draw.choice(able) if draw.random() < share else None
 
     store = SCENES[name].prepare()
-    _judge(name, store, [Meddled(store, choose) for _ in range(4)], tally)
+    _check(name, store, [FaultStore(store, choose) for _ in range(4)], tally)
 
 
-def _judge(name: str, store: MemoryStore, runs: Sequence[Meddled], tally: Tally) -> None:
+def _check(name: str, store: MemoryStore, runs: Sequence[FaultStore], tally: Tally) -> None:
     scene = SCENES[name]
     expected = published(_undisturbed(name))
     packages = _packages(store)
     kept = indexed(store.bodies())
-    for meddled in runs:
-        ended = run(meddled, scene)
+    for faulty in runs:
+        ended = run(faulty, scene)
         tally.runs += 1
-        tally.faults.update(fault.name for fault, _ in meddled.befell)
-        told = f"{meddled.told}: {ended}"
+        tally.faults.update(fault.name for fault, _ in faulty.injected)
+        told = f"{faulty.summary}: {ended}"
         assert _packages(store) == packages, f"a package was touched: {told}"
         assert unreadable(store.bodies()) == [], told
-        honest = all(fault.honest for fault, _ in meddled.befell)
+        honest = all(fault.honest for fault, _ in faulty.injected)
         if honest:
             missing = kept - indexed(store.bodies())
             tally.lost += len(missing)
             assert not missing, told
-        if len(runs) == len(meddled.befell) == 1:
-            _judge_one(meddled, ended)
-        if ended.code in {0, 3} and not ended.errors and honest and not _denied_package(meddled):
+        if len(runs) == len(faulty.injected) == 1:
+            _check_one(faulty, ended)
+        if ended.code in {0, 3} and not ended.errors and honest and not _denied_package(faulty):
             assert published(store) == expected, told
         assert (ended.code in {0, 3}) == (not ended.errors), told
         assert all(len(line.splitlines()) == 1 for line in ended.errors), told
@@ -102,27 +102,25 @@ def _judge(name: str, store: MemoryStore, runs: Sequence[Meddled], tally: Tally)
     ended = run(store, scene)
     tally.runs += 1
     assert ended.code in {0, 3}, ended
-    dated_anew = any(
-        _denied_package(meddled) for meddled in runs
-    )  # that was indexed, replaced, and left out for a while
-    if all(fault.honest for meddled in runs for fault, _ in meddled.befell) and not dated_anew:
-        assert published(store) == expected, [meddled.told for meddled in runs]
-    assert _timeless(store) == _timeless(_undisturbed(name)), [meddled.told for meddled in runs]
+    dated_anew = any(_denied_package(faulty) for faulty in runs)  # that was indexed, replaced, and left out for a while
+    if all(fault.honest for faulty in runs for fault, _ in faulty.injected) and not dated_anew:
+        assert published(store) == expected, [faulty.summary for faulty in runs]
+    assert _timeless(store) == _timeless(_undisturbed(name)), [faulty.summary for faulty in runs]
     assert faults(store) == []
     calls = len(store.calls)
     assert run(store, scene).code in {0, 3}
     assert not [call for call in store.calls[calls:] if call.verb in {"PUT", "DELETE"}], "the next run is not quiet"
 
 
-def _judge_one(meddled: Meddled, ended: Ended) -> None:
+def _check_one(faulty: FaultStore, ended: Ended) -> None:
     """Whether a run with one fault ended as that allows; 3 is as good as 0, for the scenes have a bad package."""
-    ((fault, _),) = meddled.befell
-    assert ended.code in fault.codes | ({3} if 0 in fault.codes else set()), (meddled.told, ended)
+    ((fault, _),) = faulty.injected
+    assert ended.code in fault.codes | ({3} if 0 in fault.codes else set()), (faulty.summary, ended)
 
 
-def _denied_package(meddled: Meddled) -> bool:
+def _denied_package(faulty: FaultStore) -> bool:
     """Whether a package could not be read: then all but that one is published."""
-    return any(fault.name == "denied" and is_package(call.key) for fault, call in meddled.befell)
+    return any(fault.name == "denied" and is_package(call.key) for fault, call in faulty.injected)
 
 
 def _packages(store: MemoryStore) -> dict[str, str]:

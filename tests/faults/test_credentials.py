@@ -12,13 +12,13 @@ from indexer.core.errors import Denied, IndexerError
 from indexer.store.s3.store import S3Store
 from indexer.store.target import S3Options, Target
 from tests.support.buckets import bucket, moto_server
+from tests.support.channel_check import faults
+from tests.support.channel_reader import unreadable
 from tests.support.channels import objects
-from tests.support.command import forget_settings
-from tests.support.judge import faults
-from tests.support.meddling import Meddling, Question, meddling_with
-from tests.support.readers import unreadable
-from tests.support.scene import index, keys, only, package
-from tests.support.wire import at_once
+from tests.support.command import clear_settings
+from tests.support.fault_proxy import FaultProxy, Request, fault_proxy
+from tests.support.http_hooks import no_pause
+from tests.support.memory_channel import index, keys, only, package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,48 +75,48 @@ class Issuer:
 
 @pytest.fixture
 def issuer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Issuer:
-    forget_settings(monkeypatch, tmp_path)
+    clear_settings(monkeypatch, tmp_path)
     issuer = Issuer(tmp_path)
     (tmp_path / "aws-config").write_text(f"[default]\ncredential_process = {issuer.command}\n")
     return issuer
 
 
 @pytest.fixture
-def meddling(bucket: Bucket) -> Iterator[Meddling]:
-    with meddling_with(bucket.endpoint) as between:
+def proxy(bucket: Bucket) -> Iterator[FaultProxy]:
+    with fault_proxy(bucket.endpoint) as between:
         yield between
 
 
 @pytest.fixture
-def store(bucket: Bucket, meddling: Meddling, issuer: Issuer) -> Iterator[S3Store]:
+def store(bucket: Bucket, proxy: FaultProxy, issuer: Issuer) -> Iterator[S3Store]:
     """A store in a channel with some packages, reached with the issuer's keys."""
     prefix = uuid.uuid4().hex
     for key in keys(3):
         bucket.client.put_object(Bucket=bucket.bucket, Key=f"{prefix}/{key}", Body=package(key))
-    options = S3Options(meddling.url, "us-east-1", "path", provider="minio")
-    store = S3Store(bucket.bucket, prefix, Target(f"s3://{bucket.bucket}/{prefix}", options), at_once())
+    options = S3Options(proxy.url, "us-east-1", "path", provider="minio")
+    store = S3Store(bucket.bucket, prefix, Target(f"s3://{bucket.bucket}/{prefix}", options), no_pause())
     yield store
     store.bucket.client.close()
 
 
-def token_of(question: Question) -> int:
+def token_of(request: Request) -> int:
     """Which of the issuer's keys a request was signed with."""
-    named = {name.lower(): value for name, value in question.headers.items()}
+    named = {name.lower(): value for name, value in request.headers.items()}
     return int(named["x-amz-security-token"].rpartition("-")[2])
 
 
 def test_keys_that_are_about_to_expire_are_renewed_while_the_run_works(
-    store: S3Store, meddling: Meddling, issuer: Issuer
+    store: S3Store, proxy: FaultProxy, issuer: Issuer
 ) -> None:
     assert index(store).exit_code == 0
-    tokens = [token_of(question) for question in meddling.asked]
+    tokens = [token_of(request) for request in proxy.requests]
     assert tokens == sorted(tokens)
     assert tokens[-1] - tokens[0] == len(tokens) - 1  # those that live for five minutes are renewed every time
     assert faults(store) == []
 
 
 def test_a_run_whose_keys_live_long_enough_asks_for_them_once(
-    store: S3Store, meddling: Meddling, issuer: Issuer
+    store: S3Store, proxy: FaultProxy, issuer: Issuer
 ) -> None:
     issuer.lives(60)
     before = issuer.count
@@ -124,42 +124,42 @@ def test_a_run_whose_keys_live_long_enough_asks_for_them_once(
     assert issuer.count - before <= 1  # those of the store's making lived for five minutes
 
 
-def refuse_after(meddling: Meddling, requests: int) -> None:
+def refuse_after(proxy: FaultProxy, requests: int) -> None:
     """Let the server take the keys for expired from a request on."""
-    meddling.choose = lambda number, _question: "expired" if number > requests else ""
+    proxy.choose = lambda number, _question: "expired" if number > requests else ""
 
 
 @pytest.mark.parametrize("after", [0, 1, 9, 21])
 def test_keys_that_the_server_calls_expired_end_the_run_and_a_repeat_heals(
-    bucket: Bucket, store: S3Store, meddling: Meddling, issuer: Issuer, after: int
+    bucket: Bucket, store: S3Store, proxy: FaultProxy, issuer: Issuer, after: int
 ) -> None:
     issuer.lives(60)
-    refuse_after(meddling, after)
+    refuse_after(proxy, after)
     said, code = outcome(store)
-    assert code == 1 or not meddling.befell, said
-    if meddling.befell:
+    assert code == 1 or not proxy.injected, said
+    if proxy.injected:
         assert "ExpiredToken" in said
         assert "credentials" in said
-        refused = [(it.verb, it.path) for it in meddling.asked[after:] if store.bucket.prefix.strip("/") in it.path]
+        refused = [(it.verb, it.path) for it in proxy.requests[after:] if store.bucket.prefix.strip("/") in it.path]
         assert len(refused) == len(set(refused)), "what is refused is not asked again"
     assert unreadable(objects(bucket, store.bucket.prefix.rstrip("/"))) == []
-    meddling.choose = lambda _number, _question: ""
+    proxy.choose = lambda _number, _question: ""
     assert outcome(store) == ("", 0)
     assert faults(store) == []
 
 
 @pytest.mark.parametrize("after", [0, 5, 21])
 def test_keys_that_cannot_be_renewed_end_the_run_and_a_repeat_heals(
-    bucket: Bucket, store: S3Store, meddling: Meddling, issuer: Issuer, after: int
+    bucket: Bucket, store: S3Store, proxy: FaultProxy, issuer: Issuer, after: int
 ) -> None:
-    def choose(number: int, _question: Question) -> str:
+    def choose(number: int, _question: Request) -> str:
         if number == after:
             issuer.breaks()
         return ""
 
     if after == 0:
         issuer.breaks()
-    meddling.choose = choose
+    proxy.choose = choose
     said, code = outcome(store)
     if code:
         assert code == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.store import Tally, calls_of, once, storm
-from tests.support.meddled import FAULTS, Fault
+from tests.support.fault_store import FAULTS, Fault
 
 # `python -m tests.faults` goes through all scenes; these write, delete and read back all that there is.
 SCENES = ("a changed channel", "to shards alone")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.wire import FAULTS, Channel, channel_in, once, store_at, storm
 from tests.support.buckets import moto_server, new_bucket, real_bucket
-from tests.support.meddling import Meddling, meddling_with
+from tests.support.fault_proxy import FaultProxy, fault_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,10 +22,10 @@ __all__ = ["moto_server", "real_bucket"]
 class Scene:
     """A channel, and the proxy through which it is indexed."""
 
-    def __init__(self, bucket: Bucket, meddling: Meddling) -> None:
-        self.meddling = meddling
-        self.store: S3Store = store_at(meddling, bucket)
-        self.channel: Channel = channel_in(bucket, self.store, meddling)
+    def __init__(self, bucket: Bucket, proxy: FaultProxy) -> None:
+        self.proxy = proxy
+        self.store: S3Store = store_at(proxy, bucket)
+        self.channel: Channel = channel_in(bucket, self.store, proxy)
 
 
 @pytest.fixture(scope="module", params=["moto", pytest.param("s3", marks=pytest.mark.s3)])
@@ -34,8 +34,8 @@ def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
         bucket = new_bucket(request.getfixturevalue("moto_server"))
     else:
         bucket = request.getfixturevalue("real_bucket")
-    with meddling_with(bucket.endpoint) as meddling:
-        scene = Scene(bucket, meddling)
+    with fault_proxy(bucket.endpoint) as proxy:
+        scene = Scene(bucket, proxy)
         yield scene
         scene.store.bucket.client.close()
 
@@ -45,11 +45,11 @@ def test_a_spoilt_answer_loses_nothing_and_the_next_run_heals(scene: Scene, numb
     # Each fault befalls another part of the requests.
     fault = FAULTS[number]
     able = scene.channel.able(fault)[number % 5 :: 5]
-    befell = [once(scene.channel, scene.store, scene.meddling, fault, at) for at in able]
-    assert all(befell)
+    injected = [once(scene.channel, scene.store, scene.proxy, fault, at) for at in able]
+    assert all(injected)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_storm_on_the_wire_loses_nothing(scene: Scene, seed: int) -> None:
-    storm(scene.channel, scene.store, scene.meddling, seed)
-    assert scene.meddling.befell
+    storm(scene.channel, scene.store, scene.proxy, seed)
+    assert scene.proxy.injected

@@ -14,17 +14,17 @@ from indexer.core.errors import IndexerError
 from indexer.store.s3.store import S3Store
 from indexer.store.target import S3Options, Target
 from tests.faults.store import Ended
+from tests.support.channel_check import faults
+from tests.support.channel_reader import indexed, unreadable
 from tests.support.channels import objects
-from tests.support.judge import faults
-from tests.support.readers import indexed, unreadable
-from tests.support.scene import DAY_MS, NOW_MS, PLAIN, index, is_package, keys, package
-from tests.support.wire import at_once
+from tests.support.http_hooks import no_pause
+from tests.support.memory_channel import DAY_MS, NOW_MS, PLAIN, index, is_package, keys, package
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fixtures.bucket import Bucket
-    from tests.support.meddling import Meddling, Question
+    from tests.support.fault_proxy import FaultProxy, Request
 
 LATER_MS = NOW_MS + DAY_MS
 
@@ -115,7 +115,7 @@ class Channel:
                 self.put(key, body)
 
 
-def channel_in(bucket: Bucket, store: S3Store, meddling: Meddling) -> Channel:
+def channel_in(bucket: Bucket, store: S3Store, proxy: FaultProxy) -> Channel:
     """A channel for many tries, with what an undisturbed run makes of it."""
     channel = Channel(bucket)
     first, second, gone, *_ = keys(4)
@@ -126,9 +126,9 @@ def channel_in(bucket: Bucket, store: S3Store, meddling: Meddling) -> Channel:
     channel.put(second, package(second, license="replaced"))
     channel.put("linux-64/large-1.0-0.conda", _large("linux-64/large-1.0-0.conda"))
     channel.before = channel.now()
-    began = len(meddling.asked)
+    began = len(proxy.requests)
     assert _run(channel, store, LATER_MS) == Ended(0, ())
-    channel.verbs = [question.kind for question in meddling.asked[began:]]
+    channel.verbs = [request.kind for request in proxy.requests[began:]]
     channel.expected = channel.now()
     assert faults(store) == []
     assert first in indexed(channel.expected)
@@ -136,10 +136,10 @@ def channel_in(bucket: Bucket, store: S3Store, meddling: Meddling) -> Channel:
     return channel
 
 
-def store_at(meddling: Meddling, bucket: Bucket) -> S3Store:
+def store_at(proxy: FaultProxy, bucket: Bucket) -> S3Store:
     """A store that is reached through the proxy, whose retries nobody waits for."""
-    options = S3Options(meddling.url, "us-east-1", "path", bucket.access_key, bucket.secret_key)
-    return S3Store(bucket.bucket, "", Target(f"s3://{bucket.bucket}", options), at_once())
+    options = S3Options(proxy.url, "us-east-1", "path", bucket.access_key, bucket.secret_key)
+    return S3Store(bucket.bucket, "", Target(f"s3://{bucket.bucket}", options), no_pause())
 
 
 def _run(channel: Channel, store: S3Store, now_ms: int) -> Ended:
@@ -151,39 +151,39 @@ def _run(channel: Channel, store: S3Store, now_ms: int) -> Ended:
     return Ended(report.exit_code, tuple(sub.error for sub in report.subdirs.values() if sub.error))
 
 
-def once(channel: Channel, store: S3Store, meddling: Meddling, fault: Fault, at: int) -> bool:
-    """A run whose request number `at` is answered wrongly, and one more: each judged.  Whether there was such one."""
-    began = len(meddling.asked)
+def once(channel: Channel, store: S3Store, proxy: FaultProxy, fault: Fault, at: int) -> bool:
+    """A run whose request number `at` is answered wrongly, and one more, each checked.  Whether there was such one."""
+    began = len(proxy.requests)
 
-    def choose(number: int, question: Question) -> str:
-        return fault.name if number == began + at and question.kind in fault.verbs else ""
+    def choose(number: int, request: Request) -> str:
+        return fault.name if number == began + at and request.kind in fault.verbs else ""
 
-    return _judged(channel, store, meddling, choose, fault)
+    return _checked(channel, store, proxy, choose, fault)
 
 
-def storm(channel: Channel, store: S3Store, meddling: Meddling, seed: int) -> None:
-    """A run of which most requests fail for a while, and one more: each judged."""
+def storm(channel: Channel, store: S3Store, proxy: FaultProxy, seed: int) -> None:
+    """A run of which most requests fail for a while, and one more, each checked."""
     draw = random.Random(seed)
     share = draw.choice([0.3, 0.6, 0.9])
     length = draw.randrange(20, 200)
-    began = len(meddling.asked)
+    began = len(proxy.requests)
 
-    def choose(number: int, _question: Question) -> str:
+    def choose(number: int, _question: Request) -> str:
         raging = number < began + length and draw.random() < share
         return draw.choice(["503", "500", "reset", "lost", "cut", "torn"]) if raging else ""
 
-    _judged(channel, store, meddling, choose, Fault("storm", frozenset({0, 1})))
+    _checked(channel, store, proxy, choose, Fault("storm", frozenset({0, 1})))
 
 
-def _judged(
-    channel: Channel, store: S3Store, meddling: Meddling, choose: Callable[[int, Question], str], fault: Fault
+def _checked(
+    channel: Channel, store: S3Store, proxy: FaultProxy, choose: Callable[[int, Request], str], fault: Fault
 ) -> bool:
-    meddling.befell.clear()
-    meddling.choose = choose
+    proxy.injected.clear()
+    proxy.choose = choose
     ended = _run(channel, store, LATER_MS)
-    meddling.choose = lambda _number, _question: ""
-    befell = bool(meddling.befell)
-    told = f"{fault.name} {meddling.befell}, last {meddling.asked[-1][:2]}: {ended}"
+    proxy.choose = lambda _number, _question: ""
+    injected = bool(proxy.injected)
+    told = f"{fault.name} {proxy.injected}, last {proxy.requests[-1][:2]}: {ended}"
     left = channel.now()
     assert ended.code in fault.codes, told
     assert (ended.code in {0, 3}) == (not ended.errors), told
@@ -201,7 +201,7 @@ def _judged(
     if fault.name not in {"stale", "twice"}:
         assert published(healed) == published(channel.expected), told
     channel.put_back()
-    return befell
+    return injected
 
 
 def published(content: dict[str, bytes]) -> dict[str, bytes]:

@@ -10,8 +10,8 @@ import pytest
 
 from fixtures.golden import CHANNELS, DECODED, PACKAGES, cases, expected, make
 from indexer.store.fs import FolderStore
+from tests.support.channel_check import faults
 from tests.support.channels import copy, records_of
-from tests.support.judge import faults
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tests.support.archives import END, Entry, bz2_of, conda, header, index_json, member, pax, zipped, zst
-from tests.support.pages import PAGE_END
+from tests.support.listing_pages import PAGE_END
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -26,10 +26,10 @@ from indexer.extractor.archive import read_conda, read_tar_bz2
 from indexer.extractor.range_file import RangeFile
 from indexer.lister.listing import listed
 from tests.support.archives import conda, zst
+from tests.support.listing_pages import PAGE_END, Paged
 from tests.support.memory import MemoryStore
-from tests.support.pages import PAGE_END, Paged
-from tests.support.scene import Inline
-from tests.support.scenes import published
+from tests.support.memory_channel import Inline
+from tests.support.render_context import published
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import zipfile
 import orjson
 import pytest
 
-from tests.support.scene import channel, index, keys, only, package, packages_read, records, sharded
+from tests.support.memory_channel import channel, index, keys, only, package, packages_read, records, sharded
 
 NAMES = [
     "a\nb-1.0-0.conda",

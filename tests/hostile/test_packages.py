@@ -11,7 +11,7 @@ import pytest
 
 from tests.hostile.packages import PACKAGES
 from tests.support.channels import BROKEN
-from tests.support.measured import Taken, measure
+from tests.support.process_usage import Usage, measure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def test_every_broken_package_is_refused_in_bounds() -> None:
     assert {key: fault for key, taken in measure(BROKEN, keys).items() if (fault := _fault(taken, ""))} == {}
 
 
-def _fault(taken: Taken, reason: str | None) -> str | None:
+def _fault(taken: Usage, reason: str | None) -> str | None:
     """What is wrong with how a package was taken, if anything; without a `reason` it is only odd."""
     said = (taken.reason or "", *taken.warnings)
     if taken.crash is not None:

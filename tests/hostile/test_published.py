@@ -13,7 +13,7 @@ import zstandard
 from indexer.core.formats import shards
 from indexer.core.report import Outcome
 from indexer.core.zstd import compress
-from tests.support.scene import (
+from tests.support.memory_channel import (
     PLAIN,
     changes,
     channel,

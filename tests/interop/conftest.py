@@ -15,7 +15,7 @@ from tests.interop.real_packages import Indexed, run
 from tests.interop.served_page import Site, serve_pages
 from tests.support.buckets import bucket, moto_server
 from tests.support.channels import lay_out, lay_up
-from tests.support.command import ROOT, forget_settings
+from tests.support.command import ROOT, clear_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ __all__ = ["bucket", "moto_server"]
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    forget_settings(monkeypatch, tmp_path_factory.mktemp("home"))
+    clear_settings(monkeypatch, tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ class Site:
     """A served channel: its URL, and the paths that were requested."""
 
     url: str
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
 
 @contextlib.contextmanager
@@ -41,7 +41,7 @@ def serve_pages(folder: Path) -> Iterator[Site]:
 
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
-            site.asked.append(self.path)
+            site.requests.append(self.path)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()

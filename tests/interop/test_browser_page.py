@@ -27,11 +27,11 @@ def click(browser: Browser, what: str) -> None:
 def test_a_page_asks_for_nothing_but_itself_and_has_nothing_to_complain_of(
     chromium: Browser, site: Site, page: str
 ) -> None:
-    site.asked.clear()
+    site.requests.clear()
     chromium.open(site.url + page)
     type_in(chromium, "b")
     assert chromium.run("document.querySelectorAll('tbody tr').length") >= 5
-    assert [path for path in site.asked if path != "/favicon.ico"] == [page]
+    assert [path for path in site.requests if path != "/favicon.ico"] == [page]
     assert [it["request"]["url"] for it in chromium.of("Network.requestWillBeSent")] == [site.url + page]
     assert chromium.of("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded") == []
     assert chromium.of("Page.javascriptDialogOpening") == []

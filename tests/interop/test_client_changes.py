@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer import Options, Outputs, index, unyank, yank
-from tests.support.answering import serving_folder
 from tests.support.channels import BROKEN, copy, lay_out, write
+from tests.support.http_servers import serving_folder
 from tests.support.pixi import FORMATS, Errand, Found, ReaderError, send
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def test_packages_are_fetched_from_the_base_url(channel: Path, tmp_path: Path) -
             prefix = tmp_path / form
             visit(channel, formats=(form,), spec="reedbed-data", prefix=str(prefix))
             assert (prefix / "share" / "reedbed-data" / "README.txt").is_file()
-    assert {asked.path for asked in elsewhere.asked} == {"/ch/noarch/reedbed-data-2026.1-0.conda"}
+    assert {asked.path for asked in elsewhere.requests} == {"/ch/noarch/reedbed-data-2026.1-0.conda"}
 
 
 def test_a_cool_down_sees_old_packages_of_a_first_index_and_no_replaced_one(tmp_path: Path) -> None:

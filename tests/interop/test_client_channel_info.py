@@ -15,10 +15,10 @@ from indexer.core.options import Options
 from indexer.settings.files import load
 from indexer.settings.locations import Environment
 from indexer.settings.resolve import outputs
-from tests.support.answering import serving_folder
 from tests.support.command import run
+from tests.support.http_servers import serving_folder
+from tests.support.memory_channel import package
 from tests.support.pixi import FORMATS, Errand, send
-from tests.support.scene import package
 
 if TYPE_CHECKING:
     from pathlib import Path

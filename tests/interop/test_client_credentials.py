@@ -13,9 +13,9 @@ from fixtures.bucket import REGION, Bucket
 from indexer.settings.locations import Environment
 from indexer.settings.resolve import resolve
 from indexer.store.target import S3Options
-from tests.support.answering import Server, an_empty_bucket, answering
 from tests.support.channels import PACKAGES, lay_up
 from tests.support.command import run, spawn
+from tests.support.http_servers import Server, an_empty_bucket, answering
 from tests.support.pixi import Errand, send
 
 # Asks for each channel once; what comes back does not matter.  See tests/support/pixi.py for the end.
@@ -75,7 +75,7 @@ def write(path: Path, entries: list[str], store: str) -> None:
 def signers(server: Server) -> dict[str, str]:
     """The id that the first presigned request for each bucket was signed with."""
     found: dict[str, str] = {}
-    for asked in server.asked:
+    for asked in server.requests:
         match = re.match(r"/([^/]+)/.*X-Amz-Credential=([^/&]+)/", unquote(asked.path))
         if match:
             found.setdefault(match[1], match[2])

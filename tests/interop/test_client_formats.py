@@ -11,8 +11,8 @@ import pytest
 from fixtures.bucket import ACCESS_KEY, REGION, SECRET_KEY
 from indexer import Options, Outputs, S3Options, Target, index
 from tests.support import certificates
-from tests.support.answering import serving_folder
 from tests.support.channels import PACKAGES, lay_up, records
+from tests.support.http_servers import serving_folder
 from tests.support.pixi import FILE_OF, FORMATS, Errand, Found, send
 
 if TYPE_CHECKING:

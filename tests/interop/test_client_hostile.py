@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexer import Options, Outputs, index
-from tests.support.answering import serving_folder
 from tests.support.channels import write
+from tests.support.http_servers import serving_folder
 from tests.support.pixi import FORMATS, Errand, Found, send
 
 if TYPE_CHECKING:

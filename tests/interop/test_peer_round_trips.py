@@ -16,8 +16,8 @@ from indexer import Options, Target, check, index, yank
 from indexer.core import names
 from tests.support.buckets import options_for
 from tests.support.channels import PACKAGES, lay_out, lay_up, objects, records, repodata
-from tests.support.scene import PATCH, archive
-from tests.support.scene import index as by_date
+from tests.support.memory_channel import PATCH, archive
+from tests.support.memory_channel import index as by_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

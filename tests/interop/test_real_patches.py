@@ -15,7 +15,7 @@ from benchmarks import peers
 from indexer import Options, index
 from indexer.core.names import CONDA, TAR_BZ2, parse_filename
 from tests.support.channels import records_of
-from tests.support.scene import PATCH, archive
+from tests.support.memory_channel import PATCH, archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

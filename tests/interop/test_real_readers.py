@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.answering import serving_folder
+from tests.support.http_servers import serving_folder
 from tests.support.pixi import FILE_OF, FORMATS, Errand, send
 
 if TYPE_CHECKING:

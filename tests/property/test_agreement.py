@@ -1,4 +1,4 @@
-"""All forms of whatever is published agree, and a record that is changed in one of them is noticed."""
+"""All formats of a publication agree, and a record that is changed in one of them is found."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from indexer.store.channel_folder import ChannelFolder
 from indexer.writer.compress import compressed
 from tests.property.test_publication import OUTPUTS
 from tests.support.memory import MemoryStore
-from tests.support.scene import Inline
-from tests.support.scenes import first_scene
+from tests.support.memory_channel import Inline
+from tests.support.render_context import first_context
 from tests.support.strategies import indexes
 
 
 def publish(index: Index, outputs: Outputs) -> MemoryStore:
     store = MemoryStore()
-    for artifact in publication(index, first_scene(outputs)):
+    for artifact in publication(index, first_context(outputs)):
         if artifact.content is not None:
             store.upload(f"noarch/{artifact.key}", bytes(compressed(artifact)))
     return store
@@ -36,12 +36,12 @@ def verdict(store: MemoryStore) -> SubdirVerdict:
 
 
 @given(indexes(), OUTPUTS)
-def test_the_forms_of_one_publication_agree(index: Index, outputs: Outputs) -> None:
+def test_the_formats_of_one_publication_agree(index: Index, outputs: Outputs) -> None:
     assert verdict(publish(index, outputs)).faults == []
 
 
 @given(indexes())
-def test_a_record_that_only_one_form_has_is_noticed(index: Index) -> None:
+def test_a_record_in_only_one_format_is_found(index: Index) -> None:
     store = publish(index, Outputs(zst_level=1))
     assume(index.records.keys() - index.v3)
     content = json.loads(store.bodies()["noarch/repodata.json"])

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from indexer.core.errors import IndexerError
 from indexer.lister.listing import listed
-from tests.support.pages import PREFIX, Paged
-from tests.support.scene import Inline
+from tests.support.listing_pages import PREFIX, Paged
+from tests.support.memory_channel import Inline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

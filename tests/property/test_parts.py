@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from indexer.core.state import split_points_of
 from indexer.lister.listing import listed
 from tests.support.memory import MemoryStore
-from tests.support.scene import Inline
+from tests.support.memory_channel import Inline
 
 STEMS = st.text("ab-_0é葦", min_size=1, max_size=4)
 FILES = st.builds("{}-1-{}.conda".format, STEMS, st.integers(0, 3))

@@ -1,4 +1,4 @@
-"""A patch touches only what it names, whatever the order, and what it withdrew can come back."""
+"""A patch changes only the records it names, in any order, and withdrawn packages can come back."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from indexer.core import names
 from indexer.core.formats.repodata import decode_run_exports, decode_unpatched, unpatched_run_exports
 from indexer.core.model import Index
-from indexer.core.overlay import Overlay, Yank
+from indexer.core.overlay import WithdrawnPackages, Yank, make_overlay
 from indexer.core.patch import apply_instructions, parse_instructions
 from indexer.core.publication import publication
 from indexer.core.records.index_json import PATCHABLE
-from tests.support.scenes import contents, first_scene
+from tests.support.render_context import contents, first_context
 from tests.support.strategies import RUN_EXPORTS, SPECS, TEXTS, filenames, indexes, values
 
 WORDS = st.text(st.characters(categories=["L", "N", "P"]), max_size=6)
@@ -58,7 +58,7 @@ def with_twin(filename: str) -> set[str]:
 
 
 @given(st.data(), indexes())
-def test_a_patch_touches_only_what_it_names(data: st.DataObject, index: Index) -> None:
+def test_a_patch_changes_only_the_records_it_names(data: st.DataObject, index: Index) -> None:
     said = data.draw(patches(index))
     patched = apply_instructions(index, parse_instructions(json.dumps(said).encode(), "")).index
     named = {twin for section in ("packages", "packages.conda") for name in said[section] for twin in with_twin(name)}
@@ -95,7 +95,7 @@ def _reversed(mapping: Any) -> dict[str, Any]:
 
 
 @given(st.data(), indexes())
-def test_a_patch_of_a_patched_index_that_says_the_same_changes_nothing(data: st.DataObject, index: Index) -> None:
+def test_the_same_patch_again_changes_nothing(data: st.DataObject, index: Index) -> None:
     said = {**data.draw(patches(index)), "remove": []}
     instructions = parse_instructions(json.dumps(said).encode(), "")
     once = apply_instructions(index, instructions).index
@@ -103,15 +103,13 @@ def test_a_patch_of_a_patched_index_that_says_the_same_changes_nothing(data: st.
 
 
 @given(data=st.data(), index=indexes(), run_exports=st.booleans())
-def test_what_the_packages_say_is_kept_whatever_is_laid_over_it(
-    data: st.DataObject, index: Index, *, run_exports: bool
-) -> None:
+def test_the_unpatched_index_is_kept_under_any_overlay(data: st.DataObject, index: Index, *, run_exports: bool) -> None:
     yanked = data.draw(st.lists(st.sampled_from(sorted(index.records)), max_size=2)) if index.records else []
     said = json.dumps(data.draw(patches(index))).encode()
-    overlay = Overlay("", said, yanks={name: Yank("broken", 1) for name in yanked})
-    scene = first_scene()
+    overlay = make_overlay("", said, WithdrawnPackages({name: Yank("broken", 1) for name in yanked}))
+    scene = first_context()
     if not run_exports:
-        scene = first_scene(type(scene.outputs)(run_exports=False))
+        scene = first_context(type(scene.outputs)(run_exports=False))
     found = contents(publication(overlay.apply(index).index, scene, index))
     kept, own = decode_unpatched(found[names.UNPATCHED], "")
     assert values(kept.records) == values(index.records)

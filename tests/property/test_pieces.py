@@ -1,4 +1,4 @@
-"""Content in pieces is what it would be in one, however it is cut and in whatever order it is read."""
+"""A streamed content equals the content in one piece, for any chunks and any order of reading."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PARTS = st.lists(st.binary(max_size=20), max_size=8)
 
 
 @given(PARTS)
-def test_pieces_have_the_length_and_the_digest_of_the_whole(parts: list[bytes]) -> None:
+def test_a_stream_has_the_length_and_digest_of_its_bytes(parts: list[bytes]) -> None:
     pieces, whole = stream_of(lambda: iter(parts)), b"".join(parts)
     assert (bytes(pieces), len(pieces), sha256_of(pieces)) == (whole, len(whole), sha256_of(whole))
     assert pieces == stream_of(lambda: iter([whole]))
@@ -34,9 +34,7 @@ def test_pieces_have_the_length_and_the_digest_of_the_whole(parts: list[bytes]) 
 
 
 @given(PARTS, st.lists(st.tuples(st.sampled_from([os.SEEK_SET, os.SEEK_CUR, os.SEEK_END]), st.integers(0, 200))))
-def test_as_a_body_they_are_read_and_gone_back_in_as_a_file_is(
-    parts: list[bytes], steps: list[tuple[int, int]]
-) -> None:
+def test_the_body_of_a_stream_reads_and_seeks_like_a_file(parts: list[bytes], steps: list[tuple[int, int]]) -> None:
     body, file = body_of(stream_of(lambda: iter(parts))), io.BytesIO(b"".join(parts))
     assert not isinstance(body, bytes)
     for whence, number in steps:
@@ -62,13 +60,13 @@ def _whole(index: Index, info: dict[str, object]) -> bytes:
 
 
 @given(indexes(), st.dictionaries(TEXTS, JSON, max_size=2))
-def test_an_index_in_pieces_is_the_one_in_one_piece(index: Index, info: dict[str, object]) -> None:
+def test_a_streamed_index_equals_the_index_in_one_piece(index: Index, info: dict[str, object]) -> None:
     assert bytes(encode_repodata(index, info)) == _whole(index, info)
 
 
 @pytest.mark.parametrize("count", [0, 1, 1023, 1024, 1025, 5000])
 @pytest.mark.parametrize("v3", [False, True])
-def test_a_long_index_in_pieces_is_the_one_in_one_piece(count: int, *, v3: bool) -> None:
+def test_a_long_streamed_index_equals_the_index_in_one_piece(count: int, *, v3: bool) -> None:
     records = {f"a-{n * 7919 % 10007}-0.{kind}": Raw(b"%d" % n) for n in range(count) for kind in ("conda", "tar.bz2")}
     index = Index(records, frozenset(records if v3 else ()), dict(records))
     assert bytes(encode_repodata(index, {})) == _whole(index, {})
@@ -80,7 +78,7 @@ def test_a_long_index_in_pieces_is_the_one_in_one_piece(count: int, *, v3: bool)
 
 @pytest.mark.parametrize("size", [0, 1000, 2**19, 2**20, 3 * 2**20 + 1])
 @pytest.mark.parametrize("step", [1000, 2**19, 10**6, 2**24])
-def test_the_bytes_of_a_zst_do_not_depend_on_how_its_content_is_cut(size: int, step: int) -> None:
+def test_the_bytes_of_a_zst_do_not_depend_on_the_chunks(size: int, step: int) -> None:
     content = b"".join(b"%d " % number * 64 for number in range(3 * 2**20 // 300))[:size]
     cut = stream_of(lambda: (content[start : start + step] for start in range(0, len(content), step)))
     assert bytes(frame(cut, 3)) == bytes(frame(content, 3))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from indexer.core.plan import DiffContext, diff, merge
 from indexer.core.records.identity import identity_of
-from tests.support.laps import Subdir
+from tests.support.core_runs import Subdir
 from tests.support.strategies import LIVES, Content, extracted, indexes, listed, values, without
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from indexer.core import names
 from indexer.core.formats import shards
 from indexer.core.model import Index, Outputs, Raw
 from indexer.core.publication import Artifact, Rank, RenderContext, publication, source_of
-from tests.support.scenes import NOW_MS, contents, first_scene, published, read_back
+from tests.support.render_context import NOW_MS, contents, first_context, published, read_back
 from tests.support.strategies import indexes, values
 
 OUTPUTS = st.builds(
@@ -32,7 +32,7 @@ def position(artifacts: list[Artifact], key: str) -> int:
 
 @given(indexes(), OUTPUTS)
 def test_publication_respects_rank(index: Index, outputs: Outputs) -> None:
-    artifacts = [*publication(index, first_scene(outputs))]
+    artifacts = [*publication(index, first_context(outputs))]
     ranks = [artifact.rank for artifact in artifacts]
     assert ranks == sorted(ranks)
     assert len({artifact.key for artifact in artifacts}) == len(artifacts)
@@ -42,7 +42,7 @@ def test_publication_respects_rank(index: Index, outputs: Outputs) -> None:
 
 @given(indexes(), OUTPUTS)
 def test_nothing_is_put_after_the_source(index: Index, outputs: Outputs) -> None:
-    artifacts = [*publication(index, first_scene(outputs))]
+    artifacts = [*publication(index, first_context(outputs))]
     put = [artifact.key for artifact in artifacts if artifact.content is not None]
     assert put[-1] == source_of(outputs)
     assert [artifact.key for artifact in artifacts if artifact.rank is Rank.SOURCE] == [source_of(outputs)]
@@ -50,7 +50,7 @@ def test_nothing_is_put_after_the_source(index: Index, outputs: Outputs) -> None
 
 @given(indexes(), OUTPUTS.filter(lambda outputs: outputs.shards))
 def test_shards_are_put_before_the_index_that_names_them(index: Index, outputs: Outputs) -> None:
-    artifacts = [*publication(index, first_scene(outputs))]
+    artifacts = [*publication(index, first_context(outputs))]
     content = contents(artifacts)[names.SHARD_INDEX]
     named = {
         names.SHARDS_FOLDER + shards.filename_of(digest)
@@ -62,7 +62,7 @@ def test_shards_are_put_before_the_index_that_names_them(index: Index, outputs: 
 
 @given(indexes(), OUTPUTS)
 def test_every_file_that_is_ours_is_either_put_or_deleted(index: Index, outputs: Outputs) -> None:
-    artifacts = [*publication(index, first_scene(outputs))]
+    artifacts = [*publication(index, first_context(outputs))]
     put = contents(artifacts)
     gone = {artifact.key for artifact in artifacts if artifact.content is None}
     run_exports = outputs.run_exports and outputs.monolithic  # shards have them too
@@ -83,7 +83,7 @@ def test_every_file_that_is_ours_is_either_put_or_deleted(index: Index, outputs:
 def test_what_readers_prefer_is_deleted_before_the_source_unless_nothing_else_is_left(
     index: Index, outputs: Outputs
 ) -> None:
-    artifacts = [*publication(index, first_scene(outputs))]
+    artifacts = [*publication(index, first_context(outputs))]
     source = position(artifacts, source_of(outputs))
     gone = [
         place
@@ -107,7 +107,7 @@ def test_the_same_input_gives_the_same_bytes(index: Index, outputs: Outputs) -> 
         dict(reversed(list(index.rest.items()))),
         index.v3_rest,
     )
-    assert [*publication(backwards, first_scene(outputs))] == [*publication(index, first_scene(outputs))]
+    assert [*publication(backwards, first_context(outputs))] == [*publication(index, first_context(outputs))]
 
 
 @given(indexes(), st.integers(1, 2**40))

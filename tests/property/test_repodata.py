@@ -1,4 +1,4 @@
-"""What is split is joined again, byte for byte, whoever wrote it."""
+"""A decoded index is encoded again byte for byte, whichever indexer wrote it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.support.strategies import JSON, TEXTS, indexes, values
 
 
 @given(indexes(), st.dictionaries(TEXTS, JSON, max_size=2))
-def test_split_then_render_is_identity(index: Index, info: dict[str, object]) -> None:
+def test_decode_then_encode_is_identity(index: Index, info: dict[str, object]) -> None:
     published = bytes(encode_repodata(index, info))
     again = decode_repodata(published, "repodata.json")
     assert bytes(encode_repodata(again, again.info)) == published
 
 
 @given(indexes())
-def test_what_is_split_is_what_was_joined(index: Index) -> None:
+def test_an_encoded_index_decodes_to_itself(index: Index) -> None:
     again = decode_repodata(bytes(encode_repodata(index, index.info)), "repodata.json")
     assert again.records == index.records  # the same bytes, not only the same values
     assert (again.v3, again.removed, again.info, again.rest) == (index.v3, index.removed, index.info, index.rest)
@@ -43,7 +43,7 @@ def test_unknown_keys_survive(index: Index) -> None:
 
 
 @given(indexes())
-def test_a_record_stands_in_one_place_only(index: Index) -> None:
+def test_a_record_is_in_one_map_only(index: Index) -> None:
     top = json.loads(bytes(encode_repodata(index, {})))
     legacy = top["packages"].keys() | top["packages.conda"].keys()
     assert legacy == index.records.keys() - index.v3
@@ -52,14 +52,14 @@ def test_a_record_stands_in_one_place_only(index: Index) -> None:
 
 
 @given(indexes())
-def test_the_order_in_which_records_came_does_not_show(index: Index) -> None:
+def test_the_order_of_records_does_not_matter(index: Index) -> None:
     backwards = dict(reversed(list(index.records.items())))
     other = Index(backwards, index.v3, index.run_exports, index.removed, index.info, index.rest, index.v3_rest)
     assert bytes(encode_repodata(other, other.info)) == bytes(encode_repodata(index, index.info))
 
 
 @given(indexes())
-def test_run_exports_are_read_as_they_were_written(index: Index) -> None:
+def test_run_exports_survive_encode_and_decode(index: Index) -> None:
     found = decode_run_exports(bytes(encode_run_exports(index, "noarch")), "run_exports.json")
     assert found == index.run_exports
 

@@ -1,4 +1,4 @@
-"""The shards of a subdir say together what its repodata.json says."""
+"""The shards of a subdir together have the same records as its repodata.json."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from indexer.core import names
 from indexer.core.formats import shards
 from indexer.core.zstd import decompress
-from tests.support.scenes import published, shards_of
+from tests.support.render_context import published, shards_of
 from tests.support.strategies import indexes, values
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def test_shards_together_equal_repodata(index: Index) -> None:
 
 
 @given(indexes())
-def test_every_record_stands_in_the_shard_of_its_name_in_lower_case(index: Index) -> None:
+def test_every_record_is_in_the_shard_of_its_lower_case_name(index: Index) -> None:
     built = shards_of(index)
     for name, shard in built.items():
         assert name == name.lower()
@@ -47,7 +47,7 @@ def test_a_shard_is_named_by_the_sha256_of_its_bytes(index: Index) -> None:
 
 
 @given(indexes())
-def test_digests_in_shards_are_raw_and_both_maps_are_there(index: Index) -> None:
+def test_shards_have_raw_digests_and_both_maps(index: Index) -> None:
     for shard in shards_of(index).values():
         top = msgspec.msgpack.decode(decompress(shard, 2**20))
         assert (
@@ -59,7 +59,7 @@ def test_digests_in_shards_are_raw_and_both_maps_are_there(index: Index) -> None
 
 
 @given(indexes())
-def test_run_exports_are_absent_only_where_they_are_unknown(index: Index) -> None:
+def test_run_exports_are_absent_only_if_they_are_unknown(index: Index) -> None:
     for shard in shards_of(index).values():
         top = msgspec.msgpack.decode(decompress(shard, 2**20))
         for filename, record in {**top["packages"], **top["packages.conda"]}.items():
@@ -67,7 +67,7 @@ def test_run_exports_are_absent_only_where_they_are_unknown(index: Index) -> Non
 
 
 @given(indexes())
-def test_a_shard_index_is_read_as_it_was_written(index: Index) -> None:
+def test_a_shard_index_survives_encode_and_decode(index: Index) -> None:
     content = published(index)[names.SHARD_INDEX]
     decoded = shards.decode_index(content, names.SHARD_INDEX)
     assert decoded.shards == {name: shards.shard_digest(shard) for name, shard in shards_of(index).items()}

@@ -14,7 +14,7 @@ from indexer.core.model import Index, Outputs
 from indexer.core.names import SHARDS_FOLDER
 from indexer.core.publication import Artifact, Codec, Rank, publication
 from indexer.writer.compress import compressed, frame
-from tests.support.scenes import first_scene
+from tests.support.render_context import first_context
 from tests.support.strategies import indexes
 
 MIB = 2**20
@@ -31,7 +31,7 @@ SEVERAL_JOBS = b"".join(b"%d " % number * 64 for number in range(6 * MIB // 440)
 
 @given(indexes(), st.integers(1, 5))
 def test_every_variant_decodes_to_the_json(index: Index, level: int) -> None:
-    artifacts = publication(index, first_scene(Outputs(bz2=True, zst_level=level)))
+    artifacts = publication(index, first_context(Outputs(bz2=True, zst_level=level)))
     plain = {it.key: bytes(it.content) for it in artifacts if it.key.endswith(".json") and it.content is not None}
     decoded = {}
     for artifact in artifacts:

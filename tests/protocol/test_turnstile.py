@@ -28,10 +28,21 @@ from tests.protocol.watch import (
     records_in,
     sha256s,
 )
-from tests.support.faulty import Crash, Faulty
+from tests.support.interfering_store import Crash, InterferingStore
 from tests.support.memory import MemoryStore
-from tests.support.scene import DAY_MS, FAST, NOW_MS, FakeClock, Inline, changes, keys, missing_shards, only, package
-from tests.support.turnstile import go_through, walkers
+from tests.support.memory_channel import (
+    DAY_MS,
+    FAST,
+    NOW_MS,
+    FakeClock,
+    Inline,
+    changes,
+    keys,
+    missing_shards,
+    only,
+    package,
+)
+from tests.support.scheduler import actors, run_schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,7 +186,7 @@ class Stage:
             turn_of.append(turn)
             turn()
             at_first = dict(self.store.objects)
-            report = only(self.index(Faulty(self.store, before, after), wanted.outputs), SUBDIR)
+            report = only(self.index(InterferingStore(self.store, before, after), wanted.outputs), SUBDIR)
             assert report.exit_code == 0, report.error
             self.laps.append(report.laps)
             now = lying_there(self.store)
@@ -200,7 +211,7 @@ class Stage:
                     raise Crash
 
             turn()
-            store = Faulty(self.store, before)
+            store = InterferingStore(self.store, before)
             collect(store, Sweep(delete=True, subdirs=(SUBDIR,)), self.run())
 
         return work
@@ -224,8 +235,8 @@ class Stage:
     def play(self) -> None:
         indexers = [self.indexer(who) for who in range(len(self.story.indexers))]
         collectors = [self.collector(dies_at) for dies_at in self.story.gc]
-        with walkers([*indexers, *collectors, *(self.falls_in(what) for what in self.story.events)]) as everybody:
-            go_through(everybody, self.story.schedule)
+        with actors([*indexers, *collectors, *(self.falls_in(what) for what in self.story.events)]) as everybody:
+            run_schedule(everybody, self.story.schedule)
         event(f"{max(self.laps, default=0)} laps")
 
     def judge(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import zstandard
 
 from indexer.core import names
-from tests.support.scene import is_package, missing_shards, shards, unpacked
+from tests.support.memory_channel import is_package, missing_shards, shards, unpacked
 
 if TYPE_CHECKING:
     from tests.support.memory import Call, MemoryStore

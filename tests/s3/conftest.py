@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import mortal
+from tests.support import killable_processes
 from tests.support.buckets import real_bucket
-from tests.support.command import forget_settings
-from tests.support.mortal import Runner, Where
+from tests.support.command import clear_settings
+from tests.support.killable_processes import Location, Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,33 +23,33 @@ __all__ = ["real_bucket"]
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    forget_settings(monkeypatch, tmp_path_factory.mktemp("home"))
+    clear_settings(monkeypatch, tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")
 def runner() -> Iterator[Runner]:
-    with mortal.running() as running:
+    with killable_processes.running() as running:
         yield running
 
 
 @pytest.fixture
-def in_folder(tmp_path: Path) -> Callable[[], Where]:
+def in_folder(tmp_path: Path) -> Callable[[], Location]:
     """New channels in folders."""
 
-    def new() -> Where:
+    def new() -> Location:
         folder = tmp_path / uuid.uuid4().hex
         folder.mkdir()
-        return Where(str(folder))
+        return Location(str(folder))
 
     return new
 
 
 @pytest.fixture
-def in_bucket(real_bucket: Bucket) -> Callable[[], Where]:
+def in_bucket(real_bucket: Bucket) -> Callable[[], Location]:
     """New channels under prefixes of a bucket."""
 
-    def new() -> Where:
+    def new() -> Location:
         location = f"s3://{real_bucket.bucket}/{uuid.uuid4().hex}"
-        return Where(location, real_bucket.endpoint, real_bucket.access_key, real_bucket.secret_key)
+        return Location(location, real_bucket.endpoint, real_bucket.access_key, real_bucket.secret_key)
 
     return new

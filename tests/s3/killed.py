@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.support.judge import faults
-from tests.support.mortal import KILLED, Job, Runner, Where, content, store_at
-from tests.support.readers import indexed, unreadable
-from tests.support.scene import keys, package
+from tests.support.channel_check import faults
+from tests.support.channel_reader import indexed, unreadable
+from tests.support.killable_processes import KILLED, Job, Location, Runner, content, store_at
+from tests.support.memory_channel import keys, package
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ CHANGED = {KEYS[1]: package(KEYS[1], license="replaced"), **{key: package(key) f
 GONE = [KEYS[0]]
 
 
-def killed_everywhere(runner: Runner, new: Callable[[], Where], moment: str, step: int = 1) -> int:
+def killed_everywhere(runner: Runner, new: Callable[[], Location], moment: str, step: int = 1) -> int:
     """Kill an indexer at every moment of one kind, or each so many, in a channel of its own; how many there are."""
     at = 1
     while _killed_at(runner, new(), moment, at):
@@ -26,7 +26,7 @@ def killed_everywhere(runner: Runner, new: Callable[[], Where], moment: str, ste
     return at - step
 
 
-def _killed_at(runner: Runner, where: Where, moment: str, at: int) -> bool:
+def _killed_at(runner: Runner, where: Location, moment: str, at: int) -> bool:
     """Whether the run came so far, and was killed."""
     assert runner.one(Job(where, put=FIRST)).code == 0
     before = content(where)

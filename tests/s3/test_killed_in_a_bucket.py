@@ -11,7 +11,7 @@ from tests.s3.killed import killed_everywhere
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.mortal import Runner, Where
+    from tests.support.killable_processes import Location, Runner
 
 pytestmark = pytest.mark.s3
 
@@ -19,6 +19,6 @@ pytestmark = pytest.mark.s3
 # After a call that reads is before the next one.
 @pytest.mark.parametrize(("moment", "step"), [("before", 1), ("after", 3)])
 def test_an_indexer_killed_at_any_call_loses_nothing(
-    runner: Runner, in_bucket: Callable[[], Where], moment: str, step: int
+    runner: Runner, in_bucket: Callable[[], Location], moment: str, step: int
 ) -> None:
     assert killed_everywhere(runner, in_bucket, moment, step) > 15

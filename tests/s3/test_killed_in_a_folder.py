@@ -11,13 +11,13 @@ from tests.s3.killed import killed_everywhere
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.mortal import Runner, Where
+    from tests.support.killable_processes import Location, Runner
 
 pytestmark = pytest.mark.s3  # real processes take their time
 
 
 @pytest.mark.parametrize("moment", ["before", "after", "deed"])
 def test_an_indexer_killed_at_any_moment_loses_nothing(
-    runner: Runner, in_folder: Callable[[], Where], moment: str
+    runner: Runner, in_folder: Callable[[], Location], moment: str
 ) -> None:
     assert killed_everywhere(runner, in_folder, moment) > 15

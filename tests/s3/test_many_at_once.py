@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.judge import faults
-from tests.support.mortal import Job, Runner, Where, content, store_at
-from tests.support.readers import indexed
-from tests.support.scene import package
+from tests.support.channel_check import faults
+from tests.support.channel_reader import indexed
+from tests.support.killable_processes import Job, Location, Runner, content, store_at
+from tests.support.memory_channel import package
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ def key(actor: int, number: int) -> str:
     return f"{subdir}/actor{actor}-{number}.0-0.{'tar.bz2' if actor % 3 == 0 else 'conda'}"
 
 
-def job(where: Where, actor: int, round_: int, draw: random.Random) -> Job:
+def job(where: Location, actor: int, round_: int, draw: random.Random) -> Job:
     """What one actor does in a round: put packages, replace one, delete one; then index."""
     put = {key(actor, 2 * round_ + more): package(key(actor, 2 * round_ + more)) for more in range(2)}
     delete = []
@@ -41,7 +41,7 @@ def job(where: Where, actor: int, round_: int, draw: random.Random) -> Job:
     return Job(where, put=put, delete=delete)
 
 
-def all_is_there_after_every_round(runner: Runner, where: Where, seed: int, rounds: int = ROUNDS) -> None:
+def all_is_there_after_every_round(runner: Runner, where: Location, seed: int, rounds: int = ROUNDS) -> None:
     draw = random.Random(seed)
     expected: dict[str, bytes] = {}
     assert runner.one(Job(where)).code == 0
@@ -58,9 +58,9 @@ def all_is_there_after_every_round(runner: Runner, where: Where, seed: int, roun
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_in_a_folder(runner: Runner, in_folder: Callable[[], Where], seed: int) -> None:
+def test_in_a_folder(runner: Runner, in_folder: Callable[[], Location], seed: int) -> None:
     all_is_there_after_every_round(runner, in_folder(), seed)
 
 
-def test_in_a_bucket(runner: Runner, in_bucket: Callable[[], Where]) -> None:
+def test_in_a_bucket(runner: Runner, in_bucket: Callable[[], Location]) -> None:
     all_is_there_after_every_round(runner, in_bucket(), 3, ROUNDS_IN_BUCKET)

@@ -1,4 +1,4 @@
-"""Archives made byte by byte, such as no library would write them: hostile, odd, or large."""
+"""Archives that no library would write, made byte by byte: hostile, odd, or large."""
 
 from __future__ import annotations
 

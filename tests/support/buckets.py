@@ -1,4 +1,4 @@
-"""Buckets for tests: of moto, one server a process, and of a real server where there is one; a bucket a test."""
+"""Buckets for tests: in moto, one server for a process, or on a real server if there is one."""
 
 from __future__ import annotations
 

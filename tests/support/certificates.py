@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.support.answering import LOOPBACK
+from tests.support.http_servers import LOOPBACK
 
 if TYPE_CHECKING:
     from pathlib import Path

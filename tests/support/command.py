@@ -1,4 +1,4 @@
-"""The command line as tests call it: in this process, or as a child process like any user's."""
+"""Calls the command line: in this process (`invoke`), or in a child process (`spawn`)."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def limited(child: subprocess.Popen[Any], limit: float = LIMIT) -> Iterator[None
         watch.cancel()
 
 
-def forget_settings(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+def clear_settings(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     """Leave nothing in the environment that could lead a run to somebody's real bucket."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "S3_", "PIXI_", "RATTLER_", "XDG_")) or name.upper() in {

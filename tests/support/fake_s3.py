@@ -1,4 +1,4 @@
-"""A small S3 server of our own that can behave as each provider does, and that checks every signature.
+"""A small S3 server that behaves as each provider does, and that checks every signature.
 
 The signature is computed anew by the documented algorithm, so that what botocore or we sign wrongly is refused.
 """
@@ -39,7 +39,7 @@ _DIALECTS = {
 
 
 @dataclass(frozen=True)
-class Manners:
+class Behavior:
     """How a store behaves.
 
     `conditions` on writes are `heeded`, `ignored`, `refused` (501), `unimplemented` (400), compared with the
@@ -86,7 +86,7 @@ class Object:
     headers: Mapping[str, str]
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """One request: names of headers in lower case, `path` as it was sent, `key` decoded."""
 
     method: str
@@ -97,7 +97,7 @@ class Asked(NamedTuple):
     body: bytes
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """What is sent back."""
 
     status: int
@@ -109,12 +109,12 @@ class Answer(NamedTuple):
 class FakeS3:
     """One bucket.  `hook` is told of each request before it is looked at, and may raise Refusal."""
 
-    manners: Manners
+    behavior: Behavior
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
-    hook: Callable[[Asked], None] = lambda _: None
+    hook: Callable[[Request], None] = lambda _: None
     objects: dict[str, Object] = field(default_factory=dict)
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     _count: int = 1_700_000_000_000_000
     _put_at: dict[str, float] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class FakeS3:
         """Lay an object down as an uploader does, under the channel's prefix."""
         with self._lock:
             self._count += 1
-            etag = self.manners.etag(hashlib.md5(body).hexdigest())
+            etag = self.behavior.etag(hashlib.md5(body).hexdigest())
             self.objects[f"{PREFIX}/{key}"] = Object(body, etag, self._count, self.wall(), headers or {})
 
     def bodies(self) -> dict[str, bytes]:
@@ -132,56 +132,56 @@ class FakeS3:
         with self._lock:
             return {key.removeprefix(f"{PREFIX}/"): it.body for key, it in sorted(self.objects.items())}
 
-    def of(self, method: str, key: str = "") -> list[Asked]:
+    def of(self, method: str, key: str = "") -> list[Request]:
         """The requests of one method, of one key if it is given."""
-        return [it for it in self.asked if it.method == method and (not key or it.key == f"{PREFIX}/{key}")]
+        return [it for it in self.requests if it.method == method and (not key or it.key == f"{PREFIX}/{key}")]
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, request: Request) -> Response:
         """Answer a request."""
-        self.asked.append(asked)
-        given = self._answered(asked)
+        self.requests.append(request)
+        given = self._answered(request)
         self.statuses.append(given.status)
         return given
 
-    def _answered(self, asked: Asked) -> Answer:
+    def _answered(self, request: Request) -> Response:
         try:
-            self.hook(asked)
-            verify(asked)
+            self.hook(request)
+            verify(request)
             with self._lock:
-                if not asked.key:
-                    return self._list(dict(parse_qsl(asked.query, keep_blank_values=True)))
-                return {"PUT": self._put, "GET": self._get, "HEAD": self._get, "DELETE": self._delete}[asked.method](
-                    asked
+                if not request.key:
+                    return self._list(dict(parse_qsl(request.query, keep_blank_values=True)))
+                return {"PUT": self._put, "GET": self._get, "HEAD": self._get, "DELETE": self._delete}[request.method](
+                    request
                 )
         except Refusal as refusal:
             body = f"<Error><Code>{refusal.code}</Code><Message>as this store has it</Message></Error>".encode()
-            return Answer(refusal.status, {"Content-Type": "application/xml"}, body)
+            return Response(refusal.status, {"Content-Type": "application/xml"}, body)
 
-    def _put(self, asked: Asked) -> Answer:
-        headers = asked.headers
-        if self.manners.conditions == "read only":
+    def _put(self, request: Request) -> Response:
+        headers = request.headers
+        if self.behavior.conditions == "read only":
             raise Refusal(403, "AccessDenied")
         odd = [it for it in headers if it.startswith(("x-amz-checksum", "x-amz-trailer", "x-amz-sdk-checksum"))]
         if odd or "aws-chunked" in headers.get("content-encoding", ""):
             raise Refusal(501, "NotImplemented")
-        if self.manners.locked and not any(it == "content-md5" or it.startswith("x-amz-checksum") for it in headers):
+        if self.behavior.locked and not any(it == "content-md5" or it.startswith("x-amz-checksum") for it in headers):
             raise Refusal(400, "InvalidRequest")
         sent_md5 = headers.get("content-md5")
-        if sent_md5 is not None and sent_md5 != b64encode(hashlib.md5(asked.body).digest()).decode():
+        if sent_md5 is not None and sent_md5 != b64encode(hashlib.md5(request.body).digest()).decode():
             raise Refusal(400, "BadDigest")
         now = self.clock()
-        if self.manners.pause and now - self._put_at.get(asked.key, -1e9) < self.manners.pause:
+        if self.behavior.pause and now - self._put_at.get(request.key, -1e9) < self.behavior.pause:
             raise Refusal(429, "TooManyRequests")
-        self._put_at[asked.key] = now
-        self._check_conditions(headers, self.objects.get(asked.key))
+        self._put_at[request.key] = now
+        self._check_conditions(headers, self.objects.get(request.key))
         kept = {k: v for k, v in headers.items() if k in {"content-type", "cache-control"}}
         kept |= {k: v for k, v in headers.items() if k.startswith("x-amz-meta-")}
-        self.upload(asked.key.removeprefix(f"{PREFIX}/"), asked.body, kept)
-        return Answer(200, self._described(self.objects[asked.key]))
+        self.upload(request.key.removeprefix(f"{PREFIX}/"), request.body, kept)
+        return Response(200, self._described(self.objects[request.key]))
 
     def _check_conditions(self, headers: Mapping[str, str], there: Object | None) -> None:
         given = {it for it in headers if it in {"if-match", "if-none-match"}}
-        how = self.manners.conditions
+        how = self.behavior.conditions
         if given and how == "refused":
             raise Refusal(501, "NotImplemented")
         if given and how == "unimplemented":
@@ -200,51 +200,51 @@ class FakeS3:
             if headers["if-match"] != (etag.strip('"') if how == "quotes" else etag):
                 raise Refusal(412, "PreconditionFailed")
 
-    def _get(self, asked: Asked) -> Answer:
-        there = self.objects.get(asked.key)
+    def _get(self, request: Request) -> Response:
+        there = self.objects.get(request.key)
         if there is None:
-            raise Refusal(self.manners.missing, "NoSuchKey" if self.manners.missing == 404 else "AccessDenied")
-        if "if-match" in asked.headers and (self.manners.reads_refused or asked.headers["if-match"] != there.etag):
+            raise Refusal(self.behavior.missing, "NoSuchKey" if self.behavior.missing == 404 else "AccessDenied")
+        if "if-match" in request.headers and (self.behavior.reads_refused or request.headers["if-match"] != there.etag):
             raise Refusal(412, "PreconditionFailed")
         headers = self._described(there)
-        wanted = asked.headers.get("range")
-        if wanted is None or not self.manners.ranges:
-            return Answer(200, headers, there.body)
+        wanted = request.headers.get("range")
+        if wanted is None or not self.behavior.ranges:
+            return Response(200, headers, there.body)
         first, _, last = wanted.removeprefix("bytes=").partition("-")
         if not first:
             raise Refusal(501, "NotImplemented")  # a suffix: not served
         stop = min(int(last) + 1 if last else len(there.body), len(there.body))
         headers["Content-Range"] = f"bytes {first}-{stop - 1}/{len(there.body)}"
-        return Answer(206, headers, there.body[int(first) : stop])
+        return Response(206, headers, there.body[int(first) : stop])
 
-    def _delete(self, asked: Asked) -> Answer:
-        self.objects.pop(asked.key, None)
-        return Answer(204, {})
+    def _delete(self, request: Request) -> Response:
+        self.objects.pop(request.key, None)
+        return Response(204, {})
 
     def _described(self, there: Object) -> dict[str, str]:
         headers = {**there.headers, "ETag": there.etag, "Last-Modified": formatdate(there.modified, usegmt=True)}
-        if self.manners.conditions == "generation":
+        if self.behavior.conditions == "generation":
             headers["x-goog-generation"] = str(there.generation)
-        if self.manners.encrypted:
+        if self.behavior.encrypted:
             headers["x-amz-server-side-encryption"] = "aws:kms"
         return headers
 
-    def _list(self, query: Mapping[str, str]) -> Answer:
+    def _list(self, query: Mapping[str, str]) -> Response:
         second = query.get("list-type") == "2"
-        if second and self.manners.second_form_refused:
+        if second and self.behavior.second_form_refused:
             raise Refusal(501, "NotImplemented")
-        second = second and not self.manners.first_form_only
+        second = second and not self.behavior.first_form_only
         token = query.get("continuation-token" if second else "marker", "")
-        after = query.get("start-after", "") if second and self.manners.starts_after and not token else ""
+        after = query.get("start-after", "") if second and self.behavior.starts_after and not token else ""
         found: dict[str, Object | None] = {}
         prefix = query.get("prefix", "")
         for key in sorted(self.objects):
             if key.startswith(prefix):
                 name, slash, _ = key[len(prefix) :].partition("/")
                 found[prefix + name + slash] = None if slash else self.objects[key]
-        names = sorted((name for name in found if name > after), key=self.manners.order)
+        names = sorted((name for name in found if name > after), key=self.behavior.order)
         names = names[names.index(token) + 1 :] if token in found else [name for name in names if name > token]
-        shown = names[: self.manners.page]
+        shown = names[: self.behavior.page]
         encode = functools.partial(quote, safe="/") if query.get("encoding-type") == "url" else escape
         parts = [f"<IsTruncated>{str(len(names) > len(shown)).lower()}</IsTruncated>"]
         if query.get("encoding-type") == "url":
@@ -252,7 +252,7 @@ class FakeS3:
         if len(names) > len(shown):
             if second:
                 parts.append(f"<NextContinuationToken>{escape(shown[-1])}</NextContinuationToken>")
-            elif self.manners.told_marker:
+            elif self.behavior.told_marker:
                 parts.append(f"<NextMarker>{encode(shown[-1])}</NextMarker>")
         for name in shown:
             there = found[name]
@@ -260,43 +260,45 @@ class FakeS3:
                 parts.append(f"<CommonPrefixes><Prefix>{encode(name)}</Prefix></CommonPrefixes>")
             else:
                 when = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(there.modified))
-                etag = escape(self.manners.listed(there.etag))
+                etag = escape(self.behavior.listed(there.etag))
                 parts.append(
                     f"<Contents><Key>{encode(name)}</Key><LastModified>{when}</LastModified>"
                     f"<ETag>{etag}</ETag><Size>{len(there.body)}</Size></Contents>"
                 )
-        return Answer(200, {"Content-Type": "application/xml"}, f"<R>{''.join(parts)}</R>".encode())
+        return Response(200, {"Content-Type": "application/xml"}, f"<R>{''.join(parts)}</R>".encode())
 
 
-def verify(asked: Asked) -> None:
+def verify(request: Request) -> None:
     """Refuse a request that is not signed as its algorithm is documented, or that mixes two dialects."""
-    algorithm, _, rest = asked.headers.get("authorization", "").partition(" ")
+    algorithm, _, rest = request.headers.get("authorization", "").partition(" ")
     if algorithm not in _DIALECTS:
         raise Refusal(403, "AccessDenied")
     prefix, terminator, family = _DIALECTS[algorithm]
-    if any(it.startswith("x-goog-") for it in asked.headers) and any(it.startswith("x-amz-") for it in asked.headers):
+    if any(it.startswith("x-goog-") for it in request.headers) and any(
+        it.startswith("x-amz-") for it in request.headers
+    ):
         raise Refusal(400, "ExcessHeaderValues")
     parts = dict(part.strip().split("=", 1) for part in rest.split(","))
     access_key, date, region, service, end = parts["Credential"].split("/")
     names = parts["SignedHeaders"].split(";")
-    digest = asked.headers[f"{family}content-sha256"]
-    unsigned = [it for it in asked.headers if it.startswith(family) and it not in names]
-    if digest not in {"UNSIGNED-PAYLOAD", hashlib.sha256(asked.body).hexdigest()} or unsigned or "host" not in names:
+    digest = request.headers[f"{family}content-sha256"]
+    unsigned = [it for it in request.headers if it.startswith(family) and it not in names]
+    if digest not in {"UNSIGNED-PAYLOAD", hashlib.sha256(request.body).hexdigest()} or unsigned or "host" not in names:
         raise Refusal(403, "SignatureDoesNotMatch")
-    pairs = sorted(pair.partition("=") for pair in asked.query.split("&") if pair)
+    pairs = sorted(pair.partition("=") for pair in request.query.split("&") if pair)
     canonical = "\n".join(
         [
-            asked.method,
-            asked.path,
+            request.method,
+            request.path,
             "&".join(f"{name}={value}" for name, _, value in pairs),
-            *(f"{name}:{' '.join(asked.headers[name].split())}" for name in names),
+            *(f"{name}:{' '.join(request.headers[name].split())}" for name in names),
             "",
             parts["SignedHeaders"],
             digest,
         ]
     )
     scope = f"{date}/{region}/{service}/{terminator}"
-    stamp = asked.headers[f"{family}date"]
+    stamp = request.headers[f"{family}date"]
     to_sign = "\n".join([algorithm, stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()])
     key = f"{prefix}{SECRET_KEY}".encode()
     for part in (date, region, service, terminator):
@@ -307,11 +309,11 @@ def verify(asked: Asked) -> None:
 
 
 @dataclass
-class Stage:
+class Server:
     """A server whose store changes from test to test, and a client for each provider: to make one takes long."""
 
     url: str = ""
-    fake: FakeS3 = field(default_factory=lambda: FakeS3(Manners()))
+    fake: FakeS3 = field(default_factory=lambda: FakeS3(Behavior()))
     sleep: Callable[[float], None] = lambda _: None
     _clients: dict[str, S3Store] = field(default_factory=dict)
 
@@ -338,9 +340,9 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage() -> Iterator[Stage]:
+def serving() -> Iterator[Server]:
     """Serve on loopback, whatever store is put there."""
-    there = Stage()
+    there = Server()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -354,7 +356,7 @@ def stage() -> Iterator[Stage]:
             parts = urlsplit(self.path)
             key = unquote(parts.path).removeprefix(f"/{BUCKET}").removeprefix("/")
             headers = {name.lower(): value for name, value in self.headers.items()}
-            answer = there.fake.answer(Asked(self.command, parts.path, parts.query, key, headers, body))
+            answer = there.fake.answer(Request(self.command, parts.path, parts.query, key, headers, body))
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)

@@ -1,4 +1,4 @@
-"""What every client must find in a channel, by every way and in every format: the same, and nothing withdrawn.
+"""What each client must find in a channel, by each protocol and in each format.
 
 The channel has a patch, a yank, a revoked package, a twin and a v3 package.  Distributions are told by
 `subdir/name-version-build`, because some clients show one of two archives only.
@@ -15,8 +15,8 @@ from urllib.parse import unquote, urlsplit
 from fixtures.bucket import ACCESS_KEY, REGION, SECRET_KEY, Bucket
 from indexer import Options, Outputs, S3Options, Target, index, yank
 from tests.support import certificates, conda, pixi
-from tests.support.answering import serving_folder
 from tests.support.channels import PACKAGES, lay_out, lay_up
+from tests.support.http_servers import serving_folder
 from tests.support.pixi import FILE_OF
 
 if TYPE_CHECKING:

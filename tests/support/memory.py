@@ -1,4 +1,4 @@
-"""A store in memory that keeps every promise of the protocol, unless it is told to behave badly.
+"""A store in memory that keeps every promise of the protocol, unless a test gives it another behavior.
 
 `calls` has what it was asked, in order; `hook` is told of each call before it is answered, so that a test
 can change the store, or raise, in between.
@@ -51,7 +51,7 @@ class Stored:
 
 
 @dataclass
-class Manners:
+class Behavior:
     """How a store behaves.
 
     An answer to a range begins `early_by` bytes too early, and says so.
@@ -110,10 +110,10 @@ class MemoryStore:
     Threads may share it.  `readers` has every body that was opened.
     """
 
-    def __init__(self, clock_ms: int = 1_790_000_000_000, manners: Manners | None = None) -> None:
+    def __init__(self, clock_ms: int = 1_790_000_000_000, behavior: Behavior | None = None) -> None:
         self.usage = Usage()
         self.clock_ms = clock_ms
-        self.manners = manners or Manners()
+        self.behavior = behavior or Behavior()
         self.objects: dict[str, Stored] = {}
         self.calls: list[Call] = []
         self.readers: list[MemoryReader] = []
@@ -147,7 +147,7 @@ class MemoryStore:
         with self._lock:
             return {key: stored.body for key, stored in sorted(self.objects.items()) if key.startswith(prefix)}
 
-    def asked(self, verb: str) -> tuple[Call, ...]:
+    def calls_of(self, verb: str) -> tuple[Call, ...]:
         """The calls of one verb, in order."""
         with self._lock:
             return tuple(call for call in self.calls if call.verb == verb)
@@ -157,7 +157,7 @@ class MemoryStore:
     def list(self, prefix: str, *, part: Part = WHOLE) -> Iterator[Stat]:
         """What lies directly under a prefix."""
         self._called(Call("LIST", prefix, part=part))
-        if part != WHOLE and not self.manners.lists_parts:
+        if part != WHOLE and not self.behavior.lists_parts:
             raise RangeRefused(prefix, "the store does not list parts")
         with self._lock:
             found: dict[str, Stat] = {}
@@ -188,13 +188,13 @@ class MemoryStore:
                 raise Missing(key, "is not there")
             if etag is not None and stored.stat.etag != etag:
                 raise Conflict(key, "changed since it was looked at")
-            if range is not None and self.manners.refuses_ranges:
+            if range is not None and self.behavior.refuses_ranges:
                 raise RangeRefused(key, "the store does not serve parts of objects")
-            whole = range is None or self.manners.ignores_ranges
+            whole = range is None or self.behavior.ignores_ranges
             start, stop, _ = slice(*(range if range and not whole else (0, None))).indices(len(stored.body))
             if not whole:
-                start = max(0, start - self.manners.early_by)
-            metadata = {} if self.manners.drops_metadata else {k.lower(): v for k, v in stored.metadata.items()}
+                start = max(0, start - self.behavior.early_by)
+            metadata = {} if self.behavior.drops_metadata else {k.lower(): v for k, v in stored.metadata.items()}
             reader = MemoryReader(stored.body[start:stop], Opened(stored.stat, start, metadata), self)
             self.readers.append(reader)
             return reader
@@ -225,16 +225,16 @@ class MemoryStore:
 
     def allowed(self, position: int, wanted: int) -> int:
         """How many of the bytes that are wanted from a position of a body get through."""
-        limit = self.manners.breaks_after
-        if limit is None or self.manners.breaks <= 0:
+        limit = self.behavior.breaks_after
+        if limit is None or self.behavior.breaks <= 0:
             return wanted
         return max(0, min(wanted, limit - position))
 
     def broken_silently(self) -> bool:
         """Note that a body broke off, and say whether it looks as if it had ended."""
         with self._lock:
-            self.manners.breaks -= 1
-        return self.manners.silently
+            self.behavior.breaks -= 1
+        return self.behavior.silently
 
     def count_read(self, size: int) -> None:
         """Count bytes of a body."""

@@ -1,4 +1,4 @@
-"""Values drawn at random: file names, records, indexes, and the lives of packages in a subdir."""
+"""Hypothesis strategies: file names, records, indexes, and histories of packages in a subdir."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ import indexer
 from indexer import Options, S3Options, Sweep, Target, WorkerOptions, check, gc, index, status, yank
 from indexer.commands.api import target_of
 from indexer.core.errors import BadConfig
-from tests.support.command import forget_settings
-from tests.support.scene import package
+from tests.support.command import clear_settings
+from tests.support.memory_channel import package
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ ONE: Any = KEY  # what a type checker would not let pass
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    forget_settings(monkeypatch, tmp_path)
+    clear_settings(monkeypatch, tmp_path)
     channel = tmp_path / "channel"
     (channel / "noarch").mkdir(parents=True)
     (channel / KEY).write_bytes(package(KEY))

@@ -1,4 +1,4 @@
-"""`channeldata.json` (CEP 38): made from scratch, the newest version's words, every subdir's traits."""
+"""`channeldata.json` (CEP 38): the texts of the newest version, the traits of every release."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from indexer.core.zstd import compress
 
 
 def entry(version: str, built: int = 1_700_000_000, *, license: str | None = None, **about: Any) -> Entry:
-    return Entry("a", version, "0", timestamp=built, license=license, about=Metadata(**about))
+    return Entry("a", version, "0", timestamp=built, license=license, metadata=Metadata(**about))
 
 
 def data(**subdirs: dict[str, Entry]) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def data(**subdirs: dict[str, Entry]) -> dict[str, Any]:
     return found
 
 
-def test_a_package_has_all_that_cep_38_asks_for() -> None:
+def test_a_package_has_all_keys_of_cep_38() -> None:
     found = data(noarch={"a-1-0.conda": entry("1")}, linux_64={})
     assert found == {
         "channeldata_version": 1,
@@ -50,7 +50,7 @@ def test_a_package_has_all_that_cep_38_asks_for() -> None:
     }
 
 
-def test_the_newest_version_speaks_first_and_an_older_one_where_it_is_silent() -> None:
+def test_a_text_is_of_the_newest_version_that_has_one() -> None:
     found = data(
         noarch={"a-10-0.conda": entry("10", summary="new", source_url=("https://x/", "https://y/"))},
         linux_64={"a-9-0.conda": entry("9", summary="old", home="https://old/", source_git_url=("https://g/",))},
@@ -60,12 +60,12 @@ def test_the_newest_version_speaks_first_and_an_older_one_where_it_is_silent() -
     assert found["subdirs"] == ["linux-64", "noarch"]
 
 
-def test_the_time_is_the_latest_of_all_records_whatever_their_unit() -> None:
+def test_the_time_is_the_latest_of_all_records_in_any_unit() -> None:
     found = data(noarch={"a-1-0.conda": entry("1", 1_800_000_000_123), "a-2-0.conda": entry("2", 1_700_000_000)})
     assert found["packages"]["a"]["timestamp"] == 1_800_000_000
 
 
-def test_a_trait_of_any_release_is_the_packages_and_run_exports_stand_by_version() -> None:
+def test_traits_are_of_any_release_and_run_exports_by_version() -> None:
     found = data(
         noarch={
             "a-1-0.conda": entry("1", traits=("post_link",), run_exports={"weak": ["a 1"]}),
@@ -77,12 +77,12 @@ def test_a_trait_of_any_release_is_the_packages_and_run_exports_stand_by_version
     assert found["run_exports"] == {"1": {"weak": ["a 1.1"]}}
 
 
-def test_the_record_has_the_last_word_on_the_licence() -> None:
+def test_the_license_of_the_record_wins() -> None:
     found = data(noarch={"a-1-0.conda": entry("1", license="MIT")})
     assert found["packages"]["a"]["license"] == "MIT"
 
 
-def test_of_two_files_with_one_stem_the_conda_counts() -> None:
+def test_of_two_files_of_one_build_the_conda_counts() -> None:
     found = data(noarch={"a-1-0.conda": entry("1", summary="c"), "a-1-0.tar.bz2": entry("1", summary="b", tags=("x",))})
     assert found["packages"]["a"]["summary"] == "c"
     assert "tags" not in found["packages"]["a"]
@@ -95,33 +95,33 @@ def index(**fields: object) -> Index:
     return Index({"a-1-0.conda": dump(RECORD | fields)}, removed=("b-1-0.conda",))
 
 
-def test_what_is_known_of_another_package_of_the_same_name_is_not_known_of_this_one() -> None:
+def test_metadata_of_another_sha256_is_not_used() -> None:
     known = {"a-1-0.conda": Metadata(sha256="5" * 64, summary="x")}
-    assert make_catalog(index(), known, {}).packages["a-1-0.conda"].about == known["a-1-0.conda"]
+    assert make_catalog(index(), known, {}).packages["a-1-0.conda"].metadata == known["a-1-0.conda"]
     assert filenames_without_metadata(index(), known) == frozenset()
     replaced = index(sha256="6" * 64)
-    assert make_catalog(replaced, known, {}).packages["a-1-0.conda"].about is None
+    assert make_catalog(replaced, known, {}).packages["a-1-0.conda"].metadata is None
     assert filenames_without_metadata(replaced, known) == {"a-1-0.conda"}
 
 
-def test_a_catalog_comes_back_as_it_went() -> None:
+def test_a_catalog_survives_encode_and_decode() -> None:
     catalog = make_catalog(index(about="a key of its own that says nothing"), {}, {"b-1-0.conda": "broken"})
     assert catalog.packages["a-1-0.conda"].name == "a"
     assert decode_catalog(compress(encode_catalog(catalog))) == catalog
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", compress(b"[]"), compress(b'{"packages": {"a": {}}}')])
-def test_a_catalog_that_cannot_be_read_is_as_good_as_none(data: bytes) -> None:
+def test_an_unreadable_catalog_is_none(data: bytes) -> None:
     assert decode_catalog(data) is None
 
 
 @pytest.mark.parametrize("fields", [{"size": "3"}, {"license": 3}, {"timestamp": "x"}, {"name": 3}])
-def test_of_an_odd_record_the_file_name_tells(fields: dict[str, object]) -> None:
+def test_an_invalid_record_has_the_fields_of_its_file_name(fields: dict[str, object]) -> None:
     found = make_catalog(index(**fields), {}, {}).packages["a-1-0.conda"]
     assert (found.name, found.version, found.build) == ("a", "1", "0")
 
 
 @pytest.mark.parametrize("when", [-1, 10**18, 1e300, None])
-def test_a_time_that_no_calendar_has_is_bounded(when: float | None) -> None:
+def test_a_time_beyond_the_calendar_is_limited(when: float | None) -> None:
     odd = Entry("a", "1", timestamp=when, indexed_timestamp=None)
     assert 0 <= odd.built_ms == odd.indexed_ms <= 253402300799000

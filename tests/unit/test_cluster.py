@@ -20,7 +20,7 @@ from indexer.extractor.sealed import Reader, seal
 from indexer.extractor.workers import Done
 from indexer.store.fs import FolderStore
 from indexer.store.target import S3Options, Target
-from tests.support.scene import NOW_MS, keys, package
+from tests.support.memory_channel import NOW_MS, keys, package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""`current_repodata.json`: what conda-index would choose."""
+"""`current_repodata.json` has the records that conda-index would choose."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def stems(index: Index) -> list[str]:
     ],
     ids=str,
 )
-def test_the_newest_and_what_it_needs_are_kept(records: list[Any], kept: str) -> None:
+def test_the_newest_version_and_its_dependencies_are_kept(records: list[Any], kept: str) -> None:
     assert stems(index_of(*records)) == kept.split()
 
 
@@ -63,7 +63,7 @@ def test_all_builds_of_the_newest_version_are_kept() -> None:
     assert stems(index_of(*builds)) == ["a-1-x", "a-1-y"]
 
 
-def test_of_two_of_one_stem_the_conda_stands_and_names_the_digest_of_the_other() -> None:
+def test_of_one_build_the_conda_stays_with_the_legacy_md5() -> None:
     index = index_of("a 1", {"name": "a", "version": "1", "extension": ".tar.bz2"}, "b 1")
     found = json.loads(bytes(encode_current_repodata(index, {"subdir": "noarch"})))
     assert found["packages"] == {}
@@ -71,7 +71,7 @@ def test_of_two_of_one_stem_the_conda_stands_and_names_the_digest_of_the_other()
     assert "legacy_bz2_md5" not in found["packages.conda"]["b-1-0.conda"]
 
 
-def test_other_records_are_copied_as_they_are_and_v3_ones_are_not_for_these_readers() -> None:
+def test_records_are_copied_and_v3_records_are_left_out() -> None:
     index = index_of("a 1", "b 1", v3=frozenset({"b-1-0.conda"}))
     content = encode_current_repodata(index, {"subdir": "noarch", "repodata_revisions": {"v3": {"n_packages": 1}}})
     found = json.loads(bytes(content))
@@ -86,10 +86,10 @@ def test_other_records_are_copied_as_they_are_and_v3_ones_are_not_for_these_read
 
 
 @pytest.mark.parametrize("odd", [{"version": "no version"}, {"version": 1}, {"depends": "text"}, {"build": None}])
-def test_an_odd_record_of_another_indexer_is_passed_over(odd: dict[str, Any]) -> None:
+def test_an_invalid_record_is_skipped(odd: dict[str, Any]) -> None:
     index = index_of("a 1", {"name": "b", "version": "1"} | odd)
     assert stems(index) == ["a-1"]
 
 
-def test_features_of_conda_index_are_not_lost_to_null() -> None:
+def test_null_features_are_accepted() -> None:
     assert stems(index_of({"name": "a", "version": "1", "features": None, "track_features": None})) == ["a-1"]

@@ -18,7 +18,7 @@ from indexer.store.s3.client import connect
 from indexer.store.s3.providers import OTHER
 from indexer.store.s3.session import endpoint_of, keys_of, region_of, session_of
 from indexer.store.target import S3Options, Target
-from tests.support.command import forget_settings
+from tests.support.command import clear_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ ID = "AKIAIOSFODNN7EXAMPLE"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    forget_settings(monkeypatch, tmp_path)
+    clear_settings(monkeypatch, tmp_path)
     return tmp_path
 
 

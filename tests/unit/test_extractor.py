@@ -17,7 +17,7 @@ from indexer.core.records.identity import identity_of
 from indexer.extractor.extract import ExtractSpec, Reading, ReadStrategy, Vanished, first_way, read, weight_of
 from indexer.extractor.integrity import BZIP2_TAIL
 from tests.support.archives import END, MIB, bz2_of, conda, header, index_json, member, zst
-from tests.support.memory import Call, Manners, MemoryStore
+from tests.support.memory import Behavior, Call, MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,8 +66,8 @@ def key_of(body: bytes) -> str:
     return CONDA if body.startswith(b"PK") else TAR_BZ2
 
 
-def upload(body: bytes, *, vouched: bool, manners: Manners | None = None) -> tuple[MemoryStore, Stat]:
-    store = MemoryStore(manners=manners)
+def upload(body: bytes, *, vouched: bool, behavior: Behavior | None = None) -> tuple[MemoryStore, Stat]:
+    store = MemoryStore(behavior=behavior)
     return store, store.upload(key_of(body), body, claims(body) if vouched else None)
 
 
@@ -85,7 +85,7 @@ def check(reading: Reading, body: bytes) -> Extracted:
 
 def requests(store: MemoryStore) -> list[tuple[str, object]]:
     """The requests, and that each of them asked for one version only."""
-    assert all(call.etag is not None for call in store.asked("GET"))
+    assert all(call.etag is not None for call in store.calls_of("GET"))
     return [(call.verb, call.range) for call in store.calls]
 
 
@@ -280,7 +280,7 @@ def test_a_checksum_and_an_md5_vouch_for_a_large_package() -> None:
         {"GET": 1, "HEAD": 1},
         TAIL,
     )
-    assert store.asked("HEAD")[0].checksum
+    assert store.calls_of("HEAD")[0].checksum
 
 
 def test_a_checksum_is_not_worth_a_request_for_a_package_of_a_megabyte() -> None:
@@ -343,27 +343,29 @@ def test_every_way_leads_to_the_same_result() -> None:
 # Stores that behave badly.
 
 BADLY = {
-    "ignores ranges": Manners(ignores_ranges=True),
-    "refuses ranges": Manners(refuses_ranges=True),
-    "drops metadata": Manners(drops_metadata=True),
-    "begins early": Manners(early_by=1000),
+    "ignores ranges": Behavior(ignores_ranges=True),
+    "refuses ranges": Behavior(refuses_ranges=True),
+    "drops metadata": Behavior(drops_metadata=True),
+    "begins early": Behavior(early_by=1000),
 }
 BODIES = {"small": SMALL, "middle": MIDDLE, "large": LARGE, "middle bz2": MIDDLE_BZ2, "large bz2": LARGE_BZ2}
 
 
-@pytest.mark.parametrize("manners", BADLY.values(), ids=BADLY)
+@pytest.mark.parametrize("behavior", BADLY.values(), ids=BADLY)
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 @pytest.mark.parametrize("vouched", [True, False])
-def test_a_store_that_behaves_badly_is_read_from_all_the_same(body: bytes, manners: Manners, *, vouched: bool) -> None:
-    store, stat = upload(body, vouched=vouched, manners=replace(manners))
+def test_a_store_that_behaves_badly_is_read_from_all_the_same(
+    body: bytes, behavior: Behavior, *, vouched: bool
+) -> None:
+    store, stat = upload(body, vouched=vouched, behavior=replace(behavior))
     check(read(store, stat, SPEC), body)
     assert all_closed(store)
     assert store.usage.bytes_read <= len(body)
 
 
-@pytest.mark.parametrize("manners", [Manners(ignores_ranges=True), Manners(refuses_ranges=True)])
-def test_where_there_are_no_ranges_what_must_be_read_whole_is_hashed(manners: Manners) -> None:
-    store = MemoryStore(manners=manners)
+@pytest.mark.parametrize("behavior", [Behavior(ignores_ranges=True), Behavior(refuses_ranges=True)])
+def test_where_there_are_no_ranges_what_must_be_read_whole_is_hashed(behavior: Behavior) -> None:
+    store = MemoryStore(behavior=behavior)
     stat = store.upload(CONDA, MIDDLE, claims(MIDDLE) | {"Package-SHA256": "0" * 64})
     reading = read(store, stat, SPEC)
     assert len(check(reading, MIDDLE).warnings) == 1
@@ -372,13 +374,13 @@ def test_where_there_are_no_ranges_what_must_be_read_whole_is_hashed(manners: Ma
 
 def test_a_store_that_ignores_ranges_finds_an_info_part_that_lies_first() -> None:
     body = conda_of(2 * MIB, info_first=True)
-    store, stat = upload(body, vouched=False, manners=Manners(ignores_ranges=True))
+    store, stat = upload(body, vouched=False, behavior=Behavior(ignores_ranges=True))
     check(read(store, stat, SPEC), body)
 
 
 def test_a_store_that_refuses_ranges_finds_an_info_part_that_lies_first() -> None:
     body = conda_of(2 * MIB, info_first=True)
-    store, stat = upload(body, vouched=False, manners=Manners(refuses_ranges=True))
+    store, stat = upload(body, vouched=False, behavior=Behavior(refuses_ranges=True))
     check(read(store, stat, SPEC), body)
 
 
@@ -390,10 +392,10 @@ WHERE = {"small": (SMALL, 50_000), "large": (LARGE, 5 * MIB + 7), "bz2": (LARGE_
 def test_a_body_that_breaks_off_is_taken_up_again_at_the_same_version(
     body: bytes, after: int, *, silently: bool
 ) -> None:
-    store, stat = upload(body, vouched=False, manners=Manners(breaks_after=after, silently=silently))
+    store, stat = upload(body, vouched=False, behavior=Behavior(breaks_after=after, silently=silently))
     reading = read(store, stat, replace(SPEC, verify_digests=True))
     check(reading, body)
-    first, second = store.asked("GET")
+    first, second = store.calls_of("GET")
     assert (first.range, second.range) == (None, (after, len(body)))
     assert first.etag == second.etag == stat.etag
     assert store.usage.bytes_read == len(body)
@@ -403,28 +405,28 @@ def test_a_body_that_breaks_off_is_taken_up_again_at_the_same_version(
 @pytest.mark.parametrize("silently", [True, False])
 def test_a_body_may_break_off_three_times_and_no_more(*, silently: bool) -> None:
     for breaks in (3, 4):
-        manners = Manners(breaks_after=30_000, breaks=breaks, silently=silently)
-        store, stat = upload(SMALL, vouched=False, manners=manners)
+        behavior = Behavior(breaks_after=30_000, breaks=breaks, silently=silently)
+        store, stat = upload(SMALL, vouched=False, behavior=behavior)
         if breaks == 3:
             check(read(store, stat, SPEC), SMALL)
-            starts = [call.range and call.range[0] for call in store.asked("GET")]
+            starts = [call.range and call.range[0] for call in store.calls_of("GET")]
             assert starts == [None, 30_000, 60_000, 90_000]
         else:
-            manners.breaks_after = 10_000
+            behavior.breaks_after = 10_000
             with pytest.raises(Unavailable, match="again and again"):
                 read(store, stat, SPEC)
 
 
-@pytest.mark.parametrize("manners", [Manners(ignores_ranges=True), Manners(refuses_ranges=True)])
-def test_a_body_that_breaks_off_is_taken_up_again_where_there_are_no_ranges(manners: Manners) -> None:
-    manners = replace(manners, breaks_after=5 * MIB)
-    store, stat = upload(LARGE, vouched=False, manners=manners)
+@pytest.mark.parametrize("behavior", [Behavior(ignores_ranges=True), Behavior(refuses_ranges=True)])
+def test_a_body_that_breaks_off_is_taken_up_again_where_there_are_no_ranges(behavior: Behavior) -> None:
+    behavior = replace(behavior, breaks_after=5 * MIB)
+    store, stat = upload(LARGE, vouched=False, behavior=behavior)
     check(read(store, stat, replace(SPEC, verify_digests=True)), LARGE)
 
 
 def test_a_body_that_is_taken_up_again_is_joined_where_the_store_says_it_begins() -> None:
-    manners = Manners(breaks_after=5 * MIB, early_by=1000)
-    store, stat = upload(LARGE, vouched=False, manners=manners)
+    behavior = Behavior(breaks_after=5 * MIB, early_by=1000)
+    store, stat = upload(LARGE, vouched=False, behavior=behavior)
     try:
         reading = read(store, stat, replace(SPEC, verify_digests=True))
     except Unavailable:
@@ -434,9 +436,9 @@ def test_a_body_that_is_taken_up_again_is_joined_where_the_store_says_it_begins(
 
 @pytest.mark.parametrize("silently", [True, False])
 def test_a_tail_that_breaks_off_is_taken_up_again_where_it_broke(*, silently: bool) -> None:
-    store, stat = upload(MIDDLE, vouched=True, manners=Manners(breaks_after=1000, silently=silently))
+    store, stat = upload(MIDDLE, vouched=True, behavior=Behavior(breaks_after=1000, silently=silently))
     check(read(store, stat, SPEC), MIDDLE)
-    first, second = store.asked("GET")
+    first, second = store.calls_of("GET")
     assert first.range is not None
     assert second.range == (first.range[0] + 1000, len(MIDDLE))
     assert store.usage.bytes_read == len(MIDDLE) - first.range[0]
@@ -444,7 +446,7 @@ def test_a_tail_that_breaks_off_is_taken_up_again_where_it_broke(*, silently: bo
 
 
 def test_a_tail_that_breaks_off_again_and_again_is_not_taken_for_the_whole() -> None:
-    store, stat = upload(MIDDLE, vouched=True, manners=Manners(breaks_after=1000, breaks=99, silently=True))
+    store, stat = upload(MIDDLE, vouched=True, behavior=Behavior(breaks_after=1000, breaks=99, silently=True))
     with pytest.raises(Unavailable, match="again and again"):
         read(store, stat, SPEC)
 
@@ -470,7 +472,7 @@ def test_an_object_that_changes_between_two_requests_is_gone() -> None:
 
 
 def test_an_object_that_changes_while_its_body_breaks_off_is_gone() -> None:
-    store, stat = upload(SMALL, vouched=False, manners=Manners(breaks_after=100))
+    store, stat = upload(SMALL, vouched=False, behavior=Behavior(breaks_after=100))
     hook_once(store, "GET", lambda: store.upload(CONDA, SMALL), skip=1)
     assert read(store, stat, SPEC).result == Vanished(f"{STEM}.conda")
 

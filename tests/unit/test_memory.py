@@ -1,4 +1,4 @@
-"""What a run leaves for the next is always readable, and a bomb in its place is not decompressed."""
+"""The state and the catalog of a run can be read by the next run, and a decompression bomb is not decompressed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MIB = 2**20
 
 
 def bomb(size: int) -> bytes:
-    """So many bytes of blanks: JSON that never begins."""
+    """So many bytes of blanks, compressed: JSON that never begins."""
     compressor = zstandard.ZstdCompressor(level=1).compressobj()
     parts = [compressor.compress(b" " * MIB) for _ in range(size // MIB)]
     return b"".join([*parts, compressor.flush()])
@@ -42,7 +42,7 @@ def test_a_gigabyte_in_a_few_kilobytes_is_not_decompressed(decode: Callable[[byt
     assert peak < 220 * MIB
 
 
-def test_a_memory_file_may_hold_64_mib_whatever_its_size() -> None:
+def test_a_saved_file_may_hold_64_mib_at_any_size() -> None:
     assert len(decompress_saved(bomb(64 * MIB))) == 64 * MIB
     with pytest.raises(ValueError, match="holds more than"):
         decompress_saved(bomb(80 * MIB))
@@ -52,7 +52,7 @@ def sha256(number: int) -> str:
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 
-def test_a_large_ledger_that_we_write_is_readable() -> None:
+def test_a_large_state_that_we_write_is_readable() -> None:
     # Beyond the free 64 MiB: as in a folder, where each package has a version.
     seen = {f"package-{n}-1.0-0.conda": ETag(f"{17 * 10**17 + n * 977}-{n * 13}-{n}") for n in range(1_200_000)}
     written = State(package_etags=seen)
@@ -63,16 +63,18 @@ def test_a_large_ledger_that_we_write_is_readable() -> None:
     assert found.package_etags == seen
 
 
-def test_a_large_catalog_of_packages_that_say_much_alike_is_readable() -> None:
+def test_a_large_catalog_of_similar_packages_is_readable() -> None:
     about = Metadata(summary="s" * 9_000, description="d" * 16_000, keywords=("k" * 1000,) * 20)
     entries = {
-        f"reed-1.0-{n}.conda": Entry("reed", sha256=sha256(n), about=msgspec.structs.replace(about, sha256=sha256(n)))
+        f"reed-1.0-{n}.conda": Entry(
+            "reed", sha256=sha256(n), metadata=msgspec.structs.replace(about, sha256=sha256(n))
+        )
         for n in range(2_000)
     }
-    short = Entry("rush", sha256=sha256(0), about=Metadata(sha256=sha256(0), summary="A rush."))
+    short = Entry("rush", sha256=sha256(0), metadata=Metadata(sha256=sha256(0), summary="A rush."))
     packed = compress(catalog.encode_catalog(Catalog({**entries, "rush-1.0-0.conda": short})))
     found = catalog.decode_catalog(packed)
     assert found is not None
     assert found.packages["rush-1.0-0.conda"] == short
-    assert found.packages["reed-1.0-7.conda"] == Entry("reed", sha256=sha256(7), about=Metadata(sha256=sha256(7)))
+    assert found.packages["reed-1.0-7.conda"] == Entry("reed", sha256=sha256(7), metadata=Metadata(sha256=sha256(7)))
     assert all(len(msgspec.json.encode(entry)) <= SHORT_ENTRY for entry in found.packages.values())

@@ -16,7 +16,7 @@ from indexer.store.s3.certificates import bundle, system
 from indexer.store.s3.network import CERTIFI, Trust, proxies_of, refuse_distrust, trust_of
 from indexer.store.target import Network
 from tests.support.certificates import for_loopback
-from tests.support.command import forget_settings
+from tests.support.command import clear_settings
 
 # The strongest first.
 ORDER = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
@@ -24,7 +24,7 @@ ORDER = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    forget_settings(monkeypatch, tmp_path)
+    clear_settings(monkeypatch, tmp_path)
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path

@@ -1,4 +1,4 @@
-"""`index.html`: what a person reads, whatever packages say; a browser is asked in tests/interop."""
+"""`index.html`: readable and safe for any text of a package; the tests in a browser are in tests/interop."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Reader(HTMLParser):
 
 
 def entry(name: str = "a", version: str = "1", **about: Any) -> Entry:
-    return Entry(name, version, "h_0", 0, 1500, "5" * 64, "MIT", 1_700_000_000, about=Metadata(**about))
+    return Entry(name, version, "h_0", 0, 1500, "5" * 64, "MIT", 1_700_000_000, metadata=Metadata(**about))
 
 
 def catalogs(*entries: Entry) -> dict[str, Catalog]:
@@ -65,7 +65,7 @@ def test_the_root_has_a_row_for_each_name() -> None:
         assert command in words
 
 
-def test_a_subdir_has_a_row_for_each_file_and_names_what_was_taken_out() -> None:
+def test_a_subdir_has_a_row_for_each_file_and_lists_removed_files() -> None:
     whole = Catalog(catalogs(entry("a", "1!2+x"), entry("b"))["noarch"].packages, {"c-1-0.conda": "it sank"})
     page = Reader(subdir_page("noarch", whole, OUTPUTS))
     assert page.tags.count("tr") == 1 + 2
@@ -74,14 +74,14 @@ def test_a_subdir_has_a_row_for_each_file_and_names_what_was_taken_out() -> None
     assert "taken out" in "".join(page.words)
 
 
-def test_the_root_and_the_subdir_count_files_alike() -> None:
+def test_root_and_subdir_pages_count_the_same_files() -> None:
     twins = {f"a-1-0{extension}": entry() for extension in (".conda", ".tar.bz2")}
     whole = {"noarch": Catalog({**twins, "b-1-0.tar.bz2": entry("b")})}
     assert b"<small>2 package files</small>" in root_page(whole, OUTPUTS)
     assert b"2 package files" in subdir_page("noarch", whole["noarch"], OUTPUTS)
 
 
-def test_files_are_looked_for_where_base_url_says() -> None:
+def test_files_are_linked_by_base_url() -> None:
     outputs = Outputs(html=True, base_url="https://files.example/reeds")
     page = Reader(subdir_page("noarch", catalogs(entry())["noarch"], outputs))
     assert "https://files.example/reeds/noarch/a-1-h_0.conda" in page.links
@@ -102,10 +102,8 @@ ALLOWED = {key for _, key, _ in Reader(root_page(catalogs(entry(home="https://b/
 
 
 @given(HOSTILE, HOSTILE, HOSTILE)
-def test_whatever_a_package_says_adds_no_element_no_attribute_and_no_other_address(
-    name: str, text: str, address: str
-) -> None:
-    odd = Entry(name, text, text, license=text, about=Metadata(summary=text, home=address, doc_url=address))
+def test_texts_of_packages_add_no_element_attribute_or_address(name: str, text: str, address: str) -> None:
+    odd = Entry(name, text, text, license=text, metadata=Metadata(summary=text, home=address, doc_url=address))
     plain = Reader(root_page(catalogs(entry(summary="x")), OUTPUTS))
     for found in (
         root_page({"noarch": Catalog({f"{name}.conda": odd}, {text: text})}, OUTPUTS),
@@ -119,7 +117,7 @@ def test_whatever_a_package_says_adds_no_element_no_attribute_and_no_other_addre
             assert link.startswith(("#", "./", "../", "https://", "http://", "noarch/"))
 
 
-def test_the_policy_names_the_script_and_the_style_and_nothing_else() -> None:
+def test_the_policy_allows_only_the_script_and_the_style() -> None:
     page = Reader(root_page({}, OUTPUTS))
     policy = next(value for _, key, value in page.attributes if key == "content" and "default-src" in value)
     digests = [f"'sha256-{base64.b64encode(hashlib.sha256(it.encode()).digest()).decode()}'" for it in (STYLE, SCRIPT)]
@@ -129,7 +127,7 @@ def test_the_policy_names_the_script_and_the_style_and_nothing_else() -> None:
     assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest", STYLE + SCRIPT)
 
 
-def test_twenty_thousand_names_make_a_page_of_few_megabytes() -> None:
+def test_a_page_of_twenty_thousand_names_has_a_few_megabytes() -> None:
     many = catalogs(
         *(
             entry(f"package-number-{n}", f"1.{n}", summary="A summary of forty characters, or so.")
@@ -149,7 +147,7 @@ def test_the_same_channel_gives_the_same_bytes(outputs: Outputs) -> None:
     assert (b"channeldata.json" in one) == outputs.channeldata
 
 
-def test_versions_that_say_the_same_have_one_place_in_the_order() -> None:
+def test_equal_versions_have_the_same_rank() -> None:
     page = Reader(root_page(catalogs(entry("a", "1.0"), entry("b", "1.0.0"), entry("c", "0.9")), OUTPUTS))
     places = [value for tag, key, value in page.attributes if (tag, key) == ("data", "value") and len(value) == 1]
     assert places == ["1", "1", "0"]
@@ -174,7 +172,7 @@ def test_a_page_shows_the_build_and_the_publication_of_another_day() -> None:
     assert cells_updated(first) == [f"{BUILT} {PUBLISHED}"]
 
 
-def test_a_page_leaves_out_a_publication_that_is_the_same_for_all() -> None:
+def test_a_page_leaves_out_a_publication_day_that_all_share() -> None:
     unbuilt = dated("c", 1_800_000_000_000, built=0)
     assert cells_updated(dated("a", 1_800_000_000_000), dated("b", 1_800_000_000_001), unbuilt) == [
         BUILT,

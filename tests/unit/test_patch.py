@@ -1,4 +1,4 @@
-"""Patch instructions, one by one."""
+"""Patch instructions and yanks, rule by rule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from indexer.core.errors import BadPatch
 from indexer.core.json_stream import dump
 from indexer.core.model import Index, Raw
-from indexer.core.overlay import Overlay, WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn
+from indexer.core.overlay import WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn, make_overlay
 from indexer.core.patch import (
     NO_INSTRUCTIONS,
     Patched,
@@ -37,13 +37,13 @@ def told(instructions: dict[str, Any], index: Index | None = None) -> dict[str, 
     return {name: json.loads(bytes(raw)) for name, raw in patched(instructions, index).index.records.items()}
 
 
-def test_what_is_said_of_a_tar_bz2_is_said_of_its_conda_twin_and_what_is_said_of_that_comes_last() -> None:
+def test_a_tar_bz2_patch_also_patches_the_conda_before_its_own_patch() -> None:
     found = told({"packages": {OLD: {"license": "one", "depends": ["c"]}}, "packages.conda": {NEW: {"license": "two"}}})
     assert (found[OLD]["license"], found[NEW]["license"]) == ("one", "two")
     assert found[OLD]["depends"] == found[NEW]["depends"] == ["c"]
 
 
-def test_what_is_said_of_a_conda_is_said_of_it_alone() -> None:
+def test_a_conda_patch_does_not_patch_the_tar_bz2() -> None:
     found = told({"packages.conda": {NEW: {"license": "two"}}, "remove": []})
     assert (found[OLD]["license"], found[NEW]["license"]) == ("MIT", "two")
 
@@ -53,7 +53,7 @@ def test_a_name_in_the_map_of_the_other_format_is_ignored() -> None:
 
 
 @pytest.mark.parametrize("key", ["license", "constrains", "track_features", "never_there"])
-def test_null_clears_a_field_and_one_that_is_not_there_stays_away(key: str) -> None:
+def test_null_clears_a_field_and_never_adds_one(key: str) -> None:
     index = Index(records={NEW: dump(record(constrains=["x"], track_features="y"))})
     assert key not in told({"packages.conda": {NEW: {key: None}}}, index)[NEW]
 
@@ -92,20 +92,20 @@ def test_the_bytes_of_all_other_fields_survive() -> None:
         "fn",
     ],
 )
-def test_what_no_patch_may_change_is_named_and_stays(key: str) -> None:
+def test_a_field_that_cannot_be_patched_stays_with_a_warning(key: str) -> None:
     instructions = {"packages": {OLD: {key: "forged"}, "gone-1-0.tar.bz2": {key: "forged"}}}
     assert told(instructions) == told({})
-    assert patched(instructions).warnings == (f"sets {key}, which no patch may change, of {NEW} and 1 more",)
+    assert patched(instructions).warnings == (f"sets {key} of {NEW} and 1 more, which no patch may change",)
 
 
-def test_a_revoked_package_depends_on_what_nobody_makes_and_so_does_its_twin() -> None:
+def test_a_revoked_build_depends_on_a_missing_package_in_both_formats() -> None:
     found = told({"revoke": [OLD, "gone-1-0.conda"]})
     for name in (OLD, NEW):
         assert found[name]["revoked"] is True
         assert found[name]["depends"] == ["b", "package_has_been_revoked"]
 
 
-def test_a_removed_package_stands_in_removed_with_its_twin_and_what_never_was_does_not() -> None:
+def test_removed_lists_both_formats_and_no_unknown_package() -> None:
     found = patched({"remove": [OLD, "gone-1-0.conda"]}).index
     assert found.records == {}
     assert found.removed == (NEW, OLD)
@@ -113,7 +113,7 @@ def test_a_removed_package_stands_in_removed_with_its_twin_and_what_never_was_do
     assert set(alone.records) == {OLD}
 
 
-def test_records_under_v3_are_patched_by_v3_alone_and_their_dependencies_are_spelled_as_it_wants() -> None:
+def test_v3_records_are_patched_by_v3_alone_in_its_spelling() -> None:
     index = Index(records={NEW: dump(record())}, v3=frozenset({NEW}))
     assert told({"packages.conda": {NEW: {"license": "x"}}}, index)[NEW]["license"] == "MIT"
     fix = {"depends": ["d 1.2.*", 'e[when="__linux"]'], "extra_depends": {"x": ["f 1.*"]}}
@@ -124,14 +124,14 @@ def test_records_under_v3_are_patched_by_v3_alone_and_their_dependencies_are_spe
     assert patched({"remove": [NEW]}, index).index.v3 == frozenset()
 
 
-def test_wheels_of_others_are_patched_where_they_stand() -> None:
+def test_wheels_under_v3_are_patched() -> None:
     index = Index(v3_rest={"whl": {"a-1-0": dump(record(url="x")), "b-1-0": dump(record())}})
     found = patched({"v3": {"whl": {"a-1-0": {"license": "x"}, "c-1-0": {"license": "x"}}, "zip": {}}}, index).index
     assert json.loads(bytes(found.v3_rest["whl"]["a-1-0"]))["license"] == "x"
     assert found.v3_rest["whl"]["b-1-0"] is index.v3_rest["whl"]["b-1-0"]
 
 
-def test_run_exports_in_any_form_are_patched_by_the_second_version_alone() -> None:
+def test_run_exports_are_patched_by_version_2_alone() -> None:
     index = Index(records={NEW: dump(record())}, run_exports={NEW: dump({"weak": ["a"]})})
     for value, expected in ((["x"], {"weak": ["x"]}), ({"strong": ["x"], "weak": []}, {"strong": ["x"]}), (None, {})):
         said = {"packages.conda": {NEW: {"run_exports": value}}}
@@ -144,9 +144,9 @@ def test_run_exports_in_any_form_are_patched_by_the_second_version_alone() -> No
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", NO_INSTRUCTIONS, b'{"a":{},"remove":{}}', b'{"nobody":"knows"}'])
-def test_instructions_that_say_nothing_are_none(data: bytes) -> None:
+def test_empty_instructions_are_false(data: bytes) -> None:
     assert not parse_instructions(data, "")
-    assert not Overlay("", data)
+    assert not make_overlay("", data, WithdrawnPackages())
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,8 @@ def test_instructions_that_say_nothing_are_none(data: bytes) -> None:
         *(b'{"patch_instructions_version":3}', b'{"patch_instructions_version":true}', b'{"packages":{"a-1-0.conda"'),
     ],
 )
-def test_what_is_no_instructions_is_an_error_that_names_its_file(data: bytes) -> None:
-    with pytest.raises(BadPatch, match=r"^linux-64/patch_instructions.json: .*nothing was changed: mend the patch"):
+def test_unreadable_instructions_are_an_error_with_their_key(data: bytes) -> None:
+    with pytest.raises(BadPatch, match=r"^linux-64/patch_instructions.json: .*nothing was changed: correct the patch"):
         parse_instructions(data, "linux-64/patch_instructions.json")
 
 
@@ -176,7 +176,7 @@ def test_what_is_no_instructions_is_an_error_that_names_its_file(data: bytes) ->
         {"run_exports": {"weak": "x"}},
     ],
 )
-def test_what_cannot_be_followed_is_an_error_that_names_the_package(fields: dict[str, Any]) -> None:
+def test_an_invalid_patch_is_an_error_with_the_file_name(fields: dict[str, Any]) -> None:
     instructions = parse_instructions(
         json.dumps({"patch_instructions_version": 2, "packages": {OLD: fields}}).encode(), "the key"
     )
@@ -195,16 +195,16 @@ def test_what_cannot_be_followed_is_an_error_that_names_the_package(fields: dict
         *("x >=1.0|<0.5", "x !=1.2,==1.*", "conda-forge/linux-64::x", "foo 1.*,!=1.9.* build", "x =1"),
     ],
 )
-def test_what_some_reader_understands_is_no_fault(spec: str) -> None:
+def test_a_spec_that_some_reader_parses_has_no_fault(spec: str) -> None:
     assert fault(spec) is None
 
 
 @pytest.mark.parametrize("spec", ["", " ", ">=1", "=1", "a >=", "a >=1,", "a 1.0|", "a[version=1", "a]", "a (b", "::"])
-def test_what_no_reader_understands_is_a_fault(spec: str) -> None:
+def test_a_spec_that_no_reader_parses_has_a_fault(spec: str) -> None:
     assert fault(spec) is not None
 
 
-def test_yanks_come_back_as_they_were_written() -> None:
+def test_yanks_survive_encode_and_decode() -> None:
     yanks = {"b-1-0.conda": Yank("späte Reue\n", 2), NEW: Yank("", 1)}
     data = encode_withdrawn(WithdrawnPackages(yanks))
     assert decode_withdrawn(data, "").yanked == yanks
@@ -214,14 +214,14 @@ def test_yanks_come_back_as_they_were_written() -> None:
 
 def test_a_yank_withdraws_the_patched_record() -> None:
     said = json.dumps({"packages.conda": {NEW: {"license": "x"}}}).encode()
-    found = Overlay("", said, yanks={NEW: Yank("", 1), "gone-1-0.conda": Yank("", 1)}).apply(
+    found = make_overlay("", said, WithdrawnPackages({NEW: Yank("", 1), "gone-1-0.conda": Yank("", 1)})).apply(
         Index(records={OLD: dump(record()), NEW: dump(record())})
     )
     assert set(found.index.records) == {OLD}
     assert found.index.removed == (NEW,)
 
 
-def test_records_that_are_none_stay_as_they_are_and_stop_nothing() -> None:
+def test_unreadable_records_stay_and_stop_no_patch() -> None:
     index = Index(records={NEW: Raw(b"[1]"), OLD: Raw(b'{"depends":5,"license":"MIT"}')})
     found = patched({"packages": {OLD: {"license": "x"}}}, index).index.records
     assert bytes(found[NEW]) == b"[1]"
@@ -232,11 +232,11 @@ def test_records_that_are_none_stay_as_they_are_and_stop_nothing() -> None:
     ]
 
 
-def test_what_legacy_maps_say_of_a_record_under_v3_is_not_followed_and_that_is_said() -> None:
+def test_a_legacy_patch_of_a_v3_record_is_ignored_with_a_warning() -> None:
     said = {"packages.conda": {NEW: {"license": "MIT-0"}}}
     index = Index(records={NEW: dump(record())}, v3=frozenset({NEW}))
     found = patched(said, index)
     assert found.index == index
-    assert found.warnings == (f"does not reach {NEW}, which stands under v3; say it under v3 too",)
+    assert found.warnings == (f"does not patch {NEW}, whose record is under v3; add the patch under v3 too",)
     both = {**said, "v3": {"conda": {NEW.removesuffix(".conda"): {"license": "0BSD"}}}}
     assert patched(both, index).warnings == ()

@@ -15,7 +15,7 @@ from indexer.core.names import INSTRUCTIONS
 from indexer.extractor.archive import read_patches
 from indexer.extractor.patch_package import load
 from tests.support.memory import MemoryStore
-from tests.support.scene import archive
+from tests.support.memory_channel import archive
 
 INFO = {"info/index.json": b"{}"}
 LINUX = f"linux-64/{INSTRUCTIONS}"

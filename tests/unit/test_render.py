@@ -12,7 +12,7 @@ from indexer.core import names
 from indexer.core.formats import shards
 from indexer.core.model import Index, Outputs, Raw
 from indexer.core.publication import Artifact, Codec, Rank, RenderContext, publication, source_of
-from tests.support.scenes import NOW_MS, contents, first_scene, published
+from tests.support.render_context import NOW_MS, contents, first_context, published
 
 if TYPE_CHECKING:
     from indexer.core.formats.shards import ShardIndex
@@ -29,13 +29,13 @@ def info_of(index: Index = INDEX, outputs: Outputs | None = None) -> dict[str, o
 
 
 def shard_index(index: Index = INDEX, scene: RenderContext | None = None) -> ShardIndex:
-    files = contents(publication(index, scene or first_scene()))
+    files = contents(publication(index, scene or first_context()))
     return shards.decode_index(files[names.SHARD_INDEX], names.SHARD_INDEX)
 
 
 def test_every_file_says_what_it_is_and_how_long_it_may_be_kept() -> None:
     headers = {
-        it.key: it.headers for it in publication(INDEX, first_scene(Outputs(bz2=True))) if it.content is not None
+        it.key: it.headers for it in publication(INDEX, first_context(Outputs(bz2=True))) if it.content is not None
     }
     shard = next(key for key in headers if key.startswith("shards/"))
     assert headers == {
@@ -54,7 +54,7 @@ def test_the_headers_of_files_and_shards_can_be_chosen() -> None:
     outputs = Outputs(cache_control="no-cache", shard_cache_control="private")
     found = {
         it.rank is Rank.SHARD: it.headers.get("Cache-Control")
-        for it in publication(INDEX, first_scene(outputs))
+        for it in publication(INDEX, first_context(outputs))
         if it.content
     }
     assert found == {True: "private", False: "no-cache"}
@@ -78,7 +78,7 @@ def test_info_stands_after_all_package_maps(key: str) -> None:
     record = Raw(b'{"build":"0","build_number":0,"depends":[],"name":"a","version":"1"}')
     index = Index({"a-1-0.conda": record, "b-1-0.conda": record}, v3=frozenset({"b-1-0.conda"}), rest={"z": Raw(b"1")})
     index = replace(index, info={"channel_relations": Raw(b'{"base":"../main"}')})
-    scene = first_scene(Outputs(current_repodata=True))
+    scene = first_context(Outputs(current_repodata=True))
     content = json.loads(contents(publication(index, scene, unpatched=index))[key])
     assert "channel_relations" in content["info"]
     assert "z" in content
@@ -107,7 +107,7 @@ def test_a_base_url_of_another_run_stays_until_an_empty_one_is_given(configured:
     index = replace(INDEX, info={"base_url": Raw(b'"https://a.example/noarch/"')})
     outputs = Outputs(base_url=configured)
     assert info_of(index, outputs).get("base_url") == url
-    assert shard_index(index, first_scene(outputs)).info["base_url"] == (url or "")
+    assert shard_index(index, first_context(outputs)).info["base_url"] == (url or "")
     assert json.loads(published(index, outputs)[names.REPODATA])["repodata_version"] == (2 if url else 1)
 
 
@@ -127,7 +127,7 @@ def test_a_base_url_that_is_no_text_goes(base_url: bytes) -> None:
 def test_a_base_url_has_the_subdir_appended_unless_it_is_verbatim(options: dict[str, object], url: str) -> None:
     outputs = replace(Outputs(), **options)  # type: ignore[arg-type]  # options by name
     assert info_of(outputs=outputs)["base_url"] == url
-    assert shard_index(scene=first_scene(outputs)).info["base_url"] == url
+    assert shard_index(scene=first_context(outputs)).info["base_url"] == url
 
 
 def test_the_subdir_of_the_info_is_where_the_index_lies() -> None:
@@ -209,13 +209,13 @@ MONOLITHIC = [f"{name}{form}" for name in ("repodata.json", "run_exports.json") 
 )
 def test_what_is_switched_off_is_deleted(outputs: Outputs, gone: set[str]) -> None:
     never_ours = {f"current_repodata.json{extension}" for extension in ("", ".zst", ".bz2")}
-    artifacts = publication(INDEX, first_scene(outputs))
+    artifacts = publication(INDEX, first_context(outputs))
     assert {it.key for it in artifacts if it.content is None} == gone | never_ours | {names.CATALOG, names.PAGE}
 
 
 def test_the_order_of_a_publication_is_the_one_that_was_proved() -> None:
     order = [
-        (it.key.partition("/")[0], it.content is None) for it in publication(INDEX, first_scene(Outputs(zst=False)))
+        (it.key.partition("/")[0], it.content is None) for it in publication(INDEX, first_context(Outputs(zst=False)))
     ]
     assert order[0] == ("shards", False)
     assert order[1] == ("repodata_shards.msgpack.zst", False)
@@ -246,4 +246,4 @@ def test_the_digest_of_an_artefact_tells_content_codec_level_and_headers_apart()
 def test_an_index_of_a_few_names_is_never_published_alone() -> None:
     index = Index({"a-1-0.conda": Raw(b'{"name":"a"}')}, records_not_loaded=1)
     with pytest.raises(ValueError, match="never alone"):
-        publication(index, first_scene())
+        publication(index, first_context())

@@ -1,4 +1,4 @@
-"""What is refused as a repodata.json, so that it is never overwritten, and what is carried on."""
+"""Which repodata.json is refused, so that it is never overwritten, and which parts are published again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from indexer.core.json_stream import dump
 from indexer.core.model import Index, Raw
 from indexer.core.publication import publication
 from indexer.core.records.identity import altered, identity_of
-from tests.support.scenes import first_scene
+from tests.support.render_context import first_context
 
 WHOLE = (
     b'{"info":{"subdir":"noarch"},"packages":{"a-1-0.tar.bz2":{"name":"a"}},"packages.conda":{},"repodata_version":1}'
@@ -55,17 +55,17 @@ def test_a_truncated_file_is_a_bad_index(length: int) -> None:
         (WHOLE + b"x", "readable"),
     ],
 )
-def test_what_we_could_not_carry_on_is_a_bad_index(data: bytes, reason: str) -> None:
+def test_an_unreadable_repodata_is_a_bad_index(data: bytes, reason: str) -> None:
     with pytest.raises(BadIndex, match=reason):
         decode_repodata(data, "repodata.json")
 
 
-def test_keys_that_are_no_revisions_are_carried_on() -> None:
+def test_keys_that_are_not_revisions_are_published_again() -> None:
     assert decode_repodata(b'{"v3": {}, "vx": 1, "v": 2}', "repodata.json").rest == {"vx": Raw(b"1"), "v": Raw(b"2")}
 
 
 @pytest.mark.parametrize("told", [b'{"v0": {"n_packages": 4}}', b'{"v0": 1}', b"[]", b"7"])
-def test_numbers_of_old_revisions_are_no_reason_to_refuse(told: bytes) -> None:
+def test_numbers_of_old_revisions_are_accepted(told: bytes) -> None:
     assert decode_repodata(b'{"info": {"repodata_revisions": ' + told + b"}}", "repodata.json").records == {}
 
 
@@ -78,20 +78,20 @@ def test_a_shard_with_another_revision_is_a_newer_index(top: dict[str, object]) 
         index_of_shard(top, "k")
 
 
-def test_a_shard_index_that_tells_of_a_later_revision_is_a_newer_index() -> None:
+def test_a_shard_index_with_a_later_revision_is_a_newer_index() -> None:
     told = encode_index(ShardIndex({}, {"repodata_revisions": {"v4": {"n_packages": 3}}}))
     with pytest.raises(NewerIndex, match="the revision v4"):
         decode_index(told, "k")
 
 
-def test_info_is_read_wherever_it_stands() -> None:
+def test_info_is_read_at_any_place_in_the_file() -> None:
     last = b'{"packages":{"a-1-0.tar.bz2":{"name":"a"}},"repodata_version":1,"info":{"subdir":"noarch"}}'
     index = decode_repodata(WHOLE, "repodata.json")
     assert decode_repodata(last, "repodata.json") == index
     assert bytes(index.info["subdir"]) == b'"noarch"'
 
 
-def test_records_of_all_maps_are_found_by_file_name() -> None:
+def test_records_of_all_maps_are_decoded_by_file_name() -> None:
     data = b"""{"packages": {"a-1-0.tar.bz2": {"n":1}}, "packages.conda": {"a-1-0.conda": {"n":2}},
         "v3": {"conda": {"b-1-0": {"n":3}}, "tar.bz2": {"b-1-0": {"n":4}}, "whl": {"c-1-0": {"n":5}}}}"""
     index = decode_repodata(data, "repodata.json")
@@ -105,7 +105,7 @@ def test_records_of_all_maps_are_found_by_file_name() -> None:
     assert index.v3_rest == {"whl": {"c-1-0": Raw(b'{"n":5}')}}
 
 
-def test_everything_is_sorted_compact_utf_8_without_a_final_newline() -> None:
+def test_json_is_sorted_compact_utf_8_without_a_final_newline() -> None:
     records = {
         "foo-9-0.conda": Raw(b'{"name":"foo"}'),
         "foo-10-0.conda": Raw('{"license":"é"}'.encode()),
@@ -121,18 +121,18 @@ def test_everything_is_sorted_compact_utf_8_without_a_final_newline() -> None:
     )
 
 
-def test_signatures_are_not_carried_on() -> None:
+def test_signatures_are_not_published_again() -> None:
     index = decode_repodata(b'{"signatures": {"a": 1}, "x": 1}', "repodata.json")
     assert index.rest == {"x": Raw(b"1")}
 
 
-def test_the_version_is_2_where_there_is_a_base_url() -> None:
+def test_repodata_version_is_2_if_there_is_a_base_url() -> None:
     assert b'"repodata_version":2' in bytes(encode_repodata(Index(), {"base_url": "https://channel.example/noarch/"}))
     assert b'"repodata_version":1' in bytes(encode_repodata(Index(), {}))
 
 
 @pytest.mark.parametrize("record", [b'{"size":"1"}', b"[]", b'{"md5":1}', b'{"indexed_timestamp":"now"}'])
-def test_a_record_with_wrong_types_tells_no_size(record: bytes) -> None:
+def test_a_record_with_wrong_types_has_no_size(record: bytes) -> None:
     assert identity_of(Raw(record)).size == -1
 
 
@@ -147,16 +147,16 @@ def test_a_record_with_wrong_types_tells_no_size(record: bytes) -> None:
         b'{"info": {"repodata_revisions": []}}',
     ],
 )
-def test_an_index_that_cannot_be_published_again_ends_in_one_of_our_errors(data: bytes) -> None:
+def test_an_index_that_cannot_be_encoded_is_an_indexer_error(data: bytes) -> None:
     try:
         index = decode_repodata(data, "repodata.json")
-        artifacts = [*publication(index, first_scene())]
+        artifacts = [*publication(index, first_context())]
     except IndexerError:
         return
     assert artifacts
 
 
-def test_bytes_that_are_no_text_are_not_republished() -> None:
+def test_bytes_that_are_not_utf_8_are_not_published_again() -> None:
     try:
         index = decode_repodata(b'{"x": "\xff"}', "repodata.json")
     except BadIndex:
@@ -164,7 +164,7 @@ def test_bytes_that_are_no_text_are_not_republished() -> None:
     bytes(encode_repodata(index, {})).decode()
 
 
-def test_a_record_without_a_name_makes_no_shard_without_a_name() -> None:
+def test_no_shard_has_an_empty_name() -> None:
     try:
         groups = filenames_by_name(
             decode_repodata(b'{"packages": {"a-1-0.tar.bz2": {"build": "0"}}}', "repodata.json").records
@@ -175,7 +175,7 @@ def test_a_record_without_a_name_makes_no_shard_without_a_name() -> None:
 
 
 @pytest.mark.parametrize("value", [1e16, 1e22, 1.5, 1e-7, 12345678901234567890])
-def test_a_number_is_written_in_one_form_wherever_it_stands(value: float) -> None:
+def test_a_number_has_one_spelling_in_all_files(value: float) -> None:
     form = bytes(dump(value))
     info = {"channel_relations": {"x": value}}
     assert b'"channel_relations":{"x":%b}' % form in bytes(encode_repodata(Index(), info))
@@ -186,7 +186,7 @@ def test_a_number_is_written_in_one_form_wherever_it_stands(value: float) -> Non
     )
 
 
-def test_what_was_not_made_here_keeps_its_bytes() -> None:
+def test_records_of_others_keep_their_bytes() -> None:
     assert bytes(dump({"b": Raw(b"1.0e+16"), "a": [Raw(b"{ }")]})) == b'{"a":[{ }],"b":1.0e+16}'
     with pytest.raises(TypeError):
         dump({"a": b"bytes"})

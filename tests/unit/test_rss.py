@@ -1,4 +1,4 @@
-"""`rss.xml`: what a feed reader takes, the same bytes for the same channel, whatever packages say."""
+"""`rss.xml`: valid for feed readers with any text of a package; the same channel makes the same bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAY_MS = 86_400_000
 
 
 def entry(name: str, version: str, day: int, number: int = 0, **about: Any) -> Entry:
-    return Entry(name, version, str(number), number, indexed_timestamp=day * DAY_MS, about=Metadata(**about))
+    return Entry(name, version, str(number), number, indexed_timestamp=day * DAY_MS, metadata=Metadata(**about))
 
 
 def channel(**subdirs: dict[str, Entry]) -> ET.Element:
@@ -58,7 +58,7 @@ def test_a_channel_has_the_elements_that_rss_requires() -> None:
     assert found.findtext("description")
 
 
-def test_of_what_came_at_the_same_time_the_last_build_is_the_newest() -> None:
+def test_of_the_same_time_the_last_build_is_the_newest() -> None:
     packages = {
         f"p{number:03}-1-0.conda": msgspec.structs.replace(entry(f"p{number:03}", "1", 9), timestamp=number * DAY_MS)
         for number in range(130)
@@ -85,8 +85,8 @@ HOSTILE = st.text() | st.sampled_from(["]]>", "<script>alert(1)</script>", "&amp
 
 
 @given(HOSTILE, HOSTILE, HOSTILE)
-def test_whatever_a_package_says_the_feed_can_be_read(name: str, text: str, address: str) -> None:
-    odd = Entry(name, text, text, about=Metadata(summary=text, home=address))
+def test_a_feed_is_valid_xml_for_any_text_of_a_package(name: str, text: str, address: str) -> None:
+    odd = Entry(name, text, text, metadata=Metadata(summary=text, home=address))
     found = channel(noarch={f"{name}.conda": odd})
     for link in texts(found, "item/link"):
         assert link.startswith(("http://", "https://"))

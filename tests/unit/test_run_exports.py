@@ -1,4 +1,4 @@
-"""The forms in which packages say what they export, and the one form in which it is published."""
+"""The forms of run exports in packages, and the one form in which they are published."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_every_form_becomes_a_map_of_lists(said: bytes | None, found: object) ->
         (b'["a[extras=[Foo!]]"]', "CEP 44"),
     ],
 )
-def test_what_is_no_list_of_texts_is_rejected(said: bytes, reason: str) -> None:
+def test_run_exports_that_are_not_lists_of_texts_are_rejected(said: bytes, reason: str) -> None:
     with pytest.raises(BadPackage, match=reason):
         judge_run_exports(said)
 
@@ -63,7 +63,7 @@ def test_text_that_cannot_be_written_is_rejected_before_the_merge() -> None:
     merge(Index(), Plan(), [Extracted("a-1-0.conda", ETag("v"), dump({"name": "a"}), dump(found))], 0)
 
 
-def test_an_empty_file_knows_of_none() -> None:
+def test_an_empty_file_has_no_run_exports() -> None:
     assert decode_run_exports(b"", "run_exports.json") == {}
     assert decode_run_exports(b"\n", "run_exports.json") == {}
     assert decode_run_exports(b"{}", "run_exports.json") == {}
@@ -93,7 +93,7 @@ def test_run_exports_inside_records_are_found() -> None:
     }
 
 
-def test_what_many_packages_say_alike_is_held_once() -> None:
+def test_equal_run_exports_of_many_packages_are_held_once() -> None:
     said = b'{"packages":{"a-1-0.tar.bz2":{"run_exports":{}}},"packages.conda":{"b-1-0.conda":{"run_exports":{}}}}'
     found = decode_run_exports(said, "run_exports.json")
     assert found["a-1-0.tar.bz2"] is found["b-1-0.conda"]

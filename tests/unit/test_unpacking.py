@@ -19,7 +19,7 @@ from indexer.extractor import integrity as unpacking
 from indexer.extractor.extract import ExtractSpec, Reading, ReadStrategy, read
 from indexer.extractor.integrity import BZIP2_TAIL, ends_as_bzip2
 from tests.support.archives import END, MIB, Entry, bz2_of, conda, header, index_json, member, zipped, zst
-from tests.support.memory import Manners, MemoryStore
+from tests.support.memory import Behavior, MemoryStore
 from tests.unit.test_extractor import claims
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def tar_bz2_of(size: int) -> bytes:
 
 
 def reading_of(
-    body: bytes, *, vouched: bool = False, spec: ExtractSpec = SPEC, manners: Manners | None = None
+    body: bytes, *, vouched: bool = False, spec: ExtractSpec = SPEC, behavior: Behavior | None = None
 ) -> Reading:
-    store = MemoryStore(manners=manners)
+    store = MemoryStore(behavior=behavior)
     key = TAR_BZ2 if body.startswith(b"BZh") else CONDA
     return read(store, store.upload(key, body, claims(body) if vouched else None), spec)
 
@@ -130,11 +130,11 @@ def test_a_vouched_tar_bz2_costs_one_request_more() -> None:
     assert reading.usage.bytes_read < MIB
 
 
-@pytest.mark.parametrize("manners", [{"ignores_ranges": True}, {"refuses_ranges": True}], ids=["ignores", "refuses"])
-def test_half_of_a_vouched_tar_bz2_is_found_where_a_store_has_no_ranges(manners: dict[str, bool]) -> None:
+@pytest.mark.parametrize("behavior", [{"ignores_ranges": True}, {"refuses_ranges": True}], ids=["ignores", "refuses"])
+def test_half_of_a_vouched_tar_bz2_is_found_where_a_store_has_no_ranges(behavior: dict[str, bool]) -> None:
     body = tar_bz2_of(600_000)
-    assert is_good(body, vouched=True, manners=Manners(**manners))
-    assert "has no end" in reason_of(body[: len(body) // 2], vouched=True, manners=Manners(**manners))
+    assert is_good(body, vouched=True, behavior=Behavior(**behavior))
+    assert "has no end" in reason_of(body[: len(body) // 2], vouched=True, behavior=Behavior(**behavior))
 
 
 def test_a_tar_bz2_that_unpacks_to_gigabytes_is_no_bad_package() -> None:

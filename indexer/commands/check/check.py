@@ -72,8 +72,8 @@ def check_channel(
         it: _Auditor(store, it, context, deep).look_until_steady() for it in chosen(store, subdirs, context.channel)
     }
     for verdict in found.values():
-        verdict.faults = [fault.naming(command) for fault in verdict.faults]
-        verdict.hints = [hint.naming(command) for hint in verdict.hints]
+        verdict.faults = [fault.with_command(command) for fault in verdict.faults]
+        verdict.hints = [hint.with_command(command) for hint in verdict.hints]
     return Verdict(found, context.clock.monotonic() - began, store.usage)
 
 

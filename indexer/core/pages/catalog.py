@@ -1,7 +1,7 @@
-"""The catalog of a subdir: of each package what a person wants to know, so that nothing must be read for it again.
+"""The catalog of a subdir: for each package the fields of its record that people read, and its metadata.
 
-It is one of our own files and what channel-wide files are made from: they need no repodata.json, which may
-be large.  Losing it costs time: the packages are read once more.
+It is a file of our own, from which the files of the whole channel are made: they need no repodata.json, which can
+be large.  If it is lost, the next run reads all packages again.
 """
 
 from __future__ import annotations
@@ -20,15 +20,12 @@ if TYPE_CHECKING:
 
     from indexer.core.model import Index, Raw
 
-# The last millisecond that a calendar has.
+# The last millisecond of the year 9999, the last year that Python's calendar has.
 _LAST_MS = 253402300799000
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A package: of its record what people look for, sizes in bytes, and what it says of itself.
-
-    `about` is None where that is not known.
-    """
+    """A package: fields of its record, the size in bytes, and its metadata, None if it is not known."""
 
     name: str
     version: str = ""
@@ -39,26 +36,26 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     license: str | None = None
     timestamp: int | float | None = None
     indexed_timestamp: int | None = None
-    about: Metadata | None = None
+    metadata: Metadata | None = msgspec.field(default=None, name="about")
 
     @property
     def built_ms(self) -> int:
-        """When it was built, in milliseconds; 0 where it does not say."""
-        return _bounded(built_ms(self.timestamp))
+        """The time of the build, in milliseconds; 0 if it is not known."""
+        return _in_calendar(built_ms(self.timestamp))
 
     @property
     def indexed_ms(self) -> int:
-        """When it came into the channel, in milliseconds, as far as that is known."""
-        return self.built_ms if self.indexed_timestamp is None else _bounded(self.indexed_timestamp)
+        """The time at which the package came into the channel, in milliseconds; else the time of the build."""
+        return self.built_ms if self.indexed_timestamp is None else _in_calendar(self.indexed_timestamp)
 
 
-def _bounded(milliseconds: int) -> int:
-    """A time that a calendar has, whatever a record says."""
+def _in_calendar(milliseconds: int) -> int:
+    """The nearest time that a calendar has: a record can have any number."""
     return max(0, min(milliseconds, _LAST_MS))
 
 
 class Catalog(msgspec.Struct, frozen=True):
-    """The packages of a subdir by file name, and why others were taken out, empty where that is not known."""
+    """The packages of a subdir by file name, and the reason for each removed package, empty if it is not known."""
 
     packages: dict[str, Entry] = {}
     removed: dict[str, str] = {}
@@ -68,45 +65,45 @@ _entry = msgspec.json.Decoder(Entry)
 _catalog = msgspec.json.Decoder(Catalog)
 
 
-def make_catalog(index: Index, abouts: Mapping[str, Metadata], yanked: Mapping[str, str]) -> Catalog:
-    """The catalog of an index; an `about` counts where it is of the very package that the record is of.
+def make_catalog(index: Index, metadata: Mapping[str, Metadata], yanked: Mapping[str, str]) -> Catalog:
+    """The catalog of an index, with the `metadata` that has the same sha256 as the record.
 
-    `yanked` says why packages were taken out.
+    `yanked` has the reasons for removed packages by file name.
     """
-    return Catalog(dict(_entries(index, abouts)), {name: yanked.get(name, "") for name in sorted(index.removed)})
+    return Catalog(dict(_entries(index, metadata)), {name: yanked.get(name, "") for name in sorted(index.removed)})
 
 
-def _entries(index: Index, abouts: Mapping[str, Metadata]) -> Iterator[tuple[str, Entry]]:
+def _entries(index: Index, metadata: Mapping[str, Metadata]) -> Iterator[tuple[str, Entry]]:
     for filename in sorted(index.records):
         entry = _entry_of(filename, index.records[filename])
-        about = abouts.get(filename)
-        same = about is not None and about.sha256 == entry.sha256
-        # A record may have a key `about` of its own, which says nothing.
-        yield filename, msgspec.structs.replace(entry, about=about if same else None)
+        known = metadata.get(filename)
+        same = known is not None and known.sha256 == entry.sha256
+        # Replaced in any case: a record may have a key `about` of its own.
+        yield filename, msgspec.structs.replace(entry, metadata=known if same else None)
 
 
 def _entry_of(filename: str, record: Raw) -> Entry:
     try:
         return _entry.decode(record)
-    except msgspec.ValidationError:  # of another indexer, and odd: its file name says the most of it
-        named = parse_filename(filename)
-        return Entry(named.name, named.version, named.build) if named else Entry(filename)
+    except msgspec.ValidationError:  # another indexer wrote wrong types; the file name has the most important fields
+        parsed = parse_filename(filename)
+        return Entry(parsed.name, parsed.version, parsed.build) if parsed else Entry(filename)
 
 
-def filenames_without_metadata(index: Index, abouts: Mapping[str, Metadata]) -> frozenset[str]:
-    """The packages of an index of which is not known what they say of themselves."""
-    return frozenset(name for name, entry in _entries(index, abouts) if entry.about is None)
+def filenames_without_metadata(index: Index, metadata: Mapping[str, Metadata]) -> frozenset[str]:
+    """The packages of an index whose metadata is not known."""
+    return frozenset(name for name, entry in _entries(index, metadata) if entry.metadata is None)
 
 
 def metadata_by_name(catalog: Catalog) -> dict[str, Metadata]:
-    """What is known by file name."""
-    return {filename: entry.about for filename, entry in catalog.packages.items() if entry.about}
+    """The metadata in a catalog by file name."""
+    return {filename: entry.metadata for filename, entry in catalog.packages.items() if entry.metadata}
 
 
 def encode_catalog(catalog: Catalog) -> bytes:
-    """The catalog before compression.
+    """The content of a catalog before compression.
 
-    If it is large, packages that say much of themselves say nothing, so that the next run can read it.
+    If it is large, the metadata of packages with much metadata is left out, so that the next run accepts the file.
     """
     content = msgspec.json.encode(catalog, order="deterministic")
     if not needs_short_entries(len(content)):
@@ -118,12 +115,12 @@ def encode_catalog(catalog: Catalog) -> bytes:
 def _short(entry: Entry) -> Entry:
     if len(msgspec.json.encode(entry)) <= SHORT_ENTRY:
         return entry
-    about = None if entry.about is None else Metadata(sha256=entry.about.sha256)
-    return msgspec.structs.replace(entry, license=None, about=about)
+    metadata = None if entry.metadata is None else Metadata(sha256=entry.metadata.sha256)
+    return msgspec.structs.replace(entry, license=None, metadata=metadata)
 
 
 def decode_catalog(data: bytes) -> Catalog | None:
-    """A catalog as it lies in the channel; None for one that cannot be read, which is as good as none."""
+    """The catalog in a published file; None if it cannot be read, as if there were no such file."""
     try:
         return _catalog.decode(decompress_saved(data))
     except (ValueError, msgspec.MsgspecError):

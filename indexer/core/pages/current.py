@@ -1,6 +1,6 @@
-"""`current_repodata.json`: the newest version of each package and what these need, for conda's classic solver.
+"""`current_repodata.json`: the newest version of each package and its dependencies, for conda's classic solver.
 
-The rules are conda-index's; records under `v3` are not for the clients that read this file.
+The rules are conda-index's.  Records under `v3` are left out: the clients that read this file cannot use them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core.formats.repodata import encode_repodata
-from indexer.core.names import CONDA, TAR_BZ2
+from indexer.core.names import CONDA, TAR_BZ2, prefer_conda, with_extension
+from indexer.core.records.dates import built_ms
 from indexer.core.records.identity import identity_of
 from indexer.core.specs.matchspec import parts_of
 from indexer.core.specs.version import Version, constraint_of, matches_glob
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from indexer.core.model import Index, Raw
+    from indexer.core.specs.matchspec import Parts
     from indexer.core.stream import Stream
 
-_MAX_SECONDS = 253402300799
 _FIELD = re.compile(r"""(\w+)\s*=\s*("[^"]*"|'[^']*'|[^,\s]+)""")
 
 
 class _Fields(msgspec.Struct, frozen=True):
-    """What the choice depends on."""
+    """The fields of a record on which the choice depends."""
 
     name: str
     version: str
@@ -54,15 +55,13 @@ class _Candidate:
     fields: _Fields
 
     @property
-    def age(self) -> tuple[Version, int, float, str]:
-        """A key that puts the newest last."""
-        time = self.fields.timestamp or 0
-        seconds = time / 1000 if time > _MAX_SECONDS else float(time)
-        return self.version, self.fields.build_number, seconds, self.fields.build
+    def age(self) -> tuple[Version, int, int, str]:
+        """A sort key; the newest candidate is the last."""
+        return self.version, self.fields.build_number, built_ms(self.fields.timestamp), self.fields.build
 
     @property
-    def featured(self) -> bool:
-        """Whether the solver avoids it."""
+    def has_features(self) -> bool:
+        """Whether the solver avoids the package because of its features."""
         return bool(self.fields.track_features or self.fields.features)
 
 
@@ -70,98 +69,107 @@ _Groups = dict[str, list[_Candidate]]
 
 
 def encode_current_repodata(index: Index, info: Mapping[str, object]) -> Stream:
-    """The content of a `current_repodata.json`, in the form of `repodata.json`.  `info` is its whole `info` key.
+    """The content of a `current_repodata.json`, in the format of `repodata.json`.  `info` is its whole `info` key.
 
-    A `.conda` has the `legacy_bz2_md5` of the `.tar.bz2` of the same stem, where there is one.
+    A `.conda` has the `legacy_bz2_md5` of the `.tar.bz2` of the same build, if there is one.
     """
-    records: dict[str, Raw] = {}
-    for filename in current_filenames(index):
-        record = index.records[filename]
-        twin = index.records.get(filename.removesuffix(CONDA) + TAR_BZ2)
-        if twin is not None and filename.endswith(CONDA) and (md5 := identity_of(twin).md5):
-            with_md5 = {**_record.decode(record), "legacy_bz2_md5": md5}
-            record = msgspec.Raw(msgspec.json.encode(with_md5, order="deterministic"))
-        records[filename] = record
-    old = {key: value for key, value in info.items() if key != "repodata_revisions"}
-    return encode_repodata(replace(index, records=records, v3=frozenset(), v3_rest={}), old)
+    records = {filename: _with_legacy_md5(filename, index.records) for filename in current_filenames(index)}
+    legacy_info = {key: value for key, value in info.items() if key != "repodata_revisions"}
+    return encode_repodata(replace(index, records=records, v3=frozenset(), v3_rest={}), legacy_info)
+
+
+def _with_legacy_md5(filename: str, records: Mapping[str, Raw]) -> Raw:
+    record = records[filename]
+    older = records.get(with_extension(filename, TAR_BZ2)) if filename.endswith(CONDA) else None
+    md5 = None if older is None else identity_of(older).md5
+    if not md5:
+        return record
+    fields = {**_record.decode(record), "legacy_bz2_md5": md5}
+    return msgspec.Raw(msgspec.json.encode(fields, order="deterministic"))
 
 
 def current_filenames(index: Index) -> frozenset[str]:
-    """The file names of the records that the file has."""
-    whole = _grouped(_candidates(index))
+    """The file names of the records in a `current_repodata.json`."""
+    all_groups = _grouped(_candidates(index))
     newest = {
-        name: _matching(whole, f"{name}={group[0].version.text}")
-        for name, group in whole.items()
-        # conda looks names up in lower case, so it never finds another one.
+        name: _matching(all_groups, f"{name}={group[0].version.text}")
+        for name, group in all_groups.items()
+        # conda looks names up in lower case, so it never finds any other name.
         if name == name.lower()
     }
-    kept = _with_needed(_grouped(it for group in newest.values() for it in group), whole)
-    kept = _with_featureless(kept, whole)
-    return frozenset(it.filename for group in kept.values() for it in group)
+    chosen = _with_dependencies(_grouped(itertools.chain.from_iterable(newest.values())), all_groups)
+    chosen = _with_featureless(chosen, all_groups)
+    return frozenset(candidate.filename for group in chosen.values() for candidate in group)
 
 
 def _candidates(index: Index) -> Iterable[_Candidate]:
-    """The records of an index, of two of the same stem only the `.conda`; odd ones are passed over."""
-    legacy = index.records.keys() - index.v3
-    twins = {filename.removesuffix(CONDA) + TAR_BZ2 for filename in legacy if filename.endswith(CONDA)}
-    for filename in sorted(legacy - twins):
+    """The legacy records of an index, of two of the same build only the `.conda`; invalid records are skipped."""
+    for filename in prefer_conda(index.records.keys() - index.v3):
         try:
             fields = _fields.decode(index.records[filename])
             yield _Candidate(filename, Version(fields.version), fields)
-        except ValueError:  # msgspec's is one too
+        except ValueError:  # msgspec's error is a ValueError too
             continue
 
 
 def _grouped(candidates: Iterable[_Candidate]) -> _Groups:
-    """By name, the newest first."""
+    """Candidates by name, the newest first."""
     groups: _Groups = {}
     for candidate in candidates:
         groups.setdefault(candidate.fields.name, []).append(candidate)
-    return {name: sorted(group, key=lambda it: it.age, reverse=True) for name, group in groups.items()}
+    return {name: sorted(group, key=lambda candidate: candidate.age, reverse=True) for name, group in groups.items()}
 
 
-def _with_needed(kept: _Groups, whole: _Groups) -> _Groups:
-    """Add what a kept record depends on and no kept one satisfies: the newest version that does.
+def _with_dependencies(chosen: _Groups, all_groups: _Groups) -> _Groups:
+    """The chosen candidates, and the newest version for each of their dependencies that no chosen one satisfies.
 
-    What these depend on is not looked at, as conda-index has it.
+    Dependencies of the added candidates are ignored, as in conda-index.
     """
-    found = {name: {it.filename: it for it in group} for name, group in kept.items()}
-    for spec in sorted({spec for group in kept.values() for it in group for spec in it.fields.depends}):
-        if not _matching(kept, spec) and (matches := _matching(whole, spec)):
+    groups = {name: {candidate.filename: candidate for candidate in group} for name, group in chosen.items()}
+    depends = {spec for group in chosen.values() for candidate in group for spec in candidate.fields.depends}
+    for spec in sorted(depends):
+        if not _matching(chosen, spec) and (matches := _matching(all_groups, spec)):
             name = matches[0].fields.name
-            added = _matching(whole, f"{name}={matches[0].version.text}")
-            found.setdefault(name, {}).update({it.filename: it for it in added})
-    return _grouped(it for group in found.values() for it in group.values())
+            added = _matching(all_groups, f"{name}={matches[0].version.text}")
+            groups.setdefault(name, {}).update({candidate.filename: candidate for candidate in added})
+    return _grouped(candidate for group in groups.values() for candidate in group.values())
 
 
-def _with_featureless(kept: _Groups, whole: _Groups) -> _Groups:
-    """Where a kept record has features, add the newest one without that is no newer than the latest."""
-    found = dict(kept)
-    for name, group in kept.items():
-        if any(it.featured for it in group):
-            plain = (it for it in whole[name] if it.version <= group[0].version and not it.featured)
-            found[name] = list({it.filename: it for it in (*group, *itertools.islice(plain, 1))}.values())
-    return found
+def _with_featureless(chosen: _Groups, all_groups: _Groups) -> _Groups:
+    """The chosen candidates; if one has features, also the newest one without, which is not newer than the latest."""
+    groups = dict(chosen)
+    for name, group in chosen.items():
+        if any(candidate.has_features for candidate in group):
+            plain = (it for it in all_groups[name] if it.version <= group[0].version and not it.has_features)
+            groups[name] = list({it.filename: it for it in (*group, *itertools.islice(plain, 1))}.values())
+    return groups
 
 
 def _matching(groups: _Groups, spec: str) -> list[_Candidate]:
-    """Those that a dependency asks for; none for one that is not understood."""
+    """The candidates that satisfy a dependency; none if the dependency is not understood."""
     parts = parts_of(spec)
-    if parts is None:
+    group = groups.get(parts.name.lower()) if parts else None
+    if not parts or not group:
         return []
-    group = groups.get(parts.name.lower(), [])
-    if not group:
-        return []
-    version, build = parts.version, parts.build
-    for key, value in _FIELD.findall(parts.brackets or ""):
-        if key == "version":
-            version = value.strip("\"'")
-        elif key == "build":
-            build = value.strip("\"'")
-        else:
-            return []
     try:
-        fits: Callable[[Version], bool] = constraint_of(version) if version else lambda _: True
+        satisfies = _condition_of(parts)
     except ValueError:
         return []
-    return [it for it in group if fits(it.version) and (build is None or matches_glob(build, it.fields.build))]
+    return [candidate for candidate in group if satisfies(candidate)]
+
+
+def _condition_of(parts: Parts) -> Callable[[_Candidate], bool]:
+    """A function that returns whether a candidate of the name satisfies a dependency.
+
+    Raises ValueError if the dependency has a version that is not a constraint, or brackets with other keys.
+    """
+    values = {"version": parts.version, "build": parts.build}
+    for key, value in _FIELD.findall(parts.brackets or ""):
+        if key not in values:
+            raise ValueError(f"the key {key} is not known")
+        values[key] = value.strip("\"'")
+    of_version: Callable[[Version], bool] = constraint_of(values["version"]) if values["version"] else lambda _: True
+    build = values["build"]
+    return lambda candidate: (
+        of_version(candidate.version) and (build is None or matches_glob(build, candidate.fields.build))
+    )

@@ -1,4 +1,4 @@
-"""The packages of a channel over all its subdirs, by name: what a person sees first."""
+"""The packages of a channel over all its subdirs, by name, as the pages, the feed and channeldata.json show them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from indexer.core.metadata import Metadata
-from indexer.core.names import CONDA, TAR_BZ2
+from indexer.core.names import prefer_conda
 from indexer.core.specs.version import order_of
 
 if TYPE_CHECKING:
@@ -15,83 +15,86 @@ if TYPE_CHECKING:
 
     from indexer.core.pages.catalog import Catalog, Entry
 
-_NOTHING = Metadata()
+_NO_METADATA = Metadata()
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One package file, and the subdir it lies in."""
+    """One package file and its subdir."""
 
     subdir: str
     filename: str
     entry: Entry
 
     @property
-    def about(self) -> Metadata:
-        """What it says of itself, nothing where that is not known."""
-        return self.entry.about or _NOTHING
+    def metadata(self) -> Metadata:
+        """Its metadata, empty if it is not known."""
+        return self.entry.metadata or _NO_METADATA
 
     @property
     def license(self) -> str:
-        """Its licence by its record, which may have been mended, else by its own words."""
-        return self.entry.license or self.about.license
+        """The license in its record, which a patch may have corrected, else the license in its metadata."""
+        return self.entry.license or self.metadata.license
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """All releases of one name, the newest version last, of one version the one built last."""
+    """All releases of one name: the newest version last, of one version the last built one last."""
 
     name: str
     releases: tuple[Release, ...]
 
     @property
     def latest(self) -> Release:
-        """The newest."""
+        """The newest release."""
         return self.releases[-1]
 
     @property
     def subdirs(self) -> list[str]:
-        """Where it is to be had."""
-        return sorted({it.subdir for it in self.releases})
+        """The subdirs that have a release."""
+        return sorted({release.subdir for release in self.releases})
 
     @property
     def versions(self) -> list[str]:
-        """Its versions, the newest first."""
-        return list(dict.fromkeys(it.entry.version for it in reversed(self.releases)))
+        """The versions, the newest first."""
+        return list(dict.fromkeys(release.entry.version for release in reversed(self.releases)))
 
-    def said(self, field: str) -> str | tuple[str, ...]:
-        """What the newest release says that says anything: a field of `Metadata`, or its `license`."""
+    def newest_value(self, field: str) -> str | tuple[str, ...]:
+        """A field of `Metadata`, or the `license`, of the newest release in which it is not empty."""
         for release in reversed(self.releases):
-            value: str | tuple[str, ...] = getattr(release if field == "license" else release.about, field)
+            value: str | tuple[str, ...] = getattr(release if field == "license" else release.metadata, field)
             if value:
                 return value
         return ""
 
 
+def last_built_ms(releases: Iterable[Release]) -> int:
+    """The time of the last build of some releases, in milliseconds."""
+    return max(release.entry.built_ms for release in releases)
+
+
+def last_indexed_ms(releases: Iterable[Release]) -> int:
+    """The time at which the last of some releases came into the channel, in milliseconds."""
+    return max(release.entry.indexed_ms for release in releases)
+
+
 def packages_of(catalogs: Mapping[str, Catalog]) -> list[Package]:
-    """Every package of a channel, by name.  Of two files with the same stem the `.conda` counts."""
+    """Every package of a channel, by name.  Of two files of the same build only the `.conda` counts."""
     order = functools.cache(order_of)
 
-    def age(it: Release) -> tuple[object, ...]:
-        return order(it.entry.version), it.entry.built_ms, it.entry.build_number, it.subdir, it.filename
+    def age(release: Release) -> tuple[object, ...]:
+        entry = release.entry
+        return order(entry.version), entry.built_ms, entry.build_number, release.subdir, release.filename
 
     groups: dict[str, list[Release]] = {}
     for subdir, catalog in sorted(catalogs.items()):
         for release in releases_of(subdir, catalog):
             groups.setdefault(release.entry.name, []).append(release)
-    return [Package(name, tuple(sorted(groups[name], key=age))) for name in sorted(groups, key=_as_read)]
-
-
-def _as_read(name: str) -> tuple[str, str]:
-    return name.lower(), name
+    ordered = sorted(groups, key=lambda name: (name.lower(), name))
+    return [Package(name, tuple(sorted(groups[name], key=age))) for name in ordered]
 
 
 def releases_of(subdir: str, catalog: Catalog) -> Iterator[Release]:
-    """The releases of one subdir by file name, of two with the same stem the `.conda`: both pages count these."""
-    for filename in _without_twins(catalog.packages):
+    """The releases of one subdir by file name.  Of two files of the same build only the `.conda` counts."""
+    for filename in prefer_conda(catalog.packages):
         yield Release(subdir, filename, catalog.packages[filename])
-
-
-def _without_twins(filenames: Iterable[str]) -> list[str]:
-    twins = {filename.removesuffix(CONDA) + TAR_BZ2 for filename in filenames if filename.endswith(CONDA)}
-    return sorted(filename for filename in filenames if filename not in twins)

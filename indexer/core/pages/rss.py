@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
-from indexer.core.pages.packages import packages_of
+from indexer.core.pages.packages import last_built_ms, last_indexed_ms, packages_of
 from indexer.core.printable import clean
 from indexer.core.records.about import link_of
 
@@ -20,35 +20,28 @@ if TYPE_CHECKING:
     from indexer.core.pages.catalog import Catalog
     from indexer.core.pages.packages import Package, Release
 
-_NEWEST = 100
+_MAX_ITEMS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class _News:
-    """Builds of one version and build number; `guid` is what a feed reader knows them by."""
+class _Item:
+    """The builds of one version and build number; feed readers recognize the item by its `guid`."""
 
     guid: str
     builds: tuple[Release, ...]
 
-    @property
-    def indexed_ms(self) -> int:
-        return max(it.entry.indexed_ms for it in self.builds)
-
-    @property
-    def built_ms(self) -> int:
-        return max(it.entry.built_ms for it in self.builds)
-
 
 def encode_feed(catalogs: Mapping[str, Catalog], title: str, address: str) -> bytes:
-    """The bytes of a feed of the newest 100 releases by the time that they came into the channel.
+    """The content of a feed of the 100 newest releases by the time that they came into the channel.
 
-    Of those that came at the same time the one that was built last is the newest.  Builds of one version and build
-    number are one item, dated by the newest of them.  `title` names the channel, `address` is its URL: without one
-    that a browser can follow, the feed has no link of its own.  Nothing in it is of now: the same channel gives the
-    same bytes.
+    Releases of the same time are sorted by the time of their build.  All builds of one version and build number are
+    one item with the date of the newest build.  `title` is the name of the channel, `address` its URL: if it is not a
+    URL that a browser can open, the feed has no link of its own.  The same channel makes the same bytes at any time.
     """
-    everything = (news for package in packages_of(catalogs) for news in _news(package))
-    newest = heapq.nsmallest(_NEWEST, everything, key=lambda news: (-news.indexed_ms, -news.built_ms, news.guid))
+    items = (item for package in packages_of(catalogs) for item in _items(package))
+    newest = heapq.nsmallest(
+        _MAX_ITEMS, items, key=lambda item: (-last_indexed_ms(item.builds), -last_built_ms(item.builds), item.guid)
+    )
     rss = ET.Element("rss", version="2.0")
     channel = ET.SubElement(rss, "channel")
     _add(channel, "title", title)
@@ -57,33 +50,35 @@ def encode_feed(catalogs: Mapping[str, Catalog], title: str, address: str) -> by
     _add(channel, "description", f"New in the conda channel {title}")
     _add(channel, "generator", "conda-channel-indexer")
     if newest:
-        _add(channel, "lastBuildDate", _date(newest[0].indexed_ms))
-    for news in newest:
-        _item(ET.SubElement(channel, "item"), news, base)
+        _add(channel, "lastBuildDate", _date(last_indexed_ms(newest[0].builds)))
+    for item in newest:
+        _add_item(channel, item, base)
     return b'<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(rss) + b"\n"
 
 
-def _news(package: Package) -> Iterator[_News]:
+def _items(package: Package) -> Iterator[_Item]:
     groups: dict[str, list[Release]] = {}
     for release in package.releases:
         entry = release.entry
         groups.setdefault(f"{entry.name}={entry.version}={entry.build_number}", []).append(release)
-    return (_News(guid, tuple(builds)) for guid, builds in groups.items())
+    return (_Item(guid, tuple(builds)) for guid, builds in groups.items())
 
 
-def _item(item: ET.Element, news: _News, base: str) -> None:
-    newest = news.builds[-1]
-    subdirs = ", ".join(sorted({it.subdir for it in news.builds}))
-    _add(item, "title", f"{newest.entry.name} {newest.entry.version} [{subdirs}]")
-    _add(item, "description", newest.about.description or newest.about.summary or "No description.")
-    links = (newest.about.home, newest.about.doc_url, newest.about.dev_url, _file_of(newest, base))
+def _add_item(channel: ET.Element, item: _Item, base: str) -> None:
+    element = ET.SubElement(channel, "item")
+    newest = item.builds[-1]
+    metadata = newest.metadata
+    subdirs = ", ".join(sorted({release.subdir for release in item.builds}))
+    _add(element, "title", f"{newest.entry.name} {newest.entry.version} [{subdirs}]")
+    _add(element, "description", metadata.description or metadata.summary or "No description.")
+    links = (metadata.home, metadata.doc_url, metadata.dev_url, _url_of(newest, base))
     if link := next(filter(None, map(link_of, links)), ""):
-        _add(item, "link", link)
-    _add(item, "guid", news.guid).set("isPermaLink", "false")
-    _add(item, "pubDate", _date(news.indexed_ms))
+        _add(element, "link", link)
+    _add(element, "guid", item.guid).set("isPermaLink", "false")
+    _add(element, "pubDate", _date(last_indexed_ms(item.builds)))
 
 
-def _file_of(release: Release, base: str) -> str:
+def _url_of(release: Release, base: str) -> str:
     return f"{base}/{release.subdir}/{quote(clean(release.filename), safe='!+~=')}" if base else ""
 
 

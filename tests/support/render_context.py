@@ -1,4 +1,4 @@
-"""What a publication is made for, as a next run would find it."""
+"""Renders a subdir for the first time, and reads the rendered files back as the next run does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NOW_MS = 1_800_000_000_000
 
 
-def first_scene(outputs: Outputs | None = None) -> RenderContext:
+def first_context(outputs: Outputs | None = None) -> RenderContext:
     """The scene of a subdir in which nothing is published yet."""
     return RenderContext("noarch", outputs or Outputs(), ShardIndex(), frozenset(), NOW_MS)
 
@@ -29,7 +29,7 @@ def contents(artifacts: Iterable[Artifact]) -> dict[str, bytes]:
 
 def published(index: Index, outputs: Outputs | None = None) -> dict[str, bytes]:
     """The content of each file of a subdir that is published for the first time."""
-    return contents(publication(index, first_scene(outputs)))
+    return contents(publication(index, first_context(outputs)))
 
 
 def shards_of(index: Index) -> dict[str, bytes]:

@@ -1,11 +1,11 @@
-"""Whether a channel is sound, as `indexer check` says it, for tests that have no folder or bucket."""
+"""`indexer check` on a store, with a clock that does not wait."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from indexer.commands.check.check import check_channel
-from tests.support.scene import DAY_MS, NOW_MS, FakeClock, fake_context
+from tests.support.memory_channel import DAY_MS, NOW_MS, FakeClock, fake_context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A bucket that answers a listing with pages that were written in advance, without a wire: its client is a real one."""
+"""A bucket whose listing is answered with prepared pages, without a network; the client is a real one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laps of the pure core over the life of a subdir, with the ledger that an engine leaves between them."""
+"""Runs of the pure core over the history of one subdir, without an engine; the state is kept between runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store around a store that knows no conditional writes, and says so."""
+"""A store that refuses conditional writes, such as a bucket of an old server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from indexer.store import Store
 
 
-class Unguarded:
+class UnconditionalStore:
     """Refuses each write that expects something, as the store of a bucket without conditions does."""
 
     def __init__(self, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Answers that a bucket gives instead of moto's: botocore asks its event hooks before it sends."""
+"""Answers in place of moto's: an event hook of botocore gives them before a request is sent."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Wire:
         return [sent for sent in self.sent if sent.method == method]
 
 
-def at_once() -> Retries:
+def no_pause() -> Retries:
     """Retries that nobody waits for."""
     return Retries(jitter=lambda _: 0.0)
 

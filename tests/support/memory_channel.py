@@ -1,4 +1,4 @@
-"""What a run of the engine needs, made for tests: packages in a store, one thread, a clock that nobody waits for."""
+"""Channels in memory: made of small packages, indexed in one thread with a fake clock, and read back."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _tar(files: Mapping[str, bytes]) -> bytes:
 PATCH = "patch-1-0.conda"
 
 
-def lay_patch(store: MemoryStore, instructions: Mapping[str, object], filename: str = PATCH) -> str:
+def upload_patch(store: MemoryStore, instructions: Mapping[str, object], filename: str = PATCH) -> str:
     """Upload a patch package with these instructions for linux-64."""
     index = {"name": "patch", "version": "1", "build": "0", "build_number": 0, "depends": [], "subdir": "noarch"}
     content = {"linux-64/patch_instructions.json": json.dumps(instructions).encode()}

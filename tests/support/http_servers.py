@@ -1,4 +1,4 @@
-"""HTTP servers on loopback: one that gives whatever answer a test wants, one that serves a folder."""
+"""HTTP servers on loopback: one answers as a test wants, one serves a folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOPBACK = "127.0.0.1"
 EMPTY = b'<?xml version="1.0"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>'
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """One request; the names of headers are in lower case."""
 
     method: str
@@ -28,7 +28,7 @@ class Asked(NamedTuple):
     headers: dict[str, str]
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """What is sent back."""
 
     status: int
@@ -46,11 +46,11 @@ class Server:
     """A server that runs: where, and what it was asked."""
 
     url: str
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
 
-    def of(self, method: str) -> list[Asked]:
+    def of(self, method: str) -> list[Request]:
         """The requests of one method, in order."""
-        return [asked for asked in self.asked if asked.method == method]
+        return [request for request in self.requests if request.method == method]
 
     def environment(self) -> dict[str, str]:
         """What `indexer s3` needs to find it."""
@@ -64,9 +64,9 @@ class Server:
         }
 
 
-def refusal(status: int, code: str, message: str = "as the test wants it") -> Answer:
+def refusal(status: int, code: str, message: str = "as the test wants it") -> Response:
     """An error as S3 says it."""
-    return Answer(status, f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode())
+    return Response(status, f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode())
 
 
 def _with_noarch(prefix: str) -> bytes:
@@ -74,16 +74,16 @@ def _with_noarch(prefix: str) -> bytes:
     return EMPTY.replace(b"</ListBucketResult>", folder + b"</ListBucketResult>")
 
 
-def an_empty_bucket(asked: Asked) -> Answer:
+def an_empty_bucket(request: Request) -> Response:
     """What a bucket answers that has an empty subdir noarch and takes everything."""
-    if "list-type=2" in asked.path:
-        (prefix,) = parse_qs(urlsplit(asked.path).query, keep_blank_values=True)["prefix"]
-        return Answer(200, EMPTY if prefix.endswith("noarch/") else _with_noarch(prefix))
-    return Answer(404) if asked.method in {"GET", "HEAD"} else Answer(200)
+    if "list-type=2" in request.path:
+        (prefix,) = parse_qs(urlsplit(request.path).query, keep_blank_values=True)["prefix"]
+        return Response(200, EMPTY if prefix.endswith("noarch/") else _with_noarch(prefix))
+    return Response(404) if request.method in {"GET", "HEAD"} else Response(200)
 
 
 @contextlib.contextmanager
-def answering(answer: Callable[[Asked], Answer], tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+def answering(answer: Callable[[Request], Response], tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     """Serve a function, over TLS where a context is given."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -94,9 +94,9 @@ def answering(answer: Callable[[Asked], Answer], tls: ssl.SSLContext | None = No
 
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            asked = Asked(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
-            server.asked.append(asked)
-            status, body, headers = answer(asked)
+            request = Request(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
+            server.requests.append(request)
+            status, body, headers = answer(request)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             own = {"Content-Type": "application/xml", "ETag": '"00000000000000000000000000000001"'}
@@ -133,7 +133,7 @@ def serving_folder(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[
         def log_request(self, code: object = "-", size: object = "-") -> None:
             del size
             if code == 200:
-                server.asked.append(Asked(self.command, unquote(self.path), {}))
+                server.requests.append(Request(self.command, unquote(self.path), {}))
 
     http = Listening((LOOPBACK, 0), functools.partial(Handler, directory=str(folder)))
     if tls is not None:

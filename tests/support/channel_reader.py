@@ -1,4 +1,4 @@
-"""What readers find in a channel at any moment, from the content of all its objects by key."""
+"""What a client finds in a channel at one moment, given the content of all objects by key."""
 
 from __future__ import annotations
 

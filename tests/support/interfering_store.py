@@ -1,4 +1,4 @@
-"""A store that lets a test do something before and after each call: change the channel, look, or raise."""
+"""A store that calls functions of a test before and after each call: they change the channel, record, or raise."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _nothing(_number: int, _call: Call) -> None:
 
 
 @dataclass
-class Faulty:
+class InterferingStore:
     """Passes every call on to `store`, with its number, from 1, told to `before` and `after`."""
 
     store: Store

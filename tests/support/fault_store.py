@@ -1,4 +1,4 @@
-"""A store in memory whose answers go wrong where a test says so: refused, lost, cut short, old, another's."""
+"""A store in memory that injects faults into answers: refused, lost, cut short, stale, swapped."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ FAULTS = (
 
 
 @dataclass
-class Meddled:
+class FaultStore:
     """Passes every call on to `store`; `choose` says by number, from 1, and call what goes wrong with it."""
 
     store: MemoryStore
     choose: Callable[[int, Call], Fault | None] = lambda _number, _call: None
     calls: list[Call] = field(default_factory=list)
-    befell: list[tuple[Fault, Call]] = field(default_factory=list)
+    injected: list[tuple[Fault, Call]] = field(default_factory=list)
     usage: Usage = field(init=False)
     _before: MemoryStore = field(init=False)
     _last: dict[str, Call] = field(default_factory=dict)
@@ -69,9 +69,9 @@ class Meddled:
         self._before = _copy(self.store)
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """What befell, in a line."""
-        return ", ".join(f"{fault.name} at {call.verb} {call.key}" for fault, call in self.befell)
+        return ", ".join(f"{fault.name} at {call.verb} {call.key}" for fault, call in self.injected)
 
     def _fault(self, call: Call) -> str:
         """What goes wrong with a call; raises what goes wrong before the store hears of it."""
@@ -79,7 +79,7 @@ class Meddled:
         fault = self.choose(len(self.calls), call)
         if fault is None or call.verb not in fault.verbs:
             return ""
-        self.befell.append((fault, call))
+        self.injected.append((fault, call))
         if fault.name == "unavailable":
             raise Unavailable(call.key, "the store fails (as the test wants it)", "repeat later")
         if fault.name == "denied":

@@ -1,4 +1,4 @@
-"""What reading a package takes of a process: run as `python -m tests.support.measured`, files on standard input.
+"""CPU and memory that reading a package takes: run as `python -m tests.support.process_usage`, keys on standard input.
 
 Each package is read in a fork, so that one start of Python does for all and none sees what another took.
 """
@@ -26,7 +26,7 @@ _NOW_MS = 1_800_000_000_000
 
 
 @dataclass(frozen=True)
-class Taken:
+class Usage:
     """What came of one package: why it was rejected, its warnings, or a crash; CPU seconds, peak RSS in bytes."""
 
     reason: str | None
@@ -36,14 +36,14 @@ class Taken:
     peak: int
 
 
-def measure(folder: Path, keys: Iterable[str]) -> dict[str, Taken]:
+def measure(folder: Path, keys: Iterable[str]) -> dict[str, Usage]:
     """Read packages of a folder in a child process each."""
-    done = run([sys.executable, "-m", "tests.support.measured", str(folder)], stdin="\n".join(keys))
+    done = run([sys.executable, "-m", "tests.support.process_usage", str(folder)], stdin="\n".join(keys))
     assert done.code == 0, done.err
-    return {key: Taken(**{**told, "warnings": tuple(told["warnings"])}) for key, told in done.json.items()}
+    return {key: Usage(**{**told, "warnings": tuple(told["warnings"])}) for key, told in done.json.items()}
 
 
-def _read(store: FolderStore, key: str) -> Taken:
+def _read(store: FolderStore, key: str) -> Usage:
     reason = crash = None
     warnings: tuple[str, ...] = ()
     try:
@@ -59,7 +59,7 @@ def _read(store: FolderStore, key: str) -> Taken:
     except BaseException:  # noqa: BLE001  a crash is what the caller wants to know of
         crash = traceback.format_exc()
     used = resource.getrusage(resource.RUSAGE_SELF)
-    return Taken(reason, warnings, crash, used.ru_utime + used.ru_stime, _peak())
+    return Usage(reason, warnings, crash, used.ru_utime + used.ru_stime, _peak())
 
 
 def _peak() -> int:

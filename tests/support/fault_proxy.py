@@ -1,4 +1,4 @@
-"""A proxy before an S3 server that spoils answers on the wire: refused, lost, cut, old, or of another question."""
+"""A proxy in front of an S3 server that injects faults into responses: refused, lost, cut, stale, swapped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from tests.support.answering import LOOPBACK, Listening
+from tests.support.http_servers import LOOPBACK, Listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ _REFUSALS = {
 _HOP = {"connection", "transfer-encoding", "content-length", "date", "server", "keep-alive"}
 
 
-class Question(NamedTuple):
+class Request(NamedTuple):
     """One request as it came."""
 
     verb: str
@@ -55,26 +55,26 @@ class Reply(NamedTuple):
 
 
 @dataclass
-class Meddling:
+class FaultProxy:
     """The proxy that runs: where, what it was asked, and which fault, if any, befalls a request, by number from 1."""
 
     url: str
-    asked: list[Question] = field(default_factory=list)
-    choose: Callable[[int, Question], str] = lambda _number, _question: ""
-    befell: list[str] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    choose: Callable[[int, Request], str] = lambda _number, _question: ""
+    injected: list[str] = field(default_factory=list)
     # By verb, the reply before: for answers that come twice.
     last: dict[str, Reply] = field(default_factory=dict)
     # By path of a GET or HEAD, the reply before the latest one: for answers that are old.
     seen: dict[tuple[str, str], Reply] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def fault(self, question: Question) -> str:
+    def fault(self, request: Request) -> str:
         """What shall befall a request."""
         with self.lock:
-            self.asked.append(question)
-            fault = self.choose(len(self.asked), question)
+            self.requests.append(request)
+            fault = self.choose(len(self.requests), request)
             if fault:
-                self.befell.append(fault)
+                self.injected.append(fault)
             return fault
 
 
@@ -82,8 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 30
 
-    def __init__(self, meddling: Meddling, backend: str, *arguments: object) -> None:
-        self._meddling = meddling
+    def __init__(self, proxy: FaultProxy, backend: str, *arguments: object) -> None:
+        self._proxy = proxy
         self._backend = http.client.HTTPConnection(backend, timeout=60)
         super().__init__(*arguments)  # type: ignore[arg-type]  # what the server hands over
 
@@ -102,17 +102,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _one(self) -> None:
         headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        question = Question(self.command, self.path, headers, body)
-        fault = self._meddling.fault(question)
+        request = Request(self.command, self.path, headers, body)
+        fault = self._proxy.fault(request)
         if fault in _REFUSALS:
             status, code = _REFUSALS[fault]
             text = f"<Error><Code>{code}</Code><Message>as the test wants it</Message></Error>".encode()
             return self._send(Reply(status, [("Content-Type", "application/xml")], text))
         if fault == "reset":
             return self._reset()
-        old = self._meddling.seen.get((question.verb, question.path))
-        twice = self._meddling.last.get(question.kind)
-        reply = self._forward(question)
+        old = self._proxy.seen.get((request.verb, request.path))
+        twice = self._proxy.last.get(request.kind)
+        reply = self._forward(request)
         if fault == "lost":
             return self._reset()
         if fault == "stale" and old is not None:
@@ -121,17 +121,17 @@ class _Handler(BaseHTTPRequestHandler):
             reply = twice
         return self._send(reply, fault)
 
-    def _forward(self, question: Question) -> Reply:
-        self._backend.request(question.verb, question.path, question.body, question.headers)
+    def _forward(self, request: Request) -> Reply:
+        self._backend.request(request.verb, request.path, request.body, request.headers)
         answer = self._backend.getresponse()
         length = answer.getheader("Content-Length") or "0"
         headers = [(name, value) for name, value in answer.getheaders() if name.lower() not in _HOP]
-        if question.verb == "HEAD":
+        if request.verb == "HEAD":
             headers.append(("Content-Length", length))
         reply = Reply(answer.status, headers, answer.read())
-        with self._meddling.lock:
-            self._meddling.seen[question.verb, question.path] = reply
-            self._meddling.last[question.kind] = reply
+        with self._proxy.lock:
+            self._proxy.seen[request.verb, request.path] = reply
+            self._proxy.last[request.kind] = reply
         return reply
 
     def _send(self, reply: Reply, fault: str = "") -> None:
@@ -163,16 +163,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def meddling_with(endpoint: str) -> Iterator[Meddling]:
+def fault_proxy(endpoint: str) -> Iterator[FaultProxy]:
     """A proxy before a server, for as long as a `with` block."""
-    meddling = Meddling("")
+    proxy = FaultProxy("")
     backend = urlsplit(endpoint).netloc
-    http_server = Listening((LOOPBACK, 0), functools.partial(_Handler, meddling, backend))
-    meddling.url = f"http://{LOOPBACK}:{http_server.server_port}"
+    http_server = Listening((LOOPBACK, 0), functools.partial(_Handler, proxy, backend))
+    proxy.url = f"http://{LOOPBACK}:{http_server.server_port}"
     thread = threading.Thread(target=functools.partial(http_server.serve_forever, poll_interval=0.01))
     thread.start()
     try:
-        yield meddling
+        yield proxy
     finally:
         http_server.shutdown()
         thread.join()

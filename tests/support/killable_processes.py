@@ -1,4 +1,4 @@
-"""Indexers, uploaders and readers as processes of their own, which may be killed in the middle of what they do.
+"""Indexers, uploaders and readers as processes that are killed in the middle of a run.
 
 A runner imports all that they need once and forks a process for each: `Job` says what it shall do.  A killed one
 dies of SIGKILL, as in a container that is taken away: nothing is tidied up, nothing is flushed.
@@ -31,7 +31,7 @@ from indexer.extractor import workers
 from indexer.store import WHOLE, Expect
 from indexer.store.open import open_store
 from indexer.store.target import S3Options, Target
-from tests.support.readers import unreadable
+from tests.support.channel_reader import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ _READINGS = 30
 _DEEDS = {"open", "os.rename", "os.remove", "os.utime", "os.mkdir", "fcntl.flock"}
 
 
-class Where(msgspec.Struct, frozen=True):
+class Location(msgspec.Struct, frozen=True):
     """A channel in a folder, or in a bucket where there is an endpoint."""
 
     location: str
@@ -75,7 +75,7 @@ class Job(msgspec.Struct):
     It is killed `before` or `after` call number `at` of the store, or before `deed` number `at` on the folder.
     """
 
-    where: Where
+    where: Location
     put: dict[str, bytes] = {}
     delete: list[str] = []
     reads: bool = False
@@ -83,7 +83,7 @@ class Job(msgspec.Struct):
     moment: str = ""
 
 
-class Ended(msgspec.Struct):
+class ExitReport(msgspec.Struct):
     """How a process ended: its exit code or minus the signal, how many calls or deeds it had begun, what it said."""
 
     code: int
@@ -92,7 +92,7 @@ class Ended(msgspec.Struct):
 
 
 @dataclass
-class Mortal:
+class CrashingStore:
     """Passes every call on to a store, and dies at one of them."""
 
     store: Store
@@ -164,7 +164,7 @@ def _index(job: Job, count: _Count) -> int:
     store: Store = open_store(target)
     _change(job, store)
     if job.moment in {"before", "after", ""}:
-        store = Mortal(store, count.tick)
+        store = CrashingStore(store, count.tick)
     else:
         sys.addaudithook(count.hook)
     options = Options(Outputs(zst_level=1), verify_digests=not target.in_bucket, create=True)
@@ -200,12 +200,12 @@ def _read(job: Job) -> int:
 
 
 @functools.lru_cache(maxsize=1)
-def store_at(where: Where) -> Store:
+def store_at(where: Location) -> Store:
     """The store of a channel; to make a client takes longer than to read a small one."""
     return open_store(where.target)
 
 
-def content(where: Where, *, packages: bool = True) -> dict[str, bytes]:
+def content(where: Location, *, packages: bool = True) -> dict[str, bytes]:
     """The content of all that lies in a channel, by key; what vanishes meanwhile is left out."""
     store = store_at(where)
     found: dict[str, bytes] = {}
@@ -256,7 +256,7 @@ def _serve() -> None:
             _, status = os.waitpid(pid, 0)
             count = int.from_bytes(os.pread(report, 8, 0), "little")
             said = os.pread(output, 2**16, 0).decode(errors="replace")
-            ended.append(Ended(os.waitstatus_to_exitcode(status), count, said))
+            ended.append(ExitReport(os.waitstatus_to_exitcode(status), count, said))
             os.close(report)
             os.close(output)
         sys.stdout.buffer.write(msgspec.json.encode(ended) + b"\n")
@@ -269,15 +269,15 @@ class Runner:
 
     process: subprocess.Popen[bytes]
 
-    def all(self, jobs: Sequence[Job]) -> list[Ended]:
+    def all(self, jobs: Sequence[Job]) -> list[ExitReport]:
         """Do jobs at once, each in a process of its own."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(msgspec.json.encode(list(jobs)) + b"\n")
         self.process.stdin.flush()
-        return msgspec.json.decode(self.process.stdout.readline(), type=list[Ended])
+        return msgspec.json.decode(self.process.stdout.readline(), type=list[ExitReport])
 
-    def one(self, job: Job) -> Ended:
+    def one(self, job: Job) -> ExitReport:
         """Do a job in a process of its own."""
         (ended,) = self.all([job])
         return ended
@@ -286,7 +286,7 @@ class Runner:
 @contextlib.contextmanager
 def running() -> Iterator[Runner]:
     """A runner for as long as a `with` block."""
-    command = [sys.executable, "-m", "tests.support.mortal"]
+    command = [sys.executable, "-m", "tests.support.killable_processes"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             yield Runner(process)

@@ -1,4 +1,4 @@
-"""A turnstile for threads: each waits for its turn before every call, and only who is let through runs.
+"""Runs threads by a schedule: each thread waits for its turn before every call.
 
 So the same schedule makes the same interleaving every time, and nobody waits for a clock.
 """
@@ -10,20 +10,20 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.support.faulty import Crash
+from tests.support.interfering_store import Crash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
 @dataclass
-class Walker:
+class Actor:
     """One who works in a thread of its own and calls `turn` before everything that others can see."""
 
     work: Callable[[Callable[[], None]], None]
     ended: bool = False
     _error: BaseException | None = None
-    _turned_away: bool = False
+    _stopped: bool = False
     _go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     _here: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
@@ -37,9 +37,9 @@ class Walker:
         self._go.release()
         self._come()
 
-    def turn_away(self) -> None:
+    def stop(self) -> None:
         """Let it die where it stands."""
-        self._turned_away = True
+        self._stopped = True
         while not self.ended:
             self._go.release()
             self._here.acquire()
@@ -52,7 +52,7 @@ class Walker:
     def _turn(self) -> None:
         self._here.release()
         self._go.acquire()
-        if self._turned_away:
+        if self._stopped:
             raise Crash
 
     def _run(self) -> None:
@@ -68,19 +68,19 @@ class Walker:
 
 
 @contextlib.contextmanager
-def walkers(works: list[Callable[[Callable[[], None]], None]]) -> Iterator[list[Walker]]:
+def actors(works: list[Callable[[Callable[[], None]], None]]) -> Iterator[list[Actor]]:
     """Everybody at the first turn; who has not ended when the block does is turned away."""
-    everybody = [Walker(work) for work in works]
+    everybody = [Actor(work) for work in works]
     try:
         for walker in everybody:
             walker.start()
         yield everybody
     finally:
         for walker in everybody:
-            walker.turn_away()
+            walker.stop()
 
 
-def go_through(everybody: list[Walker], schedule: list[tuple[int, int]]) -> None:
+def run_schedule(everybody: list[Actor], schedule: list[tuple[int, int]]) -> None:
     """Let them through as the schedule says: each entry is one of those left and a number of steps; then the rest."""
     for who, steps in schedule:
         for _ in range(steps):

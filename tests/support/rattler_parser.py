@@ -1,4 +1,4 @@
-"""Whether pixi's engine can parse a `repodata.json`: every record of it, without a network or a process."""
+"""Whether pixi's engine parses each record of a `repodata.json`, without a network or a process."""
 
 from __future__ import annotations
 
