@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.channel_info import notices_file
-from indexer.core.publication import Artifact, Publication, Rank, mutable
+from indexer.core.publication import Artifact, Publication, Rank, mutable, with_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,7 @@ def channel_publication(
 
 
 def _artifact(key: str, content: bytes, outputs: Outputs, content_type: str) -> Artifact:
-    return Artifact(key, Rank.DERIVED, content, headers=mutable(outputs, content_type))
+    return with_digest(Artifact(key, Rank.DERIVED, content, headers=mutable(outputs, content_type)))
 
 
 def sources_digest(subdirs: Mapping[str, ETag], notices: tuple[Notice, ...] | None = None) -> str:

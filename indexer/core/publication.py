@@ -58,7 +58,7 @@ class Rank(IntEnum):
 
 
 class Codec(Enum):
-    """How the content of an artifact is compressed when it is put."""
+    """How the content of an artifact is compressed when it is written."""
 
     NONE = "none"
     ZSTD = "zstd"
@@ -67,10 +67,11 @@ class Codec(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One file to publish: `content` before compression, or None where the file must not be there.
+    """One file to write or to delete.
 
-    `key` is relative to the subdir.  `immutable` files are named by their content: one that is there
-    is right.
+    `key` is relative to the folder.  `content` is not compressed yet; None if the file must not exist.  The name of an
+    `immutable` file is the digest of its content: if the file exists, its content is right.  `digest` depends on the
+    content and the headers (`with_digest`); it is empty for immutable files and deletions.
     """
 
     key: str
@@ -80,14 +81,15 @@ class Artifact:
     level: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     immutable: bool = False
+    digest: str = ""
 
-    @property
-    def digest(self) -> str:
-        """A digest of the content and the headers, without compressing the content; the empty text for a deletion."""
-        if self.content is None:
-            return ""
-        shape = msgspec.json.encode((self.codec.value, self.level, self.headers), order="deterministic")
-        return hashlib.sha256(sha256_of(self.content) + shape).hexdigest()
+
+def with_digest(artifact: Artifact) -> Artifact:
+    """The artifact with a digest of its content and headers, made without compressing the content."""
+    if artifact.content is None:
+        return artifact
+    shape = msgspec.json.encode((artifact.codec.value, artifact.level, artifact.headers), order="deterministic")
+    return replace(artifact, digest=hashlib.sha256(sha256_of(artifact.content) + shape).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,8 @@ def publication(index: Index, context: RenderContext, unpatched: Index | None = 
     ]
     keys = {artifact.key for artifact in wanted}
     unwanted = [Artifact(key, _deletion_rank(key, context)) for key in names.OWNED if key not in keys]
-    return Publication(tuple(sorted([*unwanted, *wanted], key=lambda artifact: artifact.rank)), new_shards)
+    artifacts = sorted([*unwanted, *map(with_digest, wanted)], key=lambda artifact: artifact.rank)
+    return Publication(tuple(artifacts), new_shards)
 
 
 def source_of(outputs: Outputs, unpatched: Index | None = None) -> str:
@@ -184,7 +187,7 @@ def source_of(outputs: Outputs, unpatched: Index | None = None) -> str:
 
 def instructions_of(content: bytes, outputs: Outputs) -> Artifact:
     """The file of patch instructions, as they were given."""
-    return Artifact(names.INSTRUCTIONS, Rank.SHARD, content, headers=mutable(outputs, _JSON))
+    return with_digest(Artifact(names.INSTRUCTIONS, Rank.SHARD, content, headers=mutable(outputs, _JSON)))
 
 
 def _instructions(context: RenderContext) -> list[Artifact]:
