@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum, IntEnum
@@ -22,7 +23,7 @@ from indexer.core.records.identity import identity_of
 from indexer.core.stream import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from indexer.core.channel_info import ChannelInfo, Revision
     from indexer.core.metadata import Metadata
@@ -142,11 +143,17 @@ class Publication:
     artifacts: tuple[Artifact, ...] = ()
     new_shards: NewShards = field(default_factory=NewShards)
 
+    def by_rank(self) -> dict[Rank, Iterable[Artifact]]:
+        """The files to write or to delete, rank by rank in the order of publication."""
+        ranks: dict[Rank, Iterable[Artifact]] = {
+            rank: tuple(artifacts) for rank, artifacts in itertools.groupby(self.artifacts, key=lambda it: it.rank)
+        }
+        ranks[Rank.SHARD] = itertools.chain(ranks.get(Rank.SHARD, ()), self.new_shards)
+        return dict(sorted(ranks.items()))
+
     def __iter__(self) -> Iterator[Artifact]:
         """All files to write or to delete, in the order of publication."""
-        yield from (artifact for artifact in self.artifacts if artifact.rank <= Rank.SHARD)
-        yield from self.new_shards
-        yield from (artifact for artifact in self.artifacts if artifact.rank > Rank.SHARD)
+        return itertools.chain.from_iterable(self.by_rank().values())
 
 
 def publication(index: Index, context: RenderContext, unpatched: Index | None = None) -> Publication:

@@ -87,7 +87,7 @@ def _publish(
 ) -> dict[str, PublishedFile]:
     known, etags = _known_files(snapshot), dict(snapshot.etags)
     rewritten: list[Artifact] = []
-    for rank, artifacts in itertools.groupby(publication, key=lambda artifact: artifact.rank):
+    for rank, artifacts in publication.by_rank().items():
         todo = (it for it in artifacts if it.immutable or _is_pending(it, known, etags))
         written = list(_write_rank(folder, todo, etags, partial(before_rank, rank)))
         rewritten += [one.artifact for one in written if one.rewritten]
