@@ -39,7 +39,7 @@ _DEAD_AFTER_MS = 3_600_000
 _INDEXES = (names.SHARD_INDEX, "repodata_shards_from_packages.msgpack.zst")
 # What a folder's store writes before it renames it, left by a process that was killed (store/fs.py).
 _SCRATCH = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.tmp")
-_OURS = frozenset({*names.OWNED, names.LEDGER, names.GC_NOTE})
+_OURS = frozenset({*names.OWNED, names.STATE_FILE, names.GC_MARKER})
 _HEADERS = {"Cache-Control": Outputs().shard_cache_control, "Content-Type": "application/zstd"}
 
 
@@ -134,7 +134,7 @@ class _Collector:
         named = {digest for index in indexes for digest in index.shards.values()}
         here = {digest for index in indexes for digest in index.own_digests}
         unseen = set(here)
-        note = _Note(self.store, self._key(names.GC_NOTE))
+        note = _Note(self.store, self._key(names.GC_MARKER))
         if self.sweep.delete:
             note.take_over()
         for batch in _batches(self._old(now_ms, unseen)):

@@ -89,7 +89,7 @@ def _check(store: Store, subdir: str, order: YankOrder) -> None:
 
 
 def _read(store: Store, subdir: str) -> tuple[WithdrawnPackages, ETag | None]:
-    key = f"{subdir}/{names.YANKED}"
+    key = f"{subdir}/{names.YANKS}"
     try:
         data, opened = read_whole(store, key)
     except Missing:
@@ -99,7 +99,7 @@ def _read(store: Store, subdir: str) -> tuple[WithdrawnPackages, ETag | None]:
 
 def _rewrite(store: Store, subdir: str, order: YankOrder, context: Context) -> None:
     """Change the file of withdrawn packages; several who do so at once lose nothing.  Raises GaveUp."""
-    key = f"{subdir}/{names.YANKED}"
+    key = f"{subdir}/{names.YANKS}"
     pauses = backoff(context)
     lease: Lease | None = None
     while True:
@@ -127,7 +127,7 @@ def _as_last_time(store: Store, subdirs: list[str], options: Options) -> Options
     """
     for subdir in subdirs:
         try:
-            found = decode_state(read_whole(store, f"{subdir}/{names.LEDGER}")[0])
+            found = decode_state(read_whole(store, f"{subdir}/{names.STATE_FILE}")[0])
         except Missing:
             found = None
         if found is None or found.outputs is None or found.rules is None:

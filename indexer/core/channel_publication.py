@@ -38,11 +38,11 @@ def channel_publication(
     if outputs.html:
         from indexer.core.pages.html import root_page
 
-        found.append(_artifact(names.PAGE, root_page(catalogs, outputs), outputs, "text/html; charset=utf-8"))
+        found.append(_artifact(names.INDEX_HTML, root_page(catalogs, outputs), outputs, "text/html; charset=utf-8"))
     if notices is not None:
         found.append(_artifact(names.NOTICES, notices_file(notices), outputs, "application/json"))
     wanted = {artifact.key for artifact in found}
-    return Publication((*(Artifact(key, Rank.DERIVED) for key in names.CHANNEL_WIDE if key not in wanted), *found))
+    return Publication((*(Artifact(key, Rank.DERIVED) for key in names.CHANNEL_FILES if key not in wanted), *found))
 
 
 def _artifact(key: str, content: bytes, outputs: Outputs, content_type: str) -> Artifact:

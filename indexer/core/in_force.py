@@ -25,29 +25,29 @@ def overlay_in_force(job: SubdirJob, snapshot: Snapshot, published: Overlay) -> 
     """
     if _unpatched_lost(snapshot) and published and not job.options.force:
         raise BadIndex(
-            f"{job.subdir}/{names.UNPATCHED}",
+            f"{job.subdir}/{names.FROM_PACKAGES}",
             f"is gone, and {names.REPODATA} is patched",
             "nothing was changed: restore it, or read all packages again with --force",
         )
     if job.patch is None:
         if _emptied_by_conda_index(job, snapshot, published):
-            key = f"{job.subdir}/{names.INSTRUCTIONS}"
+            key = f"{job.subdir}/{names.PATCH_INSTRUCTIONS}"
             raise Refused(key, "was emptied by conda-index, and a patch was in force", _NAME_OR_END)
         return published
-    nothing_to_end = published.published_patch is None and names.UNPATCHED not in snapshot.etags
+    nothing_to_end = published.published_patch is None and names.FROM_PACKAGES not in snapshot.etags
     if job.patch == NO_PATCH and nothing_to_end:
         return published
     return published.with_new_patch(job.patch)
 
 
 def _unpatched_lost(snapshot: Snapshot) -> bool:
-    left = snapshot.state is not None and names.UNPATCHED in snapshot.state.files
-    return left and names.UNPATCHED not in snapshot.etags
+    left = snapshot.state is not None and names.FROM_PACKAGES in snapshot.state.files
+    return left and names.FROM_PACKAGES not in snapshot.etags
 
 
 def _emptied_by_conda_index(job: SubdirJob, snapshot: Snapshot, published: Overlay) -> bool:
     """Whether conda-index has put its empty instructions in the place of a patch that the last run followed."""
-    before = snapshot.state.files.get(names.INSTRUCTIONS) if snapshot.state else None
+    before = snapshot.state.files.get(names.PATCH_INSTRUCTIONS) if snapshot.state else None
     instructions = published.published_patch
     if before is None or instructions is None or not is_empty_form_of_conda_index(instructions):
         return False

@@ -79,9 +79,9 @@ class SubdirJob:
             return False
         if self.patch is None:
             return True
-        published = state.files.get(names.INSTRUCTIONS)
+        published = state.files.get(names.PATCH_INSTRUCTIONS)
         if published is None:
-            return self.patch == NO_PATCH and names.UNPATCHED not in snapshot.etags
+            return self.patch == NO_PATCH and names.FROM_PACKAGES not in snapshot.etags
         return published.digest == instructions_of(self.patch, self.options.outputs).digest
 
     def can_reuse_shards(self, snapshot: Snapshot) -> bool:
@@ -102,7 +102,7 @@ class SubdirJob:
     def changed_names(self, snapshot: Snapshot) -> frozenset[str] | None:
         """The names of the only packages whose shards the run must read; None if the run must read all records."""
         state = snapshot.state
-        if state is None or names.UNPATCHED in snapshot.etags:
+        if state is None or names.FROM_PACKAGES in snapshot.etags:
             return None
         if not self.independent_shards or state.has_misfiled_records or not self.can_reuse_shards(snapshot):
             return None

@@ -1,4 +1,4 @@
-"""What things are called: package files, subdirs, and the artifacts that an indexer owns."""
+"""The names of files and folders of a channel: package files, subdirs, and the files that an indexer writes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 NOARCH = "noarch"
 
-# rattler's list, the longest of the three clients' (docs/parity.md).  Other folders of a bucket are
-# left alone: a sibling such as `my-channel/` has the form of a subdir too.
+# The list of rattler, the longest of the lists of the three clients (docs/parity.md).  Other folders of a bucket are
+# ignored, because a sibling such as `my-channel/` has the form of a subdir too.
 KNOWN_SUBDIRS = frozenset(
     {
         NOARCH,
@@ -41,35 +41,35 @@ SHARD_INDEX = "repodata_shards.msgpack.zst"
 RUN_EXPORTS = "run_exports.json"
 RUN_EXPORTS_ZST = "run_exports.json.zst"
 RUN_EXPORTS_BZ2 = "run_exports.json.bz2"
-LEDGER = ".indexer.json.zst"
-# What packages say of themselves: the memory of channeldata.json, index.html and rss.xml.
+STATE_FILE = ".indexer.json.zst"
+# The metadata of the packages, for channeldata.json, index.html and rss.xml.
 CATALOG = ".indexer-catalogue.json.zst"
 CHANNELDATA = "channeldata.json"
 RSS = "rss.xml"
-PAGE = "index.html"
+INDEX_HTML = "index.html"
 NOTICES = "notices.json"
-# There while `indexer gc` works on a subdir, and left behind by one that died.
-GC_NOTE = ".indexer-gc.json"
-# Who writes a subdir, where the store knows no conditional writes.
+# Present while `indexer gc` works on a subdir.  A crashed `indexer gc` leaves this file behind.
+GC_MARKER = ".indexer-gc.json"
+# Names the run that writes a subdir, if the store has no conditional writes.
 LEASE = ".indexer-lease.json"
-# The index as the packages have it, where a patch or a yank is in force or ever was: the source then.
-UNPATCHED = "repodata_from_packages.json"
-# What is in force in each later run of indexer.  State is put, never deleted (docs/design.md).
-INSTRUCTIONS = "patch_instructions.json"
-YANKED = ".indexer-yanked.json"
-STATE = (INSTRUCTIONS, YANKED)
+# The index without patch and yanks.  It exists if a subdir has or ever had a patch or a yank; it is the source then.
+FROM_PACKAGES = "repodata_from_packages.json"
+# The patch and the yanks, which each later run applies.  These files are overwritten, never deleted (docs/design.md).
+PATCH_INSTRUCTIONS = "patch_instructions.json"
+YANKS = ".indexer-yanked.json"
+OVERLAY_FILES = (PATCH_INSTRUCTIONS, YANKS)
 SHARDS_FOLDER = "shards/"
 SHARD_SUFFIX = ".msgpack.zst"
-# Written to learn what a store does: by a run on an unknown store, and by `indexer doctor`.
+# Test objects: a run on an unknown store writes the first, `indexer doctor` writes below the second.
 PROBE = ".indexer-probe"
-SCRATCH = ".indexer-doctor-"
+SCRATCH_PREFIX = ".indexer-doctor-"
 
 CURRENT = "current_repodata.json"
-# conda-index writes them too: left standing, the classic solver would prefer them to fresh files.
-FOREIGN = (CURRENT, f"{CURRENT}.zst", f"{CURRENT}.bz2")
+# conda-index writes these files too.  Outdated ones must go: conda's classic solver prefers them to repodata.json.
+CURRENT_FILES = (CURRENT, f"{CURRENT}.zst", f"{CURRENT}.bz2")
 
-# Every mutable file of a subdir that is ours to write, and to delete when it is switched off; the page
-# only where it is known to be ours, for it has a common name.
+# Every mutable file of a subdir that the indexer writes, and deletes if its format is switched off.  The page has a
+# common name, so it is deleted only if the state file proves that the indexer wrote it.
 OWNED = (
     SHARD_INDEX,
     REPODATA_ZST,
@@ -79,15 +79,15 @@ OWNED = (
     RUN_EXPORTS_BZ2,
     REPODATA,
     CATALOG,
-    PAGE,
-    *FOREIGN,
+    INDEX_HTML,
+    *CURRENT_FILES,
 )
 
-# Every mutable file whose version tells whether the subdir is as a run left it.
-TRACKED = (*OWNED, UNPATCHED)
+# Every mutable file whose ETag shows whether a subdir changed since the last run.
+TRACKED = (*OWNED, FROM_PACKAGES)
 
-# The files at the root of a channel, all of them only where they are known to be ours.
-CHANNEL_WIDE = (CHANNELDATA, RSS, PAGE)
+# The files at the root of a channel.  Each is changed only if the indexer is known to have written it.
+CHANNEL_FILES = (CHANNELDATA, RSS, INDEX_HTML)
 
 CONDA = ".conda"
 TAR_BZ2 = ".tar.bz2"
@@ -125,7 +125,7 @@ def prefer_conda(filenames: Iterable[str]) -> list[str]:
 
 
 def parse_filename(filename: str) -> PackageName | None:
-    """The parts of a package file name, split from the right; None where it is not of that form.
+    """The parts of a package file name, split from the right; None if the name has another form.
 
     A key with fewer than two dashes must never reach an index: one such key in a shard makes
     rattler's gateway fail the whole query.

@@ -32,11 +32,11 @@ _SHOWN = 400
 def overlay_files(job: SubdirJob, snapshot: Snapshot, existing: Existing) -> dict[str, PublishedFile]:
     """The files of the overlay that a run read, as the state has them."""
     overlay = existing.overlay
-    digests = {names.YANKED: ""}
+    digests = {names.YANKS: ""}
     if overlay.published_patch is not None and overlay.new_patch is None:
         is_patch = not is_empty_form_of_conda_index(overlay.published_patch)
         instructions = instructions_of(overlay.published_patch, job.options.outputs)
-        digests[names.INSTRUCTIONS] = instructions.digest if is_patch else ""
+        digests[names.PATCH_INSTRUCTIONS] = instructions.digest if is_patch else ""
     return {
         name: PublishedFile(snapshot.etags[name], digest) for name, digest in digests.items() if name in snapshot.etags
     }

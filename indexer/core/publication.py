@@ -188,13 +188,13 @@ def publication(index: Index, context: RenderContext, unpatched: Index | None = 
 def source_of(outputs: Outputs, unpatched: Index | None = None) -> str:
     """The file that the next run reads back."""
     if unpatched is not None:
-        return names.UNPATCHED
+        return names.FROM_PACKAGES
     return names.REPODATA if outputs.monolithic else names.SHARD_INDEX
 
 
 def instructions_of(content: bytes, outputs: Outputs) -> Artifact:
     """The file of patch instructions, as they were given."""
-    return with_digest(Artifact(names.INSTRUCTIONS, Rank.SHARD, content, headers=mutable(outputs, _JSON)))
+    return with_digest(Artifact(names.PATCH_INSTRUCTIONS, Rank.SHARD, content, headers=mutable(outputs, _JSON)))
 
 
 def _instructions(context: RenderContext) -> list[Artifact]:
@@ -210,7 +210,7 @@ def _unpatched(index: Index, unpatched: Index | None, context: RenderContext) ->
         return []
     headers, info = mutable(context.outputs, _JSON), _info(unpatched, context)
     published = index.run_exports if context.outputs.monolithic else {}
-    last = Artifact(names.UNPATCHED, Rank.SOURCE, encode_unpatched(unpatched, info, published), headers=headers)
+    last = Artifact(names.FROM_PACKAGES, Rank.SOURCE, encode_unpatched(unpatched, info, published), headers=headers)
     if context.keeps_unpatched:
         return [last]
     return [replace(last, rank=Rank.UNPATCHED, content=encode_unpatched(unpatched, info, {})), last]
@@ -223,7 +223,7 @@ def _deletion_rank(key: str, context: RenderContext) -> Rank:
     the index was read from is deleted after the new source is written, or a crash would leave no index; so is a file
     that is not ours, because the credentials may not allow to delete it.
     """
-    if not context.outputs.monolithic or key == context.source or key in names.FOREIGN:
+    if not context.outputs.monolithic or key == context.source or key in names.CURRENT_FILES:
         return Rank.STALE
     return Rank.SHARD_INDEX if key == names.SHARD_INDEX else Rank.DERIVED
 
@@ -387,7 +387,7 @@ def _described(index: Index, context: RenderContext) -> list[Artifact]:
         from indexer.core.pages.html import subdir_page  # its template, styles and script are made as it is imported
 
         page = subdir_page(context.subdir, known, outputs)
-        found.append(Artifact(names.PAGE, Rank.DERIVED, page, headers=mutable(outputs, _HTML)))
+        found.append(Artifact(names.INDEX_HTML, Rank.DERIVED, page, headers=mutable(outputs, _HTML)))
     return found
 
 

@@ -65,7 +65,7 @@ def remarks_on_attestations(attestations: Mapping[str, Attested]) -> Iterator[No
 
 def remarks_on_patch(patched: Patched) -> tuple[Note, ...]:
     """The warnings of a patch."""
-    return tuple(Note(names.INSTRUCTIONS, warning) for warning in patched.warnings)
+    return tuple(Note(names.PATCH_INSTRUCTIONS, warning) for warning in patched.warnings)
 
 
 def _unreadable(index: Index, read: set[str]) -> Iterator[Note]:

@@ -49,7 +49,7 @@ def render(job: SubdirJob, snapshot: Snapshot, update: Update, shards: Published
         snapshot.taken_ms,
         source=next((name for name in (names.REPODATA, names.SHARD_INDEX) if name in snapshot.etags), ""),
         instructions=overlay.new_patch,
-        keeps_unpatched=names.UNPATCHED in snapshot.etags,
+        keeps_unpatched=names.FROM_PACKAGES in snapshot.etags,
         changed_names=update.changed_names if shards.index.info else None,
         metadata=update.metadata,
         yanked={name: yank.reason for name, yank in overlay.yanks.items()},

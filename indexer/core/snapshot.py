@@ -82,8 +82,8 @@ class Snapshot:
         the source: another indexer that stops to write shards leaves an outdated shard index, a run of ours that is
         killed leaves an outdated repodata.json.
         """
-        if names.UNPATCHED in self.etags:
-            return names.UNPATCHED
+        if names.FROM_PACKAGES in self.etags:
+            return names.FROM_PACKAGES
         indexes = [name for name in (names.REPODATA, names.SHARD_INDEX) if name in self.etags]
         if monolithic or len(indexes) < 2:  # noqa: PLR2004  one of two
             return indexes[0] if indexes else ""
@@ -110,7 +110,7 @@ class Snapshot:
 
 def index_files(etags: Mapping[str, ETag]) -> dict[str, ETag]:
     """The files that are made from packages, without the files of the overlay."""
-    return {name: etag for name, etag in etags.items() if name not in names.STATE}
+    return {name: etag for name, etag in etags.items() if name not in names.OVERLAY_FILES}
 
 
 def etags_of(state: State) -> dict[str, ETag]:
@@ -153,8 +153,8 @@ def snapshot_of_listing(listing: Mapping[str, Stat], before: Snapshot) -> Snapsh
     others = {**sidecars, **{rejected.filename: listing[rejected.filename] for rejected in invalid}}
     return replace(
         before,
-        etags={**before.etags, **etags_in(listing, names.STATE)},
-        gc_in_progress=names.GC_NOTE in listing,
+        etags={**before.etags, **etags_in(listing, names.OVERLAY_FILES)},
+        gc_in_progress=names.GC_MARKER in listing,
         shards_in_doubt=before.shards_in_doubt or _shards_gone(listing, before),
         packages=packages,
         invalid_filenames=tuple(invalid),

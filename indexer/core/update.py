@@ -205,5 +205,5 @@ def _counted_before(snapshot: Snapshot, existing: Existing) -> Mapping[int, int]
     """The count of the last run; None if a patch or a yank makes readers see other records than those before it."""
     if snapshot.state is None or not snapshot.files_match_state or snapshot.state.recent is None:
         return None
-    patched = existing.overlay or names.UNPATCHED in snapshot.etags
+    patched = existing.overlay or names.FROM_PACKAGES in snapshot.etags
     return None if patched else dict(snapshot.state.recent)

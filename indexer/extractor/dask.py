@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from indexer.core.errors import BadConfig, IndexerError
 from indexer.core.printable import one_line
 from indexer.core.release import __version__
-from indexer.extractor.workers import Done, Job, in_batches, read_batch, run_job
+from indexer.extractor.workers import BatchJob, BatchResult, in_batches, read_batch, run_job
 from indexer.store.open import open_store
 from indexer.store.redact import masked
 
@@ -102,7 +102,7 @@ class Order:
     parallel: int
 
 
-def read_there(order: Order, batch: Sequence[Stat]) -> Done | IndexerError | None:
+def read_there(order: Order, batch: Sequence[Stat]) -> BatchResult | IndexerError | None:
     """On a worker: what came of a batch, or why the store cannot be asked; None where nobody has told how.
 
     An error is an answer: the worker would log one that is raised, with what it was called with.
@@ -158,7 +158,7 @@ class Cluster:
         answers = self.client.run(function, *given, on_error="return")
         return {f"worker {it}": answer for it, answer in answers.items() if not isinstance(answer, OSError)}
 
-    def read(self, spec: ExtractSpec, batch: Sequence[Stat]) -> Done:
+    def read(self, spec: ExtractSpec, batch: Sequence[Stat]) -> BatchResult:
         """Let a batch be read there, and where that comes to nothing read it here.
 
         Raises what a worker says of the store.
@@ -170,7 +170,7 @@ class Cluster:
             raise
         except Exception as error:  # noqa: BLE001  a job that kills its workers, a scheduler that is gone: all the same
             why = one_line(" ".join(masked(error).split()))
-        if isinstance(answer, Done):
+        if isinstance(answer, BatchResult):
             return answer
         if isinstance(answer, IndexerError):
             raise type(answer)(answer.thing, f"{answer.reason}, says a worker", answer.next_step)
@@ -178,9 +178,9 @@ class Cluster:
         level = logging.INFO if self.complained.is_set() else logging.WARNING
         self.complained.set()
         _log.log(level, "%s/: the cluster has lost %d packages (%s); such are read here", spec.subdir, len(batch), why)
-        return self.here.submit(run_job, Job(self.target, spec, self.parallel), batch).result()
+        return self.here.submit(run_job, BatchJob(self.target, spec, self.parallel), batch).result()
 
-    def _there(self, order: Order, batch: Sequence[Stat]) -> Done | IndexerError | None:
+    def _there(self, order: Order, batch: Sequence[Stat]) -> BatchResult | IndexerError | None:
         for _ in range(_TELLINGS):
             if self.deserted.is_set() and not self.client.nthreads():
                 raise TimeoutError(_DESERTED)
@@ -191,12 +191,12 @@ class Cluster:
             self.tell()
         return None
 
-    def _answer(self, order: Order, batch: Sequence[Stat]) -> Done | IndexerError | None:
+    def _answer(self, order: Order, batch: Sequence[Stat]) -> BatchResult | IndexerError | None:
         # The key says nothing of what is read: it stands in logs and on the dashboard.
         future = self.client.submit(read_there, order, batch, key=f"indexer-{uuid.uuid4().hex}", pure=False)
         while True:
             try:
-                answer: Done | IndexerError | None = future.result(timeout=_NOBODY_S)
+                answer: BatchResult | IndexerError | None = future.result(timeout=_NOBODY_S)
             except _TIMEOUTS:
                 if not self.client.nthreads():
                     self.deserted.set()

@@ -37,9 +37,9 @@ def load(store: Store, filename: str) -> Mapping[str, bytes]:
     except BadPackage as error:
         raise BadPatch(key, f"{error.thing} {error.reason}", _MEND) from error
     if not found:
-        raise BadPatch(key, f"holds no SUBDIR/{names.INSTRUCTIONS}", _MEND)
+        raise BadPatch(key, f"holds no SUBDIR/{names.PATCH_INSTRUCTIONS}", _MEND)
     for subdir, content in found.items():
-        patch.check_instructions(patch.parse_instructions(content, f"{key}: {subdir}/{names.INSTRUCTIONS}"))
+        patch.check_instructions(patch.parse_instructions(content, f"{key}: {subdir}/{names.PATCH_INSTRUCTIONS}"))
     return found
 
 

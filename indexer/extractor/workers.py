@@ -1,4 +1,4 @@
-"""Who reads the packages: threads of this process or, for many packages, processes with threads (or a cluster)."""
+"""The workers that read packages: threads of this process, processes with threads, or batches on any executor."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from indexer.store.concurrent import Limits, bounded, drain
+from indexer.store.concurrent import Limits, bounded
 from indexer.store.open import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from indexer.core.model import Stat
     from indexer.core.usage import Usage
@@ -26,39 +26,41 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# What all packages under way in one process may take of memory together.
+# The memory in bytes that all packages under way in one process may take together.
 MEMORY = 64 * 2**20
-# Of S3's latency; a folder has none, and more readers than cores only wait for each other.
+# A bucket has latency, so many packages are read at once.  A folder has none, and more threads than cores wait for
+# each other.
 _PARALLEL_IN_BUCKET = 64
-# A process takes as long to start as some hundred packages to read.
-_MANY = 400
-_BATCH = 64
-# A container's share of the machine is not always known, and each process takes memory.
+# Starting a process takes as long as reading some hundred packages.
+_MIN_FOR_PROCESSES = 400
+_BATCH_SIZE = 64
+# In a container the share of the machine's cores is not always known, and each process takes memory.
 _MAX_PROCESSES = 8
 
 
 class Workers(Protocol):
-    """Gives the readings of packages as they come, in no certain order."""
+    """Reads packages and returns their readings in the order in which they end."""
 
-    def __call__(self, store: Store, spec: ExtractSpec, packages: list[Stat]) -> Iterator[Reading]:
-        """Read packages of a subdir, which their keys are without.  The list is emptied as they are handed out."""
+    def __call__(self, store: Store, spec: ExtractSpec, packages: Sequence[Stat]) -> Iterator[Reading]:
+        """Read packages of one subdir.  The keys of `packages` are file names, without the subdir."""
 
 
 def in_threads(executor: Executor, parallel: int) -> Workers:
     """Workers that read in threads of this process, `parallel` packages at once."""
 
-    def workers(store: Store, spec: ExtractSpec, packages: list[Stat]) -> Iterator[Reading]:
-        from indexer.extractor.extract import read, weight_of  # a run that reads no package does not wait for it
+    def workers(store: Store, spec: ExtractSpec, packages: Sequence[Stat]) -> Iterator[Reading]:
+        # Imported late: a run that reads no package starts faster without this import.
+        from indexer.extractor.extract import read, weight_of
 
-        bounds: Limits[Stat] = Limits(parallel, MEMORY, lambda stat: weight_of(stat, spec))
-        return bounded(executor, lambda stat: read(store, stat.within(spec.subdir), spec), drain(packages), bounds)
+        limits: Limits[Stat] = Limits(parallel, MEMORY, lambda stat: weight_of(stat, spec))
+        return bounded(executor, lambda stat: read(store, stat.within(spec.subdir), spec), packages, limits)
 
     return workers
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What every batch of a run shares, as it travels to another process of this machine."""
+class BatchJob:
+    """The part that all batches of a run have in common, as it is sent to another process of this machine."""
 
     target: Target
     spec: ExtractSpec
@@ -66,79 +68,78 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """The readings of one batch, and what that process asked of the store for them."""
+class BatchResult:
+    """The readings of one batch, and the requests and bytes that they took."""
 
     readings: list[Reading]
     usage: Usage
 
 
-# One store a process: to make a client takes as long as to read some ten packages.
+# One store for each process: making a client takes as long as reading some ten packages.
 _store_here = functools.lru_cache(maxsize=1)(open_store)
 
 
-def run_job(job: Job, batch: Sequence[Stat]) -> Done:
-    """Read a batch of packages in whatever process this is."""
+def run_job(job: BatchJob, batch: Sequence[Stat]) -> BatchResult:
+    """Read a batch of packages with the store of this process."""
     return read_batch(_store_here(job.target), job.spec, job.parallel, batch)
 
 
-def read_batch(store: Store, spec: ExtractSpec, parallel: int, batch: Sequence[Stat]) -> Done:
-    """Read a batch of packages of a store that nobody else uses meanwhile, `parallel` at once."""
+def read_batch(store: Store, spec: ExtractSpec, parallel: int, batch: Sequence[Stat]) -> BatchResult:
+    """Read a batch of packages, `parallel` at once.  Nothing else may use the store at the same time: it counts."""
     before = replace(store.usage, requests=store.usage.requests.copy())
     with ThreadPoolExecutor(parallel) as threads:
-        readings = list(in_threads(threads, parallel)(store, spec, list(batch)))
-    return Done(readings, store.usage.since(before))
+        readings = list(in_threads(threads, parallel)(store, spec, batch))
+    return BatchResult(readings, store.usage.since(before))
 
 
 def in_processes(pool: Pool, target: Target, here: Workers, processes: int, parallel: int) -> Workers:
     """Workers that read in other processes, each `parallel` packages at once.
 
-    If one of the processes dies, `here` reads the packages that are left.
+    If one of the processes dies, `here` reads the packages that have no reading yet.
     """
 
-    def workers(store: Store, spec: ExtractSpec, packages: list[Stat]) -> Iterator[Reading]:
-        job = functools.partial(run_job, Job(target, spec, parallel))
-        handed_out: dict[str, Stat] = {}
-        bounds: Limits[Sequence[Stat]] = Limits(2 * processes, 2 * processes, lambda _: 1)
+    def workers(store: Store, spec: ExtractSpec, packages: Sequence[Stat]) -> Iterator[Reading]:
+        job = functools.partial(run_job, BatchJob(target, spec, parallel))
+        rest = iter(packages)
+        under_way: dict[str, Stat] = {}
+        limits: Limits[Sequence[Stat]] = Limits(2 * processes, 2 * processes, lambda _: 1)
         try:
-            for done in bounded(pool.executor, job, _noted(_batches(packages), handed_out), bounds, pool.end):
+            for done in bounded(pool.executor, job, _recorded(_batches(rest), under_way), limits, pool.end):
                 store.usage.add(done.usage)
                 for reading in done.readings:
-                    del handed_out[reading.result.filename]
+                    under_way.pop(reading.result.filename)
                 yield from done.readings
         except BrokenExecutor as error:
             _log.warning(
-                "a process that read packages ended before its work was done (%s), as it does if memory is short: "
-                "this process reads the other packages; a lower --max-parallel needs less memory",
+                "a process that reads packages ended early (%s), as it does if memory is short: this process reads "
+                "the remaining packages; a lower --max-parallel needs less memory",
                 error,
             )
-            left = [*handed_out.values(), *packages]
-            packages.clear()
-            yield from here(store, spec, left)
+            yield from here(store, spec, [*under_way.values(), *rest])
 
     return workers
 
 
-def _batches(packages: list[Stat]) -> Iterator[list[Stat]]:
-    ahead = drain(packages)
-    return iter(lambda: list(itertools.islice(ahead, _BATCH)), [])
+def _batches(packages: Iterable[Stat]) -> Iterator[list[Stat]]:
+    rest = iter(packages)
+    return iter(lambda: list(itertools.islice(rest, _BATCH_SIZE)), [])
 
 
-def _noted(batches: Iterator[list[Stat]], handed_out: dict[str, Stat]) -> Iterator[list[Stat]]:
-    """Batches, each noted in `handed_out` before it is given to a process."""
+def _recorded(batches: Iterator[list[Stat]], under_way: dict[str, Stat]) -> Iterator[list[Stat]]:
+    """The batches; the packages of each are recorded in `under_way` before a process gets the batch."""
     for batch in batches:
-        handed_out.update((stat.key, stat) for stat in batch)
+        under_way.update((stat.key, stat) for stat in batch)
         yield batch
 
 
 def in_batches(
-    executor: Executor, job_for: Callable[[ExtractSpec], Callable[[Sequence[Stat]], Done]], window: int
+    executor: Executor, reader_for: Callable[[ExtractSpec], Callable[[Sequence[Stat]], BatchResult]], window: int
 ) -> Workers:
-    """Workers that read in batches, `window` of them under way."""
+    """Workers that read in batches, at most `window` of them at once."""
 
-    def workers(store: Store, spec: ExtractSpec, packages: list[Stat]) -> Iterator[Reading]:
-        bounds: Limits[Sequence[Stat]] = Limits(window, window, lambda _: 1)
-        for done in bounded(executor, job_for(spec), _batches(packages), bounds):
+    def workers(store: Store, spec: ExtractSpec, packages: Sequence[Stat]) -> Iterator[Reading]:
+        limits: Limits[Sequence[Stat]] = Limits(window, window, lambda _: 1)
+        for done in bounded(executor, reader_for(spec), _batches(packages), limits):
             store.usage.add(done.usage)
             yield from done.readings
 
@@ -146,7 +147,7 @@ def in_batches(
 
 
 def parallel_for(target: Target) -> int:
-    """How many packages are read at once where nobody says."""
+    """How many packages are read at once without --max-parallel."""
     return _PARALLEL_IN_BUCKET if target.in_bucket else min(4, _cores())
 
 
@@ -159,21 +160,22 @@ def _cores() -> int:
 def local(target: Target, parallel: int, *, processes: bool = False) -> Iterator[Workers]:
     """Threads of this process; with `processes` also one process a core if there are many packages to read.
 
-    A process imports the main module of the program again, so only who knows that this does no harm asks for them.
+    A process imports the main module of the program again.  Pass `processes` only if that import does nothing else.
     """
     cores = min(_cores(), parallel, _MAX_PROCESSES)
     with ThreadPoolExecutor(parallel) as threads:
-        few = in_threads(threads, parallel)
+        in_this_process = in_threads(threads, parallel)
 
-        def workers(store: Store, spec: ExtractSpec, packages: list[Stat]) -> Iterator[Reading]:
-            if not processes or cores < 2 or len(packages) < _MANY:  # noqa: PLR2004  one process saves nothing
-                yield from few(store, spec, packages)
+        def workers(store: Store, spec: ExtractSpec, packages: Sequence[Stat]) -> Iterator[Reading]:
+            if not processes or cores < 2 or len(packages) < _MIN_FOR_PROCESSES:  # noqa: PLR2004  one process saves nothing
+                yield from in_this_process(store, spec, packages)
                 return
-            from indexer.extractor.processes import pool  # it imports multiprocessing, which is seldom needed
+            # Imported late: the module imports multiprocessing, which most runs do not need.
+            from indexer.extractor.processes import pool
 
-            with pool(cores) as some:  # they end when all is read, because what follows needs the memory
+            with pool(cores) as opened:  # the processes end with the reading: the rest of the run needs their memory
                 each = max(1, parallel // cores)
-                read_here = few if some is None else in_processes(some, target, few, cores, each)
-                yield from read_here(store, spec, packages)
+                read = in_processes(opened, target, in_this_process, cores, each) if opened else in_this_process
+                yield from read(store, spec, packages)
 
         yield workers

@@ -88,7 +88,7 @@ def _load_repodata(folder: ChannelFolder, job: SubdirJob, snapshot: Snapshot, ov
     run_exports = _load_run_exports(folder, snapshot, force=job.options.force)
     data = folder.read(source, snapshot.etags[source])
     index, own_run_exports = repodata.decode_unpatched(data, folder.key(source))
-    if source == names.UNPATCHED and not snapshot.is_unchanged(names.REPODATA):
+    if source == names.FROM_PACKAGES and not snapshot.is_unchanged(names.REPODATA):
         index = _with_published(folder, snapshot, index, overlay)
     if not snapshot.is_unchanged(source):  # another indexer wrote the records, and they are newer than our files
         # The run exports of these packages are those of a patch, so the run exports of the packages are unknown.
@@ -126,7 +126,7 @@ def _with_published(folder: ChannelFolder, snapshot: Snapshot, index: Index, ove
     published = _load_published(folder, snapshot)
     if published is None:
         return index
-    if overlay.patch is None and not snapshot.is_unchanged(names.UNPATCHED):
+    if overlay.patch is None and not snapshot.is_unchanged(names.FROM_PACKAGES):
         _refuse_unknown_patch(folder, index, published, overlay)
     unknown = published.records.keys() - index.records.keys()
     index = repodata.with_published_parts(index, published)
@@ -154,6 +154,6 @@ def _refuse_unknown_patch(folder: ChannelFolder, index: Index, published: Index,
     if withdrawn or any(patch.is_patched(index.records[name], published.records[name]) for name in both):
         raise Refused(
             folder.key(names.REPODATA),
-            f"is patched (it differs from {names.UNPATCHED}), and there is no {names.INSTRUCTIONS}",
+            f"is patched (it differs from {names.FROM_PACKAGES}), and there is no {names.PATCH_INSTRUCTIONS}",
             _NAME_OR_END,
         )

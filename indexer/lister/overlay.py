@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 def load_overlay(folder: ChannelFolder, snapshot: Snapshot) -> Overlay:
     """The published overlay.  Raises BadPatch, and Conflict if a file changed since the snapshot."""
     etags = snapshot.etags
-    instructions = folder.read(names.INSTRUCTIONS, etags[names.INSTRUCTIONS]) if names.INSTRUCTIONS in etags else None
+    instructions = (
+        folder.read(names.PATCH_INSTRUCTIONS, etags[names.PATCH_INSTRUCTIONS])
+        if names.PATCH_INSTRUCTIONS in etags
+        else None
+    )
     withdrawn = WithdrawnPackages()
-    if names.YANKED in etags:
-        withdrawn = decode_withdrawn(folder.read(names.YANKED, etags[names.YANKED]), folder.key(names.YANKED))
-    key = folder.key(names.INSTRUCTIONS)
+    if names.YANKS in etags:
+        withdrawn = decode_withdrawn(folder.read(names.YANKS, etags[names.YANKS]), folder.key(names.YANKS))
+    key = folder.key(names.PATCH_INSTRUCTIONS)
     return make_overlay(key, instructions, withdrawn)

@@ -39,7 +39,7 @@ def take_snapshot(folder: ChannelFolder, job: SubdirJob, now_ms: int, *, trust_s
     is false), each file is asked for, and the subdir is listed again.  The files of the overlay are as the listing
     shows them: never older than the files that were made from them.
     """
-    state, state_etag = load_state(folder.store, folder.key(names.LEDGER))
+    state, state_etag = load_state(folder.store, folder.key(names.STATE_FILE))
     scope, outputs = job.scope, job.options.outputs
     empty = Snapshot(
         state=state,
@@ -61,8 +61,8 @@ def take_snapshot(folder: ChannelFolder, job: SubdirJob, now_ms: int, *, trust_s
 
 def take_index_snapshot(folder: ChannelFolder, outputs: Outputs) -> Snapshot:
     """A snapshot of the files of the index only, without packages."""
-    state, state_etag = load_state(folder.store, folder.key(names.LEDGER))
-    stats = folder.stats((*names.TRACKED, *names.STATE))
+    state, state_etag = load_state(folder.store, folder.key(names.STATE_FILE))
+    stats = folder.stats((*names.TRACKED, *names.OVERLAY_FILES))
     etags = _without_foreign_page({name: stat.etag for name, stat in stats.items()}, state, outputs)
     modified_ms = {name: stat.written_ms for name, stat in stats.items()}
     return Snapshot(etags, state, state_etag, modified_ms, all_listed=False)
@@ -70,7 +70,7 @@ def take_index_snapshot(folder: ChannelFolder, outputs: Outputs) -> Snapshot:
 
 def take_read_only_snapshot(folder: ChannelFolder, outputs: Outputs) -> Snapshot:
     """A snapshot from one listing, for a command that only reads and takes a second snapshot to compare."""
-    state, state_etag = load_state(folder.store, folder.key(names.LEDGER))
+    state, state_etag = load_state(folder.store, folder.key(names.STATE_FILE))
     listing = _list(folder, None, state)
     etags = _without_foreign_page(etags_in(listing, names.TRACKED), state, outputs)
     return snapshot_of_listing(listing, Snapshot(etags, state, state_etag))
@@ -85,16 +85,16 @@ def check_packages_unchanged(folder: ChannelFolder, job: SubdirJob, snapshot: Sn
 
 def _without_foreign_page(etags: dict[str, ETag], state: State | None, outputs: Outputs) -> dict[str, ETag]:
     """The index files without a page that is not wanted and that we did not write: it belongs to somebody else."""
-    written = state.files.get(names.PAGE) if state else None
-    is_foreign = written is None or etags.get(names.PAGE) != written.etag
+    written = state.files.get(names.INDEX_HTML) if state else None
+    is_foreign = written is None or etags.get(names.INDEX_HTML) != written.etag
     if outputs.html or not is_foreign:
         return etags
-    return {name: etag for name, etag in etags.items() if name != names.PAGE}
+    return {name: etag for name, etag in etags.items() if name != names.INDEX_HTML}
 
 
 def _list(folder: ChannelFolder, scope: frozenset[str] | None, state: State | None) -> dict[str, Stat]:
     """The files of a subdir by file name; with a scope only these packages and the files of the overlay."""
     if scope is not None:
-        return folder.stats((*names.STATE, names.GC_NOTE, *scope))
+        return folder.stats((*names.OVERLAY_FILES, names.GC_MARKER, *scope))
     last = state or State()
     return listed(folder.store, folder.key(""), last.split_points, folder.executor)

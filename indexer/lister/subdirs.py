@@ -33,7 +33,7 @@ class Root(NamedTuple):
     @property
     def written(self) -> bool:
         """Whether we have written files at the root."""
-        return names.LEDGER in self.files
+        return names.STATE_FILE in self.files
 
 
 def root_of(store: Store) -> Root:

@@ -22,13 +22,6 @@ class Limits(Generic[J]):
     weigh: Callable[[J], int]
 
 
-def drain(jobs: list[J]) -> Iterator[J]:
-    """Jobs in their order, each let go of: what comes of half a million takes the memory that they took."""
-    jobs.reverse()
-    while jobs:
-        yield jobs.pop()
-
-
 def bounded(
     executor: Executor,
     run: Callable[[J], R],

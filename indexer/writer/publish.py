@@ -65,7 +65,7 @@ def save_state(folder: ChannelFolder, state: State, snapshot: Snapshot) -> None:
     """Write the state for the next run, if the state is new.  Raises Conflict."""
     if state != snapshot.state:
         expect = snapshot.state_etag or Expect.ABSENT
-        folder.store.put(folder.key(names.LEDGER), encode_state(state), expect=expect)
+        folder.store.put(folder.key(names.STATE_FILE), encode_state(state), expect=expect)
 
 
 def _known_files(snapshot: Snapshot) -> dict[str, PublishedFile]:

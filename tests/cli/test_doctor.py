@@ -81,10 +81,10 @@ def test_the_policy_lets_the_indexer_write_all_its_files_and_no_package() -> Non
     def may(key: str) -> bool:
         return any(fnmatchcase(key, pattern) for pattern in patterns)
 
-    owned = {*names.OWNED, *names.TRACKED, *names.STATE, names.LEDGER, names.GC_NOTE, names.LEASE}
+    owned = {*names.OWNED, *names.TRACKED, *names.OVERLAY_FILES, names.STATE_FILE, names.GC_MARKER, names.LEASE}
     keys = {*(f"linux-64/{name}" for name in owned), "noarch/shards/0.msgpack.zst", ".indexer-probe"}
-    assert {key for key in {*keys, *names.CHANNEL_WIDE} if not may(key)} == set()
-    assert may(f"{names.SCRATCH}0/linux-64/probe")
+    assert {key for key in {*keys, *names.CHANNEL_FILES} if not may(key)} == set()
+    assert may(f"{names.SCRATCH_PREFIX}0/linux-64/probe")
     packages = ("reed-1.0-0.conda", "repodata-patches-1-0.conda", "run_exports.json-1-0.tar.bz2", ".indexer-1-0.conda")
     assert not any(may(f"{subdir}/{name}") for subdir in ("linux-64", "noarch") for name in packages)
 

@@ -50,7 +50,7 @@ def write_many(folder: Path) -> None:
 
 
 def test_the_channel_of_the_next_test_is_large_enough() -> None:
-    assert MANY > workers._MANY
+    assert MANY > workers._MIN_FOR_PROCESSES
 
 
 def published(channel: Path) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ import pytest
 from indexer import IndexerError, Rules, S3Options, Target
 from indexer.core.model import ETag, Stat
 from indexer.extractor.extract import ExtractSpec
-from indexer.extractor.workers import Job, run_job
+from indexer.extractor.workers import BatchJob, run_job
 from tests.support.channels import lay_up
 from tests.support.command import Ran, spawn
 from tests.support.http_servers import Request, Response, answering, refusal
@@ -194,7 +194,7 @@ def test_a_process_that_reads_packages_shows_no_secret() -> None:
         "s3://some-bucket/ch",
         S3Options("http://127.0.0.1:9", "us-east-1", "path", "some-key", f"{CANARY}-23", f"{CANARY}-24"),
     )
-    job = Job(target, ExtractSpec("noarch", Rules(), 0), 1)
+    job = BatchJob(target, ExtractSpec("noarch", Rules(), 0), 1)
     assert CANARY not in repr(job)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
         error = executor.submit(run_job, job, [Stat("noarch/a-1-0.conda", 1, ETag("v"), 0)]).exception()

@@ -159,7 +159,7 @@ def test_a_check_finds_attestations_that_a_record_does_not_name() -> None:
     store = channel(*keys(2), *keys(1, "noarch"))
     sha256 = attest(store)
     index(store)
-    key, other = f"linux-64/{names.LEDGER}", keys(2)[1].partition("/")[2]
+    key, other = f"linux-64/{names.STATE_FILE}", keys(2)[1].partition("/")[2]
     state = decode_state(store.bodies()[key])
     assert state is not None
     attested = {**state.attestations, other: Attested("", sha256)}
@@ -173,7 +173,7 @@ def test_without_memory_and_under_v3_they_are_the_same() -> None:
     sha256 = attest(store)
     index(store)
     before = store.bodies()["linux-64/repodata.json"]
-    store.remove(f"linux-64/{names.LEDGER}")
+    store.remove(f"linux-64/{names.STATE_FILE}")
     index(store)
     assert store.bodies()["linux-64/repodata.json"] == before
     index(store, with_outputs(monolithic=False))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from indexer.core.errors import Denied
 from indexer.core.model import Rules
-from indexer.core.names import LEDGER
+from indexer.core.names import STATE_FILE
 from indexer.core.report import Outcome
 from indexer.core.state import decode_state, encode_state
 from tests.support.channel_check import faults
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tests.support.memory import Call, MemoryStore
 
 SHARDS_ONLY = with_outputs(monolithic=False)
-OURS = f"linux-64/{LEDGER}"
+OURS = f"linux-64/{STATE_FILE}"
 LATER = NOW_MS + DAY_MS
 NEW = "linux-64/p07-2.0-0.conda"
 

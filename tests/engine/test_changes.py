@@ -36,7 +36,7 @@ MUTABLE = {
     "linux-64/repodata_shards.msgpack.zst",
     "linux-64/repodata.json.zst",
     "linux-64/repodata.json",
-    f"linux-64/{names.LEDGER}",
+    f"linux-64/{names.STATE_FILE}",
 }
 
 
@@ -173,8 +173,8 @@ def test_a_forced_run_reads_all_and_keeps_every_date_and_byte() -> None:
     report = index(store, replace(PLAIN, force=True), now_ms=LATER_MS)
     assert sorted(packages_read(store.calls, first)) == keys(3)
     assert only(report).updated == only(report).added == ()
-    assert {k: v for k, v in store.bodies().items() if names.LEDGER not in k} == {
-        k: v for k, v in before.items() if names.LEDGER not in k
+    assert {k: v for k, v in store.bodies().items() if names.STATE_FILE not in k} == {
+        k: v for k, v in before.items() if names.STATE_FILE not in k
     }
 
 

@@ -141,7 +141,7 @@ def test_notices_come_last_and_are_put_only_when_they_changed() -> None:
     told = replace(PLAIN, notices=(NOTICE,))
     index(store, told)
     written = [key for _, key in changes(store.calls)]
-    assert written[-2:] == [names.NOTICES, names.LEDGER]
+    assert written[-2:] == [names.NOTICES, names.STATE_FILE]
     assert json.loads(store.bodies()[names.NOTICES])["notices"][0]["expires_at"] == "2027-01-01T00:00:00Z"
     since = len(store.calls)
     index(store, told)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tests.support.memory import Call, MemoryStore
 
 ALL = with_outputs(channeldata=True, rss=True, html=True, current_repodata=True)
-ROOT = {names.CHANNELDATA, names.RSS, names.PAGE}
+ROOT = {names.CHANNELDATA, names.RSS, names.INDEX_HTML}
 SINGER = "linux-64/singer-1.0-0.conda"
 ABOUT = {"summary": "Sings", "home": "https://singer.example/"}
 
@@ -65,9 +65,9 @@ def test_what_packages_say_is_read_in_the_same_request_and_published() -> None:
     singer = channeldata(store)["packages"]["singer"]
     assert (singer["summary"], singer["activate.d"], singer["subdirs"]) == ("Sings", True, ["linux-64"])
     bodies = store.bodies()
-    assert b"Sings" in bodies[names.PAGE]
+    assert b"Sings" in bodies[names.INDEX_HTML]
     assert b"Sings" in bodies[names.RSS]
-    assert b"Sings" in bodies[f"linux-64/{names.PAGE}"]
+    assert b"Sings" in bodies[f"linux-64/{names.INDEX_HTML}"]
     assert f"linux-64/{names.CURRENT}.zst" in bodies
 
 
@@ -77,7 +77,7 @@ def test_the_channels_files_come_after_all_subdirs() -> None:
     written = [key for _, key in changes(store.calls)]
     first = min(written.index(key) for key in ROOT)
     assert all("/" not in key for key in written[first:])
-    assert written[-1] == names.LEDGER
+    assert written[-1] == names.STATE_FILE
 
 
 def test_without_the_options_nobody_looks_at_the_root_again() -> None:
@@ -107,7 +107,7 @@ def test_one_new_package_reads_one_and_puts_only_what_changed() -> None:
     first = len(store.calls)
     index(store, ALL, now_ms=NOW_MS + DAY_MS)
     assert packages_read(store.calls, first) == [new]
-    assert {key for _, key in root_writes(store.calls, first)} == {*ROOT, names.LEDGER}
+    assert {key for _, key in root_writes(store.calls, first)} == {*ROOT, names.STATE_FILE}
     assert store.bodies()["linux-64/index.html"] == before["linux-64/index.html"]
     assert channeldata(store)["packages"]["singer"]["summary"] == "Sings"
 
@@ -192,10 +192,10 @@ def test_what_is_switched_off_is_deleted_with_the_memory_of_it() -> None:
     index(store, ALL, now_ms=NOW_MS + DAY_MS)
     index(store, now_ms=NOW_MS + DAY_MS)
     assert published(store) == expected
-    assert names.LEDGER not in store.bodies()
+    assert names.STATE_FILE not in store.bodies()
 
 
-@pytest.mark.parametrize("key", [*sorted(ROOT), f"linux-64/{names.PAGE}"])
+@pytest.mark.parametrize("key", [*sorted(ROOT), f"linux-64/{names.INDEX_HTML}"])
 def test_a_file_of_somebody_else_is_left_alone_while_the_option_is_off(key: str) -> None:
     store = singing()
     store.upload(key, b"theirs")
@@ -286,7 +286,7 @@ def test_a_yanked_package_is_shown_with_the_reason_and_asked_nothing_more() -> N
     store = singing()
     index(store, ALL)
     store.upload(
-        f"linux-64/{names.YANKED}",
+        f"linux-64/{names.YANKS}",
         encode_withdrawn(WithdrawnPackages({"singer-1.0-0.conda": Yank("Sings off key", NOW_MS)})),
     )
     for _ in range(2):
@@ -295,15 +295,15 @@ def test_a_yanked_package_is_shown_with_the_reason_and_asked_nothing_more() -> N
         report = index(store, ALL, now_ms=NOW_MS + DAY_MS)
         assert only(report).asked == 0
         assert SINGER not in packages_read(store.calls, first)
-        assert b"singer-1.0-0.conda: Sings off key" in store.bodies()[f"linux-64/{names.PAGE}"]
+        assert b"singer-1.0-0.conda: Sings off key" in store.bodies()[f"linux-64/{names.INDEX_HTML}"]
         assert "singer" not in channeldata(store)["packages"]
-    store.upload(f"linux-64/{names.YANKED}", encode_withdrawn(WithdrawnPackages({})))
+    store.upload(f"linux-64/{names.YANKS}", encode_withdrawn(WithdrawnPackages({})))
     index(store, ALL, now_ms=NOW_MS + DAY_MS)
     assert channeldata(store)["packages"]["singer"]["summary"] == "Sings"
 
 
 @pytest.mark.parametrize("silently", [False, True], ids=["with an error", "in silence"])
-@pytest.mark.parametrize("broken", [names.LEDGER, f"linux-64/{names.CATALOG}"])
+@pytest.mark.parametrize("broken", [names.STATE_FILE, f"linux-64/{names.CATALOG}"])
 def test_what_the_root_reads_is_read_again_where_it_breaks_off(broken: str, silently: object) -> None:
     store = singing()
     index(store, ALL)
@@ -313,7 +313,7 @@ def test_what_the_root_reads_is_read_again_where_it_breaks_off(broken: str, sile
     def spoil(call: Call) -> None:
         put.extend([call.key] if call.verb == "PUT" else [])
         # The subdirs are done, so it is the channel as a whole that reads.
-        due = call.verb == "GET" and call.key == broken and f"linux-64/{names.LEDGER}" in put
+        due = call.verb == "GET" and call.key == broken and f"linux-64/{names.STATE_FILE}" in put
         store.behavior.breaks_after = 0 if due else None
         store.behavior.silently = bool(silently)
 

@@ -350,7 +350,7 @@ def test_a_deep_check_compares_each_package_with_its_record(at: str) -> None:
 
 def test_a_deep_check_finds_a_package_that_cannot_be_read_any_more() -> None:
     store = sound()
-    store.remove(key(names.LEDGER))
+    store.remove(key(names.STATE_FILE))
     store.remove(BAD)
     store.upload(key(P0), b"x" * len(package(key(P0))))
     assert faults(store) == []
@@ -393,10 +393,10 @@ def test_a_check_neither_writes_nor_deletes() -> None:
 
 def test_what_was_rejected_before_is_a_hint_and_so_is_a_note_of_a_gc() -> None:
     store = sound()
-    store.upload(key(names.GC_NOTE), b"{}")
+    store.upload(key(names.GC_MARKER), b"{}")
     verdict = check(store)
     assert verdict.outcome == "sound"
-    assert {hint.key for hint in verdict.hints} == {BAD, key(names.GC_NOTE)}
+    assert {hint.key for hint in verdict.hints} == {BAD, key(names.GC_MARKER)}
 
 
 def test_an_index_that_is_published_while_the_check_looks_is_no_fault() -> None:

@@ -251,7 +251,7 @@ def test_every_mutable_file_is_put_under_the_version_that_was_seen() -> None:
     first = len(store.calls)
     index(store)
     mutable = [call for call in store.calls[first:] if call.verb == "PUT" and "/shards/" not in call.key]
-    assert {call.key for call in mutable} >= {SOURCE, f"linux-64/{names.LEDGER}"}
+    assert {call.key for call in mutable} >= {SOURCE, f"linux-64/{names.STATE_FILE}"}
     for call in mutable:
         assert call.expect == seen[call.key]
 

@@ -68,7 +68,7 @@ def _changed(before: Options = PLAIN) -> MemoryStore:
 
 def _foreign() -> MemoryStore:
     store = _changed()
-    for name in (names.LEDGER, "repodata.json.zst", "run_exports.json.zst"):
+    for name in (names.STATE_FILE, "repodata.json.zst", "run_exports.json.zst"):
         store.remove(f"linux-64/{name}")
     store.upload("linux-64/current_repodata.json", b"{}")
     return store
@@ -83,7 +83,7 @@ def _patched(before: Options = PLAIN, *, now: bool = True) -> MemoryStore:
     upload_patch(store, {"remove": [third.partition("/")[2]]}, ANOTHER)
     index(store, before)
     store.upload(
-        f"linux-64/{names.YANKED}",
+        f"linux-64/{names.YANKS}",
         encode_withdrawn(WithdrawnPackages({fourth.partition("/")[2]: Yank("broken", NOW_MS)})),
     )
     if now:
@@ -130,7 +130,7 @@ def undisturbed(scene: Scene) -> tuple[dict[str, bytes], int]:
 
 def mutable(store: MemoryStore) -> dict[str, bytes]:
     """The files that readers ask for by name."""
-    return {key: it for key, it in published(store).items() if "/shards/" not in key and names.UNPATCHED not in key}
+    return {key: it for key, it in published(store).items() if "/shards/" not in key and names.FROM_PACKAGES not in key}
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -242,10 +242,10 @@ def test_no_patch_is_baked_into_what_the_packages_say_after_any_call(name: str) 
     store = scene.prepare()
 
     def look(_number: int, call: Call) -> None:
-        assert FIX.encode() not in store.bodies().get(f"linux-64/{names.UNPATCHED}", b""), call
+        assert FIX.encode() not in store.bodies().get(f"linux-64/{names.FROM_PACKAGES}", b""), call
 
     index(InterferingStore(store, after=look), scene.options, now_ms=LATER_MS)
-    assert f"linux-64/{names.UNPATCHED}" in store.bodies()
+    assert f"linux-64/{names.FROM_PACKAGES}" in store.bodies()
 
 
 def test_a_patch_that_died_coming_into_force_can_be_ended_without_a_trace() -> None:

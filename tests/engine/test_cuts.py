@@ -17,7 +17,7 @@ from tests.support.memory_channel import PLAIN, channel, fill, index, keys, only
 if TYPE_CHECKING:
     from tests.support.memory import MemoryStore
 
-LEDGER = f"linux-64/{names.LEDGER}"
+LEDGER = f"linux-64/{names.STATE_FILE}"
 NEW = "linux-64/new-1.0-0.conda"
 CUTS = ("p01-1.0-0.conda", "p03-1.0-0.conda")
 

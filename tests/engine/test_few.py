@@ -134,7 +134,7 @@ def test_a_note_of_a_gc_makes_it_look_at_all_shards() -> None:
     store = channel(*keys(5), *keys(1, "noarch"))
     index(store)
     store.remove(next(key for key in store.bodies() if key.startswith("linux-64/shards/")))
-    store.upload(f"linux-64/{names.GC_NOTE}", b"{}")
+    store.upload(f"linux-64/{names.GC_MARKER}", b"{}")
     fill(store, NEW)
     index(store, of(NEW, options=PLAIN))
     assert missing_shards(store) == set()
@@ -144,7 +144,7 @@ def test_beside_a_lost_shard_a_few_packages_are_refused_and_a_whole_run_heals() 
     store = channel(*keys(5), *keys(1, "noarch"))
     index(store, SHARDS_ONLY)
     store.remove(next(key for key in store.bodies() if key.startswith("linux-64/shards/")))
-    store.upload(f"linux-64/{names.GC_NOTE}", b"{}")  # as a gc leaves one that found the shard missing
+    store.upload(f"linux-64/{names.GC_MARKER}", b"{}")  # as a gc leaves one that found the shard missing
     fill(store, NEW)
     before = store.bodies()
     report = only(index(store, of(NEW)))

@@ -150,7 +150,7 @@ def test_the_source_is_the_last_but_the_ledger_and_shards_are_the_first() -> Non
     assert all(key.startswith("shards/") for key in put[:3])
     assert put[3] == "repodata_shards.msgpack.zst"
     assert set(put[4:7]) == {"repodata.json.zst", "run_exports.json", "run_exports.json.zst"}
-    assert put[7:] == ["repodata.json", names.LEDGER]
+    assert put[7:] == ["repodata.json", names.STATE_FILE]
 
 
 def test_files_are_put_with_headers_for_caches() -> None:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 NEW = "linux-64/new-1.0-0.conda"
 MORE = "linux-64/p00-2.0-0.conda"
-NOTE = f"linux-64/{names.GC_NOTE}"
+NOTE = f"linux-64/{names.GC_MARKER}"
 SHARD_INDEX = f"linux-64/{names.SHARD_INDEX}"
 DELETE = Sweep(delete=True)
 SHARDS_ONLY = with_outputs(monolithic=False)

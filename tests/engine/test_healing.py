@@ -31,8 +31,8 @@ from tests.support.memory_channel import (
 if TYPE_CHECKING:
     from tests.support.memory import Call, MemoryStore
 
-NOTE = f"linux-64/{names.GC_NOTE}"
-LEDGER = f"linux-64/{names.LEDGER}"
+NOTE = f"linux-64/{names.GC_MARKER}"
+LEDGER = f"linux-64/{names.STATE_FILE}"
 SHARD_INDEX = f"linux-64/{names.SHARD_INDEX}"
 OURS = (names.SHARD_INDEX, names.REPODATA, names.REPODATA_ZST, names.RUN_EXPORTS, names.RUN_EXPORTS_ZST)
 FOLDER = "linux-64/shards/"
@@ -70,9 +70,9 @@ def test_a_run_in_step_asks_for_no_shard_and_makes_not_one_request_more() -> Non
     first = len(store.calls)
     index(store)
     calls = [(call.verb, call.key.partition("/")[2]) for call in store.calls[first:] if call.key.startswith("linux")]
-    asked = [("GET", names.LEDGER), ("LIST", ""), ("GET", names.REPODATA), ("GET", names.RUN_EXPORTS)]
+    asked = [("GET", names.STATE_FILE), ("LIST", ""), ("GET", names.REPODATA), ("GET", names.RUN_EXPORTS)]
     asked += [("GET", "new-1.0-0.conda"), ("GET", names.SHARD_INDEX)]
-    files = (shards(store)["new"].partition("/")[2], *OURS, names.LEDGER)
+    files = (shards(store)["new"].partition("/")[2], *OURS, names.STATE_FILE)
     assert sorted(calls) == sorted([*asked, *(("PUT", name) for name in files)])
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 GOOD = keys(3)[0]
 BAD = "linux-64/bad-1.0-0.conda"
 MISNAMED = "linux-64/nameless.conda"
-STATE = f"linux-64/{names.YANKED}"
+STATE = f"linux-64/{names.YANKS}"
 REASON = "known to be broken"
 
 

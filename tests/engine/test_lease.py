@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.commands.yank import YankOrder, carry_out
-from indexer.core.names import LEASE, YANKED
+from indexer.core.names import LEASE, YANKS
 from indexer.core.report import Outcome
 from indexer.writer.lease import LASTS
 from tests.support.interfering_store import Crash, InterferingStore, crash_at
@@ -333,5 +333,5 @@ def test_a_yank_is_put_under_the_lease() -> None:
     before = len(store.calls)
     carry_out(UnconditionalStore(store), YankOrder(frozenset({NEW}), "broken"), PLAIN, fake_context())
     written = changes(store.calls, before)
-    assert written[:3] == [("PUT", HELD), ("PUT", f"linux-64/{YANKED}"), ("DELETE", HELD)]
+    assert written[:3] == [("PUT", HELD), ("PUT", f"linux-64/{YANKS}"), ("DELETE", HELD)]
     assert_whole(store, OLD)

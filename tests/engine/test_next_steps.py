@@ -138,10 +138,10 @@ def unnamed_attestations(store: MemoryStore) -> None:
     """A ledger that knows of attestations that a record does not name."""
     sha256 = attest(store)
     index(store)
-    state = decode_state(store.bodies()[key(names.LEDGER)])
+    state = decode_state(store.bodies()[key(names.STATE_FILE)])
     assert state is not None
     attested = {**state.attestations, "p01-1.0-0.conda": Attested("", sha256)}
-    store.upload(key(names.LEDGER), encode_state(msgspec.structs.replace(state, attestations=attested)))
+    store.upload(key(names.STATE_FILE), encode_state(msgspec.structs.replace(state, attestations=attested)))
 
 
 def attested(store: MemoryStore) -> None:
@@ -155,7 +155,7 @@ def copy_of_attestations(store: MemoryStore) -> str:
 
 
 def without_ledger(store: MemoryStore, change: Callable[[MemoryStore], object]) -> None:
-    store.remove(key(names.LEDGER))
+    store.remove(key(names.STATE_FILE))
     change(store)
 
 
@@ -183,13 +183,13 @@ DAMAGE = {
     "run exports are cut off, and there is no zst": Damage(
         lambda s: spoil(s, names.RUN_EXPORTS), with_outputs(zst=False)
     ),
-    "the index before yanks is cut off": Damage(after(yanked, lambda s: spoil(s, names.UNPATCHED))),
+    "the index before yanks is cut off": Damage(after(yanked, lambda s: spoil(s, names.FROM_PACKAGES))),
     "the index before yanks and the index are cut off": Damage(
-        after(yanked, lambda s: cut_off(s, names.UNPATCHED, names.REPODATA))
+        after(yanked, lambda s: cut_off(s, names.FROM_PACKAGES, names.REPODATA))
     ),
     "the index is cut off beside that before yanks": Damage(after(yanked, lambda s: spoil(s, names.REPODATA))),
-    "the yanks are cut off": Damage(after(yanked, broken(names.YANKED))),
-    "the patch is cut off": Damage(after(patched, broken(names.INSTRUCTIONS))),
+    "the yanks are cut off": Damage(after(yanked, broken(names.YANKS))),
+    "the patch is cut off": Damage(after(patched, broken(names.PATCH_INSTRUCTIONS))),
     "a yank is not published": Damage(
         after(yanked, lambda s: rewrite(s, names.REPODATA, lambda c: c.update(removed=[])))
     ),

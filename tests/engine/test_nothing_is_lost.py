@@ -31,7 +31,7 @@ KEYS = keys(3)
 FIRST = KEYS[0].partition("/")[2]
 OTHER = "linux-64/odd-1.0-0.conda"
 REPODATA = f"linux-64/{names.REPODATA}"
-LEDGER = f"linux-64/{names.LEDGER}"
+LEDGER = f"linux-64/{names.STATE_FILE}"
 
 
 def channel(*more: str) -> MemoryStore:
@@ -171,7 +171,7 @@ def test_a_patched_channel_is_refused_and_one_that_only_could_be_is_not() -> Non
     with store.open(REPODATA) as reader:
         unpatched = reader.read()
     store.remove(LEDGER)
-    store.upload(f"linux-64/{names.UNPATCHED}", unpatched)
+    store.upload(f"linux-64/{names.FROM_PACKAGES}", unpatched)
     assert only(index(store)).exit_code == 0
     store.remove(LEDGER)
     patched = orjson.loads(unpatched)

@@ -143,7 +143,7 @@ def test_files_that_readers_of_json_have_go_last_where_only_shards_stay() -> Non
     order = [key.partition("/")[2] for _, key in changes(store.calls, first) if key.startswith("linux-64/")]
     assert order.index("repodata_shards.msgpack.zst") < order.index("repodata.json")
     assert order.index("repodata_shards.msgpack.zst") < order.index("repodata.json.zst")
-    assert order[-1] == names.LEDGER
+    assert order[-1] == names.STATE_FILE
     assert all(key.startswith("shards/") for key in order[:2])
 
 

@@ -39,7 +39,7 @@ FIRST, SECOND, THIRD = (key.partition("/")[2] for key in keys(3))
 NEW = "new-1.0-0.conda"
 FIX = {"packages.conda": {FIRST: {"depends": ["fixed"]}}, "remove": [SECOND]}
 REPODATA, UNPATCHED, INSTRUCTIONS, YANKED = (
-    f"linux-64/{name}" for name in (names.REPODATA, names.UNPATCHED, names.INSTRUCTIONS, names.YANKED)
+    f"linux-64/{name}" for name in (names.REPODATA, names.FROM_PACKAGES, names.PATCH_INSTRUCTIONS, names.YANKS)
 )
 
 
@@ -179,10 +179,10 @@ def test_a_broken_repodata_of_another_indexer_is_written_anew_from_the_unpatched
 
 def test_a_lost_ledger_bakes_nothing_in() -> None:
     store = in_force()
-    before = {key: body for key, body in store.bodies().items() if not key.endswith(names.LEDGER)}
-    store.remove(f"linux-64/{names.LEDGER}")
+    before = {key: body for key, body in store.bodies().items() if not key.endswith(names.STATE_FILE)}
+    store.remove(f"linux-64/{names.STATE_FILE}")
     index(store)
-    assert {key: body for key, body in store.bodies().items() if not key.endswith(names.LEDGER)} == before
+    assert {key: body for key, body in store.bodies().items() if not key.endswith(names.STATE_FILE)} == before
 
 
 def test_patched_run_exports_are_not_taken_for_the_packages_own_where_another_indexer_forgot_these() -> None:

@@ -44,8 +44,8 @@ FIRST, SECOND, THIRD = (key.partition("/")[2] for key in keys(3))
 FIX = {"packages.conda": {FIRST: {"depends": ["fixed >=1"]}}, "remove": [SECOND]}
 PATCHING = replace(PLAIN, repodata_patch=PATCH)
 ENDING = replace(PLAIN, repodata_patch="")
-UNPATCHED = f"linux-64/{names.UNPATCHED}"
-INSTRUCTIONS = f"linux-64/{names.INSTRUCTIONS}"
+UNPATCHED = f"linux-64/{names.FROM_PACKAGES}"
+INSTRUCTIONS = f"linux-64/{names.PATCH_INSTRUCTIONS}"
 
 
 def unpatched(store: MemoryStore) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def test_a_patch_that_names_nothing_of_a_subdir_leaves_it_as_it_is() -> None:
     store = channel(*keys(1), *keys(1, "osx-arm64"))
     upload_patch(store, FIX)
     index(store, PATCHING)
-    assert f"osx-arm64/{names.UNPATCHED}" not in store.bodies()
+    assert f"osx-arm64/{names.FROM_PACKAGES}" not in store.bodies()
 
 
 @pytest.mark.parametrize("filename", ["gone-1-0.conda", "gone.txt"])

@@ -33,9 +33,9 @@ def test_a_second_run_is_a_listing_and_the_ledger_for_every_subdir() -> None:
     assert store.bodies() == before
     assert [(call.verb, call.key) for call in store.calls[first:]] == [
         ("LIST", ""),
-        ("GET", f"linux-64/{names.LEDGER}"),
+        ("GET", f"linux-64/{names.STATE_FILE}"),
         ("LIST", "linux-64/"),
-        ("GET", f"noarch/{names.LEDGER}"),
+        ("GET", f"noarch/{names.STATE_FILE}"),
         ("LIST", "noarch/"),
     ]
 
@@ -44,12 +44,12 @@ def test_without_a_ledger_nothing_is_read_and_the_same_is_published() -> None:
     store = channel(*keys(5))
     index(store)
     before, first = store.bodies(), len(store.calls)
-    store.remove(f"linux-64/{names.LEDGER}")
+    store.remove(f"linux-64/{names.STATE_FILE}")
     index(store, now_ms=NOW_MS + DAY_MS)
     assert packages_read(store.calls, first) == []
     after = store.bodies()
-    assert {key: body for key, body in after.items() if not key.endswith(names.LEDGER)} == {
-        key: body for key, body in before.items() if not key.endswith(names.LEDGER)
+    assert {key: body for key, body in after.items() if not key.endswith(names.STATE_FILE)} == {
+        key: body for key, body in before.items() if not key.endswith(names.STATE_FILE)
     }
     again = len(store.calls)
     assert index(store).outcome is Outcome.UNCHANGED
@@ -59,7 +59,7 @@ def test_without_a_ledger_nothing_is_read_and_the_same_is_published() -> None:
 def test_a_ledger_that_is_no_ledger_costs_time_only() -> None:
     store = channel(*keys(3))
     index(store)
-    store.upload(f"linux-64/{names.LEDGER}", b"no ledger")
+    store.upload(f"linux-64/{names.STATE_FILE}", b"no ledger")
     first = len(store.calls)
     report = index(store)
     assert report.exit_code == 0
@@ -77,7 +77,7 @@ def test_the_same_package_uploaded_again_is_read_once_at_most_and_publishes_noth
     report = index(store, now_ms=NOW_MS + DAY_MS)
     assert report.outcome is Outcome.UNCHANGED
     assert packages_read(store.calls, first) == []
-    assert {key for _, key in changes(store.calls, first)} == {f"linux-64/{names.LEDGER}"}
+    assert {key for _, key in changes(store.calls, first)} == {f"linux-64/{names.STATE_FILE}"}
     again = len(store.calls)
     index(store)
     assert changes(store.calls, again) == []
@@ -121,8 +121,8 @@ def test_our_file_that_somebody_rewrote_or_deleted_is_made_good() -> None:
         before = store.bodies()
         store.upload(f"linux-64/{key}", b"somebody's")
         index(store)
-        assert {k: v for k, v in store.bodies().items() if names.LEDGER not in k} == {
-            k: v for k, v in before.items() if names.LEDGER not in k
+        assert {k: v for k, v in store.bodies().items() if names.STATE_FILE not in k} == {
+            k: v for k, v in before.items() if names.STATE_FILE not in k
         }
         store.remove(f"linux-64/{key}")
         index(store)

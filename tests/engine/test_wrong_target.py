@@ -163,12 +163,12 @@ def test_a_missing_package_of_noarch_publishes_noarch() -> None:
 def test_the_state_says_whose_it_is() -> None:
     store = channel(*keys(1))
     index(store, Options(replace(PLAIN.outputs, html=True)))
-    places = {key: decode_state(body) for key, body in store.bodies().items() if key.endswith(names.LEDGER)}
+    places = {key: decode_state(body) for key, body in store.bodies().items() if key.endswith(names.STATE_FILE)}
     found = {key: it.place for key, it in places.items() if it}
     assert found == {
-        names.LEDGER: CHANNEL,
-        f"linux-64/{names.LEDGER}": "linux-64",
-        f"noarch/{names.LEDGER}": "noarch",
+        names.STATE_FILE: CHANNEL,
+        f"linux-64/{names.STATE_FILE}": "linux-64",
+        f"noarch/{names.STATE_FILE}": "noarch",
     }
 
 

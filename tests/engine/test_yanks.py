@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from tests.support.memory import Call, MemoryStore
 
 FIRST, SECOND, THIRD = (key.partition("/")[2] for key in keys(3))
-YANKED = f"linux-64/{names.YANKED}"
+YANKED = f"linux-64/{names.YANKS}"
 REASON = "it breaks the build"
 
 
@@ -156,7 +156,7 @@ def test_a_yank_publishes_with_the_options_of_the_last_run() -> None:
     order(store, keys(1)[0])
     assert "base_url" in repodata(store)["info"]
     found = {key for key in set(store.bodies()) ^ before if "/shards/" not in key}
-    assert found == {YANKED, f"linux-64/{names.UNPATCHED}"}
+    assert found == {YANKED, f"linux-64/{names.FROM_PACKAGES}"}
 
 
 def test_a_channel_that_was_never_indexed_is_not_made_one_by_a_yank() -> None:
@@ -288,4 +288,4 @@ def test_a_quiet_yanked_channel_writes_nothing() -> None:
     index(store)
     index(store)
     # The first of them listed what the yank did not look at, so it leaves a better ledger.
-    assert {key for _, key in changes(store.calls, first)} <= {f"linux-64/{names.LEDGER}"}
+    assert {key for _, key in changes(store.calls, first)} <= {f"linux-64/{names.STATE_FILE}"}

@@ -69,7 +69,7 @@ def lay(folder: Path, peer: Callable[[Path], Outcome]) -> Path:
     kept = [it for it in sorted(PACKAGES.glob("*/*")) if peer is not by_rattler or it.name not in NOT_FOR_RATTLER]
     lay_out(folder, kept)
     said = {"name": "patch", "version": "1", "build": "0", "build_number": 0, "depends": [], "subdir": "noarch"}
-    content = {f"noarch/{names.INSTRUCTIONS}": json.dumps(FIX).encode()}
+    content = {f"noarch/{names.PATCH_INSTRUCTIONS}": json.dumps(FIX).encode()}
     (folder / "noarch" / PATCH).write_bytes(archive(PATCH, {"info/index.json": json.dumps(said).encode()}, content))
     for path in folder.glob("*/*"):
         os.utime(path, (LONG_AGO, LONG_AGO))

@@ -12,7 +12,7 @@ import pytest
 
 from indexer import Target
 from indexer.core.model import Outputs
-from indexer.core.names import KNOWN_SUBDIRS, LEDGER
+from indexer.core.names import KNOWN_SUBDIRS, STATE_FILE
 from indexer.core.report import Outcome
 from indexer.extractor.archive import RECIPES, RUN_EXPORTS_JSON, read_tar_bz2
 from tests.interop.real_packages import WITH_BZ2, Indexed, run
@@ -27,7 +27,7 @@ def published(content: dict[str, bytes]) -> dict[str, bytes]:
     return {
         key: body
         for key, body in content.items()
-        if not key.endswith((".conda", ".tar.bz2", LEDGER)) and key.partition("/")[0] in KNOWN_SUBDIRS
+        if not key.endswith((".conda", ".tar.bz2", STATE_FILE)) and key.partition("/")[0] in KNOWN_SUBDIRS
     }
 
 

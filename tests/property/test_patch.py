@@ -111,7 +111,7 @@ def test_the_unpatched_index_is_kept_under_any_overlay(data: st.DataObject, inde
     if not run_exports:
         scene = first_context(type(scene.outputs)(run_exports=False))
     found = contents(publication(overlay.apply(index).index, scene, index))
-    kept, own = decode_unpatched(found[names.UNPATCHED], "")
+    kept, own = decode_unpatched(found[names.FROM_PACKAGES], "")
     assert values(kept.records) == values(index.records)
     assert (kept.v3, kept.removed, kept.v3_rest.keys()) == (index.v3, index.removed, index.v3_rest.keys())
     assert values(kept.rest) == values(index.rest)

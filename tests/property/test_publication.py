@@ -88,7 +88,7 @@ def test_what_readers_prefer_is_deleted_before_the_source_unless_nothing_else_is
     gone = [
         place
         for place, artifact in enumerate(artifacts)
-        if artifact.content is None and artifact.key not in names.FOREIGN
+        if artifact.content is None and artifact.key not in names.CURRENT_FILES
     ]
     assert all((place < source) == outputs.monolithic for place in gone)
     if outputs.monolithic and not outputs.shards:  # readers ask for shards first

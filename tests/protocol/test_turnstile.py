@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 GONE, REPLACED, KEPT = keys(3, SUBDIR)
 NEW = f"{PREFIX}new-1.0-0.conda"
-LEDGER = PREFIX + names.LEDGER
+LEDGER = PREFIX + names.STATE_FILE
 
 OUTPUTS = {
     "usual": FAST,
@@ -286,6 +286,6 @@ def test_whatever_the_schedule_of_a_channel_of_shards_alone(story: Story) -> Non
 def test_whatever_the_schedule_beside_gc_no_shard_that_is_named_stays_missing(story: Story) -> None:
     stage = Stage(story)
     stage.play()
-    if PREFIX + names.GC_NOTE not in stage.store.objects and not any(it.dies_at for it in story.indexers):
+    if PREFIX + names.GC_MARKER not in stage.store.objects and not any(it.dies_at for it in story.indexers):
         assert not missing_shards(stage.store)
     stage.judge()

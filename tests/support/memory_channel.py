@@ -238,7 +238,9 @@ def missing_shards(bodies: Mapping[str, bytes] | MemoryStore) -> set[str]:
 
 def published(store: MemoryStore) -> dict[str, bytes]:
     """Everything that readers see besides packages: not the ledger."""
-    return {key: body for key, body in store.bodies().items() if not is_package(key) and not key.endswith(names.LEDGER)}
+    return {
+        key: body for key, body in store.bodies().items() if not is_package(key) and not key.endswith(names.STATE_FILE)
+    }
 
 
 def _bodies(bodies: Mapping[str, bytes] | MemoryStore) -> Mapping[str, bytes]:

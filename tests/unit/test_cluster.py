@@ -17,7 +17,7 @@ from indexer.core.release import __version__
 from indexer.extractor.dask import Cluster, Order, connected, forget, read_there, tell
 from indexer.extractor.extract import ExtractSpec
 from indexer.extractor.sealed import Reader, seal
-from indexer.extractor.workers import Done
+from indexer.extractor.workers import BatchResult
 from indexer.store.fs import FolderStore
 from indexer.store.target import S3Options, Target
 from tests.support.memory_channel import NOW_MS, keys, package
@@ -188,7 +188,7 @@ def test_a_worker_that_sees_another_folder_is_refused(cluster: Cluster) -> None:
 def test_a_worker_keeps_nothing_when_a_run_has_ended(cluster: Cluster, batch: list[Stat]) -> None:
     cluster.tell()
     order = Order(cluster.token, SPEC, 1)
-    assert isinstance(read_there(order, batch), Done)
+    assert isinstance(read_there(order, batch), BatchResult)
     forget(cluster.token)
     forget(cluster.token)
     assert read_there(order, batch) is None

@@ -61,5 +61,5 @@ def test_anything_else_is_no_subdir(name: str) -> None:
 
 
 def test_packages_and_the_ledger_are_not_among_the_files_we_delete() -> None:
-    assert not [name for name in names.OWNED if extension_of(name) or name == names.LEDGER]
+    assert not [name for name in names.OWNED if extension_of(name) or name == names.STATE_FILE]
     assert len(set(names.OWNED)) == len(names.OWNED)

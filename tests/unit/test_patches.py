@@ -11,23 +11,23 @@ import pytest
 import zstandard
 
 from indexer.core.errors import BadPackage, BadPatch
-from indexer.core.names import INSTRUCTIONS
+from indexer.core.names import PATCH_INSTRUCTIONS
 from indexer.extractor.archive import read_patches
 from indexer.extractor.patch_package import load
 from tests.support.memory import MemoryStore
 from tests.support.memory_channel import archive
 
 INFO = {"info/index.json": b"{}"}
-LINUX = f"linux-64/{INSTRUCTIONS}"
+LINUX = f"linux-64/{PATCH_INSTRUCTIONS}"
 
 
 @pytest.mark.parametrize("filename", ["patch-1-0.conda", "patch-1-0.tar.bz2"])
 def test_the_instructions_of_each_subdir_are_read_and_other_files_passed_over(filename: str) -> None:
     files = {
         LINUX: b"{}",
-        f"./noarch/{INSTRUCTIONS}": b"[]",
+        f"./noarch/{PATCH_INSTRUCTIONS}": b"[]",
         "README.md": b"x",
-        f"a/b/{INSTRUCTIONS}": b"x",
+        f"a/b/{PATCH_INSTRUCTIONS}": b"x",
         "linux-64/other.json": b"x",
     }
     assert read_patches(archive(filename, INFO, files), filename) == {"linux-64": b"{}", "noarch": b"[]"}

@@ -70,7 +70,7 @@ def test_an_empty_subdir_has_every_file_too() -> None:
     assert files["repodata.json"] == empty
 
 
-ALL_JSON = (names.REPODATA, names.CURRENT, names.UNPATCHED)
+ALL_JSON = (names.REPODATA, names.CURRENT, names.FROM_PACKAGES)
 
 
 @pytest.mark.parametrize("key", ALL_JSON)
@@ -210,7 +210,7 @@ MONOLITHIC = [f"{name}{form}" for name in ("repodata.json", "run_exports.json") 
 def test_what_is_switched_off_is_deleted(outputs: Outputs, gone: set[str]) -> None:
     never_ours = {f"current_repodata.json{extension}" for extension in ("", ".zst", ".bz2")}
     artifacts = publication(INDEX, first_context(outputs))
-    assert {it.key for it in artifacts if it.content is None} == gone | never_ours | {names.CATALOG, names.PAGE}
+    assert {it.key for it in artifacts if it.content is None} == gone | never_ours | {names.CATALOG, names.INDEX_HTML}
 
 
 def test_the_order_of_a_publication_is_the_one_that_was_proved() -> None:

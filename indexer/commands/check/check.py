@@ -55,7 +55,7 @@ _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 _SETTLING = 1.0
 _PUT_BACK = f"put it back, or {RUN}"
 # What a run refuses to guess, by the name of the file.
-_STATE_STEPS = {names.UNPATCHED: DELETE_AND_FORCE, names.INSTRUCTIONS: END_PATCH, names.YANKED: DELETE_AND_RUN}
+_STATE_STEPS = {names.FROM_PACKAGES: DELETE_AND_FORCE, names.PATCH_INSTRUCTIONS: END_PATCH, names.YANKS: DELETE_AND_RUN}
 
 
 def check_channel(
@@ -108,7 +108,7 @@ class _Auditor:
 
     def _without_ignored(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot without the packages that are ignored and have no record."""
-        if names.YANKED not in snapshot.etags:
+        if names.YANKS not in snapshot.etags:
             return snapshot
         with contextlib.suppress(BadPatch):  # named by _in_force
             return snapshot.excluding(load_overlay(self._folder, snapshot).ignored)
@@ -134,14 +134,14 @@ class _Auditor:
     def _in_force(self, snapshot: Snapshot, index: Index) -> Iterator[Fault]:
         """Whether readers see what our patch and yanks make of the packages' own word."""
         try:
-            if names.UNPATCHED not in snapshot.etags:
-                if names.YANKED in snapshot.etags:
+            if names.FROM_PACKAGES not in snapshot.etags:
+                if names.YANKS in snapshot.etags:
                     load_overlay(self._folder, snapshot)
                 return
             unpatched, _ = repodata.decode_unpatched(
-                self._folder.read(names.UNPATCHED, snapshot.etags[names.UNPATCHED]), names.UNPATCHED
+                self._folder.read(names.FROM_PACKAGES, snapshot.etags[names.FROM_PACKAGES]), names.FROM_PACKAGES
             )
-            if not snapshot.is_unchanged(names.UNPATCHED):
+            if not snapshot.is_unchanged(names.FROM_PACKAGES):
                 return  # of another indexer, who follows other instructions
             wanted = load_overlay(self._folder, snapshot).apply(unpatched).index
         except (BadIndex, BadPatch) as error:
@@ -159,13 +159,13 @@ class _Auditor:
     def _hints(self, snapshot: Snapshot) -> Iterator[Fault]:
         if snapshot.gc_in_progress:
             yield Fault(
-                f"{self.subdir}/{names.GC_NOTE}",
+                f"{self.subdir}/{names.GC_MARKER}",
                 "a gc is in progress or has died",
                 "if it has died, run `indexer gc` again with the same options",
             )
         if snapshot.state is not None and not snapshot.files_match_state:
             yield Fault(
-                f"{self.subdir}/{names.LEDGER}", "is out of date", f"the next run of `{COMMAND}` scans everything"
+                f"{self.subdir}/{names.STATE_FILE}", "is out of date", f"the next run of `{COMMAND}` scans everything"
             )
         for rejected in snapshot.invalid_filenames:
             yield Fault(
@@ -284,11 +284,11 @@ class _Auditor:
 
     def _patched(self, snapshot: Snapshot, index: Index) -> frozenset[str]:
         """The packages whose records another indexer has patched, and which say so."""
-        if names.UNPATCHED not in snapshot.etags:
+        if names.FROM_PACKAGES not in snapshot.etags:
             return frozenset()
         with contextlib.suppress(Missing, BadIndex):
-            data, _ = read_whole(self.store, f"{self.subdir}/{names.UNPATCHED}")
-            before = repodata.decode_repodata(data, names.UNPATCHED).records
+            data, _ = read_whole(self.store, f"{self.subdir}/{names.FROM_PACKAGES}")
+            before = repodata.decode_repodata(data, names.FROM_PACKAGES).records
             return frozenset(key for key, record in index.records.items() if not same_json(record, before.get(key)))
         return frozenset()
 

@@ -106,11 +106,11 @@ class PublishedFormats:
         return DELETE_AND_RUN.replace(" it", f" {self.folder.key(name)}")
 
     def _has_unpatched(self) -> bool:
-        if names.UNPATCHED not in self.snapshot.etags:
+        if names.FROM_PACKAGES not in self.snapshot.etags:
             return False
         with contextlib.suppress(BadIndex):
             repodata.decode_unpatched(
-                self.folder.read(names.UNPATCHED, self.snapshot.etags[names.UNPATCHED]), names.UNPATCHED
+                self.folder.read(names.FROM_PACKAGES, self.snapshot.etags[names.FROM_PACKAGES]), names.FROM_PACKAGES
             )
             return True
         return False
@@ -206,7 +206,7 @@ class PublishedFormats:
 
     def _current(self, index: Index) -> None:
         """Whether what older clients read instead has no record that the index has not."""
-        for name in [name for name in names.FOREIGN if name in self.snapshot.etags]:
+        for name in [name for name in names.CURRENT_FILES if name in self.snapshot.etags]:
             content = self.folder.read(name, self.snapshot.etags[name])
             try:
                 limit = _MORE + _MAX_CURRENT_RATIO * len(content)

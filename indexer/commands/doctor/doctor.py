@@ -97,7 +97,7 @@ class Diagnosis:
 def examine_store(target: Target) -> Diagnosis:
     """Ask a store what it does, under a prefix that is cleared again.  Raises IndexerError where it is not reached."""
     bucket, prefix = target.bucket_and_prefix
-    inner = f"{names.SCRATCH}{uuid.uuid4().hex}/"
+    inner = f"{names.SCRATCH_PREFIX}{uuid.uuid4().hex}/"
     place = replace(target, location=f"s3://{bucket}/{prefix}{inner}")
     client, provider = connect(bucket, place)
     nobody = replace(place, s3=replace(place.s3, access_key_id=None, secret_access_key=None, session_token=None))

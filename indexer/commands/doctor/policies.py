@@ -20,14 +20,14 @@ class Policy(NamedTuple):
     text: str
 
 
-_OF_SUBDIR = (*names.TRACKED, *names.STATE, names.LEDGER, names.GC_NOTE, names.LEASE)
-_OF_CHANNEL = (*names.CHANNEL_WIDE, names.NOTICES, names.LEDGER, names.LEASE, names.PROBE)
+_OF_SUBDIR = (*names.TRACKED, *names.OVERLAY_FILES, names.STATE_FILE, names.GC_MARKER, names.LEASE)
+_OF_CHANNEL = (*names.CHANNEL_FILES, names.NOTICES, names.STATE_FILE, names.LEASE, names.PROBE)
 # What an indexer writes and deletes: exact names, because `*/repodata*` is also the name of some package.
 _WRITTEN = (
     *sorted(f"*/{name}" for name in _OF_SUBDIR),
     f"*/{names.SHARDS_FOLDER}*{names.SHARD_SUFFIX}",
     *sorted(_OF_CHANNEL),
-    f"{names.SCRATCH}*/*",
+    f"{names.SCRATCH_PREFIX}*/*",
 )
 _IAM = frozenset({"aws", "minio", "wasabi", "ceph", "seaweedfs", "hetzner", "other"})
 

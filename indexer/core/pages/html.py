@@ -79,7 +79,7 @@ def root_page(catalogs: Mapping[str, Catalog], outputs: Outputs) -> bytes:
     ranks = _ranks(version for package in packages for version in package.versions)
     same_day = _is_one_day(last_indexed_ms(package.releases) for package in packages)
     subdirs = "".join(
-        f"<li><a href={_quoted(f'{subdir}/{names.PAGE}')}>{_text(subdir)}</a> "
+        f"<li><a href={_quoted(f'{subdir}/{names.INDEX_HTML}')}>{_text(subdir)}</a> "
         f"<small>{counted(len(list(releases_of(subdir, catalog))), 'package file')}</small>"
         for subdir, catalog in sorted(catalogs.items())
     )
@@ -114,7 +114,7 @@ def subdir_page(subdir: str, catalog: Catalog, outputs: Outputs) -> bytes:
         kind="subdir",
         title=f"{outputs.title} / {subdir}",
         root="..",
-        intro=f'<nav aria-label=Channel><ul><li><a href="../{names.PAGE}">All platforms</a></ul></nav>',
+        intro=f'<nav aria-label=Channel><ul><li><a href="../{names.INDEX_HTML}">All platforms</a></ul></nav>',
         columns=_SUBDIR_COLUMNS,
         rows=[_release_row(release, folder, ranks, same_day=same_day) for release in releases],
         caption=counted(len(releases), "package file"),
