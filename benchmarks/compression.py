@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import zstandard
 
 from indexer.core import names
-from indexer.core.publication import Artifact, Codec, Rank
+from indexer.core.artifact import Artifact, Codec, Rank
 from indexer.writer.compress import MOST_THREADS, OVERLAP_LOG, compressed, frame
 
 if TYPE_CHECKING:

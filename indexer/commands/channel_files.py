@@ -27,9 +27,9 @@ from indexer.writer.publish import pending, publish, save_state
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from indexer.core.artifact import Publication
     from indexer.core.model import ETag, Stat
     from indexer.core.pages.catalog import Catalog
-    from indexer.core.publication import Publication
 
 
 @dataclass(frozen=True, slots=True)

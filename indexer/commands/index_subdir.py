@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from indexer.commands.attempts import interrupted_by_conflict
 from indexer.commands.retry import NeedsAllRecords
+from indexer.core.artifact import Rank
 from indexer.core.errors import BadConfig
 from indexer.core.in_force import overlay_in_force
 from indexer.core.next_state import next_state, overlay_files
 from indexer.core.plan import check_mass_removal
-from indexer.core.publication import Rank
 from indexer.core.render import NO_SHARDS, has_something_to_publish, render
 from indexer.core.state import CHANNEL
 from indexer.core.subdir_report import planned_report, published_report, refused_report, unchanged_report
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
     from indexer.commands.context import Context
     from indexer.commands.retry import Attempt
+    from indexer.core.artifact import Publication
     from indexer.core.existing import Existing
     from indexer.core.extraction import Extraction
     from indexer.core.job import SubdirJob
     from indexer.core.model import Plan
     from indexer.core.overlay import Overlay
-    from indexer.core.publication import Publication
     from indexer.core.report import SubdirReport
     from indexer.core.snapshot import Snapshot
     from indexer.core.update import Update

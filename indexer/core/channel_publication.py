@@ -6,8 +6,8 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from indexer.core import names
+from indexer.core.artifact import Artifact, Publication, Rank, mutable, with_digest
 from indexer.core.channel_info import notices_file
-from indexer.core.publication import Artifact, Publication, Rank, mutable, with_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.formats.shards import ShardIndex
-from indexer.core.publication import Publication, RenderContext, publication
+from indexer.core.publication import RenderContext, publication
 
 if TYPE_CHECKING:
+    from indexer.core.artifact import Publication
     from indexer.core.existing import Existing
     from indexer.core.job import SubdirJob
     from indexer.core.snapshot import Snapshot

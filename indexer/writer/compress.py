@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import zstandard
 
-from indexer.core.publication import Artifact, Codec
+from indexer.core.artifact import Artifact, Codec
 from indexer.core.stream import chunks_of
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from indexer.core import names
+from indexer.core.artifact import Artifact, Publication, Rank
 from indexer.core.errors import Conflict
-from indexer.core.publication import Artifact, Publication, Rank
 from indexer.core.state import PublishedFile, State, encode_state
 from indexer.store import Expect
 from indexer.store.concurrent import Limits, bounded

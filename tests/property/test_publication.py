@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.core import names
+from indexer.core.artifact import Artifact, Rank
 from indexer.core.formats import shards
 from indexer.core.model import Index, Outputs, Raw
-from indexer.core.publication import Artifact, Rank, RenderContext, publication, source_of
+from indexer.core.publication import RenderContext, publication, source_of
 from tests.support.render_context import NOW_MS, contents, first_context, published, read_back
 from tests.support.strategies import indexes, values
 

@@ -9,10 +9,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.core.artifact import Artifact, Codec, Rank
 from indexer.core.formats.shards import filename_of, shard_digest
 from indexer.core.model import Index, Outputs
 from indexer.core.names import SHARDS_FOLDER
-from indexer.core.publication import Artifact, Codec, Rank, publication
+from indexer.core.publication import publication
 from indexer.writer.compress import compressed, frame
 from tests.support.render_context import first_context
 from tests.support.strategies import indexes

@@ -9,10 +9,12 @@ from indexer.core.formats.repodata import decode_repodata, decode_run_exports
 from indexer.core.formats.shards import ShardIndex
 from indexer.core.model import Index, Outputs
 from indexer.core.names import REPODATA, RUN_EXPORTS, SHARD_INDEX
-from indexer.core.publication import Artifact, RenderContext, publication
+from indexer.core.publication import RenderContext, publication
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from indexer.core.artifact import Artifact
 
 NOW_MS = 1_800_000_000_000
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.core import names
+from indexer.core.artifact import Artifact, Codec, Rank, with_digest
 from indexer.core.formats import shards
 from indexer.core.model import Index, Outputs, Raw
-from indexer.core.publication import Artifact, Codec, Rank, RenderContext, publication, source_of, with_digest
+from indexer.core.publication import RenderContext, publication, source_of
 from tests.support.render_context import NOW_MS, contents, first_context, published
 
 if TYPE_CHECKING:

@@ -1,0 +1,117 @@
+"""The files that a folder of a channel shall have, in the order in which they are written."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from dataclasses import dataclass, field, replace
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from indexer.core import names
+from indexer.core.formats import shards
+from indexer.core.stream import sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from indexer.core.model import Outputs
+    from indexer.core.stream import Content
+
+
+class Rank(IntEnum):
+    """The order of publication: a file is written before the files that name it, and the source last of all.
+
+    The source is the file that the next run reads the index from.  As long as the source is old, the next run finds
+    work to do, so the next run completes what a killed run has begun.
+    """
+
+    # What the packages contain is kept before anything patched is published, or a crash would leave the patch alone.
+    UNPATCHED = 0
+    # With the shards go the patch instructions, by which all other files are made.
+    SHARD = 1
+    SHARD_INDEX = 2
+    DERIVED = 3
+    SOURCE = 4
+    # Deletions that must not come before the new source.
+    STALE = 5
+
+
+class Codec(Enum):
+    """How the content of an artifact is compressed when it is written."""
+
+    NONE = "none"
+    ZSTD = "zstd"
+    BZIP2 = "bzip2"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One file to write or to delete.
+
+    `key` is relative to the folder.  `content` is not compressed yet; None if the file must not exist.  The name of an
+    `immutable` file is the digest of its content: if the file exists, its content is right.  `digest` depends on the
+    content and the headers (`with_digest`); it is empty for immutable files and deletions.
+    """
+
+    key: str
+    rank: Rank
+    content: Content | None = None
+    codec: Codec = Codec.NONE
+    level: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    immutable: bool = False
+    digest: str = ""
+
+
+def with_digest(artifact: Artifact) -> Artifact:
+    """The artifact with a digest of its content and headers, made without compressing the content."""
+    if artifact.content is None:
+        return artifact
+    shape = msgspec.json.encode((artifact.codec.value, artifact.level, artifact.headers), order="deterministic")
+    return replace(artifact, digest=hashlib.sha256(sha256_of(artifact.content) + shape).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class NewShards:
+    """The shards to write, each made when it is written: those of a large channel are never held all at once."""
+
+    makers: tuple[tuple[bytes, Callable[[], bytes]], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Artifact]:
+        for digest, make in self.makers:
+            key = names.SHARDS_FOLDER + shards.filename_of(digest)
+            yield Artifact(key, Rank.SHARD, make(), headers=self.headers, immutable=True)
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the shards, relative to the subdir."""
+        return [names.SHARDS_FOLDER + shards.filename_of(digest) for digest, _ in self.makers]
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """The files that a folder of a channel shall have, in the order of publication; unwanted files as deletions."""
+
+    artifacts: tuple[Artifact, ...] = ()
+    new_shards: NewShards = field(default_factory=NewShards)
+
+    def by_rank(self) -> dict[Rank, Iterable[Artifact]]:
+        """The files to write or to delete, rank by rank in the order of publication."""
+        ranks: dict[Rank, Iterable[Artifact]] = {
+            rank: tuple(artifacts) for rank, artifacts in itertools.groupby(self.artifacts, key=lambda it: it.rank)
+        }
+        ranks[Rank.SHARD] = itertools.chain(ranks.get(Rank.SHARD, ()), self.new_shards)
+        return dict(sorted(ranks.items()))
+
+    def __iter__(self) -> Iterator[Artifact]:
+        """All files to write or to delete, in the order of publication."""
+        return itertools.chain.from_iterable(self.by_rank().values())
+
+
+def mutable(outputs: Outputs, content_type: str) -> dict[str, str]:
+    """The headers of a file whose name stays and whose content changes."""
+    return {"Cache-Control": outputs.cache_control, "Content-Type": content_type}
