@@ -1,10 +1,11 @@
 """Index a static conda channel in an S3 bucket or a folder.
 
-from indexer import Options, check, index
-report = index("s3://bucket/channel", Options())
-verdict = check("s3://bucket/channel")
+    from indexer import Options, check, index
 
-`index`, `status`, `check`, `gc`, `yank` and `unyank` do what the commands of these names do.
+    report = index("s3://bucket/channel", Options())
+    check_report = check("s3://bucket/channel")
+
+Each function is the command of the same name.
 """
 
 from __future__ import annotations
@@ -16,25 +17,28 @@ from indexer.core.release import __version__
 if TYPE_CHECKING:
     from indexer.commands.api import check, gc, ignore, index, status, unignore, unyank, yank
     from indexer.commands.context import WorkerOptions
-    from indexer.commands.gc import Sweep
+    from indexer.commands.gc import GcRequest
     from indexer.core.errors import IndexerError
+    from indexer.core.exit_codes import ExitCode
     from indexer.core.model import Outputs, Rules
     from indexer.core.options import Options
-    from indexer.core.report import Collected, Report, Verdict
+    from indexer.core.report import CheckReport, GcReport, Outcome, Report
     from indexer.store.target import S3Options, Target
 
 
 __all__ = [
-    "Collected",
+    "CheckReport",
+    "ExitCode",
+    "GcReport",
+    "GcRequest",
     "IndexerError",
     "Options",
+    "Outcome",
     "Outputs",
     "Report",
     "Rules",
     "S3Options",
-    "Sweep",
     "Target",
-    "Verdict",
     "WorkerOptions",
     "__version__",
     "check",
@@ -48,6 +52,19 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CheckReport": "indexer.core.report",
+    "ExitCode": "indexer.core.exit_codes",
+    "GcReport": "indexer.core.report",
+    "GcRequest": "indexer.commands.gc",
+    "IndexerError": "indexer.core.errors",
+    "Options": "indexer.core.options",
+    "Outcome": "indexer.core.report",
+    "Outputs": "indexer.core.model",
+    "Report": "indexer.core.report",
+    "Rules": "indexer.core.model",
+    "S3Options": "indexer.store.target",
+    "Target": "indexer.store.target",
+    "WorkerOptions": "indexer.commands.context",
     "check": "indexer.commands.api",
     "gc": "indexer.commands.api",
     "ignore": "indexer.commands.api",
@@ -56,17 +73,6 @@ _HOMES = {
     "unignore": "indexer.commands.api",
     "unyank": "indexer.commands.api",
     "yank": "indexer.commands.api",
-    "Collected": "indexer.core.report",
-    "IndexerError": "indexer.core.errors",
-    "WorkerOptions": "indexer.commands.context",
-    "Options": "indexer.core.options",
-    "Outputs": "indexer.core.model",
-    "Report": "indexer.core.report",
-    "Rules": "indexer.core.model",
-    "S3Options": "indexer.store.target",
-    "Sweep": "indexer.commands.gc",
-    "Target": "indexer.store.target",
-    "Verdict": "indexer.core.report",
 }
 
 

@@ -36,9 +36,10 @@ def main() -> None:
 
 def _failure(error: str) -> dict[str, object]:
     """The object that `--json` prints for wrong usage."""
-    from indexer.core.report import Report
+    from indexer.core.exit_codes import ExitCode
+    from indexer.core.report import failure_as_json
 
-    return {**Report({}).as_json(), "outcome": "failed", "exit_code": 2, "error": error}
+    return failure_as_json("", error, ExitCode.WRONG_USAGE)
 
 
 def command_first(arguments: list[str]) -> list[str]:

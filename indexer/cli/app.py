@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from indexer.commands.context import WorkerOptions
     from indexer.core.options import Options
-    from indexer.core.report import Collected, Page, Report, Verdict
+    from indexer.core.report import CheckReport, GcReport, Page, Report
     from indexer.store.target import Target
 
-    Told = Report | Verdict | Collected | Page
+    Told = Report | CheckReport | GcReport | Page
 
 app = typer.Typer(
     name="indexer",
@@ -129,7 +129,7 @@ def status(
 def check(channel: _TARGET, scrutiny: CheckOptions, talk: OutputOptions, bucket: Bucket) -> None:
     """Say whether files and packages agree with each other.  Nothing is written."""
 
-    def checked() -> Verdict:
+    def checked() -> CheckReport:
         from indexer.commands.api import check as look
         from indexer.commands.context import WorkerOptions
 
@@ -151,11 +151,11 @@ def check(channel: _TARGET, scrutiny: CheckOptions, talk: OutputOptions, bucket:
 def gc(channel: _TARGET, sweeping: GcOptions, talk: OutputOptions, bucket: Bucket) -> None:
     """Name the shards that no index names any more, and with --yes delete them."""
 
-    def collected() -> Collected:
+    def collected() -> GcReport:
         from indexer.commands.api import gc as sweep
-        from indexer.commands.gc import Sweep
+        from indexer.commands.gc import GcRequest
 
-        asked = Sweep(sweeping.older_than_ms(), sweeping.yes, subdirs=tuple(sweeping.subdirs or ()))
+        asked = GcRequest(sweeping.older_than_ms(), sweeping.yes, subdirs=tuple(sweeping.subdirs or ()))
         return sweep(bucket.settled(channel).target, asked)
 
     _tell(talk, channel, collected)
@@ -312,9 +312,9 @@ def _print(talk: OutputOptions, report: Told, code: int) -> None:
         else:
             out(*report.lines)
         return
-    err(*summary.complaints(report))
+    err(*summary.error_lines(report))
     if not talk.quiet:
-        err(*summary.remarks(report))
+        err(*summary.warning_lines(report))
     if talk.json:
         out_json({**report.as_json(), "exit_code": code})
     elif not talk.quiet:
@@ -324,10 +324,9 @@ def _print(talk: OutputOptions, report: Told, code: int) -> None:
 def _fail(talk: OutputOptions, channel: str, error: IndexerError) -> None:
     logging.getLogger(__name__).debug("failed", exc_info=error)
     if talk.json:
-        from indexer.core.report import Report
+        from indexer.core.report import failure_as_json
 
-        failure = {"outcome": "failed", "exit_code": error.exit_code, "error": str(error)}
-        out_json({**Report({}, channel=channel).as_json(), **failure})
+        out_json(failure_as_json(channel, str(error), error.exit_code))
     err(f"error: {error}")
     raise typer.Exit(error.exit_code)
 

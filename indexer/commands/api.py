@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from indexer.commands.gc import Sweep
-    from indexer.core.report import Collected, Report, Verdict
+    from indexer.commands.gc import GcRequest
+    from indexer.core.report import CheckReport, GcReport, Report
     from indexer.store import Store
 
     Progress = Callable[[str, int, int], None]
@@ -122,7 +122,7 @@ def check(
     deep: bool = False,
     workers: WorkerOptions = HERE,
     progress: Progress | None = None,
-) -> Verdict:
+) -> CheckReport:
     """Look whether the channel at `target` is sound, and change nothing.
 
     All subdirs are looked at unless some are named; with `deep` every indexed package is read.  Raises
@@ -137,18 +137,18 @@ def check(
         return replace(verdict, channel=where.name)
 
 
-def gc(target: Place, sweep: Sweep | None = None) -> Collected:
-    """Find, and delete if the `sweep` says so, the shards of a channel that no index names any more, and report.
+def gc(target: Place, request: GcRequest | None = None) -> GcReport:
+    """List the unused shards of a channel, delete them if the `request` says so, and report.
 
-    Raises IndexerError for what concerns the whole channel; what concerns one subdir stands in its report.
+    Raises IndexerError if the channel as a whole fails; an error of one subdir is in its report.
     """
-    from indexer.commands.gc import Sweep, collect
+    from indexer.commands.gc import GcRequest, collect
 
     where = target_of(target)
-    asked = replace(sweep or Sweep(), scratch=not where.in_bucket)
-    several("subdirs", asked.subdirs)
+    request = replace(request or GcRequest(), temporary_files=not where.in_bucket)
+    several("subdirs", request.subdirs)
     with _opened(where, HERE) as (store, context):
-        return replace(collect(store, asked, context), channel=where.name)
+        return replace(collect(store, request, context), channel=where.name)
 
 
 def target_of(target: Place) -> Target:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from indexer.commands.api import index, target_of
 from indexer.core import events
 from indexer.core.errors import BadConfig, IndexerError
+from indexer.core.exit_codes import ExitCode
 from indexer.core.options import Options
 from indexer.core.printable import one_line
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 # Anything else may be better next time, or ends in the dead-letter queue; a bad package (3) stays bad.
-_DONE = {0, 3}
+_DONE = {ExitCode.OK, ExitCode.PARTIAL}
 
 Answer: TypeAlias = "dict[str, Any]"
 
@@ -92,7 +93,7 @@ def _index(where: Target, options: Options | None, named: Mapping[str, frozenset
         report = index(where, replace(options or Options(), packages=packages, may_be_gone=packages))
     except IndexerError as error:
         return {key: str(error) for key, wanted in named.items() if wanted}
-    _log.info("%s", json.dumps(report.as_json(), default=str))
+    _log.info("%s", json.dumps(report.as_json()))
     undone = _undone(report)
     reasons = {key: sorted(_subdirs(wanted) & undone.keys()) for key, wanted in named.items()}
     return {key: "; ".join(undone[subdir] for subdir in subdirs) for key, subdirs in reasons.items() if subdirs}

@@ -1,4 +1,4 @@
-"""Deletes shards that no index names any more, so that no indexer beside it ends with one missing (docs/design.md)."""
+"""Deletes unused shard files, safely beside indexers that run at the same time (docs/design.md)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.errors import Conflict, GaveUp, IndexerError, Missing
+from indexer.core.exit_codes import ExitCode
 from indexer.core.formats import shards
 from indexer.core.json_stream import dump
 from indexer.core.model import ETag, Outputs, Stat
-from indexer.core.report import Collected, SubdirCollected
+from indexer.core.report import GcReport, SubdirGc
 from indexer.lister.subdirs import chosen
 from indexer.store import Expect
 from indexer.store.concurrent import Limits, bounded
 from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from indexer.commands.context import Context
     from indexer.core.formats.shards import ShardIndex
@@ -29,56 +30,83 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# What is deleted between two looks at the index, and held in memory until the second.
+# The shards that are deleted between two reads of the index, and held in memory until the second.
 _BATCH = 100
 _BATCH_BYTES = 64 * 2**20
 _BOUNDS: Limits[Stat] = Limits(32, _BATCH_BYTES, lambda stat: stat.size)
-# A gc says with every batch that it is alive: one that was silent for so long has died.
+# A gc renews its note with every batch: a gc whose note is older than this has died.
 _DEAD_AFTER_MS = 3_600_000
-# The second is conda-index's, of the records before they were patched.
+# conda-index writes the second one, of the records before they are patched.
 _INDEXES = (names.SHARD_INDEX, "repodata_shards_from_packages.msgpack.zst")
-# What a folder's store writes before it renames it, left by a process that was killed (store/fs.py).
-_SCRATCH = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.tmp")
+# A temporary file of the folder store, left by a process that was killed (store/fs.py).
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.tmp")
 _OURS = frozenset({*names.OWNED, names.STATE_FILE, names.GC_MARKER})
 _HEADERS = {"Cache-Control": Outputs().shard_cache_control, "Content-Type": "application/zstd"}
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
-    """What a gc is asked to do: how old must be what goes, and whether it goes or is only named.
+class GcRequest:
+    """The options of a gc.
 
-    `scratch` says whether to look for files that a killed process was writing, as there are in folders.
+    Unused shards that are older than `older_than_ms` are listed, and with `delete` they are deleted.  With
+    `temporary_files` the gc also looks for files that a killed process was writing, as there are in folders.
     """
 
     older_than_ms: int = 7 * 86_400_000
     delete: bool = False
-    scratch: bool = False
+    temporary_files: bool = False
     subdirs: tuple[str, ...] = ()
 
 
-def collect(store: Store, sweep: Sweep, context: Context) -> Collected:
-    """Find, and delete if asked to, what no index names, in every subdir or in those named.
+def collect(store: Store, request: GcRequest, context: Context) -> GcReport:
+    """List, and delete if requested, the unused shards of all subdirs, or of the subdirs in the request.
 
-    What concerns one subdir stands in its report; raises what concerns the whole channel.
+    An error of one subdir is in its report; raises an error that concerns the whole channel.
     """
     began = context.clock.monotonic()
-    found: dict[str, SubdirCollected] = {}
-    for subdir in chosen(store, sweep.subdirs, context.channel, must_exist=True):
-        found[subdir] = SubdirCollected()
-        try:
-            _Collector(store, subdir, sweep, context, found[subdir]).collect()
-        except IndexerError as error:
-            _log.debug("%s failed", subdir, exc_info=True)
-            found[subdir].error = str(error)
-            found[subdir].exit_code = error.exit_code
-    return Collected(found, context.clock.monotonic() - began, store.usage, deleted=sweep.delete)
+    subdirs = chosen(store, request.subdirs, context.channel, must_exist=True)
+    reports = {subdir: _collect_subdir(store, subdir, request, context) for subdir in subdirs}
+    return GcReport(reports, request.delete, seconds=context.clock.monotonic() - began, usage=store.usage)
+
+
+def _collect_subdir(store: Store, subdir: str, request: GcRequest, context: Context) -> SubdirGc:
+    """The report on one subdir; after an error it has the files that were collected before the error."""
+    tally = _Tally()
+    try:
+        _Collector(store, subdir, request, context, tally).collect()
+    except IndexerError as error:
+        _log.debug("%s failed", subdir, exc_info=True)
+        return tally.report(str(error), error.exit_code)
+    return tally.report()
 
 
 @dataclass
-class _Note:
-    """The note that a gc is at work, which is a lock too: put again with each batch, under its own version.
+class _Tally:
+    """The result of a gc so far; `seen` has the digests of shards that the listing has shown."""
 
-    As long as it lies there runs believe in no shard that they have not seen.
+    unused: list[str] = field(default_factory=list)
+    size: int = 0
+    restored: list[str] = field(default_factory=list)
+    missing_shards: list[str] = field(default_factory=list)
+    seen: set[bytes] = field(default_factory=set)
+
+    def count(self, stats: Iterable[Stat]) -> None:
+        """Count unused files."""
+        for stat in stats:
+            self.unused.append(stat.key)
+            self.size += stat.size
+
+    def report(self, error: str | None = None, exit_code: ExitCode = ExitCode.OK) -> SubdirGc:
+        """The result as a value."""
+        unused, restored, missing = map(tuple, (sorted(self.unused), self.restored, self.missing_shards))
+        return SubdirGc(unused, self.size, restored, missing, error, exit_code)
+
+
+@dataclass
+class _GcNote:
+    """The note that a gc is in progress.  It is a lock too: each batch writes it again, with its own ETag as condition.
+
+    While the note exists, runs trust no shard that they have not seen.
     """
 
     store: Store
@@ -87,31 +115,33 @@ class _Note:
     etag: ETag | None = None
 
     def take_over(self) -> None:
-        """Make the note of a gc that has died our own.  Raises GaveUp where it may be alive."""
-        found = self.store.stat(self.key)
-        if found is not None and self._store_ms() - found.modified_ms < _DEAD_AFTER_MS:
-            raise GaveUp(self.key, "another gc is at work, or has just died", "repeat when it has ended, or in an hour")
-        self.etag = found.etag if found else None
+        """Take over the note of a gc that has died.  Raises GaveUp if that gc may still be running."""
+        stat = self.store.stat(self.key)
+        if stat is not None and self._store_ms() - stat.modified_ms < _DEAD_AFTER_MS:
+            raise GaveUp(
+                self.key, "another gc is in progress, or has just died", "repeat when it has ended, or in an hour"
+            )
+        self.etag = stat.etag if stat else None
 
     def _store_ms(self) -> int:
-        """The time by the store's clock, since ours may be wrong: an object of ours is put, looked at and deleted."""
+        """The time by the store's clock, since ours may be wrong: a new object has this time; it is deleted again."""
         self.store.put(names.PROBE, b"", expect=Expect.ANYTHING)
-        found = self.store.stat(names.PROBE)
+        stat = self.store.stat(names.PROBE)
         self.store.delete(names.PROBE, expect=Expect.ANYTHING)
-        return found.modified_ms if found else 0
+        return stat.modified_ms if stat else 0
 
     def renew(self) -> int:
-        """Say that we are alive, and return the store's time.  Raises GaveUp where the note is another's."""
+        """Write the note, and return the store's time.  Raises GaveUp if another gc has written it."""
         body = bytes(dump({"gc": self.token}))
         try:
             self.etag = self.store.put(self.key, body, expect=self.etag or Expect.ABSENT)
-            found = self.store.stat(self.key)
+            stat = self.store.stat(self.key)
         except Conflict as error:
-            raise GaveUp(self.key, "another gc has begun", "repeat when it has ended") from error
-        return found.modified_ms if found else 0
+            raise GaveUp(self.key, "another gc has started", "repeat when it has ended") from error
+        return stat.modified_ms if stat else 0
 
     def delete(self) -> None:
-        """Take the note away, if it is ours."""
+        """Delete the note, if it is ours."""
         if self.etag is not None:
             with contextlib.suppress(Conflict):
                 self.store.delete(self.key, expect=self.etag)
@@ -119,118 +149,125 @@ class _Note:
 
 @dataclass(frozen=True, slots=True)
 class _Collector:
-    """A gc at work on one subdir; `done` is what it reports."""
+    """A gc of one subdir; it counts in `tally`."""
 
     store: Store
     subdir: str
-    sweep: Sweep
+    request: GcRequest
     context: Context
-    done: SubdirCollected
+    tally: _Tally
 
     def collect(self) -> None:
-        """Batch by batch.  The note goes only where every shard that is named is there, else the next run looks."""
+        """Collect batch by batch.  The note stays if a shard of the index is missing: then the next run looks."""
         now_ms = self.context.clock.now_ms()
         indexes = self._indexes()
-        named = {digest for index in indexes for digest in index.shards.values()}
-        here = {digest for index in indexes for digest in index.own_digests}
-        unseen = set(here)
-        note = _Note(self.store, self._key(names.GC_MARKER))
-        if self.sweep.delete:
+        note = _GcNote(self.store, self._key(names.GC_MARKER))
+        if self.request.delete:
             note.take_over()
-        for batch in _batches(self._old(now_ms, unseen)):
-            orphans = [stat for stat in batch if _digest(stat) not in named]
-            if self.sweep.delete and orphans:
-                self._delete(orphans, note.renew())
-            else:
-                self._count(orphans)
-        for stat in self._scratch(now_ms):
-            if self.sweep.delete:
-                self.store.delete(stat.key, expect=stat.etag)
-            self._count([stat])
-        self._look_for({digest for index in self._indexes() for digest in index.own_digests} - (here - unseen))
-        if not self.done.missing:
+        self._collect_shards(now_ms, _referenced(indexes), note)
+        self._collect_temporary_files(now_ms)
+        known = _stored_here(indexes) & self.tally.seen
+        self.tally.missing_shards += self._missing(_stored_here(self._indexes()) - known)
+        if not self.tally.missing_shards:
             note.delete()
-        elif self.sweep.delete:
+        elif self.request.delete:
             note.renew()
 
-    def _look_for(self, digests: set[bytes]) -> None:
-        """Note which shards are named and not there."""
-        keys = sorted(map(self._shard, digests))
-        found = self.context.executor.map(self.store.stat, keys)
-        self.done.missing += [key for key, stat in zip(keys, found, strict=True) if stat is None]
+    def _collect_shards(self, now_ms: int, referenced: set[bytes], note: _GcNote) -> None:
+        for batch in _batches(self._old_shards(now_ms)):
+            unused = [stat for stat in batch if _digest(stat) not in referenced]
+            if self.request.delete and unused:
+                self._delete(unused, note.renew())
+            else:
+                self.tally.count(unused)
+
+    def _collect_temporary_files(self, now_ms: int) -> None:
+        for folder in ("", names.SHARDS_FOLDER) if self.request.temporary_files else ():
+            for stat in self.store.list(self._key(folder)):
+                if _is_temporary(stat) and self._is_old(stat, now_ms):
+                    if self.request.delete:
+                        self.store.delete(stat.key, expect=stat.etag)
+                    self.tally.count([stat])
+
+    def _missing(self, digests: set[bytes]) -> list[str]:
+        """The keys of those shards that do not exist."""
+        keys = sorted(map(self._shard_key, digests))
+        stats = self.context.executor.map(self.store.stat, keys)
+        return [key for key, stat in zip(keys, stats, strict=True) if stat is None]
 
     def _key(self, name: str) -> str:
         return f"{self.subdir}/{name}"
 
-    def _shard(self, digest: bytes) -> str:
+    def _shard_key(self, digest: bytes) -> str:
         return self._key(names.SHARDS_FOLDER + shards.filename_of(digest))
 
-    def _count(self, stats: list[Stat]) -> None:
-        for stat in stats:
-            self.done.orphans.append(stat.key)
-            self.done.bytes += stat.size
-
     def _indexes(self) -> list[ShardIndex]:
-        """The indexes that name shards now.  Raises BadIndex."""
-        found = []
+        """The shard indexes as they are published now.  Raises BadIndex."""
+        indexes = []
         for name in _INDEXES:
             with contextlib.suppress(Missing):
                 data, _ = read_whole(self.store, self._key(name))
-                found.append(shards.decode_index(data, self._key(name)))
-        return found
+                indexes.append(shards.decode_index(data, self._key(name)))
+        return indexes
 
-    def _named(self) -> set[bytes]:
-        """The shards that an index names now, wherever it says that they lie."""
-        return {digest for index in self._indexes() for digest in index.shards.values()}
+    def _is_old(self, stat: Stat, now_ms: int) -> bool:
+        return now_ms - stat.written_ms >= self.request.older_than_ms
 
-    def _old(self, now_ms: int, unseen: set[bytes]) -> Iterator[Stat]:
-        """The shards that are old enough to go; those that are there leave `unseen`."""
+    def _old_shards(self, now_ms: int) -> Iterator[Stat]:
         for stat in self.store.list(self._key(names.SHARDS_FOLDER)):
             digest = _digest(stat)
             if digest is not None:
-                unseen.discard(digest)
-                if now_ms - stat.written_ms >= self.sweep.older_than_ms and stat.size <= _BATCH_BYTES:
-                    yield stat
-
-    def _scratch(self, now_ms: int) -> Iterator[Stat]:
-        for folder in ("", names.SHARDS_FOLDER) if self.sweep.scratch else ():
-            for stat in self.store.list(self._key(folder)):
-                match = _SCRATCH.fullmatch(stat.key.rpartition("/")[2])
-                ours = match and (match["name"] in _OURS or shards.digest_of_filename(match["name"]))
-                if ours and now_ms - stat.written_ms >= self.sweep.older_than_ms:
+                self.tally.seen.add(digest)
+                if self._is_old(stat, now_ms) and stat.size <= _BATCH_BYTES:
                     yield stat
 
     def _delete(self, batch: list[Stat], now_ms: int) -> None:
-        """Delete those of a batch that no index names, and put back what one has come to name meanwhile."""
-        named = self._named()
-        held: dict[bytes, bytes] = {}
+        """Delete the unused shards of a batch, and write again those that an index references meanwhile."""
+        referenced = _referenced(self._indexes())
+        deleted: dict[bytes, bytes] = {}
 
-        def take(stat: Stat) -> None:
+        def delete(stat: Stat) -> None:
             digest = _digest(stat)
-            with contextlib.suppress(Conflict):  # gone, or put again, so young
-                data, found = read_whole(self.store, stat.key)
-                if digest is None or now_ms - found.written_ms < self.sweep.older_than_ms:
+            with contextlib.suppress(Conflict):  # deleted by somebody else, or written again and so not old
+                data, current = read_whole(self.store, stat.key)
+                if digest is None or not self._is_old(current, now_ms):
                     return
-                held[digest] = data
-                self.store.delete(stat.key, expect=found.etag)
-                self._count([stat])
+                deleted[digest] = data
+                self.store.delete(stat.key, expect=current.etag)
+                self.tally.count([stat])
 
         try:
-            orphans = [stat for stat in batch if _digest(stat) not in named]
-            for _ in bounded(self.context.executor, take, orphans, _BOUNDS):
+            unused = [stat for stat in batch if _digest(stat) not in referenced]
+            for _ in bounded(self.context.executor, delete, unused, _BOUNDS):
                 pass
         finally:
-            for digest in held.keys() & self._named():
-                self.store.put(self._shard(digest), held[digest], expect=Expect.ANYTHING, headers=_HEADERS)
-                self.done.restored.append(self._shard(digest))
+            for digest in deleted.keys() & _referenced(self._indexes()):
+                self.store.put(self._shard_key(digest), deleted[digest], expect=Expect.ANYTHING, headers=_HEADERS)
+                self.tally.restored.append(self._shard_key(digest))
+
+
+def _referenced(indexes: list[ShardIndex]) -> set[bytes]:
+    """The digests of all shards in the indexes, at any base URL."""
+    return {digest for index in indexes for digest in index.shards.values()}
+
+
+def _stored_here(indexes: list[ShardIndex]) -> set[bytes]:
+    """The digests of the shards that the indexes place in the subdir's own folder of shards."""
+    return {digest for index in indexes for digest in index.own_digests}
 
 
 def _digest(stat: Stat) -> bytes | None:
     return shards.digest_of_filename(stat.key.rpartition("/")[2])
 
 
+def _is_temporary(stat: Stat) -> bool:
+    """Whether a file is a temporary one that an indexer was writing."""
+    match = _TEMPORARY.fullmatch(stat.key.rpartition("/")[2])
+    return match is not None and (match["name"] in _OURS or shards.digest_of_filename(match["name"]) is not None)
+
+
 def _batches(stats: Iterator[Stat]) -> Iterator[list[Stat]]:
-    """Bounded in number and in bytes."""
+    """Lists of files, bounded in number and in bytes."""
     batch: list[Stat] = []
     size = 0
     for stat in stats:

@@ -13,9 +13,10 @@ from indexer.commands.index_subdir import SubdirRun, index_subdir
 from indexer.commands.select_subdirs import look_at_root, select_subdirs
 from indexer.core import names
 from indexer.core.errors import GaveUp, IndexerError, NoConditions, Refused
+from indexer.core.exit_codes import ExitCode
 from indexer.core.job import SubdirJob
 from indexer.core.patch import NO_INSTRUCTIONS as NO_PATCH
-from indexer.core.report import Note, Outcome, Report, SubdirReport, Way
+from indexer.core.report import Note, Outcome, ReadCount, Report, SubdirReport
 from indexer.core.subdir_report import with_tolerance
 from indexer.extractor.cache import ExtractionCache
 from indexer.store.channel_folder import ChannelFolder
@@ -55,8 +56,13 @@ def index_channel(store: Store, options: Options, context: Context) -> Report:
     planned = _index_subdirs(channel, map(_dry, runs)) if plans_first else {}
     refused = any(report.exit_code for report in planned.values()) and not options.dry_run
     done = planned if options.dry_run or refused else _index_subdirs(channel, runs)
-    of_root = None if refused else _index_root(channel, options, root)
-    return Report(done, _not_indexed(root), context.clock.monotonic() - began, store.usage, wide=of_root)
+    return Report(
+        done,
+        _not_indexed(root),
+        None if refused else _index_root(channel, options, root),
+        seconds=context.clock.monotonic() - began,
+        usage=store.usage,
+    )
 
 
 def _dry(run: SubdirRun) -> SubdirRun:
@@ -107,19 +113,21 @@ def _index_subdirs(channel: _Channel, runs: Iterable[SubdirRun]) -> dict[str, Su
             report = run_attempts(
                 subdir, channel.folder(subdir), channel.context, partial(index_subdir, run), channel.warn
             )
-            reports[subdir] = with_tolerance(run.job, replace(report, ways=_ways(run.cache, report)))
+            reports[subdir] = with_tolerance(run.job, replace(report, read=_ways(run.cache, report)))
         except IndexerError as error:
             reports[subdir] = _failed(error, subdir)
             if error.of_channel:
-                skipped = SubdirReport(Outcome.FAILED, error=f"skipped: {error.thing} failed", exit_code=1)
+                skipped = SubdirReport(
+                    Outcome.FAILED, error=f"skipped: {error.thing} failed", exit_code=ExitCode.FAILED
+                )
                 return {**{other.job.subdir: skipped for other in runs}, **reports}
     return reports
 
 
-def _ways(cache: ExtractionCache, report: SubdirReport) -> dict[str, Way]:
+def _ways(cache: ExtractionCache, report: SubdirReport) -> dict[str, ReadCount]:
     """How packages were read, and how many were not read because their records are current."""
     kept = report.packages + len(report.rejected) - len(cache.results)
-    return {**({"kept": Way(kept)} if kept > 0 else {}), **cache.ways}
+    return {**({"kept": ReadCount(kept)} if kept > 0 else {}), **cache.ways}
 
 
 def _index_root(channel: _Channel, options: Options, root: Root) -> SubdirReport | None:

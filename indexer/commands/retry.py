@@ -86,4 +86,4 @@ def retry_on_conflict(thing: str, context: Context, run: Callable[[Attempt], Sub
             context.clock.sleep(wait)
             attempt = replace(attempt, number=attempt.number + 1)
         else:
-            return replace(report, laps=attempt.number).after(interrupted)
+            return replace(report, attempts=attempt.number).after(interrupted)

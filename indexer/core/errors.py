@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from indexer.core.exit_codes import ExitCode
 from indexer.core.printable import one_line
 
 
@@ -13,7 +14,7 @@ class IndexerError(Exception):
     `of_channel` says that each subdir of the channel would fail in the same way.
     """
 
-    exit_code = 1
+    exit_code = ExitCode.FAILED
     of_channel = False
 
     def __init__(self, thing: str, reason: str, next_step: str = "") -> None:
@@ -42,7 +43,7 @@ class NoConditions(IndexerError):
 class GaveUp(IndexerError):
     """Conflicts with other indexers did not end within the time allowed; safe to repeat."""
 
-    exit_code = 4
+    exit_code = ExitCode.CONFLICT
 
 
 class Unavailable(IndexerError):
@@ -74,7 +75,7 @@ class BadCredentials(Denied):
 class BadConfig(IndexerError):
     """A wrong option, address or configuration: mend the set-up."""
 
-    exit_code = 2
+    exit_code = ExitCode.WRONG_USAGE
 
 
 class BadIndex(IndexerError):
@@ -100,4 +101,4 @@ class Damaged(BadPackage):
 class Refused(IndexerError):
     """The run would do something that only a person should decide."""
 
-    exit_code = 6
+    exit_code = ExitCode.REFUSED

@@ -1,21 +1,28 @@
-"""What a run did, a check found or a gc deleted: a value a subdir, one for the channel, and their form as JSON."""
+"""The reports on a channel and on each of its subdirs, and their form as JSON."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from indexer.core.exit_codes import ExitCode, worst_code
 from indexer.core.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from indexer.core.verify import Fault
 
+SCHEMA_VERSION = 1
+"""The version of the JSON form: a new version renames or removes keys, additional keys make no new version."""
+_VERBS = ("GET", "HEAD", "LIST", "PUT", "DELETE")
+
 
 class Outcome(Enum):
-    """How a run ended, the worst first."""
+    """How a command ended: those of a run first, the worst first."""
 
     FAILED = "failed"
     REFUSED = "refused"
@@ -24,96 +31,163 @@ class Outcome(Enum):
     PLANNED = "planned"
     PUBLISHED = "published"
     UNCHANGED = "unchanged"
+    # Of a check.
+    FAULTY = "faulty"
+    SOUND = "sound"
+    # Of a gc.
+    COLLECTED = "collected"
+
+
+_WORST_FIRST = tuple(Outcome)
+
+
+def json_object(channel: str, **values: object) -> dict[str, object]:
+    """The object that `--json` prints: the version of the form, the channel, and the values of the command."""
+    return {"schema_version": SCHEMA_VERSION, "channel": channel, **values}
+
+
+def failure_as_json(channel: str, error: str, exit_code: ExitCode) -> dict[str, object]:
+    """The object that `--json` prints if a command fails for the channel as a whole: an empty report with the error."""
+    report = Report({}, channel=channel).as_json()
+    return {**report, "outcome": Outcome.FAILED.value, "exit_code": exit_code, "error": error}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Note:
-    """A file name and what is to be said of it."""
+    """A file name and a remark about the file."""
 
     filename: str
     reason: str
 
 
-@dataclass(slots=True)
-class Way:
-    """How many packages were read in one way, in how many requests and bytes."""
+@dataclass(frozen=True, slots=True)
+class ReadCount:
+    """How many packages were read with one strategy, in how many requests and bytes."""
 
     packages: int = 0
     requests: int = 0
     bytes: int = 0
 
+    def __add__(self, other: ReadCount) -> ReadCount:
+        return ReadCount(self.packages + other.packages, self.requests + other.requests, self.bytes + other.bytes)
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class SubdirReport:
-    """What came of one subdir.
+    """The result of a run for one subdir; the fields are the keys of its JSON object.
 
-    `yanked` and `ignored` have all packages that are, with the reason.  `new_rejected` are the file names among
-    `rejected` that the last run did not report, `missing` those that a person named and that are neither in the channel
-    nor in its index.  `ways` counts what was read of packages, by the way they
-    were read or `kept`.  `updated` has the packages whose record changed.  In a plan `written` and `deleted` are what
-    a run would write and delete.
+    `yanked` and `ignored` have all such packages, with the reason.  `new_rejected` has the file names among `rejected`
+    that the last run did not report.  `missing` has the packages that the caller named and that are neither in the
+    channel nor in its index.  `updated` has the packages whose record changed; `reread` counts packages that were read
+    again and whose record is the same.  `read` counts the packages by the strategy of reading; `kept` are those that
+    were not read.  `metadata_read` counts packages with a known record that were read for their metadata, and
+    `run_exports_unknown` those whose run exports another indexer did not publish.  `newer_than_7_days` counts the
+    packages that `exclude-newer` of 7 days hides, None if their dates are unknown.  In a plan `written` and `deleted`
+    have the files that a run would write and delete.
     """
 
     outcome: Outcome
     packages: int = 0
-    laps: int = 1
+    attempts: int = 1
     added: tuple[str, ...] = ()
     updated: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     rejected: tuple[Note, ...] = ()
     warnings: tuple[Note, ...] = ()
-    yanked: tuple[Note, ...] = ()
-    ignored: tuple[Note, ...] = ()
     new_rejected: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    yanked: tuple[Note, ...] = ()
+    ignored: tuple[Note, ...] = ()
     written: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
-    ways: Mapping[str, Way] = field(default_factory=dict)
-    # Those read whose record was known: they were read for what they say of themselves.
-    asked: int = 0
-    # Those whose run exports are unknown: another indexer did not say them.
-    incomplete: int = 0
-    # Those read although their record was known, whose record is as it was.
+    read: Mapping[str, ReadCount] = field(default_factory=dict)
+    metadata_read: int = 0
+    run_exports_unknown: int = 0
     reread: int = 0
-    # Those younger than a week: `exclude-newer` of 7 days hides them.  None where that is not known.
-    recent: int | None = None
+    newer_than_7_days: int | None = None
     error: str | None = None
-    exit_code: int = 0
+    exit_code: ExitCode = ExitCode.OK
 
     def after(self, earlier: Sequence[SubdirReport]) -> SubdirReport:
-        """This report of the last lap with what laps did before it that a conflict ended while they wrote."""
-        laps = (*earlier, self)
-        for name in ("added", "updated", "removed", "written", "deleted"):
-            setattr(self, name, tuple(sorted({item for lap in laps for item in getattr(lap, name)})))
-        if earlier and self.outcome is Outcome.UNCHANGED:
-            self.outcome = Outcome.PUBLISHED
-        return self
+        """This report of the last attempt, with the changes of `earlier` attempts that a write conflict ended."""
+        attempts = (*earlier, self)
+        is_published = bool(earlier) and self.outcome is Outcome.UNCHANGED
+        return replace(
+            self,
+            outcome=Outcome.PUBLISHED if is_published else self.outcome,
+            added=_union(report.added for report in attempts),
+            updated=_union(report.updated for report in attempts),
+            removed=_union(report.removed for report in attempts),
+            written=_union(report.written for report in attempts),
+            deleted=_union(report.deleted for report in attempts),
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """The object of the subdir; files that a plan would write and delete are under `planned`."""
+        values = _without_error(self)
+        files = {"write": values["written"], "delete": values["deleted"]}
+        if self.outcome is Outcome.PLANNED:
+            return {**values, "written": (), "deleted": (), "planned": files}
+        return {**values, "planned": {"write": (), "delete": ()}}
+
+
+def _union(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted({name for some in names for name in some}))
+
+
+def _without_error(value: SubdirReport | SubdirGc) -> dict[str, Any]:
+    """The fields of a value as JSON: the error only if there is one, and no exit code."""
+    fields: dict[str, Any] = msgspec.to_builtins(value)
+    fields.pop("exit_code")
+    if fields["error"] is None:
+        fields.pop("error")
+    return fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ChannelReport:
+    """The values of every report on a channel: its name, the time in seconds, the requests and bytes."""
+
+    channel: str = ""
+    seconds: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+
+    def _as_json(self, outcome: Outcome, exit_code: ExitCode, **details: object) -> dict[str, object]:
+        usage = self.usage
+        return json_object(
+            self.channel,
+            outcome=outcome.value,
+            exit_code=exit_code,
+            seconds=round(self.seconds, 3),
+            **details,
+            store={
+                "requests": {verb: usage.requests[verb] for verb in _VERBS},
+                "bytes_read": usage.bytes_read,
+                "bytes_written": usage.bytes_written,
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What came of a channel.  `not_indexed` has what lies beside the subdirs,
-    with the reason why no run indexes it.
+class Report(_ChannelReport):
+    """The result of a run.
 
-    `wide` is what came of its files for all subdirs, None where it has and wants none.
+    `not_indexed` has the folders and packages beside the subdirs, with the reason why no run indexes them.
+    `channel_files` is the result for the files at the root, None if the channel has none and wants none.
     """
 
     subdirs: Mapping[str, SubdirReport]
     not_indexed: tuple[Note, ...] = ()
-    seconds: float = 0.0
-    usage: Usage = field(default_factory=Usage)
-    channel: str = ""
-    wide: SubdirReport | None = None
+    channel_files: SubdirReport | None = None
 
     @property
     def _parts(self) -> tuple[SubdirReport, ...]:
-        return (*self.subdirs.values(), *([self.wide] if self.wide else ()))
+        return (*self.subdirs.values(), *([self.channel_files] if self.channel_files else ()))
 
     @property
     def outcome(self) -> Outcome:
-        """The worst outcome of a subdir, or of the files for all of them."""
-        order = list(Outcome)
-        return min((part.outcome for part in self._parts), key=order.index, default=Outcome.UNCHANGED)
+        """The worst outcome of a subdir, or of the files at the root."""
+        return min((part.outcome for part in self._parts), key=_WORST_FIRST.index, default=Outcome.UNCHANGED)
 
     @property
     def has_work(self) -> bool:
@@ -121,79 +195,33 @@ class Report:
         return any(part.written or part.deleted for part in self._parts)
 
     @property
-    def exit_code(self) -> int:
-        """What the command ends with (docs/cli.md)."""
-        codes = {part.exit_code for part in self._parts}
-        return next((code for code in (1, 2, 6, 4, 3) if code in codes), 0)
+    def exit_code(self) -> ExitCode:
+        """The code that the command ends with."""
+        return worst_code(part.exit_code for part in self._parts)
 
     def as_json(self) -> dict[str, object]:
         """The object that `--json` prints."""
-        return {
-            "channel": self.channel,
-            "outcome": self.outcome.value,
-            "exit_code": self.exit_code,
-            "seconds": round(self.seconds, 3),
-            "subdirs": {name: _subdir_as_json(sub) for name, sub in sorted(self.subdirs.items())},
-            "not_indexed": self.not_indexed,
-            **({"channel_wide": _wide_as_json(self.wide)} if self.wide else {}),
-            "store": _usage_as_json(self.usage),
-        }
+        return self._as_json(
+            self.outcome,
+            self.exit_code,
+            subdirs={name: sub.as_json() for name, sub in sorted(self.subdirs.items())},
+            not_indexed=msgspec.to_builtins(self.not_indexed),
+            **({"channel_files": _root_as_json(self.channel_files)} if self.channel_files else {}),
+        )
 
 
-def _wide_as_json(wide: SubdirReport) -> dict[str, object]:
-    found: dict[str, object] = {
-        "outcome": wide.outcome.value,
-        "names": wide.packages,
-        "laps": wide.laps,
-        **_files_as_json(wide),
-    }
-    return found if wide.error is None else {**found, "error": wide.error}
-
-
-def _subdir_as_json(sub: SubdirReport) -> dict[str, object]:
-    found: dict[str, object] = {
-        "outcome": sub.outcome.value,
-        "packages": sub.packages,
-        "laps": sub.laps,
-        "added": sub.added,
-        "updated": sub.updated,
-        "removed": sub.removed,
-        "rejected": sub.rejected,
-        "warnings": sub.warnings,
-        "new_rejected": sub.new_rejected,
-        "missing": sub.missing,
-        "yanked": sub.yanked,
-        "ignored": sub.ignored,
-        **_files_as_json(sub),
-        "read": sub.ways,
-        "asked": sub.asked,
-        "incomplete": sub.incomplete,
-        "reread": sub.reread,
-        "newer_than_7_days": sub.recent,
-    }
-    return found if sub.error is None else {**found, "error": sub.error}
-
-
-def _files_as_json(part: SubdirReport) -> dict[str, object]:
-    """The files that were written and deleted; in a plan nothing was, and they stand under `planned`."""
-    files, nothing = (part.written, part.deleted), ((), ())
-    done, planned = (nothing, files) if part.outcome is Outcome.PLANNED else (files, nothing)
-    return {"written": done[0], "deleted": done[1], "planned": {"write": planned[0], "delete": planned[1]}}
-
-
-def _usage_as_json(usage: Usage) -> dict[str, object]:
-    return {
-        "requests": {verb: usage.requests[verb] for verb in ("GET", "HEAD", "LIST", "PUT", "DELETE")},
-        "bytes_read": usage.bytes_read,
-        "bytes_written": usage.bytes_written,
-    }
+def _root_as_json(root: SubdirReport) -> dict[str, object]:
+    values = root.as_json()
+    keys = ("outcome", "attempts", "written", "deleted", "planned", "error")
+    return {"package_names": root.packages, **{key: values[key] for key in keys if key in values}}
 
 
 @dataclass(slots=True)
-class SubdirVerdict:
-    """What a check found in one subdir, and how much it looked at; `read` counts packages that were read.
+class SubdirCheck:
+    """The faults and hints that a check found in one subdir, and the number of packages and shards.
 
-    `unread` has the package names whose only records stand in shards that cannot be read.
+    `unread` has the package names whose only records are in shards that cannot be read.  `packages_read` counts the
+    packages whose content was compared with the index.
     """
 
     faults: list[Fault] = field(default_factory=list)
@@ -201,17 +229,14 @@ class SubdirVerdict:
     unread: set[str] = field(default_factory=set)
     packages: int = 0
     shards: int = 0
-    read: int = 0
+    packages_read: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a check found: `faults` make a channel faulty, `hints` are worth knowing."""
+class CheckReport(_ChannelReport):
+    """The result of a check: a channel with `faults` is faulty; `hints` do not make a channel faulty."""
 
-    subdirs: Mapping[str, SubdirVerdict]
-    seconds: float = 0.0
-    usage: Usage = field(default_factory=Usage)
-    channel: str = ""
+    subdirs: Mapping[str, SubdirCheck]
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -224,103 +249,80 @@ class Verdict:
         return tuple(sorted(hint for sub in self.subdirs.values() for hint in sub.hints))
 
     @property
-    def outcome(self) -> str:
-        """`sound` or `faulty`."""
-        return "faulty" if self.faults else "sound"
+    def outcome(self) -> Outcome:
+        """SOUND or FAULTY."""
+        return Outcome.FAULTY if self.faults else Outcome.SOUND
 
     @property
-    def exit_code(self) -> int:
-        """What the command ends with (docs/cli.md)."""
-        return 5 if self.faults else 0
+    def exit_code(self) -> ExitCode:
+        """The code that the command ends with."""
+        return ExitCode.FAULTS if self.faults else ExitCode.OK
 
     def as_json(self) -> dict[str, object]:
         """The object that `--json` prints."""
-        return {
-            "channel": self.channel,
-            "outcome": self.outcome,
-            "exit_code": self.exit_code,
-            "seconds": round(self.seconds, 3),
-            "faults": [fault._asdict() for fault in self.faults],
-            "hints": [hint._asdict() for hint in self.hints],
-            "subdirs": {
-                name: {"packages": sub.packages, "shards": sub.shards, "read": sub.read}
+        return self._as_json(
+            self.outcome,
+            self.exit_code,
+            faults=[fault._asdict() for fault in self.faults],
+            hints=[hint._asdict() for hint in self.hints],
+            subdirs={
+                name: {"packages": sub.packages, "shards": sub.shards, "packages_read": sub.packages_read}
                 for name, sub in sorted(self.subdirs.items())
             },
-            "store": _usage_as_json(self.usage),
-        }
-
-
-@dataclass(slots=True)
-class SubdirCollected:
-    """What a gc found in one subdir, in `bytes` altogether.
-
-    `orphans` are the keys that no index names, deleted or not; `restored` were named again while they were
-    deleted, and are back.  `missing` are shards that the index names and that are not there.
-    """
-
-    orphans: list[str] = field(default_factory=list)
-    bytes: int = 0
-    restored: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    error: str | None = None
-    exit_code: int = 0
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
-    """What a gc found, and whether it `deleted` that."""
+class SubdirGc:
+    """The unused files of one subdir, deleted or not, with their size in `bytes`.
 
-    subdirs: Mapping[str, SubdirCollected]
-    seconds: float = 0.0
-    usage: Usage = field(default_factory=Usage)
+    `restored` were referenced again while a gc deleted them, so the gc wrote them again.  `missing_shards` are in the
+    index, and not in the channel.
+    """
+
+    unused: tuple[str, ...] = ()
+    bytes: int = 0
+    restored: tuple[str, ...] = ()
+    missing_shards: tuple[str, ...] = ()
+    error: str | None = None
+    exit_code: ExitCode = ExitCode.OK
+
+
+@dataclass(frozen=True, slots=True)
+class GcReport(_ChannelReport):
+    """The result of a gc; `deleted` is false if the unused files were only listed."""
+
+    subdirs: Mapping[str, SubdirGc]
     deleted: bool = False
-    channel: str = ""
 
     @property
-    def outcome(self) -> str:
-        """`failed`, `unchanged` where there was nothing to do, else `planned` or `collected`."""
+    def outcome(self) -> Outcome:
+        """FAILED, UNCHANGED if there are no unused files, else PLANNED or COLLECTED."""
         if any(sub.exit_code for sub in self.subdirs.values()):
-            return "failed"
-        if not any(sub.orphans for sub in self.subdirs.values()):
-            return "unchanged"
-        return "collected" if self.deleted else "planned"
+            return Outcome.FAILED
+        if not any(sub.unused for sub in self.subdirs.values()):
+            return Outcome.UNCHANGED
+        return Outcome.COLLECTED if self.deleted else Outcome.PLANNED
 
     @property
-    def exit_code(self) -> int:
-        """What the command ends with (docs/cli.md)."""
-        codes = {sub.exit_code for sub in self.subdirs.values()}
-        return next((code for code in (1, 2, 4) if code in codes), 0)
+    def exit_code(self) -> ExitCode:
+        """The code that the command ends with."""
+        return worst_code(sub.exit_code for sub in self.subdirs.values())
 
     def as_json(self) -> dict[str, object]:
         """The object that `--json` prints."""
-        return {
-            "channel": self.channel,
-            "outcome": self.outcome,
-            "exit_code": self.exit_code,
-            "seconds": round(self.seconds, 3),
-            "subdirs": {name: _collected_as_json(sub) for name, sub in sorted(self.subdirs.items())},
-            "store": _usage_as_json(self.usage),
-        }
-
-
-def _collected_as_json(sub: SubdirCollected) -> dict[str, object]:
-    found: dict[str, object] = {
-        "orphans": sorted(sub.orphans),
-        "bytes": sub.bytes,
-        "restored": sub.restored,
-        "missing": sub.missing,
-    }
-    return found if sub.error is None else {**found, "error": sub.error}
+        subdirs = {name: _without_error(sub) for name, sub in sorted(self.subdirs.items())}
+        return self._as_json(self.outcome, self.exit_code, subdirs=subdirs)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a command shows besides the reports of runs: lines for a person, an object for `--json`."""
+    """The output of `doctor`: lines for a person, and the object for `--json`."""
 
     lines: tuple[str, ...]
-    value: Mapping[str, object]
-    exit_code: int = 0
+    value: dict[str, object]
+    exit_code: ExitCode = ExitCode.OK
 
-    def as_json(self) -> Mapping[str, object]:
+    def as_json(self) -> dict[str, object]:
         """The object that `--json` prints."""
         return self.value

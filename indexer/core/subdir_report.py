@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from indexer.core.exit_codes import ExitCode
 from indexer.core.recent import count_recent
 from indexer.core.remarks import rejected_before, remarks_on_attestations, remarks_on_listing
 from indexer.core.report import Note, Outcome, SubdirReport
@@ -30,13 +31,13 @@ def unchanged_report(job: SubdirJob, snapshot: Snapshot, state: State) -> Subdir
     return replace(
         report,
         outcome=Outcome.PLANNED if job.dry_run else report.outcome,
-        exit_code=0 if job.dry_run else report.exit_code,
+        exit_code=ExitCode.OK if job.dry_run else report.exit_code,
         packages=state.packages,
         warnings=tuple(sorted(remarks)),
         yanked=_notes(state.yanked.items()),
         ignored=_notes(state.ignored.items()),
-        incomplete=state.incomplete or 0,
-        recent=None if state.recent is None else count_recent(dict(state.recent), snapshot.taken_ms),
+        run_exports_unknown=state.incomplete or 0,
+        newer_than_7_days=None if state.recent is None else count_recent(dict(state.recent), snapshot.taken_ms),
     )
 
 
@@ -51,20 +52,20 @@ def planned_report(
     return replace(
         report,
         outcome=Outcome.PLANNED if job.dry_run else report.outcome,
-        exit_code=0 if job.dry_run else report.exit_code,
+        exit_code=ExitCode.OK if job.dry_run else report.exit_code,
         packages=update.published.count,
         added=tuple(sorted(update.changes.added)),
         updated=tuple(sorted(update.changes.updated)),
         removed=tuple(sorted(update.changes.removed)),
-        asked=update.metadata_read,
+        metadata_read=update.metadata_read,
         reread=len(update.changes.reread),
         warnings=tuple(sorted(update.remarks)),
         yanked=_notes((name, yank.reason) for name, yank in overlay.yanks.items()),
         ignored=_notes((name, ignored.reason) for name, ignored in overlay.ignored.items()),
         written=tuple(key for key, is_written in files if is_written),
         deleted=tuple(key for key, is_written in files if not is_written),
-        incomplete=update.incomplete,
-        recent=None if update.recent is None else count_recent(update.recent, snapshot.taken_ms),
+        run_exports_unknown=update.incomplete,
+        newer_than_7_days=None if update.recent is None else count_recent(update.recent, snapshot.taken_ms),
     )
 
 
@@ -72,8 +73,8 @@ def refused_report(job: SubdirJob, report: SubdirReport, packages: int) -> Subdi
     """The report of a strict run that writes nothing because packages were rejected."""
     count = len(report.rejected)
     error = f"{job.subdir}: {count} rejected, so nothing was changed; rebuild and upload them again, or delete them"
-    refused = replace(report, outcome=Outcome.FAILED, exit_code=1, error=error, packages=packages)
-    return replace(refused, written=(), deleted=(), incomplete=0)
+    refused = replace(report, outcome=Outcome.FAILED, exit_code=ExitCode.FAILED, error=error, packages=packages)
+    return replace(refused, written=(), deleted=(), run_exports_unknown=0)
 
 
 def published_report(report: SubdirReport) -> SubdirReport:
@@ -86,7 +87,7 @@ def published_report(report: SubdirReport) -> SubdirReport:
 def with_tolerance(job: SubdirJob, report: SubdirReport) -> SubdirReport:
     """A report whose exit code follows `fail_on_new`: packages that an earlier run rejected are no failure."""
     if job.options.fail_on_new and report.outcome is Outcome.PARTIAL and not report.new_rejected:
-        return replace(report, exit_code=3 if report.missing else 0)
+        return replace(report, exit_code=ExitCode.PARTIAL if report.missing else ExitCode.OK)
     return report
 
 
@@ -98,7 +99,7 @@ def _with_rejected(report: SubdirReport, rejected: Sequence[Rejected], state: St
     return replace(
         report,
         outcome=Outcome.PARTIAL if is_partial else report.outcome,
-        exit_code=3 if is_partial else 0,
+        exit_code=ExitCode.PARTIAL if is_partial else ExitCode.OK,
         rejected=_notes((bad.filename, f"{bad.reason}{_KEPT if bad.kept else ''}") for bad in rejected),
         new_rejected=tuple(sorted(new)),
     )

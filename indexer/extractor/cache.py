@@ -11,7 +11,7 @@ from indexer.core.metadata import Metadata
 from indexer.core.model import Extracted, Rejected
 from indexer.core.records.dates import is_other, is_undated
 from indexer.core.records.identity import identity_of
-from indexer.core.report import Way
+from indexer.core.report import ReadCount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -58,7 +58,7 @@ class ExtractionCache:
     progress: Progress = lambda _subdir, _done, _total: None
     results: dict[str, Extracted | Rejected] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
-    ways: dict[str, Way] = field(default_factory=dict)
+    ways: dict[str, ReadCount] = field(default_factory=dict)
 
     def replaced_among(self, packages: Mapping[str, Stat]) -> frozenset[str]:
         """The packages that this run has read with another ETag: no date proves that their records are current."""
@@ -98,10 +98,9 @@ class ExtractionCache:
         return known is not None and known.etag == stat.etag
 
     def _count(self, reading: Reading) -> None:
-        way = self.ways.setdefault(reading.way.value, Way())
-        way.packages += 1
-        way.requests += sum(reading.usage.requests.values())
-        way.bytes += reading.usage.bytes_read
+        usage, strategy = reading.usage, reading.way.value
+        count = ReadCount(1, usage.requests.total(), usage.bytes_read)
+        self.ways[strategy] = self.ways.get(strategy, ReadCount()) + count
 
 
 def extract(cache: ExtractionCache, store: Store, spec: ExtractSpec, todo: Plan, index: Index) -> Extraction:

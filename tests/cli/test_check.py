@@ -33,7 +33,7 @@ def test_a_channel_that_was_just_indexed_is_sound(indexed: Path) -> None:
 
 
 def test_a_deep_check_reads_every_package_and_names_the_one_that_is_another(indexed: Path) -> None:
-    assert check(str(indexed), deep=True).outcome == "sound"
+    assert check(str(indexed), deep=True).exit_code == 0
     package = indexed / "noarch" / "mire-1.0-0.conda"
     (indexed / "noarch" / ".indexer.json.zst").unlink()
     body = bytearray(package.read_bytes())
@@ -43,7 +43,7 @@ def test_a_deep_check_reads_every_package_and_names_the_one_that_is_another(inde
     done = invoke("check", indexed, "--deep", "--json")
     assert (done.code, done.json["outcome"]) == (5, "faulty")
     assert {fault["key"] for fault in done.json["faults"]} == {"noarch/mire-1.0-0.conda"}
-    assert done.json["subdirs"]["noarch"]["read"] == 5
+    assert done.json["subdirs"]["noarch"]["packages_read"] == 5
 
 
 def test_a_fault_is_one_line_with_key_reason_and_next_step(indexed: Path) -> None:
@@ -60,7 +60,17 @@ def test_a_fault_is_one_line_with_key_reason_and_next_step(indexed: Path) -> Non
 def test_the_object_of_a_check_has_the_keys_of_the_contract(indexed: Path) -> None:
     (indexed / "linux-64" / "repodata.json.zst").write_bytes(b"")
     done = invoke("check", indexed, "--json")
-    assert {"channel", "outcome", "exit_code", "seconds", "faults", "hints", "subdirs", "store"} == set(done.json)
+    assert {
+        "schema_version",
+        "channel",
+        "outcome",
+        "exit_code",
+        "seconds",
+        "faults",
+        "hints",
+        "subdirs",
+        "store",
+    } == set(done.json)
     (fault,) = done.json["faults"]
     assert fault == {
         "key": "linux-64/repodata.json.zst",

@@ -14,9 +14,20 @@ if TYPE_CHECKING:
 
     from fixtures.bucket import Bucket
 
-TOP = {"channel", "outcome", "exit_code", "seconds", "subdirs", "not_indexed", "store"}
-SUBDIR = {"outcome", "packages", "laps", "added", "updated", "removed", "rejected", "warnings", "written", "deleted"}
-SUBDIR |= {"planned", "read", "asked", "reread", "yanked", "incomplete"}
+TOP = {"schema_version", "channel", "outcome", "exit_code", "seconds", "subdirs", "not_indexed", "store"}
+SUBDIR = {
+    "outcome",
+    "packages",
+    "attempts",
+    "added",
+    "updated",
+    "removed",
+    "rejected",
+    "warnings",
+    "written",
+    "deleted",
+}
+SUBDIR |= {"planned", "read", "metadata_read", "reread", "yanked", "run_exports_unknown"}
 VERBS = {"GET", "HEAD", "LIST", "PUT", "DELETE"}
 
 
@@ -87,6 +98,14 @@ def test_a_failure_is_one_object_too(channel: Path, words: list[str]) -> None:
     done = spawn(*(word.format(channel) for word in words), "--json")
     assert {"channel", "outcome", "exit_code"} <= set(done.json)
     assert (done.json["outcome"], done.json["exit_code"]) == ("failed", done.code)
+
+
+@pytest.mark.parametrize(
+    "words", [["fs"], ["status"], ["check"], ["gc"], ["fs", "--no-such-option"], ["yank", "noarch/x", "--reason", "r"]]
+)
+def test_the_first_key_of_each_object_is_the_version_of_its_form(channel: Path, words: list[str]) -> None:
+    done = invoke(words[0], channel, *words[1:], "--json")
+    assert next(iter(done.json.items())) == ("schema_version", 1)
 
 
 def test_a_failure_has_all_the_keys_of_the_contract(tmp_path: Path) -> None:

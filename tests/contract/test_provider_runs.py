@@ -185,6 +185,6 @@ def test_a_write_too_soon_after_a_conflict_is_sent_again(play: Play) -> None:
 
     play.fake.hook = meddle
     report = play.run()
-    assert (report.exit_code, report.subdirs["linux-64"].laps) == (0, 2)
+    assert (report.exit_code, report.subdirs["linux-64"].attempts) == (0, 2)
     assert 429 in play.fake.statuses
     assert_whole(play.fake)

@@ -59,8 +59,8 @@ def test_what_packages_say_is_read_in_the_same_request_and_published() -> None:
     store = singing()
     report = index(store, ALL)
     assert report.exit_code == 0
-    assert report.wide is not None
-    assert set(report.wide.written) == ROOT
+    assert report.channel_files is not None
+    assert set(report.channel_files.written) == ROOT
     assert len(packages_read(store.calls)) == 5
     singer = channeldata(store)["packages"]["singer"]
     assert (singer["summary"], singer["activate.d"], singer["subdirs"]) == ("Sings", True, ["linux-64"])
@@ -83,7 +83,7 @@ def test_the_channels_files_come_after_all_subdirs() -> None:
 def test_without_the_options_nobody_looks_at_the_root_again() -> None:
     store = singing()
     report = index(store)
-    assert report.wide is None
+    assert report.channel_files is None
     assert [call.key for call in store.calls if "/" not in call.key] == [""]
 
 
@@ -119,11 +119,11 @@ def test_switched_on_later_each_known_package_is_read_once_and_its_record_stays(
     first = len(store.calls)
     report = index(store, ALL, now_ms=NOW_MS + DAY_MS)
     assert sorted(packages_read(store.calls, first)) == sorted(key for key in store.bodies() if is_package(key))
-    assert (only(report).asked, only(report).added, only(report).updated) == (4, (), ())
+    assert (only(report).metadata_read, only(report).added, only(report).updated) == (4, (), ())
     assert records(store) == before
     assert channeldata(store)["packages"]["singer"]["summary"] == "Sings"
     again = len(store.calls)
-    assert only(index(store, ALL)).asked == 0
+    assert only(index(store, ALL)).metadata_read == 0
     assert packages_read(store.calls, again) == []
 
 
@@ -227,8 +227,8 @@ def test_what_another_indexer_puts_at_the_root_meanwhile_makes_a_lap() -> None:
 
     report = index(InterferingStore(store, before=other), ALL)
     assert fell_in
-    assert report.wide is not None
-    assert report.wide.laps == 2
+    assert report.channel_files is not None
+    assert report.channel_files.attempts == 2
     assert "other" in channeldata(store)["packages"]
 
 
@@ -263,8 +263,8 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing() -> None:
     report = index(store, replace(ALL, dry_run=True))
     assert changes(store.calls) == []
     assert report.outcome is Outcome.PLANNED
-    assert report.wide is not None
-    assert set(report.wide.written) == ROOT
+    assert report.channel_files is not None
+    assert set(report.channel_files.written) == ROOT
 
 
 def test_a_catalog_tells_of_each_package_that_is_indexed() -> None:
@@ -277,7 +277,7 @@ def test_a_catalog_tells_of_each_package_that_is_indexed() -> None:
 
 def test_the_report_has_the_files_of_the_channel() -> None:
     report = index(singing(), ALL).as_json()
-    wide = report["channel_wide"]
+    wide = report["channel_files"]
     assert isinstance(wide, dict)
     assert (wide["outcome"], wide["written"]) == ("published", tuple(sorted(ROOT)))
 
@@ -293,7 +293,7 @@ def test_a_yanked_package_is_shown_with_the_reason_and_asked_nothing_more() -> N
         first = len(store.calls)
         fill(store, f"linux-64/new-{first}.0-0.conda")
         report = index(store, ALL, now_ms=NOW_MS + DAY_MS)
-        assert only(report).asked == 0
+        assert only(report).metadata_read == 0
         assert SINGER not in packages_read(store.calls, first)
         assert b"singer-1.0-0.conda: Sings off key" in store.bodies()[f"linux-64/{names.INDEX_HTML}"]
         assert "singer" not in channeldata(store)["packages"]

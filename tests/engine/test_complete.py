@@ -62,8 +62,8 @@ def test_each_report_says_how_many_are_missing_and_check_hints_at_it() -> None:
     store = taken_over((FILENAMES[0],))
     fill(store, new := "linux-64/new-1.0-0.conda")
     for report in (only(index(store)), only(index(store)), only(index(store, replace(PLAIN, dry_run=True)))):
-        assert report.incomplete == 2
-    assert only(index(store, replace(PLAIN, packages=frozenset({new}), force=True))).incomplete == 2
+        assert report.run_exports_unknown == 2
+    assert only(index(store, replace(PLAIN, packages=frozenset({new}), force=True))).run_exports_unknown == 2
     assert faults(store) == []
     (hint,) = check(store).hints
     assert (hint.key, FILENAMES[1] in hint.reason, "--complete" in hint.next_step) == (RUN_EXPORTS, True, True)
@@ -74,7 +74,7 @@ def test_only_packages_whose_run_exports_are_unknown_are_read_and_records_stay()
     before, since = repodata(store), len(store.calls)
     report = only(index(store, COMPLETE, now_ms=NOW_MS + DAY_MS))
     assert packages_read(store.calls, since) == KEYS[1:]
-    assert (report.incomplete, report.asked, report.outcome) == (0, 2, Outcome.PUBLISHED)
+    assert (report.run_exports_unknown, report.metadata_read, report.outcome) == (0, 2, Outcome.PUBLISHED)
     assert repodata(store) == before
     assert {name: it["run_exports"]["weak"] for name, it in content(store)["packages.conda"].items()} == {
         name: [f"{name[:3]} 1"] for name in FILENAMES
@@ -90,17 +90,17 @@ def test_a_plan_reads_nothing_and_says_how_many_it_would_read() -> None:
     store = taken_over()
     since = len(store.calls)
     report = only(index(store, replace(COMPLETE, dry_run=True)))
-    assert (report.asked, report.incomplete, packages_read(store.calls, since)) == (3, 3, [])
+    assert (report.metadata_read, report.run_exports_unknown, packages_read(store.calls, since)) == (3, 3, [])
 
 
 def test_a_channel_of_shards_alone_is_completed_too() -> None:
     store = taken_over((FILENAMES[0],), ALONE)
     fill(store, "linux-64/new-1.0-0.conda")
-    assert only(index(store, ALONE)).incomplete == 2, "a look at one name does not forget the others"
+    assert only(index(store, ALONE)).run_exports_unknown == 2, "a look at one name does not forget the others"
     assert check(store).hints[0].key == f"linux-64/{names.SHARD_INDEX}"
     since = len(store.calls)
     report = only(index(store, replace(ALONE, complete=True)))
-    assert (report.incomplete, packages_read(store.calls, since)) == (0, KEYS[1:])
+    assert (report.run_exports_unknown, packages_read(store.calls, since)) == (0, KEYS[1:])
     assert len(sharded(store)) == 4
     assert check(store).hints == ()
 
@@ -110,7 +110,7 @@ def test_a_package_that_is_another_one_than_its_record_tells_nothing_of_it() -> 
     found = repodata(store)
     found["packages.conda"][FILENAMES[0]]["sha256"] = "0" * 64
     store.upload(f"linux-64/{names.REPODATA}", json.dumps(found).encode())
-    assert only(index(store, COMPLETE)).incomplete == 1
+    assert only(index(store, COMPLETE)).run_exports_unknown == 1
     assert FILENAMES[0] not in content(store)["packages.conda"]
 
 
@@ -128,4 +128,4 @@ def test_a_record_without_sha256_is_completed_from_its_package(missing: tuple[st
 @pytest.mark.parametrize("complete", [False, True])
 def test_where_run_exports_are_not_published_none_are_missing(*, complete: bool) -> None:
     options = replace(with_outputs(run_exports=False), complete=complete)
-    assert only(index(taken_over(), options)).incomplete == 0
+    assert only(index(taken_over(), options)).run_exports_unknown == 0

@@ -70,7 +70,7 @@ def test_what_another_indexer_publishes_between_look_and_write_is_not_lost() -> 
     report = index(interfering, now_ms=NOW_MS + 2 * DAY_MS, clock=clock)
     assert fell_in
     assert report.exit_code == 0
-    assert only(report).laps == 2
+    assert only(report).attempts == 2
     assert clock.slept == [0.5]
     assert records(store).keys() == sharded(store) == names_in(store)
     assert records(store)["new-1.0-0.conda"]["indexed_timestamp"] == NOW_MS + DAY_MS
@@ -85,7 +85,7 @@ def test_what_was_read_is_not_read_twice_in_one_run() -> None:
 
     first = len(store.calls)
     report = index(InterferingStore(store, before=touch))
-    assert only(report).laps > 1
+    assert only(report).attempts > 1
     assert packages_read(store.calls, first) == [NEW]
     assert records(store).keys() == names_in(store)
 
@@ -187,7 +187,7 @@ def test_a_package_replaced_while_it_is_read_makes_another_lap() -> None:
             store.upload(NEW, package(NEW, license="newer"))
 
     report = index(InterferingStore(store, before=replace_it))
-    assert only(report).laps == 2
+    assert only(report).attempts == 2
     assert records(store)["new-1.0-0.conda"]["license"] == "newer"
 
 
@@ -200,7 +200,7 @@ def test_a_package_deleted_while_it_is_read_makes_another_lap() -> None:
 
     report = index(InterferingStore(store, before=delete_it))
     assert report.exit_code == 0
-    assert only(report).laps == 2
+    assert only(report).attempts == 2
     assert records(store).keys() == names_in(store)
 
 
@@ -241,7 +241,7 @@ def test_without_conditions_a_run_ends_where_others_would_look_again() -> None:
     store = prepared()
     report = index(contested(store), replace(PLAIN, preconditions=False))
     assert report.exit_code == 0
-    assert only(report).laps == 1
+    assert only(report).attempts == 1
     assert records(store).keys() == names_in(store)
 
 

@@ -216,7 +216,7 @@ WEEK_MS = 7 * DAY_MS
 
 
 def recent(store: MemoryStore, now_ms: int, options: Options = PLAIN) -> int | None:
-    return only(index(store, replace(options, dry_run=True), now_ms=now_ms)).recent
+    return only(index(store, replace(options, dry_run=True), now_ms=now_ms)).newer_than_7_days
 
 
 @pytest.mark.parametrize("shape", [{}, {"monolithic": False}], ids=["with json", "shards only"])

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 import zstandard
 
-from indexer.commands.gc import Sweep, collect
+from indexer.commands.gc import GcRequest, collect
 from indexer.core import names
 from indexer.core.model import ETag
+from indexer.core.report import Outcome
 from tests.support.channel_check import faults
 from tests.support.interfering_store import Crash, InterferingStore, crash_at
 from tests.support.memory import MemoryStore
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from indexer.core.model import Stat
     from indexer.core.options import Options
-    from indexer.core.report import Collected, SubdirCollected
+    from indexer.core.report import GcReport, SubdirGc
     from indexer.store import Store
     from tests.support.memory import Call
 
@@ -44,7 +45,7 @@ NEW = "linux-64/new-1.0-0.conda"
 MORE = "linux-64/p00-2.0-0.conda"
 NOTE = f"linux-64/{names.GC_MARKER}"
 SHARD_INDEX = f"linux-64/{names.SHARD_INDEX}"
-DELETE = Sweep(delete=True)
+DELETE = GcRequest(delete=True)
 SHARDS_ONLY = with_outputs(monolithic=False)
 
 
@@ -58,17 +59,17 @@ class Bucket(MemoryStore):
         return stat
 
 
-def gc(store: Store, sweep: Sweep = DELETE, *, now_ms: int = NOW_MS) -> Collected:
+def gc(store: Store, sweep: GcRequest = DELETE, *, now_ms: int = NOW_MS) -> GcReport:
     """One gc over a channel."""
     return collect(store, sweep, fake_context(now_ms))
 
 
-def gc_here(store: Store) -> Collected:
+def gc_here(store: Store) -> GcReport:
     """One gc over the subdir that the tests are about."""
     return gc(store, replace(DELETE, subdirs=("linux-64",)))
 
 
-def only(collected: Collected) -> SubdirCollected:
+def only(collected: GcReport) -> SubdirGc:
     return collected.subdirs["linux-64"]
 
 
@@ -102,19 +103,19 @@ def test_an_old_orphan_goes_and_nothing_else() -> None:
     store, orphan = orphaned()
     before = store.bodies()
     collected = gc(store)
-    assert (collected.outcome, collected.exit_code) == ("collected", 0)
-    assert only(collected).orphans == [orphan]
+    assert (collected.outcome, collected.exit_code) == (Outcome.COLLECTED, 0)
+    assert only(collected).unused == (orphan,)
     assert only(collected).bytes == len(before[orphan])
     assert store.bodies() == {key: body for key, body in before.items() if key != orphan}
     assert faults(store, deep=True) == []
-    assert gc(store).outcome == "unchanged"
+    assert gc(store).outcome is Outcome.UNCHANGED
 
 
 def test_without_being_told_to_delete_it_only_says_what_would_go() -> None:
     store, orphan = orphaned()
     first = len(store.calls)
-    collected = gc(store, Sweep())
-    assert (collected.outcome, only(collected).orphans) == ("planned", [orphan])
+    collected = gc(store, GcRequest())
+    assert (collected.outcome, only(collected).unused) == (Outcome.PLANNED, (orphan,))
     assert changes(store.calls, first) == []
 
 
@@ -130,7 +131,7 @@ def test_a_gc_that_finds_nothing_writes_nothing() -> None:
 def test_only_what_is_older_than_asked_goes(age: int, goes: bool) -> None:  # noqa: FBT001
     store, _ = orphaned()
     collected = gc(store, replace(DELETE, older_than_ms=age * DAY_MS))
-    assert bool(only(collected).orphans) is goes
+    assert bool(only(collected).unused) is goes
 
 
 def test_the_age_is_told_by_the_clock_of_the_store() -> None:
@@ -150,7 +151,7 @@ def test_what_is_no_shard_by_its_name_stays() -> None:
     ):
         store.upload(key, b"x")
     store.clock_ms = NOW_MS
-    assert only(gc(store)).orphans == [orphan]
+    assert only(gc(store)).unused == (orphan,)
 
 
 def test_what_the_unpatched_index_of_another_tool_names_stays() -> None:
@@ -158,14 +159,14 @@ def test_what_the_unpatched_index_of_another_tool_names_stays() -> None:
     content = {"info": {"shards_base_url": "./shards/"}, "shards": {"p00": bytes.fromhex(orphan[16:80])}}
     other = "linux-64/repodata_shards_from_packages.msgpack.zst"
     store.upload(other, zstandard.compress(msgspec.msgpack.encode(content)))
-    assert only(gc(store)).orphans == []
+    assert only(gc(store)).unused == ()
 
 
 def test_a_broken_index_stops_the_subdir_and_not_the_others() -> None:
     store, orphan = orphaned()
     store.upload(SHARD_INDEX, b"no index")
     collected = gc(store)
-    assert (collected.outcome, collected.exit_code) == ("failed", 1)
+    assert (collected.outcome, collected.exit_code) == (Outcome.FAILED, 1)
     assert "is not a readable shard index" in str(only(collected).error)
     assert collected.subdirs["noarch"].error is None
     assert orphan in store.bodies()
@@ -187,7 +188,7 @@ def test_the_index_is_read_before_and_after_each_batch_and_the_note_renewed() ->
         store.upload(f"linux-64/shards/{hashlib.sha256(body).hexdigest()}.msgpack.zst", body)
     store.clock_ms = NOW_MS
     first = len(store.calls)
-    assert len(only(gc(store, replace(DELETE, subdirs=("linux-64",)))).orphans) == 251
+    assert len(only(gc(store, replace(DELETE, subdirs=("linux-64",)))).unused) == 251
     asked = [(call.verb, call.key) for call in store.calls[first:]]
     assert asked.count(("PUT", NOTE)) == 3
     assert asked.count(("GET", SHARD_INDEX)) == 2 + 2 * 3
@@ -228,7 +229,7 @@ def test_a_gc_leaves_its_note_where_a_shard_is_missing_and_the_next_run_heals_it
     store, _ = orphaned()
     gone = shards(store)["p01"]
     store.remove(gone)
-    assert only(gc(store)).missing == [gone]
+    assert only(gc(store)).missing_shards == (gone,)
     assert NOTE in store.bodies()
     index(store)
     assert missing_shards(store) == set()
@@ -245,8 +246,8 @@ def test_scratch_files_of_a_killed_run_go_where_a_folder_is_asked_for() -> None:
     store.clock_ms = NOW_MS
     young = f"linux-64/.repodata.json.{'1' * 32}.tmp"
     store.upload(young, b"x")
-    assert only(gc(store)).orphans == [orphan]
-    assert sorted(only(gc(store, replace(DELETE, scratch=True))).orphans) == sorted(old)
+    assert only(gc(store)).unused == (orphan,)
+    assert sorted(only(gc(store, replace(DELETE, temporary_files=True))).unused) == sorted(old)
     assert {young, *others} <= store.bodies().keys()
 
 

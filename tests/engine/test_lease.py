@@ -200,7 +200,7 @@ def test_a_lease_that_is_lost_while_it_is_written_stops_the_lap() -> None:
             clock.now += LASTS
 
     store.hook = steal
-    assert only(run(store, clock)).laps > 1
+    assert only(run(store, clock)).attempts > 1
     assert_whole(store, OLD, NEW)
 
 
@@ -284,7 +284,7 @@ def test_packages_are_looked_at_again_before_the_source_is_written() -> None:
             fill(store, OTHER)
 
     store.hook = upload
-    assert only(run(store)).laps == 2
+    assert only(run(store)).attempts == 2
     assert_whole(store, OLD, NEW, OTHER)
 
 
@@ -304,7 +304,7 @@ def test_a_file_of_ours_that_is_replaced_after_it_was_written_is_noticed() -> No
             store.upload(SOURCE, b'{"packages":{}}')
 
     store.hook = replace_source
-    assert only(run(store)).laps == 2
+    assert only(run(store)).attempts == 2
     assert_whole(store, OLD, NEW)
 
 
@@ -314,7 +314,7 @@ def test_packages_are_read_once_although_the_subdir_is_looked_at_twice() -> None
     report = run(store)
     assert [call.key for call in store.calls[before:] if call.verb == "GET" and call.key == NEW] == [NEW]
     assert package(NEW)
-    assert only(report).ways["whole"].packages == 1
+    assert only(report).read["whole"].packages == 1
 
 
 def test_the_files_of_the_channel_as_a_whole_are_written_under_a_lease_of_its_own() -> None:
@@ -322,8 +322,8 @@ def test_the_files_of_the_channel_as_a_whole_are_written_under_a_lease_of_its_ow
     before = len(store.calls)
     report = index(UnconditionalStore(store), with_outputs(channeldata=True))
     written = changes(store.calls, before)
-    assert report.wide is not None
-    assert report.wide.outcome is Outcome.PUBLISHED
+    assert report.channel_files is not None
+    assert report.channel_files.outcome is Outcome.PUBLISHED
     assert written.index(("PUT", LEASE)) < written.index(("PUT", "channeldata.json")) < written.index(("DELETE", LEASE))
 
 

@@ -77,7 +77,7 @@ def test_a_package_replaced_while_a_lap_runs_is_read_by_the_next_lap(*, disguise
             raise Conflict(LEDGER, "changed")
 
     store.hook = meanwhile
-    assert only(index(store, now_ms=NOW_MS)).laps == 2
+    assert only(index(store, now_ms=NOW_MS)).attempts == 2
     assert shown(store, KEYS[0]) == sha256_of(store, KEYS[0])
 
 
@@ -207,7 +207,7 @@ def test_a_report_tells_of_all_laps() -> None:
 
     store.hook = conflict
     report = only(index(store))
-    assert (report.laps, len(report.added), report.ways["whole"].packages) == (2, 3, 3)
+    assert (report.attempts, len(report.added), report.read["whole"].packages) == (2, 3, 3)
     assert REPODATA in report.written
 
 

@@ -152,7 +152,7 @@ def test_a_ledger_that_is_out_of_step_costs_one_lap_more(key: str) -> None:
     first = len(store.calls)
     report = index(store, of(NEW))
     assert report.exit_code == 0
-    assert only(report).laps == 2
+    assert only(report).attempts == 2
     assert packages_read(store.calls, first) == [NEW]
     assert "new-1.0-0.conda" in records(store)
 

@@ -18,7 +18,7 @@ def test_what_we_have_indexed_is_sound_in_a_folder_and_in_a_bucket(folder: Index
     for indexed in (folder, in_bucket):
         verdict = check(indexed.target, deep=True)
         assert [str(fault) for fault in verdict.faults] == []
-        assert sum(sub.read for sub in verdict.subdirs.values()) > 250
+        assert sum(sub.packages_read for sub in verdict.subdirs.values()) > 250
 
 
 def test_what_rattler_index_has_indexed_is_sound(folder: Indexed, good: list[Path], tmp_path: Path) -> None:
@@ -26,4 +26,4 @@ def test_what_rattler_index_has_indexed_is_sound(folder: Indexed, good: list[Pat
     assert peers.rattler_folder(theirs).ok
     verdict = check(str(theirs), deep=True)
     assert [str(fault) for fault in verdict.faults] == []
-    assert sum(sub.read for sub in verdict.subdirs.values()) > 250
+    assert sum(sub.packages_read for sub in verdict.subdirs.values()) > 250

@@ -74,7 +74,7 @@ def test_a_second_run_has_nothing_to_do(folder: Indexed, in_bucket: Indexed) -> 
 def test_a_forced_run_reads_all_and_changes_no_byte(folder: Indexed) -> None:
     before = files(Path(folder.target.location))
     again = run(folder.target, replace(WITH_BZ2, force=True))
-    assert sum(way.packages for sub in again.subdirs.values() for way in sub.ways.values()) > 250
+    assert sum(way.packages for sub in again.subdirs.values() for way in sub.read.values()) > 250
     assert published(files(Path(folder.target.location))) == published(before)
 
 

@@ -10,7 +10,7 @@ from indexer.commands.check.formats import PublishedFormats
 from indexer.core import names
 from indexer.core.model import Index, Outputs
 from indexer.core.publication import publication
-from indexer.core.report import SubdirVerdict
+from indexer.core.report import SubdirCheck
 from indexer.lister.snapshot import take_read_only_snapshot
 from indexer.store.channel_folder import ChannelFolder
 from indexer.writer.compress import compressed
@@ -29,8 +29,8 @@ def publish(index: Index, outputs: Outputs) -> MemoryStore:
     return store
 
 
-def verdict(store: MemoryStore) -> SubdirVerdict:
-    folder, found = ChannelFolder(store, "noarch", Inline()), SubdirVerdict()
+def verdict(store: MemoryStore) -> SubdirCheck:
+    folder, found = ChannelFolder(store, "noarch", Inline()), SubdirCheck()
     PublishedFormats(folder, take_read_only_snapshot(folder, Outputs()), found).index()
     return found
 

@@ -10,7 +10,7 @@ from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 
 from indexer.commands.context import Context
-from indexer.commands.gc import Sweep, collect
+from indexer.commands.gc import GcRequest, collect
 from indexer.commands.index import index_channel
 from indexer.core import names
 from indexer.core.options import Options
@@ -188,7 +188,7 @@ class Stage:
             at_first = dict(self.store.objects)
             report = only(self.index(InterferingStore(self.store, before, after), wanted.outputs), SUBDIR)
             assert report.exit_code == 0, report.error
-            self.laps.append(report.laps)
+            self.laps.append(report.attempts)
             now = lying_there(self.store)
             steady = {
                 name: now[name] for name in now if at_first.get(PREFIX + name) is self.store.objects[PREFIX + name]
@@ -212,7 +212,7 @@ class Stage:
 
             turn()
             store = InterferingStore(self.store, before)
-            collect(store, Sweep(delete=True, subdirs=(SUBDIR,)), self.run())
+            collect(store, GcRequest(delete=True, subdirs=(SUBDIR,)), self.run())
 
         return work
 

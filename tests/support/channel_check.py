@@ -10,7 +10,7 @@ from tests.support.memory_channel import DAY_MS, NOW_MS, FakeClock, fake_context
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from indexer.core.report import Verdict
+    from indexer.core.report import CheckReport
     from indexer.store import Store
 
 # Later than any run of a test, so that no date is in the future.
@@ -24,7 +24,7 @@ def check(
     subdirs: Sequence[str] = (),
     clock: FakeClock | None = None,
     command: str = "indexer fs DIR",
-) -> Verdict:
+) -> CheckReport:
     """One check of a channel, with a clock that nobody waits for."""
     run = fake_context(LATER_MS, clock)
     return check_channel(store, run, subdirs=subdirs, deep=deep, command=command)

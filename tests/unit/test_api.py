@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import indexer
-from indexer import Options, S3Options, Sweep, Target, WorkerOptions, check, gc, index, status, yank
+from indexer import GcRequest, Options, S3Options, Target, WorkerOptions, check, gc, index, status, yank
 from indexer.commands.api import target_of
 from indexer.core.errors import BadConfig
 from tests.support.command import clear_settings
@@ -46,7 +46,7 @@ def test_a_path_is_a_target_of_each_function(folder: Path) -> None:
     assert not (folder / "noarch" / "repodata.json").exists()
     assert index(folder, workers=WorkerOptions(max_parallel=1)).subdirs["noarch"].packages == 1
     assert check(folder).exit_code == 0
-    assert gc(folder, Sweep(older_than_ms=0)).exit_code == 0
+    assert gc(folder, GcRequest(older_than_ms=0)).exit_code == 0
     assert yank(folder, [KEY], "why").exit_code == 0
 
 
@@ -64,7 +64,7 @@ def test_a_path_cannot_hold_the_url_of_a_bucket() -> None:
         lambda folder: check(folder, subdirs="noarch"),
         lambda folder: yank(folder, KEY, "why"),
         lambda folder: indexer.unyank(folder, KEY),
-        lambda folder: gc(folder, Sweep(subdirs=ONE)),
+        lambda folder: gc(folder, GcRequest(subdirs=ONE)),
     ],
 )
 def test_one_text_in_the_place_of_several_is_refused(folder: Path, call: Callable[[Path], object]) -> None:

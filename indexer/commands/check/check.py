@@ -18,7 +18,7 @@ from indexer.core.overlay import UPDATE
 from indexer.core.plan import DiffContext, diff
 from indexer.core.records.dates import in_future
 from indexer.core.records.identity import identity_of
-from indexer.core.report import SubdirVerdict, Verdict
+from indexer.core.report import CheckReport, SubdirCheck
 from indexer.core.verify import (
     COMMAND,
     CREATE,
@@ -60,7 +60,7 @@ _STATE_STEPS = {names.FROM_PACKAGES: DELETE_AND_FORCE, names.PATCH_INSTRUCTIONS:
 
 def check_channel(
     store: Store, context: Context, *, subdirs: Sequence[str] = (), deep: bool = False, command: str = "indexer"
-) -> Verdict:
+) -> CheckReport:
     """Look whether the subdirs of a channel, all of them unless some are named, are sound.
 
     With `deep` every indexed package is read and compared with its record.  `command` indexes this channel, for the
@@ -74,7 +74,7 @@ def check_channel(
     for verdict in found.values():
         verdict.faults = [fault.with_command(command) for fault in verdict.faults]
         verdict.hints = [hint.with_command(command) for hint in verdict.hints]
-    return Verdict(found, context.clock.monotonic() - began, store.usage)
+    return CheckReport(found, seconds=context.clock.monotonic() - began, usage=store.usage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class _Auditor:
     def _folder(self) -> ChannelFolder:
         return ChannelFolder(self.store, self.subdir, self.context.executor)
 
-    def look_until_steady(self) -> SubdirVerdict:
+    def look_until_steady(self) -> SubdirCheck:
         """What is found at one moment: faults are believed if nothing has changed while they were found."""
         for pause in _PAUSES:
             with contextlib.suppress(Conflict):
@@ -114,9 +114,9 @@ class _Auditor:
             return snapshot.excluding(load_overlay(self._folder, snapshot).ignored)
         return snapshot
 
-    def _look(self, snapshot: Snapshot) -> SubdirVerdict:
+    def _look(self, snapshot: Snapshot) -> SubdirCheck:
         snapshot = self._without_ignored(snapshot)
-        verdict = SubdirVerdict(hints=list(self._hints(snapshot)))
+        verdict = SubdirCheck(hints=list(self._hints(snapshot)))
         index = PublishedFormats(self._folder, snapshot, verdict).index()
         if index is None:
             if not verdict.faults and (snapshot.packages or self.subdir == names.NOARCH):
@@ -252,7 +252,7 @@ class _Auditor:
             if record is not None and told and identity_of(record).size == stat.size:
                 yield Fault(f"{self.subdir}/{stat.key}", "was replaced since it was indexed")
 
-    def _contents(self, snapshot: Snapshot, index: Index, verdict: SubdirVerdict) -> Iterator[Fault]:
+    def _contents(self, snapshot: Snapshot, index: Index, verdict: SubdirCheck) -> Iterator[Fault]:
         """Read every indexed package, in constant memory, and compare it with its record."""
         patched = self._patched(snapshot, index)
 
@@ -262,7 +262,7 @@ class _Auditor:
         stats = [snapshot.packages[name] for name in sorted(index.records.keys() & snapshot.packages.keys())]
         tokens = {stat.key: token(stat) for stat in stats}
         wanted = [stat for stat in stats if token(stat) not in self.proven]
-        verdict.read = len(stats)
+        verdict.packages_read = len(stats)
         spec = ExtractSpec(
             self.subdir, Rules(lenient=True), self.context.clock.now_ms(), verify_digests=True, unpack=True
         )

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from indexer.core.formats.shards import ShardIndex
     from indexer.core.model import Raw
-    from indexer.core.report import SubdirVerdict
+    from indexer.core.report import SubdirCheck
     from indexer.core.snapshot import Snapshot
     from indexer.store.channel_folder import ChannelFolder
 
@@ -64,7 +64,7 @@ class PublishedFormats:
 
     folder: ChannelFolder
     snapshot: Snapshot
-    verdict: SubdirVerdict
+    verdict: SubdirCheck
 
     def index(self) -> Index | None:
         """What the subdir's index says, None where no form of it can be read.  Raises Conflict."""

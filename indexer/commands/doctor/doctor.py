@@ -12,7 +12,8 @@ from indexer.commands.doctor.policies import policies, text
 from indexer.commands.doctor.probes import GUARDS, Finding, examine
 from indexer.commands.doctor.scratch import Scratch
 from indexer.core import names
-from indexer.core.report import Page
+from indexer.core.exit_codes import ExitCode
+from indexer.core.report import Page, json_object
 from indexer.core.usage import Usage
 from indexer.settings.provenance import lines
 from indexer.settings.resolve import explain
@@ -55,9 +56,9 @@ class Diagnosis:
         return judge(self.findings)
 
     @property
-    def exit_code(self) -> int:
-        """5 where a fault was found that a run would meet."""
-        return 5 if any(finding.sound is False for finding in self.findings) else 0
+    def exit_code(self) -> ExitCode:
+        """FAULTS if a probe found a fault that a run would meet."""
+        return ExitCode.FAULTS if any(finding.sound is False for finding in self.findings) else ExitCode.OK
 
     @property
     def advice(self) -> tuple[str, ...]:
@@ -81,17 +82,17 @@ class Diagnosis:
 
     def as_json(self) -> dict[str, object]:
         """The object that `--json` prints."""
-        return {
-            "channel": self.channel,
-            "outcome": self.outcome,
-            "exit_code": self.exit_code,
-            "provider": self.provider,
-            "findings": [finding._asdict() for finding in self.findings],
-            "advice": self.advice,
-            "flags": self.flags,
-            "s3_options": self.s3_options,
-            "left": self.left,
-        }
+        return json_object(
+            self.channel,
+            outcome=self.outcome,
+            exit_code=self.exit_code,
+            provider=self.provider,
+            findings=[finding._asdict() for finding in self.findings],
+            advice=self.advice,
+            flags=self.flags,
+            s3_options=self.s3_options,
+            left=self.left,
+        )
 
 
 def examine_store(target: Target) -> Diagnosis:
@@ -131,21 +132,15 @@ def policy_page(target: Target) -> Page:
     bucket, prefix = target.bucket_and_prefix
     provider = provider_of(target.s3.endpoint_url, target.s3.provider)
     found = policies(provider.name, bucket, prefix)
-    value: dict[str, object] = {
-        "channel": target.name,
-        "provider": provider.name,
-        "policies": [policy._asdict() for policy in found],
-    }
+    value = json_object(target.name, provider=provider.name, policies=[policy._asdict() for policy in found])
     return Page(tuple(text(found).splitlines()), value)
 
 
 def settings_page(resolved: Resolved) -> Page:
     """Every setting of a channel, masked, and where it came from.  May ask boto3's chain for keys, as a run would."""
     found = explain(resolved)
-    value: dict[str, object] = {
-        "channel": resolved.target.name,
-        "settings": [{"name": it.name, "value": it.shown, "origin": str(it.origin)} for it in found],
-    }
+    settings = [{"name": it.name, "value": it.shown, "origin": str(it.origin)} for it in found]
+    value = json_object(resolved.target.name, settings=settings)
     return Page(tuple(lines(found)), value)
 
 
