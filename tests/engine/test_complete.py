@@ -121,7 +121,7 @@ def test_a_record_without_sha256_is_completed_from_its_package(missing: tuple[st
     for field in missing:
         del found["packages.conda"][FILENAMES[0]][field]
     store.upload(f"linux-64/{names.REPODATA}", json.dumps(found).encode())
-    assert only(index(store, COMPLETE)).incomplete == 0
+    assert only(index(store, COMPLETE)).run_exports_unknown == 0
     assert content(store)["packages.conda"][FILENAMES[0]]["run_exports"]["weak"] == [f"{FILENAMES[0][:3]} 1"]
 
 

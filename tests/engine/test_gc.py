@@ -205,7 +205,7 @@ def test_another_gc_that_may_be_alive_is_not_disturbed_and_a_dead_one_is_taken_o
     store.clock_ms = NOW_MS
     collected = gc(store)
     assert (collected.exit_code, orphan in store.bodies()) == (4, True)
-    assert "another gc is at work" in str(only(collected).error)
+    assert "another gc is in progress" in str(only(collected).error)
     later = NOW_MS + 3_600_000
     store.clock_ms = later
     assert gc(store, now_ms=later).exit_code == 0

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from indexer.commands.gc import Sweep, collect
+from indexer.commands.gc import GcRequest, collect
 from indexer.commands.index import index_channel
 from indexer.core import names
 from indexer.core.errors import BadConfig
@@ -108,7 +108,7 @@ def test_a_named_package_in_a_channel_that_is_not_there_creates_nothing(key: str
 def test_gc_of_a_target_where_nothing_is_is_refused(subdirs: tuple[str, ...]) -> None:
     store, run = MemoryStore(), replace(fake_context(), channel="s3://conda/prd")
     with pytest.raises(BadConfig, match=r"s3://conda/prd: has no subdir.*check the name") as refused:
-        collect(store, Sweep(delete=True, subdirs=subdirs), run)
+        collect(store, GcRequest(delete=True, subdirs=subdirs), run)
     assert refused.value.exit_code == 2
     assert changes(store.calls) == []
 
