@@ -15,7 +15,6 @@ import zstandard
 from indexer.core import names
 from indexer.core.errors import BadConfig, GaveUp
 from indexer.core.names import REPODATA, REPODATA_BZ2, REPODATA_ZST, RUN_EXPORTS, RUN_EXPORTS_ZST, SHARD_INDEX
-from indexer.core.report import Outcome
 from tests.engine.test_crashes import SCENES
 from tests.support.channel_check import check, faults
 from tests.support.interfering_store import InterferingStore
@@ -396,7 +395,7 @@ def test_what_was_rejected_before_is_a_hint_and_so_is_a_note_of_a_gc() -> None:
     store = sound()
     store.upload(key(names.GC_MARKER), b"{}")
     verdict = check(store)
-    assert verdict.outcome == "sound"
+    assert verdict.outcome is Outcome.SOUND
     assert {hint.key for hint in verdict.hints} == {BAD, key(names.GC_MARKER)}
 
 
