@@ -15,6 +15,7 @@ import zstandard
 from indexer.core import names
 from indexer.core.errors import BadConfig, GaveUp
 from indexer.core.names import REPODATA, REPODATA_BZ2, REPODATA_ZST, RUN_EXPORTS, RUN_EXPORTS_ZST, SHARD_INDEX
+from indexer.core.report import Outcome
 from tests.engine.test_crashes import SCENES
 from tests.support.channel_check import check, faults
 from tests.support.interfering_store import InterferingStore
