@@ -1,4 +1,4 @@
-"""Prints docs/cli.md: what `--help` says of every command, so that the page cannot say anything else."""
+"""Prints docs/cli.md, made from the `--help` of each command, so that the page is never out of date."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from indexer.cli.app import app
 _HEAD = """\
 # The command line
 
-<!-- Made from --help by docs/cli.py: `make docs` writes it anew. -->
+<!-- docs/cli.py makes this page from --help: run `make docs`. -->
 
-Options may stand before the command too, as with rattler-index.  An empty environment variable counts as unset.
+Options may also come before the command, as with rattler-index.  An empty environment variable counts as unset.
 
 | exit code | meaning |
 |---|---|
 | 0 | done, or nothing to do |
-| 1 | failed; nothing half-written: every published file is still a complete, correct index |
+| 1 | failed: the store refuses or does not answer, or an index is broken; every published file is still complete |
 | 2 | a wrong target, option, variable or file; no keys, or half of a pair; an endpoint that is not an S3 endpoint |
-| 3 | some packages were rejected, or one named on the command line does not exist; the rest is published |
-| 4 | gave up after conflicts with other indexers; safe to repeat |
+| 3 | some packages were rejected, or a package named on the command line does not exist; the rest is published |
+| 4 | gave up after write conflicts; safe to repeat |
 | 5 | `check` found a fault |
-| 6 | refused: too many packages would leave the index at once, or it is patched and nothing says by what |
+| 6 | refused: a person must decide, for example when too many packages would leave the index |
 | 7 | `status --exit-code`: a run would write or delete a file |
-| 130, 143, 129 | interrupted by Ctrl-C, SIGTERM or SIGHUP; every published file is complete |
+| 130, 143, 129 | interrupted by Ctrl-C, SIGTERM or SIGHUP; every published file is still complete |
 """
 
 

@@ -1,4 +1,4 @@
-"""Puts the keys that the code reads into docs/configuration.md, so that its tables cannot say anything else."""
+"""Writes the keys that the code reads into docs/configuration.md, so that its tables are never out of date."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE = Path(__file__).with_suffix(".md")
 
 
 def page() -> str:
-    """The whole page: its text as it stands, its tables as the code has them."""
+    """The whole page: the text as it is, the tables from the code."""
     text = PAGE.read_text()
     for struct in (BucketOptions, IndexConfig, Concurrency, Tls, ProxyConfig):
         mark = f"<!-- {struct.__name__} -->\n"

@@ -1,4 +1,4 @@
-"""Writes the policies of docs/providers.md anew, from where `indexer doctor --policy` has them."""
+"""Writes the policies into docs/providers.md, as `indexer doctor --policy` prints them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ _HEADING = "## Least rights"
 
 
 def blocks() -> Iterator[tuple[str, str]]:
-    """The block of each provider, by its name."""
+    """The name of each provider, with its block."""
     for name, text in page():
         yield name, f"<details><summary>{name}</summary>\n\n```text\n{text.rstrip()}\n```\n\n</details>\n"
 
 
 def main() -> None:
-    """Replace the section, or append it."""
+    """Replace the section of the policies, or append it."""
     before = re.split(rf"^{_HEADING}$", _PAGE.read_text(), flags=re.MULTILINE)[0].rstrip("\n")
-    said = "What `indexer doctor s3://my-bucket/my-channel --policy` prints; an indexer may not write packages."
-    _PAGE.write_text("\n".join([before, "", _HEADING, "", said, "", *(block for _, block in blocks())]))
+    lead = (
+        "`indexer doctor s3://my-bucket/my-channel --policy` prints these policies. "
+        "They do not allow an indexer to write packages."
+    )
+    _PAGE.write_text("\n".join([before, "", _HEADING, "", lead, "", *(block for _, block in blocks())]))
 
 
 if __name__ == "__main__":
