@@ -1,4 +1,4 @@
-"""Keys of a bucket in rattler's store, where `pixi auth login` puts them: looked up as pixi does."""
+"""Finds the keys of a bucket in rattler's credential store, where `pixi auth login` puts them, as pixi does."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 SERVICE = "rattler"
-"""What the entries of a keyring belong to; the user of each is the key that rattler looks up."""
+"""The service of the entries in a keyring; the user of each entry is the key that rattler looks up."""
 
 _KIND = "S3Credentials"
 
 
 class Keys(Struct, frozen=True):
-    """An `S3Credentials` entry.  Only the access key's id is no secret."""
+    """An `S3Credentials` entry.  Only the id of the access key is not secret."""
 
     access_key_id: Annotated[str, Meta(min_length=1)]
     secret_access_key: Annotated[str, Meta(min_length=1)]
@@ -39,26 +39,26 @@ class Keys(Struct, frozen=True):
 
 
 class Backend(Protocol):
-    """One place of the store."""
+    """One place of the credential store."""
 
     def get(self, key: str) -> bytes | None:
-        """The JSON of an entry, None where there is none.  Raises BadConfig."""
+        """The JSON of an entry, None if it is missing.  Raises BadConfig."""
 
     def __str__(self) -> str:
-        """What a person is told of this place, when nothing was found."""
+        """The name of this place in the message that no credentials were found."""
 
 
 class CredentialsFile:
-    """A JSON file with one entry a key.  One that is not there is empty; who may read it is its owner's business."""
+    """A JSON file with one entry per key.  A missing file is empty.  Its permissions are not checked."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def __str__(self) -> str:
-        return str(self._path) if self._path.exists() else f"{self._path} (not there)"
+        return str(self._path) if self._path.exists() else f"{self._path} (does not exist)"
 
     def get(self, key: str) -> bytes | None:
-        """An entry."""
+        """The JSON of an entry, None if it is missing.  Raises BadConfig."""
         return self._entries.get(key)
 
     @functools.cached_property
@@ -70,7 +70,7 @@ class CredentialsFile:
         except OSError as error:
             raise BadConfig(str(self._path), error.strerror or str(error), "name a file that can be read") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BadConfig(str(self._path), f"is no JSON of credentials ({error})", "mend or delete it") from None
+            raise BadConfig(str(self._path), f"is not valid JSON ({error})", "correct or delete the file") from None
 
 
 def _keyring() -> Any:
@@ -80,23 +80,23 @@ def _keyring() -> Any:
 
 
 class Keyring:
-    """The keyring of the operating system, through the library of that name where it is installed."""
+    """The keyring of the operating system, by the library `keyring` if it is installed."""
 
     def __init__(self, library: Callable[[], Any] = _keyring) -> None:
         self._import = library
 
     def __str__(self) -> str:
         if self._library is None:
-            return "the keyring (to look there: pip install 'conda-channel-indexer[keyring]')"
+            return "the keyring (to search it: pip install 'conda-channel-indexer[keyring]')"
         return "the keyring"
 
     def get(self, key: str) -> bytes | None:
-        """An entry; a keyring that is locked or broken has none, as with pixi."""
+        """The JSON of an entry; None if it is missing, or if the keyring is locked or broken, as in pixi."""
         if self._library is None:
             return None
         try:
             entry = self._library.get_password(SERVICE, key)
-        except Exception as error:  # noqa: BLE001  a backend of the library raises what it likes
+        except Exception as error:  # noqa: BLE001  a backend of the library raises any type
             _log.debug("the keyring does not answer (%s)", type(error).__name__)
             return None
         return entry.encode() if entry else None
@@ -111,26 +111,29 @@ class Keyring:
 
 @dataclass(frozen=True, slots=True)
 class CredentialMatch:
-    """An entry that was found, under which key and where."""
+    """An entry of the credential store: its keys, its name and its place."""
 
     keys: Keys
     key: str
-    where: Backend
+    place: Backend
 
 
-def backends(around: Environment, override: Path | None) -> list[Backend]:
-    """The places of the store, the strongest first.  `override` is pixi's `authentication-override-file`."""
-    named = [around.path("RATTLER_AUTH_FILE"), override]
-    own = around.home / ".rattler" / "credentials.json" if around.home else None
-    files = [CredentialsFile(path) if path else None for path in (*named, own)]
-    return [it for it in (*files[:2], Keyring(), files[2]) if it is not None]
+def backends(env: Environment, override: Path | None) -> list[Backend]:
+    """The places of the credential store, the strongest first.
+
+    `override` is pixi's `authentication-override-file`.
+    """
+    paths = [env.path("RATTLER_AUTH_FILE"), override]
+    default = env.home / ".rattler" / "credentials.json" if env.home else None
+    first: list[Backend] = [CredentialsFile(path) for path in paths if path is not None]
+    return [*first, Keyring(), *([CredentialsFile(default)] if default else [])]
 
 
 def find(channel: str, places: Sequence[Backend]) -> CredentialMatch | None:
     """The keys for a channel `s3://BUCKET[/PREFIX]`.  Raises BadConfig for a place that cannot be read.
 
-    The order is rattler's: the name of the bucket in all places, then the URL of the channel, then what
-    is above it.  So the entry of a bucket wins over one of a path in it.
+    The order is rattler's: the name of the bucket in all places, then the URL of the channel, then the URLs
+    above it.  So the entry of a bucket wins over one of a path in it.
     """
     for key in lookups(channel):
         for place in places:
@@ -158,6 +161,8 @@ def _keys(entry: bytes, key: str, place: Backend) -> Keys | None:
             register_secrets(keys.secret_access_key, keys.session_token)
             return keys
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadConfig(name, f"is no entry of rattler's ({error})", "write it anew with `pixi auth login`") from None
-    _log.warning("%s is a %s, which opens no bucket", name, ", ".join(tagged))
+        raise BadConfig(
+            name, f"is not an entry of rattler ({error})", "write it again with `pixi auth login`"
+        ) from None
+    _log.warning("%s is ignored: a %s cannot open a bucket", name, ", ".join(tagged))
     return None

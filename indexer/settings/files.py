@@ -1,6 +1,6 @@
-"""What pixi's and rattler's configuration files say together: found, read, layered.
+"""Reads pixi's and rattler's configuration files, and merges them.
 
-Tables that are not ours are pixi's business and are passed over.
+Tables that an indexer does not need are ignored.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from indexer.settings.locations import Environment
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-# What holds a workspace's tables in a manifest, by the name of the file.
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+# The path of the workspace's tables in a manifest, by the name of the file.
 _MANIFESTS: dict[str, tuple[str, ...]] = {
     "pixi.toml": (),
     "mojoproject.toml": (),
@@ -31,8 +31,8 @@ _MANIFESTS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a value stands: a file, and the table in it, empty for the top."""
+class Source:
+    """A file, and a table in it; the empty table is the top of the file."""
 
     file: Path
     table: str = ""
@@ -40,45 +40,45 @@ class Place:
     def __str__(self) -> str:
         return f"{self.file} [{self.table}]" if self.table else str(self.file)
 
-    def within(self, name: str) -> Place:
+    def within(self, name: str) -> Source:
         """A table in this one."""
-        quoted = name if _BARE.fullmatch(name) else f'"{name}"'
-        return Place(self.file, f"{self.table}.{quoted}".lstrip("."))
+        quoted = name if _BARE_KEY.fullmatch(name) else f'"{name}"'
+        return Source(self.file, f"{self.table}.{quoted}".lstrip("."))
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A value of a file, and where it stands."""
+class FileValue:
+    """A value of a configuration file, and its source."""
 
     value: Any
-    place: Place
+    source: Source
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What one file says: its tables, each with its place."""
+    """The tables of one file, each with its source."""
 
-    buckets: Mapping[str, tuple[Place, BucketOptions]] = field(default_factory=dict)
-    defaults: tuple[Place, IndexConfig] | None = None
-    channels: Mapping[str, tuple[Place, IndexConfig]] = field(default_factory=dict)
-    downloads: Found | None = None
-    auth_file: Found | None = None
-    network: tuple[tuple[Place, Tls | ProxyConfig], ...] = ()
+    buckets: Mapping[str, tuple[Source, BucketOptions]] = field(default_factory=dict)
+    defaults: tuple[Source, IndexConfig] | None = None
+    channels: Mapping[str, tuple[Source, IndexConfig]] = field(default_factory=dict)
+    downloads: FileValue | None = None
+    auth_file: FileValue | None = None
+    network: tuple[tuple[Source, Tls | ProxyConfig], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What all files say, the weakest first."""
+    """All files, the weakest first."""
 
     files: tuple[File, ...] = ()
 
-    def bucket(self, name: str) -> Found | None:
-        """The options of a bucket.  The strongest file that has the bucket has all of them, as with pixi."""
+    def bucket(self, name: str) -> FileValue | None:
+        """The options of a bucket.  All come from the strongest file that has the bucket, as in pixi."""
         tables = [file.buckets[name] for file in self.files if name in file.buckets]
-        return Found(tables[-1][1], tables[-1][0]) if tables else None
+        return FileValue(tables[-1][1], tables[-1][0]) if tables else None
 
-    def index(self, channel: str) -> dict[str, Found]:
-        """What `[index-config]` says of a channel, by field, layered as rattler-index does.
+    def index(self, channel: str) -> dict[str, FileValue]:
+        """The values of `[index-config]` for a channel, by field, merged as in rattler-index.
 
         `channel` is a URL or an absolute path.  The defaults of all files come first, then the tables named
         like the channel or a path above it, the shortest name first; the last one that has a field wins.
@@ -87,25 +87,25 @@ class Config:
         names = {name for file in self.files for name in file.channels if _covers(name, channel)}
         for name in sorted(names, key=lambda name: (len(name.rstrip("/")), name)):
             tables += [file.channels[name] for file in self.files if name in file.channels]
-        return _layered(tables)
+        return _merged(tables)
 
-    def downloads(self) -> Found | None:
-        """How many packages are read at once."""
+    def downloads(self) -> FileValue | None:
+        """How many packages are read at the same time."""
         return next((file.downloads for file in reversed(self.files) if file.downloads), None)
 
-    def network(self) -> dict[str, Found]:
-        """The keys of TLS and of `[proxy-config]`, by field; key by key the strongest file wins, as with pixi."""
-        return _layered([table for file in self.files for table in file.network])
+    def network(self) -> dict[str, FileValue]:
+        """The keys of TLS and of `[proxy-config]`, by field; for each key the strongest file wins, as in pixi."""
+        return _merged([table for file in self.files for table in file.network])
 
-    def auth_file(self) -> Found | None:
-        """A file of credentials that is looked into before the keyring."""
+    def auth_file(self) -> FileValue | None:
+        """A file of credentials that is searched before the keyring."""
         return next((file.auth_file for file in reversed(self.files) if file.auth_file), None)
 
 
-def _layered(tables: list[tuple[Place, Any]]) -> dict[str, Found]:
+def _merged(tables: list[tuple[Source, Any]]) -> dict[str, FileValue]:
     return {
-        name: Found(value, place)
-        for place, table in tables
+        name: FileValue(value, source)
+        for source, table in tables
         for name in table.__struct_fields__
         if (value := getattr(table, name)) is not None
     }
@@ -115,20 +115,20 @@ def _covers(name: str, channel: str) -> bool:
     return f"{channel.rstrip('/')}/".startswith(f"{name.rstrip('/')}/")
 
 
-def load(named: Path | None, around: Environment) -> Config:
-    """What the named file says, else what pixi's own files say together.  Raises BadConfig.
+def load(config: Path | None, env: Environment) -> Config:
+    """The configuration in the file `config`; if that is None, in pixi's own files together.  Raises BadConfig.
 
-    pixi's own are those of the machine and the user, then `.pixi/config.toml` beside the manifest of the
-    workspace, then that manifest itself, which is looked for in the working folder and all above it.
+    pixi's own files are those of the machine and the user, then `.pixi/config.toml` beside the manifest of the
+    workspace, then that manifest itself, which is searched in the working folder and all folders above it.
     """
-    if named is not None:
-        file = _manifest(named) if named.name in _MANIFESTS else _config(named)
+    if config is not None:
+        file = _manifest(config) if config.name in _MANIFESTS else _config(config)
         if file is None:
-            raise BadConfig(str(named), "has no workspace of pixi's", "name a file that says something of it")
+            raise BadConfig(str(config), "has no workspace of pixi", "name a pixi configuration file or a manifest")
         return Config((file,))
-    paths = config_files(around)
+    paths = config_files(env)
     last = []
-    for path in manifests(around):
+    for path in manifests(env):
         if (workspace := _manifest(path)) is not None:
             paths.append(path.parent / ".pixi" / "config.toml")
             last = [workspace]
@@ -137,11 +137,11 @@ def load(named: Path | None, around: Environment) -> Config:
 
 
 def _config(path: Path) -> File:
-    """What a configuration file of pixi or rattler says."""
+    """The tables of a configuration file of pixi or rattler."""
     document = _toml(path)
-    top = Place(path)
+    top = Source(path)
     index = top.within("index-config")
-    tables = _tables(top, document, "index-config")
+    tables = _table(top, document, "index-config")
     channels = {name: table for name, table in tables.items() if _is_channel(name)}
     defaults = {name: value for name, value in tables.items() if name not in channels}
     concurrency = top.within("concurrency")
@@ -153,51 +153,52 @@ def _config(path: Path) -> File:
             name: (index.within(name), table_of(str(index.within(name)), table, IndexConfig))
             for name, table in channels.items()
         },
-        downloads=Found(downloads, concurrency) if downloads else None,
+        downloads=FileValue(downloads, concurrency) if downloads else None,
         auth_file=_auth_file(top, document),
         network=_network(top, document),
     )
 
 
-def _network(top: Place, document: dict[str, Any]) -> tuple[tuple[Place, Tls | ProxyConfig], ...]:
-    """The settings of TLS, which stand at the top of a file, and those of proxies."""
+def _network(top: Source, document: dict[str, Any]) -> tuple[tuple[Source, Tls | ProxyConfig], ...]:
+    """The settings of TLS, which are at the top of a file, and those of proxies."""
     proxy = top.within("proxy-config")
-    spelled = {key.replace("_", "-"): value for key, value in document.items() if key.startswith("tls")}
-    known = {key: value for key, value in spelled.items() if key in {"tls-no-verify", "tls-root-certs"}}
+    # pixi accepts `tls_no_verify`, too.
+    tls = {key.replace("_", "-"): value for key, value in document.items() if key.startswith("tls")}
+    known = {key: value for key, value in tls.items() if key in {"tls-no-verify", "tls-root-certs"}}
     table = table_of(str(proxy), document.get("proxy-config", {}), ProxyConfig)
     return (top, table_of(str(top), known, Tls)), (proxy, table)
 
 
 def _manifest(path: Path) -> File | None:
-    """The options of buckets in a manifest, None where it has no workspace of pixi's."""
+    """The options of buckets in a manifest, None if the manifest has no workspace of pixi."""
     inside = _MANIFESTS.get(path.name, ())
     if inside and ".".join(inside).encode() not in _bytes(path):
-        return None  # somebody else's, whether it is well-formed or not
-    place, table = Place(path), _toml(path)
+        return None  # another tool's file, which need not be valid
+    source, table = Source(path), _toml(path)
     for name in inside:
-        place, table = place.within(name), _tables(place, table, name)
+        source, table = source.within(name), _table(source, table, name)
     for name in ("workspace", "project"):  # its old name
         if name in table:
-            return File(buckets=_buckets(place.within(name), _tables(place, table, name)))
+            return File(buckets=_buckets(source.within(name), _table(source, table, name)))
     return None
 
 
-def _buckets(above: Place, document: dict[str, Any]) -> dict[str, tuple[Place, BucketOptions]]:
-    place = above.within("s3-options")
+def _buckets(above: Source, document: dict[str, Any]) -> dict[str, tuple[Source, BucketOptions]]:
+    source = above.within("s3-options")
     buckets = {}
-    for name, table in _tables(above, document, "s3-options").items():
+    for name, table in _table(above, document, "s3-options").items():
         if not isinstance(table, dict):
-            raise BadConfig(f"{place} {name}", "is not within the table of a bucket", f"write [{place.table}.BUCKET]")
-        buckets[name] = (place.within(name), table_of(str(place.within(name)), table, BucketOptions))
+            raise BadConfig(f"{source} {name}", "is not in the table of a bucket", f"write [{source.table}.BUCKET]")
+        buckets[name] = (source.within(name), table_of(str(source.within(name)), table, BucketOptions))
     return buckets
 
 
-def _auth_file(top: Place, document: dict[str, Any]) -> Found | None:
-    for key in ("authentication-override-file", "authentication_override_file"):  # pixi takes both
+def _auth_file(top: Source, document: dict[str, Any]) -> FileValue | None:
+    for key in ("authentication-override-file", "authentication_override_file"):  # pixi accepts both
         if key in document:
             if not isinstance(document[key], str) or not document[key]:
-                raise BadConfig(f"{top} {key}", "is no path", "give the path of a file of credentials")
-            return Found(Path(document[key]), top)
+                raise BadConfig(f"{top} {key}", "is not a path", "set the path of a file of credentials")
+            return FileValue(Path(document[key]), top)
     return None
 
 
@@ -205,11 +206,11 @@ def _is_channel(name: str) -> bool:
     return "://" in name or PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute()
 
 
-def _tables(above: Place, document: dict[str, Any], name: str) -> dict[str, Any]:
-    """A table by its name, empty where there is none."""
+def _table(above: Source, document: dict[str, Any], name: str) -> dict[str, Any]:
+    """A table by its name, empty if it is missing."""
     table = document.get(name, {})
     if not isinstance(table, dict):
-        raise BadConfig(f"{above} {name}", "is no table", f"write [{above.within(name).table}]")
+        raise BadConfig(f"{above} {name}", "is not a table", f"write [{above.within(name).table}]")
     return table
 
 
@@ -217,11 +218,11 @@ def _toml(path: Path) -> dict[str, Any]:
     try:
         return msgspec.toml.decode(_bytes(path), type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadConfig(str(path), f"is no TOML ({error})", "mend it") from error
+        raise BadConfig(str(path), f"is not valid TOML ({error})", "correct the file") from error
 
 
 def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BadConfig(str(path), error.strerror or str(error), "name a file of TOML that can be read") from error
+        raise BadConfig(str(path), error.strerror or str(error), "name a TOML file that can be read") from error

@@ -1,4 +1,4 @@
-"""Where pixi and rattler keep configuration and credentials on this machine."""
+"""The paths of pixi's and rattler's configuration and credentials on this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What of this machine decides where files are looked for.  Empty variables count as unset."""
+    """The facts of this machine that decide in which paths files are searched.  Empty variables count as unset."""
 
     environ: Mapping[str, str]
     folder: Path
@@ -30,79 +30,78 @@ class Environment:
 
     @classmethod
     def here(cls) -> Environment:
-        """Those of this process."""
+        """The environment of this process."""
         try:
             home = Path.home()
-        except RuntimeError:  # a user without one
+        except RuntimeError:  # a user without a home folder
             home = None
         system = Path("C:/ProgramData" if sys.platform == "win32" else "/etc")
         return cls(os.environ, Path.cwd(), home, sys.platform, system)
 
     def variable(self, name: str) -> str | None:
-        """An environment variable, None where it is empty."""
+        """An environment variable, None if it is empty."""
         return self.environ.get(name) or None
 
     def path(self, name: str) -> Path | None:
-        """The path that a variable holds, as seen from the working folder."""
+        """The path in a variable, relative to the working folder."""
         value = self.variable(name)
         return self.folder / value if value else None
 
 
-def config_files(around: Environment) -> list[Path]:
-    """The files that any folder's configuration may come from, the weakest first, whether they are there or not.
+def config_files(env: Environment) -> list[Path]:
+    """The configuration files that count in any folder, the weakest first, whether they exist or not.
 
     The order is rattler's (`rattler_config::locations`) with pixi as the tool: the machine before the user,
-    what all tools share before pixi's own.  `PIXI_CONFIG_FILE` names the only one, `PIXI_NO_CONFIG` leaves none.
+    the files of all tools before pixi's own.  `PIXI_CONFIG_FILE` names the only file, `PIXI_NO_CONFIG` leaves none.
     """
-    if (around.variable("PIXI_NO_CONFIG") or "").lower() in _TRUE:
+    if (env.variable("PIXI_NO_CONFIG") or "").lower() in _TRUE:
         return []
-    only = around.path("PIXI_CONFIG_FILE")
+    only = env.path("PIXI_CONFIG_FILE")
     if only is not None:
         return [only]
-    files = [around.system / tool / _FILE for tool in ("rattler", "pixi")]
+    files = [env.system / tool / _FILE for tool in ("rattler", "pixi")]
     for tool in ("rattler", "pixi"):
-        files += [folder / tool / _FILE for folder in _user_folders(around)]
-        home = _tool_home(tool, around)
-        files += [home / _FILE] if home else []
-    last = {path: at for at, path in enumerate(files)}  # a file that is named twice counts where it wins
-    return [path for at, path in enumerate(files) if last[path] == at]
+        folders = [folder / tool for folder in _user_folders(env)]
+        home = _tool_home(tool, env)
+        files += [folder / _FILE for folder in (*folders, *([home] if home else []))]
+    # A file that is there twice counts at its last position.
+    return list(reversed(dict.fromkeys(reversed(files))))
 
 
-def _user_folders(around: Environment) -> Iterator[Path]:
-    xdg = around.variable("XDG_CONFIG_HOME")
-    named = Path(xdg) if xdg and Path(xdg).is_absolute() else None
-    if around.platform == "win32":
-        appdata = around.path("APPDATA")
+def _user_folders(env: Environment) -> Iterator[Path]:
+    xdg = env.variable("XDG_CONFIG_HOME")
+    folder = Path(xdg) if xdg and Path(xdg).is_absolute() else None
+    if env.platform == "win32":
+        appdata = env.path("APPDATA")
         yield from [appdata] if appdata else []
         return
-    if named is not None:
-        yield named
-    if around.home is not None and (named is None or around.platform == "darwin"):
-        yield around.home / ("Library/Application Support" if around.platform == "darwin" else ".config")
+    if folder is not None:
+        yield folder
+    if env.home is not None and (folder is None or env.platform == "darwin"):
+        yield env.home / ("Library/Application Support" if env.platform == "darwin" else ".config")
 
 
-def _tool_home(tool: str, around: Environment) -> Path | None:
+def _tool_home(tool: str, env: Environment) -> Path | None:
     # `~/.rattler` has credentials, and no configuration.
-    named = around.path(f"{tool.upper()}_HOME")
-    return named or (around.home / f".{tool}" if around.home and tool == "pixi" else None)
+    return env.path(f"{tool.upper()}_HOME") or (env.home / f".{tool}" if env.home and tool == "pixi" else None)
 
 
-def manifests(around: Environment) -> Iterator[Path]:
-    """The manifests of the working folder and of all folders above it, the nearest first: one a folder, as pixi does.
+def manifests(env: Environment) -> Iterator[Path]:
+    """The manifests of the working folder and of all folders above it, the nearest first; one per folder, as in pixi.
 
-    Last comes the one that an activated environment names, for where there is no other.
+    The last one is the manifest of an activated environment, which counts if there is no other.
     """
-    for folder in (around.folder, *around.folder.parents):
-        found = next((folder / name for name in MANIFESTS if is_file(folder / name)), None)
-        if found is not None:
-            yield found
-    active = around.path("PIXI_PROJECT_MANIFEST")
+    for folder in (env.folder, *env.folder.parents):
+        manifest = next((folder / name for name in MANIFESTS if is_file(folder / name)), None)
+        if manifest is not None:
+            yield manifest
+    active = env.path("PIXI_PROJECT_MANIFEST")
     if active is not None:
         yield active
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there; one in a folder that may not be entered counts as none."""
+    """Whether a file exists; a file in a folder without permission counts as missing."""
     try:
         return path.is_file()
     except OSError:

@@ -1,4 +1,4 @@
-"""A setting: its value, and where it came from.  What is secret is never shown whole."""
+"""A setting: its value and its origin.  A secret value is never shown whole."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from indexer.store.redact import masked
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from indexer.settings.files import Source
+
 _SHOWN = 4
-# Of a shorter one, four characters would be too much.
+# Of a shorter secret, four characters would be too much.
 _LONG = 16
-# What AWS puts before the ids of lasting and of temporary keys; no part of the secret.
+# AWS's prefixes of the ids of lasting and of temporary keys; not secret.
 _AWS_KINDS = re.compile(r"(AKIA|ASIA)?")
 
 
 class Kind(Enum):
-    """What a value can come from, the strongest first."""
+    """The kinds of origins, the strongest first."""
 
     OPTION = "option"
     VARIABLE = "variable"
@@ -34,7 +36,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value came from: `name` is the option, the variable, the file, the provider; `table` is in the file."""
+    """The origin of a value: `name` is the option, variable, file or provider; `table` is a table in the file."""
 
     kind: Kind
     name: str = ""
@@ -47,9 +49,19 @@ class Origin:
         return f"{self.name or self.kind.value}{table}"
 
 
+def of_file(source: Source) -> Origin:
+    """The origin of a value in a file."""
+    return Origin(Kind.FILE, str(source.file), source.table)
+
+
+def kebab(name: str) -> str:
+    """The name of a field as options and keys of files have it: `base-url`."""
+    return name.replace("_", "-")
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A value and its origin.  A secret one shows four characters at most."""
+    """A value and its origin.  Of a secret value, at most four characters are shown."""
 
     name: str
     value: Any = field(repr=False)
@@ -65,7 +77,7 @@ class Setting:
 
 
 def ending(secret: str) -> str:
-    """The end of a key, so that its owner can tell which one it is; nothing of a short one."""
+    """The end of a key, so that its owner can recognize it; nothing of a short one."""
     if len(secret) < _LONG:
         return "***"
     kind = _AWS_KINDS.match(secret)
@@ -73,7 +85,7 @@ def ending(secret: str) -> str:
 
 
 def lines(settings: Sequence[Setting]) -> list[str]:
-    """A line a setting for a person: name, value, origin."""
-    names = max((len(it.name) for it in settings), default=0)
-    values = max((len(it.shown) for it in settings), default=0)
-    return [f"{it.name:<{names}}  {it.shown:<{values}}  {it.origin}" for it in settings]
+    """One line per setting for a person: name, value, origin."""
+    names = max((len(setting.name) for setting in settings), default=0)
+    values = max((len(setting.shown) for setting in settings), default=0)
+    return [f"{setting.name:<{names}}  {setting.shown:<{values}}  {setting.origin}" for setting in settings]

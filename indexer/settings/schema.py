@@ -1,6 +1,6 @@
-"""The keys of configuration files that an indexer reads: what each holds and means.
+"""The keys of configuration files: the type and the meaning of each.
 
-The structs are the one table of keys: reading, messages and docs/configuration.md are made from it.
+Parsing, messages and docs/configuration.md all use these structs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _Text = Annotated[str, Meta(min_length=1)]
 
 
 class BucketOptions(Struct, frozen=True, rename="kebab"):
-    """`[s3-options.BUCKET]`: how to reach a bucket.  pixi needs the first three, an indexer none."""
+    """`[s3-options.BUCKET]`: the settings to reach a bucket.  pixi requires the first three, an indexer none."""
 
     endpoint_url: Annotated[_Text | None, Meta(description="The store's endpoint.")] = None
     region: Annotated[_Text | None, Meta(description="The bucket's region.")] = None
@@ -28,74 +28,74 @@ class BucketOptions(Struct, frozen=True, rename="kebab"):
         bool | None, Meta(description="Whether the bucket is part of the path (`true`) or of the host (`false`).")
     ] = None
     addressing_style: Annotated[
-        Literal["virtual-host", "path"] | None, Meta(description="The same as rattler-index spells it.")
+        Literal["virtual-host", "path"] | None, Meta(description="The same setting, as rattler-index names it.")
     ] = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for two keys that ask for opposite things."""
-        asked = {self.addressing_style, {True: "path", False: "virtual-host", None: None}[self.force_path_style]}
-        if len(asked - {None}) > 1:
-            raise ValueError("force-path-style and addressing-style ask for opposite things")
+        """Raise ValueError for two keys that contradict each other."""
+        styles = {self.addressing_style, {True: "path", False: "virtual-host", None: None}[self.force_path_style]}
+        if len(styles - {None}) > 1:
+            raise ValueError("force-path-style and addressing-style contradict each other")
 
     @property
     def style(self) -> str | None:
-        """The addressing style, whichever key has it."""
+        """The addressing style, from either key."""
         if self.force_path_style is None:
             return self.addressing_style
         return "path" if self.force_path_style else "virtual-host"
 
 
 class IndexConfig(Struct, frozen=True, rename="kebab"):
-    """`[index-config]` and `[index-config."CHANNEL"]`: what a channel publishes, as rattler-index reads it."""
+    """`[index-config]` and `[index-config."CHANNEL"]`: the files that a channel publishes, as in rattler-index."""
 
     write_zst: Annotated[bool | None, Meta(description="Publish the JSON files as `.zst` too.")] = None
     write_shards: Annotated[bool | None, Meta(description="Publish sharded repodata.")] = None
     base_url: Annotated[
-        _Text | None, Meta(description="Where readers find the packages: written as it is into every subdir.")
+        _Text | None, Meta(description="The URL of the packages, written unchanged into every subdir.")
     ] = None
     repodata_revisions: Annotated[
-        tuple[Revision, ...] | None, Meta(description="Revisions to tell of: `v3`, with a `message` or without.")
+        tuple[Revision, ...] | None, Meta(description="Revisions to announce: `v3`, with or without a `message`.")
     ] = None
     package_revision_assignment: Annotated[
-        Literal["from-index-json", "latest"] | None, Meta(description="Which packages stand under `v3`.")
+        Literal["from-index-json", "latest"] | None, Meta(description="Which packages are listed under `v3`.")
     ] = None
-    notices: Annotated[tuple[Notice, ...] | None, Meta(description="What `notices.json` tells people (CEP 6).")] = None
+    notices: Annotated[tuple[Notice, ...] | None, Meta(description="The notices in `notices.json` (CEP 6).")] = None
     channel_relations: Annotated[
         ChannelRelations | None, Meta(description="The channels that this one builds on or overrides (CEP 42).")
     ] = None
     virtual_package_detectors: Annotated[
-        dict[str, tuple[str, ...]] | None, Meta(description="Virtual packages by what detects them.")
+        dict[str, tuple[str, ...]] | None, Meta(description="Virtual packages by their detector.")
     ] = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a revision that is named twice."""
+        """Raise ValueError for a revision that is listed twice."""
         if self.repodata_revisions is not None and len(self.repodata_revisions) > 1:
-            raise ValueError("repodata-revisions names v3 more than once")
+            raise ValueError("repodata-revisions lists v3 more than once")
 
 
 class Concurrency(Struct, frozen=True, rename="kebab"):
-    """`[concurrency]`: how much is done at once."""
+    """`[concurrency]`: how many jobs run at the same time."""
 
     downloads: Annotated[
-        Annotated[int, Meta(ge=1)] | None, Meta(description="Packages read at once, as `--max-parallel`.")
+        Annotated[int, Meta(ge=1)] | None, Meta(description="Packages read at the same time, as `--max-parallel`.")
     ] = None
-    solves: Annotated[int | None, Meta(description="pixi's; nothing is solved here.")] = None
+    solves: Annotated[int | None, Meta(description="Used by pixi only.")] = None
 
 
 class Tls(Struct, frozen=True, rename="kebab"):
-    """Keys at the top of a file: how servers prove who they are."""
+    """Keys at the top of a file: which certificates are trusted."""
 
     tls_no_verify: Annotated[
-        bool | None, Meta(description="Whether the certificate of the store is not checked (`true`). Insecure.")
+        bool | None, Meta(description="If `true`, the certificate of the store is not checked. Insecure.")
     ] = None
     tls_root_certs: Annotated[
         Literal["webpki", "system", "native", "all"] | None,
-        Meta(description="Whom to trust: certifi, or the system (so do the older words `native` and `all`)."),
+        Meta(description="The trusted certificates: of certifi, or of the system (older names: `native`, `all`)."),
     ] = None
 
 
 class ProxyConfig(Struct, frozen=True, rename="kebab"):
-    """`[proxy-config]`: used if no variable names a proxy."""
+    """`[proxy-config]`: used if no variable sets a proxy."""
 
     https: Annotated[_Text | None, Meta(description="The proxy for `https` endpoints.")] = None
     http: Annotated[_Text | None, Meta(description="The proxy for `http` endpoints.")] = None
@@ -104,28 +104,29 @@ class ProxyConfig(Struct, frozen=True, rename="kebab"):
     ] = None
 
 
-def table_of(place: str, value: object, table: type[_Table]) -> _Table:
-    """A table of a file as the value of its type.  Raises BadConfig, which names the place and what belongs there."""
+def table_of(source: str, value: object, table: type[_Table]) -> _Table:
+    """A table of a file as the value of its type.  Raises BadConfig with the source, the key and its type."""
     if not isinstance(value, dict):
-        raise BadConfig(place, "is no table", f"give it keys, such as {keys(table)[0].name}")
-    _refuse_unknown(place, value, table)
+        raise BadConfig(source, "is not a table", f"write keys in it, such as {keys(table)[0].name}")
+    _refuse_unknown(source, value, table)
     if isinstance(value.get("repodata-revisions"), list):
-        # rattler takes bare names too.
-        revisions = [{"revision": it} if isinstance(it, str) else it for it in value["repodata-revisions"]]
+        # rattler accepts names without a table, too.
+        revisions = [{"revision": each} if isinstance(each, str) else each for each in value["repodata-revisions"]]
         value = {**value, "repodata-revisions": revisions}
     try:
         return msgspec.convert(value, table)
     except msgspec.ValidationError as error:
-        said, _, path = str(error).partition(" - at `$")
+        # msgspec's text is `Expected `str`, got `int` - at `$.region``.
+        reason, _, path = str(error).partition(" - at `$")
         path = path.strip(".`")
-        reason = said.replace(" | null", "").replace("`", "")
-        step = next((f"give {key.holds}" for key in keys(table) if key.name == path), "mend it")
-        raise BadConfig(f"{place} {path}".rstrip(), f"{reason[:1].lower()}{reason[1:]}", step) from error
+        reason = reason.replace(" | null", "").replace("`", "")
+        step = next((f"set {key.holds}" for key in keys(table) if key.name == path), "correct it")
+        raise BadConfig(f"{source} {path}".rstrip(), f"{reason[:1].lower()}{reason[1:]}", step) from error
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What a person must know of a key: its name in a file, what it holds, what it means."""
+    """A key for a person: its name in a file, its type and its meaning."""
 
     name: str
     holds: str
@@ -135,16 +136,16 @@ class Key:
 def keys(table: type[Struct]) -> list[Key]:
     """The keys of a table, in the order of the struct."""
     hints = get_type_hints(table, include_extras=True)
-    found = []
+    described = []
     for field in msgspec.structs.fields(table):
         kind, *notes = get_args(hints[field.name])
         meaning = "".join(note.description or "" for note in notes if isinstance(note, Meta))
-        found.append(Key(field.encode_name, _holds(kind), meaning))
-    return found
+        described.append(Key(field.encode_name, _holds(kind), meaning))
+    return described
 
 
 def _holds(kind: Any) -> str:
-    """What a type looks like in TOML, in a person's words."""
+    """A type of TOML in words."""
     plain = {bool: "true or false", int: "a number from 1", str: "a text", dict: "a table"}
     origin, inside = get_origin(kind), get_args(kind)
     if origin is Literal:
@@ -153,24 +154,27 @@ def _holds(kind: Any) -> str:
         return f"a list, each {_holds(inside[0])}"
     if isinstance(kind, type) and issubclass(kind, Struct):
         return f"a table of {', '.join(kind.__struct_encode_fields__)}"
-    # What is left may be absent, or has a bound.
+    # The rest are optional values, and values with a limit.
     return plain.get(kind) or plain.get(origin) or _holds(inside[0])
 
 
-def _refuse_unknown(place: str, value: dict[str, Any], table: type[Struct]) -> None:
-    """Also in the tables within: msgspec would pass an unknown key over, or name no other."""
-    within = {field.encode_name: field.type for field in msgspec.structs.fields(table)}
+def _refuse_unknown(source: str, value: dict[str, Any], table: type[Struct]) -> None:
+    """Raise BadConfig for an unknown key of a table or of the tables in it.
+
+    The message has the most similar known key, which msgspec's `forbid_unknown_fields` does not have.
+    """
+    known = {field.encode_name: field.type for field in msgspec.structs.fields(table)}
     for key, item in value.items():
-        if key not in within:
-            raise BadConfig(f"{place} {key}", "is no key that is known", _nearest(key, list(within)))
-        inner = _struct(within[key])
-        for one in item if isinstance(item, list) else [item]:
-            if inner is not None and isinstance(one, dict):
-                _refuse_unknown(f"{place} {key}", one, inner)
+        if key not in known:
+            raise BadConfig(f"{source} {key}", "unknown key", _nearest(key, list(known)))
+        inner = _struct(known[key])
+        for each in item if isinstance(item, list) else [item]:
+            if inner is not None and isinstance(each, dict):
+                _refuse_unknown(f"{source} {key}", each, inner)
 
 
 def _struct(kind: Any) -> type[Struct] | None:
-    """The struct that a type is made of, if any."""
+    """The struct in a type, if any."""
     if isinstance(kind, type) and issubclass(kind, Struct):
         return kind
     return next(filter(None, map(_struct, get_args(kind))), None)
@@ -178,4 +182,4 @@ def _struct(kind: Any) -> type[Struct] | None:
 
 def _nearest(key: str, known: list[str]) -> str:
     close = difflib.get_close_matches(key, known, 1, 0.5)
-    return f"write {close[0]}" if close else f"write one of {', '.join(known)}"
+    return f"use {close[0]}" if close else f"use one of {', '.join(known)}"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The functions that tell the time and wait.
+    """The functions that return the time and wait.
 
     `now_ms` returns the milliseconds since 1970-01-01 UTC, `monotonic` returns seconds from an unknown start, and
     `sleep` waits for a number of seconds.

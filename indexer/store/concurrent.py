@@ -1,4 +1,4 @@
-"""Bounded work on any executor: a window of jobs is under way, and no more than a budget of weight."""
+"""Runs jobs on any executor, with limits of their number and weight at the same time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Limits(Generic[J]):
-    """How much may be under way: `jobs` in number, `weight` in all by the measure `weigh`."""
+    """The limits of running jobs: their number, and the sum of their weights, which `weigh` returns."""
 
     jobs: int
     weight: int
@@ -26,35 +26,35 @@ def bounded(
     executor: Executor,
     run: Callable[[J], R],
     jobs: Iterable[J],
-    bounds: Limits[J],
+    limits: Limits[J],
     abandon: Callable[[], None] = lambda: None,
 ) -> Iterator[R]:
-    """The results of jobs as they end, with no more under way than the bounds allow.
+    """The results of jobs in the order in which they end, within the limits.
 
-    A job heavier than the whole budget runs alone.  If a job fails, or the caller stops early, those under way are
-    waited for and the others are not begun.  `abandon` is called before that wait: it can make the jobs end early.
+    A job heavier than the limit runs alone.  If a job fails, or the caller stops early, no more jobs are started, and
+    the running ones are waited for.  `abandon` is called before that wait: it can make them end early.
     """
-    under_way: dict[Future[R], int] = {}
-    heavy = 0
+    running: dict[Future[R], int] = {}
+    running_weight = 0
     try:
         for job in jobs:
-            weight = bounds.weigh(job)
-            while under_way and (len(under_way) >= bounds.jobs or heavy + weight > bounds.weight):
-                done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+            weight = limits.weigh(job)
+            while running and (len(running) >= limits.jobs or running_weight + weight > limits.weight):
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
-                    heavy -= under_way.pop(future)
+                    running_weight -= running.pop(future)
                     yield future.result()
-            under_way[executor.submit(run, job)] = weight
-            heavy += weight
-        while under_way:
-            done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+            running[executor.submit(run, job)] = weight
+            running_weight += weight
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                del under_way[future]
+                del running[future]
                 yield future.result()
     except BaseException:
         abandon()
         raise
     finally:
-        for future in under_way:
+        for future in running:
             future.cancel()
-        wait(under_way)
+        wait(running)

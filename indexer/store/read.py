@@ -11,26 +11,26 @@ if TYPE_CHECKING:
     from indexer.store import Reader, Store
 
 
-_TRIES = 4
+_ATTEMPTS = 4
 _STEP = 2**20
 
 
 def read_whole(store: Store, key: str, etag: ETag | None = None) -> tuple[bytes, Stat]:
-    """An object in memory, read again from its start where the body breaks off; with a version only that one.
+    """An object in memory, read again from its start if the connection breaks; with an ETag only that content.
 
-    Raises what the store raises, and Unavailable after some breaks.
+    Raises the errors of the store, and Unavailable if the connection breaks four times.
     """
-    broke: Unavailable | None = None
-    for _ in range(_TRIES):
+    broken: Unavailable | None = None
+    for _ in range(_ATTEMPTS):
         with store.open(key, etag=etag) as reader:
             try:
                 data = reader.read()
             except Unavailable as error:
-                broke = error
+                broken = error
                 continue
             if len(data) == reader.opened.stat.size:
                 return data, reader.opened.stat
-    raise _broke_off(key) from broke
+    raise _given_up(key) from broken
 
 
 def open_range(store: Store, stat: Stat, start: int, stop: int) -> Reader:
@@ -41,26 +41,26 @@ def open_range(store: Store, stat: Stat, start: int, stop: int) -> Reader:
         return store.open(stat.key, etag=stat.etag)
 
 
-def _broke_off(key: str) -> OneUnavailable:
-    return OneUnavailable(key, "the answer broke off again and again", "repeat later")
+def _given_up(key: str) -> OneUnavailable:
+    return OneUnavailable(key, f"the connection broke {_ATTEMPTS} times", "run again later")
 
 
 def _skip_to(reader: Reader, start: int) -> None:
-    """Read over what an answer has before the byte `start` of its object: a store may send it all.
+    """Read the bytes before the byte `start` of the object: a store may send the whole object.
 
-    Raises Unavailable where it begins after that byte, or ends before.
+    Raises Unavailable if the body begins after that byte, or ends before.
     """
     skip = start - reader.opened.start
     while skip > 0 and (skipped := reader.read(min(skip, _STEP))):
         skip -= len(skipped)
     if skip:
-        raise Unavailable(reader.opened.stat.key, "the store sent another part than it was asked for", "repeat later")
+        raise Unavailable(reader.opened.stat.key, "the store sent a part that was not requested", "run again later")
 
 
 class ResumingReader:
-    """A part of an object, all of it unless said, taken up again at the same version where the body breaks off.
+    """A part of an object, by default all of it.  If the connection breaks, the rest of the same ETag is opened.
 
-    `reader` may begin earlier and go on for longer, as where a store knows no ranges.
+    `reader` may begin earlier and end later, as from a store without ranges.
     """
 
     def __init__(self, store: Store, stat: Stat, reader: Reader, part: tuple[int, int] | None = None) -> None:
@@ -69,19 +69,19 @@ class ResumingReader:
         self._reader = reader
         self.opened = reader.opened
         self._position, self._stop = part or (0, stat.size)
-        self._placed = False
-        self._tries = _TRIES
+        self._at_position = False
+        self._attempts = _ATTEMPTS
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes, none at the end.  Raises Unavailable after some breaks."""
+        """At most `size` bytes, none at the end.  Raises Unavailable if the connection breaks four times."""
         left = self._stop - self._position
-        wanted = left if size < 0 else min(size, left)
-        while wanted:
+        length = left if size < 0 else min(size, left)
+        while length:
             try:
-                if not self._placed:
+                if not self._at_position:
                     _skip_to(self._reader, self._position)
-                    self._placed = True
-                data = self._reader.read(wanted)
+                    self._at_position = True
+                data = self._reader.read(length)
             except Unavailable as error:
                 self._resume(error)
                 continue
@@ -92,16 +92,16 @@ class ResumingReader:
         return b""
 
     def rest(self) -> bytes:
-        """All that is left, in memory."""
+        """All bytes that are left, in memory."""
         return b"".join(iter(self.read, b""))
 
-    def _resume(self, broke: Unavailable | None) -> None:
-        self._tries -= 1
-        if self._tries <= 0:
-            raise _broke_off(self._stat.key) from broke
+    def _resume(self, error: Unavailable | None) -> None:
+        self._attempts -= 1
+        if self._attempts <= 0:
+            raise _given_up(self._stat.key) from error
         self._reader.close()
         self._reader = open_range(self._store, self._stat, self._position, self._stop)
-        self._placed = False
+        self._at_position = False
 
     def close(self) -> None:
         """End the transfer."""

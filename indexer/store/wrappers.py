@@ -1,4 +1,4 @@
-"""Stores around a store: one that sends no conditions, one that counts."""
+"""Wrappers of a store: one writes without conditions, one counts reads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Unconditional:
-    """Writes whatever somebody else may have written meanwhile: for stores that know no conditions."""
+    """A store that writes without conditions, for stores that have none."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -26,7 +26,7 @@ class Unconditional:
         self.open = store.open
 
     def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
-        """Write an object whole."""
+        """Write an object."""
         del expect
         return self._store.put(key, body, expect=Expect.ANYTHING, headers=headers)
 
@@ -37,7 +37,7 @@ class Unconditional:
 
 
 class Metered:
-    """Counts what is read through it, apart from what the store counts."""
+    """A store that counts reads, apart from the counts of the wrapped store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -47,7 +47,7 @@ class Metered:
         self.delete = store.delete
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
-        """One object, None where it is absent."""
+        """One object, None if it is absent."""
         self.usage.count("HEAD")
         return self._store.stat(key, checksum=checksum)
 

@@ -152,9 +152,9 @@ def test_without_keys_for_another_store_the_error_tells_where_was_looked_and_not
     assert done.code == 1
     assert done.error == (
         f"error: s3://some-bucket/ch: there are no credentials for {server.url} in any of: the options, S3_*, "
-        f"/no/keys (not there), the keyring, {home}/.rattler/credentials.json (not there), "
+        f"/no/keys (does not exist), the keyring, {home}/.rattler/credentials.json (does not exist), "
         "AWS_* and profile default of AWS; run `pixi auth login s3://some-bucket`, "
-        "or give --access-key-id and --secret-access-key, a --profile, or --no-sign-request"
+        "or use --access-key-id and --secret-access-key, a --profile, or --no-sign-request"
     )
     assert server.requests == []
 
@@ -170,7 +170,7 @@ def test_a_broken_store_of_keys_is_an_error_that_names_the_file_and_not_its_cont
     path = write(home / ".rattler" / "credentials.json", f'{{"some-bucket": "{SECRET}')
     done = spawn("s3", "s3://some-bucket", "--endpoint-url", server.url, "-vv")
     assert done.code == 2
-    assert f"error: {path}: is no JSON of credentials" in done.err
+    assert f"error: {path}: is not valid JSON" in done.err
     assert SECRET not in done.err
 
 
@@ -179,7 +179,7 @@ def test_a_key_that_is_not_known_stops_every_command_and_names_the_nearest(chann
     for words in (["fs", channel], ["status", channel], ["s3", "s3://some-bucket"]):
         done = invoke(*words, "--config", config)
         assert done.code == 2
-        assert done.error == f"error: {config} [index-config] write-zstd: is no key that is known; write write-zst"
+        assert done.error == f"error: {config} [index-config] write-zstd: unknown key; use write-zst"
 
 
 def test_what_a_file_says_of_a_folder_is_done_unless_an_option_says_otherwise(channel: Path, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_the_base_url_of_a_file_is_never_published_silently(
     config = write(tmp_path / "mine.toml", '[index-config]\nbase-url = "https://cdn.example/ch/"\n')
     done = spawn("fs", channel, "--config", config, "--no-progress", "--json", *words)
     assert done.code == 0
-    assert ("base-url is written as it is" in done.err) is warned
+    assert ("base-url is written unchanged" in done.err) is warned
     assert repodata(channel, "noarch")["info"]["base_url"] == expected
 
 
@@ -253,5 +253,5 @@ def test_a_file_that_is_named_but_not_there_is_an_error(channel: Path) -> None:
     done = invoke("fs", channel, "--config", "nobodys.toml")
     assert (done.code, done.error) == (
         2,
-        "error: nobodys.toml: No such file or directory; name a file of TOML that can be read",
+        "error: nobodys.toml: No such file or directory; name a TOML file that can be read",
     )

@@ -170,7 +170,7 @@ REFUSALS = {
 def test_wrong_credentials_are_named_as_such(answer: Response) -> None:
     with answering(lambda _: answer) as server:
         done = invoke("s3", "s3://some-bucket/ch", env=server.environment())
-    refused = Mistake([], "s3://some-bucket/ch/", "the store refuses", "look at the credentials", code=1)
+    refused = Mistake([], "s3://some-bucket/ch/", "the store refuses", "check the credentials", code=1)
     assert done.out == ""
     assert done.code == refused.code
     assert refused.thing in done.error

@@ -71,7 +71,7 @@ def test_a_certificate_error_names_the_setting(home: Path, env: dict[str, str], 
         variables = {name: str(home / path) for name, path in env.items()}
         done = invoke("status", "s3://some-bucket/ch", "--endpoint-url", server.url, *KEYS, env=variables)
     assert done.code == 2, done.err
-    assert f"trusted are those of {trusted};" in done.err
+    assert f"not trusted by {trusted} (" in done.err
     assert "SSL_CERT_FILE" in done.err
 
 

@@ -233,7 +233,7 @@ def test_a_typo_in_the_prefix_publishes_nothing(bucket: Bucket) -> None:
 def test_a_prefix_with_an_empty_part_is_refused(bucket: Bucket) -> None:
     done = invoke("s3", f"s3://{bucket.bucket}/ch//", env=bucket.environment())
     assert done.code == 2
-    assert f"has an empty part (//) in its path; write s3://{bucket.bucket}/ch/" in done.error
+    assert f"has an empty part (//) in its path; use s3://{bucket.bucket}/ch/" in done.error
 
 
 def test_an_unknown_subdir_is_refused_with_the_nearest_name(channel: Path) -> None:

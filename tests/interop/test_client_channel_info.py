@@ -14,7 +14,7 @@ from indexer import index
 from indexer.core.options import Options
 from indexer.settings.files import load
 from indexer.settings.locations import Environment
-from indexer.settings.resolve import outputs
+from indexer.settings.outputs import outputs
 from tests.support.command import run
 from tests.support.http_servers import serving_folder
 from tests.support.memory_channel import package

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.settings.files import Config, File, Place
+from indexer.settings.files import Config, File, Source
 from indexer.settings.schema import IndexConfig
 
 PARTS = st.lists(st.sampled_from(["a", "ab", "b"]), max_size=3)
@@ -25,8 +25,8 @@ def config(files: list[tuple[IndexConfig, dict[str, IndexConfig]]]) -> Config:
     return Config(
         tuple(
             File(
-                defaults=(Place(Path(str(at))), defaults),
-                channels={name: (Place(Path(str(at)), name), table) for name, table in channels.items()},
+                defaults=(Source(Path(str(at))), defaults),
+                channels={name: (Source(Path(str(at)), name), table) for name, table in channels.items()},
             )
             for at, (defaults, channels) in enumerate(files)
         )
@@ -72,6 +72,6 @@ def test_each_value_stands_where_its_place_says(
     files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel: str
 ) -> None:
     for field, it in config(files).index(channel).items():
-        defaults, channels = files[int(it.place.file.name)]
-        table = channels[it.place.table] if it.place.table else defaults
+        defaults, channels = files[int(it.source.file.name)]
+        table = channels[it.source.table] if it.source.table else defaults
         assert getattr(table, field) == it.value

@@ -75,13 +75,13 @@ def test_keys_do_not_show_what_is_secret() -> None:
 def test_a_file_that_is_not_there_is_empty_and_says_so(tmp_path: Path) -> None:
     store = CredentialsFile(tmp_path / "keys")
     assert find("s3://reeds", [store]) is None
-    assert str(store) == f"{tmp_path}/keys (not there)"
+    assert str(store) == f"{tmp_path}/keys (does not exist)"
 
 
 def test_entries_of_other_kinds_are_passed_over_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = written(tmp_path / "keys", {"reeds": {"BearerToken": CANARY}, "s3://reeds": entry("some-id"), "x": 7})
     assert found("s3://reeds/a", store) == "some-id"
-    assert caplog.messages == [f"{tmp_path}/keys: the entry of reeds is a BearerToken, which opens no bucket"]
+    assert caplog.messages == [f"{tmp_path}/keys: the entry of reeds is ignored: a BearerToken cannot open a bucket"]
 
 
 BROKEN = {
@@ -116,7 +116,9 @@ def test_a_store_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
 
 def test_the_places_are_those_of_pixi_in_its_order(tmp_path: Path) -> None:
     around = Environment({"RATTLER_AUTH_FILE": "mine.json"}, tmp_path, tmp_path / "home")
-    names = [str(place).removesuffix(" (not there)") for place in auth.backends(around, tmp_path / "override.json")]
+    names = [
+        str(place).removesuffix(" (does not exist)") for place in auth.backends(around, tmp_path / "override.json")
+    ]
     assert names == [
         f"{tmp_path}/mine.json",
         f"{tmp_path}/override.json",
@@ -157,7 +159,7 @@ def test_a_keyring_that_is_locked_or_not_installed_has_no_entries(tmp_path: Path
 
     for library, told in (
         (Locked, "the keyring"),
-        (not_installed, "the keyring (to look there: pip install 'conda-channel-indexer[keyring]')"),
+        (not_installed, "the keyring (to search it: pip install 'conda-channel-indexer[keyring]')"),
     ):
         keyring = auth.Keyring(library)
         assert found("s3://reeds", keyring, store) == "some-id"

@@ -10,7 +10,7 @@ import pytest
 
 from indexer.core.channel_info import ChannelRelations, Notice, Revision
 from indexer.core.errors import BadConfig
-from indexer.settings.files import Config, Found, Place, load
+from indexer.settings.files import Config, FileValue, Source, load
 from indexer.settings.locations import Environment
 from indexer.settings.schema import BucketOptions
 
@@ -49,9 +49,9 @@ def region(config: Config) -> str:
 
 def test_the_options_of_a_bucket_are_read_as_pixi_has_them(tmp_path: Path) -> None:
     config = read(tmp_path, BUCKET)
-    place = Place(tmp_path / "config.toml", "s3-options.reeds")
-    assert config.bucket("reeds") == Found(BucketOptions("https://s3.example", "eu", force_path_style=True), place)
-    assert str(place) == f"{tmp_path}/config.toml [s3-options.reeds]"
+    source = Source(tmp_path / "config.toml", "s3-options.reeds")
+    assert config.bucket("reeds") == FileValue(BucketOptions("https://s3.example", "eu", force_path_style=True), source)
+    assert str(source) == f"{tmp_path}/config.toml [s3-options.reeds]"
     assert config.bucket("others") is None
 
 
@@ -82,7 +82,7 @@ def test_either_key_has_the_addressing_style_and_none_is_needed(options: dict[st
 def test_a_manifest_has_the_options_within_its_workspace(tmp_path: Path, name: str, table: str) -> None:
     config = read(tmp_path, f'[{table}]\nname = "pond"\n{BUCKET.replace("s3-options", f"{table}.s3-options")}', name)
     assert region(config) == "eu"
-    assert config.bucket("reeds").place.table == f"{table}.s3-options.reeds"  # type: ignore[union-attr]
+    assert config.bucket("reeds").source.table == f"{table}.s3-options.reeds"  # type: ignore[union-attr]
 
 
 def test_all_keys_of_a_channel_are_read(tmp_path: Path) -> None:
@@ -140,55 +140,52 @@ def test_other_tables_are_nobodys_business_here(tmp_path: Path) -> None:
 
 
 MISTAKES = {
-    "[s3-options.reeds]\nendpoint-ur = 'x'": (
-        " [s3-options.reeds] endpoint-ur: is no key that is known; write endpoint-url"
-    ),
+    "[s3-options.reeds]\nendpoint-ur = 'x'": (" [s3-options.reeds] endpoint-ur: unknown key; use endpoint-url"),
     "[s3-options.reeds]\nforce_path_style = true": (
-        " [s3-options.reeds] force_path_style: is no key that is known; write force-path-style"
+        " [s3-options.reeds] force_path_style: unknown key; use force-path-style"
     ),
     "[s3-options.reeds]\nzzz = 1": (
-        " [s3-options.reeds] zzz: is no key that is known; "
-        "write one of endpoint-url, region, force-path-style, addressing-style"
+        " [s3-options.reeds] zzz: unknown key; use one of endpoint-url, region, force-path-style, addressing-style"
     ),
-    "[s3-options]\nregion = 'eu'": (
-        " [s3-options] region: is not within the table of a bucket; write [s3-options.BUCKET]"
-    ),
-    "s3-options = 1": " s3-options: is no table; write [s3-options]",
-    "[s3-options.reeds]\nregion = ''": " [s3-options.reeds] region: expected str of length >= 1; give a text",
-    "[s3-options.reeds]\nregion = 1": " [s3-options.reeds] region: expected str, got int; give a text",
+    "[s3-options]\nregion = 'eu'": (" [s3-options] region: is not in the table of a bucket; write [s3-options.BUCKET]"),
+    "s3-options = 1": " s3-options: is not a table; write [s3-options]",
+    "[s3-options.reeds]\nregion = ''": " [s3-options.reeds] region: expected str of length >= 1; set a text",
+    "[s3-options.reeds]\nregion = 1": " [s3-options.reeds] region: expected str, got int; set a text",
     "[s3-options.reeds]\naddressing-style = 'round'": (
-        " [s3-options.reeds] addressing-style: invalid enum value 'round'; give virtual-host or path"
+        " [s3-options.reeds] addressing-style: invalid enum value 'round'; set virtual-host or path"
     ),
     "[s3-options.reeds]\nforce-path-style = false\naddressing-style = 'path'": (
-        " [s3-options.reeds]: force-path-style and addressing-style ask for opposite things; mend it"
+        " [s3-options.reeds]: force-path-style and addressing-style contradict each other; correct it"
     ),
-    "[index-config]\nwrite-zstd = true": " [index-config] write-zstd: is no key that is known; write write-zst",
+    "[index-config]\nwrite-zstd = true": " [index-config] write-zstd: unknown key; use write-zst",
     "[index-config.chanel-relations]\nbase = '../x'": (
-        " [index-config] chanel-relations: is no key that is known; write channel-relations"
+        " [index-config] chanel-relations: unknown key; use channel-relations"
     ),
-    "[index-config.'s3://reeds']\nbaseurl = 'x'": (
-        ' [index-config."s3://reeds"] baseurl: is no key that is known; write base-url'
+    "[index-config.'s3://reeds']\nbaseurl = 'x'": (' [index-config."s3://reeds"] baseurl: unknown key; use base-url'),
+    "[index-config]\n's3://reeds' = 3": (
+        ' [index-config."s3://reeds"]: is not a table; write keys in it, such as write-zst'
     ),
-    "[index-config]\n's3://reeds' = 3": ' [index-config."s3://reeds"]: is no table; give it keys, such as write-zst',
     "[index-config]\nrepodata-revisions = ['v4']": (
-        " [index-config] repodata-revisions[0].revision: invalid enum value 'v4'; mend it"
+        " [index-config] repodata-revisions[0].revision: invalid enum value 'v4'; correct it"
     ),
     "[index-config]\nrepodata-revisions = ['v3', 'v3']": (
-        " [index-config]: repodata-revisions names v3 more than once; mend it"
+        " [index-config]: repodata-revisions lists v3 more than once; correct it"
     ),
     "[index-config]\nchannel-relations = { basis = '../x' }": (
-        " [index-config] channel-relations basis: is no key that is known; write base"
+        " [index-config] channel-relations basis: unknown key; use base"
     ),
-    "[[index-config.notices]]\nid = 'n'": " [index-config] notices[0]: object missing required field message; mend it",
+    "[[index-config.notices]]\nid = 'n'": (
+        " [index-config] notices[0]: object missing required field message; correct it"
+    ),
     "[[index-config.notices]]\nid = 'n'\ncreated-at = 1": (
-        " [index-config] notices created-at: is no key that is known; write created_at"
+        " [index-config] notices created-at: unknown key; use created_at"
     ),
-    "[concurrency]\ndownloads = 0": " [concurrency] downloads: expected int >= 1; give a number from 1",
-    "[concurrency]\ndownload = 1": " [concurrency] download: is no key that is known; write downloads",
+    "[concurrency]\ndownloads = 0": " [concurrency] downloads: expected int >= 1; set a number from 1",
+    "[concurrency]\ndownload = 1": " [concurrency] download: unknown key; use downloads",
     "authentication-override-file = 1": (
-        " authentication-override-file: is no path; give the path of a file of credentials"
+        " authentication-override-file: is not a path; set the path of a file of credentials"
     ),
-    "x = \n": ": is no TOML (Invalid value (at line 1, column 5)); mend it",
+    "x = \n": ": is not valid TOML (Invalid value (at line 1, column 5)); correct the file",
 }
 
 
@@ -199,7 +196,7 @@ def test_a_mistake_is_an_error_that_names_the_file_the_place_and_what_belongs_th
 
 def test_a_mistake_in_a_manifest_names_the_whole_table(tmp_path: Path) -> None:
     said = complaint(tmp_path, "[tool.pixi.workspace.s3-options.reeds]\nregio = 'eu'\n", "pyproject.toml")
-    assert said == " [tool.pixi.workspace.s3-options.reeds] regio: is no key that is known; write region"
+    assert said == " [tool.pixi.workspace.s3-options.reeds] regio: unknown key; use region"
 
 
 @pytest.mark.parametrize(
@@ -251,7 +248,7 @@ def test_the_message_of_a_revision_has_at_most_8192_bytes() -> None:
 
 @pytest.mark.parametrize("name", ["nobody.toml", "."])
 def test_a_named_file_must_be_there(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BadConfig, match="name a file of TOML"):
+    with pytest.raises(BadConfig, match="name a TOML file"):
         load(tmp_path / name, around(tmp_path))
 
 

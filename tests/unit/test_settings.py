@@ -12,10 +12,11 @@ import pytest
 from indexer.core.channel_info import ChannelInfo, ChannelRelations, Revision
 from indexer.core.errors import BadConfig
 from indexer.core.model import Outputs
-from indexer.settings.files import Found, Place
+from indexer.settings.files import FileValue, Source
 from indexer.settings.locations import Environment
+from indexer.settings.outputs import outputs
 from indexer.settings.provenance import Kind, Origin, Setting, ending, lines
-from indexer.settings.resolve import Resolved, outputs, resolve
+from indexer.settings.resolve import Resolved, resolve
 from indexer.store.target import S3Options, Target
 
 CHANNEL = "s3://reeds/ch"
@@ -168,10 +169,10 @@ def test_nobody_has_no_keys(home: Path) -> None:
 def test_where_no_keys_are_found_the_places_are_remembered_for_the_message(home: Path) -> None:
     configure(home, f'authentication-override-file = "over.json"\n{TABLE}')
     assert settled(home, environ={"RATTLER_AUTH_FILE": "mine.json"}).target.s3.searched == (
-        f"{home}/mine.json (not there)",
-        f"{home}/over.json (not there)",
+        f"{home}/mine.json (does not exist)",
+        f"{home}/over.json (does not exist)",
         "the keyring",
-        f"{home}/.rattler/credentials.json (not there)",
+        f"{home}/.rattler/credentials.json (does not exist)",
     )
 
 
@@ -193,7 +194,7 @@ def test_a_channel_has_what_files_say_of_it(home: Path) -> None:
     text = '[concurrency]\ndownloads = 3\n[index-config."s3://reeds"]\nwrite-zst = false\n'
     path = configure(home, text)
     resolved = settled(home, channel=f"{CHANNEL}/")
-    assert resolved.index == {"write_zst": Found(value=False, place=Place(path, 'index-config."s3://reeds"'))}
+    assert resolved.index == {"write_zst": FileValue(value=False, source=Source(path, 'index-config."s3://reeds"'))}
     assert resolved.downloads == 3
     assert origins(resolved) == {
         "write-zst": f'{path} [index-config."s3://reeds"]',
@@ -211,9 +212,9 @@ def test_a_folder_is_known_by_its_absolute_path(home: Path) -> None:
     assert settled(home, channel="other").target.location == "other"
 
 
-def said(**values: object) -> dict[str, Found]:
-    place = Place(Path("/c.toml"), "index-config")
-    return {name: Found(value, place) for name, value in values.items()}
+def said(**values: object) -> dict[str, FileValue]:
+    source = Source(Path("/c.toml"), "index-config")
+    return {name: FileValue(value, source) for name, value in values.items()}
 
 
 def given(**values: object) -> dict[str, object]:
@@ -236,8 +237,8 @@ def test_the_base_url_of_a_file_means_what_it_means_to_rattler_index_and_that_is
     assert caplog.messages == []
     assert outputs(given(), url) == Outputs(base_url="https://f", base_url_verbatim=True)
     (told,) = caplog.messages
-    assert told.startswith("/c.toml [index-config]: base-url is written as it is into every subdir")
-    assert "say --base-url-verbatim if that is right, or --no-base-url-verbatim" in told
+    assert told.startswith("/c.toml [index-config]: base-url is written unchanged into every subdir")
+    assert "use --base-url-verbatim to confirm, or --no-base-url-verbatim" in told
 
 
 def test_what_files_say_of_the_channel_is_one_value() -> None:
@@ -258,7 +259,7 @@ def test_what_files_say_of_the_channel_is_one_value() -> None:
 def test_a_relative_base_url_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     outputs(given(base_url="../packages"), {})
     assert caplog.messages == [
-        "base-url ../packages is relative, which conda and mamba do not resolve: give a whole URL"
+        "base-url ../packages is relative, which conda and mamba do not resolve: use an absolute URL"
     ]
 
 
@@ -278,9 +279,9 @@ def test_a_base_url_that_readers_can_follow_is_taken(url: str) -> None:
 
 
 def test_a_run_that_would_publish_nothing_is_refused_by_what_asks_for_it() -> None:
-    with pytest.raises(BadConfig, match="--no-monolithic --no-shards: leaves nothing to publish"):
+    with pytest.raises(BadConfig, match="--no-monolithic --no-shards: leaves no file to publish"):
         outputs(given(monolithic=False, shards=False), {})
-    with pytest.raises(BadConfig, match=r"--no-monolithic /c.toml \[index-config\] write-shards: leaves nothing"):
+    with pytest.raises(BadConfig, match=r"--no-monolithic /c.toml \[index-config\] write-shards: leaves no file"):
         outputs(given(monolithic=False), said(write_shards=False))
 
 
@@ -402,4 +403,4 @@ def test_detectors_are_warned_of_where_old_readers_meet_them(caplog: pytest.LogC
     assert caplog.messages == []
     outputs(given(), detectors)
     (told,) = caplog.messages
-    assert "virtual-package-detectors: the reader of libsolv (mamba 1.x has no other) crashes on it" in told
+    assert "virtual-package-detectors: libsolv's reader (the only one of mamba 1.x) crashes on this key" in told

@@ -9,12 +9,12 @@ from typer import Option
 
 from indexer.cli.options import Switch, Text
 from indexer.core.model import Outputs
-from indexer.settings.resolve import outputs
+from indexer.settings.outputs import outputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.settings.files import Found
+    from indexer.settings.files import FileValue
 
 _OUTPUTS = Outputs()
 
@@ -101,6 +101,6 @@ class Files:
         _OUTPUTS.shard_cache_control
     )
 
-    def outputs(self, said: Mapping[str, Found]) -> Outputs:
+    def outputs(self, said: Mapping[str, FileValue]) -> Outputs:
         """The value the engine takes, with what files say where no option does.  Raises BadConfig."""
         return outputs({field.name: getattr(self, field.name) for field in fields(self)}, said)

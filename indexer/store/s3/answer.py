@@ -1,4 +1,4 @@
-"""One request of a boto3 client whose errors are values: the doctor looks at the answers themselves."""
+"""Sends one request with a boto3 client and returns errors as values: the doctor examines the answers themselves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NOT_IMPLEMENTED = 501
 
 
 class Answer(NamedTuple):
-    """What the store said: the HTTP status, the error's code or an empty text, and what botocore made of it."""
+    """An answer of a store: the HTTP status, the error code or an empty text, and the answer as botocore parsed it."""
 
     status: int
     code: str
@@ -22,20 +22,20 @@ class Answer(NamedTuple):
 
     @property
     def refusal(self) -> str:
-        """The answer in words, for one that is no success."""
+        """The answer in words, if it is an error."""
         return f"{self.status} {self.code}".strip()
 
     @property
     def denied(self) -> bool:
-        """Whether the store answered nothing but that these credentials may not ask, or did not answer at all."""
-        if self.code == "SignatureDoesNotMatch":  # how some stores refuse odd names
+        """Whether the store refused the request for its credentials, failed, or did not answer."""
+        if self.code == "SignatureDoesNotMatch":  # some stores refuse unusual names like this
             return False
         failed = self.status >= _FAILS and self.status != _NOT_IMPLEMENTED
         return failed or self.status in {0, *_DENIED}
 
 
 def send(client: Any, operation: str, **parameters: Any) -> Answer:
-    """Call an operation of a client; no answer at all has the status 0 and the error as its code."""
+    """The answer to an operation of a client; a missing answer has the status 0 and the error as its code."""
     try:
         values = getattr(client, operation)(**parameters)
     except ClientError as error:

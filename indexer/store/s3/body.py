@@ -1,4 +1,4 @@
-"""The body of a put as boto3 takes it: bytes, or a file that can be read again from its beginning."""
+"""Turns the content of a PUT into the body for boto3: bytes, or a file that can be read again from its start."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _BUFFER = 2**20
 
 
 def body_of(content: Content) -> bytes | IO[bytes]:
-    """What to send.  A request that is signed, or sent again, reads it from the beginning each time."""
+    """The body for boto3, which reads it from the start to sign a request and each time it sends one."""
     return content if isinstance(content, bytes) else io.BufferedReader(_File(content), _BUFFER)
 
 
 class _File(io.RawIOBase):
-    """Content as a file.  To go back in it means to make it anew."""
+    """A stream as a file.  To go back, the stream is made again."""
 
     def __init__(self, content: Stream) -> None:
         super().__init__()
@@ -29,16 +29,16 @@ class _File(io.RawIOBase):
         self._rewind()
 
     def _rewind(self) -> None:
-        self._pieces: Iterator[bytes] = filter(None, self._content)
+        self._chunks: Iterator[bytes] = filter(None, self._content)
         self._rest = memoryview(b"")
-        self._taken = 0
+        self._consumed = 0
 
     def readable(self) -> bool:
-        """Yes."""
+        """True."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
+        """True."""
         return True
 
     def tell(self) -> int:
@@ -52,11 +52,11 @@ class _File(io.RawIOBase):
         self._position = offset
         return offset
 
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # what a BufferedReader gives
-        """Fill a part of the buffer, none at the end."""
-        if self._position < self._taken:
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # a BufferedReader passes a memoryview
+        """Fill a part of the buffer and return its size; 0 at the end."""
+        if self._position < self._consumed:
             self._rewind()
-        while self._taken < self._position and self._take(self._position - self._taken):
+        while self._consumed < self._position and self._take(self._position - self._consumed):
             pass
         data = self._take(len(buffer))
         buffer[: len(data)] = data
@@ -64,9 +64,9 @@ class _File(io.RawIOBase):
         return len(data)
 
     def _take(self, size: int) -> memoryview:
-        """The next bytes, at most `size` of them."""
+        """The next bytes, at most `size` of them; none at the end."""
         if not self._rest:
-            self._rest = memoryview(next(self._pieces, b""))
+            self._rest = memoryview(next(self._chunks, b""))
         data, self._rest = self._rest[:size], self._rest[size:]
-        self._taken += len(data)
+        self._consumed += len(data)
         return data

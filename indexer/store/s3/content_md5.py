@@ -1,6 +1,6 @@
-"""Content-MD5 in every put of a client: runs, the test for conditions and the probes of the doctor alike.
+"""Sends Content-MD5 with every PUT: those of runs, of the test for conditions, and of the probes of the doctor.
 
-A bucket with object lock and a default retention refuses a put that has neither Content-MD5 nor a checksum.
+A bucket with object lock and a default retention refuses a PUT that has neither Content-MD5 nor a checksum.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
 """
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def md5_of(content: Content) -> bytes:
-    """The MD5 of what an object holds, as 16 bytes."""
+    """The MD5 of a content, as 16 bytes."""
     digest = hashlib.md5(usedforsecurity=False)
-    for piece in chunks_of(content):
-        digest.update(piece)
+    for chunk in chunks_of(content):
+        digest.update(chunk)
     return digest.digest()
 
 
@@ -31,8 +31,8 @@ def header(md5: bytes) -> str:
     return base64.b64encode(md5).decode()
 
 
-def in_every_put(client: Any) -> None:
-    """Add Content-MD5 to the puts of a boto3 client whose body is bytes and that have no checksum yet."""
+def send_content_md5(client: Any) -> None:
+    """Let a boto3 client add Content-MD5 to each PUT whose body is bytes and that has no checksum yet."""
     client.meta.events.register("provide-client-params.s3.PutObject", _with_md5)
 
 

@@ -1,7 +1,7 @@
-"""The table of S3-compatible stores: what each does in its own way, and how it is known by its endpoint.
+"""The table of S3-compatible stores: in which ways each differs, and its endpoints.
 
-Where each value comes from stands in docs/providers.md.  What holds for all of them is no column: objects
-are put whole with their MD5, never with a checksum of botocore's, and deleted one by one (ADR 3).
+The source of each value is in docs/providers.md.  The rules for all stores have no column: objects are put whole with
+their MD5, never with a checksum of botocore, and deleted one by one (ADR 3).
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from urllib.parse import urlsplit
 from indexer.core.errors import BadConfig
 
 Addressing = Literal["virtual", "path"]
-"""Whether the bucket is part of the host or of the path, as botocore calls it."""
+"""botocore's names for a bucket that is part of the host, and one that is part of the path."""
 
 
 class Conditions(Enum):
-    """How a store makes a write depend on what is there (docs/design.md)."""
+    """How a write to a store can depend on the existing object (docs/design.md)."""
 
     ETAG = "etag"
     GENERATION = "generation"
     NONE = "none"
-    # Said to be `etag`, or nothing is said of it: asked once a run, before the first write.
+    # Documented as `etag`, or not documented: tested once per run, before the first write.
     UNPROVEN = "unproven"
 
 
@@ -65,7 +65,7 @@ PROVIDERS = (
     Provider("b2", r"s3\.(?P<region>[a-z0-9-]+)\.backblazeb2\.com", Conditions.NONE, checksums=False),
     Provider("wasabi", r"s3\.(?:(?P<region>[a-z0-9-]+)\.)?wasabisys\.com", Conditions.NONE),
     Provider("hetzner", r"(?P<region>[a-z0-9]+)\.your-objectstorage\.com", Conditions.UNPROVEN),
-    # These have no endpoint of their own: known by name only.
+    # These have no endpoint of their own, only a name.
     Provider("minio", "", Conditions.ETAG),
     Provider("ceph", "", Conditions.ETAG),
     Provider("seaweedfs", "", Conditions.ETAG),
@@ -76,12 +76,12 @@ NAMES = tuple(_BY_NAME)
 
 
 def provider_of(endpoint: str | None, name: str | None = None) -> Provider:
-    """The row of a store, with the region that its endpoint names; by name where one is given.
+    """The row of a store by its name, or else by its endpoint; with the region in the endpoint.
 
     No endpoint is AWS.  Raises BadConfig for a name that is not in the table.
     """
     if name is not None and name not in _BY_NAME:
-        raise BadConfig(f"--provider {name}", "is no provider that is known", f"name one of {', '.join(_BY_NAME)}")
+        raise BadConfig(f"--provider {name}", "is not a known provider", f"use one of {', '.join(_BY_NAME)}")
     host = _host(endpoint)
     for provider in [_BY_NAME[name]] if name is not None else PROVIDERS:
         match = re.fullmatch(provider.hosts, host)
@@ -91,7 +91,7 @@ def provider_of(endpoint: str | None, name: str | None = None) -> Provider:
 
 
 def addressing_of(provider: Provider, endpoint: str | None, bucket: str) -> Addressing:
-    """Where the bucket's name goes: into the path where no host or certificate could have it."""
+    """Whether the bucket is in the host or the path: in the path if a host or certificate cannot have its name."""
     host = _host(endpoint)
     if host == "localhost" or _is_address(host) or not re.fullmatch(r"[a-z0-9][a-z0-9-]*[a-z0-9]", bucket):
         return "path"

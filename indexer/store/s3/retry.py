@@ -1,4 +1,4 @@
-"""Which requests are sent again, and after how long: the lowest of three layers (docs/design.md, section Faults)."""
+"""Decides which requests are sent again, and when: the lowest of three layers (docs/design.md, section Faults)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ATTEMPTS = 6
-"""How often a request is sent at most."""
+"""The largest number of times that a request is sent."""
 
-# A store that never answered is more likely a wrong address than a store at rest.
+# If a store has never answered, its address is probably wrong.
 _FIRST_ATTEMPTS = 3
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 20.0
@@ -28,27 +28,29 @@ _TRANSIENT_CODES = {
 
 @dataclass(slots=True)
 class Retries:
-    """What botocore asks after each answer (its event `needs-retry`).
+    """The handler of botocore's event `needs-retry`, which it calls after each answer.
 
-    Sent again are requests that the store did not answer, or answered that it cannot now; never those that it
-    refuses.  `jitter` makes a pause in seconds of the longest one allowed.  botocore's own mode is not used: it
-    stops all retries of a client after some tens of failures, which the first second of a storm brings about.
+    A request is sent again if the store did not answer, or answered that it cannot serve now; never if it refused the
+    request.  `jitter` makes a pause from the longest one allowed (seconds).  botocore's own mode is not used: it stops
+    all retries of a client after some tens of failures, which an outage causes in its first second (ADR 7).
     """
 
-    # Full jitter: requests that failed together shall not come back together.
+    # Full jitter, so that requests that failed together are not sent together again.
     jitter: Callable[[float], float] = lambda longest: random.uniform(0, longest)  # noqa: S311  no secret
     answered: bool = False
 
     def __call__(self, *, response: Any, attempts: int, caught_exception: Any, **_: object) -> float | None:
-        """How long to wait until the request is sent again, in seconds; None to let it be."""
+        """The pause in seconds before the request is sent again; None if it is not sent again."""
         self.answered |= response is not None
-        if attempts >= (ATTEMPTS if self.answered else _FIRST_ATTEMPTS) or not _passing(response, caught_exception):
+        if attempts >= (ATTEMPTS if self.answered else _FIRST_ATTEMPTS) or not _is_temporary(
+            response, caught_exception
+        ):
             return None
         return self.jitter(min(_FIRST_PAUSE * 2 ** (attempts - 1), _LONGEST_PAUSE))
 
 
-def _passing(response: Any, error: Any) -> bool:
-    """Whether what went wrong may be over in a moment."""
+def _is_temporary(response: Any, error: Any) -> bool:
+    """Whether a failure is probably temporary."""
     if response is None:
         return isinstance(error, (BotoConnectionError, HTTPClientError))
     http, parsed = response

@@ -1,4 +1,4 @@
-"""boto3's session for a bucket: what its own chain adds to the options, and what is said where nobody has a key."""
+"""boto3's session for a bucket: the values that its own chain adds to the options, and the error if it has no keys."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
     from indexer.store.target import S3Options, Target
 
 _DEFAULT_REGION = "us-east-1"
-_STEP = "give --access-key-id and --secret-access-key, a --profile, or --no-sign-request"
+_STEP = "use --access-key-id and --secret-access-key, a --profile, or --no-sign-request"
 _AWS = re.compile(r"(.*\.)?amazonaws\.com(\.cn)?")
 
 
 class Chained(NamedTuple):
-    """A value, and the variable, profile or provider that has it; no name where it was given, or is a default."""
+    """A value, and the variable, profile or provider that has it; no name for an option or a default."""
 
     value: str
     name: str = ""
 
 
 def session_of(options: S3Options, core: botocore.session.Session | None = None) -> Any:
-    """A session with the options that were given; each that was not comes from boto3's chain.  Raises BadConfig."""
+    """A session with the options; options that are None come from boto3's chain.  Raises BadConfig."""
     try:
         return boto3.Session(
             botocore_session=core or botocore.session.Session(),
@@ -56,47 +56,51 @@ def session_of(options: S3Options, core: botocore.session.Session | None = None)
             profile_name=options.profile,
         )
     except ProfileNotFound as error:
-        named = options.profile or os.environ.get("AWS_PROFILE")
-        raise BadConfig(f"profile {named}", str(error), "name a profile of ~/.aws/config") from error
+        name = options.profile or os.environ.get("AWS_PROFILE")
+        raise BadConfig(f"profile {name}", str(error), "name a profile of ~/.aws/config") from error
 
 
 def region_of(session: Any, options: S3Options, provider: Provider) -> Chained:
-    """The region.  `AWS_REGION` is every SDK's variable but boto3's."""
+    """The region.  All SDKs of AWS except boto3 read `AWS_REGION`."""
     if options.region:
         return Chained(options.region)
     if provider.region:
-        # A region of AWS's own places is meant for AWS, and many CI jobs have one.
+        # A region in a variable or a profile is meant for AWS, and many CI jobs have one.
         return Chained(provider.region, f"provider {provider.name}")
-    named = Chained(session.region_name or "", _profile(session))
-    return _of_variables("AWS_REGION", "AWS_DEFAULT_REGION") or _sendable("region", named) or Chained(_DEFAULT_REGION)
+    in_profile = Chained(session.region_name or "", _profile(session))
+    return (
+        _of_variables("AWS_REGION", "AWS_DEFAULT_REGION") or _sendable("region", in_profile) or Chained(_DEFAULT_REGION)
+    )
 
 
 def endpoint_of(session: Any, options: S3Options) -> Chained:
-    """The endpoint, empty for AWS's own."""
+    """The endpoint, empty for that of AWS.  Raises BadConfig."""
     if options.endpoint_url:
         return Chained(options.endpoint_url)
-    core = session._session  # noqa: SLF001  boto3 shows nothing of what it read
+    core = session._session  # noqa: SLF001  boto3 has no method for it
     if core.get_config_variable("ignore_configured_endpoint_urls"):
         return Chained("")
-    found = ConfiguredEndpointProvider(core.full_config, core.get_scoped_config(), "s3").provide()
-    if not found:
+    configured = ConfiguredEndpointProvider(core.full_config, core.get_scoped_config(), "s3").provide()
+    if not configured:
         return Chained("")
-    named = Chained(found, _profile(session))
-    chosen = _of_variables("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL") or _sendable("endpoint", named) or Chained("")
-    if wrong := endpoint_error(chosen.value or None):
-        raise BadConfig(f"the endpoint of {chosen.name}", *wrong)
-    return chosen
+    in_profile = Chained(configured, _profile(session))
+    endpoint = _of_variables("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL") or _sendable("endpoint", in_profile)
+    if endpoint is None:
+        return Chained("")
+    if error := endpoint_error(endpoint.value):
+        raise BadConfig(f"the endpoint of {endpoint.name}", *error)
+    return endpoint
 
 
 def _of_variables(*names: str) -> Chained | None:
     return next(filter(None, (_sendable("", Chained(os.environ.get(name, ""), name)) for name in names)), None)
 
 
-def _sendable(what: str, found: Chained) -> Chained | None:
+def _sendable(field: str, chained: Chained) -> Chained | None:
     """A value of boto3's chain without the white space at its end, None if nothing is left.  Raises BadConfig."""
-    value = trimmed(found.value)
-    refuse_unsendable(f"the {what} of {found.name}" if what else found.name, value)
-    return found._replace(value=value) if value else None
+    value = trimmed(chained.value)
+    refuse_unsendable(f"the {field} of {chained.name}" if field else chained.name, value)
+    return chained._replace(value=value) if value else None
 
 
 def _profile(session: Any) -> str:
@@ -104,27 +108,27 @@ def _profile(session: Any) -> str:
 
 
 def keys_of(session: Any, target: Target, trust: Trust = CERTIFI) -> tuple[str, Any]:
-    """The provider of boto3's chain that has keys, and what they are now.
+    """The provider of boto3's chain that has keys, and the keys as they are now.
 
     Raises BadConfig if no setting gives keys, and Denied if a service refuses to give or renew them.
     """
     try:
-        found = session.get_credentials()
-        if found is None:
+        credentials = session.get_credentials()
+        if credentials is None:
             raise NoCredentialsError
-        keys = found.get_frozen_credentials()
-    except (BotoCoreError, ClientError, ValueError, RuntimeError) as error:  # boto3's own, each of them
+        keys = credentials.get_frozen_credentials()
+    except (BotoCoreError, ClientError, ValueError, RuntimeError) as error:  # boto3 raises all of them
         refuse_distrust(error, trust)
         raise _no_keys(session, target, error) from error
     register_secrets(keys.secret_key, keys.token)
     clean = type(keys)(*map(trimmed, keys))
-    if clean != keys and not isinstance(found, RefreshableCredentials):
-        # The line break of a file, in a variable: http.client would refuse the header, and quote it.
+    if clean != keys and not isinstance(credentials, RefreshableCredentials):
+        # A variable may end in the line break of a file: http.client would refuse the header, and quote it.
         keys = clean
         session._session.set_credentials(*keys[:3])  # noqa: SLF001  boto3 has no method for it
-    for what, value in zip(("access key", "secret key", "session token"), keys[:3], strict=True):
-        refuse_unsendable(f"the {what} that boto3 found ({found.method})", value)
-    return found.method, keys
+    for name, value in zip(("access key", "secret key", "session token"), keys[:3], strict=True):
+        refuse_unsendable(f"the {name} that boto3 found ({credentials.method})", value)
+    return credentials.method, keys
 
 
 def _no_keys(session: Any, target: Target, error: Exception) -> IndexerError:
@@ -135,10 +139,10 @@ def _no_keys(session: Any, target: Target, error: Exception) -> IndexerError:
         expired = isinstance(error, (SSOError, TokenRetrievalError))
         step = f"run `aws sso login --profile {session.profile_name}`" if expired else _STEP
         return kind(target.name, f"there are no credentials for {_profile(session)} of AWS ({error})", step)
-    # boto3 would say that the session with AWS has expired; but the bucket is somewhere else.
-    looked = ("the options", "S3_*", *target.s3.searched, f"AWS_* and {_profile(session)} of AWS")
+    # The message of boto3 would be that the session with AWS has expired; but the bucket is not at AWS.
+    searched = ("the options", "S3_*", *target.s3.searched, f"AWS_* and {_profile(session)} of AWS")
     return kind(
         target.name,
-        f"there are no credentials for {endpoint} in any of: {', '.join(looked)}",
+        f"there are no credentials for {endpoint} in any of: {', '.join(searched)}",
         f"run `pixi auth login s3://{urlsplit(target.location).netloc}`, or {_STEP}",
     )
