@@ -58,8 +58,10 @@ class S3Options:
 
     def __post_init__(self) -> None:
         """Drop white space at the end of each text, such as the line break of a file."""
-        for name in (each.name for each in fields(self)):
-            object.__setattr__(self, name, trimmed(getattr(self, name)))
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, str):
+                object.__setattr__(self, each.name, trimmed(value))
 
     def setting_of(self, field: str) -> str:
         """The setting that a person used for a field; the field's own name if a program set it."""

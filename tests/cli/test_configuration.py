@@ -144,9 +144,7 @@ sso_region = eu-central-1
 """
 
 
-def test_without_keys_for_another_store_the_error_tells_where_was_looked_and_not_that_a_session_with_aws_expired(
-    server: Server, home: Path
-) -> None:
+def test_without_keys_for_another_store_the_error_lists_searched_places(server: Server, home: Path) -> None:
     write(home / "aws-config", SSO)
     done = spawn("s3", "s3://some-bucket/ch", env={"S3_ENDPOINT_URL": server.url, "RATTLER_AUTH_FILE": "/no/keys"})
     assert done.code == 1
@@ -166,7 +164,7 @@ def test_without_a_session_on_aws_itself_the_error_says_how_to_get_one(home: Pat
     assert done.error.endswith("; run `aws sso login --profile default`")
 
 
-def test_a_broken_store_of_keys_is_an_error_that_names_the_file_and_not_its_content(server: Server, home: Path) -> None:
+def test_a_broken_credentials_file_is_named_and_its_content_is_not(server: Server, home: Path) -> None:
     path = write(home / ".rattler" / "credentials.json", f'{{"some-bucket": "{SECRET}')
     done = spawn("s3", "s3://some-bucket", "--endpoint-url", server.url, "-vv")
     assert done.code == 2
@@ -174,7 +172,7 @@ def test_a_broken_store_of_keys_is_an_error_that_names_the_file_and_not_its_cont
     assert SECRET not in done.err
 
 
-def test_a_key_that_is_not_known_stops_every_command_and_names_the_nearest(channel: Path, tmp_path: Path) -> None:
+def test_an_unknown_key_stops_every_command_and_names_the_nearest(channel: Path, tmp_path: Path) -> None:
     config = write(tmp_path / "mine.toml", "[index-config]\nwrite-zstd = true\n")
     for words in (["fs", channel], ["status", channel], ["s3", "s3://some-bucket"]):
         done = invoke(*words, "--config", config)
@@ -182,7 +180,7 @@ def test_a_key_that_is_not_known_stops_every_command_and_names_the_nearest(chann
         assert done.error == f"error: {config} [index-config] write-zstd: unknown key; use write-zst"
 
 
-def test_what_a_file_says_of_a_folder_is_done_unless_an_option_says_otherwise(channel: Path, tmp_path: Path) -> None:
+def test_a_files_table_for_a_folder_counts_unless_an_option_wins(channel: Path, tmp_path: Path) -> None:
     text = f'[concurrency]\ndownloads = 2\n[index-config."{channel}"]\nwrite-zst = false\nwrite-shards = false\n'
     config = write(tmp_path / "mine.toml", text)
     assert invoke("fs", channel, "--config", config, "--shards").code == 0

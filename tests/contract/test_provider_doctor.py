@@ -47,7 +47,7 @@ def diagnosis(served: Server, behavior: Behavior, provider: str | None = None, k
         ("said to be minio, but refuses conditions", "--provider other"),
     ],
 )
-def test_a_store_is_safe_for_several_indexers_where_its_writes_are_conditional(
+def test_a_store_with_conditional_writes_is_safe_for_several_indexers(
     served: Server, name: str, flag: str | None
 ) -> None:
     kind = KINDS[name]
@@ -130,8 +130,8 @@ def test_the_table_for_pixi_leads_us_there_too(served: Server, tmp_path: Path) -
     found = diagnosis(served, Behavior())
     manifest = tmp_path / "pixi.toml"
     manifest.write_text(found.s3_options)
-    around = Environment({}, tmp_path, tmp_path, system=tmp_path)
-    options = resolve(f"s3://{BUCKET}/{PREFIX}", S3Options(), None, around).target.s3
+    env = Environment({}, tmp_path, tmp_path, system=tmp_path)
+    options = resolve(f"s3://{BUCKET}/{PREFIX}", S3Options(), None, env).target.s3
     assert (options.endpoint_url, options.region, options.addressing_style) == (served.url, "us-east-1", "path")
     assert f"--endpoint-url {served.url}" in found.flags
 
@@ -187,7 +187,7 @@ def test_a_probe_whose_put_is_refused_is_not_asked(served: Server, status: int, 
     assert not any("one indexer" in line for line in found.advice)
 
 
-def test_a_refused_put_of_an_odd_name_is_judged_only_where_the_right_is_there(served: Server) -> None:
+def test_a_refused_put_of_an_odd_name_has_no_verdict_without_permission(served: Server) -> None:
     def odd(asked: Request) -> bool:
         return asked.method == "PUT" and "local-0" in asked.key
 

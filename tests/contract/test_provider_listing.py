@@ -73,7 +73,7 @@ ODD = {
 
 @pytest.mark.parametrize("behavior", ODD.values(), ids=ODD.keys())
 @pytest.mark.parametrize("cuts", [CUTS, NAMES, ["a-1-0.conda"], ["z-1-0.conda"]])
-def test_a_store_that_cannot_list_from_a_name_on_or_has_another_order_is_listed_whole(
+def test_a_store_without_start_after_or_order_is_listed_as_a_whole(
     served: Server, threads: Executor, behavior: Behavior, cuts: list[str]
 ) -> None:
     store = at(served, behavior, "minio")

@@ -128,7 +128,7 @@ def test_a_channel_is_indexed_then_quiet_then_brought_up_to_date(play: Play) -> 
 
 
 @pytest.mark.parametrize("play", RACES, indirect=True)
-def test_only_a_store_without_conditions_is_written_under_a_lease_and_the_loss_is_told_once(
+def test_only_a_store_without_conditions_gets_a_lease_and_one_warning(
     play: Play, caplog: pytest.LogCaptureFixture
 ) -> None:
     play.upload(OLD)
@@ -141,7 +141,7 @@ def test_only_a_store_without_conditions_is_written_under_a_lease_and_the_loss_i
 
 
 @pytest.mark.parametrize("play", RACES, indirect=True)
-def test_an_indexer_that_does_all_its_work_before_another_writes_the_source_is_noticed(play: Play) -> None:
+def test_a_whole_run_of_another_indexer_before_the_source_is_noticed(play: Play) -> None:
     play.upload(OLD)
     play.run()
     play.upload(NEW)

@@ -38,7 +38,7 @@ def conditions(asked: list[Request]) -> list[tuple[str, str]]:
 # A store that nobody knows
 
 
-def test_an_unknown_store_is_asked_once_before_the_first_conditional_write(served: Server) -> None:
+def test_an_unknown_store_is_tested_once_before_the_first_write(served: Server) -> None:
     store = at(served, Behavior())
     etag = store.put(KEY, b"one", expect=Expect.ABSENT)
     store.put(KEY, b"two", expect=etag)
@@ -96,7 +96,7 @@ def test_every_put_carries_a_content_md5(served: Server, provider: str) -> None:
 # Quotes
 
 
-def test_a_store_that_takes_an_etag_without_quotes_for_no_condition_is_not_trusted(served: Server) -> None:
+def test_a_store_that_ignores_an_etag_without_quotes_is_not_trusted(served: Server) -> None:
     store = at(served, Behavior(), "ceph")
     etag = store.put(KEY, b"one", expect=Expect.ABSENT)
 
@@ -133,7 +133,7 @@ def test_a_conflict_that_is_no_mismatch_says_nothing_of_quotes(served: Server) -
 # Google's generations
 
 
-def test_a_write_by_generation_looks_compares_and_sends_no_header_of_amazons(served: Server) -> None:
+def test_a_write_by_generation_compares_and_sends_no_x_amz_header(served: Server) -> None:
     store = at(served, Behavior("generation"), "gcs")
     etag = store.put(KEY, b"one", expect=Expect.ABSENT)
     assert etag == hashlib.md5(b"one").hexdigest()
@@ -148,7 +148,7 @@ def test_a_write_by_generation_looks_compares_and_sends_no_header_of_amazons(ser
     assert set(served.fake.statuses) == {200}
 
 
-def test_another_object_than_the_expected_one_is_not_replaced_by_generation(served: Server) -> None:
+def test_a_write_by_generation_does_not_replace_another_object(served: Server) -> None:
     store = at(served, Behavior("generation"), "gcs")
     etag = store.put(KEY, b"one", expect=Expect.ABSENT)
     served.fake.upload(KEY, b"somebody's")
@@ -167,7 +167,7 @@ def test_another_object_than_the_expected_one_is_not_replaced_by_generation(serv
     assert served.fake.bodies()[KEY] == b"between look and write"
 
 
-def test_metadata_of_uploads_is_read_in_the_dialect_that_it_was_written_in(served: Server) -> None:
+def test_metadata_is_read_in_the_dialect_in_which_it_was_written(served: Server) -> None:
     store = at(served, Behavior("generation"), "gcs")
     served.fake.upload(KEY, b"one", {"x-amz-meta-package-md5": "abc"})
     with store.open(KEY) as reader:
@@ -177,7 +177,7 @@ def test_metadata_of_uploads_is_read_in_the_dialect_that_it_was_written_in(serve
 # Odd answers
 
 
-def test_what_is_missing_and_must_not_be_known_to_be_is_denied_with_the_right_that_lacks(served: Server) -> None:
+def test_a_403_for_a_missing_object_names_the_missing_permission(served: Server) -> None:
     store = at(served, Behavior(missing=403), "minio")
     with pytest.raises(Denied, match="list the bucket"):
         store.stat(KEY)
@@ -193,7 +193,7 @@ def test_a_version_is_the_same_whatever_form_its_etag_has(served: Server, form: 
     assert (listed.etag, listed.md5) == (etag, hashlib.md5(b"one").hexdigest())
 
 
-def test_a_read_that_is_refused_although_the_version_stands_is_bound_by_the_answer(served: Server) -> None:
+def test_a_store_that_refuses_the_right_etag_is_read_and_compared_here(served: Server) -> None:
     store = at(served, Behavior(reads_refused=True), "minio")
     etag = store.put(KEY, b"one", expect=Expect.ABSENT)
     for _ in range(2):

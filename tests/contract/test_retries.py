@@ -50,7 +50,7 @@ def wire(s3: S3Store) -> Iterator[Wire]:
     ],
     ids=str,
 )
-def test_what_the_store_refuses_is_asked_once(s3: S3Store, wire: Wire, call: Call, refused: tuple[int, str]) -> None:
+def test_a_refused_request_is_sent_once(s3: S3Store, wire: Wire, call: Call, refused: tuple[int, str]) -> None:
     status, code = refused
     wire.answer = lambda request: response(status) if request.method == "HEAD" else refusal(status, code)
     with contextlib.suppress(IndexerError):
@@ -64,7 +64,7 @@ def test_what_the_store_refuses_is_asked_once(s3: S3Store, wire: Wire, call: Cal
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_what_may_pass_is_asked_six_times(s3: S3Store, wire: Wire, call: Call, status: int) -> None:
+def test_a_temporary_error_is_tried_six_times(s3: S3Store, wire: Wire, call: Call, status: int) -> None:
     wire.answer = lambda request: response(status) if request.method == "HEAD" else refusal(status, "SlowDown")
     with pytest.raises(Unavailable):
         call(s3)
@@ -89,7 +89,7 @@ def test_a_lost_connection_is_tried_again(s3: S3Store, wire: Wire, call: Call, e
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_server_that_is_not_there_is_unavailable_after_some_tries(call: Call) -> None:
+def test_a_missing_server_is_unavailable_after_three_tries(call: Call) -> None:
     options = S3Options(f"http://127.0.0.1:{closed_port()}", "us-east-1", "path", "key", SECRET)
     store = S3Store("bucket", "channel", Target("s3://bucket/channel", options), no_pause())
     with pytest.raises(Unavailable, match="check the endpoint URL") as caught:

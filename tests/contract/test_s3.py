@@ -227,9 +227,7 @@ def test_the_parts_of_a_listing_are_the_whole(s3: S3Store, wire: Wire, page: int
     ],
     ids=lambda it: str(it[:30]),
 )
-def test_what_is_no_whole_listing_is_not_taken_for_an_empty_one(
-    s3: S3Store, wire: Wire, body: bytes, reason: str
-) -> None:
+def test_an_answer_that_is_not_a_listing_has_a_reason(s3: S3Store, wire: Wire, body: bytes, reason: str) -> None:
     wire.answer = lambda _: response(200, body)
     with pytest.raises(Unavailable, match=reason):
         list(s3.list("noarch/"))
@@ -260,9 +258,7 @@ def test_a_listing_that_breaks_in_the_middle_is_no_listing(s3: S3Store, wire: Wi
     ],
     ids=["nothing", "no end", "no token", "an empty token", "one token for ever", "half the XML"],
 )
-def test_an_answer_that_is_not_a_whole_listing_is_not_taken_for_an_empty_one(
-    s3: S3Store, wire: Wire, body: bytes
-) -> None:
+def test_an_incomplete_listing_is_not_taken_for_an_empty_one(s3: S3Store, wire: Wire, body: bytes) -> None:
     wire.answer = lambda _: response(200, body, Content_Type="application/xml")
     with pytest.raises(Unavailable, match=s3.bucket.prefix):
         list(s3.list("noarch/"))
@@ -392,7 +388,7 @@ def refuse_quotes(request: Any) -> Any:
     return None
 
 
-def test_a_store_that_compares_quotes_is_written_without_them_and_remembered(s3: S3Store, wire: Wire) -> None:
+def test_a_store_that_compares_quotes_gets_etags_without_them(s3: S3Store, wire: Wire) -> None:
     first = s3.put(KEY, b"first", expect=Expect.ABSENT)
     wire.answer = refuse_quotes
     wire.sent.clear()

@@ -130,7 +130,7 @@ def refuse_after(proxy: FaultProxy, requests: int) -> None:
 
 
 @pytest.mark.parametrize("after", [0, 1, 9, 21])
-def test_keys_that_the_server_calls_expired_end_the_run_and_a_repeat_heals(
+def test_expired_keys_end_the_run_and_the_next_run_repairs(
     bucket: Bucket, store: S3Store, proxy: FaultProxy, issuer: Issuer, after: int
 ) -> None:
     issuer.lives(60)

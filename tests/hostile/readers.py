@@ -99,7 +99,7 @@ def _listing(data: bytes) -> object:
 
 
 def _pages(data: bytes) -> object:
-    """A listing whose pages these are, the last one the connection broke: as a whole, and in two parts."""
+    """A listing whose pages these are, the last one again and again: as a whole, and in two parts."""
     return [_said(partial(_listed, data.split(PAGE_END), cuts)) for cuts in ([], ["b-1-0.conda"])]
 
 

@@ -87,7 +87,7 @@ def test_a_terabyte_of_nothing_is_refused_unread(channel: Path, extension: str) 
         file.truncate(TERABYTE)
     report = run(channel)
     (note,) = report.subdirs["noarch"].rejected
-    assert "holes" in note.reason
+    assert "sparse" in note.reason
     assert report.usage.bytes_read < TERABYTE // 1000
     assert len(records(channel, "noarch")) == 2
 

@@ -90,9 +90,9 @@ def test_both_find_the_same_keys_whatever_their_names_and_files(tmp_path: Path) 
     with answering(an_empty_bucket) as server:
         assert run([sys.executable, "-c", READER, server.url, *STORES], env={**ours, **aws}).code == 0
         theirs = signers(server)
-    around = Environment(ours, tmp_path, tmp_path, system=tmp_path)
+    env = Environment(ours, tmp_path, tmp_path, system=tmp_path)
     for bucket, (_, _, expected) in STORES.items():
-        settled = resolve(f"s3://{bucket}/a/ch", S3Options(endpoint_url=server.url), None, around)
+        settled = resolve(f"s3://{bucket}/a/ch", S3Options(endpoint_url=server.url), None, env)
         found = settled.target.s3.access_key_id or "aws"
         assert (bucket, found) == (bucket, re.sub(r"\W", "-", expected))
         assert (bucket, theirs.get(bucket)) == (bucket, found)

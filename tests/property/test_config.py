@@ -51,7 +51,7 @@ def by_the_book(files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel
 
 
 @given(FILES, CHANNELS)
-def test_the_most_specific_table_that_has_a_field_wins_and_among_equals_the_strongest_file(
+def test_the_most_specific_table_wins_then_the_strongest_file(
     files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel: str
 ) -> None:
     found = {name: it.value for name, it in config(files).index(channel).items()}

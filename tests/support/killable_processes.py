@@ -185,7 +185,7 @@ def _change(job: Job, store: Store) -> None:
 
 
 def _read(job: Job) -> int:
-    """Read the channel as clients do, the connection broke: every file whole, every shard there."""
+    """Read the channel as clients do, again and again: every file whole, every shard there."""
     for _ in range(_READINGS):
         bodies = content(job.where, packages=False)
         wrong = [line for line in unreadable(bodies) if "is not there" not in line]

@@ -43,7 +43,7 @@ def test_credentials_that_are_renewed_and_expired_are_named() -> None:
         ({"ETag": '""', "LastModified": None}, "invalid response: an ETag of ''"),
     ],
 )
-def test_what_an_answer_lacks_is_named(answer: dict[str, Any], said: str) -> None:
+def test_a_missing_or_invalid_field_of_an_answer_is_named(answer: dict[str, Any], said: str) -> None:
     with pytest.raises(Unavailable, match=said), errors("s3://b/k"):
         opened_stat("k", 1, answer)
 

@@ -62,7 +62,7 @@ def test_a_key_is_looked_for_in_all_places_before_the_next_key(tmp_path: Path) -
     assert found("s3://reeds/a", written(tmp_path / "stronger", {"reeds": entry("first")}), weak) == "first"
 
 
-def test_a_hit_tells_the_keys_and_where_they_were(tmp_path: Path) -> None:
+def test_a_match_has_the_keys_and_their_place(tmp_path: Path) -> None:
     store = written(tmp_path / "keys", {"s3://reeds": entry("some-id", "some-token")})
     assert find("s3://reeds/a", [store]) == CredentialMatch(Keys("some-id", CANARY, "some-token"), "s3://reeds", store)
     assert str(store) == str(tmp_path / "keys")
@@ -78,7 +78,7 @@ def test_a_file_that_is_not_there_is_empty_and_says_so(tmp_path: Path) -> None:
     assert str(store) == f"{tmp_path}/keys (does not exist)"
 
 
-def test_entries_of_other_kinds_are_passed_over_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_entries_of_other_kinds_are_ignored_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = written(tmp_path / "keys", {"reeds": {"BearerToken": CANARY}, "s3://reeds": entry("some-id"), "x": 7})
     assert found("s3://reeds/a", store) == "some-id"
     assert caplog.messages == [f"{tmp_path}/keys: the entry of reeds is ignored: a BearerToken cannot open a bucket"]
@@ -98,7 +98,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_store_is_an_error_that_names_the_file_and_not_its_content(tmp_path: Path, kind: str) -> None:
+def test_a_broken_credentials_file_is_named_and_its_content_is_not(tmp_path: Path, kind: str) -> None:
     (tmp_path / "keys").write_text(BROKEN[kind], errors="surrogateescape")
     with pytest.raises(BadConfig) as caught:
         find("s3://reeds", [CredentialsFile(tmp_path / "keys")])
@@ -115,10 +115,8 @@ def test_a_store_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_places_are_those_of_pixi_in_its_order(tmp_path: Path) -> None:
-    around = Environment({"RATTLER_AUTH_FILE": "mine.json"}, tmp_path, tmp_path / "home")
-    names = [
-        str(place).removesuffix(" (does not exist)") for place in auth.backends(around, tmp_path / "override.json")
-    ]
+    env = Environment({"RATTLER_AUTH_FILE": "mine.json"}, tmp_path, tmp_path / "home")
+    names = [str(place).removesuffix(" (does not exist)") for place in auth.backends(env, tmp_path / "override.json")]
     assert names == [
         f"{tmp_path}/mine.json",
         f"{tmp_path}/override.json",

@@ -23,14 +23,14 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def around(folder: Path, home: Path | None = None) -> Environment:
+def environment_in(folder: Path, home: Path | None = None) -> Environment:
     """A machine that has no configuration of its own."""
     return Environment({}, folder, home, system=folder / "nowhere")
 
 
 def read(tmp_path: Path, text: str, name: str = "config.toml") -> Config:
     """What a named file says."""
-    return load(write(tmp_path / name, text), around(tmp_path))
+    return load(write(tmp_path / name, text), environment_in(tmp_path))
 
 
 def complaint(tmp_path: Path, text: str, name: str = "config.toml") -> str:
@@ -134,7 +134,7 @@ def test_downloads_and_the_file_of_credentials_are_read(tmp_path: Path) -> None:
     assert read(tmp_path, 'authentication_override_file = "keys.json"\n').auth_file() is not None
 
 
-def test_other_tables_are_nobodys_business_here(tmp_path: Path) -> None:
+def test_other_tables_are_ignored(tmp_path: Path) -> None:
     text = 'default-channels = 7\n[repodata-config]\nwhatever = true\n[pypi-config]\nindex-url = "x"\n'
     assert read(tmp_path, text).index("s3://reeds") == {}
 
@@ -190,7 +190,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("text", MISTAKES)
-def test_a_mistake_is_an_error_that_names_the_file_the_place_and_what_belongs_there(tmp_path: Path, text: str) -> None:
+def test_a_mistake_names_the_file_the_key_and_the_right_value(tmp_path: Path, text: str) -> None:
     assert complaint(tmp_path, text) == MISTAKES[text]
 
 
@@ -249,7 +249,7 @@ def test_the_message_of_a_revision_has_at_most_8192_bytes() -> None:
 @pytest.mark.parametrize("name", ["nobody.toml", "."])
 def test_a_named_file_must_be_there(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadConfig, match="name a TOML file"):
-        load(tmp_path / name, around(tmp_path))
+        load(tmp_path / name, environment_in(tmp_path))
 
 
 def test_a_named_manifest_must_have_a_workspace(tmp_path: Path) -> None:
@@ -261,8 +261,8 @@ def test_a_named_file_is_the_only_one(tmp_path: Path) -> None:
     assert read(tmp_path, "[concurrency]\ndownloads = 3\n").bucket("reeds") is None
 
 
-def test_the_manifest_wins_over_the_workspaces_file_and_that_over_the_users(tmp_path: Path) -> None:
-    machine = around(tmp_path / "project" / "src", tmp_path / "home")
+def test_the_manifest_wins_over_workspace_files_and_these_over_user_files(tmp_path: Path) -> None:
+    machine = environment_in(tmp_path / "project" / "src", tmp_path / "home")
     machine.folder.mkdir(parents=True)
     write(tmp_path / "project" / "pixi.toml", "[workspace]\n")
     for path, table in (
@@ -281,11 +281,11 @@ def test_the_nearest_manifest_with_a_workspace_counts(tmp_path: Path) -> None:
     write(tmp_path / "a" / "pyproject.toml", "[tool.pixi.workspace.s3-options.reeds]\nregion = 'near'\n")
     write(tmp_path / "a" / "b" / "pixi.toml", "[package]\nname = 'a package of the workspace'\n")
     write(tmp_path / "a" / "b" / "c" / "pyproject.toml", "this is not even TOML")
-    assert region(load(None, around(tmp_path / "a" / "b" / "c"))) == "near"
+    assert region(load(None, environment_in(tmp_path / "a" / "b" / "c"))) == "near"
 
 
-def test_without_any_file_nothing_is_said(tmp_path: Path) -> None:
-    config = load(None, around(tmp_path))
+def test_without_any_file_the_configuration_is_empty(tmp_path: Path) -> None:
+    config = load(None, environment_in(tmp_path))
     assert (config.bucket("reeds"), config.index("/x"), config.downloads(), config.auth_file()) == (
         None,
         {},
@@ -297,6 +297,6 @@ def test_without_any_file_nothing_is_said(tmp_path: Path) -> None:
 def test_a_bucket_is_taken_whole_from_the_strongest_file_that_has_it(tmp_path: Path) -> None:
     write(tmp_path / ".pixi" / "config.toml", BUCKET)
     write(tmp_path / "pixi.toml", '[workspace.s3-options.reeds]\nendpoint-url = "https://other.example"\n')
-    found = load(None, around(tmp_path)).bucket("reeds")
+    found = load(None, environment_in(tmp_path)).bucket("reeds")
     assert found is not None
     assert found.value == BucketOptions("https://other.example")

@@ -35,8 +35,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def explained(home: Path, given: S3Options | None = None, channel: str = "s3://reeds/ch") -> list[str]:
     """The lines of `--show-config`, with single spaces."""
-    around = Environment({}, home, home, system=home)
-    told = lines(explain(resolve(channel, given or S3Options(), None, around)))
+    env = Environment({}, home, home, system=home)
+    told = lines(explain(resolve(channel, given or S3Options(), None, env)))
     assert SECRET not in "".join(told)
     return [" ".join(line.split()) for line in told]
 

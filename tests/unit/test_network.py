@@ -192,8 +192,8 @@ def told(home: Path, text: str, environ: dict[str, str] | None = None) -> tuple[
     """What a file of pixi's says, and where each value came from."""
     (home / ".pixi").mkdir(exist_ok=True)
     (home / ".pixi" / "config.toml").write_text(text)
-    around = Environment(environ or {}, home, home, system=home / "nowhere")
-    found = network_settings(load(None, around), around)
+    env = Environment(environ or {}, home, home, system=home / "nowhere")
+    found = network_settings(load(None, env), env)
     return network_of(found), {it.name: str(it.origin) for it in found.values()}
 
 

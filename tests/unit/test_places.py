@@ -16,7 +16,7 @@ def files(environ: dict[str, str] | None = None, *, platform: str = "linux", hom
     return [path.as_posix() for path in config_files(Environment(environ or {}, WORK, home, platform))]
 
 
-def test_the_machine_comes_before_the_user_and_what_tools_share_before_pixis_own() -> None:
+def test_machine_files_come_before_user_files_and_shared_before_pixis() -> None:
     assert files() == [
         "/etc/rattler/config.toml",
         "/etc/pixi/config.toml",
@@ -26,7 +26,7 @@ def test_the_machine_comes_before_the_user_and_what_tools_share_before_pixis_own
     ]
 
 
-def test_xdg_and_the_homes_of_the_tools_take_the_places_of_the_folders_that_they_rename() -> None:
+def test_xdg_and_tool_homes_replace_the_default_folders() -> None:
     assert files({"XDG_CONFIG_HOME": "/xdg", "PIXI_HOME": "/pixi", "RATTLER_HOME": "/rattler"})[2:] == [
         "/xdg/rattler/config.toml",
         "/rattler/config.toml",
@@ -83,7 +83,7 @@ def names(folder: Path, active: str = "") -> list[Path]:
     return list(manifests(Environment({"PIXI_PROJECT_MANIFEST": active}, folder, None)))
 
 
-def test_manifests_are_looked_for_upwards_one_a_folder_and_pixi_toml_first(tmp_path: Path) -> None:
+def test_manifests_are_searched_upwards_one_per_folder_pixi_toml_first(tmp_path: Path) -> None:
     deep = tmp_path / "a" / "b" / "c"
     deep.mkdir(parents=True)
     for name in ("pixi.toml", "pyproject.toml", "a/pyproject.toml", "a/mojoproject.toml", "a/b/mojoproject.toml"):

@@ -32,8 +32,8 @@ def home(tmp_path: Path) -> Path:
 def settled(
     home: Path, given: S3Options | None = None, environ: dict[str, str] | None = None, channel: str = CHANNEL
 ) -> Resolved:
-    around = Environment(environ or {}, home, home, system=home / "nowhere")
-    return resolve(channel, given or S3Options(), None, around)
+    env = Environment(environ or {}, home, home, system=home / "nowhere")
+    return resolve(channel, given or S3Options(), None, env)
 
 
 def configure(home: Path, text: str) -> Path:
@@ -114,7 +114,7 @@ def test_an_empty_variable_or_option_counts_as_unset(home: Path) -> None:
         ({}, {"S3_ENDPOINT_URL": "https://a:b@s3.example"}, "S3_ENDPOINT_URL: has a user or a password in it"),
     ],
 )
-def test_half_a_pair_and_what_is_wrong_is_named_by_where_it_stands(
+def test_half_a_pair_and_an_invalid_value_are_named_by_their_setting(
     home: Path, given: dict[str, Any], environ: dict[str, str], said: str
 ) -> None:
     log_in(home, {"reeds": "stored"})
@@ -166,7 +166,7 @@ def test_nobody_has_no_keys(home: Path) -> None:
     assert origins(resolved)["no-sign-request"] == "--no-sign-request"
 
 
-def test_where_no_keys_are_found_the_places_are_remembered_for_the_message(home: Path) -> None:
+def test_without_keys_the_searched_places_are_kept_for_the_message(home: Path) -> None:
     configure(home, f'authentication-override-file = "over.json"\n{TABLE}')
     assert settled(home, environ={"RATTLER_AUTH_FILE": "mine.json"}).target.s3.searched == (
         f"{home}/mine.json (does not exist)",
@@ -222,13 +222,13 @@ def given(**values: object) -> dict[str, object]:
     return {"zst": None, "shards": None, "base_url": None, "base_url_verbatim": None, **values}
 
 
-def test_what_is_published_is_what_options_say_then_files_then_the_default() -> None:
+def test_options_win_over_files_and_files_over_the_defaults() -> None:
     assert outputs(given(), {}) == Outputs()
     assert outputs(given(zst=True), said(write_zst=False, write_shards=False)) == Outputs(zst=True, shards=False)
     assert outputs(given(base_url="https://o"), said(base_url="https://f")) == Outputs(base_url="https://o")
 
 
-def test_the_base_url_of_a_file_means_what_it_means_to_rattler_index_and_that_is_said(
+def test_the_base_url_of_a_file_is_verbatim_and_a_warning_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     url = said(base_url="https://f")
@@ -241,7 +241,7 @@ def test_the_base_url_of_a_file_means_what_it_means_to_rattler_index_and_that_is
     assert "use --base-url-verbatim to confirm, or --no-base-url-verbatim" in told
 
 
-def test_what_files_say_of_the_channel_is_one_value() -> None:
+def test_the_channel_settings_of_files_are_one_value() -> None:
     relations, revisions = ChannelRelations("../base"), (Revision("v3", "m"),)
     found = outputs(
         given(),
@@ -278,7 +278,7 @@ def test_a_base_url_that_readers_can_follow_is_taken(url: str) -> None:
     assert outputs(given(base_url=url), {}).base_url == url
 
 
-def test_a_run_that_would_publish_nothing_is_refused_by_what_asks_for_it() -> None:
+def test_a_run_that_would_publish_nothing_names_the_settings() -> None:
     with pytest.raises(BadConfig, match="--no-monolithic --no-shards: leaves no file to publish"):
         outputs(given(monolithic=False, shards=False), {})
     with pytest.raises(BadConfig, match=r"--no-monolithic /c.toml \[index-config\] write-shards: leaves no file"):
@@ -377,7 +377,7 @@ def test_white_space_at_the_end_of_a_channel_is_dropped(tmp_path: Path) -> None:
         ("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "…EKEY"),
     ],
 )
-def test_of_a_secret_four_characters_are_shown_at_most_and_of_a_short_one_none(secret: str, shown: str) -> None:
+def test_at_most_four_characters_of_a_secret_are_shown(secret: str, shown: str) -> None:
     assert ending(secret) == shown
 
 
@@ -396,7 +396,7 @@ def test_settings_are_lines_of_name_value_and_origin() -> None:
     ]
 
 
-def test_detectors_are_warned_of_where_old_readers_meet_them(caplog: pytest.LogCaptureFixture) -> None:
+def test_detectors_are_warned_of_if_old_readers_can_read_them(caplog: pytest.LogCaptureFixture) -> None:
     detectors = said(virtual_package_detectors={"cuda": ("__cuda",)})
     outputs(given(monolithic=False), detectors)
     outputs(given(), said(virtual_package_detectors={}))

@@ -84,7 +84,7 @@ def reads_what_was_written(scratch: Scratch) -> Judged:
     may_read = scratch.ask("get_object", "first")
     if may_read.code:
         return ill(f"refused ({may_read.refusal})")
-    may_read.said["Body"].close()
+    may_read.parsed["Body"].close()
     scratch.need("put_object", "again", Body=b"old")
     scratch.body("again")
     scratch.need("put_object", "again", Body=b"new")
@@ -95,7 +95,7 @@ def reads_what_was_written(scratch: Scratch) -> Judged:
 
 def keeps_metadata(scratch: Scratch) -> Judged:
     """The digests that uploaders leave with a package, and the headers that readers' caches go by."""
-    said = scratch.need("head_object", "first").said
+    said = scratch.need("head_object", "first").parsed
     metadata = {name.lower(): value for name, value in said.get("Metadata", {}).items()}
     lost = [name for name in ("package-md5", "package-sha256") if name not in metadata]
     if said.get("CacheControl") != _CACHED:
@@ -107,7 +107,7 @@ def keeps_metadata(scratch: Scratch) -> Judged:
 
 def etag_is_md5(scratch: Scratch) -> Judged:
     """Whether an unchanged package is known by its ETag alone."""
-    etag = scratch.need("head_object", "first").said.get("ETag", "").strip('"')
+    etag = scratch.need("head_object", "first").parsed.get("ETag", "").strip('"')
     same = etag == hashlib.md5(_BODY, usedforsecurity=False).hexdigest()
     return noted("the MD5 of the content" if same else "not the MD5; versions are kept in the ledger")
 
@@ -121,7 +121,7 @@ def checks_sha256(scratch: Scratch) -> Judged:
     head = scratch.ask("head_object", "checked", ChecksumMode="ENABLED")
     if head.code:
         return noted(f"the question is refused ({head.refusal})")
-    kept = head.said.get("ChecksumSHA256") == digest
+    kept = head.parsed.get("ChecksumSHA256") == digest
     return noted("kept and told" if kept else "not told")
 
 
@@ -132,12 +132,12 @@ def serves_ranges(scratch: Scratch) -> Judged:
         raise NotAsked(f"get is refused ({answer.refusal})")
     if answer.code:
         return noted(f"refused ({answer.refusal}); packages are read whole")
-    body = answer.said["Body"].read()
-    if (body, answer.said.get("ContentRange")) == (_BODY[2:6], "bytes 2-5/10"):
+    body = answer.parsed["Body"].read()
+    if (body, answer.parsed.get("ContentRange")) == (_BODY[2:6], "bytes 2-5/10"):
         return well("the part that was asked for")
     if body == _BODY:
         return noted("ignored; packages are read whole")
-    return ill(f"another part: {answer.said.get('ContentRange')}, {len(body)} bytes")
+    return ill(f"another part: {answer.parsed.get('ContentRange')}, {len(body)} bytes")
 
 
 def serves_suffixes(scratch: Scratch) -> Judged:
@@ -148,7 +148,7 @@ def serves_suffixes(scratch: Scratch) -> Judged:
 
 def reads_by_version(scratch: Scratch) -> Judged:
     """If-Match on GET; a run also compares the ETag of the answer."""
-    etag = scratch.need("head_object", "first").said.get("ETag", "")
+    etag = scratch.need("head_object", "first").parsed.get("ETag", "")
     right = scratch.ask("get_object", "first", IfMatch=etag)
     wrong = scratch.ask("get_object", "first", IfMatch='"00000000000000000000000000000000"')
     if (right.status, wrong.status) == (200, 412):
@@ -210,7 +210,7 @@ def takes_the_right_version(scratch: Scratch) -> Judged:
     passed = scratch.put("right", b"new", etag) is not None
     if not passed or scratch.body("right") != b"new":
         return ill("refused, with quotes and without")
-    etag = scratch.need("head_object", "right").said.get("ETag", "")
+    etag = scratch.need("head_object", "right").parsed.get("ETag", "")
     quoted = scratch.ask("put_object", "right", Body=b"newer", IfMatch=etag)
     return well("passes" if not quoted.code else "passes only with the ETag without quotes")
 
@@ -260,7 +260,7 @@ def deletes(scratch: Scratch) -> Judged:
 
 def agrees_on_the_time(scratch: Scratch) -> Judged:
     """The store's clock and this machine's."""
-    answer = scratch.ask("head_object", "first").said
+    answer = scratch.ask("head_object", "first").parsed
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     if not date:
         return noted("the store does not tell the time")

@@ -94,9 +94,9 @@ class Scratch:
         answer = self.ask("get_object", name, **more)
         if answer.denied:
             raise NotAsked(f"get is refused ({answer.refusal})")
-        if answer.code or not answer.said:
+        if answer.code or not answer.parsed:
             return None
-        with contextlib.closing(answer.said["Body"]) as body:
+        with contextlib.closing(answer.parsed["Body"]) as body:
             data: bytes = body.read()
         return data
 
@@ -110,14 +110,14 @@ class Scratch:
             answer = self.ask("list_objects_v2", Prefix=self.prefix, **more)
             if answer.denied:
                 raise NotAsked(f"list is refused ({answer.refusal})")
-            more_to_come = answer.said.get("IsTruncated")
-            if answer.code or (more_to_come and "NextContinuationToken" not in answer.said):
+            more_to_come = answer.parsed.get("IsTruncated")
+            if answer.code or (more_to_come and "NextContinuationToken" not in answer.parsed):
                 return None
-            found += [entry["Key"][len(self.prefix) :] for entry in answer.said.get("Contents", ())]
+            found += [entry["Key"][len(self.prefix) :] for entry in answer.parsed.get("Contents", ())]
             if not more_to_come:
                 return found
             more.pop("StartAfter", None)
-            more["ContinuationToken"] = answer.said["NextContinuationToken"]
+            more["ContinuationToken"] = answer.parsed["NextContinuationToken"]
 
     def clear(self) -> list[str]:
         """Remove what the probes have put; the keys that could not be removed."""

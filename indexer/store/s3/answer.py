@@ -18,7 +18,7 @@ class Answer(NamedTuple):
 
     status: int
     code: str
-    said: dict[str, Any]
+    parsed: dict[str, Any]
 
     @property
     def refusal(self) -> str:
