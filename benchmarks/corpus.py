@@ -110,7 +110,7 @@ class Corpus:
             build=f"py311h{draw.randbytes(4).hex()[:7]}_{build_number}",
             build_number=build_number,
             extension=EXTENSIONS[0] if self.large or draw.random() < _CONDA_SHARE else EXTENSIONS[1],
-            neighbours=self.names,
+            neighbors=self.names,
         )
 
 
@@ -124,7 +124,7 @@ class _Identity:
     build: str
     build_number: int
     extension: str
-    neighbours: int
+    neighbors: int
     """How many names it can depend on."""
 
     @property
@@ -210,7 +210,7 @@ def _info(draw: random.Random, who: _Identity, files: dict[str, bytes]) -> dict[
 
 
 def _index_json(draw: random.Random, who: _Identity) -> dict[str, object]:
-    names = [draw.randrange(who.neighbours) for _ in range(draw.randrange(9))]
+    names = [draw.randrange(who.neighbors) for _ in range(draw.randrange(9))]
     needs = [f"{_name(name)} >={draw.randrange(3)}.{draw.randrange(10)}" for name in names]
     index: dict[str, object] = {
         "arch": "x86_64",
@@ -225,7 +225,7 @@ def _index_json(draw: random.Random, who: _Identity) -> dict[str, object]:
         "version": who.version,
     }
     if who.number % 10 == 0:
-        index["constrains"] = [f"sample-extra-{who.number % who.neighbours} <{draw.randrange(1, 9)}"]
+        index["constrains"] = [f"sample-extra-{who.number % who.neighbors} <{draw.randrange(1, 9)}"]
     return index
 
 

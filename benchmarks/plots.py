@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from benchmarks.results import Run
 
-_COLOURS = {
+_COLORS = {
     peers.OURS: "#0072b2",
     peers.RATTLER: "#d55e00",
     peers.CONDA: "#009e73",
@@ -40,7 +40,7 @@ _PANELS: tuple[_Measure, ...] = (
 def draw_growth(runs: list[Run], file: Path) -> None:
     """A row for each case, a column for each measure and place."""
     plt = _pyplot()
-    sized = [run for run in runs if run.measured and run.corpus.isdecimal() and run.tool in _COLOURS]
+    sized = [run for run in runs if run.measured and run.corpus.isdecimal() and run.tool in _COLORS]
     # A grid of axes that share the x axis; the types of pyplot do not describe it.
     figure, axes = plt.subplots(
         len(CASES),
@@ -53,8 +53,8 @@ def draw_growth(runs: list[Run], file: Path) -> None:
     for row, case in zip(axes, CASES, strict=True):
         for panel, (title, store, latency_ms, measure) in zip(row, _PANELS, strict=True):
             here = [run for run in sized if (run.store, run.latency_ms, run.case) == (store, latency_ms, case)]
-            for tool, colour in _COLOURS.items():
-                _line(panel, [run for run in here if run.tool == tool], measure, (tool, colour))
+            for tool, color in _COLORS.items():
+                _line(panel, [run for run in here if run.tool == tool], measure, (tool, color))
             _dress(panel, title if case == CASES[0] else "", {int(run.corpus) for run in sized})
         row[0].set_ylabel(case, fontsize=11)
     for panel in axes[-1]:
@@ -84,9 +84,9 @@ def draw_package(runs: list[Run], file: Path) -> None:
     )
     figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 3.4), squeeze=False)
     for panel, (title, measure) in zip(axes[0], panels, strict=True):
-        for tool, colour in ((peers.SCOPED, "#cc79a7"), (peers.OURS, _COLOURS[peers.OURS])):
+        for tool, color in ((peers.SCOPED, "#cc79a7"), (peers.OURS, _COLORS[peers.OURS])):
             chosen = [run for run in sized if run.tool == tool and not run.latency_ms]
-            _line(panel, chosen, measure, (tool if tool == peers.OURS else f"{tool}, shards alone", colour))
+            _line(panel, chosen, measure, (tool if tool == peers.OURS else f"{tool}, shards alone", color))
         _dress(panel, title, {int(run.corpus) for run in sized if run.tool == peers.SCOPED})
         panel.set_xlabel("packages", fontsize=9)
     if sized:
@@ -111,12 +111,12 @@ def _line(panel: Any, runs: list[Run], measure: Callable[[Run], float], who: tup
         by.setdefault(int(run.corpus), []).append(run)
     if not by:
         return
-    label, colour = who
+    label, color = who
     sizes = sorted(by)
     values = [statistics.median(measure(run) for run in by[size]) for size in sizes]
-    panel.plot(sizes, values, "-", color=colour, linewidth=1.5, label=label, zorder=2)
-    filled = [colour if all(run.state == "ok" for run in by[size]) else "white" for size in sizes]
-    panel.scatter(sizes, values, s=28, c=filled, edgecolors=colour, zorder=3)
+    panel.plot(sizes, values, "-", color=color, linewidth=1.5, label=label, zorder=2)
+    filled = [color if all(run.state == "ok" for run in by[size]) else "white" for size in sizes]
+    panel.scatter(sizes, values, s=28, c=filled, edgecolors=color, zorder=3)
 
 
 def _dress(panel: Any, title: str, sizes: set[int]) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def channel_publication(
     catalogs: Mapping[str, Catalog], outputs: Outputs, notices: tuple[Notice, ...] | None = None
 ) -> Publication:
-    """Every artifact of a channel's root, from the catalogue of each subdir; what is switched off as a deletion.
+    """Every artifact of a channel's root, from the catalog of each subdir; what is switched off as a deletion.
 
     A `notices.json` is written where there are notices or an empty list of them, and left alone otherwise.  What
     makes a file is imported where the file is wanted.

@@ -63,8 +63,8 @@ class Overlay:
 
     `published_patch` is the content of its `patch_instructions.json` (`key`), None if there is no such file;
     `new_patch` is the content that this run puts in its place, None if it puts none.  `yanks` and `ignored` are by file
-    name.  `published` and `new` are the parsed patches; a BadPatch if they cannot be parsed, which is raised only if
-    the patch is applied.
+    name.  `published_instructions` and `new_instructions` are the parsed patches; a BadPatch if they cannot be parsed,
+    which is raised only if the patch is applied.
     """
 
     key: str = ""
@@ -72,8 +72,8 @@ class Overlay:
     new_patch: bytes | None = None
     yanks: Mapping[str, Yank] = field(default_factory=dict)
     ignored: Mapping[str, Ignore] = field(default_factory=dict)
-    published: Instructions | BadPatch = field(default_factory=Instructions)
-    new: Instructions | BadPatch | None = None
+    published_instructions: Instructions | BadPatch = field(default_factory=Instructions)
+    new_instructions: Instructions | BadPatch | None = None
 
     @property
     def patch(self) -> bytes | None:
@@ -84,11 +84,11 @@ class Overlay:
         """The same overlay with a patch that this run publishes; unchanged if this very patch is published already."""
         if content == self.published_patch:
             return self
-        return replace(self, new_patch=content, new=_parsed(content, self.key))
+        return replace(self, new_patch=content, new_instructions=_parsed(content, self.key))
 
     def instructions(self) -> Instructions:
         """The instructions of the patch that is applied.  Raises BadPatch."""
-        instructions = self.published if self.new is None else self.new
+        instructions = self.published_instructions if self.new_instructions is None else self.new_instructions
         if isinstance(instructions, BadPatch):
             raise instructions
         return instructions
@@ -97,11 +97,11 @@ class Overlay:
         """Whether readers see another index than the packages alone would make.  Raises BadPatch."""
         return bool(self.yanks or self.instructions())
 
-    def filenames_with_published_run_exports(self) -> frozenset[str]:
+    def filenames_with_patched_run_exports(self) -> frozenset[str]:
         """The file names whose run exports the published patch changed; none if nobody could parse the patch."""
-        if isinstance(self.published, BadPatch):
+        if isinstance(self.published_instructions, BadPatch):
             return frozenset()
-        return patch.filenames_with_patched_run_exports(self.published)
+        return patch.filenames_with_patched_run_exports(self.published_instructions)
 
     def apply(self, index: Index) -> Patched:
         """The index that readers see: patched, and without yanked packages.  Raises BadPatch."""
@@ -112,8 +112,8 @@ class Overlay:
 
 def make_overlay(key: str, published_patch: bytes | None, withdrawn: WithdrawnPackages) -> Overlay:
     """The overlay of a subdir from the content of its files; `key` is the place of its patch instructions."""
-    published = Instructions() if published_patch is None else _parsed(published_patch, key)
-    return Overlay(key, published_patch, yanks=withdrawn.yanked, ignored=withdrawn.ignored, published=published)
+    instructions = Instructions() if published_patch is None else _parsed(published_patch, key)
+    return Overlay(key, published_patch, None, withdrawn.yanked, withdrawn.ignored, instructions)
 
 
 def _parsed(content: bytes, key: str) -> Instructions | BadPatch:

@@ -25,7 +25,7 @@ HourlyCounts = dict[int, int]
 
 def hourly_counts(records: Iterable[Raw], now_ms: int) -> HourlyCounts:
     """The number of these records that are younger than a week, by the hour of their date."""
-    first = _first(now_ms)
+    first = _first_hour(now_ms)
     hours = (date // _HOUR_MS for record in records if (date := date_of(record)) is not None)
     return dict(sorted(Counter(hour for hour in hours if hour >= first).items()))
 
@@ -34,7 +34,7 @@ def updated_hourly_counts(
     before: Mapping[int, int], gone: Iterable[Raw], come: Iterable[Raw], now_ms: int
 ) -> HourlyCounts:
     """The counts of `before` without the records that are `gone` and with those that have `come`."""
-    first = _first(now_ms)
+    first = _first_hour(now_ms)
     counts = Counter({hour: count for hour, count in before.items() if hour >= first})
     counts.update(hourly_counts(come, now_ms))
     counts.subtract(hourly_counts(gone, now_ms))
@@ -43,8 +43,8 @@ def updated_hourly_counts(
 
 def count_recent(hours: Mapping[int, int], now_ms: int) -> int:
     """The number of packages that are younger than a week, to the hour."""
-    return sum(count for hour, count in hours.items() if hour >= _first(now_ms))
+    return sum(count for hour, count in hours.items() if hour >= _first_hour(now_ms))
 
 
-def _first(now_ms: int) -> int:
+def _first_hour(now_ms: int) -> int:
     return (now_ms - _SPAN_MS) // _HOUR_MS

@@ -92,7 +92,7 @@ def _load_repodata(folder: ChannelFolder, job: SubdirJob, snapshot: Snapshot, ov
         index = _with_published(folder, snapshot, index, overlay)
     if not snapshot.is_unchanged(source):  # another indexer wrote the records, and they are newer than our files
         # The run exports of these packages are those of a patch, so the run exports of the packages are unknown.
-        patched = overlay.filenames_with_published_run_exports()
+        patched = overlay.filenames_with_patched_run_exports()
         run_exports = {filename: value for filename, value in run_exports.items() if filename not in patched}
         run_exports |= repodata.inline_run_exports(index.records)
         if has_undated_records(index):

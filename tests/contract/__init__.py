@@ -1,1 +1,1 @@
-"""One suite that every store passes, the behaviour of single stores, and each provider as it behaves on the wire."""
+"""One suite that every store passes, the behavior of single stores, and each provider as it behaves on the wire."""

@@ -89,7 +89,7 @@ def test_a_package_replaced_under_its_name_is_read_again_and_dated_anew(
         store.disguise(KEY)
     index(store)
     old = store.objects[KEY]
-    new = same_size(KEY) if size == "the same" else package(KEY, license="a much longer licence than before")
+    new = same_size(KEY) if size == "the same" else package(KEY, license="a much longer license than before")
     assert (len(new) == len(old.body)) is (size == "the same")
     store.upload(KEY, new)
     if not plain:

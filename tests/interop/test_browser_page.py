@@ -133,7 +133,7 @@ def test_text_stands_out_from_its_background(chromium: Browser, site: Site, dark
     for selector in ("body", "td p", "td a", "small", "pre", "th"):
         front, back = chromium.run(
             f"""(() => {{
-              const parse = colour => colour.match(/[\\d.]+/g).map(Number);
+              const parse = color => color.match(/[\\d.]+/g).map(Number);
               let at = document.querySelector({selector!r});
               const front = parse(getComputedStyle(at).color);
               while (/, 0\\)$/.test(getComputedStyle(at).backgroundColor)) at = at.parentElement;
@@ -148,8 +148,8 @@ def contrast(one: list[float], other: list[float]) -> float:
     return (brighter + 0.05) / (darker + 0.05)
 
 
-def luminance(colour: list[float]) -> float:
-    parts = [part / 255 for part in colour[:3]]
+def luminance(color: list[float]) -> float:
+    parts = [part / 255 for part in color[:3]]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 

@@ -38,13 +38,13 @@ FIELDS = st.fixed_dictionaries(
 def patches(draw: st.DrawFn, index: Index) -> dict[str, Any]:
     """Draw instructions for some packages of an index, and for some that are not there."""
     named = st.sampled_from(sorted(index.records)) | filenames() if index.records else filenames()
-    found = draw(st.dictionaries(named, FIELDS, max_size=4))
+    result = draw(st.dictionaries(named, FIELDS, max_size=4))
     return {
         "patch_instructions_version": draw(st.sampled_from([1, 2])),
-        "packages": {name: fields for name, fields in found.items() if name.endswith(names.TAR_BZ2)},
-        "packages.conda": {name: fields for name, fields in found.items() if name.endswith(names.CONDA)},
+        "packages": {name: fields for name, fields in result.items() if name.endswith(names.TAR_BZ2)},
+        "packages.conda": {name: fields for name, fields in result.items() if name.endswith(names.CONDA)},
         "v3": {
-            extension[1:]: {name.removesuffix(extension): it for name, it in found.items() if name.endswith(extension)}
+            extension[1:]: {name.removesuffix(extension): it for name, it in result.items() if name.endswith(extension)}
             for extension in names.EXTENSIONS
         },
         "remove": draw(st.lists(named, max_size=1)),
@@ -53,17 +53,17 @@ def patches(draw: st.DrawFn, index: Index) -> dict[str, Any]:
     }
 
 
-def with_twin(filename: str) -> set[str]:
+def formats(filename: str) -> set[str]:
     return {filename, filename.replace(names.TAR_BZ2, names.CONDA)}
 
 
 @given(st.data(), indexes())
 def test_a_patch_changes_only_the_records_it_names(data: st.DataObject, index: Index) -> None:
-    said = data.draw(patches(index))
-    patched = apply_instructions(index, parse_instructions(json.dumps(said).encode(), "")).index
-    named = {twin for section in ("packages", "packages.conda") for name in said[section] for twin in with_twin(name)}
-    revoked = {twin for name in said["revoke"] for twin in with_twin(name)}
-    removed = {twin for name in said["remove"] for twin in with_twin(name)} & index.records.keys()
+    content = data.draw(patches(index))
+    patched = apply_instructions(index, parse_instructions(json.dumps(content).encode(), "")).index
+    named = {file for section in ("packages", "packages.conda") for name in content[section] for file in formats(name)}
+    revoked = {file for name in content["revoke"] for file in formats(name)}
+    removed = {file for name in content["remove"] for file in formats(name)} & index.records.keys()
     assert patched.records.keys() == index.records.keys() - removed
     assert set(patched.removed) == set(index.removed) | removed
     assert (patched.info, patched.rest, patched.v3_rest) == (index.info, index.rest, index.v3_rest)
@@ -76,15 +76,15 @@ def test_a_patch_changes_only_the_records_it_names(data: st.DataObject, index: I
             key: it for key, it in after.items() if key not in allowed
         }
     changed = {name for name, it in patched.run_exports.items() if index.run_exports.get(name) is not it}
-    assert changed <= (named if said["patch_instructions_version"] == 2 else set())
+    assert changed <= (named if content["patch_instructions_version"] == 2 else set())
 
 
 @given(st.data(), indexes())
 def test_the_order_of_packages_and_of_instructions_does_not_matter(data: st.DataObject, index: Index) -> None:
-    said = data.draw(patches(index))
-    backwards = {key: dict(reversed(it.items())) if isinstance(it, dict) else it for key, it in said.items()}
+    content = data.draw(patches(index))
+    backwards = {key: dict(reversed(it.items())) if isinstance(it, dict) else it for key, it in content.items()}
     other = Index(**{**{name: getattr(index, name) for name in Index.__slots__}, "records": _reversed(index.records)})
-    one = apply_instructions(index, parse_instructions(json.dumps(said).encode(), ""))
+    one = apply_instructions(index, parse_instructions(json.dumps(content).encode(), ""))
     two = apply_instructions(other, parse_instructions(json.dumps(backwards).encode(), ""))
     assert values(one.index.records) == values(two.index.records)
     assert (one.index.removed, one.index.v3, one.warnings) == (two.index.removed, two.index.v3, two.warnings)
@@ -96,8 +96,8 @@ def _reversed(mapping: Any) -> dict[str, Any]:
 
 @given(st.data(), indexes())
 def test_the_same_patch_again_changes_nothing(data: st.DataObject, index: Index) -> None:
-    said = {**data.draw(patches(index)), "remove": []}
-    instructions = parse_instructions(json.dumps(said).encode(), "")
+    content = {**data.draw(patches(index)), "remove": []}
+    instructions = parse_instructions(json.dumps(content).encode(), "")
     once = apply_instructions(index, instructions).index
     assert apply_instructions(once, instructions).index.records == once.records
 
@@ -105,18 +105,18 @@ def test_the_same_patch_again_changes_nothing(data: st.DataObject, index: Index)
 @given(data=st.data(), index=indexes(), run_exports=st.booleans())
 def test_the_unpatched_index_is_kept_under_any_overlay(data: st.DataObject, index: Index, *, run_exports: bool) -> None:
     yanked = data.draw(st.lists(st.sampled_from(sorted(index.records)), max_size=2)) if index.records else []
-    said = json.dumps(data.draw(patches(index))).encode()
-    overlay = make_overlay("", said, WithdrawnPackages({name: Yank("broken", 1) for name in yanked}))
+    content = json.dumps(data.draw(patches(index))).encode()
+    overlay = make_overlay("", content, WithdrawnPackages({name: Yank("broken", 1) for name in yanked}))
     scene = first_context()
     if not run_exports:
         scene = first_context(type(scene.outputs)(run_exports=False))
-    found = contents(publication(overlay.apply(index).index, scene, index))
-    kept, own = decode_unpatched(found[names.FROM_PACKAGES], "")
+    result = contents(publication(overlay.apply(index).index, scene, index))
+    kept, own = decode_unpatched(result[names.FROM_PACKAGES], "")
     assert values(kept.records) == values(index.records)
     assert (kept.v3, kept.removed, kept.v3_rest.keys()) == (index.v3, index.removed, index.v3_rest.keys())
     assert values(kept.rest) == values(index.rest)
     if run_exports:
-        told = unpatched_run_exports(decode_run_exports(found[names.RUN_EXPORTS], ""), own)
-        assert values(told) == values(index.run_exports)
+        changed = unpatched_run_exports(decode_run_exports(result[names.RUN_EXPORTS], ""), own)
+        assert values(changed) == values(index.run_exports)
     else:
         assert own == {}

@@ -38,7 +38,7 @@ def test_the_body_of_a_stream_reads_and_seeks_like_a_file(parts: list[bytes], st
     body, file = body_of(stream_of(lambda: iter(parts))), io.BytesIO(b"".join(parts))
     assert not isinstance(body, bytes)
     for whence, number in steps:
-        # Not before the beginning, which is no place.
+        # Never before the beginning.
         offset = -min(number, len(file.getvalue())) if whence == os.SEEK_END else number
         assert body.seek(offset, whence) == file.seek(offset, whence)
         assert body.read(number) == file.read(number)

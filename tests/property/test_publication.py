@@ -1,4 +1,4 @@
-"""Whatever is published is published in the one safe order, and published again it is the same."""
+"""Every publication has the one safe order, and the next publication of the same index is equal."""
 
 from __future__ import annotations
 

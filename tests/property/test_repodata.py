@@ -60,8 +60,8 @@ def test_the_order_of_records_does_not_matter(index: Index) -> None:
 
 @given(indexes())
 def test_run_exports_survive_encode_and_decode(index: Index) -> None:
-    found = decode_run_exports(bytes(encode_run_exports(index, "noarch")), "run_exports.json")
-    assert found == index.run_exports
+    result = decode_run_exports(bytes(encode_run_exports(index, "noarch")), "run_exports.json")
+    assert result == index.run_exports
 
 
 @given(indexes())

@@ -1,4 +1,4 @@
-"""What moves records to the latest revision, or gives them attestations, does so once and loses nothing."""
+"""Records move to the latest revision, or get attestations, once and without loss."""
 
 from __future__ import annotations
 

@@ -31,9 +31,9 @@ def test_every_record_is_in_the_shard_of_its_lower_case_name(index: Index) -> No
     built = shards_of(index)
     for name, shard in built.items():
         assert name == name.lower()
-        found = shards.decode_shard(shard, name)
-        assert {record["name"].lower() for record in values(found.records).values()} <= {name}
-        assert found.records or found.removed or found.v3_rest
+        result = shards.decode_shard(shard, name)
+        assert {record["name"].lower() for record in values(result.records).values()} <= {name}
+        assert result.records or result.removed or result.v3_rest
 
 
 @given(indexes())

@@ -1,4 +1,4 @@
-"""Every compressed file holds the content of its plain one, in bytes that depend on nothing else."""
+"""Every compressed file has the content of its plain file, in bytes that depend on that content only."""
 
 from __future__ import annotations
 

@@ -29,13 +29,13 @@ def entry(version: str, built: int = 1_700_000_000, *, license: str | None = Non
 
 def data(**subdirs: dict[str, Entry]) -> dict[str, Any]:
     catalogs = {name.replace("_", "-"): Catalog(packages) for name, packages in subdirs.items()}
-    found: dict[str, Any] = json.loads(encode_channeldata(catalogs))
-    return found
+    result: dict[str, Any] = json.loads(encode_channeldata(catalogs))
+    return result
 
 
 def test_a_package_has_all_keys_of_cep_38() -> None:
-    found = data(noarch={"a-1-0.conda": entry("1")}, linux_64={})
-    assert found == {
+    result = data(noarch={"a-1-0.conda": entry("1")}, linux_64={})
+    assert result == {
         "channeldata_version": 1,
         "subdirs": ["linux-64", "noarch"],
         "packages": {
@@ -51,41 +51,43 @@ def test_a_package_has_all_keys_of_cep_38() -> None:
 
 
 def test_a_text_is_of_the_newest_version_that_has_one() -> None:
-    found = data(
+    result = data(
         noarch={"a-10-0.conda": entry("10", summary="new", source_url=("https://x/", "https://y/"))},
         linux_64={"a-9-0.conda": entry("9", summary="old", home="https://old/", source_git_url=("https://g/",))},
     )["packages"]["a"]
-    assert (found["version"], found["summary"], found["home"]) == ("10", "new", "https://old/")
-    assert (found["source_url"], found["source_git_url"]) == (["https://x/", "https://y/"], "https://g/")
-    assert found["subdirs"] == ["linux-64", "noarch"]
+    assert (result["version"], result["summary"], result["home"]) == ("10", "new", "https://old/")
+    assert (result["source_url"], result["source_git_url"]) == (["https://x/", "https://y/"], "https://g/")
+    assert result["subdirs"] == ["linux-64", "noarch"]
 
 
 def test_the_time_is_the_latest_of_all_records_in_any_unit() -> None:
-    found = data(noarch={"a-1-0.conda": entry("1", 1_800_000_000_123), "a-2-0.conda": entry("2", 1_700_000_000)})
-    assert found["packages"]["a"]["timestamp"] == 1_800_000_000
+    result = data(noarch={"a-1-0.conda": entry("1", 1_800_000_000_123), "a-2-0.conda": entry("2", 1_700_000_000)})
+    assert result["packages"]["a"]["timestamp"] == 1_800_000_000
 
 
 def test_traits_are_of_any_release_and_run_exports_by_version() -> None:
-    found = data(
+    result = data(
         noarch={
             "a-1-0.conda": entry("1", traits=("post_link",), run_exports={"weak": ["a 1"]}),
             "a-1-1.conda": entry("1", 1_700_000_001, run_exports={"weak": ["a 1.1"]}),
             "a-2-0.conda": entry("2", traits=("text_prefix",)),
         }
     )["packages"]["a"]
-    assert [trait for trait in TRAITS if found[trait]] == ["post_link", "text_prefix"]
-    assert found["run_exports"] == {"1": {"weak": ["a 1.1"]}}
+    assert [trait for trait in TRAITS if result[trait]] == ["post_link", "text_prefix"]
+    assert result["run_exports"] == {"1": {"weak": ["a 1.1"]}}
 
 
 def test_the_license_of_the_record_wins() -> None:
-    found = data(noarch={"a-1-0.conda": entry("1", license="MIT")})
-    assert found["packages"]["a"]["license"] == "MIT"
+    result = data(noarch={"a-1-0.conda": entry("1", license="MIT")})
+    assert result["packages"]["a"]["license"] == "MIT"
 
 
 def test_of_two_files_of_one_build_the_conda_counts() -> None:
-    found = data(noarch={"a-1-0.conda": entry("1", summary="c"), "a-1-0.tar.bz2": entry("1", summary="b", tags=("x",))})
-    assert found["packages"]["a"]["summary"] == "c"
-    assert "tags" not in found["packages"]["a"]
+    result = data(
+        noarch={"a-1-0.conda": entry("1", summary="c"), "a-1-0.tar.bz2": entry("1", summary="b", tags=("x",))}
+    )
+    assert result["packages"]["a"]["summary"] == "c"
+    assert "tags" not in result["packages"]["a"]
 
 
 RECORD = {"name": "a", "version": "1", "build": "0", "sha256": "5" * 64, "size": 3}
@@ -117,8 +119,8 @@ def test_an_unreadable_catalog_is_none(data: bytes) -> None:
 
 @pytest.mark.parametrize("fields", [{"size": "3"}, {"license": 3}, {"timestamp": "x"}, {"name": 3}])
 def test_an_invalid_record_has_the_fields_of_its_file_name(fields: dict[str, object]) -> None:
-    found = make_catalog(index(**fields), {}, {}).packages["a-1-0.conda"]
-    assert (found.name, found.version, found.build) == ("a", "1", "0")
+    result = make_catalog(index(**fields), {}, {}).packages["a-1-0.conda"]
+    assert (result.name, result.version, result.build) == ("a", "1", "0")
 
 
 @pytest.mark.parametrize("when", [-1, 10**18, 1e300, None])

@@ -13,8 +13,8 @@ from indexer.core.pages.current import current_filenames, encode_current_repodat
 
 
 def index_of(*records: str | dict[str, Any], v3: frozenset[str] = frozenset()) -> Index:
-    """Records from `name version [depends;...]`, or whole."""
-    found = {}
+    """An index of records, each as `name version [depends;...]` or as all its fields."""
+    result = {}
     for number, record in enumerate(records):
         fields: dict[str, Any] = {"build": "0", "build_number": 0, "depends": [], "extension": ".conda"}
         if isinstance(record, str):
@@ -23,8 +23,8 @@ def index_of(*records: str | dict[str, Any], v3: frozenset[str] = frozenset()) -
         else:
             fields |= record
         filename = f"{fields['name']}-{fields['version']}-{fields['build']}{fields.pop('extension')}"
-        found[filename] = dump({**fields, "md5": f"{number:032x}"})
-    return Index(records=found, v3=v3)
+        result[filename] = dump({**fields, "md5": f"{number:032x}"})
+    return Index(records=result, v3=v3)
 
 
 def stems(index: Index) -> list[str]:
@@ -65,17 +65,17 @@ def test_all_builds_of_the_newest_version_are_kept() -> None:
 
 def test_of_one_build_the_conda_stays_with_the_legacy_md5() -> None:
     index = index_of("a 1", {"name": "a", "version": "1", "extension": ".tar.bz2"}, "b 1")
-    found = json.loads(bytes(encode_current_repodata(index, {"subdir": "noarch"})))
-    assert found["packages"] == {}
-    assert found["packages.conda"]["a-1-0.conda"]["legacy_bz2_md5"] == f"{1:032x}"
-    assert "legacy_bz2_md5" not in found["packages.conda"]["b-1-0.conda"]
+    result = json.loads(bytes(encode_current_repodata(index, {"subdir": "noarch"})))
+    assert result["packages"] == {}
+    assert result["packages.conda"]["a-1-0.conda"]["legacy_bz2_md5"] == f"{1:032x}"
+    assert "legacy_bz2_md5" not in result["packages.conda"]["b-1-0.conda"]
 
 
 def test_records_are_copied_and_v3_records_are_left_out() -> None:
     index = index_of("a 1", "b 1", v3=frozenset({"b-1-0.conda"}))
     content = encode_current_repodata(index, {"subdir": "noarch", "repodata_revisions": {"v3": {"n_packages": 1}}})
-    found = json.loads(bytes(content))
-    assert found == {
+    result = json.loads(bytes(content))
+    assert result == {
         "info": {"subdir": "noarch"},
         "packages": {},
         "packages.conda": {"a-1-0.conda": json.loads(bytes(index.records["a-1-0.conda"]))},

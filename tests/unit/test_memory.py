@@ -58,9 +58,9 @@ def test_a_large_state_that_we_write_is_readable() -> None:
     written = State(package_etags=seen)
     packed = state.encode_state(written)
     assert len(zstandard.ZstdDecompressor().decompressobj().decompress(packed)) > 64 * MIB
-    found = state.decode_state(packed)
-    assert found is not None
-    assert found.package_etags == seen
+    result = state.decode_state(packed)
+    assert result is not None
+    assert result.package_etags == seen
 
 
 def test_a_large_catalog_of_similar_packages_is_readable() -> None:
@@ -73,8 +73,8 @@ def test_a_large_catalog_of_similar_packages_is_readable() -> None:
     }
     short = Entry("rush", sha256=sha256(0), metadata=Metadata(sha256=sha256(0), summary="A rush."))
     packed = compress(catalog.encode_catalog(Catalog({**entries, "rush-1.0-0.conda": short})))
-    found = catalog.decode_catalog(packed)
-    assert found is not None
-    assert found.packages["rush-1.0-0.conda"] == short
-    assert found.packages["reed-1.0-7.conda"] == Entry("reed", sha256=sha256(7), metadata=Metadata(sha256=sha256(7)))
-    assert all(len(msgspec.json.encode(entry)) <= SHORT_ENTRY for entry in found.packages.values())
+    result = catalog.decode_catalog(packed)
+    assert result is not None
+    assert result.packages["rush-1.0-0.conda"] == short
+    assert result.packages["reed-1.0-7.conda"] == Entry("reed", sha256=sha256(7), metadata=Metadata(sha256=sha256(7)))
+    assert all(len(msgspec.json.encode(entry)) <= SHORT_ENTRY for entry in result.packages.values())

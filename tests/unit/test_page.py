@@ -22,7 +22,7 @@ OUTPUTS = Outputs(html=True, channel="s3://bucket/reeds")
 
 
 class Reader(HTMLParser):
-    """What a page is made of."""
+    """The tags, attributes and words of a page."""
 
     def __init__(self, page: bytes) -> None:
         super().__init__()
@@ -52,10 +52,10 @@ def catalogs(*entries: Entry) -> dict[str, Catalog]:
 
 
 def test_the_root_has_a_row_for_each_name() -> None:
-    found = root_page(
+    result = root_page(
         catalogs(entry("a", "9"), entry("a", "10", summary="Sings"), entry("b", home="https://b.example/")), OUTPUTS
     )
-    page = Reader(found)
+    page = Reader(result)
     assert page.tags.count("tr") == 1 + 2
     words = "".join(page.words)
     for shown in ("reeds", "2 packages", "10", "+1 older", "Sings", "noarch", "MIT", "1.5 kB", "2023-11-14"):
@@ -105,11 +105,11 @@ ALLOWED = {key for _, key, _ in Reader(root_page(catalogs(entry(home="https://b/
 def test_texts_of_packages_add_no_element_attribute_or_address(name: str, text: str, address: str) -> None:
     odd = Entry(name, text, text, license=text, metadata=Metadata(summary=text, home=address, doc_url=address))
     plain = Reader(root_page(catalogs(entry(summary="x")), OUTPUTS))
-    for found in (
+    for result in (
         root_page({"noarch": Catalog({f"{name}.conda": odd}, {text: text})}, OUTPUTS),
         subdir_page("noarch", Catalog({f"{name}.conda": odd}, {text: text}), OUTPUTS),
     ):
-        page = Reader(found)
+        page = Reader(result)
         assert page.tags.count("script") == page.tags.count("style") == 1
         assert {key for _, key, _ in page.attributes} <= ALLOWED
         assert set(page.tags) <= set(plain.tags) | {"details", "summary", "footer", "p"}
@@ -154,7 +154,7 @@ def test_equal_versions_have_the_same_rank() -> None:
 
 
 def cells_updated(*entries: Entry) -> list[str]:
-    """The last cell but one of each row of the root page: when a package was updated."""
+    """The last cell but one of each row of the root page, the update of a package."""
     rows = root_page(catalogs(*entries), OUTPUTS).decode().partition("<tbody>")[2].splitlines()
     return [row.split("<td>")[6] for row in rows if row.startswith("<tr id")]
 

@@ -33,46 +33,50 @@ def patched(instructions: dict[str, Any], index: Index | None = None) -> Patched
     return apply_instructions(whole, parse_instructions(json.dumps(instructions).encode(), "the key"))
 
 
-def told(instructions: dict[str, Any], index: Index | None = None) -> dict[str, Any]:
+def records_of(instructions: dict[str, Any], index: Index | None = None) -> dict[str, Any]:
     return {name: json.loads(bytes(raw)) for name, raw in patched(instructions, index).index.records.items()}
 
 
 def test_a_tar_bz2_patch_also_patches_the_conda_before_its_own_patch() -> None:
-    found = told({"packages": {OLD: {"license": "one", "depends": ["c"]}}, "packages.conda": {NEW: {"license": "two"}}})
-    assert (found[OLD]["license"], found[NEW]["license"]) == ("one", "two")
-    assert found[OLD]["depends"] == found[NEW]["depends"] == ["c"]
+    result = records_of(
+        {"packages": {OLD: {"license": "one", "depends": ["c"]}}, "packages.conda": {NEW: {"license": "two"}}}
+    )
+    assert (result[OLD]["license"], result[NEW]["license"]) == ("one", "two")
+    assert result[OLD]["depends"] == result[NEW]["depends"] == ["c"]
 
 
 def test_a_conda_patch_does_not_patch_the_tar_bz2() -> None:
-    found = told({"packages.conda": {NEW: {"license": "two"}}, "remove": []})
-    assert (found[OLD]["license"], found[NEW]["license"]) == ("MIT", "two")
+    result = records_of({"packages.conda": {NEW: {"license": "two"}}, "remove": []})
+    assert (result[OLD]["license"], result[NEW]["license"]) == ("MIT", "two")
 
 
 def test_a_name_in_the_map_of_the_other_format_is_ignored() -> None:
-    assert told({"packages": {NEW: {"license": "x"}}, "packages.conda": {OLD: {"license": "x"}}}) == told({})
+    assert records_of({"packages": {NEW: {"license": "x"}}, "packages.conda": {OLD: {"license": "x"}}}) == records_of(
+        {}
+    )
 
 
 @pytest.mark.parametrize("key", ["license", "constrains", "track_features", "never_there"])
 def test_null_clears_a_field_and_never_adds_one(key: str) -> None:
     index = Index(records={NEW: dump(record(constrains=["x"], track_features="y"))})
-    assert key not in told({"packages.conda": {NEW: {key: None}}}, index)[NEW]
+    assert key not in records_of({"packages.conda": {NEW: {key: None}}}, index)[NEW]
 
 
 def test_null_leaves_an_empty_list_of_dependencies() -> None:
-    assert told({"packages.conda": {NEW: {"depends": None}}})[NEW]["depends"] == []
+    assert records_of({"packages.conda": {NEW: {"depends": None}}})[NEW]["depends"] == []
 
 
 def test_lists_and_maps_replace() -> None:
     index = Index(records={NEW: dump(record(extra_depends={"x": ["p"], "y": ["q"]}))})
-    found = told({"packages.conda": {NEW: {"depends": ["c"], "extra_depends": {"x": ["r"]}}}}, index)[NEW]
-    assert (found["depends"], found["extra_depends"]) == (["c"], {"x": ["r"]})
+    result = records_of({"packages.conda": {NEW: {"depends": ["c"], "extra_depends": {"x": ["r"]}}}}, index)[NEW]
+    assert (result["depends"], result["extra_depends"]) == (["c"], {"x": ["r"]})
 
 
 def test_the_bytes_of_all_other_fields_survive() -> None:
     raw = Raw(b'{"z" : 1.50, "name":"a", "depends": [ "b" ], "license":"MIT","a":"\\u00e9"}')
     index = Index(records={NEW: raw})
-    found = bytes(patched({"packages.conda": {NEW: {"license": "BSD"}}}, index).index.records[NEW])
-    assert found == b'{"a":"\\u00e9","depends":[ "b" ],"license":"BSD","name":"a","z":1.50}'
+    result = bytes(patched({"packages.conda": {NEW: {"license": "BSD"}}}, index).index.records[NEW])
+    assert result == b'{"a":"\\u00e9","depends":[ "b" ],"license":"BSD","name":"a","z":1.50}'
     assert patched({"packages.conda": {NEW: {"license": "MIT"}}}, index).index.records[NEW] is raw
 
 
@@ -94,51 +98,51 @@ def test_the_bytes_of_all_other_fields_survive() -> None:
 )
 def test_a_field_that_cannot_be_patched_stays_with_a_warning(key: str) -> None:
     instructions = {"packages": {OLD: {key: "forged"}, "gone-1-0.tar.bz2": {key: "forged"}}}
-    assert told(instructions) == told({})
+    assert records_of(instructions) == records_of({})
     assert patched(instructions).warnings == (f"sets {key} of {NEW} and 1 more, which no patch may change",)
 
 
 def test_a_revoked_build_depends_on_a_missing_package_in_both_formats() -> None:
-    found = told({"revoke": [OLD, "gone-1-0.conda"]})
+    result = records_of({"revoke": [OLD, "gone-1-0.conda"]})
     for name in (OLD, NEW):
-        assert found[name]["revoked"] is True
-        assert found[name]["depends"] == ["b", "package_has_been_revoked"]
+        assert result[name]["revoked"] is True
+        assert result[name]["depends"] == ["b", "package_has_been_revoked"]
 
 
 def test_removed_lists_both_formats_and_no_unknown_package() -> None:
-    found = patched({"remove": [OLD, "gone-1-0.conda"]}).index
-    assert found.records == {}
-    assert found.removed == (NEW, OLD)
+    result = patched({"remove": [OLD, "gone-1-0.conda"]}).index
+    assert result.records == {}
+    assert result.removed == (NEW, OLD)
     alone = patched({"remove": [NEW]}).index
     assert set(alone.records) == {OLD}
 
 
 def test_v3_records_are_patched_by_v3_alone_in_its_spelling() -> None:
     index = Index(records={NEW: dump(record())}, v3=frozenset({NEW}))
-    assert told({"packages.conda": {NEW: {"license": "x"}}}, index)[NEW]["license"] == "MIT"
+    assert records_of({"packages.conda": {NEW: {"license": "x"}}}, index)[NEW]["license"] == "MIT"
     fix = {"depends": ["d 1.2.*", 'e[when="__linux"]'], "extra_depends": {"x": ["f 1.*"]}}
-    found = told({"v3": {"conda": {"a-1-0": fix}}}, index)[NEW]
-    assert found["depends"] == ['d[version="1.2.*"]', 'e[when="__linux"]']
-    assert found["extra_depends"] == {"x": ['f[version="1.*"]']}
-    assert told({"v3": {"conda": {"a-1-0": {"license": "x"}}}})[NEW]["license"] == "MIT"
+    result = records_of({"v3": {"conda": {"a-1-0": fix}}}, index)[NEW]
+    assert result["depends"] == ['d[version="1.2.*"]', 'e[when="__linux"]']
+    assert result["extra_depends"] == {"x": ['f[version="1.*"]']}
+    assert records_of({"v3": {"conda": {"a-1-0": {"license": "x"}}}})[NEW]["license"] == "MIT"
     assert patched({"remove": [NEW]}, index).index.v3 == frozenset()
 
 
 def test_wheels_under_v3_are_patched() -> None:
     index = Index(v3_rest={"whl": {"a-1-0": dump(record(url="x")), "b-1-0": dump(record())}})
-    found = patched({"v3": {"whl": {"a-1-0": {"license": "x"}, "c-1-0": {"license": "x"}}, "zip": {}}}, index).index
-    assert json.loads(bytes(found.v3_rest["whl"]["a-1-0"]))["license"] == "x"
-    assert found.v3_rest["whl"]["b-1-0"] is index.v3_rest["whl"]["b-1-0"]
+    result = patched({"v3": {"whl": {"a-1-0": {"license": "x"}, "c-1-0": {"license": "x"}}, "zip": {}}}, index).index
+    assert json.loads(bytes(result.v3_rest["whl"]["a-1-0"]))["license"] == "x"
+    assert result.v3_rest["whl"]["b-1-0"] is index.v3_rest["whl"]["b-1-0"]
 
 
 def test_run_exports_are_patched_by_version_2_alone() -> None:
     index = Index(records={NEW: dump(record())}, run_exports={NEW: dump({"weak": ["a"]})})
     for value, expected in ((["x"], {"weak": ["x"]}), ({"strong": ["x"], "weak": []}, {"strong": ["x"]}), (None, {})):
-        said = {"packages.conda": {NEW: {"run_exports": value}}}
-        found = patched({**said, "patch_instructions_version": 2}, index)
-        assert json.loads(bytes(found.index.run_exports[NEW])) == expected
-        assert found.warnings == ()
-        first = patched(said, index)
+        instructions = {"packages.conda": {NEW: {"run_exports": value}}}
+        result = patched({**instructions, "patch_instructions_version": 2}, index)
+        assert json.loads(bytes(result.index.run_exports[NEW])) == expected
+        assert result.warnings == ()
+        first = patched(instructions, index)
         assert first.index.run_exports == index.run_exports
         assert len(first.warnings) == 1
 
@@ -213,30 +217,30 @@ def test_yanks_survive_encode_and_decode() -> None:
 
 
 def test_a_yank_withdraws_the_patched_record() -> None:
-    said = json.dumps({"packages.conda": {NEW: {"license": "x"}}}).encode()
-    found = make_overlay("", said, WithdrawnPackages({NEW: Yank("", 1), "gone-1-0.conda": Yank("", 1)})).apply(
+    instructions = json.dumps({"packages.conda": {NEW: {"license": "x"}}}).encode()
+    result = make_overlay("", instructions, WithdrawnPackages({NEW: Yank("", 1), "gone-1-0.conda": Yank("", 1)})).apply(
         Index(records={OLD: dump(record()), NEW: dump(record())})
     )
-    assert set(found.index.records) == {OLD}
-    assert found.index.removed == (NEW,)
+    assert set(result.index.records) == {OLD}
+    assert result.index.removed == (NEW,)
 
 
 def test_unreadable_records_stay_and_stop_no_patch() -> None:
     index = Index(records={NEW: Raw(b"[1]"), OLD: Raw(b'{"depends":5,"license":"MIT"}')})
-    found = patched({"packages": {OLD: {"license": "x"}}}, index).index.records
-    assert bytes(found[NEW]) == b"[1]"
-    assert json.loads(bytes(found[OLD])) == {"depends": 5, "license": "x"}
-    assert not is_patched(found[NEW], found[NEW])
-    assert told({"revoke": [OLD]}, Index(records={OLD: Raw(b'{"depends":5}')}))[OLD]["depends"] == [
+    result = patched({"packages": {OLD: {"license": "x"}}}, index).index.records
+    assert bytes(result[NEW]) == b"[1]"
+    assert json.loads(bytes(result[OLD])) == {"depends": 5, "license": "x"}
+    assert not is_patched(result[NEW], result[NEW])
+    assert records_of({"revoke": [OLD]}, Index(records={OLD: Raw(b'{"depends":5}')}))[OLD]["depends"] == [
         "package_has_been_revoked"
     ]
 
 
 def test_a_legacy_patch_of_a_v3_record_is_ignored_with_a_warning() -> None:
-    said = {"packages.conda": {NEW: {"license": "MIT-0"}}}
+    instructions = {"packages.conda": {NEW: {"license": "MIT-0"}}}
     index = Index(records={NEW: dump(record())}, v3=frozenset({NEW}))
-    found = patched(said, index)
-    assert found.index == index
-    assert found.warnings == (f"does not patch {NEW}, whose record is under v3; add the patch under v3 too",)
-    both = {**said, "v3": {"conda": {NEW.removesuffix(".conda"): {"license": "0BSD"}}}}
+    result = patched(instructions, index)
+    assert result.index == index
+    assert result.warnings == (f"does not patch {NEW}, whose record is under v3; add the patch under v3 too",)
+    both = {**instructions, "v3": {"conda": {NEW.removesuffix(".conda"): {"license": "0BSD"}}}}
     assert patched(both, index).warnings == ()

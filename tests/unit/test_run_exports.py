@@ -13,7 +13,7 @@ from indexer.core.records.index_json import judge_run_exports, run_exports_fault
 
 
 @pytest.mark.parametrize(
-    ("said", "found"),
+    ("text", "result"),
     [
         (None, {}),
         (b"null", {}),
@@ -26,13 +26,13 @@ from indexer.core.records.index_json import judge_run_exports, run_exports_fault
         (b'{"weak": ["a"], "weakest": ["b"], "schema_version": 1}', {"weak": ["a"]}),
     ],
 )
-def test_every_form_becomes_a_map_of_lists(said: bytes | None, found: object) -> None:
+def test_every_form_becomes_a_map_of_lists(text: bytes | None, result: object) -> None:
     every = {"weak_constrains": ["a"], "strong_constrains": ["b"], "noarch": ["c"]}
-    assert judge_run_exports(said) == (every if found is ... else found)
+    assert judge_run_exports(text) == (every if result is ... else result)
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("text", "reason"),
     [
         (b'{"weak": "a >=1"}', "weak"),
         (b"[1, 2]", "weak"),
@@ -45,22 +45,22 @@ def test_every_form_becomes_a_map_of_lists(said: bytes | None, found: object) ->
         (b'["a[extras=[Foo!]]"]', "CEP 44"),
     ],
 )
-def test_run_exports_that_are_not_lists_of_texts_are_rejected(said: bytes, reason: str) -> None:
+def test_run_exports_that_are_not_lists_of_texts_are_rejected(text: bytes, reason: str) -> None:
     with pytest.raises(BadPackage, match=reason):
-        judge_run_exports(said)
+        judge_run_exports(text)
 
 
 def test_run_exports_that_readers_cannot_parse_are_faults() -> None:
-    said = {"weak": ["a >=1"], "strong": ["b =>1", "c"]}
-    assert run_exports_faults(said) == ["'b =>1' in the run exports (strong) has the unknown operator '=>'"]
+    text = {"weak": ["a >=1"], "strong": ["b =>1", "c"]}
+    assert run_exports_faults(text) == ["'b =>1' in the run exports (strong) has the unknown operator '=>'"]
 
 
 def test_text_that_cannot_be_written_is_rejected_before_the_merge() -> None:
     try:
-        found = judge_run_exports(b'{"weak": ["\\ud800"]}')
+        result = judge_run_exports(b'{"weak": ["\\ud800"]}')
     except BadPackage:
         return
-    merge(Index(), Plan(), [Extracted("a-1-0.conda", ETag("v"), dump({"name": "a"}), dump(found))], 0)
+    merge(Index(), Plan(), [Extracted("a-1-0.conda", ETag("v"), dump({"name": "a"}), dump(result))], 0)
 
 
 def test_an_empty_file_has_no_run_exports() -> None:
@@ -94,6 +94,6 @@ def test_run_exports_inside_records_are_found() -> None:
 
 
 def test_equal_run_exports_of_many_packages_are_held_once() -> None:
-    said = b'{"packages":{"a-1-0.tar.bz2":{"run_exports":{}}},"packages.conda":{"b-1-0.conda":{"run_exports":{}}}}'
-    found = decode_run_exports(said, "run_exports.json")
-    assert found["a-1-0.tar.bz2"] is found["b-1-0.conda"]
+    text = b'{"packages":{"a-1-0.tar.bz2":{"run_exports":{}}},"packages.conda":{"b-1-0.conda":{"run_exports":{}}}}'
+    result = decode_run_exports(text, "run_exports.json")
+    assert result["a-1-0.tar.bz2"] is result["b-1-0.conda"]

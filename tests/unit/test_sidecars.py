@@ -1,4 +1,4 @@
-"""Attestations are read in little memory, however many and whatever is in them."""
+"""Attestations of any number and content are read in little memory."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class ShardIndex:
     def own_digests(self) -> frozenset[bytes]:
         """The digests of the shards in the folder `shards/`.
 
-        None if the index is of conda-index, which keeps its shards beside the packages.
+        Empty if the index is of conda-index, which keeps its shards beside the packages.
         """
         own = self.info.get("shards_base_url") == BASE_URL
         return frozenset(self.shards.values()) if own else frozenset()

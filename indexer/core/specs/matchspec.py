@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 # Name, version, build, brackets: the version is joined to the name by an operator or parted by white
-# space, and goes on after a comma or a bar.  No character may belong to two neighbouring parts, or a
+# space, and goes on after a comma or a bar.  No character may belong to two neighboring parts, or a
 # spec that does not match takes time by the square of its length.
 _SPEC = re.compile(
     r"(?P<name>[\w.*-]+)"
