@@ -15,8 +15,8 @@ _VALUES: dict[str, Callable[[str], str]] = {"true": str, "false": lambda name: f
 
 
 def main() -> None:
-    """Run the command line and exit with its code; wrong usage is one line too."""
-    # Imported here: the processes that read packages import this module too, and need no commands.
+    """Run the command line and exit with its code; wrong usage is reported in one line, too."""
+    # Imported here: processes that read packages also import this module, and need no commands.
     from typer.exceptions import TyperException
 
     from indexer.cli.app import app
@@ -27,10 +27,10 @@ def main() -> None:
         sys.exit(app(args=arguments or ["--help"], standalone_mode=False))
     except TyperException as error:
         command = f" {arguments[0]}" if arguments and arguments[0] in _COMMANDS else ""
-        said = f"{error.format_message().rstrip('.')}; look at `indexer{command} --help`"
+        message = f"{error.format_message().rstrip('.')}; see `indexer{command} --help`"
         if "--json" in arguments:
-            out_json(_failure(said))
-        err(f"error: {said}")
+            out_json(_failure(message))
+        err(f"error: {message}")
         sys.exit(2)
 
 
@@ -43,23 +43,23 @@ def _failure(error: str) -> dict[str, object]:
 
 
 def command_first(arguments: list[str]) -> list[str]:
-    """The arguments with the command at the head: rattler-index takes options before it too."""
+    """The arguments with the command first: rattler-index also accepts options before the command."""
     at = next((i for i, word in enumerate(arguments) if word in _COMMANDS), 0)
     return [arguments[at], *arguments[:at], *arguments[at + 1 :]] if at else arguments
 
 
 def without_values(arguments: list[str]) -> list[str]:
-    """The arguments with `--write-zst false`, as rattler-index 0.28 has it, spelled `--no-write-zst`."""
-    found: list[str] = []
+    """The arguments with `--no-write-zst` instead of `--write-zst false`, which rattler-index 0.28 accepts."""
+    result: list[str] = []
     for word in arguments:
         name, equals, value = word.partition("=")
         if equals and name in _SWITCHES and value in _VALUES:
-            found.append(_VALUES[value](name))
-        elif found and found[-1] in _SWITCHES and word in _VALUES:
-            found[-1] = _VALUES[word](found[-1])
+            result.append(_VALUES[value](name))
+        elif result and result[-1] in _SWITCHES and word in _VALUES:
+            result[-1] = _VALUES[word](result[-1])
         else:
-            found.append(word)
-    return found
+            result.append(word)
+    return result
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The commands: each builds values from its options, calls one function and prints one report."""
+"""The commands: each makes values from its options, calls one function and prints one report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from indexer.cli.interruption import exit_code, heeded
+from indexer.cli.interruption import exit_code, signals_as_interrupts
 from indexer.cli.option_groups import flattened
 from indexer.cli.options.bucket import Bucket, Configuration
 from indexer.cli.options.files import Files
@@ -20,6 +20,7 @@ from indexer.cli.options.selection import Selection
 from indexer.cli.options.upkeep import CheckOptions, DoctorOptions, GcOptions
 from indexer.cli.output import Formatter, err, out, out_json
 from indexer.core.errors import BadConfig, IndexerError
+from indexer.core.exit_codes import ExitCode
 from indexer.core.release import __version__
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from indexer.core.report import CheckReport, GcReport, Page, Report
     from indexer.store.target import Target
 
-    Told = Report | CheckReport | GcReport | Page
+    AnyReport = Report | CheckReport | GcReport | Page
 
 app = typer.Typer(
     name="indexer",
@@ -42,8 +43,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# What `status --exit-code` ends with if a run would write something.
-_WORK_TO_DO = 7
 _URL = Annotated[str, typer.Argument(metavar="s3://BUCKET[/PREFIX]", show_default=False)]
 _DIR = Annotated[str, typer.Argument(metavar="DIR", show_default=False)]
 _TARGET = Annotated[str, typer.Argument(metavar="TARGET", show_default=False)]
@@ -71,18 +70,18 @@ def root(
 def s3(
     channel: _URL,
     selection: Selection,
-    judgement: ValidationOptions,
+    validation: ValidationOptions,
     files: Files,
     patching: Patching,
-    talk: OutputOptions,
+    output: OutputOptions,
     writing: Writing,
     cluster: ClusterOptions,
     bucket: Bucket,
 ) -> None:
     """Index a channel in a bucket."""
     if not channel.startswith("s3://"):
-        _fail(talk, channel, BadConfig(channel, "is not an s3:// URL", "for a folder call `indexer fs`"))
-    _run(talk, channel, bucket, RunRequest(selection, judgement, files, patching, writing, cluster))
+        _fail(output, channel, BadConfig(channel, "is not an s3:// URL", "for a folder call `indexer fs`"))
+    _run(output, channel, bucket, RunRequest(selection, validation, files, patching, writing, cluster))
 
 
 @app.command()
@@ -90,18 +89,18 @@ def s3(
 def fs(
     channel: _DIR,
     selection: Selection,
-    judgement: ValidationOptions,
+    validation: ValidationOptions,
     files: Files,
     patching: Patching,
-    talk: OutputOptions,
+    output: OutputOptions,
     writing: Writing,
     cluster: ClusterOptions,
     configuration: Configuration,
 ) -> None:
     """Index a channel in a folder."""
     if "://" in channel:
-        _fail(talk, channel, BadConfig(channel, "is not a folder", "for a bucket call `indexer s3`"))
-    _run(talk, channel, configuration, RunRequest(selection, judgement, files, patching, writing, cluster))
+        _fail(output, channel, BadConfig(channel, "is not a folder", "for a bucket call `indexer s3`"))
+    _run(output, channel, configuration, RunRequest(selection, validation, files, patching, writing, cluster))
 
 
 @app.command()
@@ -109,56 +108,56 @@ def fs(
 def status(
     channel: _TARGET,
     selection: Selection,
-    judgement: ValidationOptions,
+    validation: ValidationOptions,
     files: Files,
     patching: Patching,
-    talk: OutputOptions,
+    output: OutputOptions,
     bucket: Bucket,
     *,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="End with 7 if a run would write or delete a file.")
     ] = False,
 ) -> None:
-    """Say what a run would add, update, remove, reject and write.  Nothing is written."""
-    asked = RunRequest(selection, judgement, files, patching, Writing(dry_run=True))
-    _tell(talk, channel, _indexed(talk, channel, bucket, asked), _WORK_TO_DO if exit_code else 0)
+    """Show what a run would add, update, remove, reject and write.  Nothing is written."""
+    request = RunRequest(selection, validation, files, patching, Writing(dry_run=True))
+    _run_command(output, channel, _indexed(output, channel, bucket, request), fail_on_work=exit_code)
 
 
 @app.command()
 @flattened
-def check(channel: _TARGET, scrutiny: CheckOptions, talk: OutputOptions, bucket: Bucket) -> None:
-    """Say whether files and packages agree with each other.  Nothing is written."""
+def check(channel: _TARGET, options: CheckOptions, output: OutputOptions, bucket: Bucket) -> None:
+    """Check that index files and packages match each other.  Nothing is written."""
 
-    def checked() -> CheckReport:
-        from indexer.commands.api import check as look
+    def do_check() -> CheckReport:
+        from indexer.commands.api import check as check_channel
         from indexer.commands.context import WorkerOptions
 
-        settled = bucket.settled(channel)
+        resolved = bucket.resolve(channel)
         with contextlib.ExitStack() as stack:
-            return look(
-                settled.target,
-                subdirs=tuple(scrutiny.subdirs or ()),
-                deep=scrutiny.deep,
-                workers=WorkerOptions(talk.max_parallel or settled.downloads, processes=True),
-                progress=_progress(talk, stack),
+            return check_channel(
+                resolved.target,
+                subdirs=tuple(options.subdirs or ()),
+                deep=options.deep,
+                workers=WorkerOptions(output.max_parallel or resolved.downloads, processes=True),
+                progress=_progress(output, stack),
             )
 
-    _tell(talk, channel, checked)
+    _run_command(output, channel, do_check)
 
 
 @app.command()
 @flattened
-def gc(channel: _TARGET, sweeping: GcOptions, talk: OutputOptions, bucket: Bucket) -> None:
-    """Name the shards that no index names any more, and with --yes delete them."""
+def gc(channel: _TARGET, options: GcOptions, output: OutputOptions, bucket: Bucket) -> None:
+    """List unused shard files; with --yes, delete them."""
 
-    def collected() -> GcReport:
-        from indexer.commands.api import gc as sweep
+    def do_gc() -> GcReport:
+        from indexer.commands.api import gc as collect
         from indexer.commands.gc import GcRequest
 
-        asked = GcRequest(sweeping.older_than_ms(), sweeping.yes, subdirs=tuple(sweeping.subdirs or ()))
-        return sweep(bucket.settled(channel).target, asked)
+        request = GcRequest(options.older_than_ms(), options.yes, subdirs=tuple(options.subdirs or ()))
+        return collect(bucket.resolve(channel).target, request)
 
-    _tell(talk, channel, collected)
+    _run_command(output, channel, do_gc)
 
 
 @app.command()
@@ -166,29 +165,29 @@ def gc(channel: _TARGET, sweeping: GcOptions, talk: OutputOptions, bucket: Bucke
 def yank(
     channel: _TARGET,
     packages: _PACKAGES,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; `indexer status` shows it.")],
-    talk: OutputOptions,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="The reason; `indexer status` shows it.")],
+    output: OutputOptions,
     bucket: Bucket,
 ) -> None:
-    """Withdraw packages from the index; every later run of indexer keeps them out.
+    """Withdraw packages from the index; later runs of indexer keep them out.
 
-    The package files stay.  A run of another indexer, such as rattler-index, brings a package back until indexer
-    runs again.
+    The package files stay.  A run of another indexer, such as rattler-index, adds the packages to the index again
+    until the next run of indexer.
     """
     from indexer.commands import api
 
     if not reason.strip():
-        _fail(talk, channel, BadConfig("--reason", "is empty", "say why, in a few words"))
-    _tell(talk, channel, lambda: api.yank(bucket.settled(channel).target, packages, reason.strip()))
+        _fail(output, channel, BadConfig("--reason", "is empty", "give a reason in a few words"))
+    _run_command(output, channel, lambda: api.yank(bucket.resolve(channel).target, packages, reason.strip()))
 
 
 @app.command()
 @flattened
-def unyank(channel: _TARGET, packages: _PACKAGES, talk: OutputOptions, bucket: Bucket) -> None:
-    """Bring yanked packages back into the index."""
+def unyank(channel: _TARGET, packages: _PACKAGES, output: OutputOptions, bucket: Bucket) -> None:
+    """Add yanked packages to the index again."""
     from indexer.commands import api
 
-    _tell(talk, channel, lambda: api.unyank(bucket.settled(channel).target, packages))
+    _run_command(output, channel, lambda: api.unyank(bucket.resolve(channel).target, packages))
 
 
 @app.command()
@@ -196,134 +195,136 @@ def unyank(channel: _TARGET, packages: _PACKAGES, talk: OutputOptions, bucket: B
 def ignore(
     channel: _TARGET,
     packages: _PACKAGES,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; `indexer status` shows the reason.")],
-    talk: OutputOptions,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="The reason; `indexer status` shows it.")],
+    output: OutputOptions,
     bucket: Bucket,
 ) -> None:
-    """Neither read nor reject these packages in this and later runs.  The files stay in the channel."""
+    """Skip these packages in this and later runs, for example broken ones.  The files stay in the channel."""
     from indexer.commands import api
 
     if not reason.strip():
-        _fail(talk, channel, BadConfig("--reason", "is empty", "say why, in a few words"))
-    _tell(talk, channel, lambda: api.ignore(bucket.settled(channel).target, packages, reason.strip()))
+        _fail(output, channel, BadConfig("--reason", "is empty", "give a reason in a few words"))
+    _run_command(output, channel, lambda: api.ignore(bucket.resolve(channel).target, packages, reason.strip()))
 
 
 @app.command()
 @flattened
-def unignore(channel: _TARGET, packages: _PACKAGES, talk: OutputOptions, bucket: Bucket) -> None:
-    """Read ignored packages again, and index those that are good."""
+def unignore(channel: _TARGET, packages: _PACKAGES, output: OutputOptions, bucket: Bucket) -> None:
+    """Read ignored packages again, and index those that are valid."""
     from indexer.commands import api
 
-    _tell(talk, channel, lambda: api.unignore(bucket.settled(channel).target, packages))
+    _run_command(output, channel, lambda: api.unignore(bucket.resolve(channel).target, packages))
 
 
 @app.command()
 @flattened
-def doctor(channel: _URL, inquiry: DoctorOptions, talk: OutputOptions, bucket: Bucket) -> None:
-    """Find out what a store really guarantees, under a scratch prefix that is removed, and how to use it."""
+def doctor(channel: _URL, options: DoctorOptions, output: OutputOptions, bucket: Bucket) -> None:
+    """Test permissions, region and conditional writes of a store, under a temporary prefix, and print advice."""
     if not channel.startswith("s3://"):
-        _fail(talk, channel, BadConfig(channel, "is not an s3:// URL", "doctor works on buckets only"))
+        _fail(output, channel, BadConfig(channel, "is not an s3:// URL", "doctor works on buckets only"))
 
-    def examined() -> Page:
+    def do_doctor() -> Page:
         from indexer.commands.doctor.doctor import examine_store, policy_page, settings_page
 
-        settled = bucket.settled(channel)
-        if inquiry.policy:
-            return policy_page(settled.target)
-        if inquiry.show_config:
-            return settings_page(settled)
-        return examine_store(settled.target).page()
+        resolved = bucket.resolve(channel)
+        if options.policy:
+            return policy_page(resolved.target)
+        if options.show_config:
+            return settings_page(resolved)
+        return examine_store(resolved.target).page()
 
-    _tell(talk, channel, examined)
+    _run_command(output, channel, do_doctor)
 
 
-def _run(talk: OutputOptions, channel: str, configuration: Configuration, asked: RunRequest) -> None:
+def _run(output: OutputOptions, channel: str, configuration: Configuration, request: RunRequest) -> None:
     """Index, print, and exit with the report's code."""
-    _tell(talk, channel, _indexed(talk, channel, configuration, asked))
+    _run_command(output, channel, _indexed(output, channel, configuration, request))
 
 
 def _indexed(
-    talk: OutputOptions, channel: str, configuration: Configuration, asked: RunRequest
+    output: OutputOptions, channel: str, configuration: Configuration, request: RunRequest
 ) -> Callable[[], Report]:
-    """Index when called."""
+    """A function that indexes the channel."""
 
-    def indexed() -> Report:
-        settled = configuration.settled(channel)
+    def do_index() -> Report:
+        resolved = configuration.resolve(channel)
         from indexer.commands.context import WorkerOptions
 
-        parallel = talk.max_parallel or settled.downloads
-        workers = WorkerOptions(parallel, asked.cluster.scheduler, processes=True)
-        return _index(talk, settled.target, asked.options(settled), workers)
+        parallel = output.max_parallel or resolved.downloads
+        workers = WorkerOptions(parallel, request.cluster.scheduler, processes=True)
+        return _index(output, resolved.target, request.options(resolved), workers)
 
-    return indexed
+    return do_index
 
 
-def _tell(talk: OutputOptions, channel: str, do: Callable[[], Told], work_to_do: int = 0) -> None:
-    """Do something, print its report, and exit with its code; `work_to_do` is the code of a plan that has some."""
-    _set_up_logging(talk)
+def _run_command(
+    output: OutputOptions, channel: str, command: Callable[[], AnyReport], *, fail_on_work: bool = False
+) -> None:
+    """Call a command, print its report, and exit with its code; `fail_on_work` is for a plan with changes."""
+    _set_up_logging(output)
     _forget_empty_variables()
     try:
-        with heeded():
-            report = do()
+        with signals_as_interrupts():
+            report = command()
     except IndexerError as error:
-        _fail(talk, channel, error)
+        _fail(output, channel, error)
     except Exception as error:
         logging.getLogger(__name__).debug("failed", exc_info=error)
         unexpected = f"internal error ({type(error).__name__}: {error})"
-        _fail(talk, channel, IndexerError(channel, unexpected, "repeat with -vv and report it"))
+        _fail(output, channel, IndexerError(channel, unexpected, "repeat with -vv and report it"))
     except KeyboardInterrupt as error:
-        err("interrupted; what is published is whole, repeat to go on")
+        err("interrupted; the published files are complete, repeat to continue")
         raise typer.Exit(exit_code(error)) from None
-    code = report.exit_code or (work_to_do if _has_work(report) else 0)
-    _print(talk, report, code)
+    code = report.exit_code or (ExitCode.WORK_TO_DO if fail_on_work and _has_work(report) else ExitCode.OK)
+    _print(output, report, code)
     raise typer.Exit(code)
 
 
-def _has_work(report: Told) -> bool:
+def _has_work(report: AnyReport) -> bool:
     from indexer.core.report import Report
 
     return isinstance(report, Report) and report.has_work
 
 
-def _index(talk: OutputOptions, target: Target, asked: Options, workers: WorkerOptions) -> Report:
+def _index(output: OutputOptions, target: Target, options: Options, workers: WorkerOptions) -> Report:
     from indexer.commands.api import index
 
     with contextlib.ExitStack() as stack:
-        progress = _progress(talk, stack)
-        return index(target, asked, workers=workers, progress=progress)
+        progress = _progress(output, stack)
+        return index(target, options, workers=workers, progress=progress)
 
 
-def _progress(talk: OutputOptions, stack: contextlib.ExitStack) -> Callable[[str, int, int], None] | None:
-    if talk.quiet:
+def _progress(output: OutputOptions, stack: contextlib.ExitStack) -> Callable[[str, int, int], None] | None:
+    if output.quiet:
         return None
     from indexer.cli.progress import bars, lines
 
-    on_terminal = sys.stderr.isatty() and not talk.no_progress
+    on_terminal = sys.stderr.isatty() and not output.no_progress
     return stack.enter_context(bars() if on_terminal else lines())
 
 
-def _print(talk: OutputOptions, report: Told, code: int) -> None:
+def _print(output: OutputOptions, report: AnyReport, code: int) -> None:
     from indexer.cli import summary
     from indexer.core.report import Page
 
     if isinstance(report, Page):
-        if talk.json:
+        if output.json:
             out_json(report.as_json())
         else:
             out(*report.lines)
         return
     err(*summary.error_lines(report))
-    if not talk.quiet:
+    if not output.quiet:
         err(*summary.warning_lines(report))
-    if talk.json:
+    if output.json:
         out_json({**report.as_json(), "exit_code": code})
-    elif not talk.quiet:
+    elif not output.quiet:
         out(*summary.summary(report))
 
 
-def _fail(talk: OutputOptions, channel: str, error: IndexerError) -> None:
+def _fail(output: OutputOptions, channel: str, error: IndexerError) -> None:
     logging.getLogger(__name__).debug("failed", exc_info=error)
-    if talk.json:
+    if output.json:
         from indexer.core.report import failure_as_json
 
         out_json(failure_as_json(channel, str(error), error.exit_code))
@@ -331,21 +332,21 @@ def _fail(talk: OutputOptions, channel: str, error: IndexerError) -> None:
     raise typer.Exit(error.exit_code)
 
 
-def _set_up_logging(talk: OutputOptions) -> None:
+def _set_up_logging(output: OutputOptions) -> None:
     levels = [logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG]
-    level = levels[max(0, min(3, 1 + talk.verbose - talk.quiet))]
+    level = levels[max(0, min(3, 1 + output.verbose - output.quiet))]
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(Formatter("%(levelname)s: %(message)s"))
     for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
         logging.addLevelName(number, logging.getLevelName(number).lower())
-    # Ours only: botocore logs headers with credentials at its lower levels.
+    # Only for our messages: botocore logs headers with credentials at its lower levels.
     logging.getLogger("indexer").setLevel(level)
-    # It warns with a traceback of what it raises afterwards, such as a session with AWS that has expired.
+    # botocore logs a warning with a traceback for errors that it also raises, such as an expired session with AWS.
     logging.getLogger("botocore").setLevel(logging.CRITICAL)
 
 
 def _forget_empty_variables() -> None:
-    """An unset CI secret is an empty variable, which would be signed as an empty token."""
+    """Remove empty AWS_ variables: an unset CI secret is an empty variable, which would be signed as a token."""
     for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value]:
         del os.environ[name]

@@ -1,4 +1,4 @@
-"""Lines that say the same of many things, as one line with an example and a count."""
+"""Groups similar lines: one line with an example and a count."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Up to so many lines that say the same are shown one by one.
+# Up to this number, similar lines are shown one by one.
 _SHOWN = 3
 _NUMBER = re.compile(r"\d+")
 
 
 def grouped(items: Iterable[T], kind: Callable[[T], tuple[str, ...]], line: Callable[[T, str], str]) -> Iterator[str]:
-    """The line of each item; of more than three of one kind only the first, with the count of the others.
+    """The line of each item; of more than three items of one kind only the first line, with the count of the others.
 
-    Texts that differ in their numbers only are of one kind.  `line` makes the line of an item and of a text that
-    tells the count, which is empty for a line of its own.
+    Texts that differ only in numbers are of one kind.  `line` makes a line from an item and the text with the count,
+    which is empty if the item is shown alone.
     """
     groups: dict[tuple[str, ...], list[T]] = {}
     for item in items:

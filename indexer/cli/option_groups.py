@@ -1,4 +1,4 @@
-"""Commands whose options are values: each group of options is a dataclass, its fields are options to typer."""
+"""Groups of options: each group is a dataclass, whose fields are options for typer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def flattened(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command whose groups of options are, to typer, options one by one."""
+    """A command with one parameter for each option, made from a command with groups of options."""
     hints = get_type_hints(command, include_extras=True)
     plain: list[inspect.Parameter] = []
     groups: dict[str, type] = {}
@@ -35,9 +35,9 @@ def flattened(command: Callable[..., Any]) -> Callable[..., Any]:
             given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
         return command(**given)
 
-    wrapper.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what inspect looks at first
-        [it.replace(kind=inspect.Parameter.KEYWORD_ONLY) for it in plain]
+    wrapper.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # inspect reads this first
+        [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in plain]
     )
-    wrapper.__annotations__ = {it.name: it.annotation for it in plain}
-    del wrapper.__wrapped__  # typer would look at the groups behind it
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in plain}
+    del wrapper.__wrapped__  # typer would read the groups through this attribute
     return wrapper

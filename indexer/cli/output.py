@@ -1,4 +1,4 @@
-"""The one door for all output: each line has no secret, is printable, begins no workflow command, can be encoded."""
+"""Prints all output: each line is without secrets, printable, encodable and not a workflow command."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from indexer.store.redact import masked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# A line is made of some texts of strangers and of our own words.
+# A line has our own words and some texts from files or servers.
 _LONGEST_LINE = 6 * LONGEST
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def fit(line: str) -> str:
-    """A line as it may be printed."""
+    """A line that is safe to print."""
     shown = without_commands(escaped(masked(line)))
     return shown if len(shown) <= _LONGEST_LINE else f"{shown[:_LONGEST_LINE]}..."
 
@@ -40,14 +40,14 @@ def err(*lines: str) -> None:
 def out_json(value: object) -> None:
     """Print a value as JSON on standard output.
 
-    A program reads every text as it is; on a terminal each is one printable line.
+    A program gets every text unchanged; on a terminal each text is one printable line.
     """
     if sys.stdout.isatty():
         text = _dumped(_with_texts(value, one_line))
     else:
         try:
             text = _dumped(value)
-        except TypeError:  # a lone surrogate: the name of a file that is no UTF-8
+        except TypeError:  # a lone surrogate: a file name that is not UTF-8
             text = _dumped(_with_texts(value, _without_surrogates))
     text = masked(text).replace("##[", r"##\u005b")
     if not _can_encode(text, sys.stdout):
@@ -56,11 +56,11 @@ def out_json(value: object) -> None:
 
 
 class Formatter(logging.Formatter):
-    """Formats a log record, its traceback too, as lines that may be printed."""
+    """Formats a log record and its traceback as lines that are safe to print."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The text of a record."""
-        # What a message quotes may have line breaks; only a traceback has lines of its own.
+        # A quoted text may have line breaks; only the lines of a traceback are real ones.
         message = logging.makeLogRecord({**record.__dict__, "msg": escaped(record.getMessage()), "args": None})
         return "\n".join(map(fit, super().format(message).split("\n")))
 
@@ -72,7 +72,7 @@ def _dumped(value: object) -> str:
 
 
 def _with_texts(value: object, change: Callable[[str], str]) -> object:
-    """The same value with other texts, its dataclasses as maps."""
+    """A copy of a value with changed texts; dataclasses become maps."""
     if isinstance(value, str):
         return change(value)
     if is_dataclass(value) and not isinstance(value, type):
@@ -86,8 +86,8 @@ def _without_surrogates(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def _json_escape(found: re.Match[str]) -> str:
-    units = found[0].encode("utf-16-be", "surrogatepass")
+def _json_escape(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
@@ -100,11 +100,11 @@ def _can_encode(text: str, stream: TextIO) -> bool:
 
 
 def _write(stream: TextIO, lines: map[str] | list[str]) -> None:
-    """Print lines; a character that the stream cannot encode becomes an escape.  A reader who left is no error."""
+    """Print lines; a character that the stream cannot encode becomes an escape.  A closed pipe is not an error."""
     encoding = stream.encoding or "utf-8"
     try:
         stream.writelines(line.encode(encoding, "backslashreplace").decode(encoding) + "\n" for line in lines)
         stream.flush()
     except BrokenPipeError:
-        # All that follows goes nowhere, the last flush of the interpreter too.
+        # Later output is discarded, also the last flush of the interpreter.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

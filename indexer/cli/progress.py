@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, elsewhere a log line a minute."""
+"""Shows the progress of a run: a bar on a terminal, otherwise a log line per minute."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _EVERY = 60.0
 
 @contextlib.contextmanager
 def bars() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar a subdir on standard error."""
+    """One progress bar per subdir, on standard error."""
     shown: dict[str, tqdm] = {}
 
     def show(subdir: str, done: int, total: int) -> None:
         if subdir not in shown:
-            from tqdm import tqdm  # most runs have nothing to read, and so no bar
+            from tqdm import tqdm  # most runs read no packages and need no bar
 
             shown[subdir] = tqdm(desc=subdir, total=total, unit="pkg", leave=False, file=sys.stderr)
         bar = shown[subdir]
@@ -42,7 +42,7 @@ def bars() -> Iterator[Callable[[str, int, int], None]]:
 
 @contextlib.contextmanager
 def lines(clock: Callable[[], float] = time.monotonic) -> Iterator[Callable[[str, int, int], None]]:
-    """A log line a minute."""
+    """One log line per minute."""
     last = clock()
 
     def show(subdir: str, done: int, total: int) -> None:

@@ -234,7 +234,7 @@ def test_wrong_usage_is_one_line_too(channel: Path, words: list[str], thing: str
     assert done.error.startswith("error: ")
     assert thing.format(channel) in done.error
     assert done.error.endswith(
-        "; look at `indexer --help`" if words[0] == "no-such" else f"; look at `indexer {words[0]} --help`"
+        "; see `indexer --help`" if words[0] == "no-such" else f"; see `indexer {words[0]} --help`"
     )
 
 

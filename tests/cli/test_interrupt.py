@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.cli.interruption import Ended, heeded
+from indexer.cli.interruption import Ended, signals_as_interrupts
 from tests.support.command import COMMAND, ROOT, limited
 from tests.support.http_servers import Request, Response, answering
 
@@ -54,7 +54,7 @@ def test_an_interrupted_run_says_in_a_line_that_what_is_published_is_whole(name:
             finally:
                 over.set()
                 child.kill()
-    assert err == "interrupted; what is published is whole, repeat to go on\n"
+    assert err == "interrupted; the published files are complete, repeat to continue\n"
     assert out == ""
     assert child.returncode == code
 
@@ -62,7 +62,7 @@ def test_an_interrupted_run_says_in_a_line_that_what_is_published_is_whole(name:
 def test_a_signal_that_was_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     try:
-        with heeded():
+        with signals_as_interrupts():
             os.kill(os.getpid(), signal.SIGHUP)
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
@@ -77,7 +77,7 @@ def test_a_second_signal_does_not_break_off_the_work_of_ending() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGHUP)
 
-    with pytest.raises(Ended), heeded():
+    with pytest.raises(Ended), signals_as_interrupts():
         ended_twice()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 

@@ -119,4 +119,4 @@ def test_a_bucket_that_vouches_for_digests_is_read_in_part_unless_they_are_to_be
 def test_a_strict_and_lenient_run_is_wrong_usage(plain: Path) -> None:
     done = invoke("fs", plain, "--strict", "--lenient")
     assert done.code == 2
-    assert done.error == "error: --strict --lenient: ask for opposite things; leave one of them out"
+    assert done.error == "error: --strict --lenient: contradict each other; remove one of the two options"

@@ -160,7 +160,7 @@ def test_the_packages_of_an_event_are_looked_at_and_nothing_is_listed(
     assert "linux-64" not in done.json["subdirs"]
     assert done.json["store"]["requests"]["LIST"] == 0
     assert not [asked for asked in bucket.requests[before:] if "list-type=2" in asked.path]
-    assert "passed over 1 objects" in caplog.text
+    assert "ignored 1 objects" in caplog.text
 
 
 def test_a_name_that_readers_refuse_keeps_no_other_package_of_an_event_out(

@@ -124,7 +124,7 @@ def test_status_says_what_a_patch_would_change_and_changes_nothing(channel: Path
         (("--repodata-patch", "gone-1-0.conda"), "noarch/gone-1-0.conda: is not there"),
         (("--repodata-patch", "dew"), "--repodata-patch dew: is not the file name of a package"),
         (("--repodata-patch", ""), "--repodata-patch: is empty"),
-        (("--repodata-patch", "a-1-0.conda", "--no-repodata-patch"), "ask for opposite things"),
+        (("--repodata-patch", "a-1-0.conda", "--no-repodata-patch"), "contradict each other"),
     ],
 )
 def test_a_wrong_patch_is_wrong_usage(channel: Path, words: tuple[str, ...], error: str) -> None:

@@ -1,6 +1,6 @@
 """The options of the commands, in groups: each group is a value, its fields are options on the command line.
 
-Here are the types that options have.  typer reads them at run time, and on Python 3.10 it knows `Optional`, not
+This module has the types of options.  typer reads them at run time, and on Python 3.10 it knows `Optional`, not
 `X | None`.
 """
 
@@ -14,4 +14,4 @@ Texts = Optional[list[str]]  # noqa: UP045
 Number = Optional[int]  # noqa: UP045
 File = Optional[Path]  # noqa: UP045
 Switch = Optional[bool]  # noqa: UP045
-"""None where a configuration file may still say it."""
+"""None if the option is not given: then a configuration file may set the value."""

@@ -1,4 +1,4 @@
-"""Where settings come from, and how to reach a bucket."""
+"""The options that say where settings come from and how to reach a bucket."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Configuration:
-    """Where settings come from beside options and variables."""
+    """Where settings come from, besides options and variables."""
 
     config: Annotated[
         File,
@@ -27,17 +27,17 @@ class Configuration:
     ] = None
 
     def given(self) -> S3Options:
-        """What was given here; the rest is settled by `settled`."""
+        """The options that were given; `resolve` adds the other settings."""
         return S3Options()
 
-    def settled(self, channel: str) -> Resolved:
-        """How to reach a channel, and what files say of it.  Raises BadConfig."""
+    def resolve(self, channel: str) -> Resolved:
+        """All settings of a channel, from options, variables and files.  Raises BadConfig."""
         return resolve(channel, self.given(), self.config, Environment.here())
 
 
 @dataclass(frozen=True)
 class Bucket(Configuration):
-    """How to reach a bucket.  Each value stands on its own; what is missing comes from other places."""
+    """How to reach a bucket.  Each missing value comes from variables or files, independent of the others."""
 
     endpoint_url: Annotated[Text, Option(metavar="URL", help="The store's endpoint. [env var: S3_ENDPOINT_URL]")] = None
     region: Annotated[Text, Option(help="The bucket's region. [env var: S3_REGION]")] = None
@@ -45,7 +45,7 @@ class Bucket(Configuration):
         Text,
         Option(
             metavar="virtual-host|path",
-            help="Whether the bucket is part of the host or of the path. "
+            help="Put the bucket into the host name or into the path. "
             "[default: by the provider] [env var: S3_ADDRESSING_STYLE]",
         ),
     ] = None
@@ -54,17 +54,17 @@ class Bucket(Configuration):
         Text,
         Option(
             metavar="NAME",
-            help=f"Whose store it is: {', '.join(NAMES)}. [default: by the endpoint] [env var: S3_PROVIDER]",
+            help=f"Storage provider: {', '.join(NAMES)}. [default: by the endpoint] [env var: S3_PROVIDER]",
         ),
     ] = None
     access_key_id: Annotated[Text, Option(help="Access key. [env var: S3_ACCESS_KEY_ID]")] = None
     secret_access_key: Annotated[Text, Option(help="Secret key. [env var: S3_SECRET_ACCESS_KEY]")] = None
     session_token: Annotated[Text, Option(help="Session token. [env var: S3_SESSION_TOKEN]")] = None
-    profile: Annotated[Text, Option(help="Profile of the AWS configuration. [env var: AWS_PROFILE]")] = None
+    profile: Annotated[Text, Option(help="Profile of the AWS configuration files. [env var: AWS_PROFILE]")] = None
     no_sign_request: Annotated[bool, Option("--no-sign-request", help="Send unsigned (anonymous) requests.")] = False
 
     def given(self) -> S3Options:
-        """What was given here; the rest is settled by `settled`."""
+        """The options that were given; `resolve` adds the other settings."""
         return S3Options(
             endpoint_url=self.endpoint_url,
             region=self.region,

@@ -1,4 +1,4 @@
-"""Which files a run publishes, and how."""
+"""The options that say which files a run publishes, and how."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Files:
         Option(
             "--zst/--no-zst",
             "--write-zst/--no-write-zst",
-            help="Publish the JSON files as .zst too. [default: zst]",
+            help="Also publish the JSON files as .zst. [default: zst]",
         ),
     ] = None
     shards: Annotated[
@@ -43,7 +43,7 @@ class Files:
         Switch,
         Option("--run-exports/--no-run-exports", help="Publish run_exports.json. [default: run-exports]"),
     ] = None
-    bz2: Annotated[bool, Option("--bz2/--no-bz2", help="Publish the JSON files as .bz2 too.")] = _OUTPUTS.bz2
+    bz2: Annotated[bool, Option("--bz2/--no-bz2", help="Also publish the JSON files as .bz2.")] = _OUTPUTS.bz2
     current_repodata: Annotated[
         bool,
         Option(
@@ -55,11 +55,11 @@ class Files:
         bool,
         Option(
             "--channeldata/--no-channeldata",
-            help="Publish channeldata.json (CEP 38). This, --html and --rss read each package once more.",
+            help="Publish channeldata.json (CEP 38). With this, --html or --rss, each known package is read once more.",
         ),
     ] = _OUTPUTS.channeldata
     html: Annotated[
-        bool, Option("--html/--no-html", help="Publish an index.html for people, of the channel and of each subdir.")
+        bool, Option("--html/--no-html", help="Publish an index.html for people, for the channel and for each subdir.")
     ] = _OUTPUTS.html
     rss: Annotated[bool, Option("--rss/--no-rss", help="Publish rss.xml, a feed of the newest releases.")] = (
         _OUTPUTS.rss
@@ -68,7 +68,7 @@ class Files:
         bool,
         Option(
             "--monolithic/--no-monolithic",
-            help="Publish repodata.json and run_exports.json; otherwise shards only, which mamba 1.x cannot read.",
+            help="Publish repodata.json and run_exports.json; otherwise only shards, which mamba 1.x cannot read.",
         ),
     ] = _OUTPUTS.monolithic
     zst_level: Annotated[int, Option(min=1, max=22, metavar="N", help="Compression level of .zst files.")] = (
@@ -78,29 +78,30 @@ class Files:
         Text,
         Option(
             metavar="URL",
-            help="Where readers find the packages; /SUBDIR/ is appended. An earlier URL stays until '' removes it.",
+            help="Where clients download packages; /SUBDIR/ is appended. Later runs keep the URL until '' removes it.",
         ),
     ] = None
     base_url_verbatim: Annotated[
         Switch,
         Option(
             "--base-url-verbatim/--no-base-url-verbatim",
-            help="Write the base URL as it is into every subdir. [default: only one of a configuration file]",
+            help="Do not append /SUBDIR/ to the base URL. [default: append, except to a URL from a configuration file]",
         ),
     ] = None
     public_url: Annotated[
         Text,
         Option(
-            metavar="URL", help="Where people read the channel, for index.html and rss.xml. [default: the base URL]"
+            metavar="URL",
+            help="The channel's address for people, used in index.html and rss.xml. [default: the base URL]",
         ),
     ] = None
-    cache_control: Annotated[str, Option(metavar="VALUE", help="Cache-Control of all files but shards.")] = (
+    cache_control: Annotated[str, Option(metavar="VALUE", help="Cache-Control header of all files except shards.")] = (
         _OUTPUTS.cache_control
     )
-    shard_cache_control: Annotated[str, Option(metavar="VALUE", help="Cache-Control of shards.")] = (
+    shard_cache_control: Annotated[str, Option(metavar="VALUE", help="Cache-Control header of shards.")] = (
         _OUTPUTS.shard_cache_control
     )
 
-    def outputs(self, said: Mapping[str, FileValue]) -> Outputs:
-        """The value the engine takes, with what files say where no option does.  Raises BadConfig."""
-        return outputs({field.name: getattr(self, field.name) for field in fields(self)}, said)
+    def outputs(self, from_files: Mapping[str, FileValue]) -> Outputs:
+        """The outputs from options and, if an option is not given, from configuration files.  Raises BadConfig."""
+        return outputs({field.name: getattr(self, field.name) for field in fields(self)}, from_files)

@@ -1,4 +1,4 @@
-"""How a command talks, and how much it does at once."""
+"""The options for the output of a command, and for how much it does at once."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from indexer.cli.options import Number
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """How a run talks."""
+    """The output of a command."""
 
     verbose: Annotated[
-        int, Option("--verbose", "-v", count=True, show_default=False, help="Say more; -vv also shows tracebacks.")
+        int, Option("--verbose", "-v", count=True, show_default=False, help="Show more; -vv also shows tracebacks.")
     ] = 0
-    quiet: Annotated[int, Option("--quiet", "-q", count=True, show_default=False, help="Say less; only errors.")] = 0
+    quiet: Annotated[int, Option("--quiet", "-q", count=True, show_default=False, help="Show only errors.")] = 0
     json: Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")] = False
     no_progress: Annotated[
-        bool, Option("--no-progress", help="No progress bars; without a terminal there are none anyway.")
+        bool, Option("--no-progress", help="Show no progress bars. Without a terminal there are none.")
     ] = False
     max_parallel: Annotated[
-        Number, Option(min=1, metavar="N", help="Packages read at once. [default: by where the channel lies]")
+        Number, Option(min=1, metavar="N", help="Number of packages read at once. [default: by the kind of target]")
     ] = None

@@ -1,4 +1,4 @@
-"""What a run accepts, lays over and writes, and with the other groups all that it was asked to do."""
+"""The options for validation, patches, writing and clusters, and the request that all groups make together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class FailOn(str, Enum):
-    """Which rejected packages make the exit code 3."""
+    """Which rejected packages lead to exit code 3."""
 
     ANY = "any"
     NEW = "new"
@@ -28,68 +28,71 @@ class FailOn(str, Enum):
 
 @dataclass(frozen=True)
 class ValidationOptions:
-    """What a run accepts."""
+    """Which packages a run accepts, and how it checks them."""
 
     verify_digests: Annotated[
         bool,
-        Option(
-            "--verify-digests", help="Download, hash and decompress every package, even if the store has its digests."
-        ),
+        Option("--verify-digests", help="Ignore stored checksums: download, hash and decompress every package."),
     ] = False
     strict: Annotated[
-        bool, Option("--strict", help="Warnings reject, and one rejected package stops the run before any write.")
+        bool, Option("--strict", help="Treat warnings as errors; write nothing if any package is rejected.")
     ] = False
     lenient: Annotated[
         bool,
-        Option("--lenient", help="Index packages whose name or subdir disagrees with where they lie, with a warning."),
+        Option(
+            "--lenient", help="Index packages whose file name or folder contradicts their metadata, with a warning."
+        ),
     ] = False
     fail_on: Annotated[
         FailOn,
-        Option(help="Which rejected packages make the exit code 3: any, or those that the last run did not report."),
+        Option(help="Which rejected packages lead to exit code 3: any, or new (not reported by the last run)."),
     ] = FailOn.ANY
     allow_mass_removal: Annotated[
         bool,
-        Option("--allow-mass-removal", help="Drop more than half of a subdir's records (and more than 10) if asked."),
+        Option("--allow-mass-removal", help="Allow removing more than half (and more than 10) of a subdir's packages."),
     ] = False
 
 
 @dataclass(frozen=True)
 class Patching:
-    """What is laid over what the packages say."""
+    """Which repodata patch is applied."""
 
     repodata_patch: Annotated[
         Text,
         Option(
             metavar="FILENAME",
-            help="Patch package in noarch/ (.conda or .tar.bz2) whose instructions come into force, and stay so in "
-            "later runs without this option.",
+            help="Patch package in noarch/ (.conda or .tar.bz2). Apply this patch now and in later runs.",
         ),
     ] = None
     no_repodata_patch: Annotated[
-        bool, Option("--no-repodata-patch", help="End the patch that is in force: publish what the packages say.")
+        bool, Option("--no-repodata-patch", help="End the patch: publish the records of the packages without changes.")
     ] = False
 
-    def named(self) -> str | None:
-        """The patch as the engine takes it.  Raises BadConfig."""
+    def patch_filename(self) -> str | None:
+        """The file name of the patch package, empty to end the patch, None to keep it.  Raises BadConfig."""
         if self.repodata_patch is None:
             return "" if self.no_repodata_patch else None
         if self.no_repodata_patch:
-            raise BadConfig("--repodata-patch --no-repodata-patch", "ask for opposite things", "leave one of them out")
+            raise BadConfig(
+                "--repodata-patch --no-repodata-patch", "contradict each other", "remove one of the two options"
+            )
         if not self.repodata_patch:
-            raise BadConfig("--repodata-patch", "is empty", "name a patch package in noarch/, or leave it out")
+            raise BadConfig("--repodata-patch", "is empty", "name a patch package in noarch/, or remove the option")
         return self.repodata_patch.removeprefix("noarch/")
 
 
 @dataclass(frozen=True)
 class Writing:
-    """What a run that writes can be told."""
+    """How a run writes."""
 
-    dry_run: Annotated[bool, Option("--dry-run", help="Only say what the run would do, as `indexer status`.")] = False
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Show what would change, write nothing (as `indexer status`).")
+    ] = False
     disable_precondition_checks: Annotated[
         bool,
         Option(
             "--disable-precondition-checks",
-            help="Write without conditions, for stores that know none; then only one indexer may run at a time.",
+            help="Disable conditional writes (stores without If-Match). Then only one indexer may run at a time.",
         ),
     ] = False
 
@@ -102,50 +105,50 @@ class ClusterOptions:
         Text,
         Option(
             metavar="tcp://HOST:PORT",
-            help="Read packages on the workers of this dask.distributed cluster, which have the same release; "
-            "tls:// where others can listen. --max-parallel is then for each of their threads.",
+            help="Read packages on the workers of this dask.distributed cluster, which must have the same release of "
+            "indexer. Use tls:// in an untrusted network. --max-parallel then counts for each worker thread.",
         ),
     ] = None
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a run was asked to do, whatever the command."""
+    """All options of a run."""
 
     selection: Selection
-    judgement: ValidationOptions
+    validation: ValidationOptions
     files: Files
     patching: Patching
     writing: Writing
     cluster: ClusterOptions = ClusterOptions()
 
-    def options(self, settled: Resolved) -> Options:
-        """The value the engine takes, with what files say where no option does.  Raises BadConfig."""
-        judgement = self.judgement
-        packages, of_event = self.selection.named_packages(settled.target)
+    def options(self, resolved: Resolved) -> Options:
+        """The options of the run, with values of configuration files if an option is not given.  Raises BadConfig."""
+        validation = self.validation
+        packages, of_event = self.selection.named_packages(resolved.target)
         if packages is not None and self.selection.subdirs:
-            raise BadConfig("--package --subdir", "both say where to look", "leave one of them out")
-        if judgement.strict and judgement.lenient:
-            raise BadConfig("--strict --lenient", "ask for opposite things", "leave one of them out")
-        if judgement.strict and judgement.fail_on is FailOn.NEW:
+            raise BadConfig("--package --subdir", "cannot be combined", "remove one of the two options")
+        if validation.strict and validation.lenient:
+            raise BadConfig("--strict --lenient", "contradict each other", "remove one of the two options")
+        if validation.strict and validation.fail_on is FailOn.NEW:
             raise BadConfig("--strict --fail-on new", "contradict each other", "remove one of the two options")
-        outputs = self.files.outputs(settled.index)
+        outputs = self.files.outputs(resolved.index)
         if self.selection.complete and not outputs.run_exports:
             raise BadConfig("--complete --no-run-exports", "contradict each other", "remove one of the two options")
         return Options(
             outputs=outputs,
-            notices=settled.index["notices"].value if "notices" in settled.index else None,
-            rules=Rules(judgement.strict, judgement.lenient),
+            notices=resolved.index["notices"].value if "notices" in resolved.index else None,
+            rules=Rules(validation.strict, validation.lenient),
             subdirs=tuple(self.selection.subdirs or ()),
             packages=packages,
             force=self.selection.force,
             complete=self.selection.complete,
-            repodata_patch=self.patching.named(),
-            verify_digests=judgement.verify_digests,
-            allow_mass_removal=judgement.allow_mass_removal,
+            repodata_patch=self.patching.patch_filename(),
+            verify_digests=validation.verify_digests,
+            allow_mass_removal=validation.allow_mass_removal,
             preconditions=not self.writing.disable_precondition_checks,
             dry_run=self.writing.dry_run,
             create=self.selection.create,
             may_be_gone=of_event,
-            fail_on_new=judgement.fail_on is FailOn.NEW,
+            fail_on_new=validation.fail_on is FailOn.NEW,
         )

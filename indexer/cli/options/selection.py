@@ -1,4 +1,4 @@
-"""Which packages and subdirs a run looks at."""
+"""The options that select packages and subdirs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Selection:
     """Which packages and subdirs a run looks at."""
 
     force: Annotated[
-        bool, Option("--force", "-f", help="Read every package again. The date of first indexing is kept.")
+        bool, Option("--force", "-f", help="Read every package again. The dates of first indexing are kept.")
     ] = False
     complete: Annotated[
         bool,
@@ -43,7 +43,7 @@ class Selection:
             "--target-platform",
             "--subdir",
             metavar="SUBDIR",
-            help="Index only this subdir; repeatable. noarch/repodata.json is always made sure of.",
+            help="Index only this subdir; repeatable. noarch/repodata.json is always created.",
         ),
     ] = None
     packages: Annotated[
@@ -51,20 +51,20 @@ class Selection:
         Option(
             "--package",
             metavar="SUBDIR/FILENAME",
-            help="Look only at this package; repeatable. Nothing is listed, and nothing removed unless it is "
-            "named and gone.",
+            help="Index only this package; repeatable. The channel is not listed; a named package that is missing is "
+            "removed.",
         ),
     ] = None
     packages_from: Annotated[
         File,
-        Option(metavar="FILE", help="The same for the packages named in a file, one a line; - is standard input."),
+        Option(metavar="FILE", help="As --package, for the packages in a file, one per line; - is standard input."),
     ] = None
     event: Annotated[
         File,
         Option(
             metavar="FILE",
-            help="The same for the packages that an event notification is about: of S3, also wrapped in SQS, SNS or "
-            "EventBridge, of R2 or of Pub/Sub; - is standard input.",
+            help="As --package, for the packages in an event notification of S3 (also in SQS, SNS or EventBridge), "
+            "R2 or Pub/Sub; - is standard input.",
         ),
     ] = None
 
@@ -77,7 +77,7 @@ class Selection:
     ] = False
 
     def named_packages(self, channel: Target) -> tuple[frozenset[str] | None, frozenset[str]]:
-        """The packages to look at, None for all, and those of them that an event names.  Raises BadConfig."""
+        """The selected packages, None for all, and those of them that only the event names.  Raises BadConfig."""
         if not self.packages and self.packages_from is None and self.event is None:
             return None, frozenset()
         named = list(self.packages or ())
@@ -101,7 +101,7 @@ def _check(package: str, thing: str) -> None:
 
 
 def _named_by_event(path: Path, channel: Target) -> frozenset[str]:
-    """The packages of a channel that a notification names; whatever else it names is none of ours."""
+    """The packages of a channel in a notification; other objects are ignored."""
     if not channel.in_bucket:
         raise BadConfig(
             "--event",
@@ -116,7 +116,7 @@ def _named_by_event(path: Path, channel: Target) -> frozenset[str]:
         raise BadConfig(named, error.reason, error.next_step) from error
     found = events.named(objects, *place)
     if found.others:
-        _log.info("passed over %d objects of the event that are no packages of %s", found.others, channel.name)
+        _log.info("ignored %d objects of the event that are not packages of %s", found.others, channel.name)
     for name, reason in sorted(found.refused.items()):
         _log.warning("%s: is not indexed: %s", one_line(name), reason)
     return found.packages

@@ -14,46 +14,49 @@ from indexer.core.errors import BadConfig
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """What a check looks at."""
+    """The options of `check`."""
 
     subdirs: Annotated[
         Texts,
-        Option("--subdir", metavar="SUBDIR", help="Look only at this subdir; repeatable."),
+        Option("--subdir", metavar="SUBDIR", help="Only this subdir; repeatable."),
     ] = None
-    deep: Annotated[bool, Option("--deep", help="Read every indexed package too, and compare digests and records.")] = (
-        False
-    )
+    deep: Annotated[
+        bool, Option("--deep", help="Also read every indexed package, and compare its digests and its record.")
+    ] = False
 
 
 @dataclass(frozen=True)
 class DoctorOptions:
-    """What a doctor tells instead of asking the store."""
+    """The options of `doctor`, which send no probes to the store."""
 
     policy: Annotated[
-        bool, Option("--policy", help="Print the least rights for indexer, readers and public, and ask nothing.")
+        bool,
+        Option("--policy", help="Print the least permissions for indexer, clients and public access; send no request."),
     ] = False
     show_config: Annotated[
-        bool, Option("--show-config", help="Print each setting, masked, and where it came from, and ask nothing.")
+        bool, Option("--show-config", help="Print each setting and its source, with secrets masked; send no probe.")
     ] = False
 
 
 @dataclass(frozen=True)
 class GcOptions:
-    """What a gc deletes."""
+    """The options of `gc`."""
 
     subdirs: Annotated[
         Texts,
-        Option("--subdir", metavar="SUBDIR", help="Look only at this subdir; repeatable."),
+        Option("--subdir", metavar="SUBDIR", help="Only this subdir; repeatable."),
     ] = None
     older_than: Annotated[
         str,
         Option(
             metavar="AGE",
-            help="How old a shard must be: 30m, 12h, 7d. Readers may hold an index of yesterday, and a run that is "
-            "under way must be younger.",
+            help="Minimum age of a shard: 30m, 12h, 7d. Clients may use an index of yesterday; no run may take longer "
+            "than this.",
         ),
     ] = "7d"
-    yes: Annotated[bool, Option("--yes", "-y", help="Delete; without it only said what would go.")] = False
+    yes: Annotated[bool, Option("--yes", "-y", help="Delete the files; without this option they are only listed.")] = (
+        False
+    )
 
     def older_than_ms(self) -> int:
         """The age in milliseconds.  Raises BadConfig."""
