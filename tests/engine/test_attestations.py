@@ -198,9 +198,9 @@ def test_a_check_misses_a_copy_that_the_index_names_and_with_deep_one_of_another
     assert faults(store, deep=True) == []
     store.upload(copy, b'["forged"]')
     assert faults(store) == []
-    advice = f"put it back, or {RUN.replace('{command}', 'indexer fs DIR')}"
-    assert faults(store, deep=True) == [f"{copy}: has another content than its name says; {advice}"]
+    advice = f"restore it, or {RUN.replace('{command}', 'indexer fs DIR')}"
+    assert faults(store, deep=True) == [f"{copy}: content does not match its SHA-256 name; {advice}"]
     store.remove(copy)
-    assert faults(store) == [f"{copy}: is not there, and the index names it; {advice}"]
+    assert faults(store) == [f"{copy}: is in the index, but missing; {advice}"]
     index(store)
     assert faults(store, deep=True) == []

@@ -171,12 +171,12 @@ FAULTS = {
     "zst is no zst": Planted(lambda s: s.upload(key(REPODATA_ZST), b"no"), REPODATA_ZST, "damaged"),
     "json is cut off": Planted(lambda s: spoil(s, REPODATA), REPODATA, "is not a readable repodata.json"),
     "json is gone, its zst not": Planted(
-        lambda s: s.remove(key(REPODATA)), REPODATA_ZST, "is there and repodata.json is not"
+        lambda s: s.remove(key(REPODATA)), REPODATA_ZST, "exists without repodata.json"
     ),
     "json is of another subdir": Planted(
         lambda s: rewrite(s, REPODATA, lambda c: c["info"].update(subdir="win-64")),
         REPODATA,
-        "says that it is of win-64",
+        "is for subdir win-64",
     ),
     "json announces other revisions": Planted(
         lambda s: rewrite(s, REPODATA, lambda c: c["info"]["repodata_revisions"]["v3"].update(n_packages=9)),
@@ -191,7 +191,7 @@ FAULTS = {
     "json has a record under v3 that no reader finds": Planted(
         lambda s: rewrite(s, REPODATA, nameless),
         REPODATA,
-        "without a name, which no reader finds: a-1-0.zip",
+        "without a name, which no client finds: a-1-0.zip",
     ),
     "json has a package in two maps": Planted(
         lambda s: rewrite(s, REPODATA, lambda c: c["packages"].update({P0: record_of(c)})),
@@ -206,12 +206,10 @@ FAULTS = {
     "json has a key that breaks readers": Planted(
         lambda s: rewrite(s, REPODATA, lambda c: c["packages.conda"].update({"x.conda": record_of(c)})),
         REPODATA,
-        "no file name of a package: x.conda",
+        "invalid file names: x.conda",
     ),
-    "a shard is gone": Planted(
-        lambda s: s.remove(shards(s)["p00"]), "shards/", "is not there, and the shard index names"
-    ),
-    "a shard is another's": Planted(swap_shard, "shards/", "another content than its name says"),
+    "a shard is gone": Planted(lambda s: s.remove(shards(s)["p00"]), "shards/", "is in the shard index, but missing"),
+    "a shard is another's": Planted(swap_shard, "shards/", "content does not match its SHA-256 name"),
     "a shard has another record": Planted(
         lambda s: reshard(s, "p00", lambda c: record_of(c).update(license="other")),
         SHARD_INDEX,
@@ -243,7 +241,7 @@ FAULTS = {
         lambda s: reshard(s, "p00", lambda c: record_of(c).update(run_exports={"weak": ["q"]})), RUN_EXPORTS, P0
     ),
     "a shard does not know run exports": Planted(
-        lambda s: reshard(s, "p00", lambda c: record_of(c).pop("run_exports")), RUN_EXPORTS, "do not know the same"
+        lambda s: reshard(s, "p00", lambda c: record_of(c).pop("run_exports")), RUN_EXPORTS, "list different packages"
     ),
     "the shard index is cut off": Planted(
         lambda s: spoil(s, SHARD_INDEX), SHARD_INDEX, "is not a readable shard index"
@@ -255,7 +253,7 @@ FAULTS = {
         lambda s: reindex(s, lambda c: c["info"].update(base_url="https://x/")), SHARD_INDEX, "another base_url"
     ),
     "the shard index is of another subdir": Planted(
-        lambda s: reindex(s, lambda c: c["info"].update(subdir="win-64")), SHARD_INDEX, "says that it is of win-64"
+        lambda s: reindex(s, lambda c: c["info"].update(subdir="win-64")), SHARD_INDEX, "is for subdir win-64"
     ),
     "the shard index announces other revisions": Planted(
         lambda s: reindex(s, lambda c: c["info"].pop("repodata_revisions")), SHARD_INDEX, "other repodata_revisions"
@@ -277,7 +275,7 @@ FAULTS = {
         f"lacks 1 package: {P0}",
     ),
     "run exports are gone, their zst not": Planted(
-        lambda s: s.remove(key(RUN_EXPORTS)), RUN_EXPORTS_ZST, "is there and run_exports.json is not"
+        lambda s: s.remove(key(RUN_EXPORTS)), RUN_EXPORTS_ZST, "exists without run_exports.json"
     ),
     "run exports are gone in every form": Planted(
         lambda s: remove_all(s, key(RUN_EXPORTS)), RUN_EXPORTS, "is gone, and the last run published"
@@ -285,7 +283,7 @@ FAULTS = {
     "older clients' file is stale": Planted(
         lambda s: s.upload(key("current_repodata.json"), b'{"packages":{"z-1-0.tar.bz2":{"name":"z"}}}'),
         "current_repodata.json",
-        "has records that the index has not: z-1-0.tar.bz2",
+        "has records that are not in the index: z-1-0.tar.bz2",
     ),
     "older clients' file is broken": Planted(
         lambda s: s.upload(key("current_repodata.json.bz2"), b"no"),
@@ -302,7 +300,7 @@ FAULTS = {
         lambda s: s.upload(BAD, b"other"), BAD[9:], "is in the channel and not in the index"
     ),
     "a yanked package has a record": Planted(
-        lambda s: rewrite(s, REPODATA, lambda c: c.update(removed=[P0])), P0, "is listed as removed and has a record"
+        lambda s: rewrite(s, REPODATA, lambda c: c.update(removed=[P0])), P0, "is listed as removed, but has a record"
     ),
 }
 

@@ -61,7 +61,7 @@ def test_a_check_finds_no_fault_in_what_another_tool_has_made(case: str, tmp_pat
     if case == "conda-index":  # it takes a package's own word for attestations too
         forged = found.pop()
         assert forged.startswith(f"osx-arm64/{min(FORGED)}.sigs.000")
-        assert "is not there, and the index names it" in forged
+        assert "is in the index, but missing" in forged
         torn = found.pop(0)  # and its time with parts of a second
         assert torn.startswith("linux-64/mist-1.0-0.conda: its record cannot be parsed by readers")
         assert "`$.timestamp`" in torn

@@ -1,4 +1,4 @@
-"""Whether a channel is sound: each form of its index agrees with the others, and with the packages.  Only reads."""
+"""Checks a channel: the formats of each index match each other and the packages.  Writes nothing."""
 
 from __future__ import annotations
 
@@ -50,36 +50,36 @@ if TYPE_CHECKING:
     from indexer.core.snapshot import Snapshot
     from indexer.store import Store
 
-# Between looks at a subdir that somebody else is changing, in seconds.
+# Seconds between checks of a subdir that somebody else is changing.
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 _SETTLING = 1.0
-_PUT_BACK = f"put it back, or {RUN}"
-# What a run refuses to guess, by the name of the file.
+_RESTORE = f"restore it, or {RUN}"
+# The next step for files of the state that a run does not replace, by name.
 _STATE_STEPS = {names.FROM_PACKAGES: DELETE_AND_FORCE, names.PATCH_INSTRUCTIONS: END_PATCH, names.YANKS: DELETE_AND_RUN}
 
 
 def check_channel(
     store: Store, context: Context, *, subdirs: Sequence[str] = (), deep: bool = False, command: str = "indexer"
 ) -> CheckReport:
-    """Look whether the subdirs of a channel, all of them unless some are named, are sound.
+    """Check all subdirs of a channel, or the named ones.
 
-    With `deep` every indexed package is read and compared with its record.  `command` indexes this channel, for the
-    next steps.  Raises GaveUp where somebody changes a subdir again and again while it is looked at, and what concerns
-    the whole channel.
+    With `deep` every indexed package is read and compared with its record.  `command` is the command that indexes this
+    channel, for the next steps.  Raises GaveUp if a subdir changes during every try, and errors of the whole channel.
     """
     began = context.clock.monotonic()
-    found = {
-        it: _Auditor(store, it, context, deep).look_until_steady() for it in chosen(store, subdirs, context.channel)
+    checks = {
+        subdir: _SubdirChecker(store, subdir, context, deep).check_until_stable()
+        for subdir in chosen(store, subdirs, context.channel)
     }
-    for verdict in found.values():
+    for verdict in checks.values():
         verdict.faults = [fault.with_command(command) for fault in verdict.faults]
         verdict.hints = [hint.with_command(command) for hint in verdict.hints]
-    return CheckReport(found, seconds=context.clock.monotonic() - began, usage=store.usage)
+    return CheckReport(checks, seconds=context.clock.monotonic() - began, usage=store.usage)
 
 
 @dataclass(frozen=True, slots=True)
-class _Auditor:
-    """One subdir being looked at.  `proven` has what was read and agreed, so that it is not read twice."""
+class _SubdirChecker:
+    """A check of one subdir.  `proven` has the packages that were read and match, so that they are not read twice."""
 
     store: Store
     subdir: str
@@ -91,30 +91,30 @@ class _Auditor:
     def _folder(self) -> ChannelFolder:
         return ChannelFolder(self.store, self.subdir, self.context.executor)
 
-    def look_until_steady(self) -> SubdirCheck:
-        """What is found at one moment: faults are believed if nothing has changed while they were found."""
+    def check_until_stable(self) -> SubdirCheck:
+        """The result for one moment: faults count only if nothing changed during the check."""
         for pause in _PAUSES:
             with contextlib.suppress(Conflict):
                 snapshot = take_read_only_snapshot(self._folder, Outputs())
-                verdict = self._look(snapshot)
+                verdict = self._check(snapshot)
                 if not verdict.faults:
                     return verdict
-                if not snapshot.files_match_state:  # an indexer may be about to put the next file
+                if not snapshot.files_match_state:  # an indexer may be about to write the next file
                     self.context.clock.sleep(_SETTLING)
                 if take_read_only_snapshot(self._folder, Outputs()) == snapshot:
                     return verdict
             self.context.clock.sleep(pause)
-        raise GaveUp(self.subdir, "changed again and again while it was looked at", "check when no indexer is at work")
+        raise GaveUp(self.subdir, "changed during every check", "repeat when no indexer is running")
 
     def _without_ignored(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot without the packages that are ignored and have no record."""
         if names.YANKS not in snapshot.etags:
             return snapshot
-        with contextlib.suppress(BadPatch):  # named by _in_force
+        with contextlib.suppress(BadPatch):  # _in_force reports it
             return snapshot.excluding(load_overlay(self._folder, snapshot).ignored)
         return snapshot
 
-    def _look(self, snapshot: Snapshot) -> SubdirCheck:
+    def _check(self, snapshot: Snapshot) -> SubdirCheck:
         snapshot = self._without_ignored(snapshot)
         verdict = SubdirCheck(hints=list(self._hints(snapshot)))
         index = PublishedFormats(self._folder, snapshot, verdict).index()
@@ -132,7 +132,7 @@ class _Auditor:
         return verdict
 
     def _in_force(self, snapshot: Snapshot, index: Index) -> Iterator[Fault]:
-        """Whether readers see what our patch and yanks make of the packages' own word."""
+        """Faults if the published records are not the packages' own records with our patch and yanks."""
         try:
             if names.FROM_PACKAGES not in snapshot.etags:
                 if names.YANKS in snapshot.etags:
@@ -142,7 +142,7 @@ class _Auditor:
                 self._folder.read(names.FROM_PACKAGES, snapshot.etags[names.FROM_PACKAGES]), names.FROM_PACKAGES
             )
             if not snapshot.is_unchanged(names.FROM_PACKAGES):
-                return  # of another indexer, who follows other instructions
+                return  # written by another indexer, which has its own patch
             wanted = load_overlay(self._folder, snapshot).apply(unpatched).index
         except (BadIndex, BadPatch) as error:
             name = error.thing.rpartition("/")[2]
@@ -154,7 +154,7 @@ class _Auditor:
             return
         said = index_differences(_bare(wanted), _bare(index))
         key = f"{self.subdir}/{names.REPODATA if names.REPODATA in snapshot.etags else names.SHARD_INDEX}"
-        yield from (Fault(key, f"{reason} (beside the patch and the yanks in force)") for reason in said)
+        yield from (Fault(key, f"{reason} (compared with the patch and the yanks in force)") for reason in said)
 
     def _hints(self, snapshot: Snapshot) -> Iterator[Fault]:
         if snapshot.gc_in_progress:
@@ -185,7 +185,7 @@ class _Auditor:
                 )
 
     def _packages(self, snapshot: Snapshot, index: Index, unread: set[str]) -> Iterator[Fault]:
-        """Whether every record has its object, and every package its record, except those of names `unread`."""
+        """Faults if a record has no package, or a package no record, except packages whose name is in `unread`."""
         for filename, record in index.records.items():
             key, stat, facts = f"{self.subdir}/{filename}", snapshot.packages.get(filename), identity_of(record)
             if stat is None:
@@ -195,27 +195,27 @@ class _Auditor:
             if dated := self._date(snapshot, facts):
                 yield Fault(key, dated, FORCE if snapshot.files_match_state else RUN)
         for filename in index.records.keys() & set(index.removed):
-            yield Fault(f"{self.subdir}/{filename}", "is listed as removed and has a record all the same")
+            yield Fault(f"{self.subdir}/{filename}", "is listed as removed, but has a record")
         bad = snapshot.state.rejected if snapshot.state else {}
         for filename in snapshot.packages.keys() - index.records.keys() - set(index.removed):
             known = bad.get(filename)
             if name_of(filename) in unread:
-                continue  # the fault of their shard is told
+                continue  # the fault of their shard is reported
             if known is None or known.etag != snapshot.packages[filename].etag:
                 yield Fault(f"{self.subdir}/{filename}", "is in the channel and not in the index")
         yield from self._replaced(snapshot, index)
 
     def _date(self, snapshot: Snapshot, facts: RecordIdentity) -> str | None:
-        """What is wrong with the date of a record in a channel that we index, None if nothing (CEP 47)."""
+        """The error in the date of a record in a channel that we index, None if there is none (CEP 47)."""
         if snapshot.state is None:
             return None
         if facts.indexed_timestamp is None:
-            return "has no indexed_timestamp, so exclude-newer trusts the date of its build"
+            return "has no indexed_timestamp, so exclude-newer uses its build date"
         ahead = in_future(facts.indexed_timestamp, self.context.clock.now_ms())
         return "has an indexed_timestamp in the future" if ahead else None
 
     def _attestations(self, snapshot: Snapshot, index: Index) -> Iterator[Fault]:
-        """Whether the copies that readers fetch by the digest in a record are there, and have it."""
+        """Faults if copies of attestations that clients download by the digest in a record are missing or different."""
         for filename, record in index.records.items():
             sha256 = attestations_digest_in(record)
             if sha256 is None:
@@ -223,9 +223,9 @@ class _Auditor:
             name = f"{filename}{SUFFIX}.{sha256}"
             copy = snapshot.sidecars.get(name)
             if copy is None:
-                yield Fault(f"{self.subdir}/{name}", "is not there, and the index names it", _PUT_BACK)
+                yield Fault(f"{self.subdir}/{name}", "is in the index, but missing", _RESTORE)
             elif self.deep and not self._holds(copy.within(self.subdir), sha256):
-                yield Fault(f"{self.subdir}/{name}", "has another content than its name says", _PUT_BACK)
+                yield Fault(f"{self.subdir}/{name}", "content does not match its SHA-256 name", _RESTORE)
         for filename, known in (
             snapshot.state.attestations.items() if snapshot.state and snapshot.files_match_state else ()
         ):
@@ -237,19 +237,19 @@ class _Auditor:
                 yield Fault(f"{self.subdir}/{filename}", "has attestations that its record does not name", FORCE)
 
     def _holds(self, copy: Stat, sha256: str) -> bool:
-        with contextlib.suppress(ValueError):  # too large to be one
+        with contextlib.suppress(ValueError):  # too large for an attestation
             return hashlib.sha256(content_of(self.store, copy)).hexdigest() == sha256
         return False
 
     def _replaced(self, snapshot: Snapshot, index: Index) -> Iterator[Fault]:
-        """Which packages are not those that their records were made from, as far as a ledger in step tells."""
+        """Faults for packages that were replaced after they were indexed, if the state is up to date."""
         state = snapshot.state if snapshot.files_match_state else None
         if state is None:
             return
         for stat in diff(index, snapshot.packages, DiffContext(state, index_matches_state=True)).to_read:
             record = index.records.get(stat.key)
-            told = state.etags_complete or stat.key in state.package_etags
-            if record is not None and told and identity_of(record).size == stat.size:
+            is_known = state.etags_complete or stat.key in state.package_etags
+            if record is not None and is_known and identity_of(record).size == stat.size:
                 yield Fault(f"{self.subdir}/{stat.key}", "was replaced since it was indexed")
 
     def _contents(self, snapshot: Snapshot, index: Index, verdict: SubdirCheck) -> Iterator[Fault]:
@@ -283,7 +283,7 @@ class _Auditor:
             yield from (Fault(f"{self.subdir}/{name}", reason, step) for reason in reasons)
 
     def _patched(self, snapshot: Snapshot, index: Index) -> frozenset[str]:
-        """The packages whose records another indexer has patched, and which say so."""
+        """The packages whose records another indexer has patched."""
         if names.FROM_PACKAGES not in snapshot.etags:
             return frozenset()
         with contextlib.suppress(Missing, BadIndex):

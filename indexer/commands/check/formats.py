@@ -1,4 +1,4 @@
-"""Every form that a subdir's index is published in, read and compared with the others: `indexer check` asks it."""
+"""Reads every format in which a subdir's index is published, and compares the formats with each other."""
 
 from __future__ import annotations
 
@@ -49,42 +49,42 @@ if TYPE_CHECKING:
     from indexer.store.channel_folder import ChannelFolder
 
 _BOUNDS: Limits[tuple[str, bytes]] = Limits(32, 32, lambda _: 1)
-# What a file may unpack to that is not as long as the plain one beside it, and one that has none.
+# How much larger than the plain file, and than the packed file, a decompressed file may be.
 _MORE = 64 * 2**20
 _MAX_CURRENT_RATIO = 128
 _PARTS_OF_INFO = ("subdir", "base_url", "shards_base_url")
 _SHA256_SIZE = 32
-# conda-index has them in one of its files and not in the other.
+# conda-index writes these fields into only one of its files.
 _LEGACY = ("legacy_bz2_md5", "legacy_bz2_size")
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedFormats:
-    """The forms as they were seen; what is wrong with them goes into `verdict`."""
+    """The formats in a snapshot; faults and hints are added to `verdict`."""
 
     folder: ChannelFolder
     snapshot: Snapshot
     verdict: SubdirCheck
 
     def index(self) -> Index | None:
-        """What the subdir's index says, None where no form of it can be read.  Raises Conflict."""
+        """The index, None if no format of it can be read.  Raises Conflict."""
         index = self._repodata()
         sharded = self._shards(index)
         if index is not None and sharded is not None:
             said = index_differences(_as_in_shards(index), _as_in_shards(sharded))
-            self._fault(names.SHARD_INDEX, (f"{reason} (beside {names.REPODATA})" for reason in said))
+            self._fault(names.SHARD_INDEX, (f"{reason} (compared with {names.REPODATA})" for reason in said))
         whole = index or sharded
         if whole is None:
             return None
-        told = self._run_exports()
-        self._told(replace(whole, run_exports=told), sharded.run_exports if sharded else None)
-        self._current(whole)
-        whole = replace(whole, run_exports=told or whole.run_exports)
-        self._readable(whole)
+        run_exports = self._run_exports()
+        self._compare_run_exports(replace(whole, run_exports=run_exports), sharded.run_exports if sharded else None)
+        self._check_other_formats(whole)
+        whole = replace(whole, run_exports=run_exports or whole.run_exports)
+        self._check_readable(whole)
         return whole
 
-    def _readable(self, index: Index) -> None:
-        """Whether readers can parse all records, their run exports and what `info` has."""
+    def _check_readable(self, index: Index) -> None:
+        """Faults if clients cannot parse a record, its run exports or a part of `info`."""
         checked = validated(index)
         for filename, reason in checked.unreadable.items():
             self._fault(filename, [f"its record {reason}"])
@@ -97,8 +97,8 @@ class PublishedFormats:
     def _fault(self, name: str, reasons: Iterable[str], next_step: str = RUN) -> None:
         self.verdict.faults += [Fault(self.folder.key(name), reason, next_step) for reason in reasons]
 
-    def _rebuilt(self, name: str, *, beside: bool, error: BadIndex | None = None) -> str:
-        """What heals a file that cannot be read: a run makes it again unless it reads the index from that file."""
+    def _repair_step(self, name: str, *, beside: bool, error: BadIndex | None = None) -> str:
+        """The next step for an unreadable file: a run replaces it, unless the run reads the index from this file."""
         if isinstance(error, NewerIndex):
             return UPDATE
         if beside or self._has_unpatched():
@@ -122,34 +122,36 @@ class PublishedFormats:
             try:
                 index = repodata.decode_repodata(data, names.REPODATA)
             except BadIndex as error:
-                self._fault(names.REPODATA, [error.reason], self._rebuilt(names.REPODATA, beside=False, error=error))
+                self._fault(
+                    names.REPODATA, [error.reason], self._repair_step(names.REPODATA, beside=False, error=error)
+                )
         if index is not None:
-            self._fault(names.REPODATA, self._of_itself(index, data))
+            self._fault(names.REPODATA, self._repodata_errors(index, data))
         for name in (names.REPODATA_ZST, names.REPODATA_BZ2):
             self._fault(name, self._variant(name, data, lambda content: _differences(index, content)))
         return index
 
-    def _of_itself(self, index: Index, data: bytes) -> Iterator[str]:
-        """What is wrong with a repodata.json whatever else there is."""
-        said = _text(index.info.get("subdir"))
-        if said not in {"", self.folder.name}:
-            yield f"says that it is of {said}"
+    def _repodata_errors(self, index: Index, data: bytes) -> Iterator[str]:
+        """Errors in repodata.json that do not depend on other files."""
+        subdir = _text(index.info.get("subdir"))
+        if subdir not in {"", self.folder.name}:
+            yield f"is for subdir {subdir}"
         if reason := revision_count_error(index):
             yield reason
         if twice := repodata.duplicate_filenames(data):
             yield f"has more than one record of {shortened_list(twice)}"
         if nowhere := nameless(index):
-            yield f"has records under v3 without a name, which no reader finds: {shortened_list(nowhere)}"
+            yield f"has records under v3 without a name, which no client finds: {shortened_list(nowhere)}"
         if odd := {name for name in index.records if names.parse_filename(name) is None}:
-            yield f"has records under what is no file name of a package: {shortened_list(odd)}"
+            yield f"has records under invalid file names: {shortened_list(odd)}"
 
     def _variant(self, name: str, data: bytes, differ: Callable[[bytes], Iterable[str]]) -> Iterator[str]:
-        """What a compressed file, if it is there, says otherwise than the plain one beside it."""
+        """How a compressed file, if there is one, differs from the plain file."""
         if name not in self.snapshot.etags:
             return
         plain = name.rpartition(".")[0]
         if plain not in self.snapshot.etags:
-            yield f"is there and {plain} is not"
+            yield f"exists without {plain}"
             return
         packed = self.folder.read(name, self.snapshot.etags[name])
         if not has_content(packed, name, data):
@@ -159,25 +161,25 @@ class PublishedFormats:
                 yield error.reason
 
     def _run_exports(self) -> Mapping[str, Raw]:
-        """What run_exports.json says, and its compressed forms too."""
+        """The run exports in run_exports.json; compares the compressed files with it."""
         name, data = names.RUN_EXPORTS, b""
-        told: Mapping[str, Raw] = {}
+        run_exports: Mapping[str, Raw] = {}
         if name in self.snapshot.etags:
             data = self.folder.read(name, self.snapshot.etags[name])
             try:
-                told = repodata.decode_run_exports(data, name)
+                run_exports = repodata.decode_run_exports(data, name)
             except BadIndex as error:
                 self._fault(
                     name, [error.reason], FORCE if load_packed_run_exports(self.folder, self.snapshot) is None else RUN
                 )
         for variant in (names.RUN_EXPORTS_ZST, names.RUN_EXPORTS_BZ2):
-            self._fault(variant, self._variant(variant, data, lambda content: _maps_differ(told, content)))
-        return told
+            self._fault(variant, self._variant(variant, data, lambda content: _map_differences(run_exports, content)))
+        return run_exports
 
-    def _told(self, index: Index, sharded: Mapping[str, Raw] | None) -> None:
-        """Whether run exports are the same wherever they are told, and of packages that are there."""
+    def _compare_run_exports(self, index: Index, sharded: Mapping[str, Raw] | None) -> None:
+        """Faults if run exports differ between files, or belong to missing packages."""
         if names.RUN_EXPORTS in self.snapshot.etags:
-            self._fault(names.RUN_EXPORTS, _told_otherwise(index, sharded))
+            self._fault(names.RUN_EXPORTS, _run_exports_errors(index, sharded))
             self._lacking(names.RUN_EXPORTS, index.records.keys() - index.run_exports.keys())
             return
         state = self.snapshot.state
@@ -191,7 +193,7 @@ class PublishedFormats:
             self._fault(names.SHARD_INDEX, [f"has other run exports than {names.REPODATA} of {shortened_list(odd)}"])
 
     def _lacking(self, name: str, lacking: Collection[str]) -> None:
-        """A hint if run exports of some packages stand nowhere, as after another indexer; a fault if all were known."""
+        """A hint if run exports of some packages are missing, as after another indexer; a fault if all were known."""
         state = self.snapshot.state
         if (
             lacking
@@ -201,11 +203,11 @@ class PublishedFormats:
         ):
             self._fault(name, [f"does not have run exports of {shortened_list(lacking)}, which were known"], RUN)
         elif lacking:
-            reason = f"does not have run exports of {shortened_list(lacking)}, for these are unknown"
+            reason = f"does not have run exports of {shortened_list(lacking)}, because they are unknown"
             self.verdict.hints.append(Fault(self.folder.key(name), reason, COMPLETE))
 
-    def _current(self, index: Index) -> None:
-        """Whether what older clients read instead has no record that the index has not."""
+    def _check_other_formats(self, index: Index) -> None:
+        """Faults if files for older clients have records that the index does not have."""
         for name in [name for name in names.CURRENT_FILES if name in self.snapshot.etags]:
             content = self.folder.read(name, self.snapshot.etags[name])
             try:
@@ -216,22 +218,24 @@ class PublishedFormats:
                 self._fault(name, [error.reason])
             else:
                 strange = {f for f in part if not same_json(part[f], index.records.get(f), without=_LEGACY)}
-                self._fault(name, [f"has records that the index has not: {shortened_list(strange)}"] if strange else [])
+                self._fault(
+                    name, [f"has records that are not in the index: {shortened_list(strange)}"] if strange else []
+                )
 
     def _shards(self, index: Index | None) -> Index | None:
-        """What all shards together say; None where there are none, or where they cannot be told."""
+        """The index from all shards; None if there are no shards, or if they cannot be read."""
         if names.SHARD_INDEX not in self.snapshot.etags:
             return None
         try:
             shard_index = load_shard_index(self.folder, self.snapshot)
         except BadIndex as error:
-            healing = self._rebuilt(names.SHARD_INDEX, beside=index is not None, error=error)
+            healing = self._repair_step(names.SHARD_INDEX, beside=index is not None, error=error)
             self._fault(names.SHARD_INDEX, [error.reason], healing)
             return None
-        self._fault(names.SHARD_INDEX, self._shard_index(shard_index, index))
+        self._fault(names.SHARD_INDEX, self._shard_index_errors(shard_index, index))
         self.verdict.shards = len(shard_index.shards)
         if shard_index.folder is None:
-            reason = f"has its shards elsewhere ({shard_index.info['shards_base_url']}), so they are not looked at"
+            reason = f"has its shards at another URL ({shard_index.info['shards_base_url']}), which is not checked"
             self.verdict.hints.append(Fault(self.folder.key(names.SHARD_INDEX), reason, "check them there"))
             return None
         parts: list[Index] = []
@@ -243,16 +247,16 @@ class PublishedFormats:
             whole = whole and part is not None
             if part is None and index is None:
                 self.verdict.unread.add(name)
-        # What a lost shard had is not told again, as lacking, where another form has it.
+        # Records of a lost shard are not reported again as missing if another format has them.
         return shards.merge_shards(parts) if whole or index is None else None
 
-    def _shard_index(self, shard_index: ShardIndex, index: Index | None) -> Iterator[str]:
+    def _shard_index_errors(self, shard_index: ShardIndex, index: Index | None) -> Iterator[str]:
         info = shard_index.info
         for key in _PARTS_OF_INFO:
             if not isinstance(info.get(key), str):
-                yield f"has no {key}, without which readers fail"
+                yield f"has no {key}, which clients need"
         if info.get("subdir", self.folder.name) != self.folder.name:
-            yield f"says that it is of {info['subdir']}"
+            yield f"is for subdir {info['subdir']}"
         if index is None:
             return
         if (info.get("base_url") or "") != _text(index.info.get("base_url")):
@@ -265,9 +269,9 @@ class PublishedFormats:
     def _shard_reader(
         self, folder: str, index: Index | None
     ) -> Callable[[tuple[str, bytes]], tuple[str, Index | None, Fault | None]]:
-        """Reads a named shard: its name, what it says, and what is wrong with it."""
+        """A function that reads a shard: the package name, the content, and the fault if there is one."""
         known = index.records if index else {}
-        unreadable = self._rebuilt(names.SHARD_INDEX, beside=index is not None)
+        unreadable = self._repair_step(names.SHARD_INDEX, beside=index is not None)
 
         def read(named: tuple[str, bytes]) -> tuple[str, Index | None, Fault | None]:
             name, digest = named
@@ -275,16 +279,16 @@ class PublishedFormats:
             try:
                 data, _ = read_whole(self.folder.store, key)
             except Missing:
-                return name, None, Fault(key, "is not there, and the shard index names it", FORCE)
+                return name, None, Fault(key, "is in the shard index, but missing", FORCE)
             if len(digest) != _SHA256_SIZE or shards.shard_digest(data) != digest:
-                return name, None, Fault(key, "has another content than its name says", DELETE_AND_FORCE)
+                return name, None, Fault(key, "content does not match its SHA-256 name", DELETE_AND_FORCE)
             try:
                 shard = shards.unpack_shard(data, key)
                 part = shards.index_of_shard(shard, key)
             except BadIndex as error:
                 return name, None, Fault(key, error.reason, UPDATE if isinstance(error, NewerIndex) else unreadable)
             reason = shard_format_error(shard)
-            # Equal records are kept once: what repodata.json says is in memory as it is.
+            # Equal records are kept once, to save memory: repodata.json has most of them.
             part = replace(part, records={f: _one(record, known.get(f)) for f, record in part.records.items()})
             strange = {f for f, record in part.records.items() if identity_of(record).name.lower() != name.lower()}
             if strange:
@@ -295,7 +299,7 @@ class PublishedFormats:
 
 
 def _as_in_shards(index: Index) -> Index:
-    """What of an index shards can hold: what belongs to a name."""
+    """The part of an index that shards can have: the records with a package name."""
     named = {
         bucket: found
         for bucket, others in index.v3_rest.items()
@@ -318,23 +322,23 @@ def _differences(index: Index | None, content: bytes) -> Iterator[str]:
     return index_differences(index, other) if index is not None else iter(())
 
 
-def _maps_differ(told: Mapping[str, Raw], content: bytes) -> Iterator[str]:
+def _map_differences(some: Mapping[str, Raw], content: bytes) -> Iterator[str]:
     other = repodata.decode_run_exports(content, "")
-    yield from missing_or_surplus(told.keys(), other.keys())
-    yield from record_differences(_unequal(told, other))
+    yield from missing_or_surplus(some.keys(), other.keys())
+    yield from record_differences(_unequal(some, other))
 
 
-def _unequal(told: Mapping[str, Raw], other: Mapping[str, Raw]) -> set[str]:
-    return {filename for filename in told.keys() & other.keys() if not same_json(told[filename], other[filename])}
+def _unequal(some: Mapping[str, Raw], other: Mapping[str, Raw]) -> set[str]:
+    return {filename for filename in some.keys() & other.keys() if not same_json(some[filename], other[filename])}
 
 
-def _told_otherwise(index: Index, sharded: Mapping[str, Raw] | None) -> Iterator[str]:
-    told = index.run_exports
-    if stray := told.keys() - index.records.keys() - set(index.removed):
+def _run_exports_errors(index: Index, sharded: Mapping[str, Raw] | None) -> Iterator[str]:
+    run_exports = index.run_exports
+    if stray := run_exports.keys() - index.records.keys() - set(index.removed):
         yield f"has packages that are not in the index: {shortened_list(stray)}"
     if sharded is None:
         return
-    if odd := _unequal(told, sharded):
-        yield f"says something else than the shards of {shortened_list(odd)}"
-    if one_sided := (told.keys() & index.records.keys()) ^ sharded.keys():
-        yield f"and the shards do not know the same packages: {shortened_list(one_sided)}"
+    if odd := _unequal(run_exports, sharded):
+        yield f"and the shards have different run exports of {shortened_list(odd)}"
+    if one_sided := (run_exports.keys() & index.records.keys()) ^ sharded.keys():
+        yield f"and the shards list different packages: {shortened_list(one_sided)}"
