@@ -1,6 +1,6 @@
-"""What the commands call: index, status, check, gc, yank and ignore, with all that a run on this machine needs.
+"""The Python API: index, status, check, gc, yank and ignore, each with the store, threads and workers of a run.
 
-Each imports what it alone needs when it is called.
+A function imports the modules that only this function needs when it is called.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ def index(
 ) -> Report:
     """Index the channel at `target`, and report.
 
-    `target` is an `s3://BUCKET[/PREFIX]` URL, a folder, or a Target.  Variables such as `S3_ENDPOINT_URL` tell how to
-    reach the bucket of a URL; a Target has all options itself, and boto3's chain adds what it leaves open.
-    `workers` says where packages are read and how many at once, without it threads of this process read them.
-    `progress` is called with subdir, packages read and packages to read.  Raises IndexerError for what
-    concerns the whole channel; what concerns one subdir stands in its report.
+    `target` is an `s3://BUCKET[/PREFIX]` URL, a folder, or a Target.  For a URL, variables such as
+    `S3_ENDPOINT_URL` are read; a Target has all options itself.  boto3's chain adds missing keys.  `workers` says where
+    packages are read and how many at once; by default threads of this process read them.  `progress` is called with the
+    subdir, the number of packages read and the number of packages to read.  Raises IndexerError if the channel as a
+    whole fails; an error of one subdir is in its report.
     """
     where = target_of(target)
     with _opened(where, workers, progress) as (store, context):
@@ -62,7 +62,7 @@ def status(
     workers: WorkerOptions = HERE,
     progress: Progress | None = None,
 ) -> Report:
-    """Report what `index` would do with the same arguments, and write nothing.  Raises IndexerError as that does."""
+    """Report what `index` would do with the same arguments, and write nothing.  Raises IndexerError like `index`."""
     return index(target, replace(options or Options(), dry_run=True), workers=workers, progress=progress)
 
 
@@ -76,15 +76,15 @@ def _fitting(where: Target, options: Options | None) -> Options:
 def yank(target: Place, packages: Collection[str], reason: str) -> Report:
     """Withdraw packages (`SUBDIR/FILENAME`) from the channel's index for a `reason`, and report.
 
-    The files stay.  Every later run of indexer keeps the packages out until they are unyanked; a run of another
-    indexer brings them back until indexer runs again.  What is published otherwise is as the last run left it.
-    Raises IndexerError, where a package is not there before anything is changed.
+    The files stay.  Later runs of indexer keep the packages out until they are unyanked; a run of another indexer adds
+    them again until the next run of indexer.  Outputs and rules are those of the last run.  Raises IndexerError; if a
+    package is not in the channel, before anything is changed.
     """
     return _carry_out(target, packages, reason)
 
 
 def unyank(target: Place, packages: Collection[str]) -> Report:
-    """Bring yanked packages (`SUBDIR/FILENAME`) back into the index, with the date they had, and report.
+    """Add yanked packages (`SUBDIR/FILENAME`) to the index again, with their old dates, and report.
 
     Raises IndexerError.
     """
@@ -101,7 +101,7 @@ def ignore(target: Place, packages: Collection[str], reason: str) -> Report:
 
 
 def unignore(target: Place, packages: Collection[str]) -> Report:
-    """Read ignored packages (`SUBDIR/FILENAME`) again, index those that are good, and report.  Raises IndexerError."""
+    """Read ignored packages (`SUBDIR/FILENAME`) again, index those that are valid, and report.  Raises IndexerError."""
     return _carry_out(target, packages, ignore=True)
 
 
@@ -123,10 +123,10 @@ def check(
     workers: WorkerOptions = HERE,
     progress: Progress | None = None,
 ) -> CheckReport:
-    """Look whether the channel at `target` is sound, and change nothing.
+    """Check the channel at `target`, and change nothing.
 
-    All subdirs are looked at unless some are named; with `deep` every indexed package is read.  Raises
-    IndexerError where that cannot be told.
+    `subdirs` selects subdirs, by default all are checked.  With `deep` every indexed package is read.  Raises
+    IndexerError if the channel cannot be checked.
     """
     from indexer.commands.check.check import check_channel
 
@@ -152,17 +152,17 @@ def gc(target: Place, request: GcRequest | None = None) -> GcReport:
 
 
 def target_of(target: Place) -> Target:
-    """The channel that a caller names.  Raises BadConfig.
+    """The target as a value.  Raises BadConfig.
 
     For the URL of a bucket the variables `S3_ENDPOINT_URL`, `S3_REGION`, `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY`,
-    `S3_SESSION_TOKEN`, `S3_ADDRESSING_STYLE` and `S3_PROVIDER` are read, as by the command.
+    `S3_SESSION_TOKEN`, `S3_ADDRESSING_STYLE` and `S3_PROVIDER` are read, as in the command.
     """
     if isinstance(target, Target):
         return target
     location = os.fspath(target)
     where = Target(location)
     if not isinstance(target, str) and location.startswith("s3:"):
-        raise BadConfig(location, "is a Path, which cannot hold an s3:// URL", "give the URL as a text")
+        raise BadConfig(location, "is a Path, which cannot be an s3:// URL", "pass the URL as str")
     if not where.in_bucket:
         return where
     from indexer.settings.resolve import of_variables
@@ -180,14 +180,14 @@ def _opened(where: Target, workers: WorkerOptions, progress: Progress | None = N
 
 
 def _real_name(where: Target) -> str:
-    """The name of a target without links and dots, which tells whether the target is a subdir."""
+    """The name of a target without links and dots, which shows if the target is a subdir."""
     return where.name if where.in_bucket else os.path.realpath(where.location)
 
 
 def _readers(where: Target, parallel: int, workers: WorkerOptions) -> AbstractContextManager[Workers]:
-    """Who reads the packages: this machine, or the workers of a cluster."""
+    """The workers that read packages: on this machine, or in a cluster."""
     if workers.scheduler is None:
         return local(where, parallel, processes=workers.processes)
-    from indexer.extractor.dask import connected  # it brings asyncio, which no other run should wait for
+    from indexer.extractor.dask import connected  # imports asyncio, which other runs do not need
 
     return connected(workers.scheduler, where, parallel)

@@ -1,4 +1,4 @@
-"""AWS Lambda's way in: index what a batch of events names, and say which of its messages must come again.
+"""The handler for AWS Lambda: indexes the packages of a batch of events, and reports the messages to retry.
 
 Set the handler to `indexer.commands.aws_lambda.handler` and `INDEXER_CHANNEL` to the channel
 (docs/recipes/aws-lambda.md).
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Anything else may be better next time, or ends in the dead-letter queue; a bad package (3) stays bad.
+# With any other code the message is sent again, or ends in the dead-letter queue; a bad package stays bad.
 _DONE = {ExitCode.OK, ExitCode.PARTIAL}
 
 Answer: TypeAlias = "dict[str, Any]"
 
 
 def handler(event: Mapping[str, Any], context: object = None) -> Answer:
-    """Index what an event names in the channel `INDEXER_CHANNEL`, with the default options."""
+    """Index the packages of an event in the channel `INDEXER_CHANNEL`, with the default options."""
     channel = os.environ.get("INDEXER_CHANNEL")
     if not channel:
         raise BadConfig("INDEXER_CHANNEL", "is not set", "set it to s3://BUCKET[/PREFIX] in the function's environment")
@@ -44,9 +44,9 @@ def handler(event: Mapping[str, Any], context: object = None) -> Answer:
 def handler_for(target: Target | str, options: Options | None = None) -> Callable[[Mapping[str, Any], object], Answer]:
     """A handler for one channel and these options.
 
-    Of a batch from SQS it answers `{"batchItemFailures": [...]}` with the messages whose subdirs were not
-    brought up to date (the event source needs `ReportBatchItemFailures`); of any other event it raises, so
-    that Lambda calls it again.
+    For a batch from SQS the handler returns `{"batchItemFailures": [...]}` with the messages whose subdirs were not
+    indexed (the event source needs `ReportBatchItemFailures`).  For any other event it raises IndexerError, and Lambda
+    calls it again.
     """
     where = target_of(target)
 
@@ -72,12 +72,12 @@ def handler_for(target: Target | str, options: Options | None = None) -> Callabl
     return handle
 
 
-# An event that is no batch of messages: it fails or not as a whole.
+# The key of an event that is not a batch of messages.
 _WHOLE = ""
 
 
 def _messages(event: Mapping[str, Any]) -> dict[str, str]:
-    """The messages of a batch from SQS by their id; anything else as it is."""
+    """The messages of a batch from SQS by id; any other event as one message."""
     records = event.get("Records", [])
     if records and all(record.get("eventSource") == "aws:sqs" for record in records):
         return {record["messageId"]: record["body"] for record in records}
@@ -85,7 +85,7 @@ def _messages(event: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _index(where: Target, options: Options | None, named: Mapping[str, frozenset[str]]) -> dict[str, str]:
-    """Index all packages in one run; which messages that leaves undone, and why."""
+    """Index all packages in one run; the messages that failed, with the reason."""
     packages = frozenset[str]().union(*named.values())
     if not packages:
         return {}

@@ -1,4 +1,4 @@
-"""Yank, ignore and their opposites: the file of withdrawn packages is changed by compare-and-swap, then indexed."""
+"""Yanks or ignores packages, or ends that: changes the file of withdrawn packages by its ETag, then indexes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HEADERS = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class YankOrder:
-    """Packages (`SUBDIR/FILENAME`) to yank or to `ignore` for a reason; without a reason the opposite."""
+    """Packages (`SUBDIR/FILENAME`) to yank, or to `ignore`, for a reason; without a reason to unyank or unignore."""
 
     packages: frozenset[str]
     reason: str | None = None
@@ -52,14 +52,14 @@ class YankOrder:
         return WithdrawnPackages(yanked, ignored)
 
     def is_package(self, filename: str) -> bool:
-        """Whether a file name is one that the order may name: a bad name can be ignored, and not yanked."""
+        """Whether the order accepts a file name: an invalid name can be ignored, but not yanked."""
         return names.extension_of(filename) is not None if self.ignore else names.parse_filename(filename) is not None
 
 
 def carry_out(store: Store, order: YankOrder, options: Options, context: Context) -> Report:
     """Change the file of withdrawn packages, and index their subdirs in the way that the last run did.
 
-    Raises BadConfig where a package is not there, or nobody has indexed it, before anything is changed.
+    Raises BadConfig before anything is changed if a package is missing or its subdir was never indexed.
     """
     subdirs = sorted({key.rpartition("/")[0] for key in order.packages})
     for subdir in subdirs:
@@ -85,7 +85,7 @@ def _check(store: Store, subdir: str, order: YankOrder) -> None:
     for filename in sorted(order.within(subdir) - known.keys()):
         key = f"{subdir}/{filename}"
         if not order.is_package(filename) or store.stat(key) is None:
-            raise BadConfig(key, "is no package of the channel", "nothing was changed: check the name")
+            raise BadConfig(key, "is not a package of the channel", "nothing was changed: check the name")
 
 
 def _read(store: Store, subdir: str) -> tuple[WithdrawnPackages, ETag | None]:
@@ -98,7 +98,7 @@ def _read(store: Store, subdir: str) -> tuple[WithdrawnPackages, ETag | None]:
 
 
 def _rewrite(store: Store, subdir: str, order: YankOrder, context: Context) -> None:
-    """Change the file of withdrawn packages; several who do so at once lose nothing.  Raises GaveUp."""
+    """Change the file of withdrawn packages, safely beside other processes.  Raises GaveUp."""
     key = f"{subdir}/{names.YANKS}"
     pauses = backoff(context)
     lease: Lease | None = None
@@ -114,7 +114,9 @@ def _rewrite(store: Store, subdir: str, order: YankOrder, context: Context) -> N
         except Conflict as conflict:
             wait = next(pauses, None)
             if wait is None:
-                raise GaveUp(key, "others changed it again and again", "repeat: nothing was changed") from conflict
+                raise GaveUp(
+                    key, "other processes changed it during every attempt", "repeat: nothing was changed"
+                ) from conflict
             context.clock.sleep(wait)
         else:
             return
@@ -123,7 +125,7 @@ def _rewrite(store: Store, subdir: str, order: YankOrder, context: Context) -> N
 def _as_last_time(store: Store, subdirs: list[str], options: Options) -> Options:
     """Options with the outputs and rules of the last run: a yank must not switch a file on or off.
 
-    Raises BadConfig where no run has left word of them.
+    Raises BadConfig if there is no state of an earlier run.
     """
     for subdir in subdirs:
         try:

@@ -60,7 +60,7 @@ MISTAKES = {
     "a binary file of packages": Mistake(
         ["fs", "{}", "--packages-from", "{}/binary"], "{}/binary", "can't decode", "name a text file"
     ),
-    "opposites": Mistake(["fs", "{}", "--strict", "--lenient"], "--strict --lenient", "opposite", "leave one"),
+    "opposites": Mistake(["fs", "{}", "--strict", "--lenient"], "--strict --lenient", "contradict", "remove one"),
     "addressing style": Mistake(
         ["s3", "s3://b", "--addressing-style", "round"], "--addressing-style round", "is not virtual", "use one"
     ),

@@ -68,7 +68,11 @@ def test_a_yank_in_a_bucket_with_a_report_for_scripts(bucket: Bucket) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "error"),
     [
-        ((KEY.replace("dew", "gone"), "--reason", "x"), 2, "linux-64/gone-1.0-0.conda: is no package of the channel"),
+        (
+            (KEY.replace("dew", "gone"), "--reason", "x"),
+            2,
+            "linux-64/gone-1.0-0.conda: is not a package of the channel",
+        ),
         (("dew-1.0-0.conda", "--reason", "x"), 2, "is not of the form SUBDIR/FILENAME"),
         ((KEY, "--reason", " "), 2, "--reason: is empty"),
     ],

@@ -51,7 +51,7 @@ def test_a_path_is_a_target_of_each_function(folder: Path) -> None:
 
 
 def test_a_path_cannot_hold_the_url_of_a_bucket() -> None:
-    with pytest.raises(BadConfig, match="give the URL as a text"):
+    with pytest.raises(BadConfig, match="pass the URL as str"):
         index(Path("s3://bucket/channel"))
 
 
