@@ -114,9 +114,7 @@ def _rewrite(store: Store, subdir: str, order: YankOrder, context: Context) -> N
         except Conflict as conflict:
             wait = next(pauses, None)
             if wait is None:
-                raise GaveUp(
-                    key, "other processes changed it during every attempt", "repeat: nothing was changed"
-                ) from conflict
+                raise GaveUp(key, "others changed it during every attempt", "repeat: nothing was changed") from conflict
             context.clock.sleep(wait)
         else:
             return
