@@ -14,7 +14,7 @@ from indexer.core.report import CheckReport, GcReport, Note, Outcome, ReadCount,
 from indexer.store.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from indexer.core.report import SubdirCheck, SubdirGc, SubdirReport
     from indexer.core.usage import Usage
@@ -93,11 +93,7 @@ def _too_new(report: Report) -> Iterator[str]:
 def _read(report: Report) -> Iterator[str]:
     """How packages were read, and how many have unknown run exports."""
     subdirs = report.subdirs.values()
-    totals = {
-        strategy: reduce(add, (sub.read.get(strategy, ReadCount()) for sub in subdirs), ReadCount())
-        for strategy in sorted({strategy for sub in subdirs for strategy in sub.read})
-    }
-    if parts := [_read_count(strategy, total) for strategy, total in totals.items() if total.packages]:
+    if parts := [_read_count(strategy, total) for strategy, total in _totals(subdirs) if total.packages]:
         yield f"  packages: {'; '.join(parts)}"
     if read := sum(sub.metadata_read for sub in subdirs):
         verb = "to read" if report.outcome is Outcome.PLANNED else "read"
@@ -105,6 +101,12 @@ def _read(report: Report) -> Iterator[str]:
     if unknown := sum(sub.run_exports_unknown for sub in subdirs):
         verb = "is" if unknown == 1 else "are"
         yield f"  run exports of {counted(unknown, 'package')} {verb} unknown: repeat with --complete to read these"
+
+
+def _totals(subdirs: Collection[SubdirReport]) -> Iterator[tuple[str, ReadCount]]:
+    """The strategies of reading, each with the count of all subdirs."""
+    for strategy in sorted({strategy for sub in subdirs for strategy in sub.read}):
+        yield strategy, reduce(add, (sub.read.get(strategy, ReadCount()) for sub in subdirs))
 
 
 def _read_count(strategy: str, total: ReadCount) -> str:
