@@ -45,7 +45,7 @@ MISTAKES = {
     "bad subdir": Mistake(["fs", "{}", "--subdir", "Linux_64"], "Linux_64", "is not a subdir", "linux-64 or noarch"),
     "subdir of a package": Mistake(["fs", "{}", "--package", "x/a-1-0.conda"], "x", "subdir", "linux-64 or noarch"),
     "nothing to publish": Mistake(
-        ["fs", "{}", "--no-shards", "--no-monolithic"], "--no-monolithic --no-shards", "no file to publish", "remove one"
+        ["fs", "{}", "--no-shards", "--no-monolithic"], "--no-monolithic --no-shards", "no file to", "remove one"
     ),
     "package without subdir": Mistake(
         ["fs", "{}", "--package", "a-1-0.conda"], "a-1-0.conda", "not of the form SUBDIR/FILENAME", "name it like"
