@@ -29,49 +29,49 @@ _INTRODUCTION: Final = """\
 # Clients
 
 Made by `python -m benchmarks.clients`: each client reads, solves and installs from one channel that was written by
-`indexer`, served over http, over https with an authority of its own, and from a bucket (`s3://`, moto), with an empty
-cache and with one format switched on at a time. `pytest tests/interop` holds the clients to the same table.
+`indexer`, served over http, over https with its own certificate authority, and from a bucket (`s3://`, moto), with an
+empty cache and with one format switched on at a time. `pytest tests/interop` tests the clients against the same table.
 
-In the channel are a yanked package, one that a patch removes, one that it revokes, one whose dependencies it
-changes, a build as `.conda` and `.tar.bz2`, an epoch, and a package under `v3`.
+The channel has a yanked package, a package that a patch removes, one that it revokes, one with patched dependencies,
+a build as `.conda` and `.tar.bz2`, an epoch, and a package under `v3`.
 
-| law | what must be |
+| law | meaning |
 |---|---|
-| reads the format | its file was fetched in both subdirs; a client that falls back in silence proves nothing |
-| offers all | every package that is not withdrawn is shown (`v3` apart) |
+| reads the format | the client fetched the file in both subdirs; a silent fallback to another format proves nothing |
+| offers all | every package that is not withdrawn is shown (except `v3`) |
 | nothing withdrawn | neither the yanked nor the removed package is shown |
 | sees the patch | the new dependencies, and `package_has_been_revoked`, are shown |
-| solves by it | the solution follows the new dependencies, the same in all formats |
-| installs | what was solved is downloaded, its digests are right, its files are there |
+| solves by it | the solution follows the new dependencies and is the same in all formats |
+| installs | the solved packages are downloaded, their digests are right, their files exist |
 | offers v3, solves v3 | the package under `v3` is shown, and solved for |
 """
 _NOTES: Final = """\
-- py-rattler is the engine of pixi and rattler-build. conda is run from its source, as PyPI has none.
-- conda's classic solver reads no shards (`conda search` does, which is what the row shows; the solver falls back to
-  zst) and no `v3`. `conda search` shows `v3` from shards alone, whatever the solver.
-- conda knows no bz2. A folder (`file://`) is read by py-rattler from `repodata.json` alone.
+- py-rattler is the engine of pixi and rattler-build. conda is run from its source, because it is not on PyPI.
+- conda's classic solver reads no shards (`conda search` does, as the row shows; the solver falls back to
+  zst) and no `v3`. `conda search` shows `v3` from shards only, with each solver.
+- conda knows no bz2. py-rattler reads a folder (`file://`) from `repodata.json` only.
 - py-rattler reads `indexed_timestamp` for `exclude-newer`, in every format: with 7 days it finds packages that were
   in the channel before its first index, but not a package that was replaced since
   (`tests/interop/test_client_changes.py`).
-- A name with capital letters is found by none of them, as all look for the name in lower case (CEP 26 forbids it).
+- No client finds a name with capital letters, because all search for the name in lower case (CEP 26 forbids capitals).
 
 ## Other clients
 
-Each was run by hand on channels with shards, zst, patches, yanks, a base URL and `v3` packages.
+These clients were run by hand on channels with shards, zst, patches, yanks, a base URL and `v3` packages.
 
-- mamba 2.8.1: right with shards, zst and json, with patches, yanks and a base URL; 16 packages were installed and are
-  right. Of a `.conda` and a `.tar.bz2` with one stem it takes the `.tar.bz2` from shards. In a channel of shards
-  alone (`--no-monolithic`) it fails where a solve needs no shard of `noarch`.
-- micromamba 1.5.9 (mamba 1.x): right with `repodata.json`. It reads no shards, so it cannot read a channel of shards
-  alone, and no `base_url`. Its only reader of `repodata.json` is libsolv's, which ends `info` at the first object in
+- mamba 2.8.1: correct with shards, zst and json, with patches, yanks and a base URL; 16 packages were installed
+  correctly. If a build exists as `.conda` and `.tar.bz2`, it takes the `.tar.bz2` from shards. In a channel of shards
+  only (`--no-monolithic`) it fails if a solve needs no shard of `noarch`.
+- micromamba 1.5.9 (mamba 1.x): correct with `repodata.json`. It reads no shards, so it cannot read a channel of shards
+  only, and no `base_url`. Its only reader of `repodata.json` is libsolv's, which ends `info` at the first object in
   it and then the document: it found 0 of 175 records of a channel with one `v3` package, without an error. With
-  `info` after `packages` and `packages.conda`, as it stands now, it finds all 175.
-- An array of texts in `info`, as `virtual-package-detectors` makes one, crashes libsolv's reader: micromamba 1.5.9,
-  and mamba 2.8.1 if it is told to use that reader. A run warns of it.
+  `info` after `packages` and `packages.conda`, as `indexer` writes it, it finds all 175.
+- An array of texts in `info`, such as `virtual-package-detectors`, crashes libsolv's reader: micromamba 1.5.9,
+  and mamba 2.8.1 if it is configured to use that reader. A run warns about it.
 - conda-libmamba-solver, @conda-org/rattler 0.3.5, mambajs 0.21.6, conda-mirror 0.10.0, quetz 0.10.4 and conda-lock
-  4.0.3: right, as far as each of them reads what a channel has.
-- mamba 2.8.1, conda with both solvers, py-rattler 0.28 and @conda-org/rattler read `info` after the package maps as
-  they read it before.
+  4.0.3: correct for the files that each of them reads.
+- mamba 2.8.1, conda with both solvers, py-rattler 0.28 and @conda-org/rattler read `info` after the package maps
+  as they read it before the maps.
 """
 
 

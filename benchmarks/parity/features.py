@@ -67,21 +67,21 @@ PUBLISHED: Final[dict[str, Callable[[Path], bool]]] = {
     "`notices.json` (CEP 6)": _file("notices.json"),
     "`base_url` (CEP 15)": _info("base_url"),
     "channel relations (CEP 42)": _info("channel_relations"),
-    "a package that needs it stands under `v3` (CEP 48)": _in_v3,
+    "a package that needs `v3` is listed there (CEP 48)": _in_v3,
     "`repodata_revisions` (CEP 48)": _info("repodata_revisions"),
     "the date of first indexing (CEP 47)": lambda folder: "indexed_timestamp" in _record(folder, trials.REEDBED),
     "attestations are named by the record": lambda folder: "attestations_sha256" in _record(folder, trials.REEDBED),
     "a patch changes dependencies": lambda folder: _record(folder, trials.REEDBED)["depends"][0] == "mire",
-    "what a patch removes is offered to nobody": _withdrawn,
-    "what only an indexer may say is not taken from packages": _nothing_forged,
+    "clients do not see packages that a patch removes": _withdrawn,
+    "fields that only an indexer may set are not read from packages": _nothing_forged,
 }
 """What is looked for in a channel that was published with everything switched on."""
 
 TRIED: Final[dict[str, Callable[[Tool, Path], bool]]] = {
-    "a patch stays in force in later runs that do not name it": trials.keeps_patch,
-    "a package that was replaced is noticed": trials.notices_replaced,
-    "a package that is gone leaves the index": trials.drops_deleted,
-    "a damaged package keeps no other one out": trials.survives_damage,
+    "a patch stays in force in later runs without the option": trials.keeps_patch,
+    "a replaced package is noticed": trials.notices_replaced,
+    "a deleted package leaves the index": trials.drops_deleted,
+    "a damaged package does not keep out others": trials.survives_damage,
     "a damaged package shows in the exit code": trials.says_so,
     "a wheel in the folder keeps no package out": trials.survives_wheel,
     "`features: null` in a package keeps none out": trials.survives_null,
@@ -90,26 +90,38 @@ TRIED: Final[dict[str, Callable[[Tool, Path], bool]]] = {
 }
 
 REMARKS: Final = {
-    "a package that needs it stands under `v3` (CEP 48)": "conda-index: `--repodata-next` moves all of them",
+    "a package that needs `v3` is listed there (CEP 48)": "conda-index: `--repodata-next` moves all packages",
     "`repodata_revisions` (CEP 48)": "conda-index: with `--repodata-next`, dated by `timestamp`",
-    "a patch stays in force in later runs that do not name it": "conda-index: without shards it does",
-    "`features: null` in a package keeps none out": "conda-index: it crashes where `current_repodata.json` is wanted",
-    "runs over an unchanged channel write nothing": "conda-index: only what tells the time of the run",
+    "a patch stays in force in later runs without the option": "conda-index: yes without shards",
+    "`features: null` in a package keeps none out": "conda-index: it crashes if `current_repodata.json` is switched on",
+    "runs over an unchanged channel write nothing": "conda-index: only files with the time of the run",
 }
 """What a word alone would tell wrongly."""
 
 STATED: Final = (
-    ("a bucket, without a copy of it", "yes", "yes", "no", "conda-index reaches S3 from Python alone, through fsspec"),
-    ("writes under conditions, so that several may run", "yes", "yes", "no", "conda-index took its locks out in 0.11"),
-    ("stores without conditional writes", "under a lease", "unsafe, if told", "no", "docs/providers.md"),
-    ("reads the end of a large package only", "yes", "no", "no", "where its digests are vouched for"),
-    ("yank, with a reason; unyank", "yes", "no", "no", "both others only by a patch"),
+    ("a bucket, without a local copy", "yes", "yes", "no", "conda-index reaches S3 only from Python, through fsspec"),
+    (
+        "conditional writes, so runs may overlap",
+        "yes",
+        "yes",
+        "no",
+        "conda-index removed its locks in 0.11",
+    ),
+    ("stores without conditional writes", "under a lease", "unsafe, with an option", "no", "docs/providers.md"),
+    ("reads the end of a large package only", "yes", "no", "no", "if its digests are stored"),
+    ("yank, with a reason; unyank", "yes", "no", "no", "the others only by a patch"),
     ("check, gc of shards, doctor", "yes", "no", "no", ""),
     ("virtual package detectors", "yes", "yes", "no", "in no CEP yet"),
-    ("wheels under `v3.whl` by URL", "kept", "deleted when it indexes", "deleted when it indexes", "none makes them"),
-    ("shards alone", "yes", "no", "yes", ""),
-    ("patches as a Python function", "no", "no", "yes", "no code of a channel is run here"),
-    ("more versions in `current_repodata.json` (`-m`)", "no", "no", "yes", "nobody asked"),
+    (
+        "wheels under `v3.whl` by URL",
+        "kept",
+        "deleted when it indexes",
+        "deleted when it indexes",
+        "no tool makes them",
+    ),
+    ("shards only", "yes", "no", "yes", ""),
+    ("patches as a Python function", "no", "no", "yes", "`indexer` runs no code of a channel"),
+    ("more versions in `current_repodata.json` (`-m`)", "no", "no", "yes", "no demand so far"),
     ("unknown keys of `index.json` are kept", "no", "no", "yes", "CEP 36: they should not be in a record"),
     ("a database of packages outside the channel", "no", "no", "SQLite or PostgreSQL", "the channel is the truth"),
 )

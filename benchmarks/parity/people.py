@@ -22,7 +22,7 @@ REASONS: Final = {
 
 def people_table(ours: Path, theirs: Path) -> Iterator[str]:
     """A row for each file."""
-    yield "| file | compared | the same | differs, and why |"
+    yield "| file | compared | the same | differences, with reasons |"
     yield "|---|---:|---:|---|"
     for name, one, other in (
         (CURRENT, _current(ours), _current(theirs)),

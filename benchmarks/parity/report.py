@@ -28,19 +28,19 @@ _INTRODUCTION = (
 
 SAID = {
     "Features": (
-        "Tried on channels of the fixtures with everything switched on that a tool can publish, and on small ones with",
-        "something odd in them. What is only stated says so. Clients are in [clients.md](clients.md).",
+        "Tested on channels of the fixtures with all features of a tool switched on, and on small channels with",
+        "unusual content. Rows marked as stated were not tested. Clients are in [clients.md](clients.md).",
     ),
     "Fields of a record": (
-        "How many records of `repodata.json` have it, and in how many of ours the peer says the same, on the packages",
-        "of other people. Dependency specs count as the same where they mean the same.",
+        "The number of records of `repodata.json` with the field, and the number in which the peer has the same value",
+        "as ours, on the packages of other people. Dependency specs with the same meaning count as the same.",
     ),
     "Files for older clients and for people": (
-        "Ours beside conda-index's, on the channels of the features: which records were chosen, and all that is said",
-        "of each package name. Feeds and pages are not compared: conda-index's change with every run.",
+        "Our files and conda-index's, on the channels of the features: the chosen records, and all fields",
+        "of each package name. Feeds and pages are not compared, because those of conda-index change with every run.",
     ),
 }
-"""What stands above each table."""
+"""The text above each table."""
 
 
 def _cell(value: object) -> str:
@@ -71,7 +71,7 @@ def _reasons_table(comparisons: list[Comparison]) -> Iterator[str]:
 
 
 def _totals_table(comparisons: list[Comparison]) -> Iterator[str]:
-    yield "| peer | records compared | equal | equal but for what is explained | not explained |"
+    yield "| peer | records compared | equal | equal except for explained differences | not explained |"
     yield "|---|---:|---:|---:|---:|"
     for comparison in comparisons:
         bad = {item.where for item in comparison.differences if reason_for(item) is None and item.place == "record"}
@@ -99,9 +99,9 @@ def report(comparisons: list[Comparison], packages: int, sections: Mapping[str, 
         "",
         *_totals_table(comparisons),
         "",
-        "## What differs, and why",
+        "## Differences and reasons",
         "",
-        "Ours has the first value of an example, the peer the second.",
+        "The first value of an example is ours, the second is the peer's.",
         "",
         *_reasons_table(comparisons),
         "",

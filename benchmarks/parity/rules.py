@@ -175,7 +175,7 @@ _V3_ONLY: Final = "no v3 there: it keeps every package in the legacy maps, where
 RULES: Final = (
     Rule(RATTLER, "record", _keys("arch", "platform"), _only_theirs, "kept there; deprecated (CEP 36)"),
     Rule(RATTLER, "record", _SPECS, _legacy,
-         "rewritten there; ours is what index.json says (CEP 36), same meaning"),
+         "rewritten there; ours is the text of index.json (CEP 36), same meaning"),
     Rule(RATTLER, "record", _keys("run_exports"), _only_theirs,
          "inline there; ours are in run_exports.json and the shards, for their size (CEP 12)"),
     Rule(RATTLER, "record", _keys("subdir"), partial(_subdir_filled, theirs="unknown"),
@@ -196,7 +196,7 @@ RULES: Final = (
     Rule(CONDA, "record", _ANY, _null, "null: dropped here, as it crashes conda"),
     Rule(CONDA, "record", _ANY, _unknown_key, "kept there; CEP 36: should not be in a record"),
     Rule(CONDA, "record", _keys("depends"), _values([], ABSENT),
-         "missing in index.json: ours has the empty list that it means"),
+         "missing in index.json: ours has an empty list, which means the same"),
     Rule(CONDA, "record", _keys("subdir"), partial(_subdir_filled, theirs=ABSENT),
          "missing in index.json: absent there, the folder's name here"),
     Rule(CONDA, "record", _keys("noarch"), _values("generic", theirs=True),
