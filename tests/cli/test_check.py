@@ -24,7 +24,7 @@ def indexed(channel: Path) -> Path:
 
 
 def test_a_channel_that_was_just_indexed_is_sound(indexed: Path) -> None:
-    done = spawn("check", indexed)
+    done = invoke("check", indexed)
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
     assert lines[0].startswith(f"{indexed}: sound in ")
@@ -48,13 +48,13 @@ def test_a_deep_check_reads_every_package_and_names_the_one_that_is_another(inde
 
 def test_a_fault_is_one_line_with_key_reason_and_next_step(indexed: Path) -> None:
     write(indexed, "noarch/late-1.0-0.conda")
-    done = spawn("check", indexed)
+    done = invoke("check", indexed)
     assert done.code == 5
     assert done.error == (
         "fault: noarch/late-1.0-0.conda: is in the channel and not in the index; "
         f"run `indexer fs {indexed}` with your usual options; if a run is in progress, check again afterwards"
     )
-    assert spawn("check", indexed, "--subdir", "linux-64", "-q").code == 0
+    assert invoke("check", indexed, "--subdir", "linux-64", "-q").code == 0
 
 
 def test_the_object_of_a_check_has_the_keys_of_the_contract(indexed: Path) -> None:
@@ -102,13 +102,13 @@ def test_a_bucket_sees_neither_put_nor_delete(bucket: Bucket, options: list[str]
 def test_what_was_rejected_is_a_hint(indexed: Path) -> None:
     copy(PACKAGES.parent / "broken" / "linux-64" / "half-1.0-0.conda", indexed)
     assert invoke("fs", indexed).code == 3
-    done = spawn("check", indexed)
+    done = invoke("check", indexed)
     assert done.code == 0
     assert done.error.startswith("hint: linux-64/half-1.0-0.conda: is not indexed: ")
 
 
 def test_a_channel_that_is_not_there_is_an_error_and_no_fault(tmp_path: Path) -> None:
-    done = spawn("check", tmp_path / "nowhere")
+    done = invoke("check", tmp_path / "nowhere")
     assert done.code == 2
     assert "is not a folder" in done.error
 
@@ -116,7 +116,7 @@ def test_a_channel_that_is_not_there_is_an_error_and_no_fault(tmp_path: Path) ->
 def test_many_faults_of_one_kind_are_one_line_with_a_count(indexed: Path) -> None:
     for number in range(7):
         write(indexed, f"noarch/late-{number}.0-0.conda")
-    done = spawn("check", indexed)
+    done = invoke("check", indexed)
     assert done.err.count("fault:") == 1
     assert "noarch/late-0.0-0.conda: is in the channel and not in the index (and 6 more like this; " in done.err
     assert len(invoke("check", indexed, "--json").json["faults"]) == 7

@@ -59,7 +59,7 @@ def test_the_files_of_a_user_who_logged_in_are_enough(bucket: Bucket, home: Path
     url = lay_up(bucket, "ch", FEW)
     write(home / ".config" / "pixi" / "config.toml", table(bucket))
     log_in(home / ".rattler" / "credentials.json", bucket.bucket)
-    assert indexed(bucket, spawn("s3", url, "--no-progress"))
+    assert indexed(bucket, invoke("s3", url, "--no-progress"))
 
 
 def test_the_manifest_of_a_workspace_above_the_working_folder_is_enough(bucket: Bucket, tmp_path: Path) -> None:
@@ -68,14 +68,14 @@ def test_the_manifest_of_a_workspace_above_the_working_folder_is_enough(bucket: 
     (tmp_path / "deep" / "down").mkdir(parents=True)
     keys = log_in(tmp_path / "keys.json", f"s3://{bucket.bucket}")
     env = {"RATTLER_AUTH_FILE": str(keys)}
-    assert indexed(bucket, spawn("s3", url, env=env, folder=tmp_path / "deep" / "down"))
+    assert indexed(bucket, invoke("s3", url, env=env, folder=tmp_path / "deep" / "down"))
 
 
 def test_options_of_a_file_and_keys_of_aws_may_be_mixed(bucket: Bucket, tmp_path: Path) -> None:
     url = lay_up(bucket, "ch", FEW)
     config = write(tmp_path / "mine.toml", table(bucket))
     env = {"AWS_ACCESS_KEY_ID": "aws-key", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": ""}
-    assert indexed(bucket, spawn("s3", url, "--config", config, env=env))
+    assert indexed(bucket, invoke("s3", url, "--config", config, env=env))
 
 
 KEYRING = """
@@ -111,7 +111,7 @@ def signer(server: Server) -> tuple[str, str]:
 def test_keys_may_lie_in_the_keyring(server: Server, tmp_path: Path) -> None:
     write(tmp_path / "ring.py", KEYRING % SECRET)
     env = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path.cwd()}", "PYTHON_KEYRING_BACKEND": "ring.Ring"}
-    done = spawn("status", "s3://some-bucket/ch", "--endpoint-url", server.url, "-vv", env=env)
+    done = invoke("status", "s3://some-bucket/ch", "--endpoint-url", server.url, "-vv", env=env)
     assert done.code == 0, done.err
     assert signer(server) == ("some-key", "us-east-1")
     assert SECRET not in done.err
@@ -146,7 +146,7 @@ sso_region = eu-central-1
 
 def test_without_keys_for_another_store_the_error_lists_searched_places(server: Server, home: Path) -> None:
     write(home / "aws-config", SSO)
-    done = spawn("s3", "s3://some-bucket/ch", env={"S3_ENDPOINT_URL": server.url, "RATTLER_AUTH_FILE": "/no/keys"})
+    done = invoke("s3", "s3://some-bucket/ch", env={"S3_ENDPOINT_URL": server.url, "RATTLER_AUTH_FILE": "/no/keys"})
     assert done.code == 1
     assert done.error == (
         f"error: s3://some-bucket/ch: there are no credentials for {server.url} in any of: the options, S3_*, "
@@ -159,14 +159,14 @@ def test_without_keys_for_another_store_the_error_lists_searched_places(server: 
 
 def test_without_a_session_on_aws_itself_the_error_says_how_to_get_one(home: Path) -> None:
     write(home / "aws-config", SSO)
-    done = spawn("s3", "s3://some-bucket/ch", env={"AWS_REGION": "eu-central-1"})
+    done = invoke("s3", "s3://some-bucket/ch", env={"AWS_REGION": "eu-central-1"})
     assert done.code == 1
     assert done.error.endswith("; run `aws sso login --profile default`")
 
 
 def test_a_broken_credentials_file_is_named_and_its_content_is_not(server: Server, home: Path) -> None:
     path = write(home / ".rattler" / "credentials.json", f'{{"some-bucket": "{SECRET}')
-    done = spawn("s3", "s3://some-bucket", "--endpoint-url", server.url, "-vv")
+    done = invoke("s3", "s3://some-bucket", "--endpoint-url", server.url, "-vv")
     assert done.code == 2
     assert f"error: {path}: is not valid JSON" in done.err
     assert SECRET not in done.err
@@ -202,7 +202,7 @@ def test_the_base_url_of_a_file_is_never_published_silently(
     channel: Path, tmp_path: Path, words: list[str], expected: str, *, warned: bool
 ) -> None:
     config = write(tmp_path / "mine.toml", '[index-config]\nbase-url = "https://cdn.example/ch/"\n')
-    done = spawn("fs", channel, "--config", config, "--no-progress", "--json", *words)
+    done = invoke("fs", channel, "--config", config, "--no-progress", "--json", *words)
     assert done.code == 0
     assert ("base-url is written unchanged" in done.err) is warned
     assert repodata(channel, "noarch")["info"]["base_url"] == expected

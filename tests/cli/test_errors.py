@@ -108,7 +108,7 @@ def test_a_mistake_is_named_with_its_reason_and_what_to_do(faulty: Path, mistake
 @pytest.mark.parametrize("kind", ["missing folder", "profile"])
 def test_a_traceback_is_shown_with_two_v_only(faulty: Path, kind: str) -> None:
     words = [word.replace("{}", str(faulty)) for word in MISTAKES[kind].words]
-    plain, shown = spawn(*words, "-v"), spawn(*words, "-vv")
+    plain, shown = invoke(*words, "-v"), invoke(*words, "-vv")
     assert plain.error.startswith("error: ")
     assert "Traceback (most recent call last)" in shown.err
     assert shown.err.splitlines()[-1] == plain.error
@@ -117,7 +117,7 @@ def test_a_traceback_is_shown_with_two_v_only(faulty: Path, kind: str) -> None:
 
 def test_a_broken_index_is_named_left_alone_and_not_overwritten(channel: Path) -> None:
     (channel / "noarch" / "repodata.json").write_bytes(b"[]")
-    done = spawn("fs", channel, "-q")
+    done = invoke("fs", channel, "-q")
     broken = Mistake([], "noarch/repodata.json", "not a readable repodata.json", "delete it to index", code=1)
     assert "nothing was changed" in done.error
     told, _, step = done.error.partition("; ")
@@ -125,7 +125,7 @@ def test_a_broken_index_is_named_left_alone_and_not_overwritten(channel: Path) -
     assert broken.reason in told
     assert broken.step in step
     assert (channel / "noarch" / "repodata.json").read_bytes() == b"[]"
-    assert "Traceback" in spawn("fs", channel, "-q", "-vvv").err
+    assert "Traceback" in invoke("fs", channel, "-q", "-vvv").err
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
@@ -145,7 +145,7 @@ def test_a_bucket_that_is_not_there_is_wrong_usage(bucket: Bucket) -> None:
 
 
 def test_a_bucket_that_is_not_there_has_a_traceback_with_two_v(bucket: Bucket) -> None:
-    done = spawn("s3", "s3://no-such-bucket/ch", "-vv", env=bucket.environment())
+    done = invoke("s3", "s3://no-such-bucket/ch", "-vv", env=bucket.environment())
     assert "Traceback" in done.err
     assert "NoSuchBucket" in done.err
 
@@ -229,7 +229,7 @@ def test_the_error_stands_in_the_json_too(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage_is_one_line_too(channel: Path, words: list[str], thing: str) -> None:
-    done = spawn(*(word.format(channel) for word in words))
+    done = invoke(*(word.format(channel) for word in words))
     assert (done.code, done.out) == (2, "")
     assert done.error.startswith("error: ")
     assert thing.format(channel) in done.error

@@ -26,14 +26,14 @@ main()
 
 
 def test_a_run_that_published_ends_with_0_and_so_does_one_with_nothing_to_do(channel: Path) -> None:
-    first, second = (spawn("fs", channel, "--json") for _ in range(2))
+    first, second = (invoke("fs", channel, "--json") for _ in range(2))
     assert (first.code, first.json["outcome"]) == (0, "published")
     assert (second.code, second.json["outcome"]) == (0, "unchanged")
 
 
 def test_a_failed_run_ends_with_1_and_the_other_subdirs_are_published(channel: Path) -> None:
     (channel / "noarch" / "repodata.json").write_bytes(b"{broken")
-    done = spawn("fs", channel, "--json")
+    done = invoke("fs", channel, "--json")
     assert (done.code, done.json["outcome"], done.json["exit_code"]) == (1, "failed", 1)
     assert done.json["subdirs"]["noarch"]["outcome"] == "failed"
     assert done.json["subdirs"]["osx-arm64"]["outcome"] == "published"
@@ -46,7 +46,7 @@ def test_a_failed_run_ends_with_1_and_the_other_subdirs_are_published(channel: P
 )
 def test_wrong_usage_ends_with_2_and_nothing_is_written(channel: Path, words: list[str]) -> None:
     before = snapshot(channel)
-    done = spawn(*(word.format(channel) for word in words))
+    done = invoke(*(word.format(channel) for word in words))
     assert done.code == 2
     assert done.out == ""
     assert snapshot(channel) == before
@@ -55,7 +55,7 @@ def test_wrong_usage_ends_with_2_and_nothing_is_written(channel: Path, words: li
 def test_rejected_packages_end_with_3_and_each_is_named_with_its_reason(channel: Path) -> None:
     for name in ("half-1.0-0.conda", "cuckoo-1.0-0.conda"):
         copy(BROKEN / "linux-64" / name, channel)
-    done = spawn("fs", channel, "--json")
+    done = invoke("fs", channel, "--json")
     assert (done.code, done.json["outcome"], done.json["exit_code"]) == (3, "partial", 3)
     reasons = {note["filename"]: note["reason"] for note in done.json["subdirs"]["linux-64"]["rejected"]}
     assert set(reasons) == {"half-1.0-0.conda", "cuckoo-1.0-0.conda"}
@@ -88,10 +88,10 @@ def test_conflicts_without_end_end_with_4_and_say_that_it_is_safe_to_repeat() ->
 
 def test_a_refused_run_ends_with_6(tmp_path: Path) -> None:
     paths = [write(tmp_path, f"noarch/many-{number}.0-0.conda") for number in range(12)]
-    assert spawn("fs", tmp_path).code == 0
+    assert invoke("fs", tmp_path).code == 0
     for path in paths[:11]:
         path.unlink()
-    done = spawn("fs", tmp_path, "--json")
+    done = invoke("fs", tmp_path, "--json")
     assert (done.code, done.json["outcome"]) == (6, "refused")
 
 

@@ -39,7 +39,7 @@ def shards(channel: Path) -> set[str]:
 
 def test_without_yes_it_says_what_would_go_and_how_much_and_leaves_all(orphaned: Path) -> None:
     before = snapshot(orphaned)
-    done = spawn("gc", orphaned)
+    done = invoke("gc", orphaned)
     assert done.code == 0
     assert done.err.startswith("would delete: noarch/shards/")
     lines = done.out.splitlines()
@@ -75,7 +75,7 @@ def test_only_the_subdir_that_is_named_is_looked_at(orphaned: Path) -> None:
 
 @pytest.mark.parametrize("age", ["7", "d", "1w", "-1d", "1.5d", ""])
 def test_what_is_no_age_is_wrong_usage(orphaned: Path, age: str) -> None:
-    done = spawn("gc", orphaned, f"--older-than={age}")
+    done = invoke("gc", orphaned, f"--older-than={age}")
     assert done.code == 2
     assert "give one such as 30m, 12h or 7d" in done.error
 

@@ -45,7 +45,7 @@ def has_the_shape(report: Any) -> None:
 @pytest.mark.parametrize("words", [["fs"], ["fs", "--dry-run"], ["status"], ["fs", "--strict"], ["fs", "-vv"]])
 def test_the_report_has_the_keys_of_the_contract_and_is_alone(channel: Path, words: list[str]) -> None:
     copy(BROKEN / "linux-64" / "half-1.0-0.conda", channel)
-    done = spawn(words[0], channel, *words[1:], "--json")
+    done = invoke(words[0], channel, *words[1:], "--json")
     has_the_shape(done.json)
     assert done.json["exit_code"] == done.code
     assert done.json["channel"] == str(channel)
@@ -88,14 +88,14 @@ def test_the_requests_of_the_report_are_those_that_the_server_saw(bucket: Bucket
 
 
 def test_warnings_do_not_stand_on_standard_output(channel: Path) -> None:
-    done = spawn("fs", channel, "--json")
+    done = invoke("fs", channel, "--json")
     assert "warning: linux-64/Mallard-1.0-0.conda: " in done.err
     assert done.json["subdirs"]["linux-64"]["warnings"]
 
 
 @pytest.mark.parametrize("words", [["fs", "{}/nowhere"], ["s3", "{}"], ["fs", "{}", "--package", "x"]], ids=" ".join)
 def test_a_failure_is_one_object_too(channel: Path, words: list[str]) -> None:
-    done = spawn(*(word.format(channel) for word in words), "--json")
+    done = invoke(*(word.format(channel) for word in words), "--json")
     assert {"channel", "outcome", "exit_code"} <= set(done.json)
     assert (done.json["outcome"], done.json["exit_code"]) == ("failed", done.code)
 
@@ -113,21 +113,21 @@ def test_a_failure_has_all_the_keys_of_the_contract(tmp_path: Path) -> None:
 
 
 def test_quiet_says_nothing_on_standard_output_and_keeps_the_errors(channel: Path) -> None:
-    assert spawn("fs", channel, "-q").out == ""
+    assert invoke("fs", channel, "-q").out == ""
     copy(BROKEN / "linux-64" / "half-1.0-0.conda", channel)
-    done = spawn("fs", channel, "-q")
+    done = invoke("fs", channel, "-q")
     assert (done.code, done.out) == (3, "")
     assert done.error.startswith("rejected: linux-64/half-1.0-0.conda: ")
 
 
 def test_quiet_does_not_silence_the_object_that_was_asked_for(channel: Path) -> None:
-    done = spawn("fs", channel, "-qq", "--json")
+    done = invoke("fs", channel, "-qq", "--json")
     has_the_shape(done.json)
     assert done.err == ""
 
 
 def test_a_person_reads_outcome_counts_and_requests(channel: Path) -> None:
-    lines = spawn("fs", channel).out.splitlines()
+    lines = invoke("fs", channel).out.splitlines()
     assert lines[0].startswith(f"{channel}: published in ")
     assert [line.split()[0] for line in lines[1:4]] == ["linux-64", "noarch", "osx-arm64"]
     assert "+12 ~0 -0" in lines[1]
@@ -136,7 +136,7 @@ def test_a_person_reads_outcome_counts_and_requests(channel: Path) -> None:
 
 @pytest.mark.parametrize(("loud", "said"), [([], False), (["-v"], False), (["-vv"], True), (["--verbose", "-v"], True)])
 def test_the_tool_says_more_when_it_is_asked_to(tmp_path: Path, loud: list[str], said: bool) -> None:  # noqa: FBT001
-    assert ("debug: " in spawn("fs", tmp_path / "nowhere", *loud).err) is said
+    assert ("debug: " in invoke("fs", tmp_path / "nowhere", *loud).err) is said
 
 
 def test_a_plan_does_not_say_that_it_deleted_anything(channel: Path) -> None:

@@ -201,7 +201,7 @@ def test_writes_are_conditional(server: Server) -> None:
 
 
 def test_writes_are_unconditional_without_precondition_checks_and_the_loss_is_told(server: Server) -> None:
-    done = spawn("s3", "s3://some-bucket", "--disable-precondition-checks", env=server.environment())
+    done = invoke("s3", "s3://some-bucket", "--disable-precondition-checks", env=server.environment())
     assert done.code == 0
     assert conditions(server)
     assert not any(conditions(server))

@@ -47,7 +47,7 @@ def says_no_secret(done: Ran) -> None:
 @pytest.mark.parametrize("words", [["-vvvv"], [*OPTIONS, "-vvvv"], [*OPTIONS, "--json"]], ids=str)
 def test_a_run_that_works_prints_no_secret(bucket: Bucket, words: list[str]) -> None:
     env = {**bucket.environment(), **VARIABLES}
-    done = spawn("s3", lay_up(bucket, "ch"), *words, env=env)
+    done = invoke("s3", lay_up(bucket, "ch"), *words, env=env)
     assert done.code == 0, done.err
     says_no_secret(done)
 
@@ -69,7 +69,7 @@ FAILURES = {
 @pytest.mark.parametrize("kind", FAILURES)
 def test_a_run_that_fails_prints_no_secret(kind: str) -> None:
     with answering(FAILURES[kind]) as server:
-        done = spawn("s3", "s3://some-bucket/ch", *OPTIONS, "-vvvv", env={**VARIABLES, "S3_ENDPOINT_URL": server.url})
+        done = invoke("s3", "s3://some-bucket/ch", *OPTIONS, "-vvvv", env={**VARIABLES, "S3_ENDPOINT_URL": server.url})
     assert done.code in {1, 2}
     assert "Traceback" in done.err
     assert server.requests[0].headers["x-amz-security-token"] == f"{CANARY}-7"  # it did have it
@@ -90,7 +90,7 @@ def test_a_run_that_fails_prints_no_secret(kind: str) -> None:
     ids=" ".join,
 )
 def test_a_mistake_prints_no_secret(words: list[str]) -> None:
-    done = spawn(*words, *(OPTIONS if "--help" not in words else []), env=VARIABLES)
+    done = invoke(*words, *(OPTIONS if "--help" not in words else []), env=VARIABLES)
     assert done.code == (0 if "--help" in words else 2)
     says_no_secret(done)
 
@@ -171,7 +171,7 @@ def test_no_way_to_give_a_secret_lets_it_be_printed(name: str, tmp_path: Path) -
             "S3_ENDPOINT_URL": server.url,
             **{key: value.replace("{host}", server.url.partition("//")[2]) for key, value in way.env.items()},
         }
-        done = spawn(
+        done = invoke(
             _VERBS[list(WAYS).index(name) % len(_VERBS)], "s3://some-bucket/ch", "-vv", "--json", *way.words, env=env
         )
     assert done.code == way.code, done.err
@@ -184,7 +184,7 @@ def test_no_way_to_give_a_secret_lets_it_be_printed(name: str, tmp_path: Path) -
     "url", [f"s3://key:{CANARY}-21@some-bucket/ch", f"s3://some-bucket/ch?X-Amz-Signature={CANARY}-22"]
 )
 def test_a_secret_in_the_address_of_a_channel_is_not_printed(url: str) -> None:
-    done = spawn("s3", url, "--json", "-vv")
+    done = invoke("s3", url, "--json", "-vv")
     assert done.code == 2
     says_no_secret(done)
 
@@ -215,6 +215,6 @@ def test_a_process_that_reads_packages_shows_no_secret() -> None:
 def test_a_password_in_the_endpoint_is_not_printed(loud: list[str]) -> None:
     with answering(lambda _: refusal(404, "NoSuchBucket")) as server:
         endpoint = server.url.replace("http://", f"http://user:{CANARY}-10@")
-    done = spawn("s3", "s3://some-bucket", "--endpoint-url", endpoint, "--no-sign-request", *loud)
+    done = invoke("s3", "s3://some-bucket", "--endpoint-url", endpoint, "--no-sign-request", *loud)
     assert done.code in {1, 2}
     says_no_secret(done)

@@ -94,7 +94,7 @@ def test_packages_are_named_in_a_file_one_a_line(channel: Path, tmp_path: Path) 
 
 
 def test_packages_are_named_on_standard_input(channel: Path) -> None:
-    done = spawn("fs", channel, "--packages-from", "-", "--json", stdin=f"{PACKAGE}\n{OTHER}\n")
+    done = invoke("fs", channel, "--packages-from", "-", "--json", stdin=f"{PACKAGE}\n{OTHER}\n")
     assert done.code == 0
     assert {*records(channel, "noarch"), *records(channel, "linux-64")} == {"mire-1.0-0.conda", "dew-1.0-0.conda"}
 
@@ -127,7 +127,7 @@ def test_an_empty_list_of_packages_means_none_and_not_all(channel: Path) -> None
 )
 def test_options_may_stand_before_the_command_as_with_rattler_index(channel: Path, words: list[str]) -> None:
     invoke("fs", channel, "--subdir", "noarch")
-    done = spawn(*(word.format(channel) for word in words))
+    done = invoke(*(word.format(channel) for word in words))
     assert done.code == 0, done.err
     noarch = done.json["subdirs"]["noarch"]
     if "--no-zst" in words:
@@ -255,7 +255,7 @@ def test_packages_beside_the_subdirs_are_named_in_a_note(channel: Path) -> None:
     (channel / "loose-1.0-0.conda").write_bytes(copy_of.read_bytes())
     (channel / "noarch" / "old").mkdir()
     (channel / "link-1.0-0.conda").symlink_to("/etc/hostname")
-    done = spawn("fs", channel)
+    done = invoke("fs", channel)
     assert done.code == 0
     assert "note: loose-1.0-0.conda: is a package beside the subdirs, so it is not indexed" in done.err
     assert "link-1.0-0.conda: is a link that leaves the channel, so it is not indexed" in done.err
