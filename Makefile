@@ -31,7 +31,7 @@ check: $(READY) ## lint, types and layers
 	@$(BIN)/lint-imports > $(VENV)/layers.txt || { cat $(VENV)/layers.txt; false; }
 
 pytest: $(READY) ## all tests but those of test-s3
-	@$(BIN)/pytest -n auto -q
+	@$(BIN)/pytest -n auto --dist loadgroup -q
 
 test-s3: $(READY) ## real processes and a real S3 server, which it starts itself
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[s3]' \

@@ -8,7 +8,7 @@ import pytest
 
 from indexer import check
 from tests.support.channels import PACKAGES, copy, lay_up, objects, snapshot, write
-from tests.support.command import invoke, spawn
+from tests.support.command import invoke
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ def test_a_channel_that_was_just_indexed_is_sound(indexed: Path) -> None:
     assert "0 faults" in lines[1]
 
 
-def test_a_deep_check_reads_every_package_and_names_the_one_that_is_another(indexed: Path) -> None:
+def test_a_deep_check_reads_each_package_and_names_a_different_one(indexed: Path) -> None:
     assert check(str(indexed), deep=True).exit_code == 0
     package = indexed / "noarch" / "mire-1.0-0.conda"
     (indexed / "noarch" / ".indexer.json.zst").unlink()

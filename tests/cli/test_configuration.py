@@ -111,7 +111,7 @@ def signer(server: Server) -> tuple[str, str]:
 def test_keys_may_lie_in_the_keyring(server: Server, tmp_path: Path) -> None:
     write(tmp_path / "ring.py", KEYRING % SECRET)
     env = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path.cwd()}", "PYTHON_KEYRING_BACKEND": "ring.Ring"}
-    done = invoke("status", "s3://some-bucket/ch", "--endpoint-url", server.url, "-vv", env=env)
+    done = spawn("status", "s3://some-bucket/ch", "--endpoint-url", server.url, "-vv", env=env)
     assert done.code == 0, done.err
     assert signer(server) == ("some-key", "us-east-1")
     assert SECRET not in done.err

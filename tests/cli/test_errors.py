@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.channels import lay_up
-from tests.support.command import Ran, invoke, spawn
+from tests.support.command import Ran, invoke
 from tests.support.http_servers import Request, Response, an_empty_bucket, answering, refusal
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def test_a_wrong_region_points_to_the_region() -> None:
     assert "check the region and the endpoint URL" in done.error
 
 
-def test_rights_that_end_in_the_middle_of_a_run_are_one_line_for_the_subdir() -> None:
+def test_rights_that_end_during_a_run_give_one_error_line_for_a_subdir() -> None:
     def may_look_only(asked: Request) -> Response:
         if "list-type=2" in asked.path:
             return an_empty_bucket(asked)
@@ -265,7 +265,7 @@ STRANGERS = {
     "301 with a page": (Response(301, HTML, REDIRECT), "301 Moved Permanently and redirects to https://other.example/"),
     "302": (Response(302, b"", {"Location": "/login"}), "302 Found and redirects to /login"),
     "308": (Response(308, b"", REDIRECT), "308 Permanent Redirect and redirects to https://other.example/path"),
-    "307 to nowhere": (Response(307), "307 Temporary Redirect and redirects to nowhere"),
+    "307 to nowhere": (Response(307), "307 Temporary Redirect and redirects to no address"),
     "a console": (Response(200, HTML), '200 OK with an HTML page ("MinIO Console")'),
     "a proxy": (Response(403, b"<html>go away</html>"), "403 Forbidden with an HTML page"),
     "http for https": (
@@ -290,7 +290,7 @@ def test_what_is_not_an_s3_endpoint_is_named_as_such(name: str, words: list[str]
     assert done.code == 2
     assert done.error.startswith(f"error: {server.url} (S3_ENDPOINT_URL): is not an S3 endpoint: it answered ")
     assert said in done.error or (words and "with an HTML page" in said)
-    assert done.error.endswith("; give the URL of the store's S3 API as the endpoint")
+    assert done.error.endswith("; use the URL of the store's S3 API as the endpoint")
     assert "secret-word" not in done.error
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.channels import BROKEN, copy, records, snapshot, write
-from tests.support.command import invoke, run, spawn
+from tests.support.command import invoke, run
 from tests.support.http_servers import Request, Response, an_empty_bucket, answering, refusal
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ main()
 """
 
 
-def test_a_run_that_published_ends_with_0_and_so_does_one_with_nothing_to_do(channel: Path) -> None:
+def test_a_run_ends_with_0_with_or_without_changes(channel: Path) -> None:
     first, second = (invoke("fs", channel, "--json") for _ in range(2))
     assert (first.code, first.json["outcome"]) == (0, "published")
     assert (second.code, second.json["outcome"]) == (0, "unchanged")
@@ -72,7 +72,7 @@ def test_rejected_packages_end_with_3_again_when_nothing_changed(channel: Path) 
     assert told[0] == told[1]
 
 
-def test_conflicts_without_end_end_with_4_and_say_that_it_is_safe_to_repeat() -> None:
+def test_endless_conflicts_end_with_4_and_advise_to_repeat() -> None:
     def always_too_late(asked: Request) -> Response:
         if asked.method == "PUT" and "if-none-match" in asked.headers:
             return refusal(412, "PreconditionFailed")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.channels import PACKAGES, lay_up, objects, snapshot, write
-from tests.support.command import invoke, spawn
+from tests.support.command import invoke
 
 if TYPE_CHECKING:
     from pathlib import Path

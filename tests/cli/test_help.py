@@ -32,12 +32,12 @@ def test_help_and_version_import_neither_boto3_nor_botocore(words: list[str]) ->
     assert done.out.splitlines()[-1] == "loaded:"
 
 
-def test_the_list_of_loaded_modules_has_botocore_when_a_bucket_is_asked_for() -> None:
+def test_a_run_on_a_bucket_loads_botocore() -> None:
     done = run([sys.executable, "-c", LOADED, "s3", "s3://some-bucket", "--profile", "nobodys"])
     assert {"boto3", "botocore", "ssl"} <= {*done.out.splitlines()[-1].split()}
 
 
-def test_a_run_on_a_folder_where_nothing_is_new_loads_nothing_that_is_slow_and_not_needed(channel: Path) -> None:
+def test_an_unchanged_folder_loads_no_slow_module(channel: Path) -> None:
     indexer.index(str(channel))
     done = run([sys.executable, "-c", LOADED, "fs", str(channel)])
     assert done.out.startswith(f"{channel}: unchanged")

@@ -28,7 +28,7 @@ def _heard() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
-def test_an_interrupted_run_says_in_a_line_that_what_is_published_is_whole(name: str, code: int) -> None:
+def test_an_interrupted_run_prints_one_line_that_the_index_is_whole(name: str, code: int) -> None:
     asked, over = threading.Event(), threading.Event()
 
     def never(_: Request) -> Response:

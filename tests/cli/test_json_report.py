@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.channels import BROKEN, copy, lay_up, write
-from tests.support.command import invoke, spawn
+from tests.support.command import invoke
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,7 +104,7 @@ def test_a_failure_is_one_object_too(channel: Path, words: list[str]) -> None:
     "words", [["fs"], ["check"], ["gc"], ["fs", "--no-such-option"], ["yank", "noarch/x", "--reason", "r"]]
 )
 def test_the_first_key_of_each_object_is_the_version_of_its_form(channel: Path, words: list[str]) -> None:
-    done = spawn(words[0], channel, *words[1:], "--json")
+    done = invoke(words[0], channel, *words[1:], "--json")
     assert next(iter(done.json.items())) == ("schema_version", 1)
 
 

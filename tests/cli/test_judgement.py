@@ -55,7 +55,7 @@ def test_strict_publishes_what_has_nothing_against_it(plain: Path) -> None:
 
 
 @pytest.mark.parametrize("package", [CUCKOO, STRAY], ids=["name", "subdir"])
-def test_lenient_indexes_a_package_that_disagrees_with_its_place_and_warns(plain: Path, package: Path) -> None:
+def test_lenient_indexes_a_package_in_a_wrong_subdir_and_warns(plain: Path, package: Path) -> None:
     copy(package, plain)
     assert invoke("fs", plain).code == 3
     assert package.name not in records(plain, "linux-64")
@@ -99,9 +99,7 @@ def test_a_mass_removal_is_done_when_it_is_allowed(emptied: Path) -> None:
     assert set(records(emptied, "noarch")) == {"many-0.0-0.conda"}
 
 
-def test_a_bucket_that_vouches_for_digests_is_read_in_part_unless_they_are_to_be_verified(
-    bucket: Bucket, tmp_path: Path
-) -> None:
+def test_stored_checksums_avoid_whole_reads_unless_digests_are_verified(bucket: Bucket, tmp_path: Path) -> None:
     noise = random.Random(0).randbytes(2**20)  # does not compress
     path = tmp_path / "noarch" / "large-1.0-0.conda"
     pack.write({**tree.files(Written("noarch/large-1.0-0.conda", "")), "share/noise": noise}, path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.command import COMMAND, ROOT, limited, spawn
+from tests.support.command import COMMAND, ROOT, invoke, limited
 
 if TYPE_CHECKING:
     from pathlib import Path

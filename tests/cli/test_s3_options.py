@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.channels import lay_up, objects
-from tests.support.command import invoke, spawn
+from tests.support.command import invoke
 from tests.support.http_servers import Request, Response, Server, an_empty_bucket, answering, refusal
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def test_writes_are_conditional(server: Server) -> None:
     assert all(conditions(server))
 
 
-def test_writes_are_unconditional_without_precondition_checks_and_the_loss_is_told(server: Server) -> None:
+def test_writes_without_precondition_checks_have_no_condition(server: Server) -> None:
     done = invoke("s3", "s3://some-bucket", "--disable-precondition-checks", env=server.environment())
     assert done.code == 0
     assert conditions(server)
@@ -237,7 +237,7 @@ def test_a_folder_takes_no_options_of_a_bucket(channel: Path) -> None:
     assert invoke("fs", channel, env={"S3_ADDRESSING_STYLE": "round", "AWS_PROFILE": "nobodys"}).code == 0
 
 
-def test_a_run_leaves_the_environment_of_its_caller_alone_but_for_what_is_empty(server: Server) -> None:
+def test_a_run_changes_only_empty_variables_of_its_environment(server: Server) -> None:
     before = dict(os.environ)
     first(server, "--endpoint-url", server.url, *KEYS)
     assert dict(os.environ) == before

@@ -17,7 +17,7 @@ from indexer.core.model import ETag, Stat
 from indexer.extractor.extract import ExtractSpec
 from indexer.extractor.workers import BatchJob, run_job
 from tests.support.channels import lay_up
-from tests.support.command import Ran, spawn
+from tests.support.command import Ran, invoke
 from tests.support.http_servers import Request, Response, answering, refusal
 
 if TYPE_CHECKING:

@@ -140,7 +140,7 @@ def index(served: Server, cluster: Cluster) -> Ran:
     return spawn("s3", f"s3://{BUCKET}/{PREFIX}", *reach, "--scheduler", cluster.address, "--json", env=secrets)
 
 
-def test_a_worker_that_is_killed_loses_nothing_and_no_secret_is_left_with_the_cluster(
+def test_a_killed_worker_loses_nothing_and_the_cluster_keeps_no_secret(
     served: Server, cluster: Cluster, tmp_path: Path
 ) -> None:
     read: list[str] = []

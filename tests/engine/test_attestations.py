@@ -143,7 +143,7 @@ def test_a_look_at_one_package_leaves_attestations_to_the_next_whole_run() -> No
 
 
 @pytest.mark.parametrize("options", [PLAIN, with_outputs(monolithic=False)], ids=["repodata.json", "shards alone"])
-def test_what_a_look_at_one_package_lost_of_attestations_is_back_after_the_next_whole_run(options: Options) -> None:
+def test_a_whole_run_restores_attestations_that_a_run_of_one_package_lost(options: Options) -> None:
     store = channel(*keys(3), *keys(1, "noarch"))
     attest(store)
     index(store, options)
@@ -191,7 +191,7 @@ def test_sidecars_of_nothing_are_passed_over() -> None:
     assert "linux-64/gone-1.0-0.conda.sigs" in store.bodies()
 
 
-def test_a_check_misses_a_copy_that_the_index_names_and_with_deep_one_of_another_content() -> None:
+def test_a_check_finds_a_missing_copy_and_a_deep_check_a_different_one() -> None:
     store = channel(*keys(2))
     copy = f"{SIGS}.{attest(store)}"
     index(store)

@@ -76,7 +76,7 @@ def test_it_reads_and_puts_only_the_shards_of_names_that_changed(many: int) -> N
     assert faults(store) == []
 
 
-def test_what_was_rejected_of_other_names_is_told_again_and_not_read_again() -> None:
+def test_rejections_of_other_names_are_reported_and_not_read_again() -> None:
     store = channel(*keys(3), *keys(1, "noarch"))
     store.upload("linux-64/bad-1.0-0.conda", b"no package")
     index(store, SHARDS_ONLY)
@@ -106,7 +106,7 @@ def test_a_package_that_could_not_be_read_this_time_is_tried_again() -> None:
     assert faults(store) == []
 
 
-def test_attestations_of_a_name_count_as_a_change_of_it_and_those_of_others_stay() -> None:
+def test_attestations_change_their_name_and_those_of_others_stay() -> None:
     def attest(key: str, content: bytes) -> None:
         store.upload(f"{key}.sigs.{hashlib.sha256(content).hexdigest()}", content)
         store.upload(f"{key}.sigs", content)
@@ -129,7 +129,7 @@ def test_attestations_of_a_name_count_as_a_change_of_it_and_those_of_others_stay
     assert faults(store) == []
 
 
-def test_a_file_that_comes_back_as_it_was_is_noticed_although_a_run_over_it_alone_saw_it_gone() -> None:
+def test_a_file_that_comes_back_after_a_run_without_the_file_is_noticed() -> None:
     store = channel(*keys(3), *keys(1, "noarch"))
     index(store, SHARDS_ONLY)
     away = store.objects.pop(keys(1)[0])
@@ -139,7 +139,7 @@ def test_a_file_that_comes_back_as_it_was_is_noticed_although_a_run_over_it_alon
 
 
 @pytest.mark.parametrize("unread", [False, True], ids=["it was named", "it could not be read"])
-def test_a_package_that_goes_after_a_run_that_is_no_word_on_its_name_leaves(unread: bool) -> None:  # noqa: FBT001  a parameter of the test
+def test_a_package_removed_after_a_run_over_other_names_leaves_the_index(unread: bool) -> None:  # noqa: FBT001  a parameter of the test
     store = channel(*keys(3), *keys(1, "noarch"))
     index(store, SHARDS_ONLY)
     new = keys(1)[0].replace("1.0", "2.0") if unread else NEW
@@ -159,7 +159,7 @@ def test_a_package_that_goes_after_a_run_that_is_no_word_on_its_name_leaves(unre
 
 
 @pytest.mark.parametrize("step", ["remove", "upload"])
-def test_a_record_in_the_shard_of_another_name_is_neither_lost_nor_kept_for_ever(step: str) -> None:
+def test_a_record_in_a_wrong_shard_is_neither_lost_nor_kept_forever(step: str) -> None:
     odd = "linux-64/foo-1.0-0.conda"
     store = channel(*keys(3), *keys(1, "noarch"), "linux-64/foo-2.0-0.conda")
     store.upload(odd, package(odd, name="p01"))
@@ -170,7 +170,7 @@ def test_a_record_in_the_shard_of_another_name_is_neither_lost_nor_kept_for_ever
     assert faults(store) == []
 
 
-def test_what_other_options_rejected_is_looked_at_again_after_a_run_over_others() -> None:
+def test_a_rejection_under_other_options_is_read_again_after_other_names() -> None:
     store = channel(*keys(3), *keys(1, "noarch"))
     store.upload("linux-64/bad-1.0-0.conda", b"no package")
     index(store, SHARDS_ONLY)
@@ -219,7 +219,7 @@ def take(step: str, key: str, number: int, store: MemoryStore) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(STEPS, st.booleans()), min_size=1, max_size=5))
-def test_what_it_publishes_and_tells_is_what_a_run_that_reads_all_shards_does(
+def test_a_run_over_changed_names_equals_a_run_that_reads_all_shards(
     laps: list[tuple[list[tuple[str, str, bool]], bool]],
 ) -> None:
     stores = few, whole = [channel(*keys(2), *keys(1, "noarch")) for _ in range(2)]

@@ -97,7 +97,7 @@ def test_a_configured_revision_is_told_of_before_anything_stands_in_it() -> None
     assert "v3" not in repodata(store)
 
 
-def test_all_packages_can_stand_in_the_latest_revision_and_come_back_as_they_were() -> None:
+def test_all_packages_can_move_to_the_latest_revision_and_back() -> None:
     store = singing()
     index(store)
     before = store.bodies()["linux-64/repodata.json"]
@@ -119,7 +119,7 @@ def test_all_packages_can_stand_in_the_latest_revision_and_come_back_as_they_wer
     assert packages_read(store.calls, since) == [], "once is enough"
 
 
-def test_a_look_at_one_package_does_not_forget_that_the_others_must_come_back() -> None:
+def test_a_run_over_one_package_remembers_that_others_must_move_back() -> None:
     store = singing()
     index(store)
     before = store.bodies()["linux-64/repodata.json"]
@@ -152,7 +152,7 @@ def test_notices_come_last_and_are_put_only_when_they_changed() -> None:
     assert not any("repodata" in key for _, key in changes(store.calls, since))
 
 
-def test_notices_are_left_alone_unless_they_are_configured_if_only_as_none() -> None:
+def test_notices_stay_unless_they_are_configured() -> None:
     store = channel(*keys(2))
     store.upload(names.NOTICES, b'{"notices": [{"id": "theirs"}]}')
     for options in (PLAIN, with_outputs(channeldata=True)):

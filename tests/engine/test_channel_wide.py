@@ -112,7 +112,7 @@ def test_one_new_package_reads_one_and_puts_only_what_changed() -> None:
     assert channeldata(store)["packages"]["singer"]["summary"] == "Sings"
 
 
-def test_switched_on_later_each_known_package_is_read_once_and_its_record_stays() -> None:
+def test_a_new_output_reads_each_known_package_once_and_keeps_its_record() -> None:
     store = singing()
     index(store)
     before = records(store)
@@ -127,7 +127,7 @@ def test_switched_on_later_each_known_package_is_read_once_and_its_record_stays(
     assert packages_read(store.calls, again) == []
 
 
-def test_a_record_of_another_indexer_stays_as_it_is_even_where_we_would_reject_the_package() -> None:
+def test_a_record_of_another_indexer_stays_even_if_we_reject_the_package() -> None:
     store = singing()
     odd = "linux-64/odd-1.0-0.conda"
     store.upload(odd, package(odd))

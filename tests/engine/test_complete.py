@@ -69,7 +69,7 @@ def test_each_report_says_how_many_are_missing_and_check_hints_at_it() -> None:
     assert (hint.key, FILENAMES[1] in hint.reason, "--complete" in hint.next_step) == (RUN_EXPORTS, True, True)
 
 
-def test_only_packages_whose_run_exports_are_unknown_are_read_and_records_stay() -> None:
+def test_only_packages_without_run_exports_are_read_and_records_stay() -> None:
     store = taken_over((FILENAMES[0],))
     before, since = repodata(store), len(store.calls)
     report = only(index(store, COMPLETE, now_ms=NOW_MS + DAY_MS))
@@ -105,7 +105,7 @@ def test_a_channel_of_shards_alone_is_completed_too() -> None:
     assert check(store).hints == ()
 
 
-def test_a_package_that_is_another_one_than_its_record_tells_nothing_of_it() -> None:
+def test_a_replaced_package_completes_no_record_of_the_old_one() -> None:
     store = taken_over()
     found = repodata(store)
     found["packages.conda"][FILENAMES[0]]["sha256"] = "0" * 64

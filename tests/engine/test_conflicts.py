@@ -56,7 +56,7 @@ def names_in(store: MemoryStore) -> set[str]:
     return {key.partition("/")[2] for key in store.bodies("linux-64/") if is_package(key) and "/shards/" not in key}
 
 
-def test_what_another_indexer_publishes_between_look_and_write_is_not_lost() -> None:
+def test_an_index_published_between_snapshot_and_write_is_not_lost() -> None:
     store = prepared()
 
     def publish_first(_number: int, call: Call) -> None:
@@ -159,7 +159,7 @@ def test_what_another_indexer_removed_does_not_come_back() -> None:
         assert "p00-1.0-0.conda" not in records(store), at
 
 
-def test_a_package_uploaded_at_any_moment_is_indexed_by_the_next_run_at_the_latest() -> None:
+def test_a_package_uploaded_at_any_call_is_indexed_by_the_next_run() -> None:
     count = MANY
     for at in range(1, MANY):
         if at > count:
@@ -229,7 +229,7 @@ def test_a_run_gives_up_after_ten_minutes_of_conflicts() -> None:
     assert only(report, "noarch").exit_code == 0
 
 
-def test_after_giving_up_what_is_published_is_whole_and_the_next_run_ends_it() -> None:
+def test_a_run_that_gives_up_leaves_a_whole_index_for_the_next_run() -> None:
     store = prepared()
     index(contested(store), clock=FakeClock())
     assert missing_shards(store) == set()
@@ -256,7 +256,7 @@ def test_every_mutable_file_is_put_under_the_version_that_was_seen() -> None:
         assert call.expect == seen[call.key]
 
 
-def test_a_whole_channel_that_changes_under_two_indexers_ends_the_same_for_both() -> None:
+def test_two_indexers_of_a_changing_channel_end_with_the_same_index() -> None:
     store = prepared()
     index(after_upload_and_run(store, at=12), now_ms=NOW_MS + DAY_MS)
     straight = channel(*keys(3), *keys(1, "noarch"))
@@ -266,7 +266,7 @@ def test_a_whole_channel_that_changes_under_two_indexers_ends_the_same_for_both(
     assert published(store)[SOURCE] == published(straight)[SOURCE]
 
 
-def test_runs_that_shall_delete_each_others_index_do_not_leave_a_channel_without_one() -> None:
+def test_runs_that_delete_the_index_of_each_other_leave_one_index() -> None:
     store = channel(*keys(3), *keys(1, "noarch"))
     index(store)
     shard_index = store.bodies()[SHARD_INDEX]
@@ -291,7 +291,7 @@ def test_runs_that_shall_delete_each_others_index_do_not_leave_a_channel_without
 
 
 @pytest.mark.parametrize("shapes", [("monolithic", "shards"), ("shards", "monolithic")])
-def test_wherever_a_run_with_opposite_options_falls_in_one_index_stands_and_the_dates_are_kept(
+def test_a_run_with_opposite_options_at_any_call_leaves_one_dated_index(
     shapes: tuple[str, str],
 ) -> None:
     ours, theirs = (with_outputs(**{shape: False}) for shape in shapes)

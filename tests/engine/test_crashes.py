@@ -207,7 +207,7 @@ def test_no_package_is_ever_written_or_deleted(name: str) -> None:
     assert {key: stored.stat.etag for key, stored in store.objects.items() if is_package(key)} == before
 
 
-def test_dates_survive_a_crash_between_the_new_shard_index_and_the_end_of_the_old_json() -> None:
+def test_dates_survive_a_crash_between_new_shards_and_old_json() -> None:
     store = _changed()
 
     def die(_number: int, call: Call) -> None:

@@ -69,7 +69,7 @@ def test_a_store_that_lists_no_parts_is_listed_whole() -> None:
     assert [call.part for call in store.calls[whole:] if call.key == "linux-64/"][-1] == WHOLE
 
 
-def test_a_small_subdir_is_not_cut_and_a_look_at_a_few_packages_leaves_the_cuts() -> None:
+def test_a_small_subdir_has_no_split_points_and_named_packages_keep_them() -> None:
     store = channel(*keys(3))
     index(store)
     assert cuts(store) == ()

@@ -58,7 +58,7 @@ def test_a_first_index_dates_old_packages_by_the_bucket_and_new_ones_now() -> No
     assert dates(store) == {A: OLD_MS, B: NOW_MS}
 
 
-def test_an_old_package_of_a_bucket_that_is_found_later_keeps_its_time_there() -> None:
+def test_an_old_package_in_a_bucket_is_dated_by_its_upload() -> None:
     store = uploaded(OLD_MS)
     index(store)
     store.clock_ms = OLD_MS + DAY_MS
@@ -86,7 +86,7 @@ def test_a_time_before_the_build_is_no_date() -> None:
 
 
 @pytest.mark.parametrize("arrived_ms", [OLD_MS, NOW_MS - DAY_MS])
-def test_a_record_that_is_taken_over_without_a_date_gets_the_time_of_the_bucket(arrived_ms: int) -> None:
+def test_a_foreign_record_without_a_date_gets_the_time_of_the_bucket(arrived_ms: int) -> None:
     store = uploaded(arrived_ms)
     index(store)
     rewrite(store, {"indexed_timestamp": None})
@@ -99,7 +99,7 @@ def test_a_record_that_is_taken_over_without_a_date_gets_the_time_of_the_bucket(
     assert dates(store) == {A: arrived_ms}
 
 
-def test_a_record_without_a_date_beside_our_ledger_gets_one_by_a_plain_run() -> None:
+def test_a_plain_run_dates_a_record_without_a_date() -> None:
     store = uploaded(OLD_MS, OLD_MS)
     index(store)
     rewrite(store, {"indexed_timestamp": None})
@@ -140,7 +140,7 @@ def test_the_time_of_a_bucket_whose_clock_is_ahead_is_no_date() -> None:
     assert dates(store) == {A: NOW_MS}
 
 
-def test_another_artifact_gets_no_date_that_a_foreign_index_has_of_the_old_one() -> None:
+def test_a_replaced_package_gets_no_date_from_a_foreign_index() -> None:
     store = uploaded(OLD_MS)
     index(store)
     store.clock_ms = NOW_MS
@@ -181,7 +181,7 @@ def folder_dates(folder: Path) -> dict[str, int]:
     return {name: record["indexed_timestamp"] for name, record in content["packages.conda"].items()}
 
 
-def test_the_time_of_a_file_counts_only_while_nothing_in_its_folder_is_dated(tmp_path: Path) -> None:
+def test_the_time_of_a_file_counts_only_in_a_folder_without_dates(tmp_path: Path) -> None:
     index(in_folder(tmp_path, OLD_MS))
     assert folder_dates(tmp_path) == {A: OLD_MS}
     index(in_folder(tmp_path, OLD_MS, OLD_MS), now_ms=LATER_MS)
@@ -220,7 +220,7 @@ def recent(store: MemoryStore, now_ms: int, options: Options = PLAIN) -> int | N
 
 
 @pytest.mark.parametrize("shape", [{}, {"monolithic": False}], ids=["with json", "shards only"])
-def test_a_status_counts_what_a_week_of_exclude_newer_hides_without_reading(shape: dict[str, Any]) -> None:
+def test_a_status_counts_packages_hidden_by_exclude_newer_without_reading(shape: dict[str, Any]) -> None:
     options = with_outputs(**shape)
     store = uploaded(OLD_MS)
     assert recent(store, NOW_MS, options) == 0

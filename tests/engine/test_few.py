@@ -140,7 +140,7 @@ def test_a_note_of_a_gc_makes_it_look_at_all_shards() -> None:
     assert missing_shards(store) == set()
 
 
-def test_beside_a_lost_shard_a_few_packages_are_refused_and_a_whole_run_heals() -> None:
+def test_a_lost_shard_stops_a_run_over_a_few_packages_until_a_whole_run() -> None:
     store = channel(*keys(5), *keys(1, "noarch"))
     index(store, SHARDS_ONLY)
     store.remove(next(key for key in store.bodies() if key.startswith("linux-64/shards/")))

@@ -68,7 +68,7 @@ def filenames(*packages: str) -> set[str]:
     return {key.partition("/")[2] for key in packages}
 
 
-def test_run_exports_that_a_run_has_written_are_carried_on_until_its_records_are_there() -> None:
+def test_run_exports_without_records_yet_are_kept_until_the_records_come() -> None:
     store = with_new()
 
     def dies(_number: int, call: Call) -> None:
@@ -88,7 +88,7 @@ def test_run_exports_that_a_run_has_written_are_carried_on_until_its_records_are
     assert faults(store) == []
 
 
-def test_run_exports_of_a_package_that_never_came_are_dropped_by_a_plain_run() -> None:
+def test_a_plain_run_drops_run_exports_of_a_package_that_never_came() -> None:
     store = with_new()
 
     def dies(_number: int, call: Call) -> None:
@@ -108,7 +108,7 @@ def test_run_exports_of_a_package_that_never_came_are_dropped_by_a_plain_run() -
     assert only(index(store, over()), "noarch").outcome is Outcome.UNCHANGED
 
 
-def test_run_exports_that_were_lost_are_a_fault_and_a_plain_run_reads_them_again() -> None:
+def test_lost_run_exports_are_a_fault_and_a_plain_run_reads_them_again() -> None:
     store = with_new()
     index(store, over())
     told = json.loads(store.objects[RUN_EXPORTS].body)
@@ -158,7 +158,7 @@ def test_a_package_that_a_run_looks_at_and_that_is_gone_is_not_carried_on() -> N
     st.booleans(),
     st.lists(st.tuples(st.integers(0, 6), st.integers(1, 8)), min_size=4, max_size=16),
 )
-def test_whatever_the_schedule_of_runs_over_a_package_each_all_is_published(
+def test_runs_over_one_package_each_publish_all_in_any_schedule(
     indexed: bool,  # noqa: FBT001  drawn by hypothesis
     schedule: list[tuple[int, int]],
 ) -> None:

@@ -95,7 +95,7 @@ def test_noarch_is_made_where_only_another_subdir_is_asked_for() -> None:
     assert "osx-64/repodata.json" not in store.bodies()
 
 
-def test_a_noarch_that_is_there_is_not_touched_where_another_subdir_is_asked_for() -> None:
+def test_an_existing_noarch_stays_if_another_subdir_is_selected() -> None:
     store = channel(*keys(1), *keys(1, "noarch"))
     index(store)
     store.upload("noarch/later-1-0.conda", package("noarch/later-1-0.conda"))

@@ -180,7 +180,7 @@ def test_shards_are_all_orphans_where_there_is_no_shard_index() -> None:
     assert not store.bodies("linux-64/shards/")
 
 
-def test_the_index_is_read_before_and_after_each_batch_and_the_note_renewed() -> None:
+def test_a_gc_reads_the_index_around_each_batch_and_renews_its_note() -> None:
     store, _ = orphaned()
     store.clock_ms = NOW_MS - 20 * DAY_MS
     for number in range(250):
@@ -198,7 +198,7 @@ def test_the_index_is_read_before_and_after_each_batch_and_the_note_renewed() ->
     assert asked[deletes[-1]] == ("DELETE", NOTE)
 
 
-def test_another_gc_that_may_be_alive_is_not_disturbed_and_a_dead_one_is_taken_over() -> None:
+def test_a_gc_respects_a_live_gc_and_replaces_a_dead_one() -> None:
     store, orphan = orphaned()
     store.clock_ms = NOW_MS - 60_000
     store.upload(NOTE, b"{}")
@@ -225,7 +225,7 @@ def test_a_gc_stops_where_another_has_taken_over() -> None:
     assert store.bodies()[NOTE] == b"another's"
 
 
-def test_a_gc_leaves_its_note_where_a_shard_is_missing_and_the_next_run_heals_it() -> None:
+def test_a_gc_leaves_its_note_for_a_missing_shard_and_the_next_run_heals() -> None:
     store, _ = orphaned()
     gone = shards(store)["p01"]
     store.remove(gone)
@@ -252,7 +252,7 @@ def test_scratch_files_of_a_killed_run_go_where_a_folder_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("options", [PLAIN, SHARDS_ONLY], ids=["with json", "shards only"])
-def test_an_indexer_that_falls_in_at_any_call_of_a_gc_ends_with_every_shard_there(options: Options) -> None:
+def test_a_run_at_any_call_of_a_gc_leaves_all_shards(options: Options) -> None:
     count = calls_of(gc, rolled_back(options)[0])
     for at in range(1, count + 1):
         store, orphan = rolled_back(options)
@@ -268,7 +268,7 @@ def test_an_indexer_that_falls_in_at_any_call_of_a_gc_ends_with_every_shard_ther
 
 
 @pytest.mark.parametrize("options", [PLAIN, SHARDS_ONLY], ids=["with json", "shards only"])
-def test_a_gc_that_falls_in_at_any_call_of_an_indexer_leaves_every_shard_there(options: Options) -> None:
+def test_a_gc_at_any_call_of_a_run_leaves_all_shards(options: Options) -> None:
     count = calls_of(lambda interfering: index(interfering, options), rolled_back(options)[0])
     for at in range(1, count + 1):
         store, orphan = rolled_back(options)
@@ -284,7 +284,7 @@ def test_a_gc_that_falls_in_at_any_call_of_an_indexer_leaves_every_shard_there(o
 
 
 @pytest.mark.parametrize("options", [PLAIN, SHARDS_ONLY], ids=["with json", "shards only"])
-def test_a_gc_may_die_at_any_call_with_an_indexer_falling_in_at_any_and_one_more_run_heals_all(
+def test_a_gc_that_dies_beside_a_run_at_any_calls_is_healed_by_a_run(
     options: Options,
 ) -> None:
     count = calls_of(gc_here, rolled_back(options)[0])
@@ -304,7 +304,7 @@ def test_a_gc_may_die_at_any_call_with_an_indexer_falling_in_at_any_and_one_more
             assert faults(store) == [], (death, at)
 
 
-def test_a_second_gc_after_a_dead_one_does_not_hide_the_hole_from_the_next_run() -> None:
+def test_a_second_gc_does_not_hide_a_missing_shard_from_the_next_run() -> None:
     later = NOW_MS + DAY_MS
     holes = 0
     count = calls_of(gc_here, rolled_back()[0])

@@ -99,7 +99,7 @@ def test_a_run_out_of_step_puts_back_a_shard_that_is_missing(how: str) -> None:
     assert changes(store.calls, again) == []
 
 
-def test_a_run_is_not_quiet_while_the_note_of_a_gc_lies_there_and_heals_what_that_has_broken() -> None:
+def test_a_note_of_a_gc_makes_a_run_look_for_missing_shards() -> None:
     store, gone = holed()
     store.upload(NOTE, b"{}")
     first = len(store.calls)
@@ -145,7 +145,7 @@ def test_the_note_is_neither_a_package_nor_ours_to_delete_for_any_output() -> No
 
 
 @pytest.mark.parametrize("monolithic", [True, False], ids=["with json", "shards only"])
-def test_a_shard_that_comes_back_is_young_again_and_looked_at_after_the_index(monolithic: bool) -> None:  # noqa: FBT001
+def test_a_shard_that_comes_back_is_new_and_checked_after_the_index(monolithic: bool) -> None:  # noqa: FBT001
     options = with_outputs(monolithic=monolithic)
     store, orphan = rolled_back()
     index(store, options)
@@ -181,7 +181,7 @@ def test_a_shard_that_is_deleted_before_its_index_is_there_is_put_back() -> None
     assert missing_shards(store) == set()
 
 
-def test_an_orphan_that_is_needed_again_is_put_although_the_listing_shows_it() -> None:
+def test_an_unused_shard_that_is_needed_again_is_put_again() -> None:
     store, orphan = rolled_back()
     store.remove(LEDGER)
     version = store.objects[orphan].stat.etag
@@ -191,7 +191,7 @@ def test_an_orphan_that_is_needed_again_is_put_although_the_listing_shows_it() -
 
 
 @pytest.mark.parametrize("sign", ["no ledger", "a note"])
-def test_a_lost_shard_of_a_channel_of_shards_is_made_anew_from_its_packages_where_something_has_died(sign: str) -> None:
+def test_a_lost_shard_is_rebuilt_from_packages_after_a_crash(sign: str) -> None:
     options = with_outputs(monolithic=False)
     store = channel(*keys(3), *keys(1, "noarch"))
     index(store, options)

@@ -220,7 +220,7 @@ def test_a_long_lap_renews_its_lease() -> None:
 
 
 @pytest.mark.parametrize("number", range(1, MANY, 3))
-def test_a_package_that_comes_at_any_call_is_published_now_or_by_the_next_run(number: int) -> None:
+def test_a_package_that_comes_at_any_call_is_indexed_by_the_next_run(number: int) -> None:
     store = prepared()
 
     def upload(now: int, _call: Call) -> None:
@@ -234,7 +234,7 @@ def test_a_package_that_comes_at_any_call_is_published_now_or_by_the_next_run(nu
 
 
 @pytest.mark.parametrize("number", range(1, MANY, 4))
-def test_an_indexer_that_knows_no_lease_and_falls_in_at_any_call_is_made_good(number: int) -> None:
+def test_the_next_run_repairs_a_run_without_a_lease_at_any_call(number: int) -> None:
     store = prepared()
 
     def fall_in(now: int, _call: Call) -> None:
@@ -249,7 +249,7 @@ def test_an_indexer_that_knows_no_lease_and_falls_in_at_any_call_is_made_good(nu
 
 
 @pytest.mark.parametrize("number", range(1, MANY, 4))
-def test_two_that_know_the_lease_leave_the_channel_whole_wherever_the_second_falls_in(number: int) -> None:
+def test_two_runs_with_a_lease_leave_a_whole_channel(number: int) -> None:
     store, clock = prepared(), FakeClock()
 
     def fall_in(now: int, _call: Call) -> None:
@@ -317,7 +317,7 @@ def test_packages_are_read_once_although_the_subdir_is_looked_at_twice() -> None
     assert only(report).read["whole"].packages == 1
 
 
-def test_the_files_of_the_channel_as_a_whole_are_written_under_a_lease_of_its_own() -> None:
+def test_files_of_the_whole_channel_have_a_lease_of_their_own() -> None:
     store = prepared()
     before = len(store.calls)
     report = index(UnconditionalStore(store), with_outputs(channeldata=True))

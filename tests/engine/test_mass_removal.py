@@ -165,7 +165,7 @@ def test_a_lap_after_a_conflict_is_guarded_too() -> None:
     assert published(store)["linux-64/repodata.json"] == before["linux-64/repodata.json"]
 
 
-def test_a_forced_run_over_packages_that_are_all_spoilt_drops_none_that_still_lie_there() -> None:
+def test_a_forced_run_over_broken_packages_drops_no_record() -> None:
     store = channel(*keys(12))
     index(store)
     for key in keys(12):

@@ -25,8 +25,8 @@ from tests.support.render_context import first_context
 
 record, draw = b'{"name":"a%d","license":"%s","build_number":%d}', random.Random(0)
 index = Index({
-    f"a{number // 10}-{number}-0.conda": Raw(record % (number // 10, draw.randbytes(500).hex().encode(), number))
-    for number in range(30_000)
+    f"a{number // 10}-{number}-0.conda": Raw(record % (number // 10, draw.randbytes(1500).hex().encode(), number))
+    for number in range(10_000)
 })
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 shards = sys.argv[2] == "shards"

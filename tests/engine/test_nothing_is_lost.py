@@ -138,7 +138,7 @@ def test_an_index_that_was_put_back_is_not_believed_because_of_the_ledger() -> N
     assert shown(store, KEYS[0]) == sha256_of(store, KEYS[0])
 
 
-def test_an_indexed_package_of_the_same_bytes_is_never_dropped_by_our_rules() -> None:
+def test_our_rules_drop_no_indexed_package_of_the_same_bytes() -> None:
     store = channel()
     store.upload(OTHER, package(OTHER, name="strange"))
     index(store, replace(PLAIN, rules=Rules(lenient=True)))
@@ -211,7 +211,7 @@ def test_a_report_tells_of_all_laps() -> None:
     assert REPODATA in report.written
 
 
-def test_after_a_look_at_one_package_of_a_foreign_channel_the_rest_is_not_read() -> None:
+def test_after_one_package_of_a_foreign_channel_the_rest_is_not_read() -> None:
     store = channel()
     index(store)
     store.remove(LEDGER)

@@ -121,7 +121,7 @@ def test_a_channel_of_shards_alone_is_carried_on() -> None:
     assert changes(store.calls, again) == []
 
 
-def test_from_shards_alone_and_back_no_record_changes_and_no_package_is_read() -> None:
+def test_a_change_to_shards_and_back_changes_no_record_and_reads_none() -> None:
     store = channel(*keys(3), "linux-64/old-1.0-0.tar.bz2")
     index(store)
     before, first = published(store), len(store.calls)

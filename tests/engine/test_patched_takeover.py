@@ -83,7 +83,7 @@ def test_a_patch_whose_instructions_lie_there_is_carried_on() -> None:
     assert changes(store.calls, first) == []
 
 
-def test_a_patch_without_instructions_is_refused_until_it_is_named_or_ended() -> None:
+def test_a_patch_without_instructions_stops_runs_until_named_or_ended() -> None:
     for yanked_stay in (True, False):
         store = foreign(instructions=False, yanked_stay=yanked_stay)
         before = store.bodies("linux-64")
@@ -155,7 +155,7 @@ def run_of_rattler_index(store: MemoryStore) -> None:
     put(store, REPODATA, {**found, "packages.conda": {**found["packages.conda"], **fresh}, "removed": []})
 
 
-def test_patches_and_yanks_are_restored_after_another_indexer_and_its_dates_taken_over() -> None:
+def test_patches_and_yanks_return_after_another_indexer_dates_stay() -> None:
     store = in_force()
     run_of_rattler_index(store)
     assert set(records(store)) == {FIRST, SECOND, THIRD, NEW}
@@ -169,7 +169,7 @@ def test_patches_and_yanks_are_restored_after_another_indexer_and_its_dates_take
     assert content(store, UNPATCHED)["packages.conda"][NEW]["depends"] == []
 
 
-def test_a_broken_repodata_of_another_indexer_is_written_anew_from_the_unpatched_one() -> None:
+def test_a_broken_foreign_repodata_is_rewritten_from_the_unpatched_one() -> None:
     store = in_force()
     before = store.bodies()[REPODATA]
     store.upload(REPODATA, b"{")
@@ -185,7 +185,7 @@ def test_a_lost_ledger_bakes_nothing_in() -> None:
     assert {key: body for key, body in store.bodies().items() if not key.endswith(names.STATE_FILE)} == before
 
 
-def test_patched_run_exports_are_not_taken_for_the_packages_own_where_another_indexer_forgot_these() -> None:
+def test_patched_run_exports_never_replace_those_of_the_package() -> None:
     store = channel(*keys(2))
     fix = {"run_exports": {"strong": ["fixed"]}}
     upload_patch(store, {"patch_instructions_version": 2, "packages.conda": {FIRST: fix}})
@@ -200,7 +200,7 @@ def test_patched_run_exports_are_not_taken_for_the_packages_own_where_another_in
     assert content(store, "linux-64/run_exports.json")["packages.conda"].keys() == {SECOND}
 
 
-def test_an_unpatched_index_of_another_indexer_is_taken_for_what_the_packages_say() -> None:
+def test_a_foreign_unpatched_index_has_the_records_of_the_packages() -> None:
     store = in_force()
     found = content(store, UNPATCHED)
     found["packages.conda"][SECOND]["depends"] = ["spelled  otherwise"]
@@ -211,7 +211,7 @@ def test_an_unpatched_index_of_another_indexer_is_taken_for_what_the_packages_sa
     assert set(records(store)) == {FIRST, SECOND}
 
 
-def test_a_patch_that_conda_index_has_emptied_is_refused_until_it_is_named_or_ended() -> None:
+def test_a_patch_emptied_by_conda_index_stops_runs_until_named_or_ended() -> None:
     for word in (PATCH, ""):
         store = in_force()
         # Where it writes shards and was given no patch.
@@ -256,7 +256,7 @@ def test_what_another_indexer_says_of_a_patched_channel_is_published_too() -> No
         put(store, REPODATA, {**repodata(store), "info": {"subdir": "linux-64"}, "v3": {}})
 
 
-def test_what_another_indexer_says_in_shards_of_a_patched_channel_is_published_too() -> None:
+def test_foreign_shards_of_a_patched_channel_are_published_too() -> None:
     store = in_force()
     alone = with_outputs(monolithic=False)
     index(store, alone)
@@ -270,7 +270,7 @@ def test_what_another_indexer_says_in_shards_of_a_patched_channel_is_published_t
     assert sharded(store) == {FIRST, SECOND}
 
 
-def test_a_record_of_a_wheel_is_the_unpatched_one_unless_its_content_is_another() -> None:
+def test_a_wheel_record_is_unpatched_unless_its_content_differs() -> None:
     ours = Index(v3_rest={"whl": {"a": Raw(b'{"name":"a","sha256":"1"}'), "b": Raw(b'{"name":"b","sha256":"1"}')}})
     theirs = Raw(b'{"name":"a","sha256":"2"}')
     patched = Raw(b'{"name":"b","sha256":"1","depends":["fixed"]}')

@@ -82,7 +82,7 @@ def test_the_patch_package_is_a_package_too() -> None:
     assert PATCH in records(patched(), "noarch")
 
 
-def test_a_later_run_without_the_option_neither_drops_the_patch_nor_bakes_it_in() -> None:
+def test_a_later_run_without_the_option_keeps_the_patch_separate() -> None:
     store = patched()
     fill(store, "linux-64/new-1.0-0.conda")
     index(store, now_ms=NOW_MS + 2 * DAY_MS)
@@ -120,7 +120,7 @@ def test_only_what_the_patch_changes_is_put_again() -> None:
     assert packages_read(store.calls, first) == [f"noarch/{PATCH}"] * 2  # as a patch, and as a package
 
 
-def test_a_patch_is_ended_by_word_only_and_everything_is_as_the_packages_say() -> None:
+def test_only_the_option_ends_a_patch_and_restores_all_records() -> None:
     store = patched()
     before = repodata(channel_without_patch())
     index(store, ENDING, now_ms=NOW_MS + 2 * DAY_MS)
@@ -184,7 +184,7 @@ def test_a_patch_that_cannot_be_followed_is_an_error_before_any_write(instructio
     assert published(store) == {}
 
 
-def test_instructions_that_another_indexer_left_and_that_cannot_be_followed_stop_the_subdir_alone() -> None:
+def test_broken_instructions_of_another_indexer_stop_one_subdir() -> None:
     store = channel(*keys(1), *keys(1, "noarch"))
     store.upload(INSTRUCTIONS, b"[]")
     report = index(store)
@@ -208,7 +208,7 @@ def test_fields_that_cannot_be_patched_stay_with_a_warning() -> None:
     assert found["size"] == len(package(keys(1)[0]))
 
 
-def test_run_exports_are_patched_by_the_second_version_and_come_back_when_it_ends() -> None:
+def test_a_patch_of_version_2_changes_run_exports_until_the_patch_ends() -> None:
     store = channel()
     own = {"weak": ["p00 >=1"]}
     store.upload(keys(1)[0], package(keys(1)[0], run_exports=own))
@@ -252,7 +252,7 @@ def test_shards_alone_are_patched_too() -> None:
     assert packages_read(store.calls, first) == []
 
 
-def test_an_unpatched_index_that_vanished_is_not_replaced_by_the_patched_one() -> None:
+def test_a_lost_unpatched_index_is_not_replaced_by_the_patched_one() -> None:
     store = patched()
     store.remove(UNPATCHED)
     before = published(store)

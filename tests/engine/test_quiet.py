@@ -69,7 +69,7 @@ def test_a_ledger_that_is_no_ledger_costs_time_only() -> None:
     assert changes(store.calls, again) == []
 
 
-def test_the_same_package_uploaded_again_is_read_once_at_most_and_publishes_nothing() -> None:
+def test_the_same_package_again_is_read_at_most_once_and_changes_nothing() -> None:
     store = channel(*keys(3))
     index(store)
     store.upload("linux-64/p00-1.0-0.conda", package("linux-64/p00-1.0-0.conda"))

@@ -34,7 +34,7 @@ def of(*named: str) -> Options:
     return replace(PLAIN, packages=frozenset(named))
 
 
-def test_a_named_package_is_indexed_without_a_listing_and_nothing_else_is_looked_at() -> None:
+def test_a_named_package_is_indexed_without_a_listing_or_other_reads() -> None:
     store = channel(*keys(4), *keys(1, "noarch"))
     index(store)
     fill(store, NEW, UNNAMED)
@@ -85,7 +85,7 @@ def test_the_next_run_over_all_sees_what_was_not_named() -> None:
     assert changes(store.calls, again) == []
 
 
-def test_naming_all_that_is_there_hides_nothing_that_is_gone_from_the_next_run() -> None:
+def test_after_all_packages_were_named_the_next_run_sees_removals() -> None:
     store = channel(*keys(3), *keys(1, "noarch"))
     index(store)
     store.remove(keys(3)[0])

@@ -166,7 +166,7 @@ def test_run_exports_inside_records_reach_shards_and_run_exports_json() -> None:
     }
 
 
-def test_shards_that_lie_beside_packages_are_put_where_ours_are_looked_for() -> None:
+def test_shards_beside_packages_move_to_our_shard_folder() -> None:
     store, _ = foreign()
     index(store)
     for key in [key for key in store.bodies() if "/shards/" in key]:
@@ -195,7 +195,7 @@ def test_run_exports_of_the_oldest_form_are_carried_on_as_weak_ones() -> None:
     }
 
 
-def test_a_package_that_another_indexer_left_where_old_clients_misread_it_is_moved_to_v3() -> None:
+def test_a_package_that_old_clients_misread_moves_to_v3() -> None:
     store = MemoryStore(clock_ms=NOW_MS - 10_000)
     fill(store, *KEYS[:2])
     store.upload(KEYS[2], package(KEYS[2], depends=['p00[when="__linux"]']))
@@ -223,7 +223,7 @@ def undated(store: MemoryStore) -> None:
         store.remove(f"linux-64/{name}")
 
 
-def test_dates_that_another_indexer_has_thrown_away_are_found_again_in_our_shards() -> None:
+def test_our_shards_restore_dates_that_another_indexer_dropped() -> None:
     store = fill(MemoryStore(clock_ms=NOW_MS - 10_000), *KEYS)
     index(store)
     before = store.bodies()["linux-64/repodata.json"]

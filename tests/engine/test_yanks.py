@@ -99,7 +99,7 @@ def test_later_runs_keep_it_out_and_the_channel_becomes_quiet() -> None:
     assert only(report).yanked == (Note(FIRST, REASON),)
 
 
-def test_an_unyanked_package_comes_back_with_its_first_date_and_is_not_read() -> None:
+def test_an_unyanked_package_returns_with_its_first_date_unread() -> None:
     store = indexed()
     before = repodata(store)
     order(store, keys(1)[0])

@@ -143,7 +143,7 @@ def test_a_key_that_no_package_can_have_leaves_the_index(name: str, *, scoped: b
     assert set(records(store)) == sharded(store) == {"p00-1.0-0.conda", "p01-1.0-0.conda"}
 
 
-def test_of_a_key_that_comes_twice_the_one_that_its_object_bears_out_stays() -> None:
+def test_of_a_repeated_key_the_entry_that_matches_its_object_stays() -> None:
     store = channel(*keys(1))
     index(store)
     good = json.dumps(records(store)["p00-1.0-0.conda"])
@@ -155,7 +155,7 @@ def test_of_a_key_that_comes_twice_the_one_that_its_object_bears_out_stays() -> 
         assert records(store)["p00-1.0-0.conda"] == json.loads(good)
 
 
-def test_twenty_thousand_records_of_nothing_are_taken_away_only_with_a_persons_word() -> None:
+def test_records_of_no_package_are_removed_only_with_the_option() -> None:
     store = channel(*keys(1))
     index(store)
     many: dict[str, dict[str, object]] = {f"x{number}-1-0.conda": {} for number in range(20_000)}
@@ -198,7 +198,7 @@ def test_run_exports_that_cannot_be_carried_on_are_left_alone(body: bytes) -> No
     ],
     ids=lambda body: f"{len(body)} bytes",
 )
-def test_a_shard_index_that_cannot_be_carried_on_is_left_alone_where_it_is_the_source(body: bytes) -> None:
+def test_an_unusable_shard_index_stays_if_the_source_is_shards(body: bytes) -> None:
     store = channel(*keys(2))
     index(store, SHARDS_ONLY)
     error = left_alone(store, SHARDS, body, SHARDS_ONLY)

@@ -24,9 +24,7 @@ def click(browser: Browser, what: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_asks_for_nothing_but_itself_and_has_nothing_to_complain_of(
-    chromium: Browser, site: Site, page: str
-) -> None:
+def test_a_page_loads_only_itself_and_logs_no_error(chromium: Browser, site: Site, page: str) -> None:
     site.requests.clear()
     chromium.open(site.url + page)
     type_in(chromium, "b")
@@ -118,9 +116,7 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(
     assert chromium.run("[document.documentElement.scrollWidth, innerWidth]") == [360, 360]
 
 
-def test_without_scripts_the_page_can_be_read_and_shows_nothing_that_does_not_work(
-    chromium: Browser, site: Site
-) -> None:
+def test_without_scripts_the_page_is_readable_and_hides_dead_controls(chromium: Browser, site: Site) -> None:
     chromium.open(site.url + PAGES[0], script=False)
     assert len(chromium.run(NAMES)) == 5
     assert chromium.run("document.querySelectorAll('button').length") == 0

@@ -35,7 +35,7 @@ def visit(channel: Path, **wishes: object) -> Found:
         return send(Errand(server.url, **wishes))  # type: ignore[arg-type]  # fields of Errand
 
 
-def test_a_replaced_package_shows_its_new_digest_and_dependencies_and_installs(channel: Path, tmp_path: Path) -> None:
+def test_a_replaced_package_has_new_digest_and_depends_and_installs(channel: Path, tmp_path: Path) -> None:
     path = write(channel, "noarch/mire-1.0-0.conda", depends=["reedbed-data"], noarch="generic")
     index(str(channel), WITH_BZ2)
     found = visit(channel, spec="mire", prefix=str(tmp_path / "prefix"))
@@ -56,7 +56,7 @@ def test_a_package_that_was_removed_is_offered_in_no_format(channel: Path) -> No
         assert "noarch/reedbed-1.0.0-0.conda" in found.solutions[form]
 
 
-def test_a_package_that_was_yanked_is_offered_in_no_format_until_it_is_unyanked(channel: Path) -> None:
+def test_a_yanked_package_is_in_no_format_until_unyanked(channel: Path) -> None:
     yank(str(channel), ["noarch/reedbed-1.1.0-0.conda", "noarch/mire-1.0-0.conda"], "broken")
     found = visit(channel, spec="reedbed")
     for form in FORMATS:
@@ -151,7 +151,7 @@ def test_packages_are_fetched_from_the_base_url(channel: Path, tmp_path: Path) -
     assert {asked.path for asked in elsewhere.requests} == {"/ch/noarch/reedbed-data-2026.1-0.conda"}
 
 
-def test_a_cool_down_sees_old_packages_of_a_first_index_and_no_replaced_one(tmp_path: Path) -> None:
+def test_exclude_newer_finds_old_packages_and_no_replaced_one(tmp_path: Path) -> None:
     channel = lay_out(tmp_path / "channel")
     path = channel / "noarch/mire-1.0-0.conda"
     for package in channel.glob("*/*.conda"):

@@ -151,7 +151,7 @@ def test_after_conda_index_patch_and_yank_are_restored(tmp_path: Path) -> None:
     assert list(faults(folder)) == []
 
 
-def test_a_patch_that_conda_index_has_emptied_is_asked_for_and_not_dropped(tmp_path: Path) -> None:
+def test_a_patch_emptied_by_conda_index_is_required_and_not_dropped(tmp_path: Path) -> None:
     folder = in_force(tmp_path / "channel", by_conda_in_all_forms)
     before, dated = offered(folder), dates(folder)
     go(by_conda_in_all_forms, folder)
@@ -164,9 +164,7 @@ def test_a_patch_that_conda_index_has_emptied_is_asked_for_and_not_dropped(tmp_p
     assert list(faults(folder)) == []
 
 
-def test_in_a_bucket_too_patch_and_yank_are_restored_byte_for_byte_after_rattler_index(
-    bucket: Bucket, tmp_path: Path
-) -> None:
+def test_in_a_bucket_patch_and_yank_return_after_rattler_index(bucket: Bucket, tmp_path: Path) -> None:
     folder = lay(tmp_path / "channel", by_rattler)
     url = lay_up(bucket, "a/channel", sorted(path for path in folder.glob("*/*") if path.is_file()))
     target = Target(url, options_for(bucket))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from benchmarks import peers
 from indexer import check
 from tests.support.channels import lay_out
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.interop.real_packages import Indexed
+
+pytestmark = pytest.mark.xdist_group("real packages")  # indexed once, not once in each process
 
 
 def test_what_we_have_indexed_is_sound_in_a_folder_and_in_a_bucket(folder: Indexed, in_bucket: Indexed) -> None:

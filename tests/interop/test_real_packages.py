@@ -21,6 +21,8 @@ from tests.support.channels import copy, files, lay_out, objects, records
 if TYPE_CHECKING:
     from fixtures.bucket import Bucket
 
+pytestmark = pytest.mark.xdist_group("real packages")  # indexed once, not once in each process
+
 
 def published(content: dict[str, bytes]) -> dict[str, bytes]:
     """What a reader may ask for: neither packages, nor what we keep for ourselves of versions in this store."""
@@ -83,7 +85,7 @@ def test_a_folder_that_is_no_known_subdir_is_left_alone_and_named(folder: Indexe
     assert not (Path(folder.target.location) / "linux-fake" / "repodata.json").exists()
 
 
-def test_each_broken_package_is_rejected_with_a_reason_and_the_good_ones_stay(packages: Path, tmp_path: Path) -> None:
+def test_broken_packages_are_rejected_with_a_reason_and_good_ones_stay(packages: Path, tmp_path: Path) -> None:
     broken = sorted((packages / "broken").glob("*/*"))
     channel = lay_out(tmp_path / "channel", broken)
     copy(packages / "noarch" / "t-unicode-1.0-h4616a5c_0.conda", channel)
@@ -123,7 +125,7 @@ def test_shards_alone_that_grew_package_by_package_are_those_of_one_run(good: li
     assert all("/shards/" in key for key in here.keys() - there.keys()), "old shards stay until a gc"
 
 
-def test_the_recipe_and_the_run_exports_of_each_tar_bz2_are_found_wherever_they_lie(packages: Path) -> None:
+def test_recipe_and_run_exports_of_each_tar_bz2_are_found(packages: Path) -> None:
     found = 0
     for path in [path for subdir in sorted(KNOWN_SUBDIRS) for path in (packages / subdir).glob("*.tar.bz2")]:
         with tarfile.open(path) as archive:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from benchmarks.measure import Outcome
     from tests.interop.real_packages import Indexed
 
+pytestmark = pytest.mark.xdist_group("real packages")  # indexed once, not once in each process
+
 
 def by_rattler(folder: Path) -> Outcome:
     return peers.rattler_folder(folder)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from benchmarks.measure import Outcome
 
+pytestmark = pytest.mark.xdist_group("real packages")  # indexed once, not once in each process
+
 OWN = {
     "packages": {"a-1.0-0.tar.bz2": {"depends": ["libc >=2", "b 1.*"], "constrains": ["d <1"], "license": None}},
     "packages.conda": {"a-1.0-0.conda": {"license": "MIT-0"}, "b-1.0-0.conda": {"track_features": "slow"}},
@@ -104,7 +106,7 @@ def meant(records: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_rattler_index_patches_the_same_but_offers_what_is_removed_and_revoked(tmp_path: Path) -> None:
+def test_rattler_index_patches_alike_but_offers_removed_packages(tmp_path: Path) -> None:
     ours = by_us(lay(tmp_path / "ours", OURS, OWN))
     theirs = by_rattler(lay(tmp_path / "theirs", OURS, OWN))
     assert ours.records.keys() == theirs.records.keys() - REMOVED

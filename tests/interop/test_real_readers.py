@@ -13,6 +13,8 @@ from tests.support.pixi import FILE_OF, FORMATS, Errand, send
 if TYPE_CHECKING:
     from tests.interop.real_packages import Indexed
 
+pytestmark = pytest.mark.xdist_group("real packages")  # indexed once, not once in each process
+
 SUBDIRS = (
     *("linux-32", "linux-64", "linux-aarch64", "linux-armv6l", "linux-armv7l", "linux-ppc64le"),
     *("osx-64", "osx-arm64", "win-32", "win-64", "win-arm64"),

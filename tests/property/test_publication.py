@@ -81,9 +81,7 @@ def test_every_file_that_is_ours_is_either_put_or_deleted(index: Index, outputs:
 
 
 @given(indexes(), OUTPUTS)
-def test_what_readers_prefer_is_deleted_before_the_source_unless_nothing_else_is_left(
-    index: Index, outputs: Outputs
-) -> None:
+def test_preferred_files_are_deleted_before_the_source(index: Index, outputs: Outputs) -> None:
     artifacts = [*publication(index, first_context(outputs))]
     source = position(artifacts, source_of(outputs))
     gone = [
@@ -136,7 +134,7 @@ def test_unknown_keys_survive_in_the_info_of_repodata(index: Index) -> None:
 
 
 @given(indexes(), st.data())
-def test_shards_of_touched_names_alone_make_the_index_that_all_shards_make(index: Index, data: st.DataObject) -> None:
+def test_shards_of_changed_names_make_the_index_of_all_shards(index: Index, data: st.DataObject) -> None:
     some = st.sets(st.sampled_from(sorted(index.records))) if index.records else st.just(set())
     leaving, moving, exporting = data.draw(some), data.draw(some), data.draw(some)
     coming = data.draw(indexes())

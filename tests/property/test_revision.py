@@ -38,7 +38,7 @@ def without(record: Mapping[str, object], keys: set[str]) -> dict[str, object]:
 
 
 @given(indexes())
-def test_all_records_move_to_the_latest_revision_and_only_their_specs_are_spelled_otherwise(index: Index) -> None:
+def test_records_in_the_latest_revision_differ_in_specs_only(index: Index) -> None:
     moved = latest(index)
     assert moved.v3 == moved.records.keys() == index.records.keys()
     assert (moved.run_exports, moved.removed, moved.v3_rest) == (index.run_exports, index.removed, index.v3_rest)

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from typer.testing import CliRunner
 
-from indexer.__main__ import command_first, without_values
-from indexer.cli.app import app
+from indexer.__main__ import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,14 +50,19 @@ class Ran:
         return line
 
 
-def invoke(*words: object, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Ran:
-    """Call the command line in this process."""
-    arguments = without_values(command_first([str(word) for word in words]))
-    with _levels_put_back():
-        done = CliRunner().invoke(app, arguments, input=stdin, env=env, prog_name="indexer")
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return Ran(done.exit_code, done.stdout, done.stderr)
+def invoke(*words: object, env: Mapping[str, str] | None = None, stdin: str = "", folder: Path | None = None) -> Ran:
+    """Call `main` in this process, with a standard input, output and error of its own."""
+    code: str | int | None = None
+    with _restored_state(folder), CliRunner().isolation(stdin, env) as (out, err, _):
+        sys.argv = ["indexer", *map(str, words)]
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+        sys.stdout.flush()
+        sys.stderr.flush()
+        assert isinstance(code, int), code
+        return Ran(code, out.getvalue().decode(), err.getvalue().decode())
 
 
 def spawn(*words: object, env: Mapping[str, str] | None = None, stdin: str = "", folder: Path = ROOT) -> Ran:
@@ -125,13 +129,24 @@ def clear_settings(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
 
 
 @contextlib.contextmanager
-def _levels_put_back() -> Iterator[None]:
-    """A process that ends with the command need not tidy up its logging; this one goes on."""
+def _restored_state(folder: Path | None) -> Iterator[None]:
+    """Restore afterwards what a command changes in its process: arguments, working directory, and logging.
+
+    Without the handlers of pytest the command adds its own, which writes to its standard error.
+    """
     names = {level: logging.getLevelName(level) for level in LEVELS}
-    level = logging.getLogger("indexer").level
+    root, ours = logging.getLogger(), logging.getLogger("indexer")
+    handlers, levels, arguments, before = root.handlers[:], (root.level, ours.level), sys.argv, Path.cwd()
+    root.handlers[:] = []
+    if folder is not None:
+        os.chdir(folder)
     try:
         yield
     finally:
+        os.chdir(before)
+        sys.argv = arguments
+        root.handlers[:] = handlers
+        root.setLevel(levels[0])
+        ours.setLevel(levels[1])
         for number, name in names.items():
             logging.addLevelName(number, name)
-        logging.getLogger("indexer").setLevel(level)

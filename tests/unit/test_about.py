@@ -8,7 +8,7 @@ import time
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.core.metadata import Metadata
@@ -103,8 +103,9 @@ def test_without_an_about_json_there_is_nothing_to_warn_of() -> None:
     assert metadata_of(None, b"", (), Metadata()) == (Metadata(), ())
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.text())
-def test_a_clean_text_has_nothing_that_xml_refuses_or_that_turns_lines_around(text: str) -> None:
+def test_a_clean_text_has_no_character_that_xml_or_bidi_forbids(text: str) -> None:
     found = clean(text)
     assert not any(ord(it) < 32 or 0x7F <= ord(it) < 0xA0 or it in "\u202e\u2066\ufffe\uffff" for it in found)
     assert clean(found) == found
@@ -180,11 +181,11 @@ def test_a_prefix_is_one_where_an_entry_has_a_placeholder(
 
 
 @pytest.mark.parametrize("unit", [b"{", b'{"', b'{"\\"', b'"\\"', b'{"a":{', b'{"{",'])
-def test_a_hostile_paths_json_is_looked_through_in_linear_time(unit: bytes) -> None:
-    data = unit * (4 * MIB // len(unit))
+def test_a_hostile_paths_json_is_searched_in_linear_time(unit: bytes) -> None:
+    data = unit * (MIB // len(unit))
     began = time.process_time()
     assert traits(data[at : at + 2**16] for at in range(0, len(data), 2**16)) == []
-    assert time.process_time() - began < 8
+    assert time.process_time() - began < 2
 
 
 def extracted(info: bytes, *, about: bool = True) -> object:
@@ -228,7 +229,7 @@ def test_damage_after_all_that_makes_a_record_does_not_reject_a_package() -> Non
         assert isinstance(found, Extracted)
 
 
-def test_a_paths_json_of_any_size_is_looked_through_and_a_large_about_json_left_alone() -> None:
+def test_a_large_paths_json_is_searched_and_a_large_about_json_skipped() -> None:
     line = b'{"_path": "x"},'
     paths = member("info/paths.json", line * (5 * MIB // len(line)) + PATHS["text_prefix"])
     found = read_conda(window(INDEX + member("info/about.json", b" " * (MIB + 1)) + paths + END), about=True)

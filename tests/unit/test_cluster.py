@@ -135,7 +135,7 @@ def test_what_is_lost_is_read_here_and_that_is_said(
     assert "lost 3 packages" in caplog.text
 
 
-def test_a_cluster_without_workers_is_waited_for_once_and_used_again_when_some_come(
+def test_a_cluster_without_workers_is_awaited_once_and_used_later(
     cluster: Cluster, batch: list[Stat], caplog: pytest.LogCaptureFixture
 ) -> None:
     cluster.tell()

@@ -155,7 +155,7 @@ def test_of_a_vouched_tar_bz2_the_head_and_the_last_bytes_are_read() -> None:
 
 
 @pytest.mark.parametrize("body", [MIDDLE_BZ2, LARGE_BZ2], ids=["middle", "large"])
-def test_a_tar_bz2_that_nobody_vouches_for_is_read_to_its_end_in_one_request(body: bytes) -> None:
+def test_a_tar_bz2_without_checksums_is_read_whole_in_one_request(body: bytes) -> None:
     store, stat = upload(body, vouched=False)
     reading = read(store, stat, SPEC)
     check(reading, body)
@@ -219,7 +219,7 @@ def test_reading_takes_no_more_memory_than_its_weight(size: int, *, verify_diges
 
 @pytest.mark.parametrize("body", [SMALL, MIDDLE, LARGE, LARGE_BZ2], ids=["small", "middle", "large", "tar.bz2"])
 @pytest.mark.parametrize("lie", ["package-md5", "package-sha256"])
-def test_where_metadata_contradicts_the_content_the_content_wins_with_a_warning(body: bytes, lie: str) -> None:
+def test_content_wins_over_contradicting_metadata_with_a_warning(body: bytes, lie: str) -> None:
     false = {"package-md5": "0" * 32, "package-sha256": "0" * 64}[lie]
     metadata = {**{key.lower(): value for key, value in claims(body).items()}, lie: false}
     store = MemoryStore()
@@ -262,7 +262,7 @@ def test_an_object_without_an_md5_is_vouched_for_by_its_metadata() -> None:
     assert (reading.way, store.usage.requests) == (ReadStrategy.TAIL, {"GET": 1})
 
 
-def test_an_object_without_an_md5_and_metadata_is_read_whole_and_not_asked_about() -> None:
+def test_an_object_without_md5_and_metadata_is_read_whole_without_head() -> None:
     store = MemoryStore()
     store.upload(CONDA, LARGE, checksum=True)
     reading = read(store, store.disguise(CONDA), SPEC)
@@ -418,13 +418,13 @@ def test_a_body_may_break_off_three_times_and_no_more(*, silently: bool) -> None
 
 
 @pytest.mark.parametrize("behavior", [Behavior(ignores_ranges=True), Behavior(refuses_ranges=True)])
-def test_a_body_that_breaks_off_is_taken_up_again_where_there_are_no_ranges(behavior: Behavior) -> None:
+def test_a_broken_body_is_read_again_if_the_store_has_no_ranges(behavior: Behavior) -> None:
     behavior = replace(behavior, breaks_after=5 * MIB)
     store, stat = upload(LARGE, vouched=False, behavior=behavior)
     check(read(store, stat, replace(SPEC, verify_digests=True)), LARGE)
 
 
-def test_a_body_that_is_taken_up_again_is_joined_where_the_store_says_it_begins() -> None:
+def test_a_resumed_body_is_joined_at_the_offset_of_the_answer() -> None:
     behavior = Behavior(breaks_after=5 * MIB, early_by=1000)
     store, stat = upload(LARGE, vouched=False, behavior=behavior)
     try:
@@ -445,7 +445,7 @@ def test_a_tail_that_breaks_off_is_taken_up_again_where_it_broke(*, silently: bo
     assert all_closed(store)
 
 
-def test_a_tail_that_breaks_off_again_and_again_is_not_taken_for_the_whole() -> None:
+def test_a_tail_that_always_breaks_off_is_not_the_whole() -> None:
     store, stat = upload(MIDDLE, vouched=True, behavior=Behavior(breaks_after=1000, breaks=99, silently=True))
     with pytest.raises(Unavailable, match="the connection broke"):
         read(store, stat, SPEC)

@@ -22,7 +22,7 @@ LINUX = f"linux-64/{PATCH_INSTRUCTIONS}"
 
 
 @pytest.mark.parametrize("filename", ["patch-1-0.conda", "patch-1-0.tar.bz2"])
-def test_the_instructions_of_each_subdir_are_read_and_other_files_passed_over(filename: str) -> None:
+def test_instructions_of_each_subdir_are_read_and_other_files_ignored(filename: str) -> None:
     files = {
         LINUX: b"{}",
         f"./noarch/{PATCH_INSTRUCTIONS}": b"[]",

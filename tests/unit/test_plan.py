@@ -93,7 +93,7 @@ def test_a_new_package_is_read_and_a_vanished_one_is_dropped() -> None:
     assert plan.drop == {NAME}
 
 
-def test_packages_are_read_in_the_order_of_the_listing_so_that_its_memory_is_let_go_of_piece_by_piece() -> None:
+def test_packages_are_read_in_the_order_of_the_listing() -> None:
     listed = {f"{name}-1-0.conda": Stat(f"noarch/{name}-1-0.conda", 1, ETag("v"), 0) for name in "cab"}
     assert [it.key[7] for it in diff(Index(), listed, DiffContext()).to_read] == ["c", "a", "b"]
 
@@ -177,7 +177,7 @@ def test_few_packages_or_no_more_than_half_may_leave(records: int, leaving: int)
     check_mass_removal(before, frozenset(names[:leaving]), "noarch")
 
 
-def test_a_date_is_kept_although_another_field_of_the_record_has_a_wrong_type() -> None:
+def test_a_date_is_kept_if_another_field_has_a_wrong_type() -> None:
     merged = merge(index(size="10"), Plan(), [Extracted(NAME, ETag("v2"), dump({"name": "a"}), NONE)], NOW + 5)
     assert json.loads(bytes(merged.records[NAME]))["indexed_timestamp"] == NOW
 

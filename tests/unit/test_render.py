@@ -135,7 +135,7 @@ def test_the_subdir_of_the_info_is_where_the_index_lies() -> None:
     assert info_of(Index(info={"subdir": Raw(b'"elsewhere"')})) == {"subdir": "noarch"}
 
 
-def test_deprecated_keys_of_the_info_are_not_carried_on_and_unknown_ones_are() -> None:
+def test_deprecated_keys_of_info_are_dropped_and_unknown_keys_kept() -> None:
     before = Index(info={"arch": Raw(b'"x86_64"'), "platform": Raw(b'"linux"'), "weather": Raw(b'"fine"')})
     assert info_of(before) == {"subdir": "noarch", "weather": "fine"}
 

@@ -120,7 +120,7 @@ def test_other_bytes_are_not_the_end_of_a_bzip2_stream(tail: bytes) -> None:
 
 @pytest.mark.parametrize("size", BZIP2_SIZES.values(), ids=BZIP2_SIZES)
 @pytest.mark.parametrize("vouched", [True, False])
-def test_a_tar_bz2_with_bytes_after_its_end_is_indexed_as_clients_can_unpack_it(size: int, *, vouched: bool) -> None:
+def test_a_tar_bz2_with_bytes_after_its_end_is_indexed(size: int, *, vouched: bool) -> None:
     assert is_good(tar_bz2_of(size) + bytes(5000), vouched=vouched)
 
 
