@@ -19,7 +19,7 @@ from indexer.core.json_stream import dump
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import CONDA, TAR_BZ2, with_extension
 from indexer.core.records.identity import altered
-from indexer.core.records.index_json import PATCHABLE, judge_patch, judge_run_exports
+from indexer.core.records.index_json import PATCHABLE, parse_patched_value, parse_run_exports
 from indexer.core.records.v3 import is_v3_spec
 from indexer.core.specs.matchspec import canonical, fault
 
@@ -226,7 +226,7 @@ def _changes(instructions: Instructions, filename: str, patches: tuple[Raw, ...]
         for patch in patches:
             fields |= _fields.decode(patch)
         run_exports = _run_exports_in(fields) if instructions.version >= _MAX_VERSION else None
-        values = {key: judge_patch(key, value) for key, value in fields.items() if key in PATCHABLE}
+        values = {key: parse_patched_value(key, value) for key, value in fields.items() if key in PATCHABLE}
         if v3:
             values = {key: _canonical(key, value) for key, value in values.items()}
         else:
@@ -240,7 +240,7 @@ def _changes(instructions: Instructions, filename: str, patches: tuple[Raw, ...]
 
 
 def _run_exports_in(fields: Mapping[str, Any]) -> Mapping[str, object] | None:
-    return judge_run_exports(bytes(dump(fields[_RUN_EXPORTS]))) if _RUN_EXPORTS in fields else None
+    return parse_run_exports(bytes(dump(fields[_RUN_EXPORTS]))) if _RUN_EXPORTS in fields else None
 
 
 def _canonical(key: str, value: object) -> object:

@@ -17,36 +17,36 @@ from conda_package_streaming.package_streaming import tar_generator
 
 from indexer.core.errors import BadPackage
 from indexer.core.records.about import traits
-from indexer.extractor.damage import Ours, foreign
-from indexer.extractor.integrity import Walked, check_directory, check_members, unpack_rest
-from indexer.extractor.zip_warnings import deviations
+from indexer.extractor.archive_errors import OwnSource, library_call
+from indexer.extractor.integrity import ScannedMembers, check_directory, check_members, unpack_rest
+from indexer.extractor.zip_warnings import zip_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from indexer.extractor.damage import Source
+    from indexer.extractor.archive_errors import Source
     from indexer.extractor.range_file import RangeFile
 
 INDEX_JSON = "info/index.json"
 RUN_EXPORTS_JSON = "info/run_exports.json"
-_WANTED = (INDEX_JSON, RUN_EXPORTS_JSON)
+_RECORD_FILES = (INDEX_JSON, RUN_EXPORTS_JSON)
 RUN_EXPORTS_UNKNOWN = "run exports are unknown"
 """A key of what was read: the run exports may lie where the archive could not be read."""
-DEVIATIONS = "deviations"
+ZIP_WARNINGS = "deviations"
 """A key of what was read: what in the archive CEP 35 forbids, a line each."""
 ABOUT_JSON = "info/about.json"
 PATHS_JSON = "info/paths.json"
 # Of rattler-build and of conda-build, both with all templates filled in.
 # What every package has one of (CEP 34).  conda-build writes all files directly in info/ before any other file, and
 # other builders all of info/: where this one was seen, run_exports.json does not come later.
-_FILES = (PATHS_JSON, "info/files")
+_FILE_LISTS = (PATHS_JSON, "info/files")
 RECIPES = ("info/recipe/rendered_recipe.yaml", "info/recipe/meta.yaml")
 _MIB = 2**20
 # The largest real index.json has some hundred kilobytes.  Parsed, JSON takes up to thirty times its size.
 _MAX_FILE = _MIB
 # The largest real about.json has 15 kilobytes, the largest rendered recipe some hundred.
 _MAX_ABOUT = _MIB
-_STEP = 64 * 2**10
+_CHUNK = 64 * 2**10
 # Of a zip with three members the directory has 300 bytes.
 _MAX_DIRECTORY = _MIB
 # What may be decompressed, and how many members looked at, before the info/ files end: some for every
@@ -81,7 +81,7 @@ _FREE_PATCHES = 2**30
 _PATCHES = re.compile(r"(?P<subdir>[^/]+)/patch_instructions\.json")
 
 
-class _Limited:
+class _LimitedStream:
     """A decompressed stream that ends in an error instead of without end.
 
     `size` is what it has compressed, `window` what decompressing may keep in memory.
@@ -113,7 +113,7 @@ class _Limited:
 class _BoundedTarInfo(tarfile.TarInfo):
     """A tar header whose extensions, which tarfile reads into memory whole, have a limit."""
 
-    content: _Limited
+    content: _LimitedStream
 
     # The hook that CPython's tarfile.py names for subclasses; typeshed does not know it.
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
@@ -133,13 +133,13 @@ class _BoundedTarInfo(tarfile.TarInfo):
     _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
-def _open_tar(content: _Limited) -> Callable[..., tarfile.TarFile]:
+def _open_tar(content: _LimitedStream) -> Callable[..., tarfile.TarFile]:
     # tarfile makes the headers, so what bounds them can only be reached through their class.
     bounded = type("_BoundedTarInfo", (_BoundedTarInfo,), {"content": content})
     return functools.partial(tarfile.open, tarinfo=bounded)
 
 
-def read_conda(file: RangeFile, *, about: bool = False, whole: Whole | None = None) -> dict[str, bytes]:
+def read_conda(file: RangeFile, *, about: bool = False, whole: FullCheck | None = None) -> dict[str, bytes]:
     """`info/index.json` and, where it is there, `info/run_exports.json` of a `.conda`.  Raises BadPackage.
 
     With `about` also what the package says of itself: `info/about.json`, a recipe, and of `info/paths.json`
@@ -149,17 +149,17 @@ def read_conda(file: RangeFile, *, about: bool = False, whole: Whole | None = No
     with _open_zip(file) as archive:
         check_directory(archive)
         found = _read_info(file, archive, about=about)
-        if odd := deviations(file, archive):
-            found[DEVIATIONS] = "\n".join(odd).encode()
+        if odd := zip_warnings(file, archive):
+            found[ZIP_WARNINGS] = "\n".join(odd).encode()
         if whole is not None:
             check_members(archive, whole.walked, reread=whole.in_memory, unpack=whole.unpack)
         return found
 
 
-class Whole(NamedTuple):
+class FullCheck(NamedTuple):
     """How a `.conda` was read whole: what was seen of it then, if it is in memory, if zstd was to be unpacked too."""
 
-    walked: Walked
+    walked: ScannedMembers
     in_memory: bool
     unpack: bool
 
@@ -169,9 +169,9 @@ def read_tar_bz2(file: Source, size: int, *, about: bool = False, whole: bool = 
 
     With `whole` it is decompressed to its end, and so checked.
     """
-    with foreign():
-        content = bz2.BZ2File(cast("IO[bytes]", Ours(file)))
-    found = _read_tar(_Limited(content, size), about=about)
+    with library_call():
+        content = bz2.BZ2File(cast("IO[bytes]", OwnSource(file)))
+    found = _read_tar(_LimitedStream(content, size), about=about)
     if whole:
         unpack_rest(content, size)
     return found
@@ -180,19 +180,19 @@ def read_tar_bz2(file: Source, size: int, *, about: bool = False, whole: bool = 
 def read_patches(package: bytes, filename: str) -> dict[str, bytes]:
     """Every `<subdir>/patch_instructions.json` of a patch package, by subdir.  Raises BadPackage."""
     if filename.endswith(".tar.bz2"):
-        with foreign():
+        with library_call():
             content = bz2.BZ2File(io.BytesIO(package))
-        return _read_patches(_Limited(content, len(package), free=_FREE_PATCHES))
+        return _read_patches(_LimitedStream(content, len(package), free=_FREE_PATCHES))
     with _open_zip(io.BytesIO(package)) as archive:
         member = _part(archive, "pkg")
-        with foreign():
+        with library_call():
             compressed = archive.open(member)
             reader = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).stream_reader(compressed)
-        return _read_patches(_Limited(reader, member.compress_size, free=_FREE_PATCHES))
+        return _read_patches(_LimitedStream(reader, member.compress_size, free=_FREE_PATCHES))
 
 
 def _open_zip(file: RangeFile | io.BytesIO) -> zipfile.ZipFile:
-    with foreign():
+    with library_call():
         return zipfile.ZipFile(cast("IO[bytes]", _Directory(file)))
 
 
@@ -200,7 +200,7 @@ class _Directory:
     """A file that does not let zipfile read a directory without end into memory."""
 
     def __init__(self, file: RangeFile | io.BytesIO) -> None:
-        self._file = Ours(file)
+        self._file = OwnSource(file)
         self.seek = file.seek
         self.tell = file.tell
 
@@ -233,21 +233,21 @@ def _read_info(file: RangeFile, archive: zipfile.ZipFile, *, about: bool) -> dic
     # The local header repeats the name, with an extra field of its own.
     header = 30 + len(member.filename.encode()) + 64
     file.prefetch(member.header_offset, member.header_offset + header + member.compress_size)
-    with foreign():
+    with library_call():
         compressed = cast("zipfile.ZipExtFile", archive.open(member))
         window = zstandard.get_frame_parameters(compressed.peek(_FRAME_HEADER)).window_size
         # What a frame asks for, all that follow may have too, and no more.
         decompressor = zstandard.ZstdDecompressor(max_window_size=min(max(window, _USUAL_WINDOW), _MAX_WINDOW))
         reader = decompressor.stream_reader(cast("IO[bytes]", compressed), read_across_frames=True)
-    found = _read_tar(_Limited(reader, member.compress_size, window), about=about)
+    found = _read_tar(_LimitedStream(reader, member.compress_size, window), about=about)
     if member.compress_size <= _MAX_CHECKED_INFO:
-        with foreign():  # again from its beginning: an error at its end was passed over if it makes a record
+        with library_call():  # again from its beginning: an error at its end was passed over if it makes a record
             rest = archive.open(member) if about else compressed
         unpack_rest(rest, member.compress_size)
     return found
 
 
-def _read_patches(content: _Limited) -> dict[str, bytes]:
+def _read_patches(content: _LimitedStream) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for tar, member in _members(content):
         match = _PATCHES.fullmatch(member.name)
@@ -258,7 +258,7 @@ def _read_patches(content: _Limited) -> dict[str, bytes]:
     return found
 
 
-def _read_tar(content: _Limited, *, about: bool) -> dict[str, bytes]:
+def _read_tar(content: _LimitedStream, *, about: bool) -> dict[str, bytes]:
     files = _InfoFiles(said={} if about else None)
     try:
         _collect(content, files)
@@ -293,7 +293,7 @@ class _InfoFiles:
     @property
     def makes_a_record(self) -> bool:
         """Whether nothing that comes can change the record."""
-        return INDEX_JSON in self.found and (self.left or len(self.found) == len(_WANTED))
+        return INDEX_JSON in self.found and (self.left or len(self.found) == len(_RECORD_FILES))
 
     @property
     def complete(self) -> bool:
@@ -301,50 +301,50 @@ class _InfoFiles:
         return self.whole and (self.said is None or any(recipe in self.said for recipe in RECIPES))
 
 
-def _collect(content: _Limited, files: _InfoFiles) -> None:
+def _collect(content: _LimitedStream, files: _InfoFiles) -> None:
     for tar, member in _members(content):
-        files.listed |= member.name in _FILES
-        if member.name in _WANTED:
+        files.listed |= member.name in _FILE_LISTS
+        if member.name in _RECORD_FILES:
             if member.name in files.found:
                 files.found.clear()  # which of them a client takes is not defined
                 raise BadPackage("the archive", f"has {member.name} more than once")
             files.found[member.name] = _content(tar, member)
-            if len(files.found) == len(_WANTED) and files.said is None:
+            if len(files.found) == len(_RECORD_FILES) and files.said is None:
                 break
         elif INDEX_JSON in files.found and not member.name.startswith("info/"):
             files.left = True
             if files.complete:
                 break
         elif files.said is not None and member.isreg():
-            files.said |= _said(tar, member)
+            files.said |= _metadata_file(tar, member)
 
 
-def _said(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, bytes]:
+def _metadata_file(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, bytes]:
     """One of the files in which a package speaks of itself, nothing of any other file and of what is too large."""
     if member.name == PATHS_JSON:
         # It has a line for each file: seldom tens of megabytes, so it is looked through and not kept.
-        return {PATHS_JSON: " ".join(traits(_steps(tar, member))).encode()}
+        return {PATHS_JSON: " ".join(traits(_chunks(tar, member))).encode()}
     if member.name in {ABOUT_JSON, *RECIPES} and member.size <= _MAX_ABOUT:
-        return {member.name: b"".join(_steps(tar, member))}
+        return {member.name: b"".join(_chunks(tar, member))}
     return {}
 
 
-def _steps(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+def _chunks(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
     """What a regular file of a tar holds, piece by piece."""
-    with foreign():
+    with library_call():
         file = tar.extractfile(member)
     while file is not None:
-        with foreign():
-            data = file.read(_STEP)
+        with library_call():
+            data = file.read(_CHUNK)
         if not data:
             return
         yield data
 
 
-def _members(content: _Limited) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+def _members(content: _LimitedStream) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     members = tar_generator(content, _open_tar(content))
     for count in itertools.count():
-        with foreign():
+        with library_call():
             step = next(members, None)
         if step is None:
             return
@@ -361,7 +361,7 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, limit: int = _MAX_FI
         raise BadPackage("the archive", f"has {member.name} as something else than a file")
     if member.size > limit:
         raise BadPackage("the archive", f"has {member.name} with {member.size} bytes, more than {limit}")
-    data = b"".join(_steps(tar, member))
+    data = b"".join(_chunks(tar, member))
     if len(data) != member.size:
         raise BadPackage("the archive", f"ends inside {member.name}")
     return data

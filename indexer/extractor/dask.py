@@ -1,7 +1,7 @@
-"""Packages read by the workers of a dask.distributed cluster; what the cluster loses is read here.
+"""The workers of a dask.distributed cluster read packages; this process reads the batches that the cluster loses.
 
-No job says how to reach the channel: jobs stand in the scheduler's memory and in logs, and the keys would with them.
-Each worker is told beside the jobs, sealed for it alone, and keeps it in its memory until the run ends.
+A batch has no credentials, because batches are in the memory of the scheduler and in logs.  Each worker gets the
+target with its credentials separately, encrypted for this worker, and keeps it in memory until the run ends.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from indexer.core.model import Stat
     from indexer.extractor.extract import ExtractSpec
-    from indexer.extractor.sealed import Reader
+    from indexer.extractor.sealed import Recipient
     from indexer.extractor.workers import Workers
     from indexer.store import Store
     from indexer.store.target import Target
@@ -42,226 +42,238 @@ _log = logging.getLogger(__name__)
 
 _ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:]+\]|[^/\s:@]+):\d+")
 _CONNECT_S = 10
-# How long workers may take to come, at the beginning and after the last one has died.
-_NOBODY_S = 60
-_DESERTED = f"no worker for {_NOBODY_S} s"
-# A worker that has not been told yet asks for it; more of them than this do not come between two jobs.
-_TELLINGS = 5
-# Each batch under way has a thread here that waits for it.
+# Seconds to wait for a worker, at the beginning and after the last one has died.
+_NO_WORKER_S = 60
+_NO_WORKER = f"no worker for {_NO_WORKER_S} s"
+# A new worker without the target fails a batch, and the target is sent again, at most this often for one batch.
+_MAX_SENDS = 5
+# A thread of this process waits for each batch under way.
 _MAX_WINDOW = 512
 _TLS = "set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ...__CLIENT__CERT and ...__CLIENT__KEY"
 # On Python 3.10 these are two classes.
 _TIMEOUTS = (TimeoutError, asyncio.TimeoutError)
 
 
-# What workers do.
+# The part that runs on workers.
 
 
 @dataclass(slots=True)
-class _Told:
-    """How jobs of a run reach the channel, a store for each thread, and what opens what is told."""
+class _RunAccess:
+    """The access of one run to its channel on a worker: private key, target, and a store for each thread."""
 
-    reader: Reader
+    recipient: Recipient
     target: Target | None = None
     stores: dict[int, Store] = field(default_factory=dict)
 
 
-_told: dict[str, _Told] = {}
+_access_by_token: dict[str, _RunAccess] = {}
 
 
-def listen(token: str) -> bytes:
-    """On a worker: the public key for what it is to be told of a run."""
-    from indexer.extractor.sealed import Reader
+def public_key_of(token: str) -> bytes:
+    """On a worker: the public key with which the target of a run is to be encrypted."""
+    from indexer.extractor.sealed import Recipient
 
-    return _told.setdefault(token, _Told(Reader())).reader.public
+    return _access_by_token.setdefault(token, _RunAccess(Recipient())).recipient.public
 
 
-def tell(token: str, letters: Mapping[bytes, bytes], inode: int) -> str:
-    """On a worker: how jobs of a run reach the channel.  What is wrong with that here, empty if nothing is."""
-    told = _told.get(token)
-    if told is None or told.reader.public not in letters:
-        return ""  # one that has come since; it will be asked for
-    target: Target = told.reader.open(letters[told.reader.public])
+def receive_target(token: str, sealed_targets: Mapping[bytes, bytes], inode: int) -> str:
+    """On a worker: keep the target of a run.  Returns the reason if this worker cannot use the target, else ''."""
+    access = _access_by_token.get(token)
+    if access is None or access.recipient.public not in sealed_targets:
+        return ""  # a new worker: its first batch makes this process send the target again
+    target: Target = access.recipient.open(sealed_targets[access.recipient.public])
     if not target.in_bucket and _inode(target) != inode:
-        return "does not see the folder of the channel as this machine does"
-    told.target = target
+        return "does not see the same channel folder as this machine"
+    access.target = target
     return ""
 
 
 def forget(token: str) -> None:
-    """On a worker: the run is over."""
-    _told.pop(token, None)
+    """On a worker: delete the target of a run that has ended."""
+    _access_by_token.pop(token, None)
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What every job of a run shares; what `token` stands for the worker was told."""
+class BatchOrder:
+    """The part that all batches of a run have in common; `token` identifies the run on a worker."""
 
     token: str
     spec: ExtractSpec
     parallel: int
 
 
-def read_there(order: Order, batch: Sequence[Stat]) -> BatchResult | IndexerError | None:
-    """On a worker: what came of a batch, or why the store cannot be asked; None where nobody has told how.
+def read_on_worker(order: BatchOrder, batch: Sequence[Stat]) -> BatchResult | IndexerError | None:
+    """On a worker: the result of a batch, or the error of the store; None if this worker has no target yet.
 
-    An error is an answer: the worker would log one that is raised, with what it was called with.
+    An error is returned, not raised: the worker would log a raised error with the arguments of the call.
     """
-    told = _told.get(order.token)
-    if told is None or told.target is None:
+    access = _access_by_token.get(order.token)
+    if access is None or access.target is None:
         return None
     try:
-        thread = threading.get_ident()  # a store counts what it is asked, so jobs at once have one each
-        if thread not in told.stores:
-            told.stores[thread] = open_store(told.target)
-        return read_batch(told.stores[thread], order.spec, order.parallel, batch)
+        thread = threading.get_ident()  # a store counts its requests, so each thread needs its own
+        if thread not in access.stores:
+            access.stores[thread] = open_store(access.target)
+        return read_batch(access.stores[thread], order.spec, order.parallel, batch)
     except IndexerError as error:
         return error
 
 
-# What this side does.
+# The part that runs in this process.
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster that reads packages of one channel: dask's client, how to reach the channel, one thread of ours.
+    """A cluster that reads packages of one channel, with the client of dask, the target and a thread of this process.
 
-    It is `deserted` when nobody has worked there for a minute; each batch waiting as long again would take hours.
+    `without_workers` is set if there was no worker for a minute: if each further batch waited a minute too, the run
+    would take hours.
     """
 
     client: Any
     target: Target
     parallel: int
-    here: Executor
+    local: Executor
     token: str = field(default_factory=lambda: secrets.token_hex(8))
-    deserted: threading.Event = field(default_factory=threading.Event)
-    complained: threading.Event = field(default_factory=threading.Event)
+    without_workers: threading.Event = field(default_factory=threading.Event)
+    has_warned: threading.Event = field(default_factory=threading.Event)
 
-    def tell(self) -> None:
-        """Tell every worker how to reach the channel.  Raises BadConfig for one that cannot work with this release."""
-        # By a function of the standard library: a worker of another release may not be able to load ours.
-        releases = self._ask(pkgutil.resolve_name, "indexer.core.release:__version__")
+    def send_target(self) -> None:
+        """Send the target to every worker.  Raises BadConfig if a worker cannot use it or has another release."""
+        # This is a function of the standard library: a worker with another release may be unable to load a function
+        # of this one.
+        releases = self._run_on_workers(pkgutil.resolve_name, "indexer.core.release:__version__")
         for worker, release in releases.items():
             if release != __version__:
                 has = f"indexer {release}" if isinstance(release, str) else f"no indexer that can be used ({release})"
                 raise BadConfig(worker, f"has {has}, this is {__version__}", "install the same release on all workers")
         from indexer.extractor.sealed import seal
 
-        publics = self._ask(listen, self.token).values()
-        letters = {public: seal(self.target, public) for public in publics if isinstance(public, bytes)}
-        for worker, wrong in self._ask(tell, self.token, letters, _inode(self.target)).items():
-            if wrong:
-                raise BadConfig(worker, str(wrong), "let all have the same file system, or leave --scheduler out")
+        publics = self._run_on_workers(public_key_of, self.token).values()
+        sealed_targets = {public: seal(self.target, public) for public in publics if isinstance(public, bytes)}
+        for worker, reason in self._run_on_workers(
+            receive_target, self.token, sealed_targets, _inode(self.target)
+        ).items():
+            if reason:
+                raise BadConfig(worker, str(reason), "give all workers the same file system, or omit --scheduler")
 
-    def _ask(self, function: object, *given: object) -> Mapping[str, object]:
-        """What each worker answers, by its address; one that has just died does not."""
-        answers = self.client.run(function, *given, on_error="return")
-        return {f"worker {it}": answer for it, answer in answers.items() if not isinstance(answer, OSError)}
+    def _run_on_workers(self, function: object, *args: object) -> Mapping[str, object]:
+        """The result of a function on each worker, by the address of the worker, without workers that have died."""
+        results = self.client.run(function, *args, on_error="return")
+        return {f"worker {address}": result for address, result in results.items() if not isinstance(result, OSError)}
 
     def read(self, spec: ExtractSpec, batch: Sequence[Stat]) -> BatchResult:
-        """Let a batch be read there, and where that comes to nothing read it here.
+        """Read a batch on the cluster, or in this process if the cluster loses the batch.
 
-        Raises what a worker says of the store.
+        Raises the error of the store that a worker returns.
         """
-        answer, why = None, "its workers come and go too fast"
+        answer, reason = None, "its workers change too fast"
         try:
-            answer = self._there(Order(self.token, spec, self.parallel), batch)
+            answer = self._read_on_cluster(BatchOrder(self.token, spec, self.parallel), batch)
         except IndexerError:
             raise
-        except Exception as error:  # noqa: BLE001  a job that kills its workers, a scheduler that is gone: all the same
-            why = one_line(" ".join(masked(error).split()))
+        except Exception as error:  # noqa: BLE001  a batch that kills its workers, a scheduler that is gone
+            reason = one_line(" ".join(masked(error).split()))
         if isinstance(answer, BatchResult):
             return answer
         if isinstance(answer, IndexerError):
-            raise type(answer)(answer.thing, f"{answer.reason}, says a worker", answer.next_step)
-        # Said once: there may be thousands of batches.
-        level = logging.INFO if self.complained.is_set() else logging.WARNING
-        self.complained.set()
-        _log.log(level, "%s/: the cluster has lost %d packages (%s); such are read here", spec.subdir, len(batch), why)
-        return self.here.submit(run_job, BatchJob(self.target, spec, self.parallel), batch).result()
+            raise type(answer)(answer.thing, f"{answer.reason} (reported by a worker)", answer.next_step)
+        # One warning is enough: there may be thousands of batches.
+        level = logging.INFO if self.has_warned.is_set() else logging.WARNING
+        self.has_warned.set()
+        _log.log(
+            level,
+            "%s/: the cluster lost %d packages (%s); this process reads them instead",
+            spec.subdir,
+            len(batch),
+            reason,
+        )
+        return self.local.submit(run_job, BatchJob(self.target, spec, self.parallel), batch).result()
 
-    def _there(self, order: Order, batch: Sequence[Stat]) -> BatchResult | IndexerError | None:
-        for _ in range(_TELLINGS):
-            if self.deserted.is_set() and not self.client.nthreads():
-                raise TimeoutError(_DESERTED)
+    def _read_on_cluster(self, order: BatchOrder, batch: Sequence[Stat]) -> BatchResult | IndexerError | None:
+        for _ in range(_MAX_SENDS):
+            if self.without_workers.is_set() and not self.client.nthreads():
+                raise TimeoutError(_NO_WORKER)
             answer = self._answer(order, batch)
-            self.deserted.clear()
+            self.without_workers.clear()
             if answer is not None:
                 return answer
-            self.tell()
+            self.send_target()
         return None
 
-    def _answer(self, order: Order, batch: Sequence[Stat]) -> BatchResult | IndexerError | None:
-        # The key says nothing of what is read: it stands in logs and on the dashboard.
-        future = self.client.submit(read_there, order, batch, key=f"indexer-{uuid.uuid4().hex}", pure=False)
+    def _answer(self, order: BatchOrder, batch: Sequence[Stat]) -> BatchResult | IndexerError | None:
+        # The key is random, without package names: it appears in logs and on the dashboard.
+        future = self.client.submit(read_on_worker, order, batch, key=f"indexer-{uuid.uuid4().hex}", pure=False)
         while True:
             try:
-                answer: BatchResult | IndexerError | None = future.result(timeout=_NOBODY_S)
+                answer: BatchResult | IndexerError | None = future.result(timeout=_NO_WORKER_S)
             except _TIMEOUTS:
                 if not self.client.nthreads():
-                    self.deserted.set()
+                    self.without_workers.set()
                     future.cancel()
-                    raise TimeoutError(_DESERTED) from None
+                    raise TimeoutError(_NO_WORKER) from None
             else:
                 return answer
 
 
 @contextlib.contextmanager
 def connected(scheduler: str, target: Target, parallel: int) -> Iterator[Workers]:
-    """The workers of a cluster, each of whose threads reads `parallel` packages at once.
+    """The workers of a cluster; each thread of a worker reads `parallel` packages at once.
 
-    Raises BadConfig where there is no such cluster, or one that cannot be used.
+    Raises BadConfig if the cluster does not answer or cannot be used.
     """
-    where = f"--scheduler {masked(scheduler)}"
+    option = f"--scheduler {masked(scheduler)}"
     if not _ADDRESS.fullmatch(scheduler):
-        raise BadConfig(where, "is no address of a scheduler", "give one such as tcp://HOST:8786 or tls://HOST:8786")
+        raise BadConfig(option, "is not the address of a scheduler", "use an address such as tcp://HOST:8786")
     if not target.in_bucket:
         target = replace(target, location=str(Path(target.location).resolve()))
     with contextlib.ExitStack() as stack:
-        client = stack.enter_context(contextlib.closing(_client(where, scheduler)))
+        client = stack.enter_context(contextlib.closing(_client(option, scheduler)))
         cluster = Cluster(client, target, parallel, stack.enter_context(ThreadPoolExecutor(1)))
         stack.callback(_end, cluster)
-        cluster.tell()
+        cluster.send_target()
         window = min(2 * sum(client.nthreads().values()), _MAX_WINDOW)
         threads = stack.enter_context(ThreadPoolExecutor(window))
         yield in_batches(threads, lambda spec: functools.partial(cluster.read, spec), window)
 
 
-def _client(where: str, scheduler: str) -> Any:
+def _client(option: str, scheduler: str) -> Any:
     try:
-        distributed: Any = importlib.import_module("distributed")  # its types are not whole
+        distributed: Any = importlib.import_module("distributed")  # its types are incomplete
         importlib.import_module("nacl")
     except ImportError as error:
         step = "pip install 'conda-channel-indexer[dask]'"
-        raise BadConfig(where, f"needs {error.name}, which is not installed", step) from error
-    # It tells of workers that die, with tracebacks; what comes of that is told by us.
+        raise BadConfig(option, f"needs {error.name}, which is not installed", step) from error
+    # distributed logs tracebacks of workers that die; this module logs the consequence instead.
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         security = distributed.Security()
         if scheduler.startswith("tls://") and security.get_connection_args("client").get("ssl_context") is None:
-            raise BadConfig(where, "needs certificates, and dask is told of none", _TLS)
+            raise BadConfig(option, "needs a certificate, and no TLS certificate is configured", _TLS)
         client = distributed.Client(
             scheduler, timeout=_CONNECT_S, security=security, set_as_default=False, name="indexer"
         )
     except (OSError, *_TIMEOUTS) as error:
-        raise BadConfig(where, f"does not answer ({masked(error)})", "look at the address, or start it") from error
+        raise BadConfig(
+            option, f"does not answer ({masked(error)})", "check the address, or start the scheduler"
+        ) from error
     try:
-        client.wait_for_workers(1, timeout=_NOBODY_S)
+        client.wait_for_workers(1, timeout=_NO_WORKER_S)
     except _TIMEOUTS as error:
         client.close()
-        step = f"start some: dask worker {scheduler}"
-        raise BadConfig(where, f"has had no worker for {_NOBODY_S} s", step) from error
+        step = f"start a worker: dask worker {scheduler}"
+        raise BadConfig(option, f"had no worker for {_NO_WORKER_S} s", step) from error
     return client
 
 
 def _end(cluster: Cluster) -> None:
-    with contextlib.suppress(Exception):  # what was told is gone with a worker, too
+    with contextlib.suppress(Exception):  # the target of a dead worker is gone anyway
         cluster.client.run(forget, cluster.token, on_error="ignore")
 
 
 def _inode(target: Target) -> int:
-    """What tells a folder from another: versions of files have inodes in them."""
+    """The inode of a channel folder: it shows whether two machines see the same folder, and ETags contain inodes."""
     try:
         return 0 if target.in_bucket else Path(target.location).stat().st_ino
     except OSError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from indexer.extractor.damage import Source
+    from indexer.extractor.archive_errors import Source
 
 # Below this, handing work to another thread takes longer than the work.
 _WORTH_A_THREAD = 2**19

@@ -16,23 +16,23 @@ from indexer.core.model import Extracted, Rejected, Rules, Stat
 from indexer.core.names import CONDA
 from indexer.core.records.about import metadata_of
 from indexer.core.records.dates import FIELD, first_date
-from indexer.core.records.index_json import PackageFile, judge_run_exports, run_exports_faults, validate
+from indexer.core.records.index_json import PackageFile, parse_run_exports, run_exports_faults, validate
 from indexer.core.usage import Usage
 from indexer.extractor.archive import (
     ABOUT_JSON,
-    DEVIATIONS,
     INDEX_JSON,
     PATHS_JSON,
     RECIPES,
     RUN_EXPORTS_JSON,
     RUN_EXPORTS_UNKNOWN,
-    Whole,
+    ZIP_WARNINGS,
+    FullCheck,
     read_conda,
     read_tar_bz2,
 )
 from indexer.extractor.digests import Digests, Hasher, digests_of
-from indexer.extractor.file_kind import START, unmask
-from indexer.extractor.integrity import BZIP2_TAIL, Tail, ends_as_bzip2, unpack_bzip2, walk
+from indexer.extractor.file_kind import START_SIZE, check_file_kind
+from indexer.extractor.integrity import BZIP2_TAIL, Tail, ends_as_bzip2, scan_members, unpack_bzip2
 from indexer.extractor.range_file import RangeFile
 from indexer.store.read import ResumingReader
 from indexer.store.wrappers import Metered
@@ -114,12 +114,12 @@ def read(store: Store, stat: Stat, spec: ExtractSpec) -> Reading:
     """Read one package.  A bad one is a result; raises only what the store raises, save Conflict."""
     metered = Metered(store)
     filename = stat.key.rpartition("/")[2]
-    way = first_way(stat, spec)
+    way = first_strategy(stat, spec)
     result: Extracted | Rejected | Vanished
     try:
-        content = _WAYS[way](metered, stat, spec)
+        content = _STRATEGIES[way](metered, stat, spec)
         way = content.way
-        result = _judged(content, stat, spec)
+        result = _result_of(content, stat, spec)
     except Conflict:
         result = Vanished(filename)
     except BadPackage as error:
@@ -130,7 +130,7 @@ def read(store: Store, stat: Stat, spec: ExtractSpec) -> Reading:
     return Reading(result, way, metered.usage)
 
 
-def first_way(stat: Stat, spec: ExtractSpec) -> ReadStrategy:
+def first_strategy(stat: Stat, spec: ExtractSpec) -> ReadStrategy:
     """The way that a package is tried to be read at first."""
     if stat.size <= _SMALL:
         return ReadStrategy.WHOLE
@@ -141,30 +141,30 @@ def first_way(stat: Stat, spec: ExtractSpec) -> ReadStrategy:
 
 def weight_of(stat: Stat, spec: ExtractSpec) -> int:
     """How many bytes of memory reading a package may take, roughly."""
-    if first_way(stat, spec) is ReadStrategy.WHOLE:
+    if first_strategy(stat, spec) is ReadStrategy.WHOLE:
         return 2 * stat.size + _SMALL
     return 4 * _STEP
 
 
-def _judged(content: _Content, stat: Stat, spec: ExtractSpec) -> Extracted | Rejected:
+def _result_of(content: _Content, stat: Stat, spec: ExtractSpec) -> Extracted | Rejected:
     filename = stat.key.rpartition("/")[2]
     package = PackageFile(spec.subdir, filename, stat.size, content.digests.sha256, content.digests.md5)
     try:
         if isinstance(content.info, BadPackage):
             raise content.info
         judged = validate(content.info[INDEX_JSON], package, spec.rules, spec.now_ms)
-        run_exports = judge_run_exports(content.info.get(RUN_EXPORTS_JSON))
+        run_exports = parse_run_exports(content.info.get(RUN_EXPORTS_JSON))
     except BadPackage as error:
         reason = f"{error.thing} {error.reason}"
         return Rejected(filename, stat.etag, reason, package.sha256, damaged=isinstance(error, Damaged))
-    deviations = content.info.get(DEVIATIONS, b"").decode().splitlines()
+    deviations = content.info.get(ZIP_WARNINGS, b"").decode().splitlines()
     warnings = (*content.warnings, *deviations, *judged.warnings, *run_exports_faults(run_exports))
     unknown = RUN_EXPORTS_UNKNOWN in content.info
     if unknown:
         warnings += ("the run exports are unknown, for the archive cannot be read to its end",)
     about = None
     if spec.about:
-        about, odd = _about(content.info, Metadata(sha256=package.sha256, run_exports=run_exports))
+        about, odd = _metadata(content.info, Metadata(sha256=package.sha256, run_exports=run_exports))
         warnings += odd
     if warnings and spec.rules.strict:
         return Rejected(filename, stat.etag, "; ".join(warnings), package.sha256)
@@ -176,28 +176,28 @@ def _judged(content: _Content, stat: Stat, spec: ExtractSpec) -> Extracted | Rej
     return Extracted(filename, stat.etag, record, known_exports, judged.v3, warnings, about, told)
 
 
-def _about(info: Mapping[str, bytes], known: Metadata) -> tuple[Metadata, tuple[str, ...]]:
+def _metadata(info: Mapping[str, bytes], known: Metadata) -> tuple[Metadata, tuple[str, ...]]:
     """What a package says of itself, and what is odd about that."""
     recipe = next((info[name] for name in RECIPES if name in info), b"")
     return metadata_of(info.get(ABOUT_JSON), recipe, info.get(PATHS_JSON, b"").decode().split(), known)
 
 
-def _whole(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
+def _read_whole(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """One request, all of it in memory."""
     with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
         data = onward.rest()
 
     def read_info() -> dict[str, bytes]:
-        unmask(stat.key, data[:START])
+        check_file_kind(stat.key, data[:START_SIZE])
         if not stat.key.endswith(CONDA):
             # To decompress takes fifty times as long as to hash, so a large one is only looked at from both ends.
             whole = spec.unpack or stat.size <= _SMALL or not ends_as_bzip2(data)
             return read_tar_bz2(io.BytesIO(data), stat.size, about=spec.about, whole=whole)
-        walked = Whole(walk(io.BytesIO(data), unpack=spec.unpack), in_memory=True, unpack=spec.unpack)
+        walked = FullCheck(scan_members(io.BytesIO(data), unpack=spec.unpack), in_memory=True, unpack=spec.unpack)
         return read_conda(RangeFile(store, stat, data, 0), about=spec.about, whole=walked)
 
     digests = digests_of(data)
-    return _Content(ReadStrategy.WHOLE, _info(read_info), digests, _contradiction(onward.opened, digests))
+    return _Content(ReadStrategy.WHOLE, _info(read_info), digests, _digest_warning(onward.opened, digests))
 
 
 def _info(read: Callable[[], dict[str, bytes]]) -> dict[str, bytes] | BadPackage:
@@ -208,7 +208,7 @@ def _info(read: Callable[[], dict[str, bytes]]) -> dict[str, bytes] | BadPackage
         return error
 
 
-def _tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
+def _read_tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """The end of a `.conda`, where its directory and its info part lie, if its digests are vouched for.
 
     The range is an explicit one, for the size is known: some stores answer a suffix range wrongly.
@@ -218,23 +218,23 @@ def _tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     with contextlib.suppress(RangeRefused):
         reader = store.open(stat.key, range=(start, stat.size), etag=stat.etag)
         with ResumingReader(store, stat, reader, (start, stat.size)) as onward:
-            digests = vouched(onward.opened) if onward.opened.start == start else None
+            digests = stored_digests(onward.opened) if onward.opened.start == start else None
             if digests is None:
-                digests = _checksum(store, onward.opened)
+                digests = _checksum_digests(store, onward.opened)
             if digests is not None:
                 data = onward.rest()
     if digests is None or data is None:
-        return _stream(store, stat, spec)
+        return _read_stream(store, stat, spec)
     window = RangeFile(store, stat, data, start)
     return _Content(ReadStrategy.TAIL, _info(lambda: read_conda(window, about=spec.about)), digests)
 
 
-def _head(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
+def _read_head(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """A `.tar.bz2` up to its info files, and its last bytes, if its digests are vouched for, else to its end."""
     with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
-        digests = vouched(onward.opened) or _checksum(store, onward.opened)
+        digests = stored_digests(onward.opened) or _checksum_digests(store, onward.opened)
         if digests is None:
-            return _drain(store, onward, stat, spec)
+            return _stream_tar_bz2(store, onward, stat, spec)
         source = Tail(onward, BZIP2_TAIL)
         info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.about))
         if isinstance(info, BadPackage):
@@ -242,7 +242,7 @@ def _head(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
         end = _end_of(store, stat)
         if end is None:
             end = source.rest()
-    return _Content(ReadStrategy.HEAD, _ended(store, stat, info, end), digests)
+    return _Content(ReadStrategy.HEAD, _checked_end(store, stat, info, end), digests)
 
 
 def _end_of(store: Store, stat: Stat) -> bytes | None:
@@ -255,7 +255,9 @@ def _end_of(store: Store, stat: Stat) -> bytes | None:
     return None
 
 
-def _ended(store: Store, stat: Stat, info: dict[str, bytes] | BadPackage, end: bytes) -> dict[str, bytes] | BadPackage:
+def _checked_end(
+    store: Store, stat: Stat, info: dict[str, bytes] | BadPackage, end: bytes
+) -> dict[str, bytes] | BadPackage:
     """The info files of a `.tar.bz2` if its last bytes are the end of a bzip2 stream, or if it can be decompressed.
 
     Something may have been appended, which clients do not notice.  To know that, it is read once more.
@@ -270,36 +272,41 @@ def _ended(store: Store, stat: Stat, info: dict[str, bytes] | BadPackage, end: b
     return info
 
 
-def _stream(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
+def _read_stream(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """One pass over all of it in constant memory: hash, check and, of a `.tar.bz2`, parse on the fly."""
     with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
         if not stat.key.endswith(CONDA):
-            return _drain(store, onward, stat, spec)
+            return _stream_tar_bz2(store, onward, stat, spec)
         with Hasher(onward) as hasher:
             source = Tail(hasher, _STEP)
-            whole = Whole(walk(source, unpack=spec.unpack), in_memory=False, unpack=spec.unpack)
+            whole = FullCheck(scan_members(source, unpack=spec.unpack), in_memory=False, unpack=spec.unpack)
             tail = source.rest()
             digests = hasher.digests()
     window = RangeFile(store, stat, tail, stat.size - len(tail))
     info = _info(lambda: read_conda(window, about=spec.about, whole=whole))
-    return _Content(ReadStrategy.STREAM, info, digests, _contradiction(onward.opened, digests))
+    return _Content(ReadStrategy.STREAM, info, digests, _digest_warning(onward.opened, digests))
 
 
-def _drain(store: Store, onward: ResumingReader, stat: Stat, spec: ExtractSpec) -> _Content:
+def _stream_tar_bz2(store: Store, onward: ResumingReader, stat: Stat, spec: ExtractSpec) -> _Content:
     with Hasher(onward) as hasher:
         source = Tail(hasher, BZIP2_TAIL)
         info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.about, whole=spec.unpack))
         end = source.rest()
         digests = hasher.digests()
     if not spec.unpack:
-        info = _ended(store, stat, info, end)
-    return _Content(ReadStrategy.STREAM, info, digests, _contradiction(onward.opened, digests))
+        info = _checked_end(store, stat, info, end)
+    return _Content(ReadStrategy.STREAM, info, digests, _digest_warning(onward.opened, digests))
 
 
-_WAYS = {ReadStrategy.WHOLE: _whole, ReadStrategy.TAIL: _tail, ReadStrategy.HEAD: _head, ReadStrategy.STREAM: _stream}
+_STRATEGIES = {
+    ReadStrategy.WHOLE: _read_whole,
+    ReadStrategy.TAIL: _read_tail,
+    ReadStrategy.HEAD: _read_head,
+    ReadStrategy.STREAM: _read_stream,
+}
 
 
-def vouched(opened: Opened) -> Digests | None:
+def stored_digests(opened: Opened) -> Digests | None:
     """The digests that came with an object and that nothing contradicts.
 
     rattler-build and pixi store both with each upload.  Whoever may set them may also put the
@@ -317,14 +324,14 @@ def _claimed(opened: Opened) -> Digests | None:
     return Digests(sha256, md5) if _SHA256.fullmatch(sha256) and _MD5.fullmatch(md5) else None
 
 
-def _contradiction(opened: Opened, computed: Digests) -> tuple[str, ...]:
+def _digest_warning(opened: Opened, computed: Digests) -> tuple[str, ...]:
     claimed = _claimed(opened)
     if claimed in {None, computed}:
         return ()
     return (f"the object's metadata says {claimed} where its content has {computed}; the content wins",)
 
 
-def _checksum(store: Store, opened: Opened) -> Digests | None:
+def _checksum_digests(store: Store, opened: Opened) -> Digests | None:
     """The digests of an object that was put in one part with a SHA-256 checksum that the store checked."""
     stat = opened.stat
     if stat.size <= _WHOLE or stat.md5 is None or _claimed(opened) is not None:

@@ -13,10 +13,10 @@ from typing import IO, TYPE_CHECKING, NamedTuple, cast
 import zstandard
 
 from indexer.core.errors import Damaged
-from indexer.extractor.damage import Ours, foreign
+from indexer.extractor.archive_errors import OwnSource, library_call
 
 if TYPE_CHECKING:
-    from indexer.extractor.damage import Source
+    from indexer.extractor.archive_errors import Source
 
 _MIB = 2**20
 # What is read at once.
@@ -44,12 +44,12 @@ BZIP2_TAIL = (_BZIP2_END_BITS + _CRC_BITS) // 8 + 1
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _LOCAL_SIGNATURE = b"PK\3\4"
 # Bits of the flags: encrypted, the size follows the content.
-_UNTOLD = 1 | 8
+_NO_KNOWN_SIZE = 1 | 8
 _SATURATED = 0xFFFFFFFF
 _ZIP64 = struct.Struct("<HHQQ")
 _ZIP64_ID = 1
 # A `.conda` has three members.
-_MAX_WALKED = 64
+_MAX_SCANNED = 64
 # Between two members the directory does not know the extra field of the local header, which has up to 36 bytes of
 # zip64, times and owners, and what follows a member that was written as a stream, 24 bytes at most.
 _MAX_GAP = 128
@@ -93,8 +93,8 @@ def ends_as_bzip2(tail: bytes) -> bool:
 
 def unpack_bzip2(source: Source, size: int) -> None:
     """Decompress a `.tar.bz2` of `size` bytes to its end.  Raises Damaged."""
-    with foreign():
-        content = bz2.BZ2File(cast("IO[bytes]", Ours(source)))
+    with library_call():
+        content = bz2.BZ2File(cast("IO[bytes]", OwnSource(source)))
     unpack_rest(content, size)
 
 
@@ -102,14 +102,14 @@ def unpack_rest(content: Source, size: int) -> None:
     """Read what a decompressor of `size` bytes has left.  Raises Damaged."""
     left = _FREE + _MAX_RATIO * size
     while left > 0:
-        with foreign():
+        with library_call():
             data = content.read(_STEP)
         if not data:
             return
         left -= len(data)
 
 
-class _Frames:
+class _ZstdCheck:
     """Decompresses zstd frames that come piece by piece, and forgets what is in them; `bad` says what is wrong."""
 
     def __init__(self, name: str, size: int) -> None:
@@ -138,7 +138,7 @@ class _Frames:
 
     def _decompress(self, part: bytes) -> bytes:
         """Decompress up to the end of a frame; what follows it."""
-        with foreign():
+        with library_call():
             if self._frame is None:
                 window = zstandard.get_frame_parameters(part).window_size
                 if window > _USUAL_WINDOW:
@@ -158,12 +158,12 @@ class _Frames:
             self.bad = Damaged("the archive", f"is damaged: {self._name} ends inside of a zstd frame")
 
 
-def _frames_of(name: str, size: int, *, unpack: bool) -> _Frames | None:
-    return _Frames(name, size) if unpack and name.endswith(".tar.zst") else None
+def _zstd_check(name: str, size: int, *, unpack: bool) -> _ZstdCheck | None:
+    return _ZstdCheck(name, size) if unpack and name.endswith(".tar.zst") else None
 
 
 @dataclass(slots=True)
-class Walked:
+class ScannedMembers:
     """What was seen of a zip that was read from its start to its end.
 
     `members` has the CRC-32 and the size of each stored member by its offset; `bad` says why their content cannot
@@ -182,18 +182,18 @@ class _Local(NamedTuple):
     size: int
 
 
-def walk(source: Source, *, unpack: bool) -> Walked:
+def scan_members(source: Source, *, unpack: bool) -> ScannedMembers:
     """Read a zip in one pass and in constant memory, before its directory is known; with `unpack` decompress zstd too.
 
     A member that the zip itself compresses, or whose size follows it, is not in the result, nor is what comes then.
     """
-    found = Walked()
+    found = ScannedMembers()
     offset = 0
-    for _ in range(_MAX_WALKED):
+    for _ in range(_MAX_SCANNED):
         local = _local(source)
         if local is None:
             break
-        frames = _frames_of(local.name, local.size, unpack=unpack)
+        frames = _zstd_check(local.name, local.size, unpack=unpack)
         crc, left = 0, local.size
         while left and (data := source.read(min(left, _STEP))):
             crc = zlib.crc32(data, crc)
@@ -220,7 +220,7 @@ def _local(source: Source) -> _Local | None:
     if stored == _SATURATED and len(extra) >= _ZIP64.size:
         kind, _, size, stored = _ZIP64.unpack_from(extra)
         stored = stored if kind == _ZIP64_ID else _SATURATED
-    if flags & _UNTOLD or method != zipfile.ZIP_STORED or stored != size:
+    if flags & _NO_KNOWN_SIZE or method != zipfile.ZIP_STORED or stored != size:
         return None
     return _Local(_LOCAL_HEADER.size + name_length + extra_length, name.decode("utf-8", "replace"), size)
 
@@ -233,7 +233,7 @@ def _exactly(source: Source, size: int) -> bytes:
     return data
 
 
-def check_members(archive: zipfile.ZipFile, walked: Walked, *, reread: bool, unpack: bool) -> None:
+def check_members(archive: zipfile.ZipFile, walked: ScannedMembers, *, reread: bool, unpack: bool) -> None:
     """Raise Damaged where a member has another CRC-32 than the directory says, or cannot be unpacked.
 
     With `reread` the archive is in memory, and what was not seen on the walk is read from there.
@@ -252,11 +252,11 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, unpack: 
     if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         return  # zipfile decompresses the other methods without a limit
     left = _FREE + _MAX_RATIO * member.compress_size
-    frames = _frames_of(member.filename, member.compress_size, unpack=unpack)
-    with foreign():
+    frames = _zstd_check(member.filename, member.compress_size, unpack=unpack)
+    with library_call():
         content = archive.open(member)
     while left > 0:
-        with foreign():
+        with library_call():
             data = content.read(_STEP)
         if frames is not None:
             frames.feed(data)

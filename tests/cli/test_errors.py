@@ -73,7 +73,7 @@ MISTAKES = {
     ),
     "endpoint": Mistake(["s3", "s3://b", "--endpoint-url", "nonsense"], "--endpoint-url", "is not a URL", "https://"),
     "address of a scheduler": Mistake(
-        ["fs", "{}", "--scheduler", "host:8786"], "--scheduler host:8786", "is no address", "tcp://HOST:8786"
+        ["fs", "{}", "--scheduler", "host:8786"], "--scheduler host:8786", "is not the address", "tcp://HOST:8786"
     ),
     "no scheduler there": Mistake(
         ["fs", "{}", "--scheduler", "tls://127.0.0.1:1"], "--scheduler tls://127.0.0.1:1", "certificates", "DASK_"

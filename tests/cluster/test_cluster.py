@@ -169,5 +169,5 @@ def test_a_killed_worker_loses_nothing_and_the_cluster_keeps_no_secret(
     for left in (dump.decode("latin-1"), cluster.said, done.err):
         assert SECRET not in left
         assert TOKEN not in left
-    assert "read_there" not in cluster.processes[0].said
+    assert "read_on_worker" not in cluster.processes[0].said
     cluster.processes[2].wait_for("(Run out-of-band function 'forget')")

@@ -126,7 +126,9 @@ PACKAGES: Mapping[str, Hostile] = {
         lambda: conda(STEM, _stream([member("x", b"a" * 900_000, tarfile.GNUTYPE_LONGNAME)] * 70)),
         "extended tar headers",
     ),
-    "headers upon headers": Hostile(lambda: _million(member("x", b"a", tarfile.GNUTYPE_LONGNAME)), "upon tar headers"),
+    "headers upon headers": Hostile(
+        lambda: _million(member("x", b"a", tarfile.GNUTYPE_LONGNAME)), "too many tar headers in a row"
+    ),
     "a large window that is filled": Hostile(
         lambda: conda(STEM, _stream([header("info/z", 2**31), *[bytes(8 * MIB)] * 9], window_log=27)), "more than"
     ),

@@ -18,7 +18,7 @@ from indexer.core.formats.repodata import decode_repodata, decode_run_exports, i
 from indexer.core.model import ETag, Index, Rules, Stat
 from indexer.core.names import parse_filename
 from indexer.core.plan import DiffContext, check_mass_removal, diff, dropped, merge
-from indexer.core.records.index_json import PackageFile, judge_run_exports, validate
+from indexer.core.records.index_json import PackageFile, parse_run_exports, validate
 from indexer.core.snapshot import Snapshot, snapshot_of_listing
 from indexer.core.specs.matchspec import canonical
 from indexer.core.zstd import compress
@@ -122,7 +122,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "tar": _tar,
     "bz2": _bz2,
     "index_json": _index_json,
-    "run_exports_json": judge_run_exports,
+    "run_exports_json": parse_run_exports,
     "repodata": _repodata,
     "run_exports": lambda data: decode_run_exports(data, "run_exports.json"),
     "shard": _shard,

@@ -17,7 +17,7 @@ import fixtures
 from indexer.core.errors import BadPackage
 from indexer.core.model import Extracted, Rejected, Rules
 from indexer.core.records.identity import identity_of
-from indexer.extractor.archive import DEVIATIONS, INDEX_JSON, RUN_EXPORTS_JSON, read_conda, read_tar_bz2
+from indexer.extractor.archive import INDEX_JSON, RUN_EXPORTS_JSON, ZIP_WARNINGS, read_conda, read_tar_bz2
 from indexer.extractor.extract import ExtractSpec, read
 from indexer.extractor.range_file import RangeFile
 from tests.support.archives import END, MIB, Entry, bz2_of, conda, header, index_json, member, pax, zipped, zst
@@ -112,7 +112,7 @@ def test_every_good_package_is_extracted(key: str) -> None:
 def test_the_twins_of_a_package_say_the_same() -> None:
     both = [(FOLDER / "packages/noarch" / f"reedbed-data-2026.1-0{ext}").read_bytes() for ext in (".conda", ".tar.bz2")]
     found = read_conda(window(both[0]))
-    assert found.pop(DEVIATIONS).startswith(b"the archive has the member")  # it lies under another name here
+    assert found.pop(ZIP_WARNINGS).startswith(b"the archive has the member")  # it lies under another name here
     assert found == read_bz2(both[1])
 
 

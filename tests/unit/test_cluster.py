@@ -14,9 +14,9 @@ from nacl.exceptions import CryptoError
 from indexer.core.errors import BadConfig
 from indexer.core.model import Rules
 from indexer.core.release import __version__
-from indexer.extractor.dask import Cluster, Order, connected, forget, read_there, tell
+from indexer.extractor.dask import BatchOrder, Cluster, connected, forget, read_on_worker, receive_target
 from indexer.extractor.extract import ExtractSpec
-from indexer.extractor.sealed import Reader, seal
+from indexer.extractor.sealed import Recipient, seal
 from indexer.extractor.workers import BatchResult
 from indexer.store.fs import FolderStore
 from indexer.store.target import S3Options, Target
@@ -65,14 +65,14 @@ class Client:
         self.ran.append(function.__name__)
         if function.__name__ == "resolve_name":
             return {WORKER: self.release, "tcp://10.0.0.8:1": OSError("died")}
-        if function is tell:
+        if function is receive_target:
             given = (*given[:-1], given[-1] + self.inodes)
         return {WORKER: function(*given)}
 
     def submit(self, function: Callable[..., Any], *given: Any, key: str, pure: bool) -> Future:
         assert not pure
         assert key.startswith("indexer-")
-        assert function is read_there
+        assert function is read_on_worker
         self.submitted += 1
         return self.jobs.popleft() if self.jobs else Future(function(*given))
 
@@ -111,24 +111,24 @@ def read(cluster: Cluster, batch: list[Stat]) -> list[str]:
 NAMES = [key.partition("/")[2] for key in keys(3)]
 
 
-def test_a_batch_is_read_there(cluster: Cluster, batch: list[Stat]) -> None:
-    cluster.tell()
+def test_a_batch_is_read_by_a_worker(cluster: Cluster, batch: list[Stat]) -> None:
+    cluster.send_target()
     assert read(cluster, batch) == NAMES
-    assert cluster.client.ran == ["resolve_name", "listen", "tell"]
+    assert cluster.client.ran == ["resolve_name", "public_key_of", "receive_target"]
 
 
 def test_a_worker_that_has_come_since_is_told_when_it_asks(cluster: Cluster, batch: list[Stat]) -> None:
-    cluster.tell()
+    cluster.send_target()
     forget(cluster.token)
     assert read(cluster, batch) == NAMES
-    assert cluster.client.ran.count("tell") == 2
+    assert cluster.client.ran.count("receive_target") == 2
 
 
 @pytest.mark.parametrize("lost", [RuntimeError("KilledWorker"), OSError("gone"), TimeoutError()])
 def test_what_is_lost_is_read_here_and_that_is_said(
     cluster: Cluster, batch: list[Stat], lost: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cluster.tell()
+    cluster.send_target()
     cluster.client.workers = 0
     cluster.client.jobs.append(Future(lost=lost))
     assert read(cluster, batch) == NAMES
@@ -138,7 +138,7 @@ def test_what_is_lost_is_read_here_and_that_is_said(
 def test_a_cluster_without_workers_is_awaited_once_and_used_later(
     cluster: Cluster, batch: list[Stat], caplog: pytest.LogCaptureFixture
 ) -> None:
-    cluster.tell()
+    cluster.send_target()
     client = cluster.client
     client.workers = 0
     client.jobs.append(Future(lost=TimeoutError()))
@@ -155,15 +155,15 @@ def test_a_cluster_whose_workers_never_know_is_given_up(
 ) -> None:
     cluster.client.jobs.extend([Future()] * 5)
     assert read(cluster, batch) == NAMES
-    assert "come and go too fast" in caplog.text
+    assert "its workers change too fast" in caplog.text
 
 
 def test_what_the_store_says_to_a_worker_is_an_error_of_the_run(
     cluster: Cluster, batch: list[Stat], folder: Path
 ) -> None:
-    cluster.tell()
+    cluster.send_target()
     shutil.rmtree(folder)
-    with pytest.raises(BadConfig, match="is not a folder, says a worker"):
+    with pytest.raises(BadConfig, match="reported by a worker"):
         cluster.read(SPEC, batch)
 
 
@@ -174,24 +174,24 @@ def test_what_the_store_says_to_a_worker_is_an_error_of_the_run(
 def test_a_worker_of_another_release_is_refused(cluster: Cluster, release: object, said: str) -> None:
     cluster.client.release = release
     with pytest.raises(BadConfig, match=said) as raised:
-        cluster.tell()
+        cluster.send_target()
     assert raised.value.thing == f"worker {WORKER}"
-    assert "listen" not in cluster.client.ran
+    assert "public_key_of" not in cluster.client.ran
 
 
 def test_a_worker_that_sees_another_folder_is_refused(cluster: Cluster) -> None:
     cluster.client.inodes = 1
     with pytest.raises(BadConfig, match="does not see the folder"):
-        cluster.tell()
+        cluster.send_target()
 
 
 def test_a_worker_keeps_nothing_when_a_run_has_ended(cluster: Cluster, batch: list[Stat]) -> None:
-    cluster.tell()
-    order = Order(cluster.token, SPEC, 1)
-    assert isinstance(read_there(order, batch), BatchResult)
+    cluster.send_target()
+    order = BatchOrder(cluster.token, SPEC, 1)
+    assert isinstance(read_on_worker(order, batch), BatchResult)
     forget(cluster.token)
     forget(cluster.token)
-    assert read_there(order, batch) is None
+    assert read_on_worker(order, batch) is None
 
 
 @pytest.mark.parametrize("address", ["host:8786", "http://host:8786", "tcp://host", "tcp://me:secret-word@host:1", ""])
@@ -203,7 +203,7 @@ def test_what_is_no_address_of_a_scheduler_is_refused(address: str) -> None:
 
 def test_what_is_sealed_for_one_is_read_by_nobody_else() -> None:
     value = Target("s3://b", S3Options(secret_access_key="correct-horse"))
-    reader, other = Reader(), Reader()
+    reader, other = Recipient(), Recipient()
     sealed = seal(value, reader.public)
     assert reader.open(sealed) == value
     assert b"correct" not in sealed

@@ -27,7 +27,7 @@ OTHER = {
     "gzip": (gzip.compress(b"x"), "is compressed by gzip"),
     "xz": (lzma.compress(b"x"), "is compressed by xz"),
     "zstd": (zstandard.compress(b"x"), "is compressed by zstd"),
-    "a plain tar": (INFO + END, "is a tar that is not compressed"),
+    "a plain tar": (INFO + END, "is an uncompressed tar"),
     "text": (b"hello", "archive"),
 }
 
@@ -48,8 +48,8 @@ def test_what_is_no_package_is_called_what_it_is(kind: str, extension: str) -> N
 
 
 def test_a_package_with_the_extension_of_the_other_kind_is_called_so() -> None:
-    assert "is a zip archive, so it is no .tar.bz2" in reason_of("a-1-0.tar.bz2", conda("a-1-0", zst(INFO + END)))
-    assert "is a bzip2 archive, so it is no .conda" in reason_of("a-1-0.conda", bz2.compress(INFO + END))
+    assert "is a zip archive, so it is not a .tar.bz2" in reason_of("a-1-0.tar.bz2", conda("a-1-0", zst(INFO + END)))
+    assert "is a bzip2 archive, so it is not a .conda" in reason_of("a-1-0.conda", bz2.compress(INFO + END))
 
 
 def test_a_download_that_was_cut_off_is_called_so() -> None:

@@ -14,7 +14,7 @@ from indexer.core.errors import Denied, Unavailable
 from indexer.core.json_stream import dump
 from indexer.core.model import Extracted, Rejected, Rules
 from indexer.core.records.identity import identity_of
-from indexer.extractor.extract import ExtractSpec, Reading, ReadStrategy, Vanished, first_way, read, weight_of
+from indexer.extractor.extract import ExtractSpec, Reading, ReadStrategy, Vanished, first_strategy, read, weight_of
 from indexer.extractor.integrity import BZIP2_TAIL
 from tests.support.archives import END, MIB, bz2_of, conda, header, index_json, member, zst
 from tests.support.memory import Behavior, Call, MemoryStore
@@ -327,7 +327,7 @@ def test_who_asks_for_digests_to_be_verified_has_every_byte_read(body: bytes, wa
     reading = read(store, stat, spec)
     assert check(reading, body).warnings == ()
     assert (reading.way, requests(store)) == (way, [("GET", None)])
-    assert first_way(stat, spec) is way
+    assert first_strategy(stat, spec) is way
     assert store.usage.bytes_read == len(body)
 
 

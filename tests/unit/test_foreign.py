@@ -10,7 +10,7 @@ import pytest
 
 from indexer.core.errors import Damaged, Unavailable
 from indexer.extractor.archive import read_conda, read_tar_bz2
-from indexer.extractor.damage import foreign
+from indexer.extractor.archive_errors import library_call
 from indexer.extractor.range_file import RangeFile
 from tests.support.archives import END, conda, index_json, member, zst
 from tests.support.memory import MemoryStore
@@ -64,5 +64,5 @@ def test_a_mistake_of_our_own_is_no_damaged_conda(error: Exception) -> None:
     "error", [ValueError("x"), OSError("x"), RuntimeError("x"), EOFError("x"), zipfile.BadZipFile("x")]
 )
 def test_what_a_library_raises_is_a_damaged_package(error: Exception) -> None:
-    with pytest.raises(Damaged, match="x"), foreign():
+    with pytest.raises(Damaged, match="x"), library_call():
         raise error

@@ -86,5 +86,5 @@ def test_a_package_that_is_no_patch_package_is_named() -> None:
     store.upload("noarch/half-1-0.conda", b"PK")
     with pytest.raises(BadPatch, match=r"noarch/other-1-0.conda: holds no SUBDIR/patch_instructions.json"):
         load(store, "other-1-0.conda")
-    with pytest.raises(BadPatch, match=r"noarch/half-1-0.conda: the archive is not whole"):
+    with pytest.raises(BadPatch, match=r"noarch/half-1-0.conda: the archive is incomplete"):
         load(store, "half-1-0.conda")

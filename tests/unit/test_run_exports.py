@@ -9,7 +9,7 @@ from indexer.core.formats.repodata import decode_run_exports, inline_run_exports
 from indexer.core.json_stream import dump
 from indexer.core.model import ETag, Extracted, Index, Plan, Raw
 from indexer.core.plan import merge
-from indexer.core.records.index_json import judge_run_exports, run_exports_faults
+from indexer.core.records.index_json import parse_run_exports, run_exports_faults
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from indexer.core.records.index_json import judge_run_exports, run_exports_fault
 )
 def test_every_form_becomes_a_map_of_lists(text: bytes | None, result: object) -> None:
     every = {"weak_constrains": ["a"], "strong_constrains": ["b"], "noarch": ["c"]}
-    assert judge_run_exports(text) == (every if result is ... else result)
+    assert parse_run_exports(text) == (every if result is ... else result)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_every_form_becomes_a_map_of_lists(text: bytes | None, result: object) -
 )
 def test_run_exports_that_are_not_lists_of_texts_are_rejected(text: bytes, reason: str) -> None:
     with pytest.raises(BadPackage, match=reason):
-        judge_run_exports(text)
+        parse_run_exports(text)
 
 
 def test_run_exports_that_readers_cannot_parse_are_faults() -> None:
@@ -57,7 +57,7 @@ def test_run_exports_that_readers_cannot_parse_are_faults() -> None:
 
 def test_text_that_cannot_be_written_is_rejected_before_the_merge() -> None:
     try:
-        result = judge_run_exports(b'{"weak": ["\\ud800"]}')
+        result = parse_run_exports(b'{"weak": ["\\ud800"]}')
     except BadPackage:
         return
     merge(Index(), Plan(), [Extracted("a-1-0.conda", ETag("v"), dump({"name": "a"}), dump(result))], 0)

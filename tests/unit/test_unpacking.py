@@ -185,7 +185,7 @@ def test_frames_of_any_number_and_kind_are_followed_to_the_end() -> None:
 
 @pytest.mark.parametrize("content", [zst(b"x"), zst(NOISE), zst(b"") * 3], ids=len)
 def test_frames_that_come_byte_by_byte_are_sound(content: bytes) -> None:
-    frames = unpacking._frames_of("pkg.tar.zst", len(content), unpack=True)
+    frames = unpacking._zstd_check("pkg.tar.zst", len(content), unpack=True)
     assert frames is not None
     for byte in content:
         frames.feed(bytes([byte]))
@@ -235,7 +235,7 @@ def test_members_are_checked_however_the_zip_was_written(method: int, spec: Extr
     [
         (lambda body, at: body[:at] + body[at + 5000 :], "is damaged"),
         (lambda body, at: body[:at] + bytes(5000) + body[at:], "belong to no member"),
-        (lambda body, _: bytes(10) + body, "10 bytes before metadata.json belong to no member|is no zip archive"),
+        (lambda body, _: bytes(10) + body, "10 bytes before metadata.json belong to no member|is not a zip archive"),
         (lambda body, _: body[: len(body) // 2], "no zip directory at its end"),
         (lambda body, _: body[:-30], "no zip directory at its end"),
     ],

@@ -127,12 +127,12 @@ def traits(chunks: Iterable[bytes]) -> list[str]:
         window = before + chunk
         missing = {trait: form for trait, form in missing.items() if not form.search(window)}
         before = window[-_OVERLAP:]
-        entry = _look_at_entries(entry + chunk, prefixes)
-    _look_at_entries(entry + b"}", prefixes)
+        entry = _add_prefix_traits(entry + chunk, prefixes)
+    _add_prefix_traits(entry + b"}", prefixes)
     return [trait for trait in TRAITS if trait in prefixes or trait in _PATH_TRAITS.keys() - missing.keys()]
 
 
-def _look_at_entries(window: bytes, prefixes: set[str]) -> bytes:
+def _add_prefix_traits(window: bytes, prefixes: set[str]) -> bytes:
     """Add the traits of whole entries to `prefixes`; what is left may be the beginning of one more entry."""
     for match in _ENTRY.finditer(window):
         if match.end() == len(window):

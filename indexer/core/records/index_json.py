@@ -134,7 +134,7 @@ def validate(index_json: bytes, package: PackageFile, rules: Rules, now_ms: int)
                 record[key] = value
     _check_readable(record, package.filename)
     _check_place(record, package, rules, warnings)
-    warnings += _oddities(record, package.filename, now_ms)
+    warnings += _spec_warnings(record, package.filename, now_ms)
     _check_writable(record, _INDEX_JSON)
     v3 = needs_v3(fields, record)
     record = in_v3(record) if v3 else record
@@ -313,7 +313,7 @@ _OPTIONAL: Mapping[str, Callable[[object], object]] = {
 }
 
 
-def judge_patch(key: str, value: object) -> object:
+def parse_patched_value(key: str, value: object) -> object:
     """The value that a repodata patch gives one of the fields in PATCHABLE, by the rules for a package's own.
 
     None where the record shall not have the field.  Raises BadPackage, TypeError or ValueError.
@@ -339,7 +339,7 @@ def _check_place(record: Mapping[str, object], package: PackageFile, rules: Rule
             warnings.append(f"{_INDEX_JSON} {said}")
 
 
-def _oddities(record: Mapping[str, object], filename: str, now_ms: int) -> list[str]:
+def _spec_warnings(record: Mapping[str, object], filename: str, now_ms: int) -> list[str]:
     """What breaks a MUST of CEP 26, 33 or 47 without harm to readers."""
     found = []
     for key, form in (("name", _NAME), ("version", _VERSION), ("build", _BUILD)):
@@ -357,7 +357,7 @@ def _oddities(record: Mapping[str, object], filename: str, now_ms: int) -> list[
     return found
 
 
-def judge_run_exports(data: bytes | None) -> dict[str, list[str]]:
+def parse_run_exports(data: bytes | None) -> dict[str, list[str]]:
     """The run exports of a package, from its `info/run_exports.json` or None where it has none.
 
     The list form means weak ones (CEP 34); unknown kinds and empty lists are left out.  Raises BadPackage.

@@ -113,7 +113,7 @@ def record_fault(record: Raw) -> str | None:
         return f"has the timestamp {found.timestamp}, which readers cannot parse"
     if found.purls and not all(map(readable.parses_purl, found.purls)):
         return "has a package URL that readers cannot parse"
-    return None if _is_plain(found, record) else _oddity(record)
+    return None if _is_plain(found, record) else _other_fault(record)
 
 
 def _is_time(timestamp: int) -> bool:
@@ -128,7 +128,7 @@ def _is_plain(found: _Record, record: Raw) -> bool:
     return len(_encode(found)) == len(memoryview(record))
 
 
-def _oddity(record: Raw) -> str | None:
+def _other_fault(record: Raw) -> str | None:
     """Why readers, or the formats that we publish, refuse a record for what is in no field that readers know."""
     try:
         dump(parse_json(bytes(record), "it"))
@@ -160,7 +160,7 @@ def validated(index: Index) -> Index:
     v3_rest = dict(index.v3_rest)
     if _WHEELS in v3_rest:
         wheels = {stem: record for stem, record in v3_rest[_WHEELS].items() if stem.count("-") >= _PARTS}
-        left_out |= {f"{stem}.{_WHEELS}": _MISNAMED for stem in v3_rest[_WHEELS].keys() - wheels.keys()}
+        left_out |= {f"{stem}.{_WHEELS}": _BAD_STEM for stem in v3_rest[_WHEELS].keys() - wheels.keys()}
         v3_rest[_WHEELS] = wheels
     return replace(
         index,
@@ -173,7 +173,7 @@ def validated(index: Index) -> Index:
     )
 
 
-_MISNAMED = "stands under v3 without the form name-version-build, and readers refuse the whole index"
+_BAD_STEM = "stands under v3 without the form name-version-build, and readers refuse the whole index"
 
 
 def _faults_of_info(info: Mapping[str, Raw]) -> Iterator[tuple[str, str]]:
