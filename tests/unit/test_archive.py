@@ -50,7 +50,7 @@ WORDS = {
     "oversize": "9437273 bytes, more than",
     "run_exports": "run_exports.json",
     "subdir": "subdir '.*' where the folder says",
-    "truncated": "not whole",
+    "truncated": "incomplete",
     "type": "not a (text|list of texts)|build_number .* whole number",
     "unparsable": "not JSON|not UTF-8|not a JSON object",
     "version": r"version '2\.1' where the file name says '2\.0'",
