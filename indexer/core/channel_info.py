@@ -1,6 +1,6 @@
-"""What a channel says of itself beside its packages: notices, relations, revisions and detectors, as frozen values.
+"""The metadata of a channel: notices, relations, revisions and detectors, as frozen values.
 
-A value that breaks a rule of its CEP cannot be made: ValueError, which msgspec names the place of.
+Constructing a value that breaks a rule of its CEP raises ValueError; msgspec adds the place to the message.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ _REFERENCE = re.compile(r"\.\.(/(\.\.|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))+/?")
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """One entry of `notices.json` (CEP 6).  All but `interval` is required: conda fetches others again and again."""
+    """One entry of `notices.json` (CEP 6); only `interval` is optional.
+
+    conda downloads an incomplete notice again and again.
+    """
 
     id: Annotated[str, Meta(min_length=1)]
     message: Annotated[str, Meta(min_length=1)]
@@ -29,7 +32,7 @@ class Notice(Struct, frozen=True, kw_only=True):
     interval: Annotated[int, Meta(ge=0)] | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a time that is not a moment, or an end before the beginning."""
+        """Raise ValueError for a time without time zone, or an end before the beginning."""
         if self.created_at.tzinfo is None or self.expires_at.tzinfo is None:
             raise ValueError("created_at and expires_at need a time zone, such as Z at the end")
         if self.expires_at < self.created_at:
@@ -43,7 +46,7 @@ class ChannelRelations(Struct, frozen=True, omit_defaults=True):
     overrides: str | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for what is no path from `../` that readers follow, and for one channel named twice."""
+        """Raise ValueError for a path that does not begin with `../`, and if both are the same channel."""
         for name in (self.base, self.overrides):
             if name is not None and not _REFERENCE.fullmatch(name):
                 raise ValueError(f"{name!r} is not a relative path to a channel, such as ../conda-forge or ../..")
@@ -52,7 +55,7 @@ class ChannelRelations(Struct, frozen=True, omit_defaults=True):
 
 
 class Revision(Struct, frozen=True):
-    """A revision that `info.repodata_revisions` tells of (CEP 48), and what it says to clients that read none."""
+    """A revision of `info.repodata_revisions` (CEP 48), and its message to clients that do not support revisions."""
 
     revision: Literal["v3"]
     message: str | None = None
@@ -64,10 +67,10 @@ class Revision(Struct, frozen=True):
 
 
 class ChannelInfo(Struct, frozen=True):
-    """What `info` of every subdir says of the channel.
+    """The fields about the channel in `info` of every subdir.
 
-    None leaves what another indexer wrote; an empty value takes it away.  `detectors` has virtual packages by
-    what detects them, which no CEP knows yet and which is passed through.
+    None keeps the value of another indexer; an empty value removes it.  `detectors` maps each detector to its virtual
+    packages.  No CEP defines detectors yet, so they are published unchanged.
     """
 
     relations: ChannelRelations | None = None
@@ -77,15 +80,15 @@ class ChannelInfo(Struct, frozen=True):
 
     @property
     def all_in_v3(self) -> bool:
-        """Whether every package stands in the latest revision that is told of; without one there is none to be in."""
+        """Whether every package belongs to the latest published revision; False if there is no revision."""
         return self.assignment == "latest" and bool(self.revisions)
 
 
 def notices_file(notices: tuple[Notice, ...]) -> bytes:
-    """The bytes of a `notices.json` (CEP 6): times in UTC, so that the same moment is the same text."""
-    found = []
+    """The bytes of a `notices.json` (CEP 6): times in UTC, so that the same time has the same text."""
+    encoded = []
     for notice in notices:
         fields = msgspec.structs.asdict(notice)
         times = {key: fields[key].astimezone(timezone.utc) for key in ("created_at", "expires_at")}
-        found.append({key: value for key, value in {**fields, **times}.items() if value is not None})
-    return msgspec.json.encode({"notices": found}, order="deterministic")
+        encoded.append({key: value for key, value in {**fields, **times}.items() if value is not None})
+    return msgspec.json.encode({"notices": encoded}, order="deterministic")

@@ -7,11 +7,11 @@ from indexer.core.printable import one_line
 
 
 class IndexerError(Exception):
-    """A failure that a person is told of in one line.
+    """A failure that is reported in one line.
 
-    `thing` is the key, file or option it is about, `reason` what is wrong with it, `next_step` what
-    the reader of the line can do.  `exit_code` is what the command ends with (docs/cli.md).
-    `of_channel` says that each subdir of the channel would fail in the same way.
+    `thing` is the key, file or option that has the problem, `reason` is the problem, and `next_step` is what the user
+    can do.  `exit_code` is the exit code of the command (docs/cli.md).  `of_channel` is true if every subdir of the
+    channel would fail in the same way.
     """
 
     exit_code = ExitCode.FAILED
@@ -29,73 +29,73 @@ class IndexerError(Exception):
 
 
 class Conflict(IndexerError):
-    """Somebody else changed the object since we looked: look again, then decide again."""
+    """Another process changed the object since the snapshot: take a new snapshot and retry."""
 
 
 class Missing(Conflict):
-    """The object is not there, or not there any more."""
+    """The object does not exist, or no longer exists."""
 
 
 class NoConditions(IndexerError):
-    """The store does not make a write depend on what is there: look before each write, under a lease."""
+    """The store has no conditional writes: read before each write, under a lease."""
 
 
 class GaveUp(IndexerError):
-    """Conflicts with other indexers did not end within the time allowed; safe to repeat."""
+    """Write conflicts with other indexers did not end in time; the run can safely be repeated."""
 
     exit_code = ExitCode.CONFLICT
 
 
 class Unavailable(IndexerError):
-    """The store did not answer, or answered that it cannot now: try again later."""
+    """The store did not answer, or is temporarily unavailable: try again later."""
 
     of_channel = True
 
 
 class OneUnavailable(Unavailable):
-    """One object or file cannot be read or written although the store answers: others may be fine."""
+    """One object or file cannot be read or written, although the store answers: others may work."""
 
     of_channel = False
 
 
 class RangeRefused(Unavailable):
-    """The store does not serve parts of an object, or of a listing: ask for the whole."""
+    """The store does not serve a range of an object, or a part of a listing: request all of it."""
 
 
 class Denied(IndexerError):
-    """The store refuses these credentials, or this action with them: mend the set-up."""
+    """The store refuses these credentials, or this action with them: correct the configuration."""
 
 
 class BadCredentials(Denied):
-    """The store refuses these credentials for all requests, or there are none that are valid."""
+    """The store refuses these credentials for all requests, or there are no valid credentials."""
 
     of_channel = True
 
 
 class BadConfig(IndexerError):
-    """A wrong option, address or configuration: mend the set-up."""
+    """A wrong option, address or configuration: correct the configuration."""
 
     exit_code = ExitCode.WRONG_USAGE
 
 
 class BadIndex(IndexerError):
-    """A published index cannot be read, so it is not overwritten: mend or delete it."""
+    """A published index cannot be read, so it is not overwritten: repair or delete the file."""
 
 
 class NewerIndex(BadIndex):
-    """A published index has what this release does not know, so it is not overwritten: update the indexer."""
+    """A published index has a feature that this release does not know, so it is not overwritten: update the indexer."""
 
 
 class BadPatch(IndexerError):
-    """Instructions that a channel's owner gave, a repodata patch or yanks, cannot be followed: mend them."""
+    """A repodata patch or the yanks of a channel cannot be applied: correct the file."""
 
 
 class BadPackage(IndexerError):
-    """A package cannot be indexed: mend or delete it.  Where it is skipped it is a `Rejected` value."""
+    """A package cannot be indexed: rebuild it, or delete it.  A skipped package is a `Rejected` value."""
 
 
 class Damaged(BadPackage):
-    """A package cannot be unpacked, so no client can install it: build or upload it again."""
+    """A package cannot be unpacked, so no client can install it: rebuild and upload it again."""
 
 
 class Refused(IndexerError):

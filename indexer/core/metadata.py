@@ -1,4 +1,4 @@
-"""What one package says about itself besides its record: texts, URLs and traits, as a frozen value."""
+"""The metadata of one package besides its record: texts, URLs and traits, as a frozen value."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import msgspec
 
 
 class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one package says of itself; `sha256` (hex) says which one.
+    """The metadata of the package with this `sha256` (hex).
 
-    `traits` are those of `TRAITS` that it has.  Texts and addresses are empty where it says nothing.
+    `traits` has the members of `TRAITS` that the package has.  A text or URL that the package does not give is empty.
     """
 
     sha256: str = ""

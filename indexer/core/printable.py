@@ -1,25 +1,25 @@
-"""Texts that strangers wrote, made fit to be shown: one printable line, without hidden characters."""
+"""Makes untrusted texts printable: one line, without hidden characters."""
 
 from __future__ import annotations
 
 import re
 
 LONGEST = 400
-# What has no width or turns the direction of the text around, though some of it counts as printable: soft hyphen,
-# fillers, marks of direction, joiners, selectors of variants, tags.
+# Characters without width, or that change the direction of the text, though some count as printable: soft hyphen,
+# fillers, direction marks, joiners, variation selectors, tags.
 _HIDDEN = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _hidden = re.compile(f"[{_HIDDEN}]")
-# Control characters, ends of lines and paragraphs, lone surrogates, and what XML does not know.
+# Control characters, ends of lines and paragraphs, lone surrogates, and characters that XML forbids.
 _breaks = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]+")
-# A runner of GitHub takes these for commands: the first at the beginning of a line, the second anywhere in it.
+# A GitHub runner reads these as commands: the first at the beginning of a line, the second anywhere in it.
 _COMMAND, _OLD_COMMAND = "::", "##["
 
 
 def one_line(text: str) -> str:
-    """A text as one printable line of at most 400 characters; what cannot be shown stands there as its escape."""
+    """A text as one printable line of at most 400 characters; other characters are escaped."""
     cut = text[: LONGEST + 1]
     shown = escaped(cut)
     return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 3]}..."
@@ -33,17 +33,17 @@ def escaped(text: str) -> str:
 
 
 def without_commands(line: str) -> str:
-    """A line that begins no command of a GitHub workflow (`::error::`, `##[error]`)."""
+    """A line that a GitHub workflow does not read as a command (`::error::`, `##[error]`)."""
     line = line.replace(_OLD_COMMAND, r"##\x5b")
     return rf"\x3a{line.lstrip()[1:]}" if line.lstrip().startswith(_COMMAND) else line
 
 
 def clean(text: str) -> str:
-    """A text for a page or a feed: in one line, without what these cannot show, hidden characters as their escapes.
+    """A text for a page or a feed: in one line, without forbidden characters, hidden characters escaped.
 
-    Which characters these are does not depend on the Unicode version of the interpreter.
+    The set of these characters does not depend on the Unicode version of the interpreter.
     """
-    return " ".join(_hidden.sub(lambda found: _escape(found[0]), _breaks.sub(" ", text)).split())
+    return " ".join(_hidden.sub(lambda match: _escape(match[0]), _breaks.sub(" ", text)).split())
 
 
 def _escape(character: str) -> str:

@@ -1,4 +1,4 @@
-"""The few files of a package archive that an index needs, read under limits against hostile input."""
+"""Reads the few files of a package archive that an index needs, with limits against hostile input."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ INDEX_JSON = "info/index.json"
 RUN_EXPORTS_JSON = "info/run_exports.json"
 _RECORD_FILES = (INDEX_JSON, RUN_EXPORTS_JSON)
 RUN_EXPORTS_UNKNOWN = "run exports are unknown"
-"""A key of what was read: the run exports may lie where the archive could not be read."""
+"""A key of the result: the run exports may be in the part of the archive that cannot be read."""
 ZIP_WARNINGS = "deviations"
-"""A key of what was read: what in the archive CEP 35 forbids, a line each."""
+"""A key of the result: the warnings about the zip (CEP 35), one per line."""
 ABOUT_JSON = "info/about.json"
 PATHS_JSON = "info/paths.json"
-# Of rattler-build and of conda-build, both with all templates filled in.
-# What every package has one of (CEP 34).  conda-build writes all files directly in info/ before any other file, and
-# other builders all of info/: where this one was seen, run_exports.json does not come later.
+# Every package has one of these (CEP 34).  conda-build writes all files directly in info/ before any other file, and
+# other builders write all of info/ first: after one of these files and a file outside info/, no run_exports.json comes.
 _FILE_LISTS = (PATHS_JSON, "info/files")
+# The recipe of rattler-build and of conda-build, both with all templates rendered.
 RECIPES = ("info/recipe/rendered_recipe.yaml", "info/recipe/meta.yaml")
 _MIB = 2**20
 # The largest real index.json has some hundred kilobytes.  Parsed, JSON takes up to thirty times its size.
@@ -47,23 +47,22 @@ _MAX_FILE = _MIB
 # The largest real about.json has 15 kilobytes, the largest rendered recipe some hundred.
 _MAX_ABOUT = _MIB
 _CHUNK = 64 * 2**10
-# Of a zip with three members the directory has 300 bytes.
+# The directory of a zip with three members has 300 bytes.
 _MAX_DIRECTORY = _MIB
-# What may be decompressed, and how many members looked at, before the info/ files end: some for every
-# archive, and more for what is large as it is.  No content compresses 32-fold that is worth packing, and
-# a member takes more than 64 bytes.
+# The bytes decompressed and the members read before the info/ files end: a fixed amount for every archive, and more
+# for a larger archive.  Real content does not compress 32-fold, and a member takes more than 64 bytes.
 _FREE_CONTENT = 64 * _MIB
 _FREE_MEMBERS = 20_000
 _MAX_RATIO = 32
-# What extended tar headers may have in all: each record of one takes a microsecond, and has six bytes at least.
+# The size of all extended tar headers: each of their records takes a microsecond and at least six bytes.
 _FREE_HEADERS = 2 * _MIB
 _MAX_HEADER_RATIO = 8
 _MIN_MEMBER = 64
-# What `zstd --ultra -22` writes into the header of a stream, however short.  A window takes as much memory
-# as it is filled, so where it may be larger than the usual one, less content is allowed.
+# `zstd --ultra -22` writes this window size into the header of every stream.  A window takes as much memory as its
+# content, so less content is allowed with a window above the usual size.
 _MAX_WINDOW = 128 * _MIB
 _FRAME_HEADER = 18
-# An info part of this size is here whole; a larger one would have to be fetched to its end.
+# An info part up to this size is read to its end; a larger one would need more requests.
 _MAX_CHECKED_INFO = 8 * _MIB
 _USUAL_WINDOW = 8 * _MIB
 _CONTENT_IN_LARGE_WINDOW = 40 * _MIB
@@ -76,15 +75,15 @@ _EXTENDED_HEADERS = {
 }
 
 
-# Instructions for the largest channel there is take some hundred MiB, and are named by who runs the indexer.
+# The instructions for the largest channel take some hundred MiB, and the user of the indexer chooses the package.
 _FREE_PATCHES = 2**30
 _PATCHES = re.compile(r"(?P<subdir>[^/]+)/patch_instructions\.json")
 
 
 class _LimitedStream:
-    """A decompressed stream that ends in an error instead of without end.
+    """A decompressed stream that raises BadPackage above a limit.
 
-    `size` is what it has compressed, `window` what decompressing may keep in memory.
+    `size` is the compressed size in bytes, `window` the window size of the decompressor.
     """
 
     def __init__(self, source: Source, size: int, window: int = 0, free: int = _FREE_CONTENT) -> None:
@@ -97,7 +96,7 @@ class _LimitedStream:
         self.members = _FREE_MEMBERS + size // _MIN_MEMBER
 
     def take_header(self, size: int) -> None:
-        """Take an extended tar header into account.  Raises BadPackage."""
+        """Count the bytes of an extended tar header.  Raises BadPackage above the limit."""
         self._headers -= size
         if self._headers < 0:
             raise BadPackage("the archive", "has more extended tar headers than a package of its size")
@@ -111,7 +110,7 @@ class _LimitedStream:
 
 
 class _BoundedTarInfo(tarfile.TarInfo):
-    """A tar header whose extensions, which tarfile reads into memory whole, have a limit."""
+    """A tar header with a limit for its extensions, which tarfile reads into memory whole."""
 
     content: _LimitedStream
 
@@ -134,17 +133,17 @@ class _BoundedTarInfo(tarfile.TarInfo):
 
 
 def _open_tar(content: _LimitedStream) -> Callable[..., tarfile.TarFile]:
-    # tarfile makes the headers, so what bounds them can only be reached through their class.
+    # tarfile creates the headers, so only their class can pass them the limits.
     bounded = type("_BoundedTarInfo", (_BoundedTarInfo,), {"content": content})
     return functools.partial(tarfile.open, tarinfo=bounded)
 
 
 def read_conda(file: RangeFile, *, about: bool = False, whole: FullCheck | None = None) -> dict[str, bytes]:
-    """`info/index.json` and, where it is there, `info/run_exports.json` of a `.conda`.  Raises BadPackage.
+    """`info/index.json` and, if present, `info/run_exports.json` of a `.conda`.  Raises BadPackage.
 
-    With `about` also what the package says of itself: `info/about.json`, a recipe, and of `info/paths.json`
-    the traits, a word each.  Of these what cannot be read is left out: no reason to refuse a package.
-    The directory of the zip must cover all of it; where the file was read `whole`, every member is checked.
+    With `about` also the metadata: `info/about.json`, a recipe, and the traits from `info/paths.json`, separated by
+    blanks.  Unreadable metadata is left out, because it is no reason to reject a package.  The directory of the zip
+    must cover the whole file.  If the file was read `whole`, every member is checked.
     """
     with _open_zip(file) as archive:
         check_directory(archive)
@@ -152,22 +151,22 @@ def read_conda(file: RangeFile, *, about: bool = False, whole: FullCheck | None 
         if odd := zip_warnings(file, archive):
             found[ZIP_WARNINGS] = "\n".join(odd).encode()
         if whole is not None:
-            check_members(archive, whole.walked, reread=whole.in_memory, unpack=whole.unpack)
+            check_members(archive, whole.scanned, reread=whole.in_memory, unpack=whole.unpack)
         return found
 
 
 class FullCheck(NamedTuple):
-    """How a `.conda` was read whole: what was seen of it then, if it is in memory, if zstd was to be unpacked too."""
+    """A scan of a whole `.conda`: its members, whether the file is in memory, and whether zstd is decompressed too."""
 
-    walked: ScannedMembers
+    scanned: ScannedMembers
     in_memory: bool
     unpack: bool
 
 
 def read_tar_bz2(file: Source, size: int, *, about: bool = False, whole: bool = False) -> dict[str, bytes]:
-    """The same of a `.tar.bz2` of `size` bytes, read no further than its first block of `info/` files.
+    """The same files of a `.tar.bz2` of `size` bytes, read only to the end of its first block of `info/` files.
 
-    With `whole` it is decompressed to its end, and so checked.
+    With `whole` the file is decompressed and so checked to its end.
     """
     with library_call():
         content = bz2.BZ2File(cast("IO[bytes]", OwnSource(file)))
@@ -197,7 +196,7 @@ def _open_zip(file: RangeFile | io.BytesIO) -> zipfile.ZipFile:
 
 
 class _Directory:
-    """A file that does not let zipfile read a directory without end into memory."""
+    """A file for zipfile with a limit for the size of the zip directory, which zipfile reads into memory whole."""
 
     def __init__(self, file: RangeFile | io.BytesIO) -> None:
         self._file = OwnSource(file)
@@ -228,20 +227,20 @@ def _part(archive: zipfile.ZipFile, part: str) -> zipfile.ZipInfo:
 
 
 def _read_info(file: RangeFile, archive: zipfile.ZipFile, *, about: bool) -> dict[str, bytes]:
-    """The info files of a `.conda`; its info part is read to the end, so that zipfile compares the CRC-32."""
+    """The info files of a `.conda`; the info part is read to its end, so that zipfile compares the CRC-32."""
     member = _part(archive, "info")
-    # The local header repeats the name, with an extra field of its own.
+    # The local header has the name again, and its own extra field.
     header = 30 + len(member.filename.encode()) + 64
     file.prefetch(member.header_offset, member.header_offset + header + member.compress_size)
     with library_call():
         compressed = cast("zipfile.ZipExtFile", archive.open(member))
         window = zstandard.get_frame_parameters(compressed.peek(_FRAME_HEADER)).window_size
-        # What a frame asks for, all that follow may have too, and no more.
+        # The window size of the first frame is the limit for all frames that follow.
         decompressor = zstandard.ZstdDecompressor(max_window_size=min(max(window, _USUAL_WINDOW), _MAX_WINDOW))
         reader = decompressor.stream_reader(cast("IO[bytes]", compressed), read_across_frames=True)
     found = _read_tar(_LimitedStream(reader, member.compress_size, window), about=about)
     if member.compress_size <= _MAX_CHECKED_INFO:
-        with library_call():  # again from its beginning: an error at its end was passed over if it makes a record
+        with library_call():  # read again from its start: _read_tar ignores an error after the record is complete
             rest = archive.open(member) if about else compressed
         unpack_rest(rest, member.compress_size)
     return found
@@ -259,70 +258,70 @@ def _read_patches(content: _LimitedStream) -> dict[str, bytes]:
 
 
 def _read_tar(content: _LimitedStream, *, about: bool) -> dict[str, bytes]:
-    files = _InfoFiles(said={} if about else None)
+    files = _InfoFiles(metadata_files={} if about else None)
     try:
         _collect(content, files)
     except BadPackage:
         if not files.makes_a_record:
             raise
-        # What else the package says is not worth refusing it.
+        # Unreadable metadata is no reason to reject the package.
         if not files.whole:
-            files.found[RUN_EXPORTS_UNKNOWN] = b""
-    if INDEX_JSON not in files.found:
+            files.record_files[RUN_EXPORTS_UNKNOWN] = b""
+    if INDEX_JSON not in files.record_files:
         raise BadPackage("the archive", f"has no {INDEX_JSON}")
-    return {**(files.said or {}), **files.found}
+    return {**(files.metadata_files or {}), **files.record_files}
 
 
 @dataclass(slots=True)
 class _InfoFiles:
-    """What was found of an archive: what makes a record, and what the package `said` of itself if that is asked for.
+    """The info files read so far: `record_files` for the record, and `metadata_files` if metadata is wanted.
 
-    `listed` tells that the list of the package's files was seen, `left` that files outside info/ were.
+    `has_file_list` is true after the list of the package's files, `has_left_info` after a file outside info/.
     """
 
-    found: dict[str, bytes] = field(default_factory=dict)
-    said: dict[str, bytes] | None = None
-    listed: bool = False
-    left: bool = False
+    record_files: dict[str, bytes] = field(default_factory=dict)
+    metadata_files: dict[str, bytes] | None = None
+    has_file_list: bool = False
+    has_left_info: bool = False
 
     @property
     def whole(self) -> bool:
-        """Whether run exports are here, or are nowhere."""
-        return RUN_EXPORTS_JSON in self.found or (self.listed and self.left)
+        """Whether the run exports were read, or the package has none."""
+        return RUN_EXPORTS_JSON in self.record_files or (self.has_file_list and self.has_left_info)
 
     @property
     def makes_a_record(self) -> bool:
-        """Whether nothing that comes can change the record."""
-        return INDEX_JSON in self.found and (self.left or len(self.found) == len(_RECORD_FILES))
+        """Whether no further file can change the record."""
+        return INDEX_JSON in self.record_files and (self.has_left_info or len(self.record_files) == len(_RECORD_FILES))
 
     @property
     def complete(self) -> bool:
-        """Whether all that is asked for is here; conda-build writes the recipe among the files outside info/."""
-        return self.whole and (self.said is None or any(recipe in self.said for recipe in RECIPES))
+        """Whether all wanted files were read; conda-build writes the recipe among the files outside info/."""
+        return self.whole and (self.metadata_files is None or any(recipe in self.metadata_files for recipe in RECIPES))
 
 
 def _collect(content: _LimitedStream, files: _InfoFiles) -> None:
     for tar, member in _members(content):
-        files.listed |= member.name in _FILE_LISTS
+        files.has_file_list |= member.name in _FILE_LISTS
         if member.name in _RECORD_FILES:
-            if member.name in files.found:
-                files.found.clear()  # which of them a client takes is not defined
+            if member.name in files.record_files:
+                files.record_files.clear()  # it is undefined which of the two a client uses
                 raise BadPackage("the archive", f"has {member.name} more than once")
-            files.found[member.name] = _content(tar, member)
-            if len(files.found) == len(_RECORD_FILES) and files.said is None:
+            files.record_files[member.name] = _content(tar, member)
+            if len(files.record_files) == len(_RECORD_FILES) and files.metadata_files is None:
                 break
-        elif INDEX_JSON in files.found and not member.name.startswith("info/"):
-            files.left = True
+        elif INDEX_JSON in files.record_files and not member.name.startswith("info/"):
+            files.has_left_info = True
             if files.complete:
                 break
-        elif files.said is not None and member.isreg():
-            files.said |= _metadata_file(tar, member)
+        elif files.metadata_files is not None and member.isreg():
+            files.metadata_files |= _metadata_file(tar, member)
 
 
 def _metadata_file(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, bytes]:
-    """One of the files in which a package speaks of itself, nothing of any other file and of what is too large."""
+    """The content of one metadata file by name; empty for any other file, and for a file above the limit."""
     if member.name == PATHS_JSON:
-        # It has a line for each file: seldom tens of megabytes, so it is looked through and not kept.
+        # This file has a line for each packaged file, sometimes tens of megabytes, so it is searched and not kept.
         return {PATHS_JSON: " ".join(traits(_chunks(tar, member))).encode()}
     if member.name in {ABOUT_JSON, *RECIPES} and member.size <= _MAX_ABOUT:
         return {member.name: b"".join(_chunks(tar, member))}
@@ -330,7 +329,7 @@ def _metadata_file(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, b
 
 
 def _chunks(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
-    """What a regular file of a tar holds, piece by piece."""
+    """The content of a regular file of a tar, in chunks."""
     with library_call():
         file = tar.extractfile(member)
     while file is not None:
@@ -351,14 +350,14 @@ def _members(content: _LimitedStream) -> Iterator[tuple[tarfile.TarFile, tarfile
         tar, member = step
         if count >= content.members:
             raise BadPackage("the archive", f"has more than {content.members} files before its info/ files end")
-        tar.members.clear()  # tarfile keeps every header it has seen
+        tar.members.clear()  # tarfile would keep every header in memory
         member.name = member.name.removeprefix("./")
         yield tar, member
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, limit: int = _MAX_FILE) -> bytes:
     if not member.isreg():
-        raise BadPackage("the archive", f"has {member.name} as something else than a file")
+        raise BadPackage("the archive", f"has {member.name} as something other than a file")
     if member.size > limit:
         raise BadPackage("the archive", f"has {member.name} with {member.size} bytes, more than {limit}")
     data = b"".join(_chunks(tar, member))

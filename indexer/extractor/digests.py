@@ -1,4 +1,4 @@
-"""The two digests of a package, in one pass and on two cores where there is much to hash."""
+"""Computes the two digests of a package in one pass, on two cores for large data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from indexer.extractor.archive_errors import Source
 
-# Below this, handing work to another thread takes longer than the work.
+# For less data, starting work in another thread takes longer than the work.
 _WORTH_A_THREAD = 2**19
 
 
@@ -26,13 +26,13 @@ class Digests:
 
 
 def digests_of(data: bytes) -> Digests:
-    """The digests of bytes that are all here."""
+    """The digests of bytes."""
     md5 = hashlib.md5(data, usedforsecurity=False)
     return Digests(hashlib.sha256(data).hexdigest(), md5.hexdigest())
 
 
 class Hasher:
-    """Hashes what is read through it: MD5 in a thread of its own, SHA-256 in the reader's."""
+    """A stream that hashes the bytes read from it: MD5 in a separate thread, SHA-256 in the thread of the reader."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -41,7 +41,7 @@ class Hasher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="md5")
 
     def read(self, size: int = -1, /) -> bytes:
-        """What the source gives."""
+        """Return the bytes of the source."""
         data = self._source.read(size)
         if len(data) < _WORTH_A_THREAD:
             self._md5.update(data)
@@ -53,7 +53,7 @@ class Hasher:
         return data
 
     def digests(self) -> Digests:
-        """The digests of all that was read."""
+        """The digests of all bytes read so far."""
         return Digests(self._sha256.hexdigest(), self._md5.hexdigest())
 
     def __enter__(self) -> Hasher:

@@ -1,4 +1,4 @@
-"""One package to one record, reading as little of it as its digests allow."""
+"""Reads one package and returns its record; reads only a part of the package if its digests are known."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ _KIB = 2**10
 _MIB = 2**20
 # A package up to this size is read whole in one request: a part of it would not be cheaper.
 _SMALL = 256 * _KIB
-# A package up to this size may be in memory whole where all of it must be read.
+# A package up to this size is read into memory whole if all its bytes are needed.
 _WHOLE = 8 * _MIB
-# How much of a .conda's end is asked for.  Of 190 real packages the info part, which builders write
-# last, and the zip directory have 1.3 KiB in the median and less than this in 98 of 100.
+# Bytes requested from the end of a .conda.  In 190 real packages the info part, which builders write last, and the zip
+# directory have a median of 1.3 KiB together, and less than this size in 98 of 100 packages.
 _TAIL = 64 * _KIB
-# What is read at once of a package that is not in memory whole.
+# Bytes of one read of a package that is not in memory whole.
 _STEP = 512 * _KIB
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -68,18 +68,18 @@ class ReadStrategy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Vanished:
-    """A package that vanished or changed between the listing and the reading: look again."""
+    """A package that vanished or changed between the listing and the reading: take a new snapshot."""
 
     filename: str
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractSpec:
-    """What all readings of a run share.
+    """The options that all readings of a subdir share.
 
-    `undated` says that nothing in the subdir was dated before.  With `verify_digests` every byte is hashed, even where
-    the store vouches for the digests.  With `about` it is also read what the packages say of themselves.  With
-    `unpack`, which needs `verify_digests`, every byte is decompressed too.
+    `undated`: no record of the subdir has a date yet.  `verify_digests`: every byte is hashed, even if the store has
+    digests.  `about`: the metadata of the packages is read too.  `unpack`, which needs `verify_digests`: every byte is
+    decompressed too.
     """
 
     subdir: str
@@ -93,7 +93,7 @@ class ExtractSpec:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What came of one package, the way it was read, and what that took."""
+    """The result of one package, the strategy that read the package, and the requests and bytes."""
 
     result: Extracted | Rejected | Vanished
     way: ReadStrategy
@@ -102,7 +102,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """What was read of a package: its info files by name, its digests, and what was odd."""
+    """The content of a package: its info files by name, its digests, and warnings."""
 
     way: ReadStrategy
     info: Mapping[str, bytes] | BadPackage
@@ -111,7 +111,7 @@ class _Content:
 
 
 def read(store: Store, stat: Stat, spec: ExtractSpec) -> Reading:
-    """Read one package.  A bad one is a result; raises only what the store raises, save Conflict."""
+    """Read one package.  A bad package is a result.  Raises the errors of the store, except Conflict and Denied."""
     metered = Metered(store)
     filename = stat.key.rpartition("/")[2]
     way = first_strategy(stat, spec)
@@ -125,13 +125,13 @@ def read(store: Store, stat: Stat, spec: ExtractSpec) -> Reading:
     except BadPackage as error:
         result = Rejected(filename, stat.etag, f"{error.thing} {error.reason}")
     except Denied as error:
-        # One package of another owner, another key or in cold storage is no reason to stop.
+        # A single package may have another owner or encryption key, or be in cold storage: the run continues.
         result = Rejected(filename, stat.etag, error.reason, transient=True)
     return Reading(result, way, metered.usage)
 
 
 def first_strategy(stat: Stat, spec: ExtractSpec) -> ReadStrategy:
-    """The way that a package is tried to be read at first."""
+    """The strategy with which reading a package begins."""
     if stat.size <= _SMALL:
         return ReadStrategy.WHOLE
     if spec.verify_digests:
@@ -152,56 +152,56 @@ def _result_of(content: _Content, stat: Stat, spec: ExtractSpec) -> Extracted | 
     try:
         if isinstance(content.info, BadPackage):
             raise content.info
-        judged = validate(content.info[INDEX_JSON], package, spec.rules, spec.now_ms)
+        validated = validate(content.info[INDEX_JSON], package, spec.rules, spec.now_ms)
         run_exports = parse_run_exports(content.info.get(RUN_EXPORTS_JSON))
     except BadPackage as error:
         reason = f"{error.thing} {error.reason}"
         return Rejected(filename, stat.etag, reason, package.sha256, damaged=isinstance(error, Damaged))
     deviations = content.info.get(ZIP_WARNINGS, b"").decode().splitlines()
-    warnings = (*content.warnings, *deviations, *judged.warnings, *run_exports_faults(run_exports))
+    warnings = (*content.warnings, *deviations, *validated.warnings, *run_exports_faults(run_exports))
     unknown = RUN_EXPORTS_UNKNOWN in content.info
     if unknown:
-        warnings += ("the run exports are unknown, for the archive cannot be read to its end",)
+        warnings += ("the run exports are unknown, because the archive cannot be read to its end",)
     about = None
     if spec.about:
         about, odd = _metadata(content.info, Metadata(sha256=package.sha256, run_exports=run_exports))
         warnings += odd
     if warnings and spec.rules.strict:
         return Rejected(filename, stat.etag, "; ".join(warnings), package.sha256)
-    # Where the index knows a date of this artifact, that is put in its place (CEP 47).
-    date = first_date(stat, judged.record.get("timestamp"), spec.now_ms, undated=spec.undated)
-    record = dump({**judged.record, FIELD: date})
-    told = stat.md5 == package.md5
+    # If the index already has a date for this package, that date replaces this one (CEP 47).
+    date = first_date(stat, validated.record.get("timestamp"), spec.now_ms, undated=spec.undated)
+    record = dump({**validated.record, FIELD: date})
+    md5_matches_etag = stat.md5 == package.md5
     known_exports = None if unknown else dump(run_exports)
-    return Extracted(filename, stat.etag, record, known_exports, judged.v3, warnings, about, told)
+    return Extracted(filename, stat.etag, record, known_exports, validated.v3, warnings, about, md5_matches_etag)
 
 
 def _metadata(info: Mapping[str, bytes], known: Metadata) -> tuple[Metadata, tuple[str, ...]]:
-    """What a package says of itself, and what is odd about that."""
+    """The metadata of a package, and warnings about it."""
     recipe = next((info[name] for name in RECIPES if name in info), b"")
     return metadata_of(info.get(ABOUT_JSON), recipe, info.get(PATHS_JSON, b"").decode().split(), known)
 
 
 def _read_whole(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
-    """One request, all of it in memory."""
+    """Read the package in one request, all of it into memory."""
     with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
         data = onward.rest()
 
     def read_info() -> dict[str, bytes]:
         check_file_kind(stat.key, data[:START_SIZE])
         if not stat.key.endswith(CONDA):
-            # To decompress takes fifty times as long as to hash, so a large one is only looked at from both ends.
+            # Decompressing takes fifty times as long as hashing, so only both ends of a large package are checked.
             whole = spec.unpack or stat.size <= _SMALL or not ends_as_bzip2(data)
             return read_tar_bz2(io.BytesIO(data), stat.size, about=spec.about, whole=whole)
-        walked = FullCheck(scan_members(io.BytesIO(data), unpack=spec.unpack), in_memory=True, unpack=spec.unpack)
-        return read_conda(RangeFile(store, stat, data, 0), about=spec.about, whole=walked)
+        check = FullCheck(scan_members(io.BytesIO(data), unpack=spec.unpack), in_memory=True, unpack=spec.unpack)
+        return read_conda(RangeFile(store, stat, data, 0), about=spec.about, whole=check)
 
     digests = digests_of(data)
     return _Content(ReadStrategy.WHOLE, _info(read_info), digests, _digest_warning(onward.opened, digests))
 
 
 def _info(read: Callable[[], dict[str, bytes]]) -> dict[str, bytes] | BadPackage:
-    """The info files of a package, or why there are none: its digests are worth knowing all the same."""
+    """The info files of a package, or the error of reading them: the digests are needed in both cases."""
     try:
         return read()
     except BadPackage as error:
@@ -209,9 +209,9 @@ def _info(read: Callable[[], dict[str, bytes]]) -> dict[str, bytes] | BadPackage
 
 
 def _read_tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
-    """The end of a `.conda`, where its directory and its info part lie, if its digests are vouched for.
+    """Read the end of a `.conda`, with its directory and info part, if the store has its digests; else read all of it.
 
-    The range is an explicit one, for the size is known: some stores answer a suffix range wrongly.
+    The request has an explicit range, because some stores answer a suffix range wrongly.
     """
     start = max(0, stat.size - _TAIL)
     digests = data = None
@@ -230,7 +230,7 @@ def _read_tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
 
 
 def _read_head(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
-    """A `.tar.bz2` up to its info files, and its last bytes, if its digests are vouched for, else to its end."""
+    """Read a `.tar.bz2` up to its info files, and its last bytes, if the store has its digests; else read all of it."""
     with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
         digests = stored_digests(onward.opened) or _checksum_digests(store, onward.opened)
         if digests is None:
@@ -246,7 +246,7 @@ def _read_head(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
 
 
 def _end_of(store: Store, stat: Stat) -> bytes | None:
-    """The last bytes of a package; None where the store serves no ranges."""
+    """The last bytes of a package; None if the store serves no ranges."""
     start = stat.size - BZIP2_TAIL
     with contextlib.suppress(RangeRefused):
         reader = store.open(stat.key, range=(start, stat.size), etag=stat.etag)
@@ -260,7 +260,7 @@ def _checked_end(
 ) -> dict[str, bytes] | BadPackage:
     """The info files of a `.tar.bz2` if its last bytes are the end of a bzip2 stream, or if it can be decompressed.
 
-    Something may have been appended, which clients do not notice.  To know that, it is read once more.
+    Clients accept bytes appended after the stream, so without the end mark the package is read again and decompressed.
     """
     if isinstance(info, BadPackage) or ends_as_bzip2(end):
         return info
@@ -273,7 +273,7 @@ def _checked_end(
 
 
 def _read_stream(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
-    """One pass over all of it in constant memory: hash, check and, of a `.tar.bz2`, parse on the fly."""
+    """Read all of a package in one pass and constant memory: hash, check and, for a `.tar.bz2`, parse."""
     with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
         if not stat.key.endswith(CONDA):
             return _stream_tar_bz2(store, onward, stat, spec)
@@ -307,10 +307,10 @@ _STRATEGIES = {
 
 
 def stored_digests(opened: Opened) -> Digests | None:
-    """The digests that came with an object and that nothing contradicts.
+    """The digests in the metadata of an object, unless its ETag contradicts them.
 
-    rattler-build and pixi store both with each upload.  Whoever may set them may also put the
-    package, and clients check the sha256 at every install.
+    rattler-build and pixi store both digests with each upload.  A user who may set them may also replace the package,
+    and clients check the sha256 at every install.
     """
     claimed = _claimed(opened)
     if claimed is None:
@@ -328,18 +328,18 @@ def _digest_warning(opened: Opened, computed: Digests) -> tuple[str, ...]:
     claimed = _claimed(opened)
     if claimed in {None, computed}:
         return ()
-    return (f"the object's metadata says {claimed} where its content has {computed}; the content wins",)
+    return (f"the object's metadata has {claimed} but its content has {computed}; the content is used",)
 
 
 def _checksum_digests(store: Store, opened: Opened) -> Digests | None:
-    """The digests of an object that was put in one part with a SHA-256 checksum that the store checked."""
+    """The digests of an object that was uploaded in one part with a SHA-256 checksum, which the store verified."""
     stat = opened.stat
     if stat.size <= _WHOLE or stat.md5 is None or _claimed(opened) is not None:
-        return None  # not worth a request, no MD5 to be had, or contradicted already
+        return None  # too small for a request, no MD5, or contradicting metadata
     try:
-        found = store.stat(stat.key, checksum=True)
+        known = store.stat(stat.key, checksum=True)
     except (Unavailable, BadConfig, Denied):
-        return None  # some stores refuse the question
-    if found is None or found.etag != stat.etag or not found.sha256 or not found.md5:
+        return None  # some stores refuse this request
+    if known is None or known.etag != stat.etag or not known.sha256 or not known.md5:
         return None
-    return Digests(found.sha256, found.md5)
+    return Digests(known.sha256, known.md5)

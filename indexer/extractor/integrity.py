@@ -1,4 +1,4 @@
-"""Whether an archive can be unpacked to its end: clients would find a damaged part only when they install it."""
+"""Checks that an archive can be unpacked to its end, so that damage is found before a client installs it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from indexer.extractor.archive_errors import Source
 
 _MIB = 2**20
-# What is read at once.
+# Bytes of one read.
 _STEP = 512 * 2**10
-# So little zstd may unpack to 16 MiB.
+# So few bytes of zstd unpack to at most 16 MiB.
 _FEED = 512
-# As much of an archive is unpacked in a check, and 32 times its size more: a package that unpacks to more is
-# no bad package, and its digests, CRC-32 and end are looked at all the same.
+# A check unpacks this many bytes of an archive, and 32 times its size more.  A package that unpacks to more bytes is
+# valid: its digests, CRC-32 and end are checked all the same.
 _FREE = 64 * _MIB
 _MAX_RATIO = 32
-# What `zstd --ultra -22` needs.  A window takes as much memory as is unpacked, so less is unpacked with a large one.
+# The window size of `zstd --ultra -22`.  A window takes as much memory as its content, so less is unpacked with it.
 _MAX_WINDOW = 128 * _MIB
 _USUAL_WINDOW = 8 * _MIB
 _FREE_IN_LARGE_WINDOW = 40 * _MIB
@@ -39,7 +39,7 @@ _BZIP2_END = 0x177245385090
 _BZIP2_END_BITS = 48
 _CRC_BITS = 32
 BZIP2_TAIL = (_BZIP2_END_BITS + _CRC_BITS) // 8 + 1
-"""So many of its last bytes have the end mark of a bzip2 stream."""
+"""The number of last bytes that contain the end mark of a bzip2 stream."""
 
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _LOCAL_SIGNATURE = b"PK\3\4"
@@ -50,8 +50,8 @@ _ZIP64 = struct.Struct("<HHQQ")
 _ZIP64_ID = 1
 # A `.conda` has three members.
 _MAX_SCANNED = 64
-# Between two members the directory does not know the extra field of the local header, which has up to 36 bytes of
-# zip64, times and owners, and what follows a member that was written as a stream, 24 bytes at most.
+# Between two members are bytes that the directory does not describe: the extra field of the local header (up to 36
+# bytes of zip64, times and owners) and the data descriptor of a member written as a stream (at most 24 bytes).
 _MAX_GAP = 128
 
 
@@ -65,7 +65,7 @@ class Tail:
         self._length = 0
 
     def read(self, size: int = -1, /) -> bytes:
-        """What the source gives."""
+        """Return the bytes of the source."""
         data = self._source.read(size)
         self._kept.append(data)
         self._length += len(data)
@@ -74,7 +74,7 @@ class Tail:
         return data
 
     def rest(self) -> bytes:
-        """Read on to the end; the last bytes of the source."""
+        """Read to the end and return the last bytes of the source."""
         while self.read(_STEP):
             pass
         return b"".join(self._kept)[-self._size :]
@@ -83,7 +83,7 @@ class Tail:
 def ends_as_bzip2(tail: bytes) -> bool:
     """Whether the last bytes of a file (`BZIP2_TAIL` of them) have the end mark of a bzip2 stream.
 
-    A file without it is cut off, unless something was appended.
+    A file without the mark is cut off, unless bytes were appended.
     """
     number = int.from_bytes(tail[-BZIP2_TAIL:], "big")
     mask = (1 << _BZIP2_END_BITS) - 1
@@ -99,7 +99,7 @@ def unpack_bzip2(source: Source, size: int) -> None:
 
 
 def unpack_rest(content: Source, size: int) -> None:
-    """Read what a decompressor of `size` bytes has left.  Raises Damaged."""
+    """Read the rest of a decompressed stream of `size` compressed bytes.  Raises Damaged."""
     left = _FREE + _MAX_RATIO * size
     while left > 0:
         with library_call():
@@ -110,7 +110,7 @@ def unpack_rest(content: Source, size: int) -> None:
 
 
 class _ZstdCheck:
-    """Decompresses zstd frames that come piece by piece, and forgets what is in them; `bad` says what is wrong."""
+    """Decompresses zstd frames in pieces and discards their content; `error` is the fault, if any."""
 
     def __init__(self, name: str, size: int) -> None:
         self._name = name
@@ -119,10 +119,10 @@ class _ZstdCheck:
         self._frame: zstandard.ZstdDecompressionObj | None = None
         self._head = b""
         self._needed = min(size, _FRAME_HEADER)
-        self.bad: Damaged | None = None
+        self.error: Damaged | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take the next piece into account; the first pieces are held until the frame's header is whole."""
+        """Decompress the next piece; the first pieces are held until the header of the frame is complete."""
         if self._frame is None:
             data = self._head + data
             self._head = data if len(data) < self._needed else b""
@@ -131,19 +131,19 @@ class _ZstdCheck:
         for start in range(0, len(data), _FEED):
             part = data[start : start + _FEED]
             try:
-                while part and self._left > 0 and self.bad is None:
+                while part and self._left > 0 and self.error is None:
                     part = self._decompress(part)
             except Damaged as error:
-                self.bad = Damaged("the archive", f"is damaged in {self._name}: {error.reason}")
+                self.error = Damaged("the archive", f"is damaged in {self._name}: {error.reason}")
 
     def _decompress(self, part: bytes) -> bytes:
-        """Decompress up to the end of a frame; what follows it."""
+        """Decompress to the end of a frame and return the bytes after it."""
         with library_call():
             if self._frame is None:
                 window = zstandard.get_frame_parameters(part).window_size
                 if window > _USUAL_WINDOW:
                     self._left = min(self._left, _FREE_IN_LARGE_WINDOW)
-                # What the first frame asks for, all that follow may have too, and no more.
+                # The window size of the first frame is the limit for all frames that follow.
                 self._decompressor = zstandard.ZstdDecompressor(
                     max_window_size=min(max(window, _USUAL_WINDOW), _MAX_WINDOW)
                 )
@@ -153,9 +153,9 @@ class _ZstdCheck:
         return self._frame.unused_data if self._frame.eof else b""
 
     def end(self) -> None:
-        """No piece is left."""
-        if self.bad is None and self._left > 0 and self._frame is not None and not self._frame.eof:
-            self.bad = Damaged("the archive", f"is damaged: {self._name} ends inside of a zstd frame")
+        """Check the last frame after the last piece."""
+        if self.error is None and self._left > 0 and self._frame is not None and not self._frame.eof:
+            self.error = Damaged("the archive", f"is damaged: {self._name} ends inside of a zstd frame")
 
 
 def _zstd_check(name: str, size: int, *, unpack: bool) -> _ZstdCheck | None:
@@ -164,14 +164,14 @@ def _zstd_check(name: str, size: int, *, unpack: bool) -> _ZstdCheck | None:
 
 @dataclass(slots=True)
 class ScannedMembers:
-    """What was seen of a zip that was read from its start to its end.
+    """The members of a zip that was read from its start to its end.
 
-    `members` has the CRC-32 and the size of each stored member by its offset; `bad` says why their content cannot
-    be unpacked.
+    `members` has the CRC-32 and the size of each stored member by its offset; `error` is the reason why their content
+    cannot be unpacked.
     """
 
     members: dict[int, tuple[int, int]] = field(default_factory=dict)
-    bad: Damaged | None = None
+    error: Damaged | None = None
 
 
 class _Local(NamedTuple):
@@ -185,7 +185,7 @@ class _Local(NamedTuple):
 def scan_members(source: Source, *, unpack: bool) -> ScannedMembers:
     """Read a zip in one pass and in constant memory, before its directory is known; with `unpack` decompress zstd too.
 
-    A member that the zip itself compresses, or whose size follows it, is not in the result, nor is what comes then.
+    The result ends before the first member that the zip itself compresses, or whose size follows its content.
     """
     found = ScannedMembers()
     offset = 0
@@ -204,14 +204,14 @@ def scan_members(source: Source, *, unpack: bool) -> ScannedMembers:
             break
         if frames is not None:
             frames.end()
-            found.bad = found.bad or frames.bad
+            found.error = found.error or frames.error
         found.members[offset] = (crc, local.size)
         offset += local.length + local.size
     return found
 
 
 def _local(source: Source) -> _Local | None:
-    """The next local header; None for anything else, and for one of a member whose content cannot be told from it."""
+    """The next local header; None for anything else, and if the header does not give the size of the stored content."""
     header = _exactly(source, _LOCAL_HEADER.size)
     if not header.startswith(_LOCAL_SIGNATURE) or len(header) < _LOCAL_HEADER.size:
         return None
@@ -226,26 +226,26 @@ def _local(source: Source) -> _Local | None:
 
 
 def _exactly(source: Source, size: int) -> bytes:
-    """So many bytes, fewer at the end."""
+    """Read exactly `size` bytes, fewer at the end."""
     data = b""
     while len(data) < size and (more := source.read(size - len(data))):
         data += more
     return data
 
 
-def check_members(archive: zipfile.ZipFile, walked: ScannedMembers, *, reread: bool, unpack: bool) -> None:
-    """Raise Damaged where a member has another CRC-32 than the directory says, or cannot be unpacked.
+def check_members(archive: zipfile.ZipFile, scanned: ScannedMembers, *, reread: bool, unpack: bool) -> None:
+    """Raise Damaged if the CRC-32 of a member differs from the directory, or if a member cannot be unpacked.
 
-    With `reread` the archive is in memory, and what was not seen on the walk is read from there.
+    With `reread` the archive is in memory, and members without a scan are read from there.
     """
-    if walked.bad is not None:
-        raise walked.bad
+    if scanned.error is not None:
+        raise scanned.error
     for member in archive.infolist():
-        seen = walked.members.get(member.header_offset)
+        seen = scanned.members.get(member.header_offset)
         if seen is None and reread:
             _check_member(archive, member, unpack=unpack)
         elif seen not in {None, (member.CRC, member.file_size)}:
-            raise Damaged("the archive", f"is damaged: {member.filename} has another CRC-32 than the directory says")
+            raise Damaged("the archive", f"is damaged: {member.filename} does not match its CRC-32 in the directory")
 
 
 def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, unpack: bool) -> None:
@@ -267,15 +267,15 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, unpack: 
         return
     if frames is not None:
         frames.end()
-        if frames.bad is not None:
-            raise frames.bad
+        if frames.error is not None:
+            raise frames.error
 
 
 def check_directory(archive: zipfile.ZipFile) -> None:
-    """Raise Damaged where the members of a zip do not cover it from its first byte to its directory."""
+    """Raise Damaged if the members of a zip do not cover it from its first byte to its directory."""
     end = 0
     name = "the first member"
-    starts = [(it.header_offset, it.filename, it.compress_size) for it in archive.infolist()]
+    starts = [(member.header_offset, member.filename, member.compress_size) for member in archive.infolist()]
     for start, following, size in [*sorted(starts), (archive.start_dir, "the directory", 0)]:
         if start < end:
             raise Damaged("the archive", f"is damaged: {name} and {following} overlap")

@@ -1,4 +1,4 @@
-"""A patch package, conda-forge style, is read from `noarch/`: the instructions that it has for each subdir."""
+"""Reads the patch instructions for each subdir from a patch package in `noarch/`, as conda-forge has it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
     from indexer.store import Store
 
-# Those of the largest channel there is take some tens of MiB.
+# The patch package of the largest channel has some tens of MiB.
 _MAX_PACKAGE = 256 * 2**20
 
 
 def load(store: Store, filename: str) -> Mapping[str, bytes]:
-    """The `patch_instructions.json` of a patch package by subdir, all of them sound.
+    """The `patch_instructions.json` of a patch package by subdir, all of them valid.
 
-    Files beside them are passed over.  Raises BadConfig where there is no such package, BadPatch where it
-    is not one or says what cannot be followed.
+    Other files are ignored.  Raises BadConfig if there is no such package, and BadPatch if it is not a patch package or
+    its instructions cannot be applied.
     """
     if names.parse_filename(filename) is None:
         raise BadConfig(f"--repodata-patch {filename}", "is not the file name of a package", _NAME_ONE)
@@ -30,18 +30,18 @@ def load(store: Store, filename: str) -> Mapping[str, bytes]:
     try:
         stat = store.stat(key)
         if stat is not None and stat.size > _MAX_PACKAGE:
-            raise BadPatch(key, f"has more than {_MAX_PACKAGE} bytes", _MEND)
-        found = read_patches(read_whole(store, key)[0], filename)
+            raise BadPatch(key, f"has more than {_MAX_PACKAGE} bytes", _CORRECT)
+        instructions = read_patches(read_whole(store, key)[0], filename)
     except Missing as error:
-        raise BadConfig(key, "is not there", _NAME_ONE) from error
+        raise BadConfig(key, "does not exist", _NAME_ONE) from error
     except BadPackage as error:
-        raise BadPatch(key, f"{error.thing} {error.reason}", _MEND) from error
-    if not found:
-        raise BadPatch(key, f"holds no SUBDIR/{names.PATCH_INSTRUCTIONS}", _MEND)
-    for subdir, content in found.items():
+        raise BadPatch(key, f"{error.thing} {error.reason}", _CORRECT) from error
+    if not instructions:
+        raise BadPatch(key, f"holds no SUBDIR/{names.PATCH_INSTRUCTIONS}", _CORRECT)
+    for subdir, content in instructions.items():
         patch.check_instructions(patch.parse_instructions(content, f"{key}: {subdir}/{names.PATCH_INSTRUCTIONS}"))
-    return found
+    return instructions
 
 
 _NAME_ONE = "nothing was changed: name a patch package in noarch/"
-_MEND = "nothing was changed: mend the patch package or name another"
+_CORRECT = "nothing was changed: correct the patch package or name another one"

@@ -1,4 +1,4 @@
-"""An object read as a file: whole, at random through a window that is filled by range, or onwards past breaks."""
+"""Reads an object as a seekable file, with range requests for the parts that are not in memory."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from indexer.core.model import Stat
     from indexer.store import Store
 
-# What one read outside the window fetches at least, and how much of an object a window may fetch in
-# all: an info part is some kilobytes, seldom megabytes.
+# The smallest and largest size of one request, and the limit for all requests of one object: an info part has some
+# kilobytes, rarely megabytes.
 _STEP = 2**20
 _MAX_STEP = 8 * 2**20
 _MAX_FETCHED = 64 * 2**20
 
 
 class RangeFile(io.RawIOBase):
-    """One version of an object as a seekable file, of which the bytes `data` from `start` on are here.
+    """An object as a seekable file; its bytes from `start` on are `data` and stay in memory.
 
-    These stay.  A read outside of them fetches that part of the object.  Raises what the store raises,
-    and BadPackage where that were too much.
+    A read outside of `data` requests that part of the object.  Raises the errors of the store, and BadPackage if the
+    requests exceed the limit.
     """
 
     def __init__(self, store: Store, stat: Stat, data: bytes, start: int) -> None:
@@ -52,7 +52,7 @@ class RangeFile(io.RawIOBase):
         """Go to a position in the object."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._stat.size}[whence]
         if base + offset < 0:
-            raise OSError("before the start of the object")  # as a file says it; zipfile expects it
+            raise OSError("before the start of the object")  # zipfile expects the error of a file
         self._position = base + offset
         return self._position
 
@@ -70,13 +70,13 @@ class RangeFile(io.RawIOBase):
         return data[start - first : stop - first]
 
     def prefetch(self, start: int, stop: int) -> None:
-        """Bring a part of the object here in one request, if it is not here."""
+        """Request a part of the object, if it is not in memory."""
         if self._held(start, min(stop, self._stat.size)) is None:
             self._fetch(start, min(stop, start + _MAX_STEP))
 
     @property
     def filename(self) -> str:
-        """What the object is called in its folder."""
+        """The name of the object without its folder."""
         return self._stat.key.rpartition("/")[2]
 
     def holds(self, start: int, stop: int) -> bool:

@@ -76,7 +76,7 @@ MISTAKES = {
         ["fs", "{}", "--scheduler", "host:8786"], "--scheduler host:8786", "is not the address", "tcp://HOST:8786"
     ),
     "no scheduler there": Mistake(
-        ["fs", "{}", "--scheduler", "tls://127.0.0.1:1"], "--scheduler tls://127.0.0.1:1", "certificates", "DASK_"
+        ["fs", "{}", "--scheduler", "tls://127.0.0.1:1"], "--scheduler tls://127.0.0.1:1", "certificate", "DASK_"
     ),
     "no credentials": Mistake(["s3", "s3://b"], "s3://b", "credentials", "--access-key-id"),
 }

@@ -125,7 +125,7 @@ def test_status_says_what_a_patch_would_change_and_changes_nothing(channel: Path
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (("--repodata-patch", "gone-1-0.conda"), "noarch/gone-1-0.conda: is not there"),
+        (("--repodata-patch", "gone-1-0.conda"), "noarch/gone-1-0.conda: does not exist"),
         (("--repodata-patch", "dew"), "--repodata-patch dew: is not the file name of a package"),
         (("--repodata-patch", ""), "--repodata-patch: is empty"),
         (("--repodata-patch", "a-1-0.conda", "--no-repodata-patch"), "contradict each other"),

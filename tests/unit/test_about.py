@@ -276,7 +276,7 @@ def test_run_exports_that_may_lie_where_nothing_can_be_read_are_unknown(*, about
     found = extracted(INDEX + header("bin/x", MIB) + bytes(512), about=about)
     assert isinstance(found, Extracted)
     assert found.run_exports is None
-    assert "the run exports are unknown, for the archive cannot be read to its end" in found.warnings
+    assert "the run exports are unknown, because the archive cannot be read to its end" in found.warnings
 
 
 def test_run_exports_that_are_unknown_are_not_published_as_none() -> None:

@@ -152,7 +152,9 @@ def test_a_tar_bz2_is_read_no_further_than_its_block_of_info_files() -> None:
 @pytest.mark.parametrize("name", [INDEX_JSON, RUN_EXPORTS_JSON])
 def test_only_a_file_may_be_called_like_an_info_file(kind: bytes, name: str) -> None:
     before = b"" if name == INDEX_JSON else INDEX
-    refused(lambda: info_files(before + member(name, kind=kind, link="/etc/passwd") + END), f"{name} as something else")
+    refused(
+        lambda: info_files(before + member(name, kind=kind, link="/etc/passwd") + END), f"{name} as something other"
+    )
 
 
 def test_an_info_file_may_not_come_twice() -> None:

@@ -485,7 +485,7 @@ def test_strict_rules_reject_what_others_only_warn_of() -> None:
     stat = store.upload(CONDA, SMALL, claims(SMALL, **{"package-md5": "0" * 32}))
     result = read(store, stat, replace(SPEC, rules=Rules(strict=True))).result
     assert isinstance(result, Rejected)
-    assert "the content wins" in result.reason
+    assert "the content is used" in result.reason
 
 
 def test_a_bad_package_is_a_result_with_its_version() -> None:

@@ -52,7 +52,7 @@ def _tar(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
 def test_a_link_in_place_of_instructions_is_an_error() -> None:
     member = tarfile.TarInfo(LINUX)
     member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
-    with pytest.raises(BadPackage, match="as something else than a file"):
+    with pytest.raises(BadPackage, match="as something other than a file"):
         read_patches(bz2.compress(_tar((member, b""))), "patch-1-0.tar.bz2")
 
 

@@ -190,7 +190,7 @@ def test_frames_that_come_byte_by_byte_are_sound(content: bytes) -> None:
     for byte in content:
         frames.feed(bytes([byte]))
     frames.end()
-    assert frames.bad is None
+    assert frames.error is None
 
 
 def test_a_pkg_part_that_is_no_zstd_is_found_by_a_check_of_digests() -> None:

@@ -1,4 +1,4 @@
-"""The fields of a record that tell which artifact the record is of, and a record with other values of some fields."""
+"""Identifies the package file of a record, and changes fields of a record without changing its other bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _raw_map = msgspec.json.Decoder(dict[str, Raw])
 
 
 class RecordIdentity(msgspec.Struct, frozen=True):
-    """The few fields of a record that tell which object it was made from; without a name it is none."""
+    """The fields of a record that identify its package file; without a name it is not a record."""
 
     name: Annotated[str, msgspec.Meta(min_length=1)] = ""
     size: int = -1
@@ -31,31 +31,31 @@ class _Date(msgspec.Struct):
     indexed_timestamp: int | None = None
 
 
-_facts = msgspec.json.Decoder(RecordIdentity)
+_identity = msgspec.json.Decoder(RecordIdentity)
 
 
 _date = msgspec.json.Decoder(_Date)
 
 
 def identity_of(record: Raw) -> RecordIdentity:
-    """The facts of a record; one whose fields have wrong types has none but its date, and is read again."""
+    """The identity of a record; only its date if a field has a wrong type: then the package is read again."""
     try:
-        return _facts.decode(record)
+        return _identity.decode(record)
     except UNREADABLE:
         return RecordIdentity(indexed_timestamp=date_of(record))
 
 
 def date_of(record: Raw) -> int | None:
-    """The `indexed_timestamp` of a record, None where it has none that is a whole number."""
+    """The `indexed_timestamp` of a record, None if it is missing or not an integer."""
     with contextlib.suppress(*UNREADABLE):
         return _date.decode(record).indexed_timestamp
     return None
 
 
 def altered(record: Raw, changes: Mapping[str, object]) -> Raw:
-    """A record with other values of some fields; the bytes of all others, and of one that says so already, stay.
+    """A record with other values of some fields; the bytes of fields with the same value are kept.
 
-    A record that is none stays too: whoever publishes it refuses it.
+    An unreadable record is returned unchanged: the publication rejects it.
     """
     try:
         fields = _raw_map.decode(record)

@@ -1,7 +1,7 @@
-"""Whether readers can parse what another indexer wrote: records, their run exports, and the rest of an index.
+"""Finds the parts of another indexer's index that clients cannot parse: records, run exports and `info`.
 
-pixi's engine fails for every package of a name if one record of it has a field of another type, and for a whole subdir
-if `info` has.  The types were compared with py-rattler 0.28, which pixi is made of.
+pixi's solver fails for all packages of a name if one record has a field of a wrong type, and for a whole subdir if
+`info` has one.  The types were compared with py-rattler 0.28, on which pixi is built.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class _Revision(msgspec.Struct):
 _record = msgspec.json.Decoder(_Record)
 _encode = msgspec.json.Encoder().encode
 _run_exports = msgspec.json.Decoder(_RunExports)
-# What makes a whole subdir unreadable where it has another type.
+# A wrong type in one of these keys makes a whole subdir unreadable.
 _INFO = {
     "channel_relations": msgspec.json.Decoder(_Relations | None),
     "repodata_revisions": msgspec.json.Decoder(dict[str, _Revision]),
@@ -100,36 +100,37 @@ _WHEELS = "whl"
 
 
 def record_fault(record: Raw) -> str | None:
-    """Why readers cannot parse a record, or must not be given it; None if nothing is wrong with it."""
+    """The reason why a record must not be published, such as a parse error in clients; None if it is valid."""
     try:
-        found = _record.decode(record)
+        fields = _record.decode(record)
     except UNREADABLE as error:
         return one_line(f"cannot be parsed by readers: {error}")
-    if not readable.NAME.fullmatch(found.name) or not readable.parses_version(found.version):
-        return one_line(f"has the name {found.name!r} and the version {found.version!r}, which readers cannot parse")
-    if found.name.startswith(VIRTUAL):
-        return f"has the name {found.name!r}, which only a virtual package may have (CEP 26)"
-    if isinstance(found.timestamp, int) and not _is_time(found.timestamp):
-        return f"has the timestamp {found.timestamp}, which readers cannot parse"
-    if found.purls and not all(map(readable.parses_purl, found.purls)):
+    if not readable.NAME.fullmatch(fields.name) or not readable.parses_version(fields.version):
+        return one_line(f"has the name {fields.name!r} and the version {fields.version!r}, which readers cannot parse")
+    if fields.name.startswith(VIRTUAL):
+        return f"has the name {fields.name!r}, which only a virtual package may have (CEP 26)"
+    if isinstance(fields.timestamp, int) and not _is_time(fields.timestamp):
+        return f"has the timestamp {fields.timestamp}, which readers cannot parse"
+    if fields.purls and not all(map(readable.parses_purl, fields.purls)):
         return "has a package URL that readers cannot parse"
-    return None if _is_plain(found, record) else _other_fault(record)
+    return None if _is_plain(fields, record) else _other_fault(record)
 
 
 def _is_time(timestamp: int) -> bool:
     return _FIRST_MS <= (timestamp if timestamp > _MAX_SECONDS else timestamp * 1000) <= readable.LAST_MS
 
 
-def _is_plain(found: _Record, record: Raw) -> bool:
-    """Whether a record has nothing but the fields that readers know, each once, in compact JSON.
+def _is_plain(fields: _Record, record: Raw) -> bool:
+    """Whether a record has only the fields that clients know, each once, in compact JSON.
 
-    Then it is as long as what was decoded, which is much faster to see than to look for keys that stand twice.
+    Such a record is as long as its decoded fields encoded again.  Comparing lengths is much faster than searching
+    for duplicate keys.
     """
-    return len(_encode(found)) == len(memoryview(record))
+    return len(_encode(fields)) == len(memoryview(record))
 
 
 def _other_fault(record: Raw) -> str | None:
-    """Why readers, or the formats that we publish, refuse a record for what is in no field that readers know."""
+    """The reason why a record is invalid outside of the fields that clients know, None if it is valid."""
     try:
         dump(parse_json(bytes(record), "it"))
     except BadPackage as error:
@@ -140,7 +141,7 @@ def _other_fault(record: Raw) -> str | None:
 
 
 def run_exports_fault(run_exports: Raw) -> str | None:
-    """Why readers cannot parse the run exports of a package, None if they can."""
+    """The reason why clients cannot parse the run exports of a package, None if they can."""
     try:
         _run_exports.decode(run_exports)
     except UNREADABLE as error:
@@ -149,31 +150,42 @@ def run_exports_fault(run_exports: Raw) -> str | None:
 
 
 def validated(index: Index) -> Index:
-    """An index of another indexer, with its `unreadable` records named and without what else readers cannot parse.
+    """An index of another indexer without the parts that clients cannot parse, except records.
 
-    An unreadable record stays until the plan is made: its package is read again.  Run exports that cannot be parsed are
-    unknown.  What else is left out is in `left_out`, with the reason.
+    `unreadable` has the records that clients cannot parse: the plan reads their packages again.  Run exports that
+    cannot be parsed are unknown.  `left_out` has the reason for each other part that is left out.
     """
     left_out = dict(_faults_of_info(index.info))
-    removed = tuple(filename for filename in index.removed if filename.count("-") >= _PARTS)
-    left_out |= {f"removed {name!r}": "is no file name of a package" for name in sorted({*index.removed} - {*removed})}
+    removed = tuple(filter(_has_name_form, index.removed))
+    left_out |= {
+        f"removed {name!r}": "is not the file name of a package" for name in sorted({*index.removed} - {*removed})
+    }
     v3_rest = dict(index.v3_rest)
     if _WHEELS in v3_rest:
-        wheels = {stem: record for stem, record in v3_rest[_WHEELS].items() if stem.count("-") >= _PARTS}
+        wheels = {stem: record for stem, record in v3_rest[_WHEELS].items() if _has_name_form(stem)}
         left_out |= {f"{stem}.{_WHEELS}": _BAD_STEM for stem in v3_rest[_WHEELS].keys() - wheels.keys()}
         v3_rest[_WHEELS] = wheels
+    faults = {name: record_fault(record) for name, record in index.records.items()}
     return replace(
         index,
-        run_exports={name: it for name, it in index.run_exports.items() if run_exports_fault(it) is None},
+        run_exports=_readable_run_exports(index.run_exports),
         removed=removed,
         info={key: value for key, value in index.info.items() if f"info.{key}" not in left_out},
         v3_rest=v3_rest,
-        unreadable={name: fault for name, it in index.records.items() if (fault := record_fault(it)) is not None},
+        unreadable={name: fault for name, fault in faults.items() if fault is not None},
         left_out=left_out,
     )
 
 
-_BAD_STEM = "stands under v3 without the form name-version-build, and readers refuse the whole index"
+_BAD_STEM = "is not of the form name-version-build under v3; readers refuse the whole index"
+
+
+def _has_name_form(filename: str) -> bool:
+    return filename.count("-") >= _PARTS
+
+
+def _readable_run_exports(run_exports: Mapping[str, Raw]) -> dict[str, Raw]:
+    return {filename: value for filename, value in run_exports.items() if run_exports_fault(value) is None}
 
 
 def _faults_of_info(info: Mapping[str, Raw]) -> Iterator[tuple[str, str]]:
