@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fixtures.bucket import Bucket
 
 
-def test_a_sound_store_is_said_to_be_sound_and_nothing_is_left(bucket: Bucket) -> None:
+def test_a_sound_store_is_reported_and_keeps_no_test_object(bucket: Bucket) -> None:
     url = lay_up(bucket, "some/channel")
     before = objects(bucket, "some/channel")
     done = invoke("doctor", url, env=bucket.environment())
@@ -33,19 +33,19 @@ def test_a_sound_store_is_said_to_be_sound_and_nothing_is_left(bucket: Bucket) -
 
 def test_the_findings_are_an_object_for_scripts(bucket: Bucket) -> None:
     done = invoke("doctor", f"s3://{bucket.bucket}/ch", "--json", env=bucket.environment())
-    assert (done.json["outcome"], done.json["exit_code"], done.json["left"]) == ("sound", 0, [])
-    assert {"probe": "delete", "sound": True, "found": "gone at once"} in [
-        {**finding, "found": finding["found"].partition(";")[0]} for finding in done.json["findings"]
+    assert (done.json["outcome"], done.json["exit_code"], done.json["not_deleted"]) == ("sound", 0, [])
+    assert {"probe": "delete", "passed": True, "detail": "deleted at once"} in [
+        {**finding, "detail": finding["detail"].partition(";")[0]} for finding in done.json["findings"]
     ]
 
 
-def test_a_bucket_that_is_not_there_is_one_line(bucket: Bucket) -> None:
+def test_a_missing_bucket_is_one_line(bucket: Bucket) -> None:
     done = invoke("doctor", "s3://nowhere/ch", env=bucket.environment())
     assert done.code == 2
     assert "the bucket does not exist" in done.error
 
 
-def test_a_folder_needs_no_doctor(tmp_path: Path) -> None:
+def test_a_folder_is_refused_with_the_next_step(tmp_path: Path) -> None:
     assert "s3://" in invoke("doctor", tmp_path).error
 
 

@@ -1,4 +1,4 @@
-"""The doctor finds of every kind of store what it is known for, and leaves nothing behind."""
+"""The doctor finds the known properties of every kind of store, and deletes its test objects."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.commands.doctor.doctor import SOUND, UNKNOWN, UNSAFE, examine_store, judge
-from indexer.commands.doctor.probes import GUARDS, PROBES, Finding
+from indexer.commands.doctor.doctor import SOUND, UNKNOWN, UNSAFE, concurrency_outcome, examine_store
+from indexer.commands.doctor.probes import CONCURRENCY_PROBES, PROBES, Finding
 from indexer.settings.locations import Environment
 from indexer.settings.resolve import resolve
 from indexer.store.target import S3Options, Target
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 def diagnosis(served: Server, behavior: Behavior, provider: str | None = None, key: str = ACCESS_KEY) -> Diagnosis:
-    """What is found of a store with this behavior."""
+    """The diagnosis of a store with this behavior."""
     served.fake = FakeS3(behavior)
     served.fake.upload("linux-64/reed-1.0-0.conda", b"a package")
     options = S3Options(served.url, "us-east-1", "path", key, SECRET_KEY, provider=provider)
     found = examine_store(Target(f"s3://{BUCKET}/{PREFIX}", options))
     assert served.fake.bodies() == {"linux-64/reed-1.0-0.conda": b"a package"}
-    assert found.left == ()
+    assert found.not_deleted == ()
     return found
 
 
@@ -59,7 +59,7 @@ def test_a_store_with_conditional_writes_is_safe_for_several_indexers(
     assert [it for it in found.flags if "--provider" in it] == [flag] * (flag is not None)
 
 
-def test_a_store_that_is_better_than_the_table_says_is_to_prove_itself(served: Server) -> None:
+def test_a_store_with_better_results_than_its_row_gets_provider_other(served: Server) -> None:
     assert "--provider other" in diagnosis(served, Behavior(), "wasabi").flags
 
 
@@ -69,21 +69,21 @@ def test_a_store_that_is_better_than_the_table_says_is_to_prove_itself(served: S
         (
             Behavior(page=3),
             {
-                "write": (True, "is taken"),
+                "write": (True, "is accepted"),
                 "read after write": (True, "at once"),
                 "metadata": (True, "are kept"),
-                "range": (True, "the part"),
+                "range": (True, "the requested part"),
                 "suffix range": (None, "wrong or refused"),
-                "If-Match on GET": (None, "heeded"),
+                "If-Match on GET": (None, "supported"),
                 "ETag": (None, "the MD5 of"),
                 "SHA-256 checksum": (None, "refused on upload"),
-                "list after write": (True, "shows"),
-                "list in pages": (None, "whole; StartAfter is heeded"),
-                "odd names": (True, "kept"),
-                "replace the right version": (True, "passes"),
+                "list after write": (True, "is listed"),
+                "list in pages": (None, "complete; StartAfter is supported"),
+                "special characters": (True, "kept"),
+                "replace with the current ETag": (True, "accepted"),
                 "many create at once": (True, "1 of 8"),
                 "many replace at once": (True, "1 of 8"),
-                "delete": (True, "gone at once"),
+                "delete": (True, "deleted at once"),
                 "clock": (True, " s "),
                 "missing object": (True, "404"),
                 "anonymous reader": (None, "a private channel"),
@@ -93,12 +93,12 @@ def test_a_store_that_is_better_than_the_table_says_is_to_prove_itself(served: S
             Behavior(ranges=False, reads_refused=True, missing=403),
             {
                 "range": (None, "ignored"),
-                "If-Match on GET": (None, "not heeded"),
+                "If-Match on GET": (None, "not supported"),
                 "missing object": (False, "403"),
             },
         ),
         (Behavior(etag=lambda md5: f'"{md5[::-1]}-2"'), {"ETag": (None, "not the MD5")}),
-        (Behavior("quotes"), {"replace the right version": (True, "without quotes")}),
+        (Behavior("quotes"), {"replace with the current ETag": (True, "without quotes")}),
         (
             Behavior("ignored"),
             {
@@ -110,23 +110,23 @@ def test_a_store_that_is_better_than_the_table_says_is_to_prove_itself(served: S
         (Behavior(second_form_refused=True), {"list in pages": (None, "the first form")}),
     ],
 )
-def test_each_vice_and_virtue_is_found(
+def test_each_property_of_a_store_is_found(
     served: Server, behavior: Behavior, expected: dict[str, tuple[bool | None, str]]
 ) -> None:
     found = {finding.probe: finding for finding in diagnosis(served, behavior).findings}
-    for probe, (sound, words) in expected.items():
-        assert found[probe].sound is sound, found[probe]
-        assert words in found[probe].found
+    for probe, (passed, words) in expected.items():
+        assert found[probe].passed is passed, found[probe]
+        assert words in found[probe].detail
 
 
-def test_without_the_right_to_write_only_reading_is_looked_at(served: Server) -> None:
+def test_without_the_right_to_write_only_listing_is_tested(served: Server) -> None:
     found = diagnosis(served, replace(Behavior(), conditions="read only"))
     assert [finding.probe for finding in found.findings] == ["write", "list"]
     assert (found.outcome, found.exit_code) == (UNKNOWN, 5)
     assert any("--policy" in line for line in found.advice)
 
 
-def test_the_table_for_pixi_leads_us_there_too(served: Server, tmp_path: Path) -> None:
+def test_the_table_for_pixi_also_configures_indexer(served: Server, tmp_path: Path) -> None:
     found = diagnosis(served, Behavior())
     manifest = tmp_path / "pixi.toml"
     manifest.write_text(found.s3_options)
@@ -137,25 +137,34 @@ def test_the_table_for_pixi_leads_us_there_too(served: Server, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("provider", [None, "hetzner", "minio"])
-def test_a_bucket_with_object_lock_is_judged_as_one_without(served: Server, provider: str | None) -> None:
+def test_a_bucket_with_object_lock_has_the_same_results(served: Server, provider: str | None) -> None:
     found = diagnosis(served, Behavior(locked=True), provider)
-    assert [it for it in found.findings if it.sound is False or "not asked" in it.found] == []
+    assert [it for it in found.findings if it.passed is False or "not tested" in it.detail] == []
     assert (found.outcome, found.exit_code) == (SOUND, 0)
 
 
-def test_what_was_not_asked_is_not_judged() -> None:
-    assert judge([]) == UNKNOWN
-    assert judge([Finding(guard, sound=True, found="") for guard in GUARDS]) == SOUND
-    assert judge([Finding(guard, sound=None, found="not asked") for guard in GUARDS]) == UNKNOWN
-    for odd in GUARDS:
-        assert judge([Finding(guard, sound=guard != odd, found="") for guard in GUARDS]) == UNSAFE
-        assert judge([Finding(guard, sound=True, found="") for guard in GUARDS - {odd}]) == UNKNOWN
+def test_a_probe_that_was_not_tested_has_no_result() -> None:
+    assert concurrency_outcome([]) == UNKNOWN
+    assert concurrency_outcome([Finding(guard, passed=True, detail="") for guard in CONCURRENCY_PROBES]) == SOUND
+    assert (
+        concurrency_outcome([Finding(guard, passed=None, detail="not tested") for guard in CONCURRENCY_PROBES])
+        == UNKNOWN
+    )
+    for odd in CONCURRENCY_PROBES:
+        assert (
+            concurrency_outcome([Finding(guard, passed=guard != odd, detail="") for guard in CONCURRENCY_PROBES])
+            == UNSAFE
+        )
+        assert (
+            concurrency_outcome([Finding(guard, passed=True, detail="") for guard in CONCURRENCY_PROBES - {odd}])
+            == UNKNOWN
+        )
 
 
 def refused(
     served: Server, refuses: Callable[[Request], bool], status: int = 403, code: str = "AccessDenied"
 ) -> Diagnosis:
-    """What is found of a store that refuses some requests."""
+    """The diagnosis of a store that refuses some requests."""
 
     def hook(asked: Request) -> None:
         if refuses(asked):
@@ -166,53 +175,53 @@ def refused(
     return examine_store(Target(f"s3://{BUCKET}/{PREFIX}", options))
 
 
-def of(found: Diagnosis, *probes: str) -> list[tuple[bool | None, bool]]:
-    """Of each probe the verdict, and whether it was not asked."""
-    by_name = {finding.probe: finding for finding in found.findings}
-    return [(by_name[probe].sound, by_name[probe].found.startswith("not asked: ")) for probe in probes]
+def results(diagnosed: Diagnosis, *probes: str) -> list[tuple[bool | None, bool]]:
+    """The result of each probe, and whether the probe was not tested."""
+    by_name = {finding.probe: finding for finding in diagnosed.findings}
+    return [(by_name[probe].passed, by_name[probe].detail.startswith("not tested: ")) for probe in probes]
 
 
-PUTS = ["read after write", "list after write", "odd names", *sorted(GUARDS), "delete"]
-READS = ["metadata", "ETag", "range", "suffix range", "If-Match on GET", "odd names"]
+PUTS = ["read after write", "list after write", "special characters", *sorted(CONCURRENCY_PROBES), "delete"]
+READS = ["metadata", "ETag", "range", "suffix range", "If-Match on GET", "special characters"]
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (400, "InvalidRequest")])
-def test_a_probe_whose_put_is_refused_is_not_asked(served: Server, status: int, code: str) -> None:
+def test_a_probe_whose_put_is_refused_is_not_tested(served: Server, status: int, code: str) -> None:
     found = refused(
         served, lambda it: it.method == "PUT" and not it.key.endswith(("first", "!2.0+local-0.conda")), status, code
     )
-    asked = [probe for probe in PUTS if probe != "odd names"]
-    assert of(found, *asked) == [(None, True)] * len(asked)
+    asked = [probe for probe in PUTS if probe != "special characters"]
+    assert results(found, *asked) == [(None, True)] * len(asked)
     assert (found.outcome, found.exit_code) == (UNKNOWN, 0)
     assert not any("one indexer" in line for line in found.advice)
 
 
-def test_a_refused_put_of_an_odd_name_has_no_verdict_without_permission(served: Server) -> None:
+def test_a_refused_put_of_a_special_name_is_failed_unless_denied(served: Server) -> None:
     def odd(asked: Request) -> bool:
         return asked.method == "PUT" and "local-0" in asked.key
 
-    assert of(refused(served, odd), "odd names") == [(None, True)]
-    assert of(refused(served, odd, 403, "SignatureDoesNotMatch"), "odd names") == [(False, False)]
-    assert of(refused(served, odd, 400, "InvalidURI"), "odd names") == [(False, False)]
+    assert results(refused(served, odd), "special characters") == [(None, True)]
+    assert results(refused(served, odd, 403, "SignatureDoesNotMatch"), "special characters") == [(False, False)]
+    assert results(refused(served, odd, 400, "InvalidURI"), "special characters") == [(False, False)]
 
 
-def test_without_the_right_to_read_only_that_right_is_judged(served: Server) -> None:
+def test_without_the_right_to_read_only_that_right_is_a_fault(served: Server) -> None:
     found = refused(served, lambda it: it.method in {"GET", "HEAD"} and bool(it.key) and "nowhere" not in it.key)
-    assert of(found, "read after write") == [(False, False)]
-    assert of(found, *READS) == [(None, True)] * len(READS)
-    assert {finding.probe for finding in found.findings if finding.sound is False} == {"read after write"}
+    assert results(found, "read after write") == [(False, False)]
+    assert results(found, *READS) == [(None, True)] * len(READS)
+    assert {finding.probe for finding in found.findings if finding.passed is False} == {"read after write"}
     assert found.outcome == UNKNOWN
 
 
-def test_without_the_right_to_delete_only_that_right_is_judged(served: Server) -> None:
+def test_without_the_right_to_delete_only_that_right_is_a_fault(served: Server) -> None:
     found = refused(served, lambda it: it.method == "DELETE")
-    assert {finding.probe for finding in found.findings if finding.sound is False} == {"delete"}
+    assert {finding.probe for finding in found.findings if finding.passed is False} == {"delete"}
     assert found.outcome == SOUND
-    assert found.left
+    assert found.not_deleted
 
 
-def test_keys_that_may_not_write_leave_nothing_behind(served: Server) -> None:
+def test_keys_without_the_right_to_write_create_no_objects(served: Server) -> None:
     found = refused(served, lambda it: it.method in {"PUT", "DELETE"})
     assert [finding.probe for finding in found.findings] == ["write", "list"]
-    assert found.left == ()
-    assert not any("left behind" in line for line in found.page().lines)
+    assert found.not_deleted == ()
+    assert not any("not deleted" in line for line in found.page().lines)

@@ -1,4 +1,4 @@
-"""What a store really guarantees, and what to tell the indexer and its readers about it."""
+"""Diagnoses a store: runs the probes, and derives advice and options for indexer and pixi."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from indexer.commands.doctor.policies import policies, text
-from indexer.commands.doctor.probes import GUARDS, Finding, examine
+from indexer.commands.doctor.probes import CONCURRENCY_PROBES, Finding, run_probes
 from indexer.commands.doctor.scratch import Scratch
 from indexer.core import names
 from indexer.core.exit_codes import ExitCode
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from indexer.store.target import Target
 
 _THREADS = 8
-# A row of plain S3: conditions by ETag, sent without a proof that they are heeded.
+# A provider with conditions by ETag, which a store sends without testing first if they are supported.
 _PLAIN = "minio"
-# The words of a verdict that several indexers can rest on, of one that they cannot, and of none.
+# The outcomes: several indexers may run at once, may not, or the probes could not be tested.
 SOUND, UNSAFE, UNKNOWN = "sound", "unsafe", "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What was found of a store, and what follows.
+    """The findings about a store, and the conclusions.
 
-    `flags` are the options that reach it, `s3_options` the same for pixi (a table of TOML, empty for AWS),
-    `advice` a line for each thing to do.  `left` has what could not be removed.
+    `flags` are the options of indexer for this store, `s3_options` those of pixi (a table of TOML, empty for AWS),
+    `advice` a line for each next step.  `not_deleted` has the keys that could not be deleted.
     """
 
     channel: str
@@ -47,33 +47,33 @@ class Diagnosis:
     findings: tuple[Finding, ...]
     flags: tuple[str, ...] = ()
     s3_options: str = ""
-    left: tuple[str, ...] = ()
+    not_deleted: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
 
     @property
     def outcome(self) -> str:
-        """Whether several indexers may run at once: sound, unsafe, or unknown where nothing may be written."""
-        return judge(self.findings)
+        """Whether several indexers may run at once: sound, unsafe, or unknown if a probe could not be tested."""
+        return concurrency_outcome(self.findings)
 
     @property
     def exit_code(self) -> ExitCode:
-        """FAULTS if a probe found a fault that a run would meet."""
-        return ExitCode.FAULTS if any(finding.sound is False for finding in self.findings) else ExitCode.OK
+        """FAULTS if a probe failed."""
+        return ExitCode.FAULTS if any(finding.passed is False for finding in self.findings) else ExitCode.OK
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """What to do about the findings."""
+        """A line for each next step."""
         return tuple(advise(self.findings))
 
     def page(self) -> Page:
-        """What the command shows."""
-        said = {True: "ok", False: "fault", None: "-"}
+        """The output of the command."""
+        words = {True: "passed", False: "failed", None: "info"}
         width = max((len(finding.probe) for finding in self.findings), default=0)
         shown = [
             f"{self.channel}: {self.outcome} for several indexers at once (provider {self.provider})",
-            *(f"  {it.probe:<{width}}  {said[it.sound]:<5}  {it.found}" for it in self.findings),
+            *(f"  {probe:<{width}}  {words[passed]:<6}  {detail}" for probe, passed, detail in self.findings),
             *(f"advice: {line}" for line in self.advice),
-            *(f"left behind, delete it: {key}" for key in self.left),
+            *(f"test object not deleted: {key}; delete it" for key in self.not_deleted),
             "options: " + " ".join(self.flags),
         ]
         if self.s3_options:
@@ -91,105 +91,111 @@ class Diagnosis:
             advice=self.advice,
             flags=self.flags,
             s3_options=self.s3_options,
-            left=self.left,
+            not_deleted=self.not_deleted,
         )
 
 
 def examine_store(target: Target) -> Diagnosis:
-    """Ask a store what it does, under a prefix that is cleared again.  Raises IndexerError where it is not reached."""
+    """The diagnosis of a store, tested under a temporary prefix.  Raises IndexerError if the store is not reachable."""
     bucket, prefix = target.bucket_and_prefix
-    inner = f"{names.SCRATCH_PREFIX}{uuid.uuid4().hex}/"
-    place = replace(target, location=f"s3://{bucket}/{prefix}{inner}")
+    folder = f"{names.SCRATCH_PREFIX}{uuid.uuid4().hex}/"
+    place = replace(target, location=f"s3://{bucket}/{prefix}{folder}")
     client, provider = connect(bucket, place)
-    nobody = replace(place, s3=replace(place.s3, access_key_id=None, secret_access_key=None, session_token=None))
-    anonymous, _ = connect(bucket, replace(nobody, s3=replace(nobody.s3, profile=None, anonymous=True)))
-    reached = Endpoint(bucket, client.meta.endpoint_url, client.meta.region_name, provider)
+    without_keys = replace(place, s3=replace(place.s3, access_key_id=None, secret_access_key=None, session_token=None))
+    anonymous, _ = connect(bucket, replace(without_keys, s3=replace(without_keys.s3, profile=None, anonymous=True)))
+    endpoint = Endpoint(bucket, client.meta.endpoint_url, client.meta.region_name, provider)
     with ThreadPoolExecutor(_THREADS) as executor:
-        store = S3Store(bucket, prefix + inner, _plainly(place, reached))
-        scratch = Scratch(client, store, bucket, prefix + inner, executor, anonymous, time.sleep)
+        store = S3Store(bucket, prefix + folder, _with_conditions(place, endpoint))
+        scratch = Scratch(client, store, bucket, prefix + folder, executor, anonymous, time.sleep)
         try:
-            # The first word with a store that is not there, or refuses the keys, is an error like any run's.
+            # A missing bucket or refused keys end the command with the same error as a run.
             next(iter(store.list("")), None)
-            findings = tuple(examine(scratch))
+            findings = tuple(run_probes(scratch))
         finally:
-            left = tuple(scratch.clear())
+            remaining = tuple(scratch.clear())
     return Diagnosis(
-        *(target.name, provider.name, findings), tuple(flags(reached, findings)), s3_options(reached), left, store.usage
+        channel=target.name,
+        provider=provider.name,
+        findings=findings,
+        flags=tuple(flags(endpoint, findings)),
+        s3_options=s3_options(endpoint),
+        not_deleted=remaining,
+        usage=store.usage,
     )
 
 
-def _plainly(place: Target, reached: Endpoint) -> Target:
-    """The same place, whose writes are conditional whatever the table says of its store: that is the question."""
-    if reached.provider.conditions is Conditions.GENERATION:
+def _with_conditions(place: Target, endpoint: Endpoint) -> Target:
+    """The target with conditional writes, even if the table of providers has none for this store: they are tested."""
+    if endpoint.provider.conditions is Conditions.GENERATION:
         return place
-    style = "path" if reached.path_style else "virtual-host"
-    plain = replace(place.s3, region=reached.region, addressing_style=style, provider=_PLAIN)
+    style = "path" if endpoint.path_style else "virtual-host"
+    plain = replace(place.s3, region=endpoint.region, addressing_style=style, provider=_PLAIN)
     return replace(place, s3=plain)
 
 
 def policy_page(target: Target) -> Page:
-    """The least rights for a channel, in the terms of its provider.  Asks nothing of the store."""
+    """The least rights for a channel, as its provider grants them.  Sends no request."""
     bucket, prefix = target.bucket_and_prefix
     provider = provider_of(target.s3.endpoint_url, target.s3.provider)
-    found = policies(provider.name, bucket, prefix)
-    value = json_object(target.name, provider=provider.name, policies=[policy._asdict() for policy in found])
-    return Page(tuple(text(found).splitlines()), value)
+    listed = policies(provider.name, bucket, prefix)
+    value = json_object(target.name, provider=provider.name, policies=[policy._asdict() for policy in listed])
+    return Page(tuple(text(listed).splitlines()), value)
 
 
 def settings_page(resolved: Resolved) -> Page:
-    """Every setting of a channel, masked, and where it came from.  May ask boto3's chain for keys, as a run would."""
-    found = explain(resolved)
-    settings = [{"name": it.name, "value": it.shown, "origin": str(it.origin)} for it in found]
+    """Every setting of a channel with its source, secrets masked.  May request keys through boto3, as a run."""
+    explained = explain(resolved)
+    settings = [{"name": setting.name, "value": setting.shown, "origin": str(setting.origin)} for setting in explained]
     value = json_object(resolved.target.name, settings=settings)
-    return Page(tuple(lines(found)), value)
+    return Page(tuple(lines(explained)), value)
 
 
-def judge(findings: Sequence[Finding]) -> str:
-    """Whether indexers that run at the same time can rest on a store."""
-    said = {finding.probe: finding.sound for finding in findings if finding.probe in GUARDS}
-    if False in said.values():
+def concurrency_outcome(findings: Sequence[Finding]) -> str:
+    """Whether several indexers may run at once on a store: sound, unsafe or unknown."""
+    results = {finding.probe: finding.passed for finding in findings if finding.probe in CONCURRENCY_PROBES}
+    if False in results.values():
         return UNSAFE
-    return SOUND if said == dict.fromkeys(GUARDS, True) else UNKNOWN
+    return SOUND if results == dict.fromkeys(CONCURRENCY_PROBES, True) else UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The store that was reached."""
+    """The address of a bucket."""
 
     bucket: str
-    endpoint: str
+    url: str
     region: str
     provider: Provider
 
     @property
     def path_style(self) -> bool:
-        """Whether the bucket goes into the path."""
-        return addressing_of(self.provider, self.endpoint, self.bucket) == "path"
+        """Whether the bucket is part of the path."""
+        return addressing_of(self.provider, self.url, self.bucket) == "path"
 
 
-def flags(reached: Endpoint, findings: Sequence[Finding]) -> list[str]:
-    """The options with which runs reach the store, and are careful where it must be."""
-    found = [f"--region {reached.region}"]
-    if reached.provider.name != AWS.name:
-        found = [f"--endpoint-url {reached.endpoint}", *found]
-        found.append(f"--addressing-style {'path' if reached.path_style else 'virtual-host'}")
-    trusted = reached.provider.conditions in {Conditions.ETAG, Conditions.GENERATION}
-    distrusted = reached.provider.conditions is Conditions.NONE
-    if {UNSAFE: trusted, SOUND: distrusted}.get(judge(findings)):
-        # The table is wrong about this store; of one that is not in it runs find out by themselves.
-        found.append(f"--provider {OTHER.name}")
-    return found
+def flags(endpoint: Endpoint, findings: Sequence[Finding]) -> list[str]:
+    """The options of indexer for a store."""
+    options = [f"--region {endpoint.region}"]
+    if endpoint.provider.name != AWS.name:
+        options = [f"--endpoint-url {endpoint.url}", *options]
+        options.append(f"--addressing-style {'path' if endpoint.path_style else 'virtual-host'}")
+    trusted = endpoint.provider.conditions in {Conditions.ETAG, Conditions.GENERATION}
+    distrusted = endpoint.provider.conditions is Conditions.NONE
+    if {UNSAFE: trusted, SOUND: distrusted}.get(concurrency_outcome(findings)):
+        # The table of providers is wrong about this store; with `other` a run tests the store itself.
+        options.append(f"--provider {OTHER.name}")
+    return options
 
 
-def s3_options(reached: Endpoint) -> str:
-    """The table with which pixi reaches the store (`pixi.toml`); none for AWS, which pixi finds as the AWS tools do."""
-    if reached.provider.name == AWS.name:
+def s3_options(endpoint: Endpoint) -> str:
+    """The table of `pixi.toml` for a store; empty for AWS, which pixi configures like the AWS tools."""
+    if endpoint.provider.name == AWS.name:
         return ""
     return (
-        f"[workspace.s3-options.{_key(reached.bucket)}]\n"
-        f'endpoint-url = "{reached.endpoint}"\n'
-        f'region = "{reached.region}"\n'
-        f"force-path-style = {str(reached.path_style).lower()}\n"
+        f"[workspace.s3-options.{_key(endpoint.bucket)}]\n"
+        f'endpoint-url = "{endpoint.url}"\n'
+        f'region = "{endpoint.region}"\n'
+        f"force-path-style = {str(endpoint.path_style).lower()}\n"
     )
 
 
@@ -198,24 +204,24 @@ def _key(bucket: str) -> str:
 
 
 _ADVICE: Mapping[str, str] = {
-    "write": "these credentials cannot index; look at `indexer doctor --policy` for the rights they need",
-    "list": "without the right to list nothing can be indexed; look at `indexer doctor --policy`",
-    "read after write": "wait between an upload and a run, and report this to whoever runs the store",
-    "metadata": "packages are read whole, for their digests are not kept; uploads lose their Cache-Control",
-    "range": "do not index here: the store answers with other bytes than it says",
-    "list after write": "wait between an upload and a run: what is not listed is not indexed",
-    "list in pages": "do not index here more than a thousand objects a subdir",
-    "odd names": "packages with `!` or `+` in their version cannot be indexed here",
-    "delete": "give the right to delete, or never switch an output off; look at `indexer doctor --policy`",
-    "clock": "set this machine's clock: signatures are refused beyond 15 minutes",
-    "missing object": "grant the right to list the bucket: 403 is not told from a wrong key",
+    "write": "these credentials cannot index; `indexer doctor --policy` prints all rights",
+    "list": "nothing can be indexed without the right to list; `indexer doctor --policy` prints all rights",
+    "read after write": "wait between an upload and a run, and report this to the operator of the store",
+    "metadata": "packages are read whole, because their digests are lost; clients may cache files too long",
+    "range": "do not index here: the store answers with wrong bytes",
+    "list after write": "wait between an upload and a run: an object that is not listed is not indexed",
+    "list in pages": "index at most a thousand objects per subdir here",
+    "special characters": "packages with `!` or `+` in their version cannot be indexed here",
+    "delete": "grant the right to delete, or never disable an output; `indexer doctor --policy` prints all rights",
+    "clock": "set the clock of this machine: stores refuse signatures that are off by more than 15 minutes",
+    "missing object": "grant the right to list the bucket: the answer 403 can also mean a wrong key",
     "anonymous reader": "let the public list the bucket, or answer 404 at the CDN: pixi fails on 403",
 }
-_UNSAFE = "let one indexer run at a time: what several write at once can be lost, and the tool can only lessen that"
+_UNSAFE = "run one indexer at a time: concurrent writes can be lost, and a lease only makes this less likely"
 
 
 def advise(findings: Sequence[Finding]) -> list[str]:
-    """A line for each fault that was found; one for all that several indexers rest on."""
-    faults = [finding.probe for finding in findings if finding.sound is False]
-    found = [f"{probe}: {_ADVICE[probe]}" for probe in faults if probe in _ADVICE]
-    return [*([_UNSAFE] if judge(findings) == UNSAFE else []), *found]
+    """A line for each failed probe with a next step, after one line if concurrent indexers are unsafe."""
+    failed = [finding.probe for finding in findings if finding.passed is False]
+    next_steps = [f"{probe}: {_ADVICE[probe]}" for probe in failed if probe in _ADVICE]
+    return [*([_UNSAFE] if concurrency_outcome(findings) == UNSAFE else []), *next_steps]

@@ -1,4 +1,4 @@
-"""The least rights that an indexer, a reader and the public need of a channel, in each provider's own terms."""
+"""The least rights of an indexer, a reader and the public for a channel, as each provider grants them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 class Policy(NamedTuple):
-    """One policy: who it is for, where to put it, and its text."""
+    """One policy: the user it is for, where to put it, and its text."""
 
-    who: str
+    user: str
     where: str
     text: str
 
 
 _OF_SUBDIR = (*names.TRACKED, *names.OVERLAY_FILES, names.STATE_FILE, names.GC_MARKER, names.LEASE)
 _OF_CHANNEL = (*names.CHANNEL_FILES, names.NOTICES, names.STATE_FILE, names.LEASE, names.PROBE)
-# What an indexer writes and deletes: exact names, because `*/repodata*` is also the name of some package.
+# The files that an indexer writes and deletes, by exact name: `*/repodata*` would also match some packages.
 _WRITTEN = (
     *sorted(f"*/{name}" for name in _OF_SUBDIR),
     f"*/{names.SHARDS_FOLDER}*{names.SHARD_SUFFIX}",
@@ -39,9 +39,9 @@ def policies(provider: str, bucket: str, prefix: str) -> list[Policy]:
     return list({"r2": _r2, "b2": _b2, "gcs": _gcs}[provider](bucket, prefix))
 
 
-def text(found: Iterable[Policy]) -> str:
-    """Policies as a person reads them."""
-    return "\n".join(f"# {policy.who}: {policy.where}\n{policy.text}\n" for policy in found)
+def text(listed: Iterable[Policy]) -> str:
+    """The policies as text for a person."""
+    return "\n".join(f"# {policy.user}: {policy.where}\n{policy.text}\n" for policy in listed)
 
 
 def _statement(actions: list[str], resources: list[str], **more: object) -> dict[str, object]:
@@ -63,9 +63,9 @@ def _iam(provider: str, bucket: str, prefix: str) -> Iterator[Policy]:
         "aws": "an IAM policy of the indexer's role or user",
         "minio": "`mc admin policy create STORE indexer FILE`",
         "wasabi": "an IAM policy of the indexer's user",
-        "hetzner": "keys reach all buckets of a project; a bucket policy that names a key narrows them",
+        "hetzner": "keys give access to all buckets of a project; a bucket policy that names a key restricts the key",
     }
-    where = places.get(provider, "a user or bucket policy, where the store has such")
+    where = places.get(provider, "a user policy or a bucket policy, if the store has one")
     written = [here + pattern for pattern in _WRITTEN]
     yield Policy(
         "indexer",
@@ -84,7 +84,7 @@ def _iam(provider: str, bucket: str, prefix: str) -> Iterator[Policy]:
     everybody: dict[str, object] = {"Principal": "*"}
     yield Policy(
         "the public",
-        "the bucket's policy; with the right to list, so that what is missing is 404 and not 403",
+        "the bucket's policy; with the right to list, the answer for a missing file is 404 and not 403",
         _document(_listing(bucket, prefix, **everybody), _statement(["s3:GetObject"], [f"{here}*"], **everybody)),
     )
 
@@ -95,13 +95,13 @@ def _r2(bucket: str, _prefix: str) -> Iterator[Policy]:
     yield Policy(
         "the public",
         "the bucket's settings",
-        "a custom domain; its cache keeps 404s too, so exclude */repodata* from it or let it forget them in minutes",
+        "a custom domain; its cache also keeps 404 answers: exclude */repodata*, or let 404 answers expire in minutes",
     )
 
 
 def _b2(bucket: str, prefix: str) -> Iterator[Policy]:
-    narrow = f" --name-prefix {prefix}" if prefix else ""
-    key = f"b2 key create --bucket {bucket}{narrow}"
+    prefix_option = f" --name-prefix {prefix}" if prefix else ""
+    key = f"b2 key create --bucket {bucket}{prefix_option}"
     yield Policy(
         "indexer", "an application key", f"{key} indexer listBuckets,listFiles,readFiles,writeFiles,deleteFiles"
     )
@@ -109,7 +109,7 @@ def _b2(bucket: str, prefix: str) -> Iterator[Policy]:
     yield Policy("the public", "the bucket's type", f"b2 bucket update {bucket} allPublic")
     yield Policy(
         "versions",
-        "the bucket's lifecycle: B2 keeps every version for ever otherwise",
+        "the bucket's lifecycle; without a rule B2 keeps every version",
         f"b2 bucket update {bucket} --lifecycle-rule "
         f'\'{{"fileNamePrefix": "{prefix}", "daysFromHidingToDeleting": 1}}\'',
     )
@@ -131,6 +131,6 @@ def _gcs(bucket: str, _prefix: str) -> Iterator[Policy]:
 
 
 def page() -> Iterator[tuple[str, str]]:
-    """The policies of every provider for one channel, by the provider's name: what docs/providers.md shows."""
+    """The name of each provider and its policies for an example channel, for docs/providers.md."""
     for provider in (AWS, *PROVIDERS[1:]):
         yield provider.name, text(policies(provider.name, "my-bucket", "my-channel/"))

@@ -1,4 +1,4 @@
-"""The place where a doctor asks: requests under a prefix of its own, which is cleared again."""
+"""The temporary prefix of the doctor: requests under the prefix, and the deletion of its objects."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from indexer.core.model import ETag
     from indexer.store import Store
 
-# Cloudflare R2 and Google take one write a second and key.
-_TOO_FAST = {429, 503}
+# Cloudflare R2 and Google accept one write per second and key.
+_THROTTLED = {429, 503}
 _PAUSE = 1.1
-_PATIENCE = 4
+_ATTEMPTS = 4
 _REFUSED = range(400, 500)
 
 
-class NotAsked(Exception):
-    """A probe has no verdict: a request that it needs, and that is not its question, was refused."""
+class NotTested(Exception):
+    """A probe has no result, because a request that the probe needs and does not test was refused."""
 
 
 @dataclass(frozen=True)
 class Scratch:
-    """Where is asked: a client of boto3, and a store as runs have it, both under a prefix of the probes' own.
+    """A temporary prefix: the bucket through a client of boto3, and the prefix as a store like that of a run.
 
-    `anonymous` asks without keys.  `left` has the keys that may be there and are to be removed.
+    `anonymous` is a client without keys.  `created` has the names of objects that may exist and must be deleted.
     """
 
     client: Any
@@ -42,91 +42,91 @@ class Scratch:
     executor: Executor
     anonymous: Any
     sleep: Callable[[float], None]
-    left: set[str] = field(default_factory=set)
+    created: set[str] = field(default_factory=set)
 
-    def ask(self, operation: str, name: str | None = None, *, anonymous: bool = False, **more: Any) -> Answer:
-        """One request about an object, or about the bucket where no name is given; again where it came too fast."""
+    def request(self, operation: str, name: str | None = None, *, anonymous: bool = False, **more: Any) -> Answer:
+        """The answer to a request for an object, or for the bucket if there is no name; retries if throttled."""
         if name is not None:
             more["Key"] = self.prefix + name
         client = self.anonymous if anonymous else self.client
-        for _ in range(_PATIENCE):
+        for _ in range(_ATTEMPTS):
             answer = send(client, operation, Bucket=self.bucket, **more)
-            if answer.status not in _TOO_FAST:
+            if answer.status not in _THROTTLED:
                 break
             self.sleep(_PAUSE)
         if operation == "put_object" and name is not None and answer.status not in _REFUSED:
-            self.left.add(name)
+            self.created.add(name)
         return answer
 
-    def need(self, operation: str, name: str, **more: Any) -> Answer:
-        """A request that a probe needs and that is not its question.  Raises NotAsked where it is refused."""
-        answer = self.ask(operation, name, **more)
+    def require(self, operation: str, name: str, **more: Any) -> Answer:
+        """The answer to a request that a probe needs and does not test.  Raises NotTested if it is refused."""
+        answer = self.request(operation, name, **more)
         if answer.code:
-            raise NotAsked(f"{operation.replace('_object', '')} is refused ({answer.refusal})")
+            raise NotTested(f"{operation.replace('_object', '')} is refused ({answer.refusal})")
         return answer
 
     def put(self, name: str, body: bytes, expect: Expect | ETag = Expect.ANYTHING) -> ETag | None:
-        """Write as runs do; None where somebody else was faster, or was there before.
+        """The ETag of an object that is written as a run writes; None on a conflict.
 
-        Raises NotAsked where the store refuses the write itself, and NoConditions.
+        Raises NotTested if the store refuses every write, and NoConditions.
         """
         try:
             etag = self.store.put(name, body, expect=expect)
         except Conflict:
             return None
         except (Denied, BadConfig) as error:
-            raise NotAsked(f"put is refused: {error.reason}") from error
+            raise NotTested(f"put is refused: {error.reason}") from error
         except Unavailable as error:
-            self.left.add(name)  # it may have been written all the same
-            raise NotAsked(f"put failed: {error.reason}") from error
-        self.left.add(name)
+            self.created.add(name)  # the object may exist nevertheless
+            raise NotTested(f"put failed: {error.reason}") from error
+        self.created.add(name)
         return etag
 
-    def lay(self, name: str, body: bytes) -> ETag:
-        """Write without a condition, as a probe needs it.  Raises NotAsked."""
+    def overwrite(self, name: str, body: bytes) -> ETag:
+        """The ETag of an object that is written without a condition.  Raises NotTested."""
         etag = self.put(name, body)
         if etag is None:
-            raise NotAsked("put is refused, although it has no condition")
+            raise NotTested("put without a condition is refused")
         return etag
 
-    def body(self, name: str, **more: Any) -> bytes | None:
-        """What an object holds, None where it is not there.  Raises NotAsked where it may not be read."""
-        answer = self.ask("get_object", name, **more)
+    def read(self, name: str, **more: Any) -> bytes | None:
+        """The content of an object, None if it does not exist.  Raises NotTested if reading is refused."""
+        answer = self.request("get_object", name, **more)
         if answer.denied:
-            raise NotAsked(f"get is refused ({answer.refusal})")
+            raise NotTested(f"get is refused ({answer.refusal})")
         if answer.code or not answer.parsed:
             return None
         with contextlib.closing(answer.parsed["Body"]) as body:
             data: bytes = body.read()
         return data
 
-    def listed(self, **more: Any) -> list[str] | None:
-        """The names that ListObjectsV2 shows of the scratch prefix, page by page; None where it is not known.
+    def list_names(self, **more: Any) -> list[str] | None:
+        """The names that ListObjectsV2 lists under the prefix, page by page; None if the store does not have it.
 
-        Raises NotAsked where it is refused.
+        Raises NotTested if the store refuses it.
         """
-        found: list[str] = []
+        listed: list[str] = []
         while True:
-            answer = self.ask("list_objects_v2", Prefix=self.prefix, **more)
+            answer = self.request("list_objects_v2", Prefix=self.prefix, **more)
             if answer.denied:
-                raise NotAsked(f"list is refused ({answer.refusal})")
+                raise NotTested(f"list is refused ({answer.refusal})")
             more_to_come = answer.parsed.get("IsTruncated")
             if answer.code or (more_to_come and "NextContinuationToken" not in answer.parsed):
                 return None
-            found += [entry["Key"][len(self.prefix) :] for entry in answer.parsed.get("Contents", ())]
+            listed += [entry["Key"][len(self.prefix) :] for entry in answer.parsed.get("Contents", ())]
             if not more_to_come:
-                return found
+                return listed
             more.pop("StartAfter", None)
             more["ContinuationToken"] = answer.parsed["NextContinuationToken"]
 
     def clear(self) -> list[str]:
-        """Remove what the probes have put; the keys that could not be removed."""
-        kept = []
+        """Delete all objects under the prefix, and return the keys that could not be deleted."""
+        remaining = []
         with contextlib.suppress(IndexerError):
-            self.left.update(stat.key for stat in self.store.list(""))
-        for name in sorted(self.left):
-            answer = self.ask("delete_object", name)
+            self.created.update(stat.key for stat in self.store.list(""))
+        for name in sorted(self.created):
+            answer = self.request("delete_object", name)
             if answer.status not in {200, 204, 404}:
-                kept.append(self.prefix + name)
-        self.left.clear()
-        return kept
+                remaining.append(self.prefix + name)
+        self.created.clear()
+        return remaining
