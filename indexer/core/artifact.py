@@ -15,10 +15,10 @@ from indexer.core.formats import shards
 from indexer.core.stream import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from indexer.core.model import Outputs
-    from indexer.core.stream import Content
+    from indexer.core.stream import Content, Stream
 
 
 class Rank(IntEnum):
@@ -78,18 +78,17 @@ def with_digest(artifact: Artifact) -> Artifact:
 class NewShards:
     """The shards to write, each made when it is written: those of a large channel are never held all at once."""
 
-    makers: tuple[tuple[bytes, Callable[[], bytes]], ...] = ()
+    contents: tuple[Stream, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Artifact]:
-        for digest, make in self.makers:
-            key = names.SHARDS_FOLDER + shards.filename_of(digest)
-            yield Artifact(key, Rank.SHARD, make(), headers=self.headers, immutable=True)
+        for key, content in zip(self.keys, self.contents, strict=True):
+            yield Artifact(key, Rank.SHARD, content, headers=self.headers, immutable=True)
 
     @property
     def keys(self) -> list[str]:
         """The keys of the shards, relative to the subdir."""
-        return [names.SHARDS_FOLDER + shards.filename_of(digest) for digest, _ in self.makers]
+        return [names.SHARDS_FOLDER + shards.filename_of(content.sha256) for content in self.contents]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,9 +19,10 @@ from indexer.core.model import UNREADABLE, Raw
 from indexer.core.pages import catalog
 from indexer.core.pages.current import encode_current_repodata
 from indexer.core.records.identity import identity_of
+from indexer.core.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from indexer.core.channel_info import ChannelInfo, Revision
     from indexer.core.metadata import Metadata
@@ -209,18 +211,22 @@ def _shards(
     if index.records_not_loaded is not None and context.changed_names is None:
         raise ValueError("an index of some names is published together with the published shards, never alone")
     digests = _unchanged_shards(context)
-    makers = []
+    contents = []
     for name, make in shards.build_shards(index, context.changed_names):
         shard = make()
         shards.check_shard_size(name, shard)
         digests[name] = shards.shard_digest(shard)
         if digests[name] not in context.existing_shards:
-            makers.append((digests[name], make))
+            contents.append(Stream(partial(_once, make), len(shard), digests[name]))
     headers = {"Cache-Control": outputs.shard_cache_control, "Content-Type": _ZSTD}
     content = shards.encode_index(_shard_index(digests, info, context))
     rank = Rank.SOURCE if source == names.SHARD_INDEX else Rank.SHARD_INDEX
-    new_shards = NewShards(tuple(makers), headers)
+    new_shards = NewShards(tuple(contents), headers)
     return new_shards, [Artifact(names.SHARD_INDEX, rank, content, headers=mutable(outputs, _ZSTD))]
+
+
+def _once(make: Callable[[], bytes]) -> Iterator[bytes]:
+    yield make()
 
 
 def _unchanged_shards(context: RenderContext) -> dict[str, bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -120,10 +120,7 @@ def _write_rank(
         return
     before()
     write = partial(_write, folder, etags=etags)
-    for written in bounded(folder.executor, write, itertools.chain([first], artifacts), _LIMITS):
-        # The content of a shard is not held longer than it takes to write the shard.
-        keeps_content = written.rewritten or not written.artifact.immutable
-        yield written if keeps_content else replace(written, artifact=replace(written.artifact, content=b""))
+    yield from bounded(folder.executor, write, itertools.chain([first], artifacts), _LIMITS)
 
 
 def _write(folder: ChannelFolder, artifact: Artifact, *, etags: Mapping[str, ETag]) -> _Written:
