@@ -216,17 +216,15 @@ def _root_as_json(root: SubdirReport) -> dict[str, object]:
     return {"package_names": root.packages, **{key: values[key] for key in keys if key in values}}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class SubdirCheck:
     """The faults and hints that a check found in one subdir, and the number of packages and shards.
 
-    `unread` has the package names whose only records are in shards that cannot be read.  `packages_read` counts the
-    packages whose content was compared with the index.
+    `packages_read` counts the packages whose content was compared with the index.
     """
 
-    faults: list[Fault] = field(default_factory=list)
-    hints: list[Fault] = field(default_factory=list)
-    unread: set[str] = field(default_factory=set)
+    faults: tuple[Fault, ...] = ()
+    hints: tuple[Fault, ...] = ()
     packages: int = 0
     shards: int = 0
     packages_read: int = 0

@@ -51,7 +51,7 @@ def test_a_fault_is_one_line_with_key_reason_and_next_step(indexed: Path) -> Non
     done = invoke("check", indexed)
     assert done.code == 5
     assert done.error == (
-        "fault: noarch/late-1.0-0.conda: is in the channel and not in the index; "
+        "fault: noarch/late-1.0-0.conda: is in the channel, but not in the index; "
         f"run `indexer fs {indexed}` with your usual options; if a run is in progress, check again afterwards"
     )
     assert invoke("check", indexed, "--subdir", "linux-64", "-q").code == 0
@@ -118,5 +118,5 @@ def test_many_faults_of_one_kind_are_one_line_with_a_count(indexed: Path) -> Non
         write(indexed, f"noarch/late-{number}.0-0.conda")
     done = invoke("check", indexed)
     assert done.err.count("fault:") == 1
-    assert "noarch/late-0.0-0.conda: is in the channel and not in the index (and 6 more like this; " in done.err
+    assert "noarch/late-0.0-0.conda: is in the channel, but not in the index (and 6 more like this; " in done.err
     assert len(invoke("check", indexed, "--json").json["faults"]) == 7

@@ -191,7 +191,7 @@ FAULTS = {
     "json has a record under v3 that no reader finds": Planted(
         lambda s: rewrite(s, REPODATA, nameless),
         REPODATA,
-        "without a name, which no client finds: a-1-0.zip",
+        "without a name, which clients cannot find: a-1-0.zip",
     ),
     "json has a package in two maps": Planted(
         lambda s: rewrite(s, REPODATA, lambda c: c["packages"].update({P0: record_of(c)})),
@@ -278,7 +278,7 @@ FAULTS = {
         lambda s: s.remove(key(RUN_EXPORTS)), RUN_EXPORTS_ZST, "exists without run_exports.json"
     ),
     "run exports are gone in every form": Planted(
-        lambda s: remove_all(s, key(RUN_EXPORTS)), RUN_EXPORTS, "is gone, and the last run published"
+        lambda s: remove_all(s, key(RUN_EXPORTS)), RUN_EXPORTS, "does not exist, but the last run published"
     ),
     "older clients' file is stale": Planted(
         lambda s: s.upload(key("current_repodata.json"), b'{"packages":{"z-1-0.tar.bz2":{"name":"z"}}}'),
@@ -290,14 +290,14 @@ FAULTS = {
         "current_repodata.json.bz2",
         "damaged or incomplete",
     ),
-    "a package is gone": Planted(lambda s: s.remove(key(P0)), P0, "is in the index and not in the channel"),
+    "a package is gone": Planted(lambda s: s.remove(key(P0)), P0, "is in the index, but not in the channel"),
     "a package is new": Planted(lambda s: fill(s, "linux-64/new-1.0-0.conda"), "new-1.0-0.conda", "not in the index"),
     "a package has another size": Planted(
         lambda s: s.upload(key(P0), package(key(P0), license="another")), P0, "bytes in the index and"
     ),
     "a package was replaced by one of the same size": Planted(replaced, P0, "was replaced since it was indexed"),
     "a rejected package was replaced": Planted(
-        lambda s: s.upload(BAD, b"other"), BAD[9:], "is in the channel and not in the index"
+        lambda s: s.upload(BAD, b"other"), BAD[9:], "is in the channel, but not in the index"
     ),
     "a yanked package has a record": Planted(
         lambda s: rewrite(s, REPODATA, lambda c: c.update(removed=[P0])), P0, "is listed as removed, but has a record"

@@ -177,7 +177,7 @@ def test_unreadable_run_exports_are_unknown(tmp_path: Path) -> None:
     store, found = foreign()
     told = {P0: {"run_exports": {"weak": "p00"}}, "p01-1.0-0.conda": {"run_exports": {"weak": ["p01"]}}}
     store.upload("linux-64/run_exports.json", json.dumps({"packages.conda": told}).encode())
-    assert any("run exports that readers cannot parse" in fault for fault in faults(store))
+    assert any("run exports that clients cannot parse" in fault for fault in faults(store))
     index(store)
     assert json.loads(store.bodies()["linux-64/run_exports.json"])["packages.conda"] == {
         "p01-1.0-0.conda": {"run_exports": {"weak": ["p01"]}}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from hypothesis import assume, given
 
-from indexer.commands.check.formats import PublishedFormats
+from indexer.commands.check.findings import PublishedFiles
+from indexer.commands.check.formats import read_formats
 from indexer.core import names
 from indexer.core.model import Index, Outputs
 from indexer.core.publication import publication
-from indexer.core.report import SubdirCheck
 from indexer.lister.snapshot import take_read_only_snapshot
 from indexer.store.channel_folder import ChannelFolder
 from indexer.writer.compress import compressed
@@ -19,6 +20,9 @@ from tests.support.memory import MemoryStore
 from tests.support.memory_channel import Inline
 from tests.support.render_context import first_context
 from tests.support.strategies import indexes
+
+if TYPE_CHECKING:
+    from indexer.core.verify import Fault
 
 
 def publish(index: Index, outputs: Outputs) -> MemoryStore:
@@ -29,15 +33,14 @@ def publish(index: Index, outputs: Outputs) -> MemoryStore:
     return store
 
 
-def verdict(store: MemoryStore) -> SubdirCheck:
-    folder, found = ChannelFolder(store, "noarch", Inline()), SubdirCheck()
-    PublishedFormats(folder, take_read_only_snapshot(folder, Outputs()), found).index()
-    return found
+def faults(store: MemoryStore) -> tuple[Fault, ...]:
+    folder = ChannelFolder(store, "noarch", Inline())
+    return read_formats(PublishedFiles(folder, take_read_only_snapshot(folder, Outputs()))).findings.faults
 
 
 @given(indexes(), OUTPUTS)
 def test_the_formats_of_one_publication_agree(index: Index, outputs: Outputs) -> None:
-    assert verdict(publish(index, outputs)).faults == []
+    assert faults(publish(index, outputs)) == ()
 
 
 @given(indexes())
@@ -49,5 +52,5 @@ def test_a_record_in_only_one_format_is_found(index: Index) -> None:
     gone = min(section)
     del section[gone]
     store.upload("noarch/repodata.json", json.dumps(content).encode())
-    found = {fault.key.partition("/")[2] for fault in verdict(store).faults if gone in fault.reason}
+    found = {fault.key.partition("/")[2] for fault in faults(store) if gone in fault.reason}
     assert {names.REPODATA_ZST, names.SHARD_INDEX} <= found
