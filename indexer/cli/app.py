@@ -49,7 +49,7 @@ _TARGET = Annotated[str, typer.Argument(metavar="TARGET", show_default=False)]
 _PACKAGES = Annotated[list[str], typer.Argument(metavar="SUBDIR/FILENAME", show_default=False)]
 
 
-def _version(value: bool) -> None:  # noqa: FBT001  typer's callbacks are called so
+def _version(value: bool) -> None:  # noqa: FBT001  typer passes the value as a positional argument
     if value:
         out(f"indexer {__version__}")
         raise typer.Exit

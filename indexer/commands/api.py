@@ -29,98 +29,101 @@ if TYPE_CHECKING:
     from indexer.store import Store
 
     Progress = Callable[[str, int, int], None]
-    Place = Target | str | os.PathLike[str]
+    AnyTarget = Target | str | os.PathLike[str]
 
 _REQUESTS = 32
-HERE = WorkerOptions()
+THREADS_HERE = WorkerOptions()
 
 
 def index(
-    target: Place,
+    target: AnyTarget,
     options: Options | None = None,
     *,
-    workers: WorkerOptions = HERE,
+    workers: WorkerOptions = THREADS_HERE,
     progress: Progress | None = None,
 ) -> Report:
     """Index the channel at `target`, and report.
 
     `target` is an `s3://BUCKET[/PREFIX]` URL, a folder, or a Target.  For a URL, variables such as
-    `S3_ENDPOINT_URL` are read; a Target has all options itself.  boto3's chain adds missing keys.  `workers` says where
-    packages are read and how many at once; by default threads of this process read them.  `progress` is called with the
-    subdir, the number of packages read and the number of packages to read.  Raises IndexerError if the channel as a
-    whole fails; an error of one subdir is in its report.
+    `S3_ENDPOINT_URL` are read; a Target has all options itself.  boto3's chain adds missing keys.  `workers` sets
+    where packages are read and how many at once; by default threads of this process read them.  `progress` is called
+    with the subdir, the number of packages read and the number of packages to read.  Raises IndexerError if the channel
+    as a whole fails; an error of one subdir is in its report.
     """
-    where = target_of(target)
-    with _opened(where, workers, progress) as (store, context):
-        return replace(index_channel(store, _fitting(where, options), context), channel=where.name)
+    channel = target_of(target)
+    with _opened(channel, workers, progress) as (store, context):
+        return replace(index_channel(store, _with_title(channel, options), context), channel=channel.name)
 
 
 def status(
-    target: Place,
+    target: AnyTarget,
     options: Options | None = None,
     *,
-    workers: WorkerOptions = HERE,
+    workers: WorkerOptions = THREADS_HERE,
     progress: Progress | None = None,
 ) -> Report:
-    """Report what `index` would do with the same arguments, and write nothing.  Raises IndexerError like `index`."""
+    """Report the changes that `index` would make with the same arguments; write nothing.  Raises IndexerError."""
     return index(target, replace(options or Options(), dry_run=True), workers=workers, progress=progress)
 
 
-def _fitting(where: Target, options: Options | None) -> Options:
-    chosen = options or Options()
-    if chosen.outputs.needs_metadata and not chosen.outputs.channel:
-        chosen = replace(chosen, outputs=replace(chosen.outputs, channel=where.title))
-    return chosen
+def _with_title(channel: Target, options: Options | None) -> Options:
+    """Options with the title of the channel, if an output shows a title and none is set."""
+    options = options or Options()
+    if options.outputs.needs_metadata and not options.outputs.channel:
+        options = replace(options, outputs=replace(options.outputs, channel=channel.title))
+    return options
 
 
-def yank(target: Place, packages: Collection[str], reason: str) -> Report:
+def yank(target: AnyTarget, packages: Collection[str], reason: str) -> Report:
     """Withdraw packages (`SUBDIR/FILENAME`) from the channel's index for a `reason`, and report.
 
     The files stay.  Later runs of indexer keep the packages out until they are unyanked; a run of another indexer adds
     them again until the next run of indexer.  Outputs and rules are those of the last run.  Raises IndexerError; if a
     package is not in the channel, before anything is changed.
     """
-    return _carry_out(target, packages, reason)
+    return _withdraw(target, packages, reason)
 
 
-def unyank(target: Place, packages: Collection[str]) -> Report:
+def unyank(target: AnyTarget, packages: Collection[str]) -> Report:
     """Add yanked packages (`SUBDIR/FILENAME`) to the index again, with their old dates, and report.
 
     Raises IndexerError.
     """
-    return _carry_out(target, packages)
+    return _withdraw(target, packages)
 
 
-def ignore(target: Place, packages: Collection[str], reason: str) -> Report:
+def ignore(target: AnyTarget, packages: Collection[str], reason: str) -> Report:
     """Ignore packages (`SUBDIR/FILENAME`) for a `reason`, and report.
 
     The files stay.  No later run of indexer reads or rejects the packages, and they leave the index, until `unignore`.
     Raises IndexerError; if a package is not in the channel, before anything is changed.
     """
-    return _carry_out(target, packages, reason, ignore=True)
+    return _withdraw(target, packages, reason, ignore=True)
 
 
-def unignore(target: Place, packages: Collection[str]) -> Report:
+def unignore(target: AnyTarget, packages: Collection[str]) -> Report:
     """Read ignored packages (`SUBDIR/FILENAME`) again, index those that are valid, and report.  Raises IndexerError."""
-    return _carry_out(target, packages, ignore=True)
+    return _withdraw(target, packages, ignore=True)
 
 
-def _carry_out(target: Place, packages: Collection[str], reason: str | None = None, *, ignore: bool = False) -> Report:
-    from indexer.commands.yank import YankOrder, carry_out
+def _withdraw(
+    target: AnyTarget, packages: Collection[str], reason: str | None = None, *, ignore: bool = False
+) -> Report:
+    from indexer.commands.yank import YankRequest, withdraw
 
     several("packages", packages)
-    order = YankOrder(frozenset(packages), reason, ignore)
-    where = target_of(target)
-    with _opened(where, HERE) as (store, context):
-        return replace(carry_out(store, order, _fitting(where, None), context), channel=where.name)
+    request = YankRequest(frozenset(packages), reason, ignore)
+    channel = target_of(target)
+    with _opened(channel, THREADS_HERE) as (store, context):
+        return replace(withdraw(store, request, _with_title(channel, None), context), channel=channel.name)
 
 
 def check(
-    target: Place,
+    target: AnyTarget,
     *,
     subdirs: Sequence[str] = (),
     deep: bool = False,
-    workers: WorkerOptions = HERE,
+    workers: WorkerOptions = THREADS_HERE,
     progress: Progress | None = None,
 ) -> CheckReport:
     """Check the channel at `target`, and change nothing.
@@ -131,27 +134,27 @@ def check(
     from indexer.commands.check.check import check_channel
 
     several("subdirs", subdirs)
-    where = target_of(target)
-    with _opened(where, workers, progress) as (store, context):
-        verdict = check_channel(store, context, subdirs=subdirs, deep=deep, command=where.command)
-        return replace(verdict, channel=where.name)
+    channel = target_of(target)
+    with _opened(channel, workers, progress) as (store, context):
+        report = check_channel(store, context, subdirs=subdirs, deep=deep, command=channel.command)
+        return replace(report, channel=channel.name)
 
 
-def gc(target: Place, request: GcRequest | None = None) -> GcReport:
+def gc(target: AnyTarget, request: GcRequest | None = None) -> GcReport:
     """List the unused shards of a channel, delete them if the `request` says so, and report.
 
     Raises IndexerError if the channel as a whole fails; an error of one subdir is in its report.
     """
     from indexer.commands.gc import GcRequest, collect
 
-    where = target_of(target)
-    request = replace(request or GcRequest(), temporary_files=not where.in_bucket)
+    channel = target_of(target)
+    request = replace(request or GcRequest(), temporary_files=not channel.in_bucket)
     several("subdirs", request.subdirs)
-    with _opened(where, HERE) as (store, context):
-        return replace(collect(store, request, context), channel=where.name)
+    with _opened(channel, THREADS_HERE) as (store, context):
+        return replace(collect(store, request, context), channel=channel.name)
 
 
-def target_of(target: Place) -> Target:
+def target_of(target: AnyTarget) -> Target:
     """The target as a value.  Raises BadConfig.
 
     For the URL of a bucket the variables `S3_ENDPOINT_URL`, `S3_REGION`, `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY`,
@@ -160,34 +163,36 @@ def target_of(target: Place) -> Target:
     if isinstance(target, Target):
         return target
     location = os.fspath(target)
-    where = Target(location)
+    channel = Target(location)
     if not isinstance(target, str) and location.startswith("s3:"):
         raise BadConfig(location, "is a Path, which cannot be an s3:// URL", "pass the URL as str")
-    if not where.in_bucket:
-        return where
+    if not channel.in_bucket:
+        return channel
     from indexer.settings.resolve import of_variables
 
-    return replace(where, s3=of_variables(Environment.here()))
+    return replace(channel, s3=of_variables(Environment.here()))
 
 
 @contextlib.contextmanager
-def _opened(where: Target, workers: WorkerOptions, progress: Progress | None = None) -> Iterator[tuple[Store, Context]]:
-    parallel = workers.max_parallel or parallel_for(where)
-    where = replace(where, connections=parallel + _REQUESTS)
-    with _readers(where, parallel, workers) as read, ThreadPoolExecutor(_REQUESTS) as threads:
-        context = Context(read, threads, stored_checksums=where.in_bucket, channel=_real_name(where))
-        yield open_store(where), context if progress is None else replace(context, progress=progress)
+def _opened(
+    channel: Target, workers: WorkerOptions, progress: Progress | None = None
+) -> Iterator[tuple[Store, Context]]:
+    parallel = workers.max_parallel or parallel_for(channel)
+    channel = replace(channel, connections=parallel + _REQUESTS)
+    with _readers(channel, parallel, workers) as read, ThreadPoolExecutor(_REQUESTS) as threads:
+        context = Context(read, threads, stored_checksums=channel.in_bucket, channel=_real_name(channel))
+        yield open_store(channel), context if progress is None else replace(context, progress=progress)
 
 
-def _real_name(where: Target) -> str:
+def _real_name(channel: Target) -> str:
     """The name of a target without links and dots, which shows if the target is a subdir."""
-    return where.name if where.in_bucket else os.path.realpath(where.location)
+    return channel.name if channel.in_bucket else os.path.realpath(channel.location)
 
 
-def _readers(where: Target, parallel: int, workers: WorkerOptions) -> AbstractContextManager[Workers]:
+def _readers(channel: Target, parallel: int, workers: WorkerOptions) -> AbstractContextManager[Workers]:
     """The workers that read packages: on this machine, or in a cluster."""
     if workers.scheduler is None:
-        return local(where, parallel, processes=workers.processes)
+        return local(channel, parallel, processes=workers.processes)
     from indexer.extractor.dask import connected  # imports asyncio, which other runs do not need
 
-    return connected(workers.scheduler, where, parallel)
+    return connected(workers.scheduler, channel, parallel)

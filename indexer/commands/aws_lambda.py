@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# With any other code the message is sent again, or ends in the dead-letter queue; a bad package stays bad.
+# With any other code the message is sent again, or moved to the dead-letter queue; a bad package would fail again.
 _DONE = {ExitCode.OK, ExitCode.PARTIAL}
 
 Answer: TypeAlias = "dict[str, Any]"
@@ -48,21 +48,21 @@ def handler_for(target: Target | str, options: Options | None = None) -> Callabl
     indexed (the event source needs `ReportBatchItemFailures`).  For any other event it raises IndexerError, and Lambda
     calls it again.
     """
-    where = target_of(target)
+    channel = target_of(target)
 
     def handle(event: Mapping[str, Any], _context: object) -> Answer:
         messages = _messages(event)
-        named: dict[str, frozenset[str]] = {}
+        packages_by_message: dict[str, frozenset[str]] = {}
         failed: dict[str, str] = {}
         for key, text in messages.items():
             try:
-                found = events.named(events.places(text), *where.bucket_and_prefix)
-                named[key] = found.packages
-                for name, reason in sorted(found.refused.items()):
+                selected = events.named(events.places(text), *channel.bucket_and_prefix)
+                packages_by_message[key] = selected.packages
+                for name, reason in sorted(selected.refused.items()):
                     _log.warning("%s: is not indexed: %s", one_line(name), reason)
             except IndexerError as error:
                 failed[key] = str(error)
-        failed |= _index(where, options, named)
+        failed |= _index(channel, options, packages_by_message)
         for key, reason in failed.items():
             _log.error("%s: %s", key or "the event", reason)
         if failed and _WHOLE in messages:
@@ -84,22 +84,23 @@ def _messages(event: Mapping[str, Any]) -> dict[str, str]:
     return {_WHOLE: json.dumps(event)}
 
 
-def _index(where: Target, options: Options | None, named: Mapping[str, frozenset[str]]) -> dict[str, str]:
-    """Index all packages in one run; the messages that failed, with the reason."""
-    packages = frozenset[str]().union(*named.values())
+def _index(channel: Target, options: Options | None, by_message: Mapping[str, frozenset[str]]) -> dict[str, str]:
+    """Index the packages of all messages in one run, and return the failed messages with the reason."""
+    packages = frozenset[str]().union(*by_message.values())
     if not packages:
         return {}
     try:
-        report = index(where, replace(options or Options(), packages=packages, may_be_gone=packages))
+        report = index(channel, replace(options or Options(), packages=packages, may_be_gone=packages))
     except IndexerError as error:
-        return {key: str(error) for key, wanted in named.items() if wanted}
+        return {key: str(error) for key, names in by_message.items() if names}
     _log.info("%s", json.dumps(report.as_json()))
-    undone = _undone(report)
-    reasons = {key: sorted(_subdirs(wanted) & undone.keys()) for key, wanted in named.items()}
-    return {key: "; ".join(undone[subdir] for subdir in subdirs) for key, subdirs in reasons.items() if subdirs}
+    errors = _errors(report)
+    failed = {key: sorted(_subdirs(names) & errors.keys()) for key, names in by_message.items()}
+    return {key: "; ".join(errors[subdir] for subdir in subdirs) for key, subdirs in failed.items() if subdirs}
 
 
-def _undone(report: Report) -> dict[str, str]:
+def _errors(report: Report) -> dict[str, str]:
+    """The error of each subdir that was not indexed."""
     return {name: sub.error or sub.outcome.value for name, sub in report.subdirs.items() if sub.exit_code not in _DONE}
 
 

@@ -1,4 +1,4 @@
-"""The family of errors: each class says who can act, each message names thing, reason and next step."""
+"""The errors of indexer: a class for each kind of remedy, and messages with thing, reason and next step."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class IndexerError(Exception):
 
 
 class Conflict(IndexerError):
-    """Another process changed the object since the snapshot: take a new snapshot and retry."""
+    """Another process changed the object after the snapshot: take a new snapshot and retry."""
 
 
 class Missing(Conflict):
@@ -99,6 +99,6 @@ class Damaged(BadPackage):
 
 
 class Refused(IndexerError):
-    """The run would do something that only a person should decide."""
+    """The run stops before a change that a person must decide."""
 
     exit_code = ExitCode.REFUSED

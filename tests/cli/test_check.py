@@ -1,4 +1,4 @@
-"""`indexer check` says whether a channel is sound, in a folder and in a bucket, and leaves it as it is."""
+"""`indexer check` reports if a channel is sound, in a folder and in a bucket, and changes nothing."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_the_object_of_a_check_has_the_keys_of_the_contract(indexed: Path) -> No
 
 
 @pytest.mark.parametrize("options", [[], ["--deep"]], ids=["quick", "deep"])
-def test_a_check_leaves_a_folder_as_it_is(indexed: Path, options: list[str]) -> None:
+def test_a_check_does_not_change_a_folder(indexed: Path, options: list[str]) -> None:
     write(indexed, "noarch/late-1.0-0.conda")
     before = snapshot(indexed)
     assert invoke("check", indexed, *options).code == 5
@@ -99,7 +99,7 @@ def test_a_bucket_sees_neither_put_nor_delete(bucket: Bucket, options: list[str]
     assert objects(bucket, "ch") == before
 
 
-def test_what_was_rejected_is_a_hint(indexed: Path) -> None:
+def test_a_rejected_package_is_a_hint(indexed: Path) -> None:
     copy(PACKAGES.parent / "broken" / "linux-64" / "half-1.0-0.conda", indexed)
     assert invoke("fs", indexed).code == 3
     done = invoke("check", indexed)
@@ -107,7 +107,7 @@ def test_what_was_rejected_is_a_hint(indexed: Path) -> None:
     assert done.error.startswith("hint: linux-64/half-1.0-0.conda: is not indexed: ")
 
 
-def test_a_channel_that_is_not_there_is_an_error_and_no_fault(tmp_path: Path) -> None:
+def test_a_missing_channel_is_an_error_and_no_fault(tmp_path: Path) -> None:
     done = invoke("check", tmp_path / "nowhere")
     assert done.code == 2
     assert "is not a folder" in done.error

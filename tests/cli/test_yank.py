@@ -77,7 +77,7 @@ def test_a_yank_in_a_bucket_with_a_report_for_scripts(bucket: Bucket) -> None:
         ((KEY, "--reason", " "), 2, "--reason: is empty"),
     ],
 )
-def test_what_cannot_be_yanked_is_said_in_one_line_and_nothing_changes(
+def test_a_yank_that_fails_is_one_line_and_changes_nothing(
     channel: Path, words: tuple[str, ...], code: int, error: str
 ) -> None:
     invoke("fs", channel)
@@ -108,7 +108,7 @@ def test_a_patch_comes_into_force_stays_and_ends(channel: Path, extension: str) 
     assert records(channel, "linux-64")[NAME]["depends"] == []
 
 
-def test_status_says_what_a_patch_would_change_and_changes_nothing(channel: Path) -> None:
+def test_status_shows_the_changes_of_a_patch_and_changes_nothing(channel: Path) -> None:
     invoke("fs", channel)
     patch = lay_patch(channel, {"packages.conda": {NAME: {"license": "MIT-0", "sha256": "00"}}})
     invoke("fs", channel)
@@ -139,7 +139,7 @@ def test_a_wrong_patch_is_wrong_usage(channel: Path, words: tuple[str, ...], err
     assert snapshot(channel) == before
 
 
-def test_a_patch_that_cannot_be_followed_names_the_file_and_the_package(channel: Path) -> None:
+def test_a_patch_that_cannot_be_applied_names_file_and_package(channel: Path) -> None:
     patch = lay_patch(channel, {"packages.conda": {NAME: {"depends": "libreed"}}})
     done = invoke("fs", channel, "--repodata-patch", patch)
     assert done.code == 1

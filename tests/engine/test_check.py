@@ -64,7 +64,7 @@ def key(name: str) -> str:
 
 
 def rewrite(store: MemoryStore, name: str, change: Callable[[Any], object]) -> None:
-    """Let a JSON file say something else; its compressed forms stay in step with it."""
+    """Change a JSON file and its compressed forms."""
     content = json.loads(store.bodies()[key(name)])
     change(content)
     body = json.dumps(content).encode()
@@ -75,7 +75,7 @@ def rewrite(store: MemoryStore, name: str, change: Callable[[Any], object]) -> N
 
 
 def reshard(store: MemoryStore, name: str, change: Callable[[Any], object]) -> None:
-    """Let a shard say something else, and the shard index name it."""
+    """Change a shard, and its digest in the shard index."""
     shard = unpacked(store.bodies()[shards(store)[name]])
     change(shard)
     body = zstandard.compress(msgspec.msgpack.encode(shard))
@@ -85,14 +85,14 @@ def reshard(store: MemoryStore, name: str, change: Callable[[Any], object]) -> N
 
 
 def reindex(store: MemoryStore, change: Callable[[Any], object]) -> None:
-    """Let the shard index say something else."""
+    """Change the shard index."""
     content = unpacked(store.bodies()[key(SHARD_INDEX)])
     change(content)
     store.upload(key(SHARD_INDEX), zstandard.compress(msgspec.msgpack.encode(content)))
 
 
 def recompress(store: MemoryStore, name: str, change: Callable[[Any], object]) -> None:
-    """Let a compressed file say something else than the plain one."""
+    """Change a compressed file, but not the plain file."""
     packed = store.bodies()[key(name)]
     decompress = bz2.decompress if name.endswith("bz2") else zstandard.decompress
     content = json.loads(decompress(packed))
@@ -102,8 +102,8 @@ def recompress(store: MemoryStore, name: str, change: Callable[[Any], object]) -
 
 
 def remove_all(store: MemoryStore, prefix: str) -> None:
-    for it in store.bodies(prefix):
-        store.remove(it)
+    for name in store.bodies(prefix):
+        store.remove(name)
 
 
 def spoil(store: MemoryStore, name: str, cut: int = 5) -> None:
@@ -115,7 +115,7 @@ def swap_shard(store: MemoryStore) -> None:
 
 
 def replaced(store: MemoryStore) -> None:
-    """Put another package of the same size in a package's place."""
+    """Replace a package by one of the same size."""
     body = bytearray(store.bodies()[key(P0)])
     body[-1] ^= 1
     store.upload(key(P0), bytes(body))
@@ -123,11 +123,11 @@ def replaced(store: MemoryStore) -> None:
 
 @dataclass(frozen=True)
 class Planted:
-    """A fault: how it comes about, at which file it is found, and what is said of it."""
+    """A fault: a function that causes it, the file that is reported, and a part of the reason."""
 
     plant: Callable[[MemoryStore], object]
     at: str
-    said: str
+    reason: str
 
 
 def record_of(content: Any, name: str = P0) -> Any:
@@ -306,13 +306,12 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_found_at_its_file_with_its_reason_and_what_to_do(name: str) -> None:
+def test_a_fault_has_its_file_its_reason_and_a_next_step(name: str) -> None:
     store, planted = sound(), FAULTS[name]
     assert faults(store) == []
     planted.plant(store)
-    found = [
-        fault for fault in check(store).faults if fault.key.startswith(key(planted.at)) and planted.said in fault.reason
-    ]
+    at_file = [fault for fault in check(store).faults if fault.key.startswith(key(planted.at))]
+    found = [fault for fault in at_file if planted.reason in fault.reason]
     assert len(found) == 1, faults(store)
     assert found[0].next_step
     assert "\n" not in str(found[0])
@@ -357,7 +356,7 @@ def test_a_deep_check_finds_a_package_that_cannot_be_read_any_more() -> None:
     assert (found.key, found.reason.partition(" (")[0]) == (key(P0), "cannot be indexed any more")
 
 
-def test_a_deep_check_forgives_another_spelling_of_the_same() -> None:
+def test_a_deep_check_accepts_another_spelling_of_the_same_value() -> None:
     store = channel(key("q-1.0-0.conda"), *keys(1, "noarch"))
     store.upload(key("q-1.0-0.conda"), package(key("q-1.0-0.conda"), depends=["a 1", "b >=2"], noarch="generic"))
     index(store, with_outputs(shards=False))
@@ -370,7 +369,7 @@ def test_a_deep_check_forgives_another_spelling_of_the_same() -> None:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_no_fault_is_invented_after_a_run(name: str) -> None:
+def test_a_channel_has_no_fault_after_a_run(name: str) -> None:
     store = SCENES[name].prepare()
     index(store, SCENES[name].options, now_ms=NOW_MS + DAY_MS)
     assert faults(store, deep=True) == []
@@ -390,7 +389,7 @@ def test_a_check_neither_writes_nor_deletes() -> None:
     assert changes(store.calls, first) == []
 
 
-def test_what_was_rejected_before_is_a_hint_and_so_is_a_note_of_a_gc() -> None:
+def test_rejected_packages_and_an_interrupted_gc_are_hints() -> None:
     store = sound()
     store.upload(key(names.GC_MARKER), b"{}")
     verdict = check(store)
@@ -398,7 +397,7 @@ def test_what_was_rejected_before_is_a_hint_and_so_is_a_note_of_a_gc() -> None:
     assert {hint.key for hint in verdict.hints} == {BAD, key(names.GC_MARKER)}
 
 
-def test_an_index_that_is_published_while_the_check_looks_is_no_fault() -> None:
+def test_an_index_that_is_published_during_a_check_is_no_fault() -> None:
     store = sound()
 
     def publish(_number: int, call: Call) -> None:
@@ -412,7 +411,7 @@ def test_an_index_that_is_published_while_the_check_looks_is_no_fault() -> None:
     assert fell_in
 
 
-def test_an_indexer_that_is_between_two_files_is_waited_for() -> None:
+def test_a_check_waits_for_an_indexer_between_two_files() -> None:
     store = sound()
     fill(store, "linux-64/new-1.0-0.conda")
 
@@ -434,7 +433,7 @@ def test_an_indexer_that_is_between_two_files_is_waited_for() -> None:
     assert clock.slept[0] == 1.0
 
 
-def test_a_channel_that_never_stands_still_is_neither_sound_nor_faulty() -> None:
+def test_a_channel_that_always_changes_is_neither_sound_nor_faulty() -> None:
     store = sound()
 
     def touch(_number: int, call: Call) -> None:
@@ -445,7 +444,7 @@ def test_a_channel_that_never_stands_still_is_neither_sound_nor_faulty() -> None
         check(InterferingStore(store, before=touch))
 
 
-def test_only_the_subdirs_that_are_named_are_looked_at() -> None:
+def test_only_the_named_subdirs_are_checked() -> None:
     store = sound()
     store.remove("noarch/repodata.json")
     assert check(store, subdirs=["linux-64"]).faults == ()
@@ -461,7 +460,7 @@ def test_a_compressed_file_is_unpacked_no_further_than_the_plain_size() -> None:
     assert (found.key, found.reason.partition(" bytes")[0][:15]) == (key(REPODATA_ZST), "holds more than")
 
 
-def test_shards_that_lie_elsewhere_are_a_hint() -> None:
+def test_shards_at_another_url_are_a_hint() -> None:
     store = sound()
     reindex(store, lambda c: c["info"].update(shards_base_url="https://elsewhere/"))
     verdict = check(store)
@@ -485,7 +484,7 @@ def test_a_check_sees_the_fault_of_a_crash_until_the_next_run() -> None:
 
 
 @pytest.mark.parametrize("at", [REPODATA, SHARD_INDEX])
-def test_an_index_with_a_revision_that_nobody_knows_asks_for_an_update(at: str) -> None:
+def test_the_next_step_for_an_unknown_revision_is_an_update(at: str) -> None:
     store = sound()
     if at == REPODATA:
         rewrite(store, REPODATA, lambda c: c.update(v4={}))

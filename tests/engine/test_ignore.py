@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.commands.yank import YankOrder, carry_out
+from indexer.commands.yank import YankRequest, withdraw
 from indexer.core import names
 from indexer.core.errors import BadConfig, BadPatch
 from indexer.core.overlay import WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn
@@ -43,7 +43,7 @@ REASON = "known to be broken"
 
 
 def order(store: Store, *packages: str, reason: str | None = REASON) -> Report:
-    return carry_out(store, YankOrder(frozenset(packages), reason, ignore=True), PLAIN, fake_context(NOW_MS + DAY_MS))
+    return withdraw(store, YankRequest(frozenset(packages), reason, ignore=True), PLAIN, fake_context(NOW_MS + DAY_MS))
 
 
 def with_bad_packages() -> MemoryStore:

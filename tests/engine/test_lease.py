@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.commands.yank import YankOrder, carry_out
+from indexer.commands.yank import YankRequest, withdraw
 from indexer.core.names import LEASE, YANKS
 from indexer.core.report import Outcome
 from indexer.writer.lease import LASTS
@@ -331,7 +331,7 @@ def test_a_yank_is_put_under_the_lease() -> None:
     store = prepared()
     run(store)
     before = len(store.calls)
-    carry_out(UnconditionalStore(store), YankOrder(frozenset({NEW}), "broken"), PLAIN, fake_context())
+    withdraw(UnconditionalStore(store), YankRequest(frozenset({NEW}), "broken"), PLAIN, fake_context())
     written = changes(store.calls, before)
     assert written[:3] == [("PUT", HELD), ("PUT", f"linux-64/{YANKS}"), ("DELETE", HELD)]
     assert_whole(store, OLD)

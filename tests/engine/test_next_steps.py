@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from indexer.commands.yank import YankOrder, carry_out
+from indexer.commands.yank import YankRequest, withdraw
 from indexer.core import names
 from indexer.core.state import Attested, decode_state, encode_state
 from tests.engine.test_attestations import SIGS, attest
@@ -112,7 +112,7 @@ class Damage:
 
 def yanked(store: MemoryStore) -> None:
     """Yank a package of the channel."""
-    carry_out(store, YankOrder(frozenset({key(P0)}), "it breaks the build"), PLAIN, fake_context())
+    withdraw(store, YankRequest(frozenset({key(P0)}), "it breaks the build"), PLAIN, fake_context())
 
 
 def patched(store: MemoryStore) -> None:

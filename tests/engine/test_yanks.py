@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from indexer.commands.yank import YankOrder, carry_out
+from indexer.commands.yank import YankRequest, withdraw
 from indexer.core import names
 from indexer.core.errors import BadConfig, BadPatch, GaveUp
 from indexer.core.overlay import decode_withdrawn
@@ -48,7 +48,7 @@ REASON = "it breaks the build"
 
 
 def order(store: Store, *packages: str, reason: str | None = REASON, now_ms: int = NOW_MS + DAY_MS) -> Report:
-    return carry_out(store, YankOrder(frozenset(packages), reason), PLAIN, fake_context(now_ms))
+    return withdraw(store, YankRequest(frozenset(packages), reason), PLAIN, fake_context(now_ms))
 
 
 def unyank(store: Store, *packages: str) -> Report:

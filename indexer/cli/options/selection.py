@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Selection:
-    """Which packages and subdirs a run looks at."""
+    """Which packages and subdirs a run indexes."""
 
     force: Annotated[
         bool, Option("--force", "-f", help="Read every package again. The dates of first indexing are kept.")
@@ -80,16 +80,16 @@ class Selection:
         """The selected packages, None for all, and those of them that only the event names.  Raises BadConfig."""
         if not self.packages and self.packages_from is None and self.event is None:
             return None, frozenset()
-        named = list(self.packages or ())
+        packages = list(self.packages or ())
         if self.packages_from is not None:
-            lines = _text_of(self.packages_from, "name a text file with one package a line").splitlines()
+            lines = _text_of(self.packages_from, "name a text file with one package per line").splitlines()
             for line in filter(None, map(str.strip, lines)):
                 _check(line, f"{self.packages_from}: {line}")
-                named.append(line)
+                packages.append(line)
         for package in self.packages or ():
             _check(package, f"--package {package}")
         of_event = frozenset[str]() if self.event is None else _named_by_event(self.event, channel)
-        return of_event.union(named), of_event.difference(named)
+        return of_event.union(packages), of_event.difference(packages)
 
 
 def _check(package: str, thing: str) -> None:
@@ -108,18 +108,17 @@ def _named_by_event(path: Path, channel: Target) -> frozenset[str]:
             f"names objects of a bucket, and {channel.name} is a folder",
             "call `indexer s3 s3://BUCKET[/PREFIX]`, or name the packages with --package",
         )
-    place = channel.bucket_and_prefix
     try:
         objects = events.places(_text_of(path, "name a file with a notification"))
     except BadConfig as error:
-        named = error.thing if error.thing == str(path) else f"--event {path}"
-        raise BadConfig(named, error.reason, error.next_step) from error
-    found = events.named(objects, *place)
-    if found.others:
-        _log.info("ignored %d objects of the event that are not packages of %s", found.others, channel.name)
-    for name, reason in sorted(found.refused.items()):
+        thing = error.thing if error.thing == str(path) else f"--event {path}"
+        raise BadConfig(thing, error.reason, error.next_step) from error
+    selected = events.named(objects, *channel.bucket_and_prefix)
+    if selected.others:
+        _log.info("ignored %d objects of the event that are not packages of %s", selected.others, channel.name)
+    for name, reason in sorted(selected.refused.items()):
         _log.warning("%s: is not indexed: %s", one_line(name), reason)
-    return found.packages
+    return selected.packages
 
 
 def _text_of(path: Path, next_step: str) -> str:

@@ -1,4 +1,4 @@
-"""The options of the commands that index nothing: check, doctor and gc."""
+"""The options of check, doctor and gc."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CheckOptions:
 
 @dataclass(frozen=True)
 class DoctorOptions:
-    """The options of `doctor`, which send no probes to the store."""
+    """The options of `doctor`; each of them replaces the probes."""
 
     policy: Annotated[
         bool,
