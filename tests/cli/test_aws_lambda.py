@@ -76,13 +76,13 @@ def test_a_bad_package_does_not_come_again_and_again(bucket: Bucket) -> None:
     assert handler_for(channel(bucket), FAST)(sent.in_sqs(event(bucket, RUSH)), None) == {"batchItemFailures": []}
 
 
-def test_every_message_comes_again_where_the_bucket_cannot_be_reached(bucket: Bucket) -> None:
+def test_every_message_is_retried_if_the_bucket_is_not_reachable(bucket: Bucket) -> None:
     nowhere = Target("s3://nowhere", channel(bucket).s3)
     named = sent.in_sqs(sent.s3(REED, bucket="nowhere"), sent.s3("other.txt", bucket="nowhere"))
     assert handler_for(nowhere, FAST)(named, None) == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
 
 
-def test_what_names_no_package_of_the_channel_asks_nothing_of_the_store(bucket: Bucket) -> None:
+def test_an_event_without_packages_of_the_channel_sends_no_request(bucket: Bucket) -> None:
     before = len(bucket.requests)
     handler_for(channel(bucket), FAST)(sent.in_sqs(event(bucket, "linux-64/repodata.json"), sent.test_event()), None)
     assert len(bucket.requests) == before

@@ -157,14 +157,14 @@ def test_without_keys_for_another_store_the_error_lists_searched_places(server: 
     assert server.requests == []
 
 
-def test_without_a_session_on_aws_itself_the_error_says_how_to_get_one(home: Path) -> None:
+def test_the_next_step_without_an_aws_session_is_a_login(home: Path) -> None:
     write(home / "aws-config", SSO)
     done = invoke("s3", "s3://some-bucket/ch", env={"AWS_REGION": "eu-central-1"})
     assert done.code == 1
     assert done.error.endswith("; run `aws sso login --profile default`")
 
 
-def test_a_broken_credentials_file_is_named_and_its_content_is_not(server: Server, home: Path) -> None:
+def test_the_error_of_a_broken_credentials_file_hides_its_content(server: Server, home: Path) -> None:
     path = write(home / ".rattler" / "credentials.json", f'{{"some-bucket": "{SECRET}')
     done = invoke("s3", "s3://some-bucket", "--endpoint-url", server.url, "-vv")
     assert done.code == 2
@@ -224,7 +224,7 @@ expires_at = 2027-01-01T01:00:00+01:00
 """
 
 
-def test_what_a_file_says_of_the_channel_is_published(channel: Path, tmp_path: Path) -> None:
+def test_settings_of_the_channel_in_a_file_are_published(channel: Path, tmp_path: Path) -> None:
     config = write(tmp_path / "mine.toml", SAYING)
     done = invoke("fs", channel, "--config", config)
     assert done.code == 0
@@ -247,7 +247,7 @@ def test_what_a_file_says_of_the_channel_is_published(channel: Path, tmp_path: P
     assert row == ["channel", "wrote", "1", "file"], "notices count no names"
 
 
-def test_a_file_that_is_named_but_not_there_is_an_error(channel: Path) -> None:
+def test_a_missing_configuration_file_is_an_error(channel: Path) -> None:
     done = invoke("fs", channel, "--config", "nobodys.toml")
     assert (done.code, done.error) == (
         2,

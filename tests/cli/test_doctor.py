@@ -70,7 +70,7 @@ def test_a_policy_is_printed_without_a_request(bucket: Bucket, provider: str) ->
 
 
 def test_the_policy_lets_the_indexer_write_all_its_files_and_no_package() -> None:
-    """The patterns of IAM: `*` stands for anything, slashes too."""
+    """In patterns of IAM `*` matches any text, also with slashes."""
     from fnmatch import fnmatchcase
 
     (statement,) = [
@@ -89,6 +89,6 @@ def test_the_policy_lets_the_indexer_write_all_its_files_and_no_package() -> Non
     assert not any(may(f"{subdir}/{name}") for subdir in ("linux-64", "noarch") for name in packages)
 
 
-def test_the_page_on_providers_shows_what_the_command_prints() -> None:
+def test_the_page_on_providers_has_the_output_of_the_command() -> None:
     page = (ROOT / "docs" / "providers.md").read_text()
     assert [name for name, block in blocks() if block not in page] == []

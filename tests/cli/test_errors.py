@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mistake:
-    """Words with a mistake in them, and what must be said of it: the thing, the reason, the next step."""
+    """A wrong command line, and the error that it must print: the thing, the reason, the next step."""
 
     words: list[str]
     thing: str
@@ -99,7 +99,7 @@ def faulty(channel: Path) -> Path:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
-def test_a_mistake_is_named_with_its_reason_and_what_to_do(faulty: Path, mistake: Mistake) -> None:
+def test_a_mistake_is_named_with_its_reason_and_a_next_step(faulty: Path, mistake: Mistake) -> None:
     done = invoke(*(word.replace("{}", str(faulty)) for word in mistake.words), env=mistake.env)
     name_the_fault(done, mistake, faulty)
     assert done.out == ""
@@ -136,7 +136,7 @@ def test_a_folder_that_may_not_be_written_is_named(channel: Path) -> None:
     name_the_fault(done, Mistake([], "noarch/", "Permission denied", "let this user", code=1), channel)
 
 
-def test_a_bucket_that_is_not_there_is_wrong_usage(bucket: Bucket) -> None:
+def test_a_missing_bucket_is_wrong_usage(bucket: Bucket) -> None:
     done = invoke("s3", "s3://no-such-bucket/ch", env=bucket.environment())
     assert done.code == 2
     assert done.error == (
@@ -144,7 +144,7 @@ def test_a_bucket_that_is_not_there_is_wrong_usage(bucket: Bucket) -> None:
     )
 
 
-def test_a_bucket_that_is_not_there_has_a_traceback_with_two_v(bucket: Bucket) -> None:
+def test_a_missing_bucket_has_a_traceback_with_vv(bucket: Bucket) -> None:
     done = invoke("s3", "s3://no-such-bucket/ch", "-vv", env=bucket.environment())
     assert "Traceback" in done.err
     assert "NoSuchBucket" in done.err
@@ -208,7 +208,7 @@ def test_a_store_that_does_not_answer_is_named_with_the_endpoint() -> None:
     assert done.error.endswith("check the endpoint URL and the network, then run again")
 
 
-def test_the_error_stands_in_the_json_too(tmp_path: Path) -> None:
+def test_the_error_is_also_in_the_json(tmp_path: Path) -> None:
     done = invoke("fs", tmp_path / "nowhere", "--json")
     assert done.code == 2
     assert done.json["outcome"] == "failed"
@@ -281,7 +281,7 @@ STRANGERS = {
 
 @pytest.mark.parametrize("words", [[], ["--package", "noarch/a-1-0.conda"]], ids=["listing", "one package"])
 @pytest.mark.parametrize("name", STRANGERS)
-def test_what_is_not_an_s3_endpoint_is_named_as_such(name: str, words: list[str]) -> None:
+def test_an_endpoint_without_s3_is_named(name: str, words: list[str]) -> None:
     answer, said = STRANGERS[name]
     if name in {"a console", "a proxy"} or "nginx" in name:
         answer = answer._replace(headers={"Content-Type": "text/html", "ETag": ""})
@@ -301,7 +301,7 @@ def test_an_html_page_of_a_failing_gateway_is_a_passing_fault() -> None:
     assert "not an S3 endpoint" not in done.error
 
 
-def test_an_event_for_a_folder_says_what_is_wrong_with_it(channel: Path, tmp_path: Path) -> None:
+def test_an_event_for_a_folder_is_an_error_with_a_next_step(channel: Path, tmp_path: Path) -> None:
     event = tmp_path / "event.json"
     event.write_text("{}")
     done = invoke("fs", channel, "--event", event)

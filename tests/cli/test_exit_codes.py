@@ -107,7 +107,7 @@ def test_the_worst_of_the_subdirs_decides(channel: Path) -> None:
     assert done.code == 1
 
 
-def test_a_plan_ends_with_0_even_where_packages_would_be_rejected(channel: Path) -> None:
+def test_a_plan_with_rejected_packages_ends_with_0(channel: Path) -> None:
     copy(BROKEN / "linux-64" / "half-1.0-0.conda", channel)
     done = invoke("status", channel, "--json")
     assert (done.code, done.json["outcome"]) == (0, "planned")

@@ -1,4 +1,4 @@
-"""`indexer gc` names what no index names, and deletes it only when told to."""
+"""`indexer gc` lists unused shards, and deletes them only with --yes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def shards(channel: Path) -> set[str]:
     return {path.relative_to(channel).as_posix() for path in channel.glob("*/shards/*")}
 
 
-def test_without_yes_it_says_what_would_go_and_how_much_and_leaves_all(orphaned: Path) -> None:
+def test_without_yes_the_unused_files_are_listed_and_stay(orphaned: Path) -> None:
     before = snapshot(orphaned)
     done = invoke("gc", orphaned)
     assert done.code == 0
@@ -64,23 +64,23 @@ def test_with_yes_the_orphan_goes_and_the_channel_stays_sound(orphaned: Path) ->
 @pytest.mark.parametrize(
     ("words", "goes"), [([], True), (["--older-than", "31d"], False), (["--older-than", "12h"], True)]
 )
-def test_what_is_younger_stays(orphaned: Path, words: list[str], goes: bool) -> None:  # noqa: FBT001
+def test_younger_files_stay(orphaned: Path, words: list[str], goes: bool) -> None:  # noqa: FBT001
     done = invoke("gc", orphaned, *words, "--json").json
     assert bool(done["subdirs"]["noarch"]["unused"]) is goes
 
 
-def test_only_the_subdir_that_is_named_is_looked_at(orphaned: Path) -> None:
+def test_only_the_named_subdir_is_cleaned(orphaned: Path) -> None:
     assert invoke("gc", orphaned, "--yes", "--subdir", "linux-64", "--json").json["outcome"] == "unchanged"
 
 
 @pytest.mark.parametrize("age", ["7", "d", "1w", "-1d", "1.5d", ""])
-def test_what_is_no_age_is_wrong_usage(orphaned: Path, age: str) -> None:
+def test_an_invalid_age_is_wrong_usage(orphaned: Path, age: str) -> None:
     done = invoke("gc", orphaned, f"--older-than={age}")
     assert done.code == 2
     assert "give one such as 30m, 12h or 7d" in done.error
 
 
-def test_what_a_killed_run_was_writing_goes_too(orphaned: Path) -> None:
+def test_temporary_files_of_a_killed_run_are_deleted(orphaned: Path) -> None:
     scratch = orphaned / "noarch" / f".repodata.json.{'0' * 32}.tmp"
     scratch.write_bytes(b"{")
     os.utime(scratch, (0, 0))

@@ -1,4 +1,4 @@
-"""What the command line says of itself, and how little it loads for that."""
+"""The help texts of the command line, and how few modules they load."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_version_is_one_line_with_name_and_number() -> None:
     assert (done.out, done.err, done.code) == (f"indexer {indexer.__version__}\n", "", 0)
 
 
-def test_the_page_on_the_command_line_is_what_its_script_prints() -> None:
+def test_the_page_on_the_command_line_is_up_to_date() -> None:
     done = run([sys.executable, "docs/cli.py"])
     assert done.code == 0
     assert (ROOT / "docs" / "cli.md").read_text() == done.out
@@ -71,7 +71,7 @@ def test_help_names_every_command() -> None:
 
 
 @pytest.mark.parametrize("command", ["s3", "fs", "status"])
-def test_help_tells_each_default_that_is_not_off(command: str) -> None:
+def test_help_shows_each_default_except_off(command: str) -> None:
     shown = " ".join(invoke(command, "--help", env={"COLUMNS": "100", "TERMINAL_WIDTH": "100"}).out.split())
     for default in ("[default: 16;", "[default: public, max-age=300]", "[default: zst]", "[default: monolithic]"):
         assert default in shown, default

@@ -1,4 +1,4 @@
-"""With --json one object stands on standard output, with the keys of the contract, and nothing else."""
+"""With --json standard output has one object with the keys of the contract, and nothing else."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_report_has_the_keys_of_the_contract_and_is_alone(channel: Path, wor
     assert done.json["channel"] == str(channel)
 
 
-def test_the_report_says_what_was_done(channel: Path) -> None:
+def test_the_report_has_the_changes(channel: Path) -> None:
     copy(BROKEN / "linux-64" / "half-1.0-0.conda", channel)
     invoke("fs", channel)
     mire, dew = channel / "noarch" / "mire-1.0-0.conda", channel / "linux-64" / "dew-1.0-0.conda"
@@ -112,7 +112,7 @@ def test_a_failure_has_all_the_keys_of_the_contract(tmp_path: Path) -> None:
     assert set(invoke("fs", tmp_path / "nowhere", "--json").json) >= TOP
 
 
-def test_quiet_says_nothing_on_standard_output_and_keeps_the_errors(channel: Path) -> None:
+def test_quiet_prints_only_errors(channel: Path) -> None:
     assert invoke("fs", channel, "-q").out == ""
     copy(BROKEN / "linux-64" / "half-1.0-0.conda", channel)
     done = invoke("fs", channel, "-q")
@@ -135,11 +135,11 @@ def test_a_person_reads_outcome_counts_and_requests(channel: Path) -> None:
 
 
 @pytest.mark.parametrize(("loud", "said"), [([], False), (["-v"], False), (["-vv"], True), (["--verbose", "-v"], True)])
-def test_the_tool_says_more_when_it_is_asked_to(tmp_path: Path, loud: list[str], said: bool) -> None:  # noqa: FBT001
+def test_verbose_shows_more(tmp_path: Path, loud: list[str], said: bool) -> None:  # noqa: FBT001
     assert ("debug: " in invoke("fs", tmp_path / "nowhere", *loud).err) is said
 
 
-def test_a_plan_does_not_say_that_it_deleted_anything(channel: Path) -> None:
+def test_a_plan_reports_no_deletion(channel: Path) -> None:
     invoke("fs", channel)
     planned, done = (invoke(command, channel, "--no-zst").out for command in ("status", "fs"))
     assert "would delete 2" in planned

@@ -29,7 +29,7 @@ def plain(tmp_path: Path) -> Path:
     return tmp_path / "channel"
 
 
-def test_strict_rejects_what_is_only_warned_of_else(plain: Path) -> None:
+def test_strict_rejects_packages_with_warnings(plain: Path) -> None:
     write(plain, "noarch/Upper-1.0-0.conda")
     warned = invoke("status", plain, "--json").json["subdirs"]["noarch"]
     assert [note["filename"] for note in warned["warnings"]] == ["Upper-1.0-0.conda"]
@@ -39,7 +39,7 @@ def test_strict_rejects_what_is_only_warned_of_else(plain: Path) -> None:
     assert [note["filename"] for note in done.json["subdirs"]["noarch"]["rejected"]] == ["Upper-1.0-0.conda"]
 
 
-def test_strict_writes_nothing_anywhere_once_one_package_is_rejected(channel: Path) -> None:
+def test_strict_writes_nothing_if_one_package_is_rejected(channel: Path) -> None:
     copy(BROKEN / "noarch" / "void-2.0-0.tar.bz2", channel)
     before = snapshot(channel)
     done = invoke("fs", channel, "--strict")
@@ -48,7 +48,7 @@ def test_strict_writes_nothing_anywhere_once_one_package_is_rejected(channel: Pa
     assert snapshot(channel) == before
 
 
-def test_strict_publishes_what_has_nothing_against_it(plain: Path) -> None:
+def test_strict_publishes_packages_without_warnings(plain: Path) -> None:
     done = invoke("fs", plain, "--strict")
     assert (done.code, done.err) == (0, "")
     assert set(records(plain, "noarch")) == {"plain-1.0-0.conda"}
@@ -65,7 +65,7 @@ def test_lenient_indexes_a_package_in_a_wrong_subdir_and_warns(plain: Path, pack
     assert package.name in records(plain, "linux-64")
 
 
-def test_lenient_does_not_take_what_no_reader_could(plain: Path) -> None:
+def test_lenient_rejects_packages_that_no_client_can_read(plain: Path) -> None:
     copy(BAD, plain)
     assert invoke("fs", plain, "--lenient").code == 3
 
@@ -92,7 +92,7 @@ def test_a_mass_removal_is_refused_and_nothing_is_written(emptied: Path) -> None
     assert snapshot(emptied) == before
 
 
-def test_a_mass_removal_is_done_when_it_is_allowed(emptied: Path) -> None:
+def test_an_allowed_mass_removal_is_done(emptied: Path) -> None:
     done = invoke("fs", emptied, "--allow-mass-removal", "--json")
     assert done.code == 0
     assert len(done.json["subdirs"]["noarch"]["removed"]) == 11

@@ -78,7 +78,7 @@ def test_processes_write_the_bytes_that_one_reader_at_a_time_writes(tmp_path: Pa
     assert published(channel) == before
 
 
-def test_processes_reject_what_is_broken_among_many(tmp_path: Path) -> None:
+def test_processes_reject_broken_packages_among_many(tmp_path: Path) -> None:
     channel = tmp_path / "channel"
     write_many(channel / "noarch")
     (channel / "noarch" / "p0-1.0-0.conda").write_bytes(b"no package")
@@ -88,7 +88,7 @@ def test_processes_reject_what_is_broken_among_many(tmp_path: Path) -> None:
     assert done.json["subdirs"]["noarch"]["packages"] == MANY - 1
 
 
-def test_processes_index_from_the_start_what_one_reader_indexes(tmp_path: Path) -> None:
+def test_processes_index_the_same_as_one_reader(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     for channel in (one, other):
         write_many(channel / "noarch")

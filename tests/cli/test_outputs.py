@@ -103,7 +103,7 @@ def test_a_file_that_is_switched_off_is_deleted(channel: Path, first: list[str],
     assert deleted == before - after
 
 
-def test_compressed_files_say_what_the_plain_one_says(channel: Path) -> None:
+def test_compressed_files_have_the_content_of_the_plain_file(channel: Path) -> None:
     index(channel, "--bz2")
     for name in ("repodata.json", "run_exports.json"):
         plain = (channel / "noarch" / name).read_bytes()
@@ -111,7 +111,7 @@ def test_compressed_files_say_what_the_plain_one_says(channel: Path) -> None:
         assert bz2.decompress((channel / "noarch" / f"{name}.bz2").read_bytes()) == plain
 
 
-def test_the_level_of_zstd_changes_the_bytes_and_not_what_they_say(channel: Path) -> None:
+def test_the_level_of_zstd_changes_the_bytes_but_not_the_content(channel: Path) -> None:
     path = channel / "linux-64" / "repodata.json.zst"
     index(channel, "--zst-level", "1")
     fast = path.read_bytes()
@@ -143,7 +143,7 @@ def test_a_level_that_zstd_does_not_have_is_wrong_usage(channel: Path, level: st
     ],
     ids=" ".join,
 )
-def test_the_base_url_stands_in_every_index(channel: Path, words: list[str], expected: str) -> None:
+def test_the_base_url_is_in_every_index(channel: Path, words: list[str], expected: str) -> None:
     index(channel, *words)
     for subdir in ("linux-64", "noarch"):
         told = repodata(channel, subdir)

@@ -78,14 +78,14 @@ def test_no_bar_is_shown_when_none_is_wanted(channel: Path, option: str) -> None
     assert BAR not in shown
 
 
-def test_no_bar_is_shown_where_standard_error_is_no_terminal(channel: Path) -> None:
+def test_no_bar_is_shown_if_standard_error_is_no_terminal(channel: Path) -> None:
     done = invoke("fs", channel)
     assert BAR not in done.err
     assert "\r" not in done.err
     assert all(line.startswith("warning: ") for line in done.err.splitlines())
 
 
-def test_no_bar_is_shown_when_there_is_nothing_to_read(channel: Path) -> None:
+def test_no_bar_is_shown_if_no_package_is_read(channel: Path) -> None:
     invoke("fs", channel)
     _, _, shown = on_a_terminal("fs", str(channel))
     assert BAR not in shown

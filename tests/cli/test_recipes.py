@@ -105,7 +105,7 @@ def test_the_lambda_template_names_a_handler_that_is_there() -> None:
 
 
 class _Tagged(yaml.SafeLoader):
-    """A loader that takes CloudFormation's `!Ref` and its like for what stands behind them."""
+    """A loader that replaces CloudFormation's tags, such as `!Ref`, by their arguments."""
 
 
 _Tagged.add_multi_constructor("!", lambda loader, _suffix, node: loader.construct_scalar(node))

@@ -61,7 +61,7 @@ def test_without_a_session_token_none_is_sent(server: Server) -> None:
     assert "x-amz-security-token" not in first(server, "--endpoint-url", server.url, *KEYS).headers
 
 
-def test_nobody_signs_nothing(server: Server) -> None:
+def test_unsigned_requests_have_no_signature(server: Server) -> None:
     asked = first(server, "--endpoint-url", server.url, "--no-sign-request", env={"AWS_ACCESS_KEY_ID": "some-key"})
     assert "authorization" not in asked.headers
 
@@ -132,7 +132,7 @@ def test_empty_keys_count_as_unset_and_the_chain_of_aws_goes_on(server: Server) 
 
 
 def through_a_proxy(server: Server, *words: str, env: dict[str, str] | None = None) -> str:
-    """The address of the first request: a proxy is told all of it, and no name need be known."""
+    """The address of the first request: a proxy gets the whole address, so no name is resolved."""
     proxied = {"HTTP_PROXY": server.url, "http_proxy": server.url, "NO_PROXY": "", "no_proxy": ""}
     first(server, *words, "--endpoint-url", "http://s3.example", *KEYS, env={**proxied, **(env or {})})
     return server.requests[0].path.partition("?")[0]

@@ -1,4 +1,4 @@
-"""No secret is ever printed, whatever goes wrong and however much is asked to be said."""
+"""No secret is ever printed, with any error and any verbosity."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def says_no_secret(done: Ran) -> None:
 
 
 @pytest.mark.parametrize("words", [["-vvvv"], [*OPTIONS, "-vvvv"], [*OPTIONS, "--json"]], ids=str)
-def test_a_run_that_works_prints_no_secret(bucket: Bucket, words: list[str]) -> None:
+def test_a_successful_run_prints_no_secret(bucket: Bucket, words: list[str]) -> None:
     env = {**bucket.environment(), **VARIABLES}
     done = invoke("s3", lay_up(bucket, "ch"), *words, env=env)
     assert done.code == 0, done.err
@@ -158,7 +158,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_no_way_to_give_a_secret_lets_it_be_printed(name: str, tmp_path: Path) -> None:
+def test_no_source_of_a_secret_makes_it_visible(name: str, tmp_path: Path) -> None:
     way = WAYS[name]
     for file, text in way.files.items():
         (tmp_path / file).parent.mkdir(exist_ok=True)

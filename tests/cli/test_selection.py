@@ -50,7 +50,7 @@ def test_subdirs_can_be_named_again_and_again(channel: Path, option: str) -> Non
     assert "late-1.0-0.conda" not in records(channel, "noarch")
 
 
-def test_a_folder_that_is_no_known_subdir_is_indexed_only_by_name(channel: Path) -> None:
+def test_an_unknown_subdir_is_indexed_only_by_name(channel: Path) -> None:
     write(channel, "espidf-xtensa/tiny-1.0-0.conda")
     done = invoke("fs", channel)
     assert not (channel / "espidf-xtensa" / "repodata.json").exists()
@@ -60,7 +60,7 @@ def test_a_folder_that_is_no_known_subdir_is_indexed_only_by_name(channel: Path)
     assert set(records(channel, "espidf-xtensa")) == {"tiny-1.0-0.conda"}
 
 
-def test_only_named_packages_are_looked_at(channel: Path) -> None:
+def test_only_named_packages_are_indexed(channel: Path) -> None:
     done = invoke("fs", channel, "--package", PACKAGE, "--package", OTHER, "--json")
     assert done.code == 0
     assert set(records(channel, "noarch")) == {"mire-1.0-0.conda"}
@@ -144,7 +144,7 @@ def test_a_folder_may_be_called_as_a_command_is(channel: Path, monkeypatch: pyte
     assert done.json["outcome"] == "published"
 
 
-def test_the_packages_of_an_event_are_looked_at_and_nothing_is_listed(bucket: Bucket) -> None:
+def test_the_packages_of_an_event_are_indexed_without_a_listing(bucket: Bucket) -> None:
     url = lay_up(bucket, "some/channel")
     invoke("s3", url, env=bucket.environment())
     prefix = f"some/channel/{PACKAGE.partition('/')[0]}"
@@ -191,7 +191,7 @@ def test_an_event_of_another_channel_changes_nothing(bucket: Bucket, tmp_path: P
     assert (done.code, done.json["outcome"], done.json["store"]["requests"]["PUT"]) == (0, "unchanged", 0)
 
 
-def test_what_is_no_event_is_wrong_usage(bucket: Bucket, channel: Path, tmp_path: Path) -> None:
+def test_an_invalid_event_is_wrong_usage(bucket: Bucket, channel: Path, tmp_path: Path) -> None:
     event = tmp_path / "event.json"
     event.write_text("{}")
     done = invoke("s3", f"s3://{bucket.bucket}", "--event", event, env=bucket.environment())
@@ -239,7 +239,7 @@ def test_an_unknown_subdir_is_refused_with_the_nearest_name(channel: Path) -> No
     assert not (channel / "linux-63").exists()
 
 
-def test_a_named_package_that_is_nowhere_ends_with_3_and_is_named(channel: Path) -> None:
+def test_a_missing_named_package_ends_with_3_and_is_reported(channel: Path) -> None:
     invoke("fs", channel)
     done = invoke("fs", channel, "--package", "linux-64/not-there-1.0-0.conda", "--json")
     assert (done.code, done.json["subdirs"]["linux-64"]["missing"]) == (3, ["not-there-1.0-0.conda"])

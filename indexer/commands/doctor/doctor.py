@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from indexer.store.target import Target
 
 _THREADS = 8
-# A provider with conditions by ETag, which a store sends without testing first if they are supported.
+# A provider with writes conditional on the ETag, without a test of the store before the first write.
 _PLAIN = "minio"
 # The outcomes: several indexers may run at once, may not, or the probes could not be tested.
 SOUND, UNSAFE, UNKNOWN = "sound", "unsafe", "unknown"
@@ -99,13 +99,14 @@ def examine_store(target: Target) -> Diagnosis:
     """The diagnosis of a store, tested under a temporary prefix.  Raises IndexerError if the store is not reachable."""
     bucket, prefix = target.bucket_and_prefix
     folder = f"{names.SCRATCH_PREFIX}{uuid.uuid4().hex}/"
-    place = replace(target, location=f"s3://{bucket}/{prefix}{folder}")
-    client, provider = connect(bucket, place)
-    without_keys = replace(place, s3=replace(place.s3, access_key_id=None, secret_access_key=None, session_token=None))
-    anonymous, _ = connect(bucket, replace(without_keys, s3=replace(without_keys.s3, profile=None, anonymous=True)))
+    scratch_target = replace(target, location=f"s3://{bucket}/{prefix}{folder}")
+    client, provider = connect(bucket, scratch_target)
+    without_keys = replace(scratch_target.s3, access_key_id=None, secret_access_key=None, session_token=None)
+    unsigned = replace(without_keys, profile=None, anonymous=True)
+    anonymous, _ = connect(bucket, replace(scratch_target, s3=unsigned))
     endpoint = Endpoint(bucket, client.meta.endpoint_url, client.meta.region_name, provider)
     with ThreadPoolExecutor(_THREADS) as executor:
-        store = S3Store(bucket, prefix + folder, _with_conditions(place, endpoint))
+        store = S3Store(bucket, prefix + folder, _with_conditions(scratch_target, endpoint))
         scratch = Scratch(client, store, bucket, prefix + folder, executor, anonymous, time.sleep)
         try:
             # A missing bucket or refused keys end the command with the same error as a run.
@@ -124,13 +125,13 @@ def examine_store(target: Target) -> Diagnosis:
     )
 
 
-def _with_conditions(place: Target, endpoint: Endpoint) -> Target:
+def _with_conditions(target: Target, endpoint: Endpoint) -> Target:
     """The target with conditional writes, even if the table of providers has none for this store: they are tested."""
     if endpoint.provider.conditions is Conditions.GENERATION:
-        return place
+        return target
     style = "path" if endpoint.path_style else "virtual-host"
-    plain = replace(place.s3, region=endpoint.region, addressing_style=style, provider=_PLAIN)
-    return replace(place, s3=plain)
+    plain = replace(target.s3, region=endpoint.region, addressing_style=style, provider=_PLAIN)
+    return replace(target, s3=plain)
 
 
 def policy_page(target: Target) -> Page:
@@ -207,7 +208,7 @@ _ADVICE: Mapping[str, str] = {
     "write": "these credentials cannot index; `indexer doctor --policy` prints all rights",
     "list": "nothing can be indexed without the right to list; `indexer doctor --policy` prints all rights",
     "read after write": "wait between an upload and a run, and report this to the operator of the store",
-    "metadata": "packages are read whole, because their digests are lost; clients may cache files too long",
+    "metadata": "packages are read whole, because their digests are lost; uploads lose Cache-Control",
     "range": "do not index here: the store answers with wrong bytes",
     "list after write": "wait between an upload and a run: an object that is not listed is not indexed",
     "list in pages": "index at most a thousand objects per subdir here",

@@ -28,7 +28,7 @@ class NotTested(Exception):
     """A probe has no result, because a request that the probe needs and does not test was refused."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Scratch:
     """A temporary prefix: the bucket through a client of boto3, and the prefix as a store like that of a run.
 
