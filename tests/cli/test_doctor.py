@@ -56,7 +56,7 @@ def test_settings_are_shown_with_their_origin_and_without_secrets(bucket: Bucket
     assert bucket.secret_key not in done.out
     shown = invoke("doctor", f"s3://{bucket.bucket}/ch", "--show-config", "--json", env=bucket.environment()).json
     assert {"name": "endpoint-url", "value": bucket.endpoint} in [
-        {"name": it["name"], "value": it["value"]} for it in shown["settings"]
+        {"name": setting["name"], "value": setting["value"]} for setting in shown["settings"]
     ]
 
 
@@ -74,9 +74,11 @@ def test_the_policy_lets_the_indexer_write_all_its_files_and_no_package() -> Non
     from fnmatch import fnmatchcase
 
     (statement,) = [
-        it for it in json.loads(policies("aws", "b", "ch/")[0].text)["Statement"] if "s3:PutObject" in it["Action"]
+        statement
+        for statement in json.loads(policies("aws", "b", "ch/")[0].text)["Statement"]
+        if "s3:PutObject" in statement["Action"]
     ]
-    patterns = [it.removeprefix("arn:aws:s3:::b/ch/") for it in statement["Resource"]]
+    patterns = [resource.removeprefix("arn:aws:s3:::b/ch/") for resource in statement["Resource"]]
 
     def may(key: str) -> bool:
         return any(fnmatchcase(key, pattern) for pattern in patterns)

@@ -85,8 +85,8 @@ MISTAKES = {
 def name_the_fault(done: Ran, mistake: Mistake, folder: Path) -> None:
     assert done.code == mistake.code, done.err
     assert done.error.startswith("error: ")
-    told, _, step = done.error.partition("; ")
-    for expected, where in ((mistake.thing, told), (mistake.reason, told), (mistake.step, step)):
+    problem, _, step = done.error.partition("; ")
+    for expected, where in ((mistake.thing, problem), (mistake.reason, problem), (mistake.step, step)):
         assert expected.replace("{}", str(folder)) in where
     assert "Traceback" not in done.err
 
@@ -120,9 +120,9 @@ def test_a_broken_index_is_named_left_alone_and_not_overwritten(channel: Path) -
     done = invoke("fs", channel, "-q")
     broken = Mistake([], "noarch/repodata.json", "not a readable repodata.json", "delete it to index", code=1)
     assert "nothing was changed" in done.error
-    told, _, step = done.error.partition("; ")
-    assert broken.thing in told
-    assert broken.reason in told
+    problem, _, step = done.error.partition("; ")
+    assert broken.thing in problem
+    assert broken.reason in problem
     assert broken.step in step
     assert (channel / "noarch" / "repodata.json").read_bytes() == b"[]"
     assert "Traceback" in invoke("fs", channel, "-q", "-vvv").err
@@ -282,14 +282,14 @@ STRANGERS = {
 @pytest.mark.parametrize("words", [[], ["--package", "noarch/a-1-0.conda"]], ids=["listing", "one package"])
 @pytest.mark.parametrize("name", STRANGERS)
 def test_an_endpoint_without_s3_is_named(name: str, words: list[str]) -> None:
-    answer, said = STRANGERS[name]
+    answer, expected = STRANGERS[name]
     if name in {"a console", "a proxy"} or "nginx" in name:
         answer = answer._replace(headers={"Content-Type": "text/html", "ETag": ""})
     with answering(lambda _: answer) as server:
         done = invoke("s3", "s3://some-bucket/ch", *words, env=server.environment())
     assert done.code == 2
     assert done.error.startswith(f"error: {server.url} (S3_ENDPOINT_URL): is not an S3 endpoint: it answered ")
-    assert said in done.error or (words and "with an HTML page" in said)
+    assert expected in done.error or (words and "with an HTML page" in expected)
     assert done.error.endswith("; use the URL of the store's S3 API as the endpoint")
     assert "secret-word" not in done.error
 

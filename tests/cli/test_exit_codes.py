@@ -68,8 +68,8 @@ def test_rejected_packages_end_with_3_again_when_nothing_changed(channel: Path) 
     copy(BROKEN / "linux-64" / "half-1.0-0.conda", channel)
     first, second = (invoke("fs", channel, "--json") for _ in range(2))
     assert (first.code, second.code) == (3, 3)
-    told = [done.json["subdirs"]["linux-64"]["rejected"] for done in (first, second)]
-    assert told[0] == told[1]
+    rejected = [done.json["subdirs"]["linux-64"]["rejected"] for done in (first, second)]
+    assert rejected[0] == rejected[1]
 
 
 def test_endless_conflicts_end_with_4_and_advise_to_repeat() -> None:

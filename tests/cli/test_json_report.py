@@ -134,9 +134,11 @@ def test_a_person_reads_outcome_counts_and_requests(channel: Path) -> None:
     assert lines[-1].startswith("  store: ")
 
 
-@pytest.mark.parametrize(("loud", "said"), [([], False), (["-v"], False), (["-vv"], True), (["--verbose", "-v"], True)])
-def test_verbose_shows_more(tmp_path: Path, loud: list[str], said: bool) -> None:  # noqa: FBT001
-    assert ("debug: " in invoke("fs", tmp_path / "nowhere", *loud).err) is said
+@pytest.mark.parametrize(
+    ("loud", "shown"), [([], False), (["-v"], False), (["-vv"], True), (["--verbose", "-v"], True)]
+)
+def test_verbose_shows_more(tmp_path: Path, loud: list[str], shown: bool) -> None:  # noqa: FBT001
+    assert ("debug: " in invoke("fs", tmp_path / "nowhere", *loud).err) is shown
 
 
 def test_a_plan_reports_no_deletion(channel: Path) -> None:

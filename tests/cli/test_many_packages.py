@@ -66,8 +66,8 @@ def test_processes_write_the_bytes_that_one_reader_at_a_time_writes(tmp_path: Pa
     assert readers(alone) == 1
     assert (alone.code, alone.json["subdirs"]["noarch"]["packages"]) == (0, MANY)
     before = published(channel)
-    told = unpacked(channel / "noarch" / "repodata_shards.msgpack.zst")
-    assert len(told["shards"]) == 20
+    parsed = unpacked(channel / "noarch" / "repodata_shards.msgpack.zst")
+    assert len(parsed["shards"]) == 20
     # The dates of first indexing are kept, so whatever was read otherwise would show.
     together = spawn("fs", channel, "--force", "--max-parallel", "4", "--json", env=WATCHED)
     assert together.code == 0
@@ -98,10 +98,10 @@ def test_processes_index_the_same_as_one_reader(tmp_path: Path) -> None:
 
 
 def dateless(channel: Path) -> dict[str, object]:
-    told = json.loads((channel / "noarch" / "repodata.json").read_bytes())
-    for record in told["packages.conda"].values():
+    parsed = json.loads((channel / "noarch" / "repodata.json").read_bytes())
+    for record in parsed["packages.conda"].values():
         assert record.pop("indexed_timestamp")
-    return dict(told)
+    return dict(parsed)
 
 
 @pytest.mark.parametrize("parallel", ["1", "2", "64"])

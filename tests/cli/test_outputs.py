@@ -146,17 +146,17 @@ def test_a_level_that_zstd_does_not_have_is_wrong_usage(channel: Path, level: st
 def test_the_base_url_is_in_every_index(channel: Path, words: list[str], expected: str) -> None:
     index(channel, *words)
     for subdir in ("linux-64", "noarch"):
-        told = repodata(channel, subdir)
-        assert told["info"]["base_url"] == expected.format(subdir)
-        assert told["repodata_version"] == 2
+        parsed = repodata(channel, subdir)
+        assert parsed["info"]["base_url"] == expected.format(subdir)
+        assert parsed["repodata_version"] == 2
         assert unpacked(channel / subdir / "repodata_shards.msgpack.zst")["info"]["base_url"] == expected.format(subdir)
 
 
 def test_without_a_base_url_none_is_written(channel: Path) -> None:
     index(channel)
-    told = repodata(channel, "noarch")
-    assert "base_url" not in told["info"]
-    assert told["repodata_version"] == 1
+    parsed = repodata(channel, "noarch")
+    assert "base_url" not in parsed["info"]
+    assert parsed["repodata_version"] == 1
 
 
 @pytest.mark.parametrize(
@@ -202,17 +202,17 @@ def test_objects_carry_the_cache_control_of_the_options(
 def test_objects_carry_their_media_type_and_no_encoding(bucket: Bucket) -> None:
     invoke("s3", lay_up(bucket, "ch"), "--bz2", env=bucket.environment())
     for name in ALL:
-        told = headers(bucket, f"noarch/{name}")
+        parsed = headers(bucket, f"noarch/{name}")
         expected = {"json": "application/json", "zst": "application/zstd", "bz2": "application/x-bzip2"}
-        assert told["ContentType"] == expected[name.rpartition(".")[2]], name
-        assert "ContentEncoding" not in told
+        assert parsed["ContentType"] == expected[name.rpartition(".")[2]], name
+        assert "ContentEncoding" not in parsed
 
 
 def test_the_shard_index_names_shards_that_are_there_and_hold_raw_digests(channel: Path) -> None:
     index(channel, "--no-monolithic")
-    told = unpacked(channel / "noarch" / "repodata_shards.msgpack.zst")
-    assert set(told["shards"]) == {"mire", "reedbed", "reedbed-data"}
-    for name, digest in told["shards"].items():
+    parsed = unpacked(channel / "noarch" / "repodata_shards.msgpack.zst")
+    assert set(parsed["shards"]) == {"mire", "reedbed", "reedbed-data"}
+    for name, digest in parsed["shards"].items():
         shard = channel / "noarch" / "shards" / f"{digest.hex()}.msgpack.zst"
         assert hashlib.sha256(shard.read_bytes()).digest() == digest
         for record in records_of(unpacked(shard)).values():
@@ -222,7 +222,7 @@ def test_the_shard_index_names_shards_that_are_there_and_hold_raw_digests(channe
 
 def test_run_exports_are_those_of_the_packages(channel: Path) -> None:
     index(channel)
-    told = json.loads((channel / "linux-64" / "run_exports.json").read_bytes())
-    assert told["packages"]["libreed-2.3.0-h0a1_0.tar.bz2"] == {"run_exports": {"weak": ["libreed >=2.3.0,<3.0a0"]}}
-    assert told["packages.conda"]["rush-0.1-0.conda"] == {"run_exports": {"weak": ["rush >=0.1"]}}
-    assert told["packages.conda"]["dew-1.0-0.conda"] == {"run_exports": {}}
+    parsed = json.loads((channel / "linux-64" / "run_exports.json").read_bytes())
+    assert parsed["packages"]["libreed-2.3.0-h0a1_0.tar.bz2"] == {"run_exports": {"weak": ["libreed >=2.3.0,<3.0a0"]}}
+    assert parsed["packages.conda"]["rush-0.1-0.conda"] == {"run_exports": {"weak": ["rush >=0.1"]}}
+    assert parsed["packages.conda"]["dew-1.0-0.conda"] == {"run_exports": {}}

@@ -23,7 +23,7 @@ PLAN = ("added", "updated", "removed", "rejected", "reread", "packages")
 
 
 def without_digests(subdirs: Any) -> Any:
-    told = {
+    published = {
         name: {
             **{key: sub[key] for key in PLAN},
             "write": sub["written"] or sub["planned"]["write"],
@@ -31,7 +31,7 @@ def without_digests(subdirs: Any) -> Any:
         }
         for name, sub in subdirs.items()
     }
-    return json.loads(SHARD.sub("*", json.dumps(told)))
+    return json.loads(SHARD.sub("*", json.dumps(published)))
 
 
 def change(folder: Path) -> None:
@@ -68,7 +68,7 @@ def test_an_indexed_folder_that_changed_stays_as_it_is(channel: Path, words: lis
 
 @pytest.mark.parametrize("words", WAYS, ids=" ".join)
 @pytest.mark.parametrize("options", [[], ["--no-zst"], ["--bz2", "--no-shards"], ["--force"]], ids=" ".join)
-def test_a_run_does_what_the_plan_said(channel: Path, words: list[str], options: list[str]) -> None:
+def test_a_run_makes_the_changes_of_its_plan(channel: Path, words: list[str], options: list[str]) -> None:
     invoke("fs", channel)
     change(channel)
     plan = invoke(*(word.format(channel) for word in words), *options, "--json").json["subdirs"]
