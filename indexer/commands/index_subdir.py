@@ -65,6 +65,7 @@ def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt) -> Sub
         return unchanged_report(job, snapshot, snapshot.state)
     _check_target(run, folder, snapshot)
     overlay = overlay_in_force(job, snapshot, load_overlay(folder, snapshot))
+    # From here on the snapshot has only the packages to look at; its listing digest stays that of the whole listing.
     snapshot = _relevant(job, snapshot, overlay)
     changed_names = None if attempt.load_all else job.changed_names(snapshot)
     existing = load_existing(folder, job, snapshot, overlay, changed_names)
@@ -75,7 +76,7 @@ def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt) -> Sub
     extracted = _extract(run, folder, snapshot, existing, todo)
     update = apply(job, snapshot, existing, todo, extracted)
     if needs_all_records(existing, update):
-        raise NeedsAllRecords
+        raise NeedsAllRecords  # the next attempt finds the packages that were read in the cache
     if not job.options.allow_mass_removal:
         check_mass_removal(existing.index, update.changes.removed, job.subdir)
     if job.refuses(snapshot.invalid_filenames or update.rejected):

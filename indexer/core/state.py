@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from sys import intern
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -131,7 +130,7 @@ def decode_state(data: bytes) -> State | None:
     if found.format != FORMAT:
         return None
     fields = {key: getattr(found, key) for key in State.__struct_fields__}
-    return State(**{**fields, "package_etags": {intern(name): etag for name, etag in found.package_etags.items()}})
+    return State(**fields)
 
 
 def config_fingerprint(outputs: Outputs, rules: Rules, release: str) -> str:

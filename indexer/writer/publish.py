@@ -92,14 +92,18 @@ def _publish(
         written = list(_write_rank(folder, todo, etags, partial(before_rank, rank)))
         rewritten += [one.artifact for one in written if one.rewritten]
         files = _files_of(written)
+        # A file that is in the publication twice is written again only if its second content differs.
         known |= files
         etags |= {key: published.etag for key, published in files.items()}
         if names.SHARD_INDEX in files:
             _ensure_shards(folder, rewritten)
             rewritten = []
     _ensure_shards(folder, rewritten)
-    wanted = {artifact.key for artifact in publication.artifacts if artifact.content is not None}
-    return {key: published for key, published in known.items() if key in wanted}
+    return {key: known[key] for key in known.keys() & _wanted(publication)}
+
+
+def _wanted(publication: Publication) -> set[str]:
+    return {artifact.key for artifact in publication.artifacts if artifact.content is not None}
 
 
 def _files_of(written: Sequence[_Written]) -> dict[str, PublishedFile]:
