@@ -140,7 +140,7 @@ PACKAGES: Mapping[str, Hostile] = {
     ),
     "empty zstd frames": Hostile(lambda: conda(STEM, zst(b"") * 400_000 + zst(_INDEX + END)), None),
     "skippable zstd frames": Hostile(lambda: conda(STEM, b"\x50\x2a\x4d\x18\0\0\0\0" * 400_000), "damaged"),
-    "empty bz2 streams": Hostile(lambda: bz2.compress(b"") * 300_000, "whole", BZ2),
+    "empty bz2 streams": Hostile(lambda: bz2.compress(b"") * 300_000, "incomplete", BZ2),
     "a window of two gigabytes": Hostile(
         lambda: conda(STEM, _stream([_INDEX, END], window_log=31, enable_ldm=1)), "damaged"
     ),

@@ -20,7 +20,7 @@ def time_of(text: str) -> datetime:
 def _parsed(text: str) -> datetime:
     with contextlib.suppress(ValueError, AttributeError):
         return datetime.fromisoformat(text.replace("Z", "+00:00"))  # in listings
-    with contextlib.suppress(ValueError, TypeError):
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
         return parsedate_to_datetime(text)  # in headers
     try:
         return parse_timestamp(text)  # type: ignore[no-any-return]  # botocore has no types
