@@ -113,7 +113,7 @@ class ExtractionCache:
         return known is not None and known.etag == stat.etag
 
     def _count(self, reading: Reading) -> None:
-        usage, strategy = reading.usage, reading.way.value
+        usage, strategy = reading.usage, reading.strategy.value
         count = ReadCount(1, usage.requests.total(), usage.bytes_read)
         self.ways[strategy] = self.ways.get(strategy, ReadCount()) + count
 

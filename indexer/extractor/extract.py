@@ -78,15 +78,15 @@ class ExtractSpec:
     """The options that all readings of a subdir share.
 
     `undated`: no record of the subdir has a date yet.  `verify_digests`: every byte is hashed, even if the store has
-    digests.  `about`: the metadata of the packages is read too.  `unpack`, which needs `verify_digests`: every byte is
-    decompressed too.
+    digests.  `metadata`: the metadata of the packages is read too.  `unpack`, which needs `verify_digests`: every byte
+    is decompressed too.
     """
 
     subdir: str
     rules: Rules
     now_ms: int
     verify_digests: bool = False
-    about: bool = False
+    metadata: bool = False
     undated: bool = False
     unpack: bool = False
 
@@ -96,7 +96,7 @@ class Reading:
     """The result of one package, the strategy that read the package, and the requests and bytes."""
 
     result: Extracted | Rejected | Vanished
-    way: ReadStrategy
+    strategy: ReadStrategy
     usage: Usage = field(default_factory=Usage)
 
 
@@ -104,7 +104,7 @@ class Reading:
 class _Content:
     """The content of a package: its info files by name, its digests, and warnings."""
 
-    way: ReadStrategy
+    strategy: ReadStrategy
     info: Mapping[str, bytes] | BadPackage
     digests: Digests
     warnings: tuple[str, ...] = ()
@@ -114,11 +114,11 @@ def read(store: Store, stat: Stat, spec: ExtractSpec) -> Reading:
     """Read one package.  A bad package is a result.  Raises the errors of the store, except Conflict and Denied."""
     metered = Metered(store)
     filename = stat.key.rpartition("/")[2]
-    way = first_strategy(stat, spec)
+    strategy = first_strategy(stat, spec)
     result: Extracted | Rejected | Vanished
     try:
-        content = _STRATEGIES[way](metered, stat, spec)
-        way = content.way
+        content = _STRATEGIES[strategy](metered, stat, spec)
+        strategy = content.strategy
         result = _result_of(content, stat, spec)
     except Conflict:
         result = Vanished(filename)
@@ -127,7 +127,7 @@ def read(store: Store, stat: Stat, spec: ExtractSpec) -> Reading:
     except Denied as error:
         # A single package may have another owner or encryption key, or be in cold storage: the run continues.
         result = Rejected(filename, stat.etag, error.reason, transient=True)
-    return Reading(result, way, metered.usage)
+    return Reading(result, strategy, metered.usage)
 
 
 def first_strategy(stat: Stat, spec: ExtractSpec) -> ReadStrategy:
@@ -163,7 +163,7 @@ def _result_of(content: _Content, stat: Stat, spec: ExtractSpec) -> Extracted | 
     if unknown:
         warnings += ("the run exports are unknown, because the archive cannot be read to its end",)
     about = None
-    if spec.about:
+    if spec.metadata:
         about, odd = _metadata(content.info, Metadata(sha256=package.sha256, run_exports=run_exports))
         warnings += odd
     if warnings and spec.rules.strict:
@@ -192,9 +192,9 @@ def _read_whole(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
         if not stat.key.endswith(CONDA):
             # Decompressing takes fifty times as long as hashing, so only both ends of a large package are checked.
             whole = spec.unpack or stat.size <= _SMALL or not ends_as_bzip2(data)
-            return read_tar_bz2(io.BytesIO(data), stat.size, about=spec.about, whole=whole)
+            return read_tar_bz2(io.BytesIO(data), stat.size, about=spec.metadata, whole=whole)
         check = FullCheck(scan_members(io.BytesIO(data), unpack=spec.unpack), in_memory=True, unpack=spec.unpack)
-        return read_conda(RangeFile(store, stat, data, 0), about=spec.about, whole=check)
+        return read_conda(RangeFile(store, stat, data, 0), about=spec.metadata, whole=check)
 
     digests = digests_of(data)
     return _Content(ReadStrategy.WHOLE, _info(read_info), digests, _digest_warning(onward.opened, digests))
@@ -226,7 +226,7 @@ def _read_tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     if digests is None or data is None:
         return _read_stream(store, stat, spec)
     window = RangeFile(store, stat, data, start)
-    return _Content(ReadStrategy.TAIL, _info(lambda: read_conda(window, about=spec.about)), digests)
+    return _Content(ReadStrategy.TAIL, _info(lambda: read_conda(window, about=spec.metadata)), digests)
 
 
 def _read_head(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
@@ -236,7 +236,7 @@ def _read_head(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
         if digests is None:
             return _stream_tar_bz2(store, onward, stat, spec)
         source = Tail(onward, BZIP2_TAIL)
-        info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.about))
+        info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.metadata))
         if isinstance(info, BadPackage):
             return _Content(ReadStrategy.HEAD, info, digests)
         end = _end_of(store, stat)
@@ -283,14 +283,14 @@ def _read_stream(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
             tail = source.rest()
             digests = hasher.digests()
     window = RangeFile(store, stat, tail, stat.size - len(tail))
-    info = _info(lambda: read_conda(window, about=spec.about, whole=whole))
+    info = _info(lambda: read_conda(window, about=spec.metadata, whole=whole))
     return _Content(ReadStrategy.STREAM, info, digests, _digest_warning(onward.opened, digests))
 
 
 def _stream_tar_bz2(store: Store, onward: ResumingReader, stat: Stat, spec: ExtractSpec) -> _Content:
     with Hasher(onward) as hasher:
         source = Tail(hasher, BZIP2_TAIL)
-        info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.about, whole=spec.unpack))
+        info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.metadata, whole=spec.unpack))
         end = source.rest()
         digests = hasher.digests()
     if not spec.unpack:

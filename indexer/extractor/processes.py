@@ -28,7 +28,7 @@ class Pool:
 def pool(count: int) -> Iterator[Pool | None]:
     """Some processes for as long as a block; None if there is no /dev/shm for semaphores, as on AWS Lambda.
 
-    All of them read one pipe that nobody writes to.  Its end is closed when this process ends, by SIGKILL too.
+    All processes read one pipe that gets no data.  The other end is closed when this process ends, by SIGKILL too.
     """
     # Spawned, not forked: threads are running already.
     context = multiprocessing.get_context("spawn")

@@ -191,7 +191,7 @@ def test_a_hostile_paths_json_is_searched_in_linear_time(unit: bytes) -> None:
 def extracted(info: bytes, *, about: bool = True) -> object:
     store = MemoryStore()
     stat = store.upload(KEY, conda("a-1-0", zst(info)))
-    return read(store, stat, ExtractSpec("noarch", Rules(), 1_800_000_000_000, about=about)).result
+    return read(store, stat, ExtractSpec("noarch", Rules(), 1_800_000_000_000, metadata=about)).result
 
 
 def test_all_of_it_is_read_in_one_request_from_either_kind_of_package() -> None:
@@ -200,7 +200,7 @@ def test_all_of_it_is_read_in_one_request_from_either_kind_of_package() -> None:
     store = MemoryStore()
     for key, body in ((KEY, conda("a-1-0", zst(tar))), ("noarch/a-1-0.tar.bz2", bz2_of((tar, 1)))):
         found = read(
-            store, store.upload(key, body), ExtractSpec("noarch", Rules(), 1_800_000_000_000, about=True)
+            store, store.upload(key, body), ExtractSpec("noarch", Rules(), 1_800_000_000_000, metadata=True)
         ).result
         assert isinstance(found, Extracted)
         assert found.metadata is not None
@@ -258,7 +258,7 @@ def test_a_recipe_behind_files_outside_info_is_read_if_it_is_asked_for() -> None
     assert "info/recipe/meta.yaml" not in read_bz2(tar, about=False)
     store = MemoryStore()
     stat = store.upload("noarch/a-1-0.tar.bz2", bz2_of((tar, 1)))
-    found = read(store, stat, ExtractSpec("noarch", Rules(), 1_800_000_000_000, about=True)).result
+    found = read(store, stat, ExtractSpec("noarch", Rules(), 1_800_000_000_000, metadata=True)).result
     assert isinstance(found, Extracted)
     assert found.metadata is not None
     assert found.metadata.source_url == ("https://a.example/1.tgz",)

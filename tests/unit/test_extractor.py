@@ -115,7 +115,7 @@ def test_a_small_package_is_read_whole_in_one_request(body: bytes, *, vouched: b
     store, stat = upload(body, vouched=vouched)
     reading = read(store, stat, SPEC)
     check(reading, body)
-    assert (reading.way, requests(store)) == (ReadStrategy.WHOLE, [("GET", None)])
+    assert (reading.strategy, requests(store)) == (ReadStrategy.WHOLE, [("GET", None)])
     assert reading.usage.requests == {"GET": 1}
     assert reading.usage.bytes_read == store.usage.bytes_read == len(body)
     assert all_closed(store)
@@ -126,7 +126,7 @@ def test_of_a_vouched_conda_the_tail_is_read_in_one_request(body: bytes) -> None
     store, stat = upload(body, vouched=True)
     reading = read(store, stat, SPEC)
     check(reading, body)
-    assert (reading.way, requests(store)) == (ReadStrategy.TAIL, [("GET", (len(body) - TAIL, len(body)))])
+    assert (reading.strategy, requests(store)) == (ReadStrategy.TAIL, [("GET", (len(body) - TAIL, len(body)))])
     assert reading.usage.bytes_read == store.usage.bytes_read == TAIL
     assert all_closed(store)
 
@@ -138,7 +138,7 @@ def test_an_info_part_outside_of_the_tail_takes_a_second_request(*, info_first: 
     store, stat = upload(body, vouched=True)
     reading = read(store, stat, SPEC)
     check(reading, body)
-    assert reading.way is ReadStrategy.TAIL
+    assert reading.strategy is ReadStrategy.TAIL
     assert [verb for verb, _ in requests(store)] == ["GET", "GET"]
     assert store.usage.bytes_read < TAIL + len(zst(info)) + KIB
     assert all_closed(store)
@@ -149,7 +149,7 @@ def test_of_a_vouched_tar_bz2_the_head_and_the_last_bytes_are_read() -> None:
     reading = read(store, stat, SPEC)
     check(reading, LARGE_BZ2)
     end = (len(LARGE_BZ2) - BZIP2_TAIL, len(LARGE_BZ2))
-    assert (reading.way, requests(store)) == (ReadStrategy.HEAD, [("GET", None), ("GET", end)])
+    assert (reading.strategy, requests(store)) == (ReadStrategy.HEAD, [("GET", None), ("GET", end)])
     assert reading.usage.bytes_read == store.usage.bytes_read < 1_000_000  # one block of bz2
     assert all_closed(store)
 
@@ -161,7 +161,7 @@ def test_a_tar_bz2_without_checksums_is_read_whole_in_one_request(body: bytes) -
     check(reading, body)
     # For a large one the store is asked for a checksum of its own.
     asked = [("HEAD", None)] if body is LARGE_BZ2 else []
-    assert (reading.way, requests(store)) == (ReadStrategy.STREAM, [("GET", None), *asked])
+    assert (reading.strategy, requests(store)) == (ReadStrategy.STREAM, [("GET", None), *asked])
     assert store.usage.bytes_read == len(body)
 
 
@@ -170,7 +170,7 @@ def test_a_conda_that_nobody_vouches_for_is_read_once() -> None:
     reading = read(store, stat, SPEC)
     check(reading, LARGE)
     tail = ("GET", (len(LARGE) - TAIL, len(LARGE)))
-    assert (reading.way, requests(store)) == (ReadStrategy.STREAM, [tail, ("HEAD", None), ("GET", None)])
+    assert (reading.strategy, requests(store)) == (ReadStrategy.STREAM, [tail, ("HEAD", None), ("GET", None)])
     assert reading.usage.requests == {"GET": 2, "HEAD": 1}
     assert store.usage.bytes_read == len(LARGE)
     assert all_closed(store)
@@ -252,14 +252,14 @@ def test_metadata_that_is_no_digest_vouches_for_nothing(body: bytes, other: dict
     stat = store.upload(key_of(body), body, claims(body, **other))
     reading = read(store, stat, SPEC)
     assert check(reading, body).warnings == ()
-    assert reading.way is ReadStrategy.STREAM
+    assert reading.strategy is ReadStrategy.STREAM
 
 
 def test_an_object_without_an_md5_is_vouched_for_by_its_metadata() -> None:
     store, _ = upload(LARGE, vouched=True)
     reading = read(store, store.disguise(CONDA), SPEC)
     check(reading, LARGE)
-    assert (reading.way, store.usage.requests) == (ReadStrategy.TAIL, {"GET": 1})
+    assert (reading.strategy, store.usage.requests) == (ReadStrategy.TAIL, {"GET": 1})
 
 
 def test_an_object_without_md5_and_metadata_is_read_whole_without_head() -> None:
@@ -267,7 +267,7 @@ def test_an_object_without_md5_and_metadata_is_read_whole_without_head() -> None
     store.upload(CONDA, LARGE, checksum=True)
     reading = read(store, store.disguise(CONDA), SPEC)
     check(reading, LARGE)
-    assert (reading.way, store.usage.requests) == (ReadStrategy.STREAM, {"GET": 2})
+    assert (reading.strategy, store.usage.requests) == (ReadStrategy.STREAM, {"GET": 2})
 
 
 def test_a_checksum_and_an_md5_vouch_for_a_large_package() -> None:
@@ -275,7 +275,7 @@ def test_a_checksum_and_an_md5_vouch_for_a_large_package() -> None:
     stat = store.upload(CONDA, LARGE, checksum=True)
     reading = read(store, stat, SPEC)
     check(reading, LARGE)
-    assert (reading.way, store.usage.requests, store.usage.bytes_read) == (
+    assert (reading.strategy, store.usage.requests, store.usage.bytes_read) == (
         ReadStrategy.TAIL,
         {"GET": 1, "HEAD": 1},
         TAIL,
@@ -287,7 +287,7 @@ def test_a_checksum_is_not_worth_a_request_for_a_package_of_a_megabyte() -> None
     store = MemoryStore()
     reading = read(store, store.upload(CONDA, MIDDLE, checksum=True), SPEC)
     check(reading, MIDDLE)
-    assert (reading.way, store.usage.requests) == (ReadStrategy.STREAM, {"GET": 2})
+    assert (reading.strategy, store.usage.requests) == (ReadStrategy.STREAM, {"GET": 2})
 
 
 def test_a_checksum_of_another_version_vouches_for_nothing() -> None:
@@ -307,7 +307,7 @@ def test_a_store_that_fails_to_tell_a_checksum_is_read_from() -> None:
     hook_once(store, "HEAD", fail)
     reading = read(store, stat, SPEC)
     check(reading, LARGE)
-    assert reading.way is ReadStrategy.STREAM
+    assert reading.strategy is ReadStrategy.STREAM
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_who_asks_for_digests_to_be_verified_has_every_byte_read(body: bytes, wa
     spec = replace(SPEC, verify_digests=True)
     reading = read(store, stat, spec)
     assert check(reading, body).warnings == ()
-    assert (reading.way, requests(store)) == (way, [("GET", None)])
+    assert (reading.strategy, requests(store)) == (way, [("GET", None)])
     assert first_strategy(stat, spec) is way
     assert store.usage.bytes_read == len(body)
 
@@ -369,7 +369,7 @@ def test_where_there_are_no_ranges_what_must_be_read_whole_is_hashed(behavior: B
     stat = store.upload(CONDA, MIDDLE, claims(MIDDLE) | {"Package-SHA256": "0" * 64})
     reading = read(store, stat, SPEC)
     assert len(check(reading, MIDDLE).warnings) == 1
-    assert reading.way is ReadStrategy.STREAM
+    assert reading.strategy is ReadStrategy.STREAM
 
 
 def test_a_store_that_ignores_ranges_finds_an_info_part_that_lies_first() -> None:

@@ -126,7 +126,7 @@ def test_a_tar_bz2_with_bytes_after_its_end_is_indexed(size: int, *, vouched: bo
 
 def test_a_vouched_tar_bz2_costs_one_request_more() -> None:
     reading = reading_of(tar_bz2_of(9 * MIB), vouched=True)
-    assert (reading.way, reading.usage.requests) == (ReadStrategy.HEAD, {"GET": 2})
+    assert (reading.strategy, reading.usage.requests) == (ReadStrategy.HEAD, {"GET": 2})
     assert reading.usage.bytes_read < MIB
 
 
@@ -156,7 +156,7 @@ def test_a_flipped_byte_in_the_pkg_part_of_a_conda_is_rejected(size: int, spec: 
 
 
 @pytest.mark.parametrize("vouched", [True, False])
-@pytest.mark.parametrize("spec", [SPEC, replace(SPEC, about=True)], ids=["plain", "html"])
+@pytest.mark.parametrize("spec", [SPEC, replace(SPEC, metadata=True)], ids=["plain", "html"])
 def test_a_flipped_byte_in_the_info_part_of_a_conda_is_rejected(spec: ExtractSpec, *, vouched: bool) -> None:
     # Behind the files that an index needs, and not in the same step of the reader, so that nothing else notices it.
     info = zst(INFO + member("info/run_exports.json", b"{}") + member("info/icon.png", noise(400_000)) + END)

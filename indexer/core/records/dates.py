@@ -1,7 +1,7 @@
 """When a package came into the channel: the `indexed_timestamp` of its record (CEP 47).
 
-The date is given once, by the time of the run.  What was there before the CEP gets the time that the store shows.
-A package never says its own date: what it says of its build can only make the store's time unbelievable.
+A package gets its date once: the time of the run.  A package that is older than the CEP gets the time that the store
+shows.  The package itself never decides its date: its build time can only prove that the time of the store is wrong.
 """
 
 from __future__ import annotations
@@ -41,7 +41,12 @@ def built_ms(timestamp: object) -> int:
     """The build time that a package claims, in milliseconds; 0 if it claims none."""
     if not isinstance(timestamp, int | float) or isinstance(timestamp, bool):
         return 0
-    return int(min(timestamp, _LAST) if timestamp > _MAX_SECONDS else timestamp * 1000)
+    return int(in_milliseconds(min(timestamp, _LAST)))
+
+
+def in_milliseconds(timestamp: float) -> float:
+    """A build time in milliseconds, from seconds or milliseconds."""
+    return timestamp if timestamp > _MAX_SECONDS else timestamp * 1000
 
 
 def first_date(stat: Stat, timestamp: object, now_ms: int, *, undated: bool) -> int:
@@ -91,7 +96,7 @@ def in_future(date_ms: int, now_ms: int) -> bool:
 
 
 def is_other(facts: RecordIdentity, found: RecordIdentity) -> bool:
-    """Whether the facts of two records tell of two artifacts.  What one of them lacks tells nothing."""
+    """Whether two records belong to two artifacts.  A field that one of them does not have proves nothing."""
     for one, other in ((facts.sha256, found.sha256), (facts.md5, found.md5)):
         if one is not None and other is not None:
             return one.lower() != other.lower()

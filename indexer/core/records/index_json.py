@@ -12,7 +12,7 @@ from indexer.core.errors import BadPackage
 from indexer.core.json_stream import dump
 from indexer.core.names import parse_filename
 from indexer.core.printable import one_line
-from indexer.core.records.dates import built_ms
+from indexer.core.records.dates import built_ms, in_milliseconds
 from indexer.core.records.v3 import in_v3, needs_v3
 from indexer.core.specs import syntax as readable
 from indexer.core.specs.dependency import EXTRA, bad_extra, parse_fault, v3_fault
@@ -43,15 +43,13 @@ _BUILD = re.compile(r"[a-zA-Z0-9_.+]+")
 _FLAG = re.compile(r"[a-z0-9_]+(:[a-z0-9_]+)?")
 _DIGITS = re.compile(r"[0-9]{10,}")
 _MAX_DIGITS = 2**31 - 1
-# A name that begins so is that of a virtual package: of the client's system, never of a file (CEP 26).
+# The name of a virtual package begins so: a package of the client's system, never a file (CEP 26).
 VIRTUAL = "__"
-# A timestamp above this is in milliseconds, else in seconds: the threshold of both peers.
-_MAX_SECONDS = 253402300799
 
 
 @dataclass(frozen=True, slots=True)
 class PackageFile:
-    """What is known of a package besides its content: where it lies, its size in bytes, its digests (hex)."""
+    """A package file without its content: its subdir, its name, its size in bytes, its digests (hex)."""
 
     subdir: str
     filename: str
@@ -270,7 +268,7 @@ def _noarch(value: object) -> str | None:
 def _timestamp(value: object) -> int:
     if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
         raise TypeError(f"{value!r} is not a time")
-    if (value if value > _MAX_SECONDS else value * 1000) > readable.LAST_MS:
+    if in_milliseconds(value) > readable.LAST_MS:
         raise ValueError(f"{value!r} is after the year 9999")
     return int(value)
 
@@ -325,7 +323,7 @@ def parse_patched_value(key: str, value: object) -> object:
 
 
 def _check_place(record: Mapping[str, object], package: PackageFile, rules: Rules, warnings: list[str]) -> None:
-    """Readers find a record by its file name and folder, so both must agree with what it says."""
+    """Clients find a record by its file name and its subdir, so both must agree with the fields of the record."""
     named = parse_filename(package.filename)
     if named is None:
         raise BadPackage("the file name", "is not of the form name-version-build")
@@ -358,7 +356,7 @@ def _spec_warnings(record: Mapping[str, object], filename: str, now_ms: int) -> 
 
 
 def parse_run_exports(data: bytes | None) -> dict[str, list[str]]:
-    """The run exports of a package, from its `info/run_exports.json` or None where it has none.
+    """The run exports of a package, from its `info/run_exports.json`, or from None if it has no such file.
 
     The list form means weak ones (CEP 34); unknown kinds and empty lists are left out.  Raises BadPackage.
     """

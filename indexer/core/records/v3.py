@@ -1,4 +1,4 @@
-"""Which revision of repodata a record stands in (CEP 43 to 45, 48), and how the third one spells it."""
+"""The revision of repodata that a record belongs to (CEP 43 to 45, 48), and the spelling of records in v3."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _fields = msgspec.json.Decoder(dict[str, Any])
 
 
 def is_v3_spec(spec: str) -> bool:
-    """Whether only readers of the third revision understand a dependency (CEP 43 to 45)."""
+    """Whether only clients that read v3 can parse a dependency (CEP 43 to 45)."""
     return _V3_SPEC.search(spec) is not None
 
 
 def may_need_v3(record: Raw) -> bool:
-    """Whether a record has what makes one belong under `v3`, by its bytes alone: some that say so do not."""
+    """Whether a record can belong under `v3`, by its bytes alone: some of these records do not."""
     return _V3_BYTES.search(record) is not None
 
 
@@ -47,7 +47,7 @@ def needs_v3(fields: Mapping[str, Any], record: Mapping[str, object]) -> bool:
 
 
 def in_v3(record: Mapping[str, object]) -> dict[str, object]:
-    """A record whose dependencies are spelled as v3 wants them; elsewhere they stay as they are."""
+    """A record whose dependencies have the spelling of v3."""
     spelled: dict[str, object] = {
         key: [canonical(str(spec)) for spec in _listed(record, key)]
         for key in ("depends", "constrains")
@@ -65,9 +65,9 @@ def _listed(record: Mapping[str, object], key: str) -> list[object]:
 
 
 def latest(index: Index) -> Index:
-    """An index with every record under `v3`, spelled as that wants it; what is said alike keeps its bytes.
+    """The index with every record under `v3`, in the spelling of v3; a record with the same spelling keeps its bytes.
 
-    A record that is none stays where it is: whoever publishes it refuses it.
+    A record that cannot be parsed stays where it is: the step that makes shards refuses it.
     """
     records = dict(index.records)
     moved = set(index.v3)

@@ -16,6 +16,7 @@ from indexer.core.errors import BadPackage
 from indexer.core.json_stream import dump
 from indexer.core.model import UNREADABLE, Index
 from indexer.core.printable import one_line
+from indexer.core.records.dates import in_milliseconds
 from indexer.core.records.index_json import VIRTUAL, parse_json
 from indexer.core.specs import syntax as readable
 
@@ -31,8 +32,6 @@ _Md5 = Annotated[str, Meta(pattern="^[0-9a-fA-F]{32}$")] | UnsetType | None
 _Sha256 = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")] | UnsetType | None
 _FIRST_MS = -377705023201000
 _Time = Annotated[int, Meta(ge=_FIRST_MS, le=readable.LAST_MS)] | UnsetType | None
-# A timestamp above this is in milliseconds, else in seconds.
-_MAX_SECONDS = 253402300799
 
 
 class _RunExports(msgspec.Struct, gc=False):
@@ -117,7 +116,7 @@ def record_fault(record: Raw) -> str | None:
 
 
 def _is_time(timestamp: int) -> bool:
-    return _FIRST_MS <= (timestamp if timestamp > _MAX_SECONDS else timestamp * 1000) <= readable.LAST_MS
+    return _FIRST_MS <= in_milliseconds(timestamp) <= readable.LAST_MS
 
 
 def _is_plain(fields: _Record, record: Raw) -> bool:

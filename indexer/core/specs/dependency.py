@@ -72,7 +72,7 @@ def bad_extra(spec: str) -> str | None:
     if "extras" not in spec:
         return None
     _, fields = _without_brackets(spec.strip())
-    with contextlib.suppress(_Fault):  # brackets that nobody can parse ask for nothing
+    with contextlib.suppress(_Fault):  # brackets that no client can parse name no group
         names = _items(_fields_of(fields or "").get("extras", "x"))
         return next((name for name in names if name and not EXTRA.fullmatch(name)), None)
     return None

@@ -64,10 +64,10 @@ def parts_of(spec: str) -> Parts | None:
 
 
 def canonical(spec: str) -> str:
-    """The spelling of a spec in v3, as rattler-index has it; one that is not understood stays as it is.
+    """The spelling of a spec in v3, as rattler-index writes it; a spec that cannot be parsed stays as it is.
 
-    `d 1.2.* h_0` becomes `d[version="1.2.*",build="h_0"]`.  What stands in brackets already is kept as
-    it is written, after version and build.
+    `d 1.2.* h_0` becomes `d[version="1.2.*",build="h_0"]`.  A text that is in brackets already is kept as it is,
+    after version and build.
     """
     parts = parts_of(spec)
     if parts is None:

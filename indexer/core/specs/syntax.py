@@ -58,9 +58,9 @@ LAST_MS = 253402207200000
 """The last time in milliseconds since 1970: the end of the year 9999 in every zone."""
 
 UNSAFE = re.compile(r"[^!-.0-\[\]-~]")
-"""What stands in no part of a file name: all but visible ASCII, and both slashes."""
+"""A character that no part of a file name has: all but visible ASCII, and both slashes."""
 
-# C0, C1, separators of lines, and what turns the direction of the text that follows.
+# C0, C1, separators of lines, and characters that change the direction of the text after them.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

@@ -54,7 +54,7 @@ class Version:
     def __lt__(self, other: Version) -> bool:
         return (_compare(self._main, other._main) or _compare(self._local, other._local)) < 0
 
-    __hash__ = None  # type: ignore[assignment]  # 1.0 equals 1.0.0, and nobody needs it
+    __hash__ = None  # type: ignore[assignment]  # 1.0 equals 1.0.0, and no code needs a hash
 
     def startswith(self, other: Version) -> bool:
         """Whether this is a version of the series `other`, as 1.2.3 and 1.2 are of 1.2."""
@@ -102,7 +102,7 @@ def _compare(one: _Segments, other: _Segments) -> int:
 
 
 def order_of(text: str) -> tuple[bool, Version | str]:
-    """A key to sort versions by, from whatever stands in a record: what is no version comes first."""
+    """A key to sort the versions of records by: a text that is no version comes first."""
     try:
         return True, Version(text)
     except ValueError:
@@ -110,10 +110,10 @@ def order_of(text: str) -> tuple[bool, Version | str]:
 
 
 def constraint_of(text: str) -> Callable[[Version], bool]:
-    """What tells whether a version satisfies a constraint such as `>=1.2,<2|3.*`.
+    """A function that returns whether a version satisfies a constraint such as `>=1.2,<2|3.*`.
 
-    A comma binds closer than a bar.  Raises ValueError where it is none, and for a regular expression
-    (`^...$`), which nobody uses and whose cost has no bound.
+    A comma binds closer than a bar.  Raises ValueError for a text that is no constraint, and for a regular expression
+    (`^...$`): no package uses one, and its cost has no bound.
     """
     if len(text) > _MAX_LENGTH or text.count("(") > _MAX_DEPTH:
         raise ValueError(f"a constraint of {len(text)} characters")
@@ -122,7 +122,7 @@ def constraint_of(text: str) -> Callable[[Version], bool]:
         raise ValueError(f"{text!r} is no constraint")
     found, rest = _alternatives(tokens)
     if rest:
-        raise ValueError(f"{text!r} does not end where it should")
+        raise ValueError(f"{text!r} has text after its end")
     return found
 
 
@@ -190,7 +190,7 @@ def _relation(term: str) -> Callable[[Version], bool]:
 
 
 def matches_glob(pattern: str, text: str) -> bool:
-    """Whether a text is of a pattern in which `*` stands for anything: in one pass, however many there are."""
+    """Whether a text matches a pattern in which each `*` matches any text.  One pass, for any number of `*`."""
     first, *parts = pattern.split("*")
     if not parts:
         return text == pattern
