@@ -79,7 +79,7 @@ def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt) -> Sub
         raise NeedsAllRecords  # the next attempt finds the packages that were read in the cache
     if not job.options.allow_mass_removal:
         check_mass_removal(existing.index, update.changes.removed, job.subdir)
-    if job.refuses(snapshot.invalid_filenames or update.rejected):
+    if _is_refused(job, snapshot, update):
         return refused_report(job, planned_report(job, snapshot, update, set()), existing.index.count)
 
     publication = _render(job, folder, snapshot, existing, update)
@@ -104,6 +104,11 @@ def _relevant(job: SubdirJob, snapshot: Snapshot, overlay: Overlay) -> Snapshot:
     """The snapshot without ignored packages, with a digest for each package name if the job needs digests."""
     snapshot = snapshot.excluding(overlay.ignored)
     return snapshot.with_name_digests() if job.independent_shards and job.scope is None else snapshot
+
+
+def _is_refused(job: SubdirJob, snapshot: Snapshot, update: Update) -> bool:
+    """Whether strict rules forbid to write anything because packages are rejected."""
+    return job.options.rules.strict and bool(snapshot.invalid_filenames or update.rejected)
 
 
 def _extract(run: SubdirRun, folder: ChannelFolder, snapshot: Snapshot, existing: Existing, todo: Plan) -> Extraction:

@@ -15,9 +15,7 @@ from indexer.core.release import __version__
 from indexer.core.state import config_fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from indexer.core.model import Index, Rejected
+    from indexer.core.model import Index
     from indexer.core.options import Options
     from indexer.core.snapshot import Snapshot
     from indexer.core.state import State
@@ -111,10 +109,6 @@ class SubdirJob:
         if not state.validated or (self.options.complete and state.incomplete != 0):
             return None
         return changed_names(snapshot.name_digests, state)
-
-    def refuses(self, rejected: Collection[Rejected]) -> bool:
-        """Whether strict rules forbid to write anything because packages are rejected."""
-        return self.options.rules.strict and bool(rejected)
 
     def usable_state(self, state: State | None) -> State | None:
         """The state as far as it holds under the rules of this job: a rejected package can be good under other
