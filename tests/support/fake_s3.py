@@ -15,7 +15,7 @@ import time
 from base64 import b64encode
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -24,6 +24,7 @@ from indexer.store.s3.conditional import ConditionalWrites
 from indexer.store.s3.retry import Retries
 from indexer.store.s3.store import S3Store
 from indexer.store.target import S3Options, Target
+from tests.support.http_servers import Listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -374,8 +375,7 @@ def serving() -> Iterator[Server]:
 
         do_GET = do_HEAD = do_PUT = do_DELETE = _answer  # noqa: N815  the base class calls them so
 
-    server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
-    server.daemon_threads = True
+    server = Listening((LOOPBACK, 0), Handler)
     thread = threading.Thread(target=functools.partial(server.serve_forever, poll_interval=0.01))
     thread.start()
     there.url = f"http://{LOOPBACK}:{server.server_port}"
