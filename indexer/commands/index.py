@@ -94,13 +94,25 @@ def _subdir_runs(store: Store, options: Options, context: Context, root: Root) -
     confirm = (lambda: None) if root_was_listed else partial(look_at_root, store, options, context.channel)
     return [
         SubdirRun(
-            SubdirJob(subdir, options, patch(subdir)),
+            SubdirJob(subdir, _options_of(subdir, options), patch(subdir)),
             context,
             ExtractionCache(context.workers, context.progress),
             confirm,
         )
         for subdir in root.subdirs
     ]
+
+
+def _options_of(subdir: str, options: Options) -> Options:
+    """The options with only those of the named packages that can be in a subdir: no step looks at the others."""
+    if options.packages is None:
+        return options
+    prefix = f"{subdir}/"
+
+    def within(packages: frozenset[str]) -> frozenset[str]:
+        return frozenset(key for key in packages if key.startswith(prefix))
+
+    return replace(options, packages=within(options.packages), may_be_gone=within(options.may_be_gone))
 
 
 def _index_subdirs(channel: _Channel, runs: Iterable[SubdirRun]) -> dict[str, SubdirReport]:

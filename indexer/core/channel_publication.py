@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def channel_publication(
     catalogs: Mapping[str, Catalog], outputs: Outputs, notices: tuple[Notice, ...] | None = None
 ) -> Publication:
-    """Every artifact of a channel's root, from the catalog of each subdir; what is switched off as a deletion.
+    """Every artifact of a channel's root, from the catalog of each subdir; unwanted files as deletions.
 
-    A `notices.json` is written where there are notices or an empty list of them, and left alone otherwise.  What
-    makes a file is imported where the file is wanted.
+    `notices.json` is written if notices, or an empty list of them, are configured; else the file is not touched.  The
+    module that makes a file is imported only if the file is wanted.
     """
     found = []
     if outputs.channeldata:

@@ -253,10 +253,10 @@ def _plain(value: object) -> object:
 
 
 def _created_at(index: ShardIndex, context: RenderContext) -> object:
-    """The time of the last change, so that an index that says the same is the same (CEP 16).
+    """The time of the last change (CEP 16): an index with the same content keeps its time, so its bytes do not change.
 
-    Where repodata.json is about to go it is another one all the same: a run with opposite options that
-    shall delete the shard index meets a conflict then, or both would be gone.
+    A run that deletes repodata.json sets a new time.  Then a run with opposite options, which deletes the shard index,
+    gets a conflict; without the conflict both indexes would be deleted.
     """
     before = dict(context.shard_index.info)
     created = before.pop("created_at", None)

@@ -1,6 +1,6 @@
 """Finds the first dates of packages again, in old shards, after another indexer has removed the dates.
 
-conda-index makes its index from packages alone, and packages do not have the date; CEP 47 wants the date kept for ever.
+conda-index makes its index from packages alone, and packages do not have the date; by CEP 47 the date never changes.
 A shard that we once wrote stays in `shards/`, named by its content, until a gc deletes it.
 """
 

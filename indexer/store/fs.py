@@ -120,7 +120,7 @@ class FolderStore:
             if error.errno in _ABSENT:
                 return None
             raise
-        # Neither FIFOs nor sockets nor devices: reading one could wait for ever.
+        # Neither FIFOs nor sockets nor devices: reading one could never end.
         return _stat_of(prefix + entry.name, status) if st.S_ISREG(status.st_mode) else None
 
     def _inside(self, path: Path) -> Path | None:

@@ -16,15 +16,16 @@ from indexer.core.stream import chunks_of
 if TYPE_CHECKING:
     from indexer.core.stream import Content
 
-# Jobs of a mebibyte that look back an eighth of that (a sixteenth of the window): less time for 0.2 to 1.7 % more
-# bytes, and other cores have work from the second mebibyte on (docs/adr/0006-zstd.md).
+# Jobs of one mebibyte that overlap by an eighth of it (a sixteenth of the window): they need less time for 0.2 to 1.7 %
+# more bytes, and the other cores have work from the second mebibyte on (docs/adr/0006-zstd.md).
 _JOB_SIZE = 2**20
 OVERLAP_LOG = 5
 # A window that holds such a job, and small tables: 3 MiB for each core instead of 32, and no slower.
 _WINDOW_LOG = 21
 _CHAIN_LOG = 19
 _HASH_LOG = 18
-# A shorter match begins inside a digest more often than it saves bytes; a long one is taken as it is.
+# Shorter matches are mostly inside digests and save no bytes; a match of the long length is used without a search for a
+# longer one.
 _MIN_MATCH = 6
 _LONG_MATCH = 256
 MOST_THREADS = 8
@@ -44,7 +45,7 @@ def compressed(artifact: Artifact) -> Content:
 
 def _packed(content: Content, packer: zstandard.ZstdCompressionObj | bz2.BZ2Compressor) -> bytes:
     """Content compressed as it is made.  The result is held: a put wants to know its size and digest first."""
-    packed = io.BytesIO()  # grows in one place, where a list of pieces would lie scattered
+    packed = io.BytesIO()  # one growing buffer: a list of chunks would fragment the memory
     for piece in chunks_of(content):
         packed.write(packer.compress(piece))
     packed.write(packer.flush())
@@ -60,7 +61,7 @@ def frame(content: Content, level: int, threads: int | None = None) -> bytes:
     shape = zstandard.ZstdCompressionParameters.from_level(level, source_size=len(content))
     thorough = {}
     if shape.strategy >= zstandard.STRATEGY_BTOPT:
-        # Of so few matches fewer need be looked at (docs/adr/0006-zstd.md).
+        # There are fewer matches, so fewer need to be searched (docs/adr/0006-zstd.md).
         thorough = {"search_log": shape.search_log - 2, "target_length": _LONG_MATCH}
     parameters = zstandard.ZstdCompressionParameters.from_level(
         level,
