@@ -1,4 +1,4 @@
-"""Groups of options: each group is a dataclass, whose fields are options for typer."""
+"""Groups of options: a group is a dataclass, whose fields are options for typer or other groups."""
 
 from __future__ import annotations
 
@@ -8,36 +8,41 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
 
 def flattened(command: Callable[..., Any]) -> Callable[..., Any]:
     """A command with one parameter for each option, made from a command with groups of options."""
     hints = get_type_hints(command, include_extras=True)
-    plain: list[inspect.Parameter] = []
-    groups: dict[str, type] = {}
-    for name, parameter in inspect.signature(command).parameters.items():
-        if not is_dataclass(hints[name]):
-            plain.append(parameter.replace(annotation=hints[name]))
-            continue
-        groups[name] = group = hints[name]
-        inner = get_type_hints(group, include_extras=True)
-        plain += [
-            inspect.Parameter(
-                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=inner[field.name]
-            )
-            for field in fields(group)
-        ]
+    parameters = inspect.signature(command).parameters.values()
+    options = [option for parameter in parameters for option in _options(parameter, hints[parameter.name])]
 
     @functools.wraps(command)
     def wrapper(**given: object) -> object:
-        for name, group in groups.items():
-            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
-        return command(**given)
+        return command(
+            **{parameter.name: _value(parameter.name, hints[parameter.name], given) for parameter in parameters}
+        )
 
-    wrapper.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # inspect reads this first
-        [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in plain]
-    )
-    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in plain}
+    wrapper.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]  # inspect reads this first
+    wrapper.__annotations__ = {option.name: option.annotation for option in options}
     del wrapper.__wrapped__  # typer would read the groups through this attribute
     return wrapper
+
+
+def _options(parameter: inspect.Parameter, kind: Any) -> Iterator[inspect.Parameter]:
+    """The parameters of all options in a group; a parameter that is not a group is itself an option."""
+    if not is_dataclass(kind):
+        yield parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY)
+        return
+    hints = get_type_hints(kind, include_extras=True)
+    for field in fields(kind):
+        option = inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default)
+        yield from _options(option, hints[field.name])
+
+
+def _value(name: str, kind: Any, given: Mapping[str, object]) -> object:
+    """The value of a parameter: a group that is made of the given options, or one of these."""
+    if not isinstance(kind, type) or not is_dataclass(kind):
+        return given[name]
+    hints = get_type_hints(kind)
+    return kind(**{field.name: _value(field.name, hints[field.name], given) for field in fields(kind)})

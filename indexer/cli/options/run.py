@@ -1,4 +1,4 @@
-"""The options for validation, patches, writing and clusters, and the request that all groups make together."""
+"""The options for validation, patches, writing and clusters, and the groups of all options of a run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from indexer.cli.options import Text
+from indexer.cli.options.files import Files
+from indexer.cli.options.selection import Selection
 from indexer.core.errors import BadConfig
 from indexer.core.model import Rules
 from indexer.core.options import Options
 
 if TYPE_CHECKING:
-    from indexer.cli.options.files import Files
-    from indexer.cli.options.selection import Selection
     from indexer.settings.resolve import Resolved
 
 
@@ -112,43 +112,50 @@ class ClusterOptions:
 
 
 @dataclass(frozen=True)
-class RunRequest:
-    """All options of a run."""
+class IndexOptions:
+    """The options that decide what a run changes; `status` has them too."""
 
     selection: Selection
     validation: ValidationOptions
     files: Files
     patching: Patching
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """All options of a run."""
+
+    index: IndexOptions
     writing: Writing
-    cluster: ClusterOptions = ClusterOptions()
+    cluster: ClusterOptions
 
     def options(self, resolved: Resolved) -> Options:
         """The options of the run, with values of configuration files if an option is not given.  Raises BadConfig."""
-        validation = self.validation
-        packages, of_event = self.selection.named_packages(resolved.target)
-        if packages is not None and self.selection.subdirs:
-            raise BadConfig("--package --subdir", "cannot be combined", "remove one of the two options")
-        if validation.strict and validation.lenient:
-            raise BadConfig("--strict --lenient", "contradict each other", "remove one of the two options")
-        if validation.strict and validation.fail_on is FailOn.NEW:
-            raise BadConfig("--strict --fail-on new", "contradict each other", "remove one of the two options")
-        outputs = self.files.outputs(resolved.index)
-        if self.selection.complete and not outputs.run_exports:
-            raise BadConfig("--complete --no-run-exports", "contradict each other", "remove one of the two options")
+        selection, validation = self.index.selection, self.index.validation
+        packages, of_event = selection.named_packages(resolved.target)
+        outputs = self.index.files.outputs(resolved.index)
+        contradictions = {
+            "--package --subdir": packages is not None and selection.subdirs,
+            "--strict --lenient": validation.strict and validation.lenient,
+            "--strict --fail-on new": validation.strict and validation.fail_on is FailOn.NEW,
+            "--complete --no-run-exports": selection.complete and not outputs.run_exports,
+        }
+        for both in filter(contradictions.get, contradictions):
+            raise BadConfig(both, "contradict each other", "remove one of the two options")
         return Options(
             outputs=outputs,
             notices=resolved.index["notices"].value if "notices" in resolved.index else None,
             rules=Rules(validation.strict, validation.lenient),
-            subdirs=tuple(self.selection.subdirs or ()),
+            subdirs=tuple(selection.subdirs or ()),
             packages=packages,
-            force=self.selection.force,
-            complete=self.selection.complete,
-            repodata_patch=self.patching.patch_filename(),
+            force=selection.force,
+            complete=selection.complete,
+            repodata_patch=self.index.patching.patch_filename(),
             verify_digests=validation.verify_digests,
             allow_mass_removal=validation.allow_mass_removal,
             preconditions=not self.writing.disable_precondition_checks,
             dry_run=self.writing.dry_run,
-            create=self.selection.create,
+            create=selection.create,
             may_be_gone=of_event,
             fail_on_new=validation.fail_on is FailOn.NEW,
         )
