@@ -56,7 +56,7 @@ def handler_for(target: Target | str, options: Options | None = None) -> Callabl
         failed: dict[str, str] = {}
         for key, text in messages.items():
             try:
-                selected = events.named(events.places(text), *channel.bucket_and_prefix)
+                selected = events.packages_of(events.objects_of(text), *channel.bucket_and_prefix)
                 packages_by_message[key] = selected.packages
                 for name, reason in sorted(selected.refused.items()):
                     _log.warning("%s: is not indexed: %s", one_line(name), reason)

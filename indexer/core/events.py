@@ -1,8 +1,8 @@
-"""The packages that an event notification of a store names, in whatever envelope it comes.
+"""Reads the packages that an event notification of a store names, in any of the known envelopes.
 
 Known forms: Amazon S3 (also as MinIO, Ceph and SeaweedFS send it), by itself or inside SQS, SNS and EventBridge;
-Cloudflare R2; Google Cloud Pub/Sub.  An event says only where to look: what is there, the run sees itself, so
-neither the kind of event nor the order nor duplicates matter.
+Cloudflare R2; Google Cloud Pub/Sub.  Only the names of objects are read: the run looks at the objects itself, so the
+kind of an event, the order of events and duplicates do not matter.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 from indexer.core.errors import BadConfig
 from indexer.core.names import is_subdir, parse_filename
-from indexer.core.specs.syntax import refusal
+from indexer.core.specs.syntax import filename_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 # EventBridge in SNS in SQS in a batch takes seven.
 _MAX_DEPTH = 16
 _TEST_EVENT = "s3:TestEvent"
-# What an envelope carries its content in, first as text, then as a value.
+# The keys of an envelope for its content, first those for text, then those for a value.
 _TEXTS = ("body", "Body", "Message")
 _VALUES = ("Records", "Messages", "receivedMessages", "message", "Sns")
 
 
-class Place(NamedTuple):
-    """An object that an event is about."""
+class EventObject(NamedTuple):
+    """The bucket and the key of an object that an event names."""
 
     bucket: str
     key: str
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """What events name of one channel: packages as `SUBDIR/FILENAME`, and how many other objects.
+class NamedPackages:
+    """The packages of one channel that events name, as `SUBDIR/FILENAME`, and the number of other objects.
 
-    `refused` are those with names that readers refuse, and why: no store needs to be asked for them.
+    `refused` has the packages with names that readers refuse, each with the reason; the store is not asked for them.
     """
 
     packages: frozenset[str]
@@ -47,27 +47,27 @@ class Named:
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
-def places(document: bytes | str) -> list[Place]:
-    """The objects that a notification (JSON) is about; none for S3's test event.  Raises BadConfig."""
+def objects_of(document: bytes | str) -> list[EventObject]:
+    """The objects that a notification (JSON) names; none for S3's test event.  Raises BadConfig."""
     return list(_in_text(document, 0))
 
 
-def named(objects: Iterable[Place], bucket: str, prefix: str) -> Named:
-    """Those objects that are packages of the channel at `prefix` (empty, or ending in `/`) of a bucket."""
+def packages_of(objects: Iterable[EventObject], bucket: str, prefix: str) -> NamedPackages:
+    """The packages among objects, for the channel at `prefix` (empty, or ending in `/`) of a bucket."""
     packages: set[str] = set()
     others = 0
-    for place in objects:
-        subdir, slash, filename = place.key[len(prefix) :].partition("/")
-        inside = place.bucket == bucket and place.key.startswith(prefix) and slash
+    for each in objects:
+        subdir, slash, filename = each.key[len(prefix) :].partition("/")
+        inside = each.bucket == bucket and each.key.startswith(prefix) and slash
         if inside and is_subdir(subdir) and "/" not in filename and parse_filename(filename) is not None:
             packages.add(f"{subdir}/{filename}")
         else:
             others += 1
-    refused = {name: reason for name in packages if (reason := refusal(name.partition("/")[2]))}
-    return Named(frozenset(packages - refused.keys()), others, refused)
+    refused = {name: reason for name in packages if (reason := filename_fault(name.partition("/")[2]))}
+    return NamedPackages(frozenset(packages - refused.keys()), others, refused)
 
 
-def _in_text(text: bytes | str, depth: int) -> Iterator[Place]:
+def _in_text(text: bytes | str, depth: int) -> Iterator[EventObject]:
     try:
         value = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -75,20 +75,20 @@ def _in_text(text: bytes | str, depth: int) -> Iterator[Place]:
     yield from _in_value(value, depth)
 
 
-def _in_value(value: Any, depth: int) -> Iterator[Place]:
+def _in_value(value: Any, depth: int) -> Iterator[EventObject]:
     if depth > _MAX_DEPTH:
         raise _no_event("has too many envelopes")
     if isinstance(value, list):
         for item in value:
             yield from _in_value(item, depth + 1)
     elif not isinstance(value, dict):
-        raise _no_event(f"has {str(value)[:80]!r} where an event belongs")
+        raise _no_event(f"has {str(value)[:80]!r} instead of an event")
     elif value.get("Event") != _TEST_EVENT:
-        place = _place(value)
-        yield from _in_envelope(value, depth) if place is None else (place,)
+        named = _object_of(value)
+        yield from _in_envelope(value, depth) if named is None else (named,)
 
 
-def _in_envelope(envelope: dict[str, Any], depth: int) -> Iterator[Place]:
+def _in_envelope(envelope: dict[str, Any], depth: int) -> Iterator[EventObject]:
     for key in (*_TEXTS, *_VALUES):
         content = envelope.get(key)
         if key in _TEXTS and isinstance(content, str):
@@ -98,22 +98,22 @@ def _in_envelope(envelope: dict[str, Any], depth: int) -> Iterator[Place]:
     raise _no_event(f"has none of the known forms of an event (its keys: {', '.join(sorted(envelope))[:80]})")
 
 
-def _place(event: dict[str, Any]) -> Place | None:
+def _object_of(event: dict[str, Any]) -> EventObject | None:
     """The object of one event, None for an envelope."""
-    # Keys are form-encoded in S3's own notification, and as they are everywhere else:
+    # Keys are form-encoded in S3's own notification, and plain in all others:
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
     # https://developers.cloudflare.com/r2/buckets/event-notifications/
     # https://cloud.google.com/storage/docs/pubsub-notifications
     try:
         if "s3" in event:
-            return Place(_text(event["s3"]["bucket"]["name"]), unquote_plus(_text(event["s3"]["object"]["key"])))
+            return EventObject(_text(event["s3"]["bucket"]["name"]), unquote_plus(_text(event["s3"]["object"]["key"])))
         if "detail" in event:
-            return Place(_text(event["detail"]["bucket"]["name"]), _text(event["detail"]["object"]["key"]))
-        if "bucketId" in (event.get("attributes") or {}):  # a message of SQS has other ones
-            return Place(_text(event["attributes"]["bucketId"]), _text(event["attributes"]["objectId"]))
+            return EventObject(_text(event["detail"]["bucket"]["name"]), _text(event["detail"]["object"]["key"]))
+        if "bucketId" in (event.get("attributes") or {}):  # a message of SQS has other attributes
+            return EventObject(_text(event["attributes"]["bucketId"]), _text(event["attributes"]["objectId"]))
         if "bucket" in event and "object" in event:
-            return Place(_text(event["bucket"]), _text(event["object"]["key"]))
+            return EventObject(_text(event["bucket"]), _text(event["object"]["key"]))
     except (KeyError, TypeError) as error:
         raise _no_event(f"has an event without bucket and key ({error})") from error
     return None

@@ -21,7 +21,7 @@ from indexer.core.names import CONDA, TAR_BZ2, with_extension
 from indexer.core.records.identity import altered
 from indexer.core.records.index_json import PATCHABLE, parse_patched_value, parse_run_exports
 from indexer.core.records.v3 import is_v3_spec
-from indexer.core.specs.matchspec import canonical, fault
+from indexer.core.specs.matchspec import canonical, universal_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -263,7 +263,9 @@ def _check_specs(values: Mapping[str, object]) -> None:
 # A patch of a hundred thousand packages has some thousand dependencies.
 @functools.lru_cache(maxsize=2**14)
 def _legacy_fault(spec: str) -> str | None:
-    return "has the syntax of revision v3, which readers of this record refuse" if is_v3_spec(spec) else fault(spec)
+    if is_v3_spec(spec):
+        return "has the syntax of revision v3, which readers of this record refuse"
+    return universal_fault(spec)
 
 
 def _revoked(record: Raw) -> Raw:

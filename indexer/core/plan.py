@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from indexer.core.errors import Refused
 from indexer.core.model import Extracted, Index, Plan, Rejected
 from indexer.core.names import parse_filename
-from indexer.core.records.dates import FIELD, in_future, is_other
+from indexer.core.records.dates import FIELD, in_future, is_other_package
 from indexer.core.records.identity import altered, identity_of
 from indexer.core.records.v3 import may_need_v3
 
@@ -269,7 +269,7 @@ def dated(index: Index, result: Extracted, now_ms: int, dates: Mapping[str, int]
     identity = identity_of(result.record)
     if before is None:
         date = identity.indexed_timestamp
-    elif is_other(known := identity_of(before), identity):
+    elif is_other_package(known := identity_of(before), identity):
         date = now_ms
     else:
         date = (dates or {}).get(result.filename, known.indexed_timestamp)
@@ -279,7 +279,7 @@ def dated(index: Index, result: Extracted, now_ms: int, dates: Mapping[str, int]
 def was_replaced(index: Index, result: Extracted) -> bool:
     """Whether a package that was read is another artifact than the one that the index has under the same file name."""
     before = _known_record(index, result.filename)
-    return before is not None and is_other(identity_of(before), identity_of(result.record))
+    return before is not None and is_other_package(identity_of(before), identity_of(result.record))
 
 
 def _known_record(index: Index, filename: str) -> Raw | None:

@@ -11,7 +11,7 @@ from indexer.core.errors import Conflict, Denied
 from indexer.core.extraction import Extraction
 from indexer.core.metadata import Metadata
 from indexer.core.model import Extracted, Rejected
-from indexer.core.records.dates import is_other, is_undated
+from indexer.core.records.dates import is_other_package, is_undated
 from indexer.core.records.identity import identity_of
 from indexer.core.report import ReadCount
 
@@ -157,7 +157,7 @@ def _run_exports(index: Index, results: Iterable[Extracted | Rejected]) -> dict[
         record = index.records.get(result.filename)
         if not isinstance(result, Extracted) or record is None or result.filename in index.run_exports:
             continue
-        if result.run_exports is not None and not is_other(identity_of(record), identity_of(result.record)):
+        if result.run_exports is not None and not is_other_package(identity_of(record), identity_of(result.record)):
             found[result.filename] = result.run_exports
     return found
 

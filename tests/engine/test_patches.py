@@ -166,7 +166,7 @@ def test_a_patch_that_is_not_there_is_named_and_nothing_is_written(filename: str
     [
         ({"patch_instructions_version": 3}, "the highest known is 2"),
         ({"packages.conda": {FIRST: {"depends": [">=1"]}}}, "has no name"),
-        ({"packages.conda": {FIRST: {"depends": ["a >="]}}}, "ends where a version belongs"),
+        ({"packages.conda": {FIRST: {"depends": ["a >="]}}}, "has no version at its end"),
         ({"packages.conda": {FIRST: {"depends": ['a[when="b"]']}}}, "the syntax of revision v3"),
         ({"packages.conda": {FIRST: {"depends": "a"}}}, "not a list of texts"),
         ({"packages.conda": {FIRST: {"license": 1}}}, "is not a text"),

@@ -35,7 +35,7 @@ KEY = f"noarch/{STEM}.conda"
 INDEX = member(INDEX_JSON, index_json(KEY))
 # A word of the reason, by kind of fault.
 WORDS = {
-    "build": "build '1' where the file name says '0'",
+    "build": "build '1', but the file name has '0'",
     "bomb": "more than",
     "characters": "characters that readers refuse",
     "duplicate": "more than once",
@@ -45,15 +45,15 @@ WORDS = {
     "indexless": "no info/index.json",
     "infoless": r"no info-\*\.tar\.zst",
     "missing": "no name|no build_number",
-    "name": "name 'warbler' where the file name says 'cuckoo'",
+    "name": "name 'warbler', but the file name has 'cuckoo'",
     "nan": "NaN",
     "oversize": "9437273 bytes, more than",
     "run_exports": "run_exports.json",
-    "subdir": "subdir '.*' where the folder says",
+    "subdir": "subdir '.*', but the folder is",
     "truncated": "incomplete",
     "type": "not a (text|list of texts)|build_number .* whole number",
     "unparsable": "not JSON|not UTF-8|not a JSON object",
-    "version": r"version '2\.1' where the file name says '2\.0'",
+    "version": r"version '2\.1', but the file name has '2\.0'",
 }
 
 

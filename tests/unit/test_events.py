@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from indexer.core import events
 from indexer.core.errors import BadConfig
-from indexer.core.events import Place
+from indexer.core.events import EventObject
 from tests.support import notifications as sent
 from tests.support.notifications import BUCKET
 
@@ -37,26 +37,26 @@ FORMS = {
 }
 
 
-def packages(document: Any, prefix: str = "some/channel/") -> events.Named:
-    return events.named(events.places(json.dumps(document)), BUCKET, prefix)
+def packages(document: Any, prefix: str = "some/channel/") -> events.NamedPackages:
+    return events.packages_of(events.objects_of(json.dumps(document)), BUCKET, prefix)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_names_the_object(form: str) -> None:
-    assert events.places(json.dumps(FORMS[form]).encode()) == [Place(BUCKET, KEY)]
-    assert packages(FORMS[form]) == events.Named(frozenset({"linux-64/reed-1!2.0+local-h1_0.conda"}), 0)
+    assert events.objects_of(json.dumps(FORMS[form]).encode()) == [EventObject(BUCKET, KEY)]
+    assert packages(FORMS[form]) == events.NamedPackages(frozenset({"linux-64/reed-1!2.0+local-h1_0.conda"}), 0)
 
 
 def test_a_batch_names_every_object_once() -> None:
     batch = sent.in_sqs(sent.s3(KEY, OTHER), sent.test_event(), sent.s3(KEY), sent.event_bridge(OTHER))
-    assert packages(batch) == events.Named(
+    assert packages(batch) == events.NamedPackages(
         frozenset({"linux-64/reed-1!2.0+local-h1_0.conda", "noarch/rush-1.0-0.tar.bz2"}), 0
     )
 
 
 @pytest.mark.parametrize("envelope", [sent.in_sqs, sent.in_sns, sent.received, lambda event: event])
 def test_the_test_event_names_nothing(envelope: Any) -> None:
-    assert packages(envelope(sent.test_event())) == events.Named(frozenset(), 0)
+    assert packages(envelope(sent.test_event())) == events.NamedPackages(frozenset(), 0)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_the_test_event_names_nothing(envelope: Any) -> None:
     ],
 )
 def test_other_objects_are_counted_and_passed_over(key: str) -> None:
-    assert packages(sent.s3(key, KEY)) == events.Named(frozenset({"linux-64/reed-1!2.0+local-h1_0.conda"}), 1)
+    assert packages(sent.s3(key, KEY)) == events.NamedPackages(frozenset({"linux-64/reed-1!2.0+local-h1_0.conda"}), 1)
 
 
 REFUSED = {
@@ -97,7 +97,7 @@ def test_a_name_that_readers_refuse_is_named_and_keeps_no_other_out(key: str) ->
 
 
 def test_another_bucket_is_passed_over() -> None:
-    assert packages(sent.s3(KEY, bucket="other")) == events.Named(frozenset(), 1)
+    assert packages(sent.s3(KEY, bucket="other")) == events.NamedPackages(frozenset(), 1)
 
 
 def test_a_channel_may_be_the_whole_bucket() -> None:
@@ -118,21 +118,21 @@ def test_a_channel_may_have_a_space_in_its_prefix() -> None:
         ('{"a":' * 100_000, "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ("[" * 50 + "]" * 50, "too many envelopes"),
-        ('"text"', "where an event belongs"),
-        ("7", "where an event belongs"),
-        ("[null]", "where an event belongs"),
+        ('"text"', "instead of an event"),
+        ("7", "instead of an event"),
+        ("[null]", "instead of an event"),
         ("{}", "none of the known forms"),
         ('{"Records": 3}', "none of the known forms"),
         ('{"Records": [{"s3": {"bucket": {"name": "b"}}}]}', "without bucket and key"),
         ('{"Records": [{"s3": {"bucket": {"name": 3}, "object": {"key": "k"}}}]}', "without bucket and key"),
         ('{"detail": []}', "without bucket and key"),
         ('{"Message": "no JSON"}', "is not JSON"),
-        ('{"body": "7"}', "where an event belongs"),
+        ('{"body": "7"}', "instead of an event"),
     ],
 )
 def test_what_is_no_event_is_said_to_be_none(document: str, reason: str) -> None:
     with pytest.raises(BadConfig, match=f"^the event: .*{reason}"):
-        events.places(document)
+        events.objects_of(document)
 
 
 JSON = st.recursive(
@@ -155,7 +155,7 @@ JSON = st.recursive(
 @given(JSON)
 def test_whatever_comes_is_read_or_refused(document: object) -> None:
     try:
-        found = events.places(json.dumps(document))
+        found = events.objects_of(json.dumps(document))
     except BadConfig:
         return
     assert {type(part) for place in found for part in place} <= {str}

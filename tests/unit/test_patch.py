@@ -19,7 +19,7 @@ from indexer.core.patch import (
     is_patched,
     parse_instructions,
 )
-from indexer.core.specs.matchspec import fault
+from indexer.core.specs.matchspec import universal_fault
 
 OLD, NEW = "a-1-0.tar.bz2", "a-1-0.conda"
 
@@ -200,12 +200,12 @@ def test_an_invalid_patch_is_an_error_with_the_file_name(fields: dict[str, Any])
     ],
 )
 def test_a_spec_that_some_reader_parses_has_no_fault(spec: str) -> None:
-    assert fault(spec) is None
+    assert universal_fault(spec) is None
 
 
 @pytest.mark.parametrize("spec", ["", " ", ">=1", "=1", "a >=", "a >=1,", "a 1.0|", "a[version=1", "a]", "a (b", "::"])
 def test_a_spec_that_no_reader_parses_has_a_fault(spec: str) -> None:
-    assert fault(spec) is not None
+    assert universal_fault(spec) is not None
 
 
 def test_yanks_survive_encode_and_decode() -> None:

@@ -88,10 +88,10 @@ PARSED = [
     "foo[when=\"a[version='>=1']\"]",
 ]
 FAULTY = [
-    ("python>= '2.7'", "where a version belongs"),
+    ("python>= '2.7'", "instead of a version"),
     ("numpy =>1.2.3", "unknown operator '=>'"),
-    ("foo >=1.0,<", "ends where a version belongs"),
-    *((spec, "ends where a version belongs") for spec in ("foo >=1.0,", "foo ==", "foo 1|", "foo >")),
+    ("foo >=1.0,<", "has no version at its end"),
+    *((spec, "has no version at its end") for spec in ("foo >=1.0,", "foo ==", "foo 1|", "foo >")),
     *((spec, "unknown operator") for spec in ("foo <>1", "foo ===1", "foo !1", "foo ~1")),
     *(
         (spec, "no name")
@@ -102,7 +102,7 @@ FAULTY = [
         (spec, "which readers cannot parse")
         for spec in ("foo 1..0", "foo 1.0.*a", "foo 1.*.2", "foo !=*", "foo >*", "foo 1!")
     ),
-    *((spec, "where a version belongs") for spec in ("foo ^1$", "foo >=1 , , <2", "foo ()", "foo 'x'")),
+    *((spec, "instead of a version") for spec in ("foo ^1$", "foo >=1 , , <2", "foo ()", "foo 'x'")),
     ("foo (>=1", "without a"),
     ("foo 1.0 [x", "brackets"),
     *(

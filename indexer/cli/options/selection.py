@@ -15,7 +15,7 @@ from indexer.core import events
 from indexer.core.errors import BadConfig
 from indexer.core.names import parse_filename
 from indexer.core.printable import one_line
-from indexer.core.specs.syntax import refusal
+from indexer.core.specs.syntax import filename_fault
 
 if TYPE_CHECKING:
     from indexer.store.target import Target
@@ -96,7 +96,7 @@ def _check(package: str, thing: str) -> None:
     filename = package.partition("/")[2]
     if package.count("/") != 1 or parse_filename(filename) is None:
         raise BadConfig(thing, "is not of the form SUBDIR/FILENAME", "name it like noarch/foo-1.0-0.conda")
-    if reason := refusal(filename):
+    if reason := filename_fault(filename):
         raise BadConfig(thing, reason, "rename the package")
 
 
@@ -109,11 +109,11 @@ def _named_by_event(path: Path, channel: Target) -> frozenset[str]:
             "call `indexer s3 s3://BUCKET[/PREFIX]`, or name the packages with --package",
         )
     try:
-        objects = events.places(_text_of(path, "name a file with a notification"))
+        objects = events.objects_of(_text_of(path, "name a file with a notification"))
     except BadConfig as error:
         thing = error.thing if error.thing == str(path) else f"--event {path}"
         raise BadConfig(thing, error.reason, error.next_step) from error
-    selected = events.named(objects, *channel.bucket_and_prefix)
+    selected = events.packages_of(objects, *channel.bucket_and_prefix)
     if selected.others:
         _log.info("ignored %d objects of the event that are not packages of %s", selected.others, channel.name)
     for name, reason in sorted(selected.refused.items()):

@@ -1,7 +1,7 @@
-"""What a package says of itself besides its record: `info/about.json`, its recipe's sources, its paths' traits.
+"""Reads the metadata of a package: `info/about.json`, the sources of its recipe, and the traits of its paths.
 
-All of it is for people and may be hostile: texts lose what no page or feed can show, of addresses only
-those of the common schemes stay.
+All of it is for people and may be hostile: characters that no page or feed can show are removed from texts, and only
+addresses of the common schemes are kept.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _MAX_ITEMS = 100
 _ADDRESS = re.compile(r"(?:https?|ftp|git|ssh)://[^\s<>\"'`\\^{|}]+")
 _LINK = re.compile(r"https?://[^\s<>\"'`\\^{|}]+")
 
-# Traits of CEP 38 and how the path of an entry of paths.json shows them.  Quotes inside of a JSON text are escaped,
-# so none of these can be a part of a file's name.
+# The traits of CEP 38, each with the form of a path in paths.json that shows the trait.  Quotes inside a JSON text are
+# escaped, so none of these forms matches inside a file name.
 _PATH_TRAITS = {
     "activate.d": re.compile(rb'"_path"\s*:\s*"etc/conda/activate\.d/'),
     "deactivate.d": re.compile(rb'"_path"\s*:\s*"etc/conda/deactivate\.d/'),
@@ -35,29 +35,27 @@ _PATH_TRAITS = {
 }
 _PREFIX_TRAITS = ("binary_prefix", "text_prefix")
 TRAITS = tuple(sorted((*_PATH_TRAITS, *_PREFIX_TRAITS)))
-# More than any of the above takes; file names have up to 255 bytes.
+# Longer than any match of a form above; file names have up to 255 bytes.
 _OVERLAP = 512
-# A JSON object up to the next brace outside of its texts, or to the end.  It never fails, so it never goes back.
+# A JSON object up to the next brace outside its texts, or to the end.  It always matches, so it never backtracks.
 _ENTRY = re.compile(rb'\{(?:[^{}"]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))*', re.DOTALL)
 _BINARY = re.compile(rb'"file_mode"\s*:\s*"binary"')
 # An entry without a placeholder, or with an empty one, has no prefix to replace, whatever its mode (CEP 34).
 _PLACEHOLDER = re.compile(rb'"prefix_placeholder"\s*:\s*"[^"]')
-# More than an entry takes: a path and a placeholder, both of some hundred bytes, and digests.
+# Longer than any real entry: a path and a placeholder, both of some hundred bytes, and digests.
 _MAX_ENTRY = 16 * 2**10
 
 
 def metadata_of(
-    about_json: bytes | None, recipe: bytes, has: Iterable[str], known: Metadata
+    about_json: bytes | None, recipe: bytes, path_traits: Iterable[str], known: Metadata
 ) -> tuple[Metadata, tuple[str, ...]]:
-    """`known` with what `info/about.json`, the rendered recipe and the traits `has` add, and what is odd about it.
+    """`known` with the metadata of `info/about.json`, of the rendered recipe and of the paths, and the warnings.
 
-    None of it is a reason to refuse a package: what cannot be read is left out.
+    Metadata that cannot be read is left out: it is no reason to reject a package.
     """
-    from indexer.core.records.recipe import (
-        sources_of,  # it brings YAML, which a run that reads no package need not wait for
-    )
+    from indexer.core.records.recipe import sources_of  # imports YAML, which only runs that read packages need
 
-    fields, odd = _fields(about_json)
+    fields, warnings = _fields(about_json)
     sources = sources_of(recipe)
     return msgspec.structs.replace(
         known,
@@ -73,8 +71,8 @@ def metadata_of(
         identifiers=_texts(fields.get("identifiers")),
         keywords=_texts(fields.get("keywords")),
         tags=_texts(fields.get("tags")),
-        traits=tuple(sorted(set(has) & set(TRAITS))),
-    ), odd
+        traits=tuple(sorted(set(path_traits) & set(TRAITS))),
+    ), warnings
 
 
 def _fields(about_json: bytes | None) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -84,11 +82,11 @@ def _fields(about_json: bytes | None) -> tuple[dict[str, Any], tuple[str, ...]]:
         fields = orjson.loads(about_json)
     except orjson.JSONDecodeError as error:
         return {}, (f"info/about.json is left out: it is not JSON ({error})",)
-    return (fields, ()) if isinstance(fields, dict) else ({}, ("info/about.json is left out: it is no JSON object",))
+    return (fields, ()) if isinstance(fields, dict) else ({}, ("info/about.json is left out: it is not a JSON object",))
 
 
 def link_of(address: str) -> str:
-    """An address that a person may be led to, the empty text for any other: `javascript:` is an address too."""
+    """An address that may be a link for people; empty for any other address, such as `javascript:`."""
     return address if _LINK.fullmatch(address) and not has_user(address) else ""
 
 
@@ -114,12 +112,12 @@ def _addresses(value: object) -> tuple[str, ...]:
 
 
 def _first(value: object) -> str:
-    """The address that a package gives, or the first one of several."""
+    """The first valid link of a value, which is one address or a list."""
     return next(filter(None, map(link_of, _texts(value))), "")
 
 
 def traits(chunks: Iterable[bytes]) -> list[str]:
-    """The traits that a `paths.json` shows, which comes in chunks and need not fit into memory."""
+    """The traits that a `paths.json` shows; the file comes in chunks and need not fit into memory."""
     missing = dict(_PATH_TRAITS)
     prefixes: set[str] = set()
     before = entry = b""
@@ -133,7 +131,7 @@ def traits(chunks: Iterable[bytes]) -> list[str]:
 
 
 def _add_prefix_traits(window: bytes, prefixes: set[str]) -> bytes:
-    """Add the traits of whole entries to `prefixes`; what is left may be the beginning of one more entry."""
+    """Add the traits of complete entries to `prefixes`; returns the rest, which may be the start of one more entry."""
     for match in _ENTRY.finditer(window):
         if match.end() == len(window):
             return match[0] if len(match[0]) <= _MAX_ENTRY else b""

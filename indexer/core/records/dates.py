@@ -1,4 +1,4 @@
-"""When a package came into the channel: the `indexed_timestamp` of its record (CEP 47).
+"""Decides the `indexed_timestamp` of a record, the time when its package came into the channel (CEP 47).
 
 A package gets its date once: the time of the run.  A package that is older than the CEP gets the time that the store
 shows.  The package itself never decides its date: its build time can only prove that the time of the store is wrong.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FIELD = "indexed_timestamp"
 # 2026-06-30T00:00:00Z: CEP 47 was accepted.  Artifacts that are older may be dated by the store.
 APPROVED_MS = 1_782_777_600_000
-# By how much the clocks of two machines may differ: stores refuse requests beyond it.
+# The largest difference between the clocks of two machines: stores refuse requests with a larger one.
 CLOCKS_DIFFER_MS = 15 * 60 * 1000
 # A build time above this is in milliseconds, else in seconds: the threshold of conda-index and rattler-index.
 _MAX_SECONDS = 253402300799
@@ -52,13 +52,12 @@ def in_milliseconds(timestamp: float) -> float:
 def first_date(stat: Stat, timestamp: object, now_ms: int, *, undated: bool) -> int:
     """The date of a package that no index has, in milliseconds.
 
-    `timestamp` is the build time that it claims.  `undated` says that nothing in its subdir was dated before: only then
-    the time of a file counts, because a copy keeps it.
+    `timestamp` is the build time that it claims.  `undated` is true if no package of its subdir had a date before:
+    only then the time of a file counts, because a copy of a file keeps its time.
     """
     if stat.mtime_ms is not None and not undated:
         return now_ms
-    arrived = _arrived_ms(stat)
-    return _believed(arrived, timestamp, now_ms) if arrived < APPROVED_MS else now_ms
+    return _store_time(stat, timestamp, now_ms) if stat.written_ms < APPROVED_MS else now_ms
 
 
 def missing_dates(
@@ -66,23 +65,23 @@ def missing_dates(
 ) -> dict[str, int]:
     """The dates of packages whose records have none, or one in the future, by file name.
 
-    A record without a date was taken over from another indexer: it gets the time that the store shows.  Only in a
-    `foreign` index, which we did not write, every date is looked at.  In a folder the time of a file counts only in the
-    `first` run over the subdir, because a copy keeps it.
+    A record without a date was taken over from another indexer: it gets the time that the store shows.  Dates in the
+    future are searched only in a `foreign` index, which we did not write.  In a folder the time of a file counts only
+    in the `first` run over the subdir, because a copy of a file keeps its time.
     """
-    found: dict[str, int] = {}
+    dates: dict[str, int] = {}
     for filename, stat in packages.items():
         record = index.records.get(filename)
         if record is None or not (foreign or _KEY not in bytes(record)):
             continue
         date = date_of(record)
         if date is None and stat.mtime_ms is not None and not first:
-            found[filename] = now_ms
+            dates[filename] = now_ms
         elif date is None:
-            found[filename] = _believed(_arrived_ms(stat), _build_time(record), now_ms)
+            dates[filename] = _store_time(stat, _build_time(record), now_ms)
         elif in_future(date, now_ms):
-            found[filename] = now_ms
-    return found
+            dates[filename] = now_ms
+    return dates
 
 
 def is_undated(index: Index) -> bool:
@@ -95,21 +94,17 @@ def in_future(date_ms: int, now_ms: int) -> bool:
     return date_ms > now_ms + CLOCKS_DIFFER_MS
 
 
-def is_other(facts: RecordIdentity, found: RecordIdentity) -> bool:
-    """Whether two records belong to two artifacts.  A field that one of them does not have proves nothing."""
-    for one, other in ((facts.sha256, found.sha256), (facts.md5, found.md5)):
-        if one is not None and other is not None:
-            return one.lower() != other.lower()
-    return -1 not in {facts.size, found.size} and facts.size != found.size
+def is_other_package(one: RecordIdentity, other: RecordIdentity) -> bool:
+    """Whether two records belong to two package files.  A field that is missing in one record proves nothing."""
+    for mine, yours in ((one.sha256, other.sha256), (one.md5, other.md5)):
+        if mine is not None and yours is not None:
+            return mine.lower() != yours.lower()
+    return -1 not in {one.size, other.size} and one.size != other.size
 
 
-def _arrived_ms(stat: Stat) -> int:
-    return stat.written_ms
-
-
-def _believed(arrived_ms: int, timestamp: object, now_ms: int) -> int:
+def _store_time(stat: Stat, timestamp: object, now_ms: int) -> int:
     """The time that the store shows; the time of the run if that is in the future or before the build."""
-    return arrived_ms if max(built_ms(timestamp), 1) <= arrived_ms <= now_ms else now_ms
+    return stat.written_ms if max(built_ms(timestamp), 1) <= stat.written_ms <= now_ms else now_ms
 
 
 def _build_time(record: Raw) -> object:

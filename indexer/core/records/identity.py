@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-_raw_map = msgspec.json.Decoder(dict[str, Raw])
-
-
 class RecordIdentity(msgspec.Struct, frozen=True):
     """The fields of a record that identify its package file; without a name it is not a record."""
 
@@ -31,9 +28,8 @@ class _Date(msgspec.Struct):
     indexed_timestamp: int | None = None
 
 
+_raw_map = msgspec.json.Decoder(dict[str, Raw])
 _identity = msgspec.json.Decoder(RecordIdentity)
-
-
 _date = msgspec.json.Decoder(_Date)
 
 

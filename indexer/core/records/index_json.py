@@ -1,4 +1,4 @@
-"""From a package's `index.json` to its record: which fields, what is refused, what is warned of."""
+"""Makes the record of a package from its `index.json`: selects the fields, rejects the package, or warns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from indexer.core.names import parse_filename
 from indexer.core.printable import one_line
 from indexer.core.records.dates import built_ms, in_milliseconds
 from indexer.core.records.v3 import in_v3, needs_v3
-from indexer.core.specs import syntax as readable
+from indexer.core.specs import syntax
 from indexer.core.specs.dependency import EXTRA, bad_extra, parse_fault, v3_fault
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _INDEX_JSON = "info/index.json"
 _RUN_EXPORTS_JSON = "info/run_exports.json"
-# What a repodata patch may change: rattler-index's list.  The rest says which package it is, or when it came (CEP 47).
+# The fields that a repodata patch may change: rattler-index's list.  Other fields identify or date a package (CEP 47).
 PATCHABLE = frozenset(
     {
         *("depends", "constrains", "extra_depends", "flags", "track_features", "features"),
@@ -36,14 +36,14 @@ RUN_EXPORTS_KINDS = ("noarch", "strong", "strong_constrains", "weak", "weak_cons
 _MAX_PART = 64
 _MAX_FILENAME = 211
 _MAX_WORD = 1024  # no store has longer names
-# CEP 26 calls the expression case-insensitive and the text says lower case: lower case it is.
+# CEP 26 calls the expression case-insensitive, but its text requires lower case, and so do we.
 _NAME = re.compile(r"(([a-z0-9])|([a-z0-9_](?!_)))[._-]?([a-z0-9]+(\.|-|_|$))*")
 _VERSION = re.compile(r"[0-9a-z._+!]+")
 _BUILD = re.compile(r"[a-zA-Z0-9_.+]+")
 _FLAG = re.compile(r"[a-z0-9_]+(:[a-z0-9_]+)?")
 _DIGITS = re.compile(r"[0-9]{10,}")
 _MAX_DIGITS = 2**31 - 1
-# The name of a virtual package begins so: a package of the client's system, never a file (CEP 26).
+# The start of the name of a virtual package, which is a part of the client's system and never a file (CEP 26).
 VIRTUAL = "__"
 
 
@@ -60,28 +60,28 @@ class PackageFile:
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """A record without `indexed_timestamp`, whether it belongs under `v3`, and what is odd about it."""
+    """A record without `indexed_timestamp`, whether it belongs under `v3`, and the warnings about it."""
 
     record: Mapping[str, object]
     v3: bool
     warnings: tuple[str, ...]
 
 
-def parse_json(data: bytes, what: str) -> Any:
-    """A JSON value out of a package, strictly: no duplicate keys, no NaN, nothing too deep.
+def parse_json(data: bytes, thing: str) -> Any:
+    """The value of a JSON file of a package, parsed strictly: no duplicate keys, no NaN, no very deep nesting.
 
-    `what` names the file for the error.  Raises BadPackage.
+    `thing` names the file in errors.  Raises BadPackage.
     """
 
     def refuse_constant(text: str) -> NoReturn:
-        raise BadPackage(what, f"holds {text}, which is not JSON")
+        raise BadPackage(thing, f"has {text}, which is not JSON")
 
     def refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
+        fields = dict(pairs)
+        if len(fields) != len(pairs):
             twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-            raise BadPackage(what, f"has the key {twice!r} more than once")
-        return found
+            raise BadPackage(thing, f"has the key {twice!r} more than once")
+        return fields
 
     try:
         return json.loads(
@@ -90,18 +90,18 @@ def parse_json(data: bytes, what: str) -> Any:
             parse_constant=refuse_constant,
         )
     except UnicodeDecodeError as error:
-        raise BadPackage(what, "is not UTF-8") from error
+        raise BadPackage(thing, "is not UTF-8") from error
     except RecursionError as error:
-        raise BadPackage(what, "is nested too deeply") from error
+        raise BadPackage(thing, "is nested too deeply") from error
     except ValueError as error:  # a JSONDecodeError, or an integer of thousands of digits
-        raise BadPackage(what, f"is not JSON ({error})") from error
+        raise BadPackage(thing, f"is not JSON ({error})") from error
 
 
 def validate(index_json: bytes, package: PackageFile, rules: Rules, now_ms: int) -> Validated:
     """The record of a package, from its `info/index.json` (the rules of docs/design.md, section Records).
 
-    Rejected is what would break a reader or lie to it; the rest is warned of.  Keys that only an
-    indexer may set are never taken from the package.  Raises BadPackage.
+    A package that would break or mislead readers is rejected; other faults are warnings.  Keys that only an indexer may
+    set are never taken from the package.  Raises BadPackage.
     """
     fields = parse_json(index_json, _INDEX_JSON)
     if not isinstance(fields, dict):
@@ -141,9 +141,9 @@ def validate(index_json: bytes, package: PackageFile, rules: Rules, now_ms: int)
 
 
 def _check_readable(record: Mapping[str, object], filename: str) -> None:
-    if readable.UNSAFE.search(filename):
+    if syntax.UNSAFE.search(filename):
         raise BadPackage("the file name", "has characters that readers refuse")
-    for key, form in (("name", readable.NAME), ("version", readable.VERSION)):
+    for key, form in (("name", syntax.NAME), ("version", syntax.VERSION)):
         if not form.fullmatch(str(record[key])):
             raise BadPackage(_INDEX_JSON, f"has the {key} {record[key]!r}, which readers cannot parse")
     if str(record["name"]).startswith(VIRTUAL):
@@ -152,11 +152,11 @@ def _check_readable(record: Mapping[str, object], filename: str) -> None:
         )
 
 
-def _check_writable(value: object, what: str) -> None:
+def _check_writable(value: object, thing: str) -> None:
     try:
         dump(value)
     except (TypeError, ValueError) as error:  # lone surrogates, integers over 64 bits
-        raise BadPackage(what, f"cannot be written as JSON ({error})") from error
+        raise BadPackage(thing, f"cannot be written as JSON ({error})") from error
 
 
 def _word(fields: Mapping[str, Any], key: str) -> str:
@@ -165,7 +165,7 @@ def _word(fields: Mapping[str, Any], key: str) -> str:
         raise BadPackage(_INDEX_JSON, f"has no {key}" if value is None else f"has a {key} that is not a text")
     if len(value) > _MAX_WORD:
         raise BadPackage(_INDEX_JSON, f"has a {key} of {len(value)} characters")
-    if readable.UNSAFE.search(value):
+    if syntax.UNSAFE.search(value):
         raise BadPackage(_INDEX_JSON, f"has the {key} {value!r}, with characters that readers refuse")
     return value
 
@@ -186,33 +186,33 @@ def _specs(fields: Mapping[str, Any], key: str) -> list[str]:
     if not _is_texts(value):
         raise BadPackage(_INDEX_JSON, f"has a {key} that is not a list of texts")
     for spec in value:
-        if not spec.strip() or readable.CONTROL.search(spec):
-            raise BadPackage(_INDEX_JSON, f"has {spec!r} in {key}, which is no dependency")
+        if not spec.strip() or syntax.CONTROL.search(spec):
+            raise BadPackage(_INDEX_JSON, f"has {spec!r} in {key}, which is not a dependency")
         _check_extras(spec, key, _INDEX_JSON)
     return list(value)
 
 
-def _check_extras(spec: str, key: str, what: str) -> None:
-    """Raise BadPackage for the one fault of a dependency that a MUST of CEP 44 rejects."""
+def _check_extras(spec: str, key: str, thing: str) -> None:
+    """Raise BadPackage for the only fault of a dependency that CEP 44 requires to reject."""
     if (extra := bad_extra(spec)) is not None:
-        raise BadPackage(what, f"has {spec!r} in {key} with the extra {extra!r}, which CEP 44 forbids")
+        raise BadPackage(thing, f"has {spec!r} in {key} with the extra {extra!r}, which CEP 44 forbids")
 
 
 def _spec_faults(record: Mapping[str, Any], *, v3: bool) -> list[str]:
-    """What is wrong with dependencies of a record: readers such as pixi do not install the package then."""
+    """A warning for each faulty dependency of a record: readers such as pixi do not install the package."""
     extras = record.get("extra_depends", {})
     lists = {"depends": record["depends"], "constrains": record.get("constrains", []), **extras}
-    found = []
+    warnings = []
     for key, specs in lists.items():
         for spec in specs:
             fault = parse_fault(spec) or (v3_fault(spec) if v3 else None)
             if fault is not None:
-                found.append(one_line(f"{spec!r} in {key} {fault}; readers such as pixi exclude the package"))
-    return found
+                warnings.append(one_line(f"{spec!r} in {key} {fault}; readers such as pixi exclude the package"))
+    return warnings
 
 
 def run_exports_faults(run_exports: Mapping[str, list[str]]) -> list[str]:
-    """What is wrong with dependencies in run exports: a package that is built with them cannot be installed."""
+    """A warning for each faulty dependency in run exports: a package that is built with it cannot be installed."""
     return [
         one_line(f"{spec!r} in the run exports ({kind}) {fault}")
         for kind, specs in run_exports.items()
@@ -228,7 +228,7 @@ def _is_texts(value: object) -> bool:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a text")
-    if readable.CONTROL_IN_TEXT.search(value):
+    if syntax.CONTROL_IN_TEXT.search(value):
         raise ValueError(f"{value!r} has control characters")
     return value
 
@@ -246,8 +246,8 @@ def _texts(value: object) -> list[str] | None:
 def _purls(value: object) -> list[str] | None:
     purls = sorted(set(_texts(value) or ()))
     for purl in purls:
-        if not readable.PURL.fullmatch(purl):
-            raise ValueError(f"{purl!r} is no package URL that readers parse")
+        if not syntax.PURL.fullmatch(purl):
+            raise ValueError(f"{purl!r} is not a package URL that readers can parse")
     return purls or None
 
 
@@ -268,7 +268,7 @@ def _noarch(value: object) -> str | None:
 def _timestamp(value: object) -> int:
     if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
         raise TypeError(f"{value!r} is not a time")
-    if in_milliseconds(value) > readable.LAST_MS:
+    if in_milliseconds(value) > syntax.LAST_MS:
         raise ValueError(f"{value!r} is after the year 9999")
     return int(value)
 
@@ -312,9 +312,9 @@ _OPTIONAL: Mapping[str, Callable[[object], object]] = {
 
 
 def parse_patched_value(key: str, value: object) -> object:
-    """The value that a repodata patch gives one of the fields in PATCHABLE, by the rules for a package's own.
+    """The value of a field in PATCHABLE that a repodata patch sets, by the rules for packages.
 
-    None where the record shall not have the field.  Raises BadPackage, TypeError or ValueError.
+    None if the patched record does not have the field.  Raises BadPackage, TypeError or ValueError.
     """
     if key in {"depends", "constrains"}:
         specs = _specs({key: value}, key)
@@ -324,54 +324,54 @@ def parse_patched_value(key: str, value: object) -> object:
 
 def _check_place(record: Mapping[str, object], package: PackageFile, rules: Rules, warnings: list[str]) -> None:
     """Clients find a record by its file name and its subdir, so both must agree with the fields of the record."""
-    named = parse_filename(package.filename)
-    if named is None:
+    parsed = parse_filename(package.filename)
+    if parsed is None:
         raise BadPackage("the file name", "is not of the form name-version-build")
-    claims = {"name": named.name, "version": named.version, "build": named.build, "subdir": package.subdir}
-    for key, place in claims.items():
-        if record[key] != place:
-            where = "the folder" if key == "subdir" else "the file name"
-            said = f"says {key} {record[key]!r} where {where} says {place!r}"
+    expected = {"name": parsed.name, "version": parsed.version, "build": parsed.build, "subdir": package.subdir}
+    for key, value in expected.items():
+        if record[key] != value:
+            place = "the folder is" if key == "subdir" else "the file name has"
+            reason = f"has the {key} {record[key]!r}, but {place} {value!r}"
             if not rules.lenient or key in {"version", "build"}:
-                raise BadPackage(_INDEX_JSON, said)
-            warnings.append(f"{_INDEX_JSON} {said}")
+                raise BadPackage(_INDEX_JSON, reason)
+            warnings.append(f"{_INDEX_JSON} {reason}")
 
 
 def _spec_warnings(record: Mapping[str, object], filename: str, now_ms: int) -> list[str]:
-    """What breaks a MUST of CEP 26, 33 or 47 without harm to readers."""
-    found = []
+    """A warning for each MUST of CEP 26, 33 and 47 that a record violates without harm to readers."""
+    warnings = []
     for key, form in (("name", _NAME), ("version", _VERSION), ("build", _BUILD)):
         value = str(record[key])
-        if len(value) > _MAX_PART:  # first of all: the expression has nested repetition
-            found.append(f"{key} has {len(value)} characters, more than {_MAX_PART} (CEP 26)")
+        if len(value) > _MAX_PART:  # checked first: the expression has nested repetition
+            warnings.append(f"{key} has {len(value)} characters, more than {_MAX_PART} (CEP 26)")
         elif not form.fullmatch(value):
-            found.append(f"{key} {value!r} is not of the form of CEP 26; readers may not find it")
+            warnings.append(f"{key} {value!r} is not of the form of CEP 26; readers may not find it")
     if any(int(digits) > _MAX_DIGITS for digits in _DIGITS.findall(str(record["version"]))):
-        found.append(f"version {record['version']!r} has a number above {_MAX_DIGITS} (CEP 33)")
+        warnings.append(f"version {record['version']!r} has a number above {_MAX_DIGITS} (CEP 33)")
     if len(filename) > _MAX_FILENAME:
-        found.append(f"the file name has {len(filename)} characters, more than {_MAX_FILENAME} (CEP 26)")
+        warnings.append(f"the file name has {len(filename)} characters, more than {_MAX_FILENAME} (CEP 26)")
     if built_ms(record.get("timestamp")) > now_ms:
-        found.append("timestamp is in the future (CEP 47)")
-    return found
+        warnings.append("timestamp is in the future (CEP 47)")
+    return warnings
 
 
 def parse_run_exports(data: bytes | None) -> dict[str, list[str]]:
     """The run exports of a package, from its `info/run_exports.json`, or from None if it has no such file.
 
-    The list form means weak ones (CEP 34); unknown kinds and empty lists are left out.  Raises BadPackage.
+    A list has weak run exports (CEP 34); unknown kinds and empty lists are left out.  Raises BadPackage.
     """
-    found = None if data is None else parse_json(data, _RUN_EXPORTS_JSON)
-    if isinstance(found, list):
-        found = {"weak": found}
-    if found is None:
+    value = None if data is None else parse_json(data, _RUN_EXPORTS_JSON)
+    if isinstance(value, list):
+        value = {"weak": value}
+    if value is None:
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise BadPackage(_RUN_EXPORTS_JSON, "is neither a map nor a list")
     for kind in RUN_EXPORTS_KINDS:
-        if found.get(kind) is not None and not _is_texts(found[kind]):
+        if value.get(kind) is not None and not _is_texts(value[kind]):
             raise BadPackage(_RUN_EXPORTS_JSON, f"has {kind!r} that is not a list of texts")
-        for spec in found.get(kind) or ():
+        for spec in value.get(kind) or ():
             _check_extras(spec, kind, _RUN_EXPORTS_JSON)
-    known = {kind: found[kind] for kind in RUN_EXPORTS_KINDS if found.get(kind)}
+    known = {kind: value[kind] for kind in RUN_EXPORTS_KINDS if value.get(kind)}
     _check_writable(known, _RUN_EXPORTS_JSON)
     return known

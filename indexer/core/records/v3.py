@@ -30,7 +30,7 @@ def is_v3_spec(spec: str) -> bool:
 
 
 def may_need_v3(record: Raw) -> bool:
-    """Whether a record can belong under `v3`, by its bytes alone: some of these records do not."""
+    """Whether a record can belong under `v3`, from its bytes alone; some of these records do not belong there."""
     return _V3_BYTES.search(record) is not None
 
 
@@ -38,10 +38,10 @@ def needs_v3(fields: Mapping[str, Any], record: Mapping[str, object]) -> bool:
     """Whether old clients must not see the record (CEP 43 to 45, 48)."""
     revision = fields.get("repodata_revision")
     if revision is not None and (type(revision) is not int or not 0 <= revision <= _V3):
-        raise BadPackage("info/index.json", f"has the repodata_revision {revision!r}, which no client of today reads")
+        raise BadPackage("info/index.json", f"has the repodata_revision {revision!r}, which no current client reads")
     schema = fields.get("schema_version")
     if isinstance(schema, int | float) and schema > _V3:
-        raise BadPackage("info/index.json", f"has the schema_version {schema!r}, which no client of today reads")
+        raise BadPackage("info/index.json", f"has the schema_version {schema!r}, which no current client reads")
     specs: Sequence[object] = [*_listed(record, "depends"), *_listed(record, "constrains")]
     return revision == _V3 or (type(schema) is int and schema >= _V3) or any(is_v3_spec(str(spec)) for spec in specs)
 

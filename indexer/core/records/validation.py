@@ -18,7 +18,7 @@ from indexer.core.model import UNREADABLE, Index
 from indexer.core.printable import one_line
 from indexer.core.records.dates import in_milliseconds
 from indexer.core.records.index_json import VIRTUAL, parse_json
-from indexer.core.specs import syntax as readable
+from indexer.core.specs import syntax
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ _Texts = list[str] | UnsetType
 _Md5 = Annotated[str, Meta(pattern="^[0-9a-fA-F]{32}$")] | UnsetType | None
 _Sha256 = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")] | UnsetType | None
 _FIRST_MS = -377705023201000
-_Time = Annotated[int, Meta(ge=_FIRST_MS, le=readable.LAST_MS)] | UnsetType | None
+_Time = Annotated[int, Meta(ge=_FIRST_MS, le=syntax.LAST_MS)] | UnsetType | None
 
 
 class _RunExports(msgspec.Struct, gc=False):
@@ -104,19 +104,19 @@ def record_fault(record: Raw) -> str | None:
         fields = _record.decode(record)
     except UNREADABLE as error:
         return one_line(f"cannot be parsed by readers: {error}")
-    if not readable.NAME.fullmatch(fields.name) or not readable.parses_version(fields.version):
+    if not syntax.NAME.fullmatch(fields.name) or not syntax.parses_version(fields.version):
         return one_line(f"has the name {fields.name!r} and the version {fields.version!r}, which readers cannot parse")
     if fields.name.startswith(VIRTUAL):
         return f"has the name {fields.name!r}, which only a virtual package may have (CEP 26)"
     if isinstance(fields.timestamp, int) and not _is_time(fields.timestamp):
         return f"has the timestamp {fields.timestamp}, which readers cannot parse"
-    if fields.purls and not all(map(readable.parses_purl, fields.purls)):
+    if fields.purls and not all(map(syntax.parses_purl, fields.purls)):
         return "has a package URL that readers cannot parse"
     return None if _is_plain(fields, record) else _other_fault(record)
 
 
 def _is_time(timestamp: int) -> bool:
-    return _FIRST_MS <= in_milliseconds(timestamp) <= readable.LAST_MS
+    return _FIRST_MS <= in_milliseconds(timestamp) <= syntax.LAST_MS
 
 
 def _is_plain(fields: _Record, record: Raw) -> bool:
@@ -131,7 +131,7 @@ def _is_plain(fields: _Record, record: Raw) -> bool:
 def _other_fault(record: Raw) -> str | None:
     """The reason why a record is invalid outside of the fields that clients know, None if it is valid."""
     try:
-        dump(parse_json(bytes(record), "it"))
+        dump(parse_json(bytes(record), "the record"))
     except BadPackage as error:
         return one_line(f"{error.reason}, which readers refuse")
     except (TypeError, ValueError) as error:  # lone surrogates, integers over 64 bits

@@ -1,13 +1,13 @@
-"""A dependency in its parts (CEP 29), and the one spelling of it that v3 records allow (CEP 48)."""
+"""Splits a dependency into its parts (CEP 29), and spells a dependency as v3 records require (CEP 48)."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-# Name, version, build, brackets: the version is joined to the name by an operator or parted by white
-# space, and goes on after a comma or a bar.  No character may belong to two neighboring parts, or a
-# spec that does not match takes time by the square of its length.
+# Name, version, build, brackets.  An operator or white space separates the version from the name; the version continues
+# after a comma or a bar.  No character may match in two neighboring parts: otherwise the time for a spec that does not
+# match grows with the square of its length.
 _SPEC = re.compile(
     r"(?P<name>[\w.*-]+)"
     r"(?:(?P<version>(?:\s*[=<>!~]+\s*|\s+)[^\s\[,|()=<>!~][^\s\[,|()]*(?:\s*[,|]\s*[^\s\[,|()]+)*))?"
@@ -17,31 +17,30 @@ _SPEC = re.compile(
 _MAX_LENGTH = 1024
 _EXACT = re.compile(r"==?(?P<version>[^=<>!~*,|]+)=(?P<build>[^=]+)")
 
+# The start of a dependency: `channel/subdir::`, a namespace, and the first character of the name.
+_START = re.compile(r"\s*(?:[^\s\[:]*::?)*[\w.*^$+-]")
+_BRACKETS = {"[": "]", "(": ")"}
 
-# What a dependency begins with: `channel/subdir::`, a namespace, the name.
-_NAMED = re.compile(r"\s*(?:[^\s\[:]*::?)*[\w.*^$+-]")
-_PAIRS = {"[": "]", "(": ")"}
 
+def universal_fault(spec: str) -> str | None:
+    """The reason why no reader can parse a dependency, None if some reader may.
 
-def fault(spec: str) -> str | None:
-    """Why no reader can make sense of a dependency, None where one may.
-
-    Only what is wrong in every dialect: conda, mamba and rattler differ, and a channel must not be refused
-    for the dialect that its readers speak.
+    Only faults in every dialect count: conda, mamba and rattler differ, and a channel must not be refused for the
+    dialect of its readers.
     """
-    if not _NAMED.match(spec):
+    if not _START.match(spec):
         return "has no name"
     outside = re.sub(r"\"[^\"]*\"|'[^']*'", "", spec)
-    for opening, closing in _PAIRS.items():
+    for opening, closing in _BRACKETS.items():
         if outside.count(opening) != outside.count(closing):
             return f"has a {opening} without a {closing}, or the reverse"
     if re.search(r"(?:[<>!~=]=|[<>!,|])\s*$", outside.partition("[")[0]):
-        return "ends where a version belongs"
+        return "has no version at its end"
     return None
 
 
 class Parts(NamedTuple):
-    """The parts of a dependency as they are written, None for what is not there; `brackets` without them."""
+    """The parts of a dependency as they are written, None for a missing part; `brackets` is the text inside them."""
 
     name: str
     version: str | None = None
@@ -50,7 +49,7 @@ class Parts(NamedTuple):
 
 
 def parts_of(spec: str) -> Parts | None:
-    """The parts of a dependency, white space taken out of its version; None for one that is not understood."""
+    """The parts of a dependency, without white space in its version; None if the dependency cannot be parsed."""
     # The longest real spec has some hundred characters.
     match = _SPEC.fullmatch(spec.strip()) if len(spec) <= _MAX_LENGTH else None
     if match is None:
@@ -66,8 +65,8 @@ def parts_of(spec: str) -> Parts | None:
 def canonical(spec: str) -> str:
     """The spelling of a spec in v3, as rattler-index writes it; a spec that cannot be parsed stays as it is.
 
-    `d 1.2.* h_0` becomes `d[version="1.2.*",build="h_0"]`.  A text that is in brackets already is kept as it is,
-    after version and build.
+    `d 1.2.* h_0` becomes `d[version="1.2.*",build="h_0"]`.  Text that is already in brackets is kept
+    unchanged, after version and build.
     """
     parts = parts_of(spec)
     if parts is None:

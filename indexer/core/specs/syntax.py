@@ -1,6 +1,6 @@
-"""What readers can parse: one record outside of it fails every query for its name, or for all names.
+"""The syntax that readers accept in records: one record with another syntax fails the queries for its name, or all.
 
-The forms were compared with py-rattler 0.28, which pixi is made of, on some fifty thousand short texts.
+The forms were compared with py-rattler 0.28, on which pixi is built, for some fifty thousand short texts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 NAME = re.compile(r"[0-9A-Za-z._-]+")
 
-# Epoch, parts, local parts; each number must fit 64 bits.
+# Epoch, parts, local parts; each number must fit into 64 bits.
 _PART = r"[0-9a-z]+([._][0-9a-z]+)*(\._|_{0,2})"
 VERSION = re.compile(rf"(?!.*[0-9]{{19}})([0-9]+!)?{_PART}(\+{_PART})?", re.IGNORECASE | re.ASCII)
 
@@ -19,7 +19,7 @@ VERSION = re.compile(rf"(?!.*[0-9]{{19}})([0-9]+!)?{_PART}(\+{_PART})?", re.IGNO
 # Many packages have the same version.
 @functools.lru_cache(maxsize=2**14)
 def parses_version(text: str) -> bool:
-    """Whether readers parse a version; they take a dash for an underscore, though no file name can have it."""
+    """Whether readers parse a version.  They read a dash as an underscore, although no file name has a dash there."""
     return VERSION.fullmatch(text.replace("-", "_")) is not None
 
 
@@ -27,7 +27,7 @@ _WORD = r"([\w.~+:!-]|%[2-7][0-9A-Fa-f])"
 PURL = re.compile(
     rf"pkg:[A-Za-z][A-Za-z0-9.-]*(/{_WORD}+)+(@{_WORD}*)?(\?(?!checksum)[A-Za-z][\w.-]*=[\w./~+:-]*)?", re.ASCII
 )
-"""Somewhat narrower than what is parsed: one qualifier, and of what is escaped only ASCII."""
+"""Somewhat narrower than the syntax that readers parse: at most one qualifier, and only ASCII in escapes."""
 
 _PURL_TYPE = re.compile(r"pkg:/*([A-Za-z][A-Za-z0-9.+-]*)/+", re.ASCII)
 _QUALIFIER = re.compile(
@@ -37,7 +37,10 @@ _QUALIFIER = re.compile(
 
 
 def parses_purl(text: str) -> bool:
-    """Whether readers parse a package URL; odd ones of other indexers too, whose records stay as they are."""
+    """Whether readers parse a package URL.
+
+    This accepts more URLs than PURL, because records of other indexers are published unchanged.
+    """
     if PURL.fullmatch(text):
         return True
     kind = _PURL_TYPE.match(text)
@@ -58,22 +61,22 @@ LAST_MS = 253402207200000
 """The last time in milliseconds since 1970: the end of the year 9999 in every zone."""
 
 UNSAFE = re.compile(r"[^!-.0-\[\]-~]")
-"""A character that no part of a file name has: all but visible ASCII, and both slashes."""
+"""A character that no part of a file name may have: any character that is not visible ASCII, and both slashes."""
 
-# C0, C1, separators of lines, and characters that change the direction of the text after them.
+# C0, C1, line separators, and characters that change the direction of the text after them.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""The same for text for people: real licenses have line breaks."""
+"""The same for text for people, without line breaks and tabs: real licenses have them."""
 
 # In bytes: no file system has longer names.
 _MAX_FILENAME = 255
 
 
-def refusal(filename: str) -> str:
-    """Why readers refuse a file name, whatever the file holds; empty for one that they take.
+def filename_fault(filename: str) -> str:
+    """The reason why readers refuse a file name, whatever is in the file; empty for a name that readers accept.
 
-    Such a name must not be asked for: a store or a file system may answer with an error that ends the run.
+    No request may have a refused name: a store or a file system may answer with an error that ends the run.
     """
     if UNSAFE.search(filename):
         return "the file name has characters that readers refuse"

@@ -32,7 +32,7 @@ _Segments = tuple[tuple[_Piece, ...], ...]
 
 @functools.total_ordering
 class Version:
-    """A version that can be compared.  Raises ValueError for what is none."""
+    """A version that can be compared.  Raises ValueError for a text that is not a version."""
 
     __slots__ = ("_local", "_main", "text")
 
@@ -40,9 +40,9 @@ class Version:
         self.text = text.strip().lower()
         epoch, _, rest = self.text.rpartition("!")
         main, plus, local = rest.partition("+")
-        whole = len(text) <= _MAX_LENGTH and _CHARACTERS.fullmatch(self.text) is not None
-        if not whole or not main or (plus and not local) or "+" in local or not (epoch or "0").isdigit():
-            raise ValueError(f"{text!r} is no version")
+        well_formed = len(text) <= _MAX_LENGTH and _CHARACTERS.fullmatch(self.text) is not None
+        if not well_formed or not main or (plus and not local) or "+" in local or not (epoch or "0").isdigit():
+            raise ValueError(f"{text!r} is not a version")
         # An underscore at the end belongs to the last segment: 1.0.1_ is before 1.0.1a.
         dotted = main[:-1].replace("_", ".") + "_" if main.endswith("_") else main.replace("_", ".")
         self._main = _segments(f"{epoch or 0}.{dotted}", text)
@@ -77,13 +77,13 @@ class Version:
 
 
 def _segments(dotted: str, text: str) -> _Segments:
-    found = []
+    segments = []
     for part in dotted.split("."):
         if not part:
             raise ValueError(f"{text!r} has an empty part")
         pieces = tuple(_piece(run) for run in _RUNS.findall(part))
-        found.append(pieces if part[0].isdigit() else (_ZERO, *pieces))
-    return tuple(found)
+        segments.append(pieces if part[0].isdigit() else (_ZERO, *pieces))
+    return tuple(segments)
 
 
 def _piece(run: str) -> _Piece:
@@ -93,7 +93,7 @@ def _piece(run: str) -> _Piece:
 
 
 def _compare(one: _Segments, other: _Segments) -> int:
-    """Below, equal to or above zero: what is not there counts as 0."""
+    """A number below, equal to or above zero, as `one` is before, equal to or after `other`; a missing piece is 0."""
     for mine, yours in zip_longest(one, other, fillvalue=()):
         for a, b in zip_longest(mine, yours, fillvalue=_ZERO):
             if a != b:
@@ -102,7 +102,7 @@ def _compare(one: _Segments, other: _Segments) -> int:
 
 
 def order_of(text: str) -> tuple[bool, Version | str]:
-    """A key to sort the versions of records by: a text that is no version comes first."""
+    """The sort key of a record's version; a text that is not a version comes first."""
     try:
         return True, Version(text)
     except ValueError:
@@ -112,21 +112,22 @@ def order_of(text: str) -> tuple[bool, Version | str]:
 def constraint_of(text: str) -> Callable[[Version], bool]:
     """A function that returns whether a version satisfies a constraint such as `>=1.2,<2|3.*`.
 
-    A comma binds closer than a bar.  Raises ValueError for a text that is no constraint, and for a regular expression
-    (`^...$`): no package uses one, and its cost has no bound.
+    A comma binds closer than a bar.  Raises ValueError for a text that is not a constraint, and for a regular
+    expression (`^...$`): no package uses one, and its cost has no bound.
     """
     if len(text) > _MAX_LENGTH or text.count("(") > _MAX_DEPTH:
         raise ValueError(f"a constraint of {len(text)} characters")
     tokens = _TERMS.findall(text)
     if "".join(tokens) != re.sub(r"\s+", "", text):
-        raise ValueError(f"{text!r} is no constraint")
-    found, rest = _alternatives(tokens)
+        raise ValueError(f"{text!r} is not a constraint")
+    constraint, rest = _alternatives(tokens)
     if rest:
         raise ValueError(f"{text!r} has text after its end")
-    return found
+    return constraint
 
 
 def _alternatives(tokens: Sequence[str]) -> tuple[Callable[[Version], bool], Sequence[str]]:
+    """The constraint of alternatives that are joined by bars, and the tokens after them."""
     options = []
     tokens = ["|", *tokens]
     while tokens and tokens[0] == "|":
@@ -140,18 +141,19 @@ def _alternatives(tokens: Sequence[str]) -> tuple[Callable[[Version], bool], Seq
 
 
 def _factor(tokens: Sequence[str]) -> tuple[Callable[[Version], bool], Sequence[str]]:
+    """The constraint of one term or of a text in parentheses, and the tokens after it."""
     if not tokens or tokens[0] in "|,)":
         raise ValueError("a term is missing")
     if tokens[0] != "(":
         return _term(tokens[0]), tokens[1:]
-    found, rest = _alternatives(tokens[1:])
+    constraint, rest = _alternatives(tokens[1:])
     if not rest or rest[0] != ")":
         raise ValueError("a parenthesis is not closed")
-    return found, rest[1:]
+    return constraint, rest[1:]
 
 
 def _term(term: str) -> Callable[[Version], bool]:
-    """One relation, or a version, or a pattern of one."""
+    """The constraint of one term: a relation, a version, or a pattern."""
     if term[0] == "^" or term[-1] == "$":
         raise ValueError(f"{term!r} is a regular expression")
     if term[0] in "=<>!~":
@@ -167,25 +169,25 @@ def _term(term: str) -> Callable[[Version], bool]:
 def _relation(term: str) -> Callable[[Version], bool]:
     match = _RELATION.fullmatch(term)
     if match is None:
-        raise ValueError(f"{term!r} has no operator that is known")
+        raise ValueError(f"{term!r} has no known operator")
     operator, text = match.groups()
     series = text.endswith(".*")
     if series and operator == "~=":
-        raise ValueError(f"{term!r} is not of the form of a constraint")
-    than = Version(text.removesuffix(".*"))
+        raise ValueError(f"{term!r} combines ~= with .*")
+    bound = Version(text.removesuffix(".*"))
     if operator == "=":
-        return lambda version: version.startswith(than)
+        return lambda version: version.startswith(bound)
     if operator == "!=":
-        return (lambda version: not version.startswith(than)) if series else (lambda version: version != than)
+        return (lambda version: not version.startswith(bound)) if series else (lambda version: version != bound)
     if operator == "~=":
-        release = Version(than.text.rpartition(".")[0])
-        return lambda version: version >= than and version.startswith(release)
+        release = Version(bound.text.rpartition(".")[0])
+        return lambda version: version >= bound and version.startswith(release)
     return {
-        "==": lambda version: version == than,
-        "<": lambda version: version < than,
-        "<=": lambda version: version <= than,
-        ">": lambda version: version > than,
-        ">=": lambda version: version >= than,
+        "==": lambda version: version == bound,
+        "<": lambda version: version < bound,
+        "<=": lambda version: version <= bound,
+        ">": lambda version: version > bound,
+        ">=": lambda version: version >= bound,
     }[operator]
 
 
@@ -199,8 +201,8 @@ def matches_glob(pattern: str, text: str) -> bool:
         return False
     at, stop = len(first), len(text) - len(last)
     for part in parts:
-        found = text.find(part, at, stop)
-        if found < 0:
+        start = text.find(part, at, stop)
+        if start < 0:
             return False
-        at = found + len(part)
+        at = start + len(part)
     return True
