@@ -112,7 +112,7 @@ FAULTY = [
     *((f"foo[{key}=1]", f"sets '{key}'") for key in ("nonsense", "size", "name", "features", "arch", "optional")),
     ("foo[md5=zz]", "md5"),
     ("foo[build_number=x]", "build_number"),
-    ("foo[version='']", "ends where"),
+    ("foo[version='']", "its end"),
     *((f"a[extras={value}]", "of CEP 44") for value in ("[Foo!]", "Foo", "[x, Y]", "['a b']", "[]", "[x,]")),
     *((f"a[flags={value}]", "of CEP 45") for value in ("[X!]", "X", "[x:y:z]", "[~x]", "[]")),
     *(
