@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import bz2
 import functools
-import io
-import itertools
 import re
 import tarfile
 import zipfile
@@ -47,8 +45,6 @@ _MAX_FILE = _MIB
 # The largest real about.json has 15 kilobytes, the largest rendered recipe some hundred.
 _MAX_ABOUT = _MIB
 _CHUNK = 64 * 2**10
-# The directory of a zip with three members has 300 bytes.
-_MAX_DIRECTORY = _MIB
 # The bytes decompressed and the members read before the info/ files end: a fixed amount for every archive, and more
 # for a larger archive.  Real content does not compress 32-fold, and a member takes more than 64 bytes.
 _FREE_CONTENT = 64 * _MIB
@@ -168,21 +164,19 @@ def read_tar_bz2(file: Source, size: int, *, about: bool = False, whole: bool = 
 
     With `whole` the file is decompressed and so checked to its end.
     """
-    with library_call():
-        content = bz2.BZ2File(cast("IO[bytes]", OwnSource(file)))
+    content = bz2.BZ2File(cast("IO[bytes]", OwnSource(file)))
     found = _read_tar(_LimitedStream(content, size), about=about)
     if whole:
         unpack_rest(content, size)
     return found
 
 
-def read_patches(package: bytes, filename: str) -> dict[str, bytes]:
+def read_patches(package: RangeFile) -> dict[str, bytes]:
     """Every `<subdir>/patch_instructions.json` of a patch package, by subdir.  Raises BadPackage."""
-    if filename.endswith(".tar.bz2"):
-        with library_call():
-            content = bz2.BZ2File(io.BytesIO(package))
-        return _read_patches(_LimitedStream(content, len(package), free=_FREE_PATCHES))
-    with _open_zip(io.BytesIO(package)) as archive:
+    if package.filename.endswith(".tar.bz2"):
+        content = bz2.BZ2File(cast("IO[bytes]", package))
+        return _read_patches(_LimitedStream(content, package.size, free=_FREE_PATCHES))
+    with _open_zip(package) as archive:
         member = _part(archive, "pkg")
         with library_call():
             compressed = archive.open(member)
@@ -190,26 +184,9 @@ def read_patches(package: bytes, filename: str) -> dict[str, bytes]:
         return _read_patches(_LimitedStream(reader, member.compress_size, free=_FREE_PATCHES))
 
 
-def _open_zip(file: RangeFile | io.BytesIO) -> zipfile.ZipFile:
+def _open_zip(file: RangeFile) -> zipfile.ZipFile:
     with library_call():
-        return zipfile.ZipFile(cast("IO[bytes]", _Directory(file)))
-
-
-class _Directory:
-    """A file for zipfile with a limit for the size of the zip directory, which zipfile reads into memory whole."""
-
-    def __init__(self, file: RangeFile | io.BytesIO) -> None:
-        self._file = OwnSource(file)
-        self.seek = file.seek
-        self.tell = file.tell
-
-    def seekable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        if size > _MAX_DIRECTORY:
-            raise BadPackage("the archive", f"has a zip directory of {size} bytes")
-        return self._file.read(size)
+        return zipfile.ZipFile(cast("IO[bytes]", file))
 
 
 def _part(archive: zipfile.ZipFile, part: str) -> zipfile.ZipInfo:
@@ -231,17 +208,17 @@ def _read_info(file: RangeFile, archive: zipfile.ZipFile, *, about: bool) -> dic
     member = _part(archive, "info")
     # The local header has the name again, and its own extra field.
     header = 30 + len(member.filename.encode()) + 64
-    file.prefetch(member.header_offset, member.header_offset + header + member.compress_size)
     with library_call():
+        file.prefetch(member.header_offset, member.header_offset + header + member.compress_size)
         compressed = cast("zipfile.ZipExtFile", archive.open(member))
         window = zstandard.get_frame_parameters(compressed.peek(_FRAME_HEADER)).window_size
         # The window size of the first frame is the limit for all frames that follow.
         decompressor = zstandard.ZstdDecompressor(max_window_size=min(max(window, _USUAL_WINDOW), _MAX_WINDOW))
         reader = decompressor.stream_reader(cast("IO[bytes]", compressed), read_across_frames=True)
+        # Metadata is read beyond the record, and an error there is ignored: then the check begins at the start again.
+        rest = archive.open(member) if about else compressed
     found = _read_tar(_LimitedStream(reader, member.compress_size, window), about=about)
     if member.compress_size <= _MAX_CHECKED_INFO:
-        with library_call():  # read again from its start: _read_tar ignores an error after the record is complete
-            rest = archive.open(member) if about else compressed
         unpack_rest(rest, member.compress_size)
     return found
 
@@ -332,27 +309,18 @@ def _chunks(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
     """The content of a regular file of a tar, in chunks."""
     with library_call():
         file = tar.extractfile(member)
-    while file is not None:
-        with library_call():
-            data = file.read(_CHUNK)
-        if not data:
-            return
-        yield data
+        while file is not None and (data := file.read(_CHUNK)):
+            yield data
 
 
 def _members(content: _LimitedStream) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    members = tar_generator(content, _open_tar(content))
-    for count in itertools.count():
-        with library_call():
-            step = next(members, None)
-        if step is None:
-            return
-        tar, member = step
-        if count >= content.members:
-            raise BadPackage("the archive", f"has more than {content.members} files before its info/ files end")
-        tar.members.clear()  # tarfile would keep every header in memory
-        member.name = member.name.removeprefix("./")
-        yield tar, member
+    with library_call():
+        for count, (tar, member) in enumerate(tar_generator(content, _open_tar(content))):
+            if count >= content.members:
+                raise BadPackage("the archive", f"has more than {content.members} files before its info/ files end")
+            tar.members.clear()  # tarfile would keep every header in memory
+            member.name = member.name.removeprefix("./")
+            yield tar, member
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, limit: int = _MAX_FILE) -> bytes:

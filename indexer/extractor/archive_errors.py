@@ -55,6 +55,17 @@ class _OwnMistake(BaseException):
         self.error = error
 
 
+@contextlib.contextmanager
+def own_code() -> Iterator[None]:
+    """Wrap own code that a library calls: `library_call` raises the errors of this code unchanged."""
+    try:
+        yield
+    except IndexerError:
+        raise
+    except Exception as error:
+        raise _OwnMistake(error) from error
+
+
 class OwnSource:
     """A source of own code for a library to read: `library_call` raises the errors of the source unchanged."""
 
@@ -63,17 +74,13 @@ class OwnSource:
 
     def read(self, size: int = -1, /) -> bytes:
         """Return the bytes of the source."""
-        try:
+        with own_code():
             return self._source.read(size)
-        except IndexerError:
-            raise
-        except Exception as error:
-            raise _OwnMistake(error) from error
 
 
 @contextlib.contextmanager
 def library_call() -> Iterator[None]:
-    """Wrap one call of an archive library.  Raises Damaged for damaged bytes."""
+    """Wrap calls of an archive library.  Raises Damaged for damaged bytes."""
     try:
         yield
     except _OwnMistake as mistake:

@@ -93,20 +93,15 @@ def ends_as_bzip2(tail: bytes) -> bool:
 
 def unpack_bzip2(source: Source, size: int) -> None:
     """Decompress a `.tar.bz2` of `size` bytes to its end.  Raises Damaged."""
-    with library_call():
-        content = bz2.BZ2File(cast("IO[bytes]", OwnSource(source)))
-    unpack_rest(content, size)
+    unpack_rest(bz2.BZ2File(cast("IO[bytes]", OwnSource(source))), size)
 
 
 def unpack_rest(content: Source, size: int) -> None:
     """Read the rest of a decompressed stream of `size` compressed bytes.  Raises Damaged."""
     left = _FREE + _MAX_RATIO * size
-    while left > 0:
-        with library_call():
-            data = content.read(_STEP)
-        if not data:
-            return
-        left -= len(data)
+    with library_call():
+        while left > 0 and (data := content.read(_STEP)):
+            left -= len(data)
 
 
 class _ZstdCheck:

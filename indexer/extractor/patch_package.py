@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from indexer.core import names, patch
 from indexer.core.errors import BadConfig, BadPackage, BadPatch, Missing
 from indexer.extractor.archive import read_patches
+from indexer.extractor.range_file import RangeFile
 from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def load(store: Store, filename: str) -> Mapping[str, bytes]:
         stat = store.stat(key)
         if stat is not None and stat.size > _MAX_PACKAGE:
             raise BadPatch(key, f"has more than {_MAX_PACKAGE} bytes", _CORRECT)
-        instructions = read_patches(read_whole(store, key)[0], filename)
+        package, stat = read_whole(store, key)
+        instructions = read_patches(RangeFile(store, stat, package, 0))
     except Missing as error:
         raise BadConfig(key, "does not exist", _NAME_ONE) from error
     except BadPackage as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import io
 import zipfile
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,7 +14,11 @@ from indexer.extractor.archive import read_conda, read_tar_bz2
 from indexer.extractor.archive_errors import library_call
 from indexer.extractor.range_file import RangeFile
 from tests.support.archives import END, conda, index_json, member, zst
-from tests.support.memory import MemoryStore
+from tests.support.memory import MemoryReader, MemoryStore
+
+if TYPE_CHECKING:
+    from indexer.core.model import ETag
+    from indexer.store import Range
 
 INFO = member("info/index.json", index_json("noarch/a-1-0.conda"))
 MISTAKES = [ValueError("ours"), RuntimeError("ours"), OSError("ours"), KeyError("ours"), NotImplementedError("ours")]
@@ -32,12 +37,12 @@ class Broken:
         raise self.error
 
 
-class BrokenWindow(RangeFile):
-    """A window with a mistake in it."""
+class BrokenStore(MemoryStore):
+    """A store of ours with a mistake in it."""
 
     error: Exception
 
-    def read(self, size: int = -1, /) -> bytes:
+    def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> MemoryReader:
         raise self.error
 
 
@@ -50,13 +55,14 @@ def test_a_mistake_of_our_own_is_no_damaged_tar_bz2(error: Exception, good: byte
 
 
 @pytest.mark.parametrize("error", MISTAKES, ids=lambda error: type(error).__name__)
-def test_a_mistake_of_our_own_is_no_damaged_conda(error: Exception) -> None:
-    store = MemoryStore()
+@pytest.mark.parametrize("held", [0, 250], ids=["at once", "later"])
+def test_a_mistake_of_our_own_is_no_damaged_conda(error: Exception, held: int) -> None:
+    store = BrokenStore()
+    store.error = error
     body = conda("a-1-0", zst(INFO + END))
-    window = BrokenWindow(store, store.upload("noarch/a-1-0.conda", body), body, 0)
-    window.error = error
+    stat = store.upload("noarch/a-1-0.conda", body)
     with pytest.raises(type(error)) as raised:
-        read_conda(window)
+        read_conda(RangeFile(store, stat, body[stat.size - held :], stat.size - held))
     assert raised.value is error
 
 

@@ -14,11 +14,17 @@ from indexer.core.errors import BadPackage, BadPatch
 from indexer.core.names import PATCH_INSTRUCTIONS
 from indexer.extractor.archive import read_patches
 from indexer.extractor.patch_package import load
+from indexer.extractor.range_file import RangeFile
 from tests.support.memory import MemoryStore
 from tests.support.memory_channel import archive
 
 INFO = {"info/index.json": b"{}"}
 LINUX = f"linux-64/{PATCH_INSTRUCTIONS}"
+
+
+def patches_of(package: bytes, filename: str) -> dict[str, bytes]:
+    store = MemoryStore()
+    return read_patches(RangeFile(store, store.upload(f"noarch/{filename}", package), package, 0))
 
 
 @pytest.mark.parametrize("filename", ["patch-1-0.conda", "patch-1-0.tar.bz2"])
@@ -30,14 +36,14 @@ def test_instructions_of_each_subdir_are_read_and_other_files_ignored(filename: 
         f"a/b/{PATCH_INSTRUCTIONS}": b"x",
         "linux-64/other.json": b"x",
     }
-    assert read_patches(archive(filename, INFO, files), filename) == {"linux-64": b"{}", "noarch": b"[]"}
+    assert patches_of(archive(filename, INFO, files), filename) == {"linux-64": b"{}", "noarch": b"[]"}
 
 
 @pytest.mark.parametrize("filename", ["patch-1-0.conda", "patch-1-0.tar.bz2"])
 @pytest.mark.parametrize("package", [b"", b"PK", b"x" * 1000])
 def test_what_is_no_archive_is_an_error(filename: str, package: bytes) -> None:
     with pytest.raises(BadPackage):
-        read_patches(package, filename)
+        patches_of(package, filename)
 
 
 def _tar(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
@@ -53,20 +59,20 @@ def test_a_link_in_place_of_instructions_is_an_error() -> None:
     member = tarfile.TarInfo(LINUX)
     member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
     with pytest.raises(BadPackage, match="as something other than a file"):
-        read_patches(bz2.compress(_tar((member, b""))), "patch-1-0.tar.bz2")
+        patches_of(bz2.compress(_tar((member, b""))), "patch-1-0.tar.bz2")
 
 
 def test_the_same_file_twice_is_an_error() -> None:
     twice = _tar((tarfile.TarInfo(LINUX), b"{}"), (tarfile.TarInfo(LINUX), b"[]"))
     with pytest.raises(BadPackage, match="more than once"):
-        read_patches(bz2.compress(twice), "patch-1-0.tar.bz2")
+        patches_of(bz2.compress(twice), "patch-1-0.tar.bz2")
 
 
 def test_a_file_that_claims_to_be_without_end_is_an_error_and_not_read() -> None:
     member = tarfile.TarInfo(LINUX)
     member.size = 2**40
     with pytest.raises(BadPackage, match="1099511627776 bytes, more than"):
-        read_patches(bz2.compress(member.tobuf()), "patch-1-0.tar.bz2")
+        patches_of(bz2.compress(member.tobuf()), "patch-1-0.tar.bz2")
 
 
 def test_two_parts_or_none_are_an_error() -> None:
@@ -77,7 +83,7 @@ def test_two_parts_or_none_are_an_error() -> None:
             for number in range(count):
                 zipped.writestr(f"pkg-{number}.tar.zst", zstandard.compress(_tar()))
         with pytest.raises(BadPackage, match=reason):
-            read_patches(content.getvalue(), "patch-1-0.conda")
+            patches_of(content.getvalue(), "patch-1-0.conda")
 
 
 def test_a_package_that_is_no_patch_package_is_named() -> None:
