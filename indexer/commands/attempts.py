@@ -33,7 +33,7 @@ def run_attempts(
         return retry_on_conflict(thing, context, lambda attempt: work(folder, attempt))
     except NoConditions as error:
         warn(error)
-    lease = Lease(folder.store, folder.key(""), context.clock)
+    lease = Lease(folder.store, folder.prefix, context.clock)
 
     def leased(attempt: Attempt) -> SubdirReport:
         with lease.held() as store:

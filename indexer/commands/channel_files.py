@@ -43,7 +43,7 @@ class ChannelJob:
 
 def index_root(job: ChannelJob, root: ChannelFolder) -> SubdirReport:
     """Write the wanted files of the root, and delete unwanted ones that we wrote.  Raises Conflict."""
-    state, state_etag = load_state(root.store, root.key(names.STATE_FILE))
+    state, state_etag = load_state(root.store, root.prefix + names.STATE_FILE)
     _check_target(job, state)
     listing = {stat.key: stat for stat in root.store.list("")}
     snapshot = Snapshot(_our_files(job, listing, state), state, state_etag)
@@ -91,7 +91,7 @@ def _write(root: ChannelFolder, snapshot: Snapshot, publication: Publication, st
     if files:
         save_state(root, msgspec.structs.replace(state, files=files), snapshot)
     elif snapshot.state_etag is not None:  # without files there is nothing to remember
-        root.store.delete(root.key(names.STATE_FILE), expect=snapshot.state_etag)
+        root.store.delete(root.prefix + names.STATE_FILE, expect=snapshot.state_etag)
 
 
 def _our_files(job: ChannelJob, listing: Mapping[str, Stat], state: State | None) -> dict[str, ETag]:

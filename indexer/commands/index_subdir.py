@@ -95,7 +95,7 @@ def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt) -> Sub
 def _check_target(run: SubdirRun, folder: ChannelFolder, snapshot: Snapshot) -> None:
     """Raise BadConfig if the subdir is a channel itself, or if its channel does not exist."""
     if snapshot.state is not None and snapshot.state.place == CHANNEL:
-        raise BadConfig(folder.key(""), "is a channel, not a subdir", "nothing was changed: index it by its name")
+        raise BadConfig(folder.prefix, "is a channel, not a subdir", "nothing was changed: index it by its name")
     if not snapshot.packages and not snapshot.source(monolithic=run.job.options.outputs.monolithic):
         run.confirm_target()
 
@@ -144,7 +144,7 @@ def _write(
     """Publish the files, then save the state for the next run.  Raises Conflict."""
     existing, update, publication = result
     if publication is not None:
-        check = partial(_check_packages, job, folder, snapshot) if leased else lambda _rank: None
+        check = partial(_check_packages, job, folder, snapshot) if leased else None
         written = publish(folder, publication, snapshot, check)
         files = {**overlay_files(job, snapshot, existing), **written}
     elif job.scope is None and snapshot.state is not None:

@@ -12,7 +12,6 @@ import msgspec
 
 from indexer.core import names
 from indexer.core.formats import shards
-from indexer.core.stream import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -68,10 +67,12 @@ class Artifact:
 
 def with_digest(artifact: Artifact) -> Artifact:
     """The artifact with a digest of its content and headers, made without compressing the content."""
-    if artifact.content is None:
+    content = artifact.content
+    if content is None:
         return artifact
+    sha256 = hashlib.sha256(content).digest() if isinstance(content, bytes) else content.sha256
     shape = msgspec.json.encode((artifact.codec.value, artifact.level, artifact.headers), order="deterministic")
-    return replace(artifact, digest=hashlib.sha256(sha256_of(artifact.content) + shape).hexdigest())
+    return replace(artifact, digest=hashlib.sha256(sha256 + shape).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)

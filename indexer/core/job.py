@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from indexer.core.state import State
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SubdirJob:
     """A subdir, the options of the run, and the patch instructions that the run was given for the subdir.
 
@@ -33,7 +34,7 @@ class SubdirJob:
     patch: bytes | None = None
     dry_run: bool = False
 
-    @property
+    @cached_property
     def scope(self) -> frozenset[str] | None:
         """The file names of the only packages to look at; None for all packages."""
         if self.options.packages is None:
@@ -46,7 +47,7 @@ class SubdirJob:
         """The file names that a person gave: a file that does not exist is a mistake of that person."""
         return self._in_subdir((self.options.packages or frozenset()) - self.options.may_be_gone)
 
-    @property
+    @cached_property
     def config_fingerprint(self) -> str:
         """A digest of all that shapes the published files besides the packages."""
         return config_fingerprint(self.options.outputs, self.options.rules, __version__)
@@ -87,7 +88,7 @@ class SubdirJob:
         reads_all_again = self.options.force or self.options.unyanked
         return self.same_config_and_files(snapshot) and snapshot.shards_trusted and not reads_all_again
 
-    @property
+    @cached_property
     def independent_shards(self) -> bool:
         """Whether each shard is made from the packages of one name, and no other file is made from all records.
 

@@ -50,8 +50,3 @@ def stream_of(make: Callable[[], Iterator[bytes]]) -> Stream:
 def chunks_of(content: Content) -> Iterable[bytes]:
     """The chunks of a content, in order."""
     return (content,) if isinstance(content, bytes) else content
-
-
-def sha256_of(content: Content) -> bytes:
-    """The digest of a content (32 bytes)."""
-    return hashlib.sha256(content).digest() if isinstance(content, bytes) else content.sha256

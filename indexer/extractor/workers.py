@@ -102,7 +102,7 @@ def in_processes(pool: Pool, target: Target, here: Workers, processes: int, para
         job = functools.partial(run_job, BatchJob(target, spec, parallel))
         rest = iter(packages)
         under_way: dict[str, Stat] = {}
-        limits: Limits[Sequence[Stat]] = Limits(2 * processes, 2 * processes, lambda _: 1)
+        limits: Limits[Sequence[Stat]] = Limits(2 * processes)
         try:
             for done in bounded(pool.executor, job, _recorded(_batches(rest), under_way), limits, pool.end):
                 store.usage.add(done.usage)
@@ -138,7 +138,7 @@ def in_batches(
     """Workers that read in batches, at most `window` of them at once."""
 
     def workers(store: Store, spec: ExtractSpec, packages: Sequence[Stat]) -> Iterator[Reading]:
-        limits: Limits[Sequence[Stat]] = Limits(window, window, lambda _: 1)
+        limits: Limits[Sequence[Stat]] = Limits(window)
         for done in bounded(executor, reader_for(spec), _batches(packages), limits):
             store.usage.add(done.usage)
             yield from done.readings

@@ -79,7 +79,7 @@ def load_packed_run_exports(folder: ChannelFolder, snapshot: Snapshot) -> dict[s
 
         packed = folder.read(names.RUN_EXPORTS_ZST, snapshot.etags[names.RUN_EXPORTS_ZST])
         data = decompress_file(packed, names.RUN_EXPORTS_ZST, _MAX_RUN_EXPORTS)
-        return repodata.decode_run_exports(data, folder.key(names.RUN_EXPORTS_ZST))
+        return repodata.decode_run_exports(data, folder.prefix + names.RUN_EXPORTS_ZST)
     return None
 
 
@@ -87,7 +87,7 @@ def _load_repodata(folder: ChannelFolder, job: SubdirJob, snapshot: Snapshot, ov
     # The run exports first: they need more memory while they are decoded than afterwards.
     run_exports = _load_run_exports(folder, snapshot, force=job.options.force)
     data = folder.read(source, snapshot.etags[source])
-    index, own_run_exports = repodata.decode_unpatched(data, folder.key(source))
+    index, own_run_exports = repodata.decode_unpatched(data, folder.prefix + source)
     if source == names.FROM_PACKAGES and not snapshot.is_unchanged(names.REPODATA):
         index = _with_published(folder, snapshot, index, overlay)
     if not snapshot.is_unchanged(source):  # another indexer wrote the records, and they are newer than our files
@@ -107,7 +107,7 @@ def _load_run_exports(folder: ChannelFolder, snapshot: Snapshot, *, force: bool)
     """
     if names.RUN_EXPORTS not in snapshot.etags:
         return load_packed_run_exports(folder, snapshot) or {}
-    data, key = folder.read(names.RUN_EXPORTS, snapshot.etags[names.RUN_EXPORTS]), folder.key(names.RUN_EXPORTS)
+    data, key = folder.read(names.RUN_EXPORTS, snapshot.etags[names.RUN_EXPORTS]), folder.prefix + names.RUN_EXPORTS
     try:
         return repodata.decode_run_exports(data, key)
     except BadIndex as error:
@@ -138,7 +138,7 @@ def _load_published(folder: ChannelFolder, snapshot: Snapshot) -> Index | None:
     try:
         if names.REPODATA in snapshot.etags:
             data = folder.read(names.REPODATA, snapshot.etags[names.REPODATA])
-            return repodata.decode_repodata(data, folder.key(names.REPODATA))
+            return repodata.decode_repodata(data, folder.prefix + names.REPODATA)
         if names.SHARD_INDEX in snapshot.etags and not snapshot.is_unchanged(names.SHARD_INDEX):
             return load_records(folder, snapshot, load_shard_index(folder, snapshot), None)
     except NewerIndex:
@@ -153,7 +153,7 @@ def _refuse_unknown_patch(folder: ChannelFolder, index: Index, published: Index,
     both = index.records.keys() & published.records.keys()
     if withdrawn or any(patch.is_patched(index.records[name], published.records[name]) for name in both):
         raise Refused(
-            folder.key(names.REPODATA),
+            folder.prefix + names.REPODATA,
             f"is patched (it differs from {names.FROM_PACKAGES}), and there is no {names.PATCH_INSTRUCTIONS}",
             _NAME_OR_END,
         )

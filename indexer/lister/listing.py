@@ -47,6 +47,6 @@ def _by_name(stats: Iterable[Stat], prefix: str) -> dict[str, Stat]:
 
 
 def _in_parts(store: Store, prefix: str, ends: Sequence[str], executor: Executor) -> Iterator[Stat]:
-    limits: Limits[Part] = Limits(_AT_ONCE, _AT_ONCE, lambda _: 1)
+    limits: Limits[Part] = Limits(_AT_ONCE)
     for part in bounded(executor, lambda part: [*store.list(prefix, part=part)], itertools.pairwise(ends), limits):
         yield from part

@@ -22,6 +22,6 @@ def load_overlay(folder: ChannelFolder, snapshot: Snapshot) -> Overlay:
     )
     withdrawn = WithdrawnPackages()
     if names.YANKS in etags:
-        withdrawn = decode_withdrawn(folder.read(names.YANKS, etags[names.YANKS]), folder.key(names.YANKS))
-    key = folder.key(names.PATCH_INSTRUCTIONS)
+        withdrawn = decode_withdrawn(folder.read(names.YANKS, etags[names.YANKS]), folder.prefix + names.YANKS)
+    key = folder.prefix + names.PATCH_INSTRUCTIONS
     return make_overlay(key, instructions, withdrawn)

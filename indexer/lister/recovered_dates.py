@@ -28,7 +28,7 @@ def has_undated_records(index: Index) -> bool:
 
 def with_recovered_dates(index: Index, folder: ChannelFolder) -> Index:
     """The index; records without a date get the earliest date that a shard has for the same file name and SHA-256."""
-    store, prefix = folder.store, folder.key(names.SHARDS_FOLDER)
+    store, prefix = folder.store, folder.prefix + names.SHARDS_FOLDER
 
     def dates(key: str) -> dict[tuple[str, str], int]:
         try:

@@ -41,7 +41,7 @@ def load_shard_index(folder: ChannelFolder, snapshot: Snapshot) -> ShardIndex:
     etag = snapshot.etags.get(names.SHARD_INDEX)
     if etag is None:
         return ShardIndex()
-    return shards.decode_index(folder.read(names.SHARD_INDEX, etag), folder.key(names.SHARD_INDEX))
+    return shards.decode_index(folder.read(names.SHARD_INDEX, etag), folder.prefix + names.SHARD_INDEX)
 
 
 def load_published_shards(folder: ChannelFolder, snapshot: Snapshot, existing: Existing) -> PublishedShards:
@@ -64,7 +64,7 @@ def load_published_shards(folder: ChannelFolder, snapshot: Snapshot, existing: E
 
 def list_shards(folder: ChannelFolder) -> frozenset[bytes]:
     """The SHA-256 of each shard that exists, named by an index or not."""
-    prefix = folder.key(names.SHARDS_FOLDER)
+    prefix = folder.prefix + names.SHARDS_FOLDER
     digests = (shards.digest_of_filename(stat.key[len(prefix) :]) for stat in folder.store.list(prefix))
     return frozenset(digest for digest in digests if digest)
 
@@ -95,11 +95,11 @@ def _read_shards(
     if shards_folder is None:
         where = index.info["shards_base_url"]
         raise BadIndex(
-            folder.key(names.SHARD_INDEX), f"has its shards in another place ({where})", "index the channel there"
+            folder.prefix + names.SHARD_INDEX, f"has its shards in another place ({where})", "index the channel there"
         )
 
     def read(digest: bytes) -> Index:
-        key = folder.key(shards_folder + shards.filename_of(digest))
+        key = folder.prefix + shards_folder + shards.filename_of(digest)
         try:
             return shards.decode_shard(read_shard(folder, key, digest), key)
         except LostShard as error:

@@ -39,7 +39,7 @@ def take_snapshot(folder: ChannelFolder, job: SubdirJob, now_ms: int, *, trust_s
     is false), each file is asked for, and the subdir is listed again.  The files of the overlay are as the listing
     shows them: never older than the files that were made from them.
     """
-    state, state_etag = load_state(folder.store, folder.key(names.STATE_FILE))
+    state, state_etag = load_state(folder.store, folder.prefix + names.STATE_FILE)
     scope, outputs = job.scope, job.options.outputs
     empty = Snapshot(
         state=state,
@@ -61,7 +61,7 @@ def take_snapshot(folder: ChannelFolder, job: SubdirJob, now_ms: int, *, trust_s
 
 def take_index_snapshot(folder: ChannelFolder, outputs: Outputs) -> Snapshot:
     """A snapshot of the files of the index only, without packages."""
-    state, state_etag = load_state(folder.store, folder.key(names.STATE_FILE))
+    state, state_etag = load_state(folder.store, folder.prefix + names.STATE_FILE)
     stats = folder.stats((*names.TRACKED, *names.OVERLAY_FILES))
     etags = _without_foreign_page({name: stat.etag for name, stat in stats.items()}, state, outputs)
     modified_ms = {name: stat.written_ms for name, stat in stats.items()}
@@ -70,7 +70,7 @@ def take_index_snapshot(folder: ChannelFolder, outputs: Outputs) -> Snapshot:
 
 def take_read_only_snapshot(folder: ChannelFolder, outputs: Outputs) -> Snapshot:
     """A snapshot from one listing, for a command that only reads and takes a second snapshot to compare."""
-    state, state_etag = load_state(folder.store, folder.key(names.STATE_FILE))
+    state, state_etag = load_state(folder.store, folder.prefix + names.STATE_FILE)
     listing = _list(folder, None, state)
     etags = _without_foreign_page(etags_in(listing, names.TRACKED), state, outputs)
     return snapshot_of_listing(listing, Snapshot(etags, state, state_etag))
@@ -80,7 +80,7 @@ def check_packages_unchanged(folder: ChannelFolder, job: SubdirJob, snapshot: Sn
     """List the packages again.  Raises Conflict if they are not those of the snapshot."""
     now = snapshot_of_listing(_list(folder, job.scope, snapshot.state), snapshot)
     if now.listing_digest != snapshot.listing_digest:
-        raise Conflict(folder.key(""), "packages were added or removed during this run")
+        raise Conflict(folder.prefix, "packages were added or removed during this run")
 
 
 def _without_foreign_page(etags: dict[str, ETag], state: State | None, outputs: Outputs) -> dict[str, ETag]:
@@ -97,4 +97,4 @@ def _list(folder: ChannelFolder, scope: frozenset[str] | None, state: State | No
     if scope is not None:
         return folder.stats((*names.OVERLAY_FILES, names.GC_MARKER, *scope))
     last = state or State()
-    return listed(folder.store, folder.key(""), last.split_points, folder.executor)
+    return listed(folder.store, folder.prefix, last.split_points, folder.executor)

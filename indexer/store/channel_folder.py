@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from indexer.store import Store
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ChannelFolder:
     """A folder of a channel, with an executor for requests that do not wait for each other.
 
@@ -28,16 +29,17 @@ class ChannelFolder:
     name: str
     executor: Executor
 
-    def key(self, filename: str) -> str:
-        """The key of a file in the folder; the empty file name gives the prefix of the folder."""
-        return f"{self.name}/{filename}" if self.name else filename
+    @cached_property
+    def prefix(self) -> str:
+        """The prefix of the keys of all files in the folder."""
+        return f"{self.name}/" if self.name else ""
 
     def read(self, filename: str, etag: ETag) -> bytes:
         """One version of a file.  Raises Conflict if the file has another ETag, Missing if it is gone."""
-        return read_whole(self.store, self.key(filename), etag)[0]
+        return read_whole(self.store, self.prefix + filename, etag)[0]
 
     def stats(self, filenames: Iterable[str]) -> dict[str, Stat]:
         """The files among `filenames` that exist, by file name; one request each, many at the same time."""
         wanted = list(filenames)
-        found = self.executor.map(self.store.stat, map(self.key, wanted))
+        found = self.executor.map(self.store.stat, [self.prefix + name for name in wanted])
         return {name: msgspec.structs.replace(stat, key=name) for name, stat in zip(wanted, found, strict=True) if stat}

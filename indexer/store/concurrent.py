@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -15,11 +16,11 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Limits(Generic[J]):
-    """The limits of running jobs: their number, and the sum of their weights, which `weigh` returns."""
+    """The limits of running jobs: their number and, with `weigh`, the sum of the weights that it returns."""
 
     jobs: int
-    weight: int
-    weigh: Callable[[J], int]
+    weight: int = sys.maxsize
+    weigh: Callable[[J], int] | None = None
 
 
 def bounded(
@@ -38,7 +39,7 @@ def bounded(
     running_weight = 0
     try:
         for job in jobs:
-            weight = limits.weigh(job)
+            weight = limits.weigh(job) if limits.weigh else 0
             while running and (len(running) >= limits.jobs or running_weight + weight > limits.weight):
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:

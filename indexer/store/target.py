@@ -114,21 +114,21 @@ def endpoint_error(endpoint: str | None) -> tuple[str, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A channel: an `s3://BUCKET[/PREFIX]` URL or a folder, and the settings to reach it."""
+    """A channel: an `s3://BUCKET[/PREFIX]` URL or a folder, and the settings to reach it.
+
+    `in_bucket` is true for a URL.
+    """
 
     location: str
     s3: S3Options = field(default_factory=S3Options)
     connections: int = 64
+    in_bucket: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Drop white space at the end of a URL, such as the line break of a file."""
+        object.__setattr__(self, "in_bucket", "://" in self.location)
         if self.in_bucket:
             object.__setattr__(self, "location", self.location.rstrip())
-
-    @property
-    def in_bucket(self) -> bool:
-        """Whether the channel is in a bucket."""
-        return "://" in self.location
 
     @property
     def name(self) -> str:

@@ -37,7 +37,7 @@ class Unconditional:
 
 
 class Metered:
-    """A store that counts reads, apart from the counts of the wrapped store."""
+    """A store that counts the reads of one thread, apart from the counts of the wrapped store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -48,12 +48,12 @@ class Metered:
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One object, None if it is absent."""
-        self.usage.count("HEAD")
+        self.usage.requests["HEAD"] += 1
         return self._store.stat(key, checksum=checksum)
 
     def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> Reader:
         """Read an object, or a part of it."""
-        self.usage.count("GET")
+        self.usage.requests["GET"] += 1
         return _MeteredReader(self._store.open(key, range=range, etag=etag), self.usage)
 
 
@@ -66,7 +66,7 @@ class _MeteredReader:
 
     def read(self, size: int = -1, /) -> bytes:
         data = self._reader.read(size)
-        self._usage.count_read(len(data))
+        self._usage.bytes_read += len(data)
         return data
 
     def __enter__(self) -> Reader:

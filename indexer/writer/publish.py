@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from indexer.core.snapshot import Snapshot
     from indexer.store.channel_folder import ChannelFolder
 
-_LIMITS: Limits[Artifact] = Limits(32, 32, lambda _: 1)
+_LIMITS: Limits[Artifact] = Limits(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def publish(
     folder: ChannelFolder,
     publication: Publication,
     snapshot: Snapshot,
-    before_rank: Callable[[Rank], None] = lambda _rank: None,
+    before_rank: Callable[[Rank], None] | None = None,
 ) -> dict[str, PublishedFile]:
     """Write and delete files, rank by rank, until the folder has the publication; return the files that it has then.
 
@@ -65,7 +65,7 @@ def save_state(folder: ChannelFolder, state: State, snapshot: Snapshot) -> None:
     """Write the state for the next run, if the state is new.  Raises Conflict."""
     if state != snapshot.state:
         expect = snapshot.state_etag or Expect.ABSENT
-        folder.store.put(folder.key(names.STATE_FILE), encode_state(state), expect=expect)
+        folder.store.put(folder.prefix + names.STATE_FILE, encode_state(state), expect=expect)
 
 
 def _known_files(snapshot: Snapshot) -> dict[str, PublishedFile]:
@@ -83,22 +83,23 @@ def _is_pending(artifact: Artifact, known: Mapping[str, PublishedFile], etags: M
 
 
 def _publish(
-    folder: ChannelFolder, publication: Publication, snapshot: Snapshot, before_rank: Callable[[Rank], None]
+    folder: ChannelFolder, publication: Publication, snapshot: Snapshot, before_rank: Callable[[Rank], None] | None
 ) -> dict[str, PublishedFile]:
     known, etags = _known_files(snapshot), dict(snapshot.etags)
     rewritten: list[Artifact] = []
     for rank, artifacts in publication.by_rank().items():
         todo = (it for it in artifacts if it.immutable or _is_pending(it, known, etags))
-        written = list(_write_rank(folder, todo, etags, partial(before_rank, rank)))
+        written = _write_rank(folder, todo, etags, before_rank and partial(before_rank, rank))
         rewritten += [one.artifact for one in written if one.rewritten]
         files = _files_of(written)
         # A file that is in the publication twice is written again only if its second content differs.
         known |= files
         etags |= {key: published.etag for key, published in files.items()}
-        if names.SHARD_INDEX in files:
+        if rewritten and names.SHARD_INDEX in files:
             _ensure_shards(folder, rewritten)
             rewritten = []
-    _ensure_shards(folder, rewritten)
+    if rewritten:
+        _ensure_shards(folder, rewritten)
     return {key: known[key] for key in known.keys() & _wanted(publication)}
 
 
@@ -116,21 +117,22 @@ def _write_rank(
     folder: ChannelFolder,
     artifacts: Iterator[Artifact],
     etags: Mapping[str, ETag],
-    before: Callable[[], None],
-) -> Iterator[_Written]:
+    before: Callable[[], None] | None,
+) -> list[_Written]:
     """Write the files of one rank; all are written, or have failed, before anything else happens."""
     first = next(artifacts, None)
     if first is None:
-        return
-    before()
+        return []
+    if before is not None:
+        before()
     write = partial(_write, folder, etags=etags)
-    yield from bounded(folder.executor, write, itertools.chain([first], artifacts), _LIMITS)
+    return list(bounded(folder.executor, write, itertools.chain([first], artifacts), _LIMITS))
 
 
 def _write(folder: ChannelFolder, artifact: Artifact, *, etags: Mapping[str, ETag]) -> _Written:
     expect = etags.get(artifact.key, Expect.ABSENT)
     if artifact.content is None:
-        folder.store.delete(folder.key(artifact.key), expect=expect)
+        folder.store.delete(folder.prefix + artifact.key, expect=expect)
         return _Written(artifact)
     try:
         return _Written(artifact, _put(folder, artifact, expect))
@@ -166,4 +168,4 @@ def _restore_source(folder: ChannelFolder, publication: Publication, snapshot: S
 
 
 def _put(folder: ChannelFolder, artifact: Artifact, expect: Expect | ETag) -> ETag:
-    return folder.store.put(folder.key(artifact.key), compressed(artifact), expect=expect, headers=artifact.headers)
+    return folder.store.put(folder.prefix + artifact.key, compressed(artifact), expect=expect, headers=artifact.headers)

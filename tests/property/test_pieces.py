@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from indexer.core.formats.repodata import encode_repodata, encode_run_exports, section_of, v3_buckets
 from indexer.core.json_stream import dump
 from indexer.core.model import Index, Raw
-from indexer.core.stream import chunks_of, sha256_of, stream_of
+from indexer.core.stream import chunks_of, stream_of
 from indexer.store.s3.body import body_of
 from indexer.writer.compress import frame
 from tests.support.strategies import JSON, TEXTS, indexes
@@ -26,10 +26,9 @@ PARTS = st.lists(st.binary(max_size=20), max_size=8)
 @given(PARTS)
 def test_a_stream_has_the_length_and_digest_of_its_bytes(parts: list[bytes]) -> None:
     pieces, whole = stream_of(lambda: iter(parts)), b"".join(parts)
-    assert (bytes(pieces), len(pieces), sha256_of(pieces)) == (whole, len(whole), sha256_of(whole))
+    assert (bytes(pieces), len(pieces), pieces.sha256) == (whole, len(whole), hashlib.sha256(whole).digest())
     assert pieces == stream_of(lambda: iter([whole]))
     assert pieces != stream_of(lambda: iter([whole, b"more"]))
-    assert sha256_of(whole) == hashlib.sha256(whole).digest()
     assert b"".join(chunks_of(whole)) == b"".join(chunks_of(pieces)) == whole
 
 

@@ -106,7 +106,7 @@ def _check_snapshot(
     if index is None:
         if not findings.faults and (snapshot.packages or folder.name == names.NOARCH):
             next_step = RUN if snapshot.packages else CREATE
-            findings += Findings((Fault(folder.key(names.REPODATA), "does not exist", next_step),))
+            findings += Findings((Fault(folder.prefix + names.REPODATA, "does not exist", next_step),))
         return SubdirCheck(findings.faults, findings.hints, shards=published.shards)
     findings += Findings(tuple(_patch_faults(folder, snapshot, index)))
     packages = PackagesCheck(
@@ -139,9 +139,9 @@ def _patch_faults(folder: ChannelFolder, snapshot: Snapshot, index: Index) -> It
     except (BadIndex, BadPatch) as error:
         name = error.thing.rpartition("/")[2]
         next_step = error.next_step if error.next_step == UPDATE else _STATE_STEPS[name]
-        yield Fault(folder.key(name), error.reason, next_step)
+        yield Fault(folder.prefix + name, error.reason, next_step)
         return
-    key = folder.key(names.REPODATA if names.REPODATA in snapshot.etags else names.SHARD_INDEX)
+    key = folder.prefix + (names.REPODATA if names.REPODATA in snapshot.etags else names.SHARD_INDEX)
     for reason in index_differences(_records_of(expected), _records_of(index)):
         yield Fault(key, f"{reason} (compared with the patch and the yanks in force)")
 

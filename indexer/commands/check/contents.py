@@ -43,7 +43,7 @@ class ContentsCheck:
         for done, reading in enumerate(self._context.workers(self._folder.store, self._spec(), to_read), 1):
             self._context.progress(self._folder.name, done, len(to_read))
             result = reading.result
-            key = self._folder.key(result.filename)
+            key = self._folder.prefix + result.filename
             if isinstance(result, Vanished):
                 raise Conflict(key, "changed while it was read")
             name = result.filename
@@ -63,7 +63,7 @@ class ContentsCheck:
         if names.FROM_PACKAGES not in snapshot.etags:
             return frozenset()
         with contextlib.suppress(Missing, BadIndex):
-            data, _ = read_whole(self._folder.store, self._folder.key(names.FROM_PACKAGES))
+            data, _ = read_whole(self._folder.store, self._folder.prefix + names.FROM_PACKAGES)
             before = repodata.decode_repodata(data, names.FROM_PACKAGES).records
             return frozenset(key for key, record in index.records.items() if not same_json(record, before.get(key)))
         return frozenset()

@@ -52,11 +52,11 @@ class PublishedFiles:
 
     def faults(self, name: str, reasons: Iterable[str], next_step: str = RUN) -> Findings:
         """A fault of a file for each reason."""
-        return Findings(tuple(Fault(self.folder.key(name), reason, next_step) for reason in reasons))
+        return Findings(tuple(Fault(self.folder.prefix + name, reason, next_step) for reason in reasons))
 
     def hint(self, name: str, reason: str, next_step: str) -> Findings:
         """A hint about a file."""
-        return Findings(hints=(Fault(self.folder.key(name), reason, next_step),))
+        return Findings(hints=(Fault(self.folder.prefix + name, reason, next_step),))
 
     def repair_step(self, name: str, *, beside: bool, error: BadIndex | None = None) -> str:
         """The next step for an unreadable file: a run replaces the file, unless it is the only source of the index.
@@ -67,7 +67,7 @@ class PublishedFiles:
             return UPDATE
         if beside or self._has_unpatched():
             return RUN
-        return DELETE_AND_RUN.replace(" it", f" {self.folder.key(name)}")
+        return DELETE_AND_RUN.replace(" it", f" {self.folder.prefix}{name}")
 
     def _has_unpatched(self) -> bool:
         if not self.has(names.FROM_PACKAGES):

@@ -50,7 +50,8 @@ class PackagesCheck:
     def _records(self) -> Iterator[Fault]:
         """Faults of records without a package, or with a wrong size or date."""
         for filename, record in self.index.records.items():
-            key, stat, identity = self.folder.key(filename), self.snapshot.packages.get(filename), identity_of(record)
+            key, stat = self.folder.prefix + filename, self.snapshot.packages.get(filename)
+            identity = identity_of(record)
             if stat is None:
                 yield Fault(key, "is in the index, but not in the channel")
             elif identity.size != stat.size:
@@ -58,7 +59,7 @@ class PackagesCheck:
             if reason := self._date_error(identity.indexed_timestamp):
                 yield Fault(key, reason, FORCE if self.snapshot.files_match_state else RUN)
         for filename in self.index.records.keys() & set(self.index.removed):
-            yield Fault(self.folder.key(filename), "is listed as removed, but has a record")
+            yield Fault(self.folder.prefix + filename, "is listed as removed, but has a record")
 
     def _date_error(self, indexed_timestamp: int | None) -> str | None:
         """The error in the date of a record in a channel that we index, None if there is none (CEP 47)."""
@@ -75,7 +76,7 @@ class PackagesCheck:
             known = rejected.get(filename)
             is_rejected = known is not None and known.etag == self.snapshot.packages[filename].etag
             if not is_rejected and name_of(filename) not in self.unread:
-                yield Fault(self.folder.key(filename), "is in the channel, but not in the index")
+                yield Fault(self.folder.prefix + filename, "is in the channel, but not in the index")
 
     def _replaced(self) -> Iterator[Fault]:
         """Faults for packages that were replaced after they were indexed, if the state is up to date."""
@@ -87,7 +88,7 @@ class PackagesCheck:
             record = self.index.records.get(stat.key)
             is_known = state.etags_complete or stat.key in state.package_etags
             if record is not None and is_known and identity_of(record).size == stat.size:
-                yield Fault(self.folder.key(stat.key), "was replaced since it was indexed")
+                yield Fault(self.folder.prefix + stat.key, "was replaced since it was indexed")
 
     def _attestations(self) -> Iterator[Fault]:
         """Faults if copies of attestations that clients download by the digest in a record are missing or different."""
@@ -98,9 +99,9 @@ class PackagesCheck:
             name = f"{filename}{SUFFIX}.{sha256}"
             copy = self.snapshot.sidecars.get(name)
             if copy is None:
-                yield Fault(self.folder.key(name), "is in the index, but missing", _RESTORE)
+                yield Fault(self.folder.prefix + name, "is in the index, but missing", _RESTORE)
             elif self.deep and not self._has_digest(copy.within(self.folder.name), sha256):
-                yield Fault(self.folder.key(name), "content does not match its SHA-256 name", _RESTORE)
+                yield Fault(self.folder.prefix + name, "content does not match its SHA-256 name", _RESTORE)
 
     def _has_digest(self, copy: Stat, sha256: str) -> bool:
         with contextlib.suppress(ValueError):  # too large for an attestation
@@ -113,4 +114,4 @@ class PackagesCheck:
         for filename, known in state.attestations.items() if state else ():
             record = self.index.records.get(filename)
             if known.sha256 and record is not None and attestations_digest_in(record) != known.sha256:
-                yield Fault(self.folder.key(filename), "has attestations that its record does not name", FORCE)
+                yield Fault(self.folder.prefix + filename, "has attestations that its record does not name", FORCE)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from indexer.core.model import Index, Raw
     from indexer.store import Store
 
-_LIMITS: Limits[tuple[str, bytes]] = Limits(32, 32, lambda _: 1)
+_LIMITS: Limits[tuple[str, bytes]] = Limits(32)
 _REQUIRED_INFO = ("subdir", "base_url", "shards_base_url")
 _SHA256_SIZE = 32
 
@@ -71,7 +71,7 @@ def read_shards(files: PublishedFiles, index: Index | None) -> ShardedIndex:
         return ShardedIndex(None, findings, len(shard_index.shards))
     reader = _ShardReader(
         store=files.folder.store,
-        folder=files.folder.key(shard_index.folder),
+        folder=files.folder.prefix + shard_index.folder,
         known=index.records if index else {},
         repair_step=files.repair_step(names.SHARD_INDEX, beside=index is not None),
     )
