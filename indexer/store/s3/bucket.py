@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexer.core.errors import BadConfig, Missing
 from indexer.store import Opened
-from indexer.store.s3.body import body_of
+from indexer.store.s3.client import Request
 from indexer.store.s3.errors import content_range, errors, etag_of, metadata_of, opened_stat
 from indexer.store.s3.strict import field_of
 
@@ -17,30 +17,28 @@ if TYPE_CHECKING:
     from indexer.core.model import ETag, Stat
     from indexer.core.stream import Content
     from indexer.store import Range
+    from indexer.store.s3.client import Client
 
 
 class Bucket:
-    """A bucket, and the prefix of the keys of a channel in it: empty, or ending in `/`.  `client` is boto3's."""
+    """A bucket, and the prefix of the keys of a channel in it: empty, or ending in `/`."""
 
-    def __init__(self, client: Any, name: str, prefix: str) -> None:
+    def __init__(self, client: Client, prefix: str) -> None:
         self.client = client
-        self.name = name
+        self.name = client.endpoint.bucket
         self.prefix = prefix
 
     def url(self, key: str) -> str:
         """The name of an object in messages."""
         return f"s3://{self.name}/{self.prefix}{key}"
 
-    def _object(self, key: str) -> dict[str, str]:
-        return {"Bucket": self.name, "Key": self.prefix + key}
-
-    def head(self, key: str, *, checksum: bool = False) -> tuple[Stat, Mapping[str, Any]]:
-        """An object without its body, and the whole answer.  Raises Missing."""
+    def head(self, key: str, *, checksum: bool = False) -> tuple[Stat, Mapping[str, str]]:
+        """An object without its body, and all headers of the response.  Raises Missing."""
         # Not in each request: some stores refuse requests with this header.
-        parameters = {"ChecksumMode": "ENABLED"} if checksum else {}
+        headers = {"x-amz-checksum-mode": "ENABLED"} if checksum else {}
         with errors(self.url(key)):
-            answer = self.client.head_object(**self._object(key), **parameters)
-            return opened_stat(key, field_of(answer, "ContentLength"), answer), answer
+            response = self.client.ask(Request("HEAD", self.prefix + key, headers))
+            return opened_stat(key, response.headers), response.headers
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """An object without its body, None if it is absent."""
@@ -56,28 +54,30 @@ class Bucket:
 
     def get(self, key: str, range: Range | None = None, etag: ETag | None = None) -> tuple[Any, Opened]:
         """The body of an object or of a part of it, to be closed.  `etag` is sent as If-Match."""
-        parameters: dict[str, str] = {}
+        headers: dict[str, str] = {}
         if range is not None:
             start, stop = range
-            parameters["Range"] = f"bytes={start}" if start < 0 else f"bytes={start}-{'' if stop is None else stop - 1}"
+            headers["Range"] = f"bytes={start}" if start < 0 else f"bytes={start}-{'' if stop is None else stop - 1}"
         if etag is not None:
-            parameters["IfMatch"] = f'"{etag}"'
+            headers["If-Match"] = f'"{etag}"'
         with errors(self.url(key), ranged=range is not None):
-            answer = self.client.get_object(**self._object(key), **parameters)
+            response = self.client.ask(Request("GET", self.prefix + key, headers))
             try:
-                start, size = content_range(answer)
-                return answer["Body"], Opened(opened_stat(key, size, answer), start, metadata_of(answer))
+                start, size = content_range(response.headers)
+                stat = opened_stat(key, response.headers, size)
+                return response.body, Opened(stat, start, metadata_of(response.headers))
             except BaseException:
-                answer["Body"].close()
+                response.body.close()
                 raise
 
-    def put(self, key: str, body: Content, parameters: Mapping[str, str]) -> ETag:
-        """Write an object and return its ETag.  `parameters` are those of boto3, conditions included."""
-        with errors(self.url(key), conditional=bool({"IfMatch", "IfNoneMatch"} & parameters.keys())):
-            answer = self.client.put_object(**self._object(key), **parameters, Body=body_of(body))
-            return etag_of(field_of(answer, "ETag"))
+    def put(self, key: str, body: Content, headers: Mapping[str, str]) -> ETag:
+        """Write an object and return its ETag.  `headers` are those of the request, conditions included."""
+        conditional = any("match" in name.lower() for name in headers)
+        with errors(self.url(key), conditional=conditional):
+            response = self.client.ask(Request("PUT", self.prefix + key, headers, body=body))
+            return etag_of(field_of(response.headers, "ETag"))
 
     def delete(self, key: str) -> None:
         """Delete an object if it exists."""
         with contextlib.suppress(Missing), errors(self.url(key)):
-            self.client.delete_object(**self._object(key))
+            self.client.ask(Request("DELETE", self.prefix + key))

@@ -1,102 +1,158 @@
-"""Makes the boto3 client of a bucket, from the options of a target and the row of its provider."""
+"""Sends the requests for one bucket: signs them, sends them again if that can help, and follows the bucket's region."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any
+import contextlib
+import itertools
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, urlencode
 
-import botocore.session
-from botocore import UNSIGNED
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError
-from urllib3 import disable_warnings
-from urllib3.exceptions import InsecureRequestWarning
-
-from indexer.core.errors import BadConfig
-from indexer.store.redact import masked, register_secrets
-from indexer.store.s3.content_md5 import send_content_md5
-from indexer.store.s3.entries import parse_listings_here
-from indexer.store.s3.network import Trust, proxies_of, refuse_distrust, trusting
-from indexer.store.s3.providers import Addressing, Provider, addressing_of, provider_of
-from indexer.store.s3.session import endpoint_of, keys_of, region_of, session_of
-from indexer.store.s3.times import time_of
-from indexer.store.s3.wrong_server import refuse_other_servers
+from indexer.core.release import __version__
+from indexer.core.usage import Usage
+from indexer.store.s3.answers import Refused, Response, checked, response_of
+from indexer.store.s3.http import Message, NoAnswer
+from indexer.store.s3.network import refuse_distrust
+from indexer.store.s3.providers import Conditions
+from indexer.store.s3.signing import host_of, sign
+from indexer.store.s3.wrong_server import refuse_other_server
 
 if TYPE_CHECKING:
-    from indexer.store.target import S3Options, Target
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
-_STYLES: dict[str, Addressing] = {"virtual-host": "virtual", "path": "path"}
-_STEP = "check the settings; `indexer doctor --show-config` shows where each comes from"
-_CONFIG: dict[str, Any] = {
-    # We send Content-MD5.  botocore's checksums are trailers that stores other than
-    # AWS refuse or, worse, keep inside the file (boto/boto3#4392, #4435); and a checksum of the
-    # whole object on a ranged answer fails the read (ceph/ceph#61901).
-    "request_checksum_calculation": "when_required",
-    "response_checksum_validation": "when_required",
-    "retries": {"mode": "standard", "total_max_attempts": 1},  # indexer.store.s3.retry sends requests again
-    "connect_timeout": 10,
-    "read_timeout": 60,
-    "user_agent_extra": "conda-channel-indexer",
-}
+    from indexer.core.stream import Content
+    from indexer.store.s3.endpoint import Address, Endpoint
+    from indexer.store.s3.http import Connections
+    from indexer.store.s3.network import Trust
+    from indexer.store.s3.retry import Retries
+
+_AGENT = f"conda-channel-indexer/{__version__}"
+_NONE: Mapping[str, str] = MappingProxyType({})
+_REDIRECTS = {301, 302, 307}
+_OF_ANOTHER_REGION = {"PermanentRedirect", "IllegalLocationConstraintException"}
 
 
-def connect(bucket: str, target: Target) -> tuple[Any, Provider]:
-    """A client for a bucket, and the row of its provider.  Raises BadConfig, and Denied without keys."""
-    register_secrets(target.s3.secret_access_key, target.s3.session_token)
-    if error := target.s3.validate():
-        field, reason, step = error
-        raise BadConfig(target.s3.setting_of(field), reason, step)
-    try:
-        return _connect(bucket, target)
-    except BotoCoreError as error:
-        raise BadConfig(target.name, masked(error), _STEP) from error
+class Request(NamedTuple):
+    """A request for an object, or for the bucket if `key` is empty.  `headers` are those that are not in each one."""
+
+    method: str
+    key: str = ""
+    headers: Mapping[str, str] = _NONE
+    query: Mapping[str, str] = _NONE
+    body: Content = b""
+
+    @property
+    def verb(self) -> str:
+        """The name of the request in counts."""
+        return "LIST" if self.query else self.method
+
+    @property
+    def reads_object(self) -> bool:
+        """Whether the request reads an object, or its headers."""
+        return bool(self.key) and self.method in {"GET", "HEAD"}
 
 
-def _connect(bucket: str, target: Target) -> tuple[Any, Provider]:
-    options = target.s3
-    core = botocore.session.Session()
-    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=time_of)
-    session = session_of(options, core)
-    # boto3 reads an endpoint from the environment and the profile, too.
-    chained = endpoint_of(session, options)
-    endpoint = chained.value or None
-    trust = trusting(options.network, core)
-    if not options.anonymous:
-        keys_of(session, target, trust)
-    provider = provider_of(endpoint, options.provider)
-    region = region_of(session, options, provider).value
-    config = Config(
-        **_CONFIG,
-        **_addressing(bucket, options, provider, endpoint, core),
-        **({"signature_version": UNSIGNED} if options.anonymous else {}),
-        max_pool_connections=target.connections,
-        proxies=proxies_of(options.network, endpoint or f"https://s3.{region}.amazonaws.com"),
-    )
-    verify = False if trust.verify is False else None
-    if verify is False:
-        disable_warnings(InsecureRequestWarning)  # one for each request; ours is printed once
-    try:
-        client = session.client("s3", region_name=region, endpoint_url=endpoint, config=config, verify=verify)
-    except ValueError as error:  # an invalid endpoint or region
-        raise BadConfig(target.name, masked(error), _STEP) from error
-    client.meta.events.register("needs-retry.s3", partial(_refuse_distrust, trust))
-    parse_listings_here(client)
-    send_content_md5(client)
-    refuse_other_servers(client, chained.name or dict(options.origins).get("endpoint_url", ""))
-    return client, provider
+@dataclass(slots=True)
+class Client:
+    """The way to one bucket.
+
+    `keys` returns botocore's credentials as they are now, None to sign nothing; it may raise NoKeys.  `usage` counts
+    each request on the wire.
+    """
+
+    endpoint: Endpoint
+    connections: Connections
+    keys: Callable[[], Any]
+    retries: Retries
+    trust: Trust
+    usage: Usage = field(default_factory=Usage)
+    _address: Address | None = None
+
+    def ask(self, request: Request) -> Response:
+        """The response of the store.  Raises Refused for an error of the store, and NoAnswer."""
+        response = self.send(request)
+        if response.error is not None:
+            raise Refused(response)
+        return response
+
+    def send(self, request: Request) -> Response:
+        """The response of the store, errors included, after as many attempts as `retries` allow.  Raises NoAnswer."""
+        moved = False
+        for attempt in itertools.count(1):
+            try:
+                response = self._send_once(request)
+            except NoAnswer as error:
+                refuse_distrust(error, self.trust)
+                pause = self.retries.pause(attempt, None)
+                if pause is None:
+                    raise
+            else:
+                if not moved and self._moved(request, response):
+                    moved = True
+                    continue
+                pause = self.retries.pause(attempt, response)
+                if pause is None:
+                    return response
+            self.retries.sleep(pause)
+        raise AssertionError
+
+    def _send_once(self, request: Request) -> Response:
+        message = self._message(request)
+        self.usage.count(request.verb, written=len(request.body) if request.method == "PUT" else 0)
+        response = response_of(request, self.connections.send(message))
+        if request.verb == "LIST":
+            self.usage.count_read(len(response.content))
+        refuse_other_server(request, response, self.endpoint)
+        return checked(request, response)
+
+    def _message(self, request: Request) -> Message:
+        """The request with all its headers, for the address that the bucket has now."""
+        address = self._address or self._resolved()
+        key = f"/{quote(request.key, safe='/~')}" if request.key else address.path and ""
+        query = f"?{urlencode(request.query, quote_via=quote, safe='-_.~')}" if request.query else ""
+        headers: dict[str, str | bytes] = {"Host": host_of(address.origin), "User-Agent": _AGENT, **request.headers}
+        if request.method == "PUT":
+            headers["Content-Length"] = str(len(request.body))
+        message = Message(request.method, address.origin, f"{address.path}{key}{query}" or "/", headers, request.body)
+        keys = self.keys()
+        if keys is not None:
+            google = request.method == "PUT" and self.endpoint.provider.conditions is Conditions.GENERATION
+            message = message._replace(headers=sign(message, keys, address.region, google=google))
+        if request.method == "PUT" and not isinstance(request.body, bytes):
+            # botocore's connections compare with bytes.  A store that refuses the request gets no body then.
+            message = message._replace(headers={**message.headers, "Expect": b"100-continue"})
+        return message
+
+    def _resolved(self) -> Address:
+        self._address = self.endpoint.address()
+        return self._address
+
+    def _moved(self, request: Request, response: Response) -> bool:
+        """Whether the bucket is in another region than requests were signed for; from now on they are for that one.
+
+        The rules are those of botocore's S3RegionRedirectorv2: the answer to a HEAD has no reason.
+        """
+        if not _may_have_moved(request, response):
+            return False
+        region = response.region or self._region_of_bucket()
+        if not region or (self._address is not None and region == self._address.region):
+            return False
+        self._address = self.endpoint.address(region)
+        return True
+
+    def _region_of_bucket(self) -> str:
+        with contextlib.suppress(NoAnswer):
+            return self._send_once(Request("HEAD")).region
+        return ""
 
 
-def _addressing(
-    bucket: str, options: S3Options, provider: Provider, endpoint: str | None, core: Any
-) -> dict[str, dict[str, Addressing]]:
-    """The addressing style as botocore's Config takes it; empty if the AWS profile has one."""
-    if options.addressing_style is not None:
-        return {"s3": {"addressing_style": _STYLES[options.addressing_style]}}
-    if "addressing_style" in core.get_scoped_config().get("s3", {}):
-        return {}
-    return {"s3": {"addressing_style": addressing_of(provider, endpoint, bucket)}}
-
-
-def _refuse_distrust(trust: Trust, caught_exception: object, **_: object) -> None:
-    """Raise BadConfig at the first try: another try would meet the same certificate."""
-    refuse_distrust(caught_exception, trust)
+def _may_have_moved(request: Request, response: Response) -> bool:
+    if response.error is None:
+        return False
+    if request.method == "HEAD" and request.key and response.status in {301, 400}:
+        return True
+    if response.status in _REDIRECTS or response.error.code in _OF_ANOTHER_REGION:
+        return True
+    return response.error.code == "AuthorizationHeaderMalformed" and bool(response.region)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from indexer.core import names
 from indexer.core.errors import BadConfig, Conflict, NoConditions
 from indexer.store import CHANGED, Expect
-from indexer.store.s3.content_md5 import header, md5_of
 from indexer.store.s3.errors import is_mismatch
-from indexer.store.s3.gcs import generation_of
+from indexer.store.s3.gcs import MATCH, generation_of
+from indexer.store.s3.md5 import content_md5, md5_of
 from indexer.store.s3.providers import Conditions
 
 if TYPE_CHECKING:
@@ -37,45 +37,45 @@ class ConditionalWrites:
         self._bare_etags = False
         self._proving = threading.Lock()
 
-    def put(self, key: str, body: Content, parameters: Mapping[str, str], expect: Expect | ETag) -> ETag:
+    def put(self, key: str, body: Content, headers: Mapping[str, str], expect: Expect | ETag) -> ETag:
         """Write an object in one request and return its ETag, with its MD5 so that the store refuses a damaged body.
 
         Raises Conflict if the object is not what is expected, and NoConditions.
         """
         md5 = md5_of(body)
-        parameters = {**parameters, "ContentMD5": header(md5)}
+        headers = {**headers, "Content-MD5": content_md5(md5)}
         try:
-            return self._send(key, body, {**parameters, **self._condition(key, expect)})
+            return self._send(key, body, {**headers, **self._condition(key, expect)})
         except Conflict as conflict:
-            # If an answer was lost, botocore sends the request again, and the second one meets the object of the
+            # If an answer was lost, the request is sent again, and the second one meets the object of the
             # first one: its digest is ours.
             existing = self._bucket.stat(key)
             if existing is not None and existing.md5 == md5.hex():
                 return existing.etag
             if not self._compares_wrongly(conflict, existing, expect):
                 raise
-        return self._put_bare(key, body, parameters, str(expect))
+        return self._put_bare(key, body, headers, str(expect))
 
-    def _send(self, key: str, body: Content, parameters: Mapping[str, str]) -> ETag:
+    def _send(self, key: str, body: Content, headers: Mapping[str, str]) -> ETag:
         try:
-            return self._bucket.put(key, body, parameters)
+            return self._bucket.put(key, body, headers)
         except NoConditions:
             self.conditions = Conditions.NONE
             raise
 
     def _condition(self, key: str, expect: Expect | ETag) -> dict[str, str]:
-        """The parameters that make a PUT depend on the existing object.  Raises NoConditions, and Conflict."""
+        """The header that makes a PUT depend on the existing object.  Raises NoConditions, and Conflict."""
         if expect is Expect.ANYTHING:
             return {}
         if self.conditions is Conditions.UNPROVEN:
             self._prove()
         if self.conditions is Conditions.NONE:
             raise NoConditions(self._bucket.url(key), _NONE, _UNSAFE)
-        if expect is Expect.ABSENT:
-            return {"IfNoneMatch": "*"}
         if self.conditions is Conditions.GENERATION:
-            return {"IfMatch": self._generation(key, expect)}
-        return {"IfMatch": expect if self._bare_etags else f'"{expect}"'}
+            return {MATCH: "0" if expect is Expect.ABSENT else self._generation(key, expect)}
+        if expect is Expect.ABSENT:
+            return {"If-None-Match": "*"}
+        return {"If-Match": expect if self._bare_etags else f'"{expect}"'}
 
     def _prove(self) -> None:
         """Find out whether a store heeds conditions: a store that does not would answer 200 to all.
@@ -85,23 +85,23 @@ class ConditionalWrites:
         with self._proving:
             if self.conditions is not Conditions.UNPROVEN:
                 return
-            absent = {"IfNoneMatch": "*"}
-            ignored = (self._passes(absent) and self._passes(absent)) or self._passes({"IfMatch": f'"{_NO_ETAG}"'})
+            absent = {"If-None-Match": "*"}
+            ignored = (self._passes(absent) and self._passes(absent)) or self._passes({"If-Match": f'"{_NO_ETAG}"'})
             self.conditions = Conditions.NONE if ignored else Conditions.ETAG
 
     def _passes(self, condition: Mapping[str, str]) -> bool:
         try:
-            self._send(names.PROBE, b"", condition)
+            self._send(names.PROBE, b"", {**condition, "Content-MD5": content_md5(md5_of(b""))})
         except Conflict:
             return False
         return True
 
     def _generation(self, key: str, expect: ETag) -> str:
         """The generation of an object that has the expected ETag.  Raises Conflict."""
-        stat, answer = self._bucket.head(key)
+        stat, headers = self._bucket.head(key)
         if stat.etag != expect:
             raise Conflict(self._bucket.url(key), CHANGED)
-        generation = generation_of(answer)
+        generation = generation_of(headers)
         if generation is None:
             raise BadConfig(self._bucket.url(key), "has no x-goog-generation", "set the right --provider")
         return generation
@@ -112,16 +112,16 @@ class ConditionalWrites:
             return False
         return existing is not None and existing.etag == expect
 
-    def _put_bare(self, key: str, body: Content, parameters: Mapping[str, str], etag: str) -> ETag:
+    def _put_bare(self, key: str, body: Content, headers: Mapping[str, str], etag: str) -> ETag:
         """Write with an ETag without quotes, and remember that the store wants them so."""
         url = self._bucket.url(key)
         try:
             with contextlib.suppress(Conflict):
                 # A store that cannot read the ETag may take it for no condition: then a wrong ETag passes, too.
-                self._send(key, body, {**parameters, "IfMatch": _NO_ETAG})
+                self._send(key, body, {**headers, "If-Match": _NO_ETAG})
                 self.conditions = Conditions.NONE
                 raise NoConditions(url, "the store refuses every ETag with quotes, and ignores an ETag without quotes")
-            written = self._send(key, body, {**parameters, "IfMatch": etag})
+            written = self._send(key, body, {**headers, "If-Match": etag})
         except BadConfig as error:  # a store that compares rightly after all, and wants quotes
             raise Conflict(url, CHANGED) from error
         self._bare_etags = True

@@ -10,22 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from indexer.store.s3.strict import BadAnswer
+from indexer.store.s3.strict import BadAnswer, size_of
 from indexer.store.s3.times import time_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-_LONGEST = 18  # digits of a size, so that it fits into 64 bits
-_PARSED = b"<ListBucketResult/>"
-
-
-def _size(text: str) -> int:
-    digits = text.strip()
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST):
-        raise BadAnswer(f"a size of {text!r}")
-    return int(digits)
 
 
 def _boolean(text: str) -> bool:
@@ -35,7 +26,7 @@ def _boolean(text: str) -> bool:
     return value
 
 
-OBJECT: dict[str, Callable[[str], Any]] = {"Key": str, "Size": _size, "ETag": str, "LastModified": time_of}
+OBJECT: dict[str, Callable[[str], Any]] = {"Key": str, "Size": size_of, "ETag": str, "LastModified": time_of}
 """The elements of an object that are read, and the parser of each."""
 PAGE: dict[str, Callable[[str], Any]] = {
     "Name": str,
@@ -48,26 +39,10 @@ PAGE: dict[str, Callable[[str], Any]] = {
 """The other elements of a page that are read."""
 
 
-def parse_listings_here(client: Any) -> None:
-    """Let a client parse listings with `page_of`."""
-    for operation in ("ListObjects", "ListObjectsV2"):
-        # botocore calls the handlers of a name with `*` before those without, and so before one of its own, which
-        # parses every answer of S3 to see whether it is an error.
-        client.meta.events.register(f"before-parse.*.{operation}", _before_parse)
-
-
-def _before_parse(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
-    page = page_of(response_dict["body"]) if response_dict["status_code"] == 200 else None  # noqa: PLR2004  HTTP
-    if page is not None:
-        response_dict["body"] = _PARSED
-        customized_response_dict.update(page)
-
-
 def page_of(body: bytes) -> dict[str, Any] | None:
     """The elements of a page, with the names and types of botocore.
 
-    None if the body is incomplete or an error: botocore sends such a request again.  Raises BadAnswer if an element is
-    invalid, or is there twice.
+    None if the body is incomplete or an error.  Raises BadAnswer if an element is invalid, or is there twice.
     """
     root = _root_of(body)
     if root is None or root.tag == "Error":

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth
+from botocore.auth import S3SigV4Auth
 
-_NAME = "goog4-hmac"
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _AWS_ALGORITHM = "AWS4-HMAC-SHA256"
 _ALGORITHM = "GOOG4-HMAC-SHA256"
 _SCOPE = ("auto", "storage", "goog4_request")
-_MATCH = "x-goog-if-generation-match"
+MATCH = "x-goog-if-generation-match"
+"""The header of a condition: a generation, or 0 for an absent object."""
 
 
 class Goog4Auth(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
@@ -61,29 +64,6 @@ class Goog4Auth(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
         return key.hex()
 
 
-AUTH_TYPE_MAPS.setdefault(_NAME, Goog4Auth)
-
-
-def write_by_generation(client: Any) -> None:
-    """Let the PUTs of a client use Google's dialect, in which If-Match has a generation."""
-    client.meta.events.register("choose-signer.s3.PutObject", _signer)
-    client.meta.events.register("before-call.s3.PutObject", _conditions)
-
-
-def generation_of(answer: Any) -> str | None:
-    """The generation of an object, from an answer in either dialect; None if the answer has none."""
-    generation = answer["ResponseMetadata"]["HTTPHeaders"].get("x-goog-generation")
-    return str(generation) if generation else None
-
-
-def _signer(signature_version: object, **_: object) -> str | None:
-    # An anonymous client signs nothing in any dialect.
-    return _NAME if isinstance(signature_version, str) else None
-
-
-def _conditions(params: Any, **_: object) -> None:
-    headers = params["headers"]
-    if headers.pop("If-None-Match", None):
-        headers[_MATCH] = "0"
-    elif generation := headers.pop("If-Match", None):
-        headers[_MATCH] = generation
+def generation_of(headers: Mapping[str, str]) -> str | None:
+    """The generation of an object, from the headers of a response in either dialect; None if they have none."""
+    return headers.get("x-goog-generation")

@@ -20,6 +20,7 @@ from indexer.core.errors import BadConfig
 from indexer.store.header_values import refuse_unsendable
 from indexer.store.redact import masked
 from indexer.store.s3.certificates import bundle, system
+from indexer.store.s3.http import Distrusted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,35 +105,38 @@ def _warn_of_no_certificate(setting: str) -> None:
 
 def refuse_distrust(error: object, trust: Trust) -> None:
     """Raise BadConfig if the error is a certificate that is not trusted, with the setting that decides."""
-    text = str(error)
-    if not isinstance(error, SSLError) or not any(part in text for part in _DISTRUST):
+    if isinstance(error, Distrusted):  # by the store
+        origin, reason = error.origin, str(error)
+    elif isinstance(error, SSLError):  # by a service for credentials
+        origin, reason = str(error.kwargs.get("endpoint_url", "")), str(error.kwargs.get("error", error))
+    else:
         return
-    host = urlsplit(str(error.kwargs.get("endpoint_url", ""))).netloc
+    if not any(part in reason for part in _DISTRUST):
+        return
     trusted = trust.setting or "the certifi package"
     raise BadConfig(
-        host,
-        f"the certificate is not trusted by {trusted} ({masked(error.kwargs.get('error', text))})",
+        urlsplit(origin).netloc,
+        f"the certificate is not trusted by {trusted} ({masked(reason)})",
         "set SSL_CERT_FILE, which pixi reads too, to a file with the certificate of its authority",
     ) from error
 
 
-def proxies_of(network: Network, endpoint: str) -> dict[str, str]:
-    """The proxy for an endpoint by its scheme, as botocore takes it; empty for none.  Raises BadConfig.
+def proxy_of(network: Network, endpoint: str) -> str:
+    """The URL of the proxy for an endpoint, empty for none.  Raises BadConfig.
 
     Variables win over pixi's `[proxy-config]`: if any of them has a proxy, that table is ignored.
     """
     if should_bypass_proxies(endpoint):
-        return {}
-    scheme = urlsplit(endpoint).scheme
+        return ""
     url, setting = _proxy_for(endpoint, network)
     if not url:
-        return {}
+        return ""
     refuse_unsendable(setting, url)
     kind = urlsplit(url).scheme if "://" in url else ""
     if kind not in _PROXY_SCHEMES:
         step = "use an http or https proxy, or add the store to NO_PROXY"
         raise BadConfig(setting, f"is a proxy of the unsupported kind {kind}", step)
-    return {scheme: url}
+    return url
 
 
 def _proxy_for(endpoint: str, network: Network) -> tuple[str | None, str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import ConnectionError as BotoConnectionError
-from botocore.exceptions import HTTPClientError
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from indexer.store.s3.answers import Response
 
 ATTEMPTS = 6
 """The largest number of times that a request is sent."""
@@ -28,7 +28,7 @@ _TRANSIENT_CODES = {
 
 @dataclass(slots=True)
 class Retries:
-    """The handler of botocore's event `needs-retry`, which it calls after each answer.
+    """The pauses between the attempts of a request.
 
     A request is sent again if the store did not answer, or answered that it cannot serve now; never if it refused the
     request.  `jitter` makes a pause from the longest one allowed (seconds).  botocore's own mode is not used: it stops
@@ -37,21 +37,22 @@ class Retries:
 
     # Full jitter, so that requests that failed together are not sent together again.
     jitter: Callable[[float], float] = lambda longest: random.uniform(0, longest)  # noqa: S311  no secret
+    sleep: Callable[[float], None] = time.sleep
     answered: bool = False
 
-    def __call__(self, *, response: Any, attempts: int, caught_exception: Any, **_: object) -> float | None:
-        """The pause in seconds before the request is sent again; None if it is not sent again."""
+    def pause(self, attempts: int, response: Response | None) -> float | None:
+        """The pause in seconds before the request is sent again; None if it is not sent again.
+
+        `attempts` is how often it was sent.  No `response` is a connection that was not made, or that broke.
+        """
         self.answered |= response is not None
-        if attempts >= (ATTEMPTS if self.answered else _FIRST_ATTEMPTS) or not _is_temporary(
-            response, caught_exception
-        ):
+        if response is not None and not _is_temporary(response):
+            return None
+        if attempts >= (ATTEMPTS if self.answered else _FIRST_ATTEMPTS):
             return None
         return self.jitter(min(_FIRST_PAUSE * 2 ** (attempts - 1), _LONGEST_PAUSE))
 
 
-def _is_temporary(response: Any, error: Any) -> bool:
-    """Whether a failure is probably temporary."""
-    if response is None:
-        return isinstance(error, (BotoConnectionError, HTTPClientError))
-    http, parsed = response
-    return http.status_code in _TRANSIENT or parsed.get("Error", {}).get("Code") in _TRANSIENT_CODES
+def _is_temporary(response: Response) -> bool:
+    """Whether an error is probably temporary."""
+    return response.status in _TRANSIENT or response.code in _TRANSIENT_CODES

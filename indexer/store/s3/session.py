@@ -24,7 +24,7 @@ from botocore.exceptions import (
 
 from indexer.core.errors import BadConfig, Denied, IndexerError
 from indexer.store.header_values import refuse_unsendable, trimmed
-from indexer.store.redact import register_secrets
+from indexer.store.redact import masked, register_secrets
 from indexer.store.s3.network import CERTIFI, Trust, refuse_distrust
 from indexer.store.target import endpoint_error
 
@@ -34,7 +34,13 @@ if TYPE_CHECKING:
 
 _DEFAULT_REGION = "us-east-1"
 _STEP = "use --access-key-id and --secret-access-key, a --profile, or --no-sign-request"
+# The types that boto3 raises if it cannot get or renew credentials.
+_OF_CREDENTIALS = (BotoCoreError, ClientError, ValueError, RuntimeError, KeyError)
 _AWS = re.compile(r"(.*\.)?amazonaws\.com(\.cn)?")
+
+
+class NoKeys(Exception):
+    """Credentials expired during a run, and cannot be renewed; the text is the reason."""
 
 
 class Chained(NamedTuple):
@@ -117,7 +123,7 @@ def keys_of(session: Any, target: Target, trust: Trust = CERTIFI) -> tuple[str, 
         if credentials is None:
             raise NoCredentialsError
         keys = credentials.get_frozen_credentials()
-    except (BotoCoreError, ClientError, ValueError, RuntimeError) as error:  # boto3 raises all of them
+    except _OF_CREDENTIALS as error:
         refuse_distrust(error, trust)
         raise _no_keys(session, target, error) from error
     register_secrets(keys.secret_key, keys.token)
@@ -129,6 +135,16 @@ def keys_of(session: Any, target: Target, trust: Trust = CERTIFI) -> tuple[str, 
     for name, value in zip(("access key", "secret key", "session token"), keys[:3], strict=True):
         refuse_unsendable(f"the {name} that boto3 found ({credentials.method})", value)
     return credentials.method, keys
+
+
+def renewed(credentials: Any) -> Any:
+    """The keys of boto3's credentials as they are now, renewed if they expire soon.  Raises NoKeys."""
+    try:
+        keys = credentials.get_frozen_credentials()
+    except _OF_CREDENTIALS as error:
+        raise NoKeys(masked(error)) from error
+    register_secrets(keys.token)  # boto3 renews credentials by itself, so each request may have a new token
+    return keys
 
 
 def _no_keys(session: Any, target: Target, error: Exception) -> IndexerError:

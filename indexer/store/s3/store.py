@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
 from urllib3.exceptions import HTTPError
 
 from indexer.core.errors import Conflict, Unavailable
 from indexer.core.model import ETag, Stat
-from indexer.core.usage import Usage
 from indexer.store import CHANGED, WHOLE, Expect, Opened
-from indexer.store.redact import masked, register_secrets
+from indexer.store.redact import masked
 from indexer.store.s3.bucket import Bucket
-from indexer.store.s3.client import connect
 from indexer.store.s3.conditional import ConditionalWrites
+from indexer.store.s3.connect import connect
 from indexer.store.s3.errors import errors, is_mismatch, listed_stat
-from indexer.store.s3.gcs import write_by_generation
 from indexer.store.s3.listing import pages, pages_of
-from indexer.store.s3.providers import Conditions
 from indexer.store.s3.retry import Retries
 
 if TYPE_CHECKING:
@@ -26,10 +22,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from indexer.core.stream import Content
+    from indexer.core.usage import Usage
     from indexer.store import Part, Range
     from indexer.store.target import Target
-
-_PARAMETERS = {"Cache-Control": "CacheControl", "Content-Type": "ContentType"}
 
 
 class S3Reader:
@@ -44,7 +39,7 @@ class S3Reader:
         """At most `size` bytes, none at the end.  Raises Unavailable if the connection breaks."""
         try:
             data: bytes = self._body.read(None if size < 0 else size)
-        except (IncompleteReadError, ResponseStreamingError, HTTPClientError, HTTPError, OSError) as error:
+        except (HTTPError, OSError) as error:
             raise Unavailable(self.opened.stat.key, f"the connection broke ({masked(error)})", "try again") from error
         self._usage.count_read(len(data))
         return data
@@ -66,36 +61,20 @@ class S3Store:
     """A channel under a prefix of a bucket.  An ETag has no quotes."""
 
     def __init__(self, bucket: str, prefix: str, target: Target, retries: Retries | None = None) -> None:
-        client, provider = connect(bucket, target)
-        if provider.conditions is Conditions.GENERATION:
-            write_by_generation(client)
-        client.meta.events.register("needs-retry.s3", retries or Retries())
-        client.meta.events.register("before-send.s3", self._count_request)
-        client.meta.events.register("after-call.s3", self._count_listing)
-        self.usage = Usage()
-        self.provider = provider
-        self.bucket = Bucket(client, bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else "")
-        self.writes = ConditionalWrites(self.bucket, provider.conditions)
+        client = connect(bucket, target, retries or Retries())
+        self.usage = client.usage
+        self.provider = client.endpoint.provider
+        self.bucket = Bucket(client, f"{prefix.strip('/')}/" if prefix.strip("/") else "")
+        self.writes = ConditionalWrites(self.bucket, self.provider.conditions)
         self._sends_if_match = True
-
-    def _count_request(self, request: Any, event_name: str, **_: object) -> None:
-        # boto3 renews credentials by itself, so each request may have a new token.
-        register_secrets(_text(request.headers.get("X-Amz-Security-Token")))
-        verb = "LIST" if "ListObjects" in event_name else request.method
-        written = int(request.headers.get("Content-Length") or 0) if verb == "PUT" else 0
-        self.usage.count(verb, written=written)
-
-    def _count_listing(self, http_response: Any, event_name: str, **_: object) -> None:
-        if "ListObjects" in event_name:
-            self.usage.count_read(len(http_response.content))
 
     def list(self, prefix: str, *, part: Part = WHOLE) -> Iterator[Stat]:
         """The objects and prefixes directly under a prefix, in pages of a thousand."""
         client, above = self.bucket.client, self.bucket.prefix
-        request = {"Bucket": self.bucket.name, "Prefix": above + prefix, "Delimiter": "/"}
+        query = {"prefix": above + prefix, "delimiter": "/"}
         after, last = (key and above + key for key in part)
         with errors(self.bucket.url(prefix)):
-            for page in pages(client, request) if part == WHOLE else pages_of((after, last), client, request):
+            for page in pages(client, query) if part == WHOLE else pages_of((after, last), client, query):
                 for entry in page.get("Contents", ()):
                     key = entry["Key"][len(above) :]
                     if not key.endswith("/"):  # a marker object, as rattler-index leaves one
@@ -130,13 +109,8 @@ class S3Store:
 
     def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write an object and return its ETag.  Raises Conflict."""
-        parameters = {_PARAMETERS[name]: value for name, value in (headers or {}).items()}
-        return self.writes.put(key, body, parameters, expect)
+        return self.writes.put(key, body, headers or {}, expect)
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object.  Raises Conflict."""
         self.writes.delete(key, expect)
-
-
-def _text(value: str | bytes | None) -> str | None:
-    return value.decode("latin-1") if isinstance(value, bytes) else value

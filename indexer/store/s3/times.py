@@ -1,4 +1,4 @@
-"""Times in listings and headers: a parser that is ten times as fast as botocore's own (ADR 17)."""
+"""Times in listings and headers: a parser that is ten times as fast as botocore's own."""
 
 from __future__ import annotations
 

@@ -1,0 +1,29 @@
+"""The MD5 of a body, which every PUT sends.
+
+A bucket with object lock and a default retention refuses a PUT that has neither Content-MD5 nor a checksum.
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING
+
+from indexer.core.stream import chunks_of
+
+if TYPE_CHECKING:
+    from indexer.core.stream import Content
+
+
+def md5_of(content: Content) -> bytes:
+    """The MD5 of a content, as 16 bytes."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for chunk in chunks_of(content):
+        digest.update(chunk)
+    return digest.digest()
+
+
+def content_md5(md5: bytes) -> str:
+    """The value of Content-MD5 (RFC 1864)."""
+    return base64.b64encode(md5).decode()
