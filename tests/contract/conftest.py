@@ -44,13 +44,13 @@ def in_moto(moto: Bucket, bucket: str = "contract") -> S3Store:
 def _shared(moto: Bucket) -> Iterator[S3Store]:
     store = in_moto(moto)
     yield store
-    store.bucket.client.close()
+    store.bucket.client.connections.close()
 
 
 def _emptied(store: S3Store) -> S3Store:
     """The same store as if it were new: to make a client takes longer than to run a test."""
     store.bucket.prefix = f"{uuid.uuid4().hex}/"
-    store.usage = Usage()
+    store.usage = store.bucket.client.usage = Usage()
     store.writes = ConditionalWrites(store.bucket, store.provider.conditions)
     store._sends_if_match = True
     return store
@@ -66,7 +66,7 @@ def s3(_shared: S3Store) -> S3Store:
 def _real(real_bucket: Bucket) -> Iterator[S3Store]:
     store = S3Store(real_bucket.bucket, "", Target(f"s3://{real_bucket.bucket}", options_for(real_bucket)))
     yield store
-    store.bucket.client.close()
+    store.bucket.client.connections.close()
 
 
 @pytest.fixture(params=["memory", "folder", "moto", pytest.param("s3", marks=pytest.mark.s3)])

@@ -7,11 +7,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
 from indexer.core.errors import IndexerError, Unavailable
 from indexer.core.stream import stream_of
 from indexer.store import Expect
+from indexer.store.s3.http import NoAnswer
 from indexer.store.s3.retry import ATTEMPTS, Retries
 from indexer.store.s3.store import S3Reader, S3Store
 from indexer.store.target import S3Options, Target
@@ -56,7 +56,7 @@ def test_a_refused_request_is_sent_once(s3: S3Store, wire: Wire, call: Call, ref
     with contextlib.suppress(IndexerError):
         call(s3)
     asked = Counter(sent.method for sent in wire.sent)
-    # A put that conflicts looks once whose it was; botocore looks once for the region where a HEAD is answered by 400.
+    # A put that conflicts looks once whose it was; and a HEAD looks once for the region if its answer is 400.
     assert asked.pop("HEAD", 0) <= (2 if status == 400 else 1)
     # A listing that is not known is asked for once more, in its first form.
     assert sum(asked.values()) <= (2 if status == 501 else 1)
@@ -72,14 +72,13 @@ def test_a_temporary_error_is_tried_six_times(s3: S3Store, wire: Wire, call: Cal
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("error", [ConnectionClosedError, ReadTimeoutError])
-def test_a_lost_connection_is_tried_again(s3: S3Store, wire: Wire, call: Call, error: Callable[..., Exception]) -> None:
+def test_a_lost_connection_is_tried_again(s3: S3Store, wire: Wire, call: Call) -> None:
     s3.put(KEY, TEN, expect=Expect.ANYTHING)
     wire.sent.clear()
 
     def lose(_request: Any) -> None:
         if len(wire.sent) < ATTEMPTS:
-            raise error(endpoint_url="https://somewhere")
+            raise NoAnswer("the connection was lost")
 
     wire.answer = lose
     answer = call(s3)
@@ -111,7 +110,7 @@ def test_the_pauses_grow_and_have_a_limit_each_and_together(moto: Bucket) -> Non
     with pytest.raises(Unavailable, match="SlowDown"):
         list(store.list(""))
     assert longest == [1, 2, 4, 8, 16]
-    store.bucket.client.close()
+    store.bucket.client.connections.close()
 
 
 def test_a_storm_over_many_requests_uses_no_tries_up_for_others(s3: S3Store, wire: Wire) -> None:
@@ -135,10 +134,13 @@ def test_a_put_that_breaks_off_is_sent_from_the_beginning_again(s3: S3Store, wir
     parts = [b"%d " % number * 1000 for number in range(1000)]
 
     def lose(request: Any) -> None:
-        assert request.body.tell() == 0
         if len(wire.sent) < ATTEMPTS:
-            request.body.read(sent)
-            raise ConnectionClosedError(endpoint_url="https://somewhere")
+            read = 0
+            for chunk in request.body:
+                read += len(chunk)
+                if read > sent:
+                    break
+            raise NoAnswer("as the test wants it")
 
     wire.answer = lose
     s3.put(KEY, stream_of(lambda: iter(parts)), expect=Expect.ANYTHING)

@@ -96,7 +96,7 @@ def store(bucket: Bucket, proxy: FaultProxy, issuer: Issuer) -> Iterator[S3Store
     options = S3Options(proxy.url, "us-east-1", "path", provider="minio")
     store = S3Store(bucket.bucket, prefix, Target(f"s3://{bucket.bucket}/{prefix}", options), no_pause())
     yield store
-    store.bucket.client.close()
+    store.bucket.client.connections.close()
 
 
 def token_of(request: Request) -> int:

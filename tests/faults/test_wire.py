@@ -37,7 +37,7 @@ def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     with fault_proxy(bucket.endpoint) as proxy:
         scene = Scene(bucket, proxy)
         yield scene
-        scene.store.bucket.client.close()
+        scene.store.bucket.client.connections.close()
 
 
 @pytest.mark.parametrize("number", range(len(FAULTS)), ids=[fault.name for fault in FAULTS])

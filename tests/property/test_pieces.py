@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 
 import msgspec
 import pytest
@@ -15,7 +13,6 @@ from indexer.core.formats.repodata import encode_repodata, encode_run_exports, s
 from indexer.core.json_stream import dump
 from indexer.core.model import Index, Raw
 from indexer.core.stream import chunks_of, stream_of
-from indexer.store.s3.body import body_of
 from indexer.writer.compress import frame
 from tests.support.strategies import JSON, TEXTS, indexes
 
@@ -30,20 +27,6 @@ def test_a_stream_has_the_length_and_digest_of_its_bytes(parts: list[bytes]) -> 
     assert pieces == stream_of(lambda: iter([whole]))
     assert pieces != stream_of(lambda: iter([whole, b"more"]))
     assert b"".join(chunks_of(whole)) == b"".join(chunks_of(pieces)) == whole
-
-
-@given(PARTS, st.lists(st.tuples(st.sampled_from([os.SEEK_SET, os.SEEK_CUR, os.SEEK_END]), st.integers(0, 200))))
-def test_the_body_of_a_stream_reads_and_seeks_like_a_file(parts: list[bytes], steps: list[tuple[int, int]]) -> None:
-    body, file = body_of(stream_of(lambda: iter(parts))), io.BytesIO(b"".join(parts))
-    assert not isinstance(body, bytes)
-    for whence, number in steps:
-        # Never before the beginning.
-        offset = -min(number, len(file.getvalue())) if whence == os.SEEK_END else number
-        assert body.seek(offset, whence) == file.seek(offset, whence)
-        assert body.read(number) == file.read(number)
-        assert body.tell() == file.tell()
-    body.seek(0)
-    assert body.read() == file.getvalue()
 
 
 def _whole(index: Index, info: dict[str, object]) -> bytes:

@@ -337,7 +337,7 @@ class Server:
     def close(self) -> None:
         """Close all connections."""
         for store in self._clients.values():
-            store.bucket.client.close()
+            store.bucket.client.connections.close()
 
 
 @contextlib.contextmanager

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import copy
-import io
-from typing import TYPE_CHECKING, Any
-
-from botocore.awsrequest import AWSResponse
+from typing import TYPE_CHECKING
 
 from indexer.store.s3.retry import Retries
 from indexer.store.s3.store import S3Store
 from indexer.store.target import S3Options, Target
+from tests.support.http_hooks import Wire, response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from indexer.store.s3.http import Answer, Message
 
 PREFIX = "ch"
 PAGE_END = b"\n--\n"
@@ -25,11 +25,6 @@ class EndlessError(Exception):
     """Far more pages were asked for than there are."""
 
 
-class _Raw(io.BytesIO):
-    def stream(self, *_: object, **__: object) -> Any:
-        yield self.getvalue()
-
-
 class Paged:
     """Stores whose requests are answered by a function; one client for all of them: to make it takes long."""
 
@@ -39,13 +34,13 @@ class Paged:
         self._store = S3Store("bucket", PREFIX, target, Retries(jitter=lambda _: 0.0))
         self._answer: Callable[[str], bytes] = lambda _: b""
         self._asked = 0
-        self._store.bucket.client.meta.events.register("before-send.s3", self._send)
+        Wire(self._store).answer = self._send
 
-    def _send(self, request: Any, **_: object) -> AWSResponse:
+    def _send(self, message: Message) -> Answer:
         self._asked += 1
         if self._asked > _ENDLESS:
             raise EndlessError
-        return AWSResponse(request.url, 200, {}, _Raw(self._answer(request.url)))
+        return response(200, self._answer(message.origin + message.target))
 
     def store(self, answer: Callable[[str], bytes]) -> S3Store:
         """A store of which each request is answered with 200 and a body, which may depend on the URL."""

@@ -14,8 +14,9 @@ from indexer.core.errors import BadConfig
 from indexer.settings.locations import Environment
 from indexer.settings.provenance import lines
 from indexer.settings.resolve import explain, resolve
-from indexer.store.s3.client import connect
+from indexer.store.s3.connect import connect
 from indexer.store.s3.providers import OTHER
+from indexer.store.s3.retry import Retries
 from indexer.store.s3.session import endpoint_of, keys_of, region_of, session_of
 from indexer.store.target import S3Options, Target
 from tests.support.command import clear_settings
@@ -145,8 +146,8 @@ def test_white_space_at_the_end_of_a_variable_of_aws_is_dropped(monkeypatch: pyt
     assert session.get_credentials().secret_key == SECRET
     assert region_of(session, target.s3, OTHER) == ("eu", "AWS_REGION")
     assert endpoint_of(session, target.s3) == ("http://127.0.0.1:9", "AWS_ENDPOINT_URL")
-    client, provider = connect("reeds", target)
-    assert (client.meta.region_name, client.meta.endpoint_url, provider) == ("eu", "http://127.0.0.1:9", OTHER)
+    endpoint = connect("reeds", target, Retries()).endpoint
+    assert (endpoint.region, endpoint.url, endpoint.provider) == ("eu", "http://127.0.0.1:9", OTHER)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +169,6 @@ def test_a_variable_of_aws_no_request_can_carry_is_named(
     for it in {**AWS, name: value}.items():
         monkeypatch.setenv(*it)
     with pytest.raises(BadConfig) as refused:
-        connect("reeds", Target("s3://reeds/ch"))
+        connect("reeds", Target("s3://reeds/ch"), Retries())
     assert refused.value.thing == told
     assert SECRET not in str(refused.value)

@@ -13,7 +13,7 @@ from indexer.settings.files import load
 from indexer.settings.locations import Environment
 from indexer.settings.network import network_of, network_settings
 from indexer.store.s3.certificates import bundle, system
-from indexer.store.s3.network import CERTIFI, Trust, proxies_of, refuse_distrust, trust_of
+from indexer.store.s3.network import CERTIFI, Trust, proxy_of, refuse_distrust, trust_of
 from indexer.store.target import Network
 from tests.support.certificates import for_loopback
 from tests.support.command import clear_settings
@@ -141,21 +141,21 @@ PIXI = Network(https_proxy="http://pixi:1", http_proxy="http://pixi:2")
 
 
 def test_without_a_setting_there_is_no_proxy() -> None:
-    assert proxies_of(Network(), HTTPS) == {}
+    assert proxy_of(Network(), HTTPS) == ""
 
 
 def test_the_proxies_of_pixi_are_used_by_scheme() -> None:
-    assert proxies_of(PIXI, HTTPS) == {"https": "http://pixi:1"}
-    assert proxies_of(PIXI, HTTP) == {"http": "http://pixi:2"}
+    assert proxy_of(PIXI, HTTPS) == "http://pixi:1"
+    assert proxy_of(PIXI, HTTP) == "http://pixi:2"
 
 
 @pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
 def test_a_variable_wins_over_the_proxies_of_pixi(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "http://u:p@variable:3")
-    assert proxies_of(PIXI, HTTPS) == {"https": "http://u:p@variable:3"}
-    assert proxies_of(PIXI, HTTP) == ({} if "https" in name.lower() else {"http": "http://u:p@variable:3"})
+    assert proxy_of(PIXI, HTTPS) == "http://u:p@variable:3"
+    assert proxy_of(PIXI, HTTP) == ("" if "https" in name.lower() else "http://u:p@variable:3")
     monkeypatch.setenv("no_proxy", "s3.example")
-    assert proxies_of(PIXI, HTTPS) == {}
+    assert proxy_of(PIXI, HTTPS) == ""
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_variable_wins_over_the_proxies_of_pixi(monkeypatch: pytest.MonkeyPatc
 )
 def test_hosts_without_a_proxy_are_reached_directly(entry: str, endpoint: str, direct: bool) -> None:  # noqa: FBT001
     network = Network(https_proxy="http://p", http_proxy="http://p", non_proxy_hosts=("other.test", entry))
-    assert (proxies_of(network, endpoint) == {}) is direct
+    assert (proxy_of(network, endpoint) == "") is direct
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_hosts_without_a_proxy_are_reached_directly(entry: str, endpoint: str, d
 def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, url: str, reason: str) -> None:
     monkeypatch.setenv("ALL_PROXY", url)
     with pytest.raises(BadConfig, match=reason) as refused:
-        proxies_of(Network(), HTTPS)
+        proxy_of(Network(), HTTPS)
     assert refused.value.thing == "all_proxy"
 
 

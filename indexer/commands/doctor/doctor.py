@@ -17,14 +17,16 @@ from indexer.core.report import Page, json_object
 from indexer.core.usage import Usage
 from indexer.settings.provenance import lines
 from indexer.settings.resolve import explain
-from indexer.store.s3.client import connect
-from indexer.store.s3.providers import AWS, OTHER, Conditions, Provider, addressing_of, provider_of
+from indexer.store.s3.connect import connect
+from indexer.store.s3.providers import AWS, OTHER, Conditions, addressing_of, provider_of
+from indexer.store.s3.retry import Retries
 from indexer.store.s3.store import S3Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from indexer.settings.resolve import Resolved
+    from indexer.store.s3.endpoint import Endpoint
     from indexer.store.target import Target
 
 _THREADS = 8
@@ -100,14 +102,14 @@ def examine_store(target: Target) -> Diagnosis:
     bucket, prefix = target.bucket_and_prefix
     folder = f"{names.SCRATCH_PREFIX}{uuid.uuid4().hex}/"
     scratch_target = replace(target, location=f"s3://{bucket}/{prefix}{folder}")
-    client, provider = connect(bucket, scratch_target)
+    client = connect(bucket, scratch_target, Retries())
     without_keys = replace(scratch_target.s3, access_key_id=None, secret_access_key=None, session_token=None)
     unsigned = replace(without_keys, profile=None, anonymous=True)
-    anonymous, _ = connect(bucket, replace(scratch_target, s3=unsigned))
-    endpoint = Endpoint(bucket, client.meta.endpoint_url, client.meta.region_name, provider)
+    anonymous = connect(bucket, replace(scratch_target, s3=unsigned), Retries())
+    endpoint = client.endpoint
     with ThreadPoolExecutor(_THREADS) as executor:
         store = S3Store(bucket, prefix + folder, _with_conditions(scratch_target, endpoint))
-        scratch = Scratch(client, store, bucket, prefix + folder, executor, anonymous, time.sleep)
+        scratch = Scratch(client, store, prefix + folder, executor, anonymous, time.sleep)
         try:
             # A missing bucket or refused keys end the command with the same error as a run.
             next(iter(store.list("")), None)
@@ -116,7 +118,7 @@ def examine_store(target: Target) -> Diagnosis:
             remaining = tuple(scratch.clear())
     return Diagnosis(
         channel=target.name,
-        provider=provider.name,
+        provider=endpoint.provider.name,
         findings=findings,
         flags=tuple(flags(endpoint, findings)),
         s3_options=s3_options(endpoint),
@@ -129,7 +131,7 @@ def _with_conditions(target: Target, endpoint: Endpoint) -> Target:
     """The target with conditional writes, even if the table of providers has none for this store: they are tested."""
     if endpoint.provider.conditions is Conditions.GENERATION:
         return target
-    style = "path" if endpoint.path_style else "virtual-host"
+    style = "path" if _is_path_style(endpoint) else "virtual-host"
     plain = replace(target.s3, region=endpoint.region, addressing_style=style, provider=_PLAIN)
     return replace(target, s3=plain)
 
@@ -159,19 +161,8 @@ def concurrency_outcome(findings: Sequence[Finding]) -> str:
     return SOUND if results == dict.fromkeys(CONCURRENCY_PROBES, True) else UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """The address of a bucket."""
-
-    bucket: str
-    url: str
-    region: str
-    provider: Provider
-
-    @property
-    def path_style(self) -> bool:
-        """Whether the bucket is part of the path."""
-        return addressing_of(self.provider, self.url, self.bucket) == "path"
+def _is_path_style(endpoint: Endpoint) -> bool:
+    return addressing_of(endpoint.provider, endpoint.url, endpoint.bucket) == "path"
 
 
 def flags(endpoint: Endpoint, findings: Sequence[Finding]) -> list[str]:
@@ -179,7 +170,7 @@ def flags(endpoint: Endpoint, findings: Sequence[Finding]) -> list[str]:
     options = [f"--region {endpoint.region}"]
     if endpoint.provider.name != AWS.name:
         options = [f"--endpoint-url {endpoint.url}", *options]
-        options.append(f"--addressing-style {'path' if endpoint.path_style else 'virtual-host'}")
+        options.append(f"--addressing-style {'path' if _is_path_style(endpoint) else 'virtual-host'}")
     trusted = endpoint.provider.conditions in {Conditions.ETAG, Conditions.GENERATION}
     distrusted = endpoint.provider.conditions is Conditions.NONE
     if {UNSAFE: trusted, SOUND: distrusted}.get(concurrency_outcome(findings)):
@@ -196,7 +187,7 @@ def s3_options(endpoint: Endpoint) -> str:
         f"[workspace.s3-options.{_key(endpoint.bucket)}]\n"
         f'endpoint-url = "{endpoint.url}"\n'
         f'region = "{endpoint.region}"\n'
-        f"force-path-style = {str(endpoint.path_style).lower()}\n"
+        f"force-path-style = {str(_is_path_style(endpoint)).lower()}\n"
     )
 
 

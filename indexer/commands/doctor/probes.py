@@ -11,9 +11,10 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from indexer.commands.doctor.scratch import NotTested
+from indexer.commands.doctor.scratch import NotTested, body_of
 from indexer.core.errors import IndexerError, NoConditions
 from indexer.store import Expect
+from indexer.store.s3.client import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,8 +28,9 @@ _ROUNDS = 3
 # Stores refuse signatures that are off by more than 15 minutes; a lease tolerates two seconds (docs/design.md).
 _SKEW_SECONDS = 60
 _BODY = b"0123456789"
-_CACHED = "public, max-age=300"
-_JSON = "application/json"
+_HEADERS = {"Cache-Control": "public, max-age=300", "Content-Type": "application/json"}
+_METADATA = {"x-amz-meta-package-md5": "a", "x-amz-meta-package-sha256": "b"}
+_WRONG_ETAG = f'"{"0" * 32}"'
 _SPECIAL_NAME = "odd +!~é-1!2.0+local-0.conda"
 
 
@@ -64,15 +66,7 @@ class Finding(NamedTuple):
 
 def may_write(scratch: Scratch) -> Result:
     """Whether the credentials may write, with the Content-MD5 that every put has."""
-    metadata = {"package-md5": "a", "package-sha256": "b"}
-    answer = scratch.request(
-        "put_object",
-        "first",
-        Body=_BODY,
-        Metadata=metadata,
-        CacheControl=_CACHED,
-        ContentType=_JSON,
-    )
+    answer = scratch.request(Request("PUT", "first", {**_METADATA, **_HEADERS}, body=_BODY))
     if answer.code:
         return failed(f"refused ({answer.refusal})")
     return passed("an object with Content-MD5 is accepted")
@@ -80,13 +74,13 @@ def may_write(scratch: Scratch) -> Result:
 
 def reads_what_was_written(scratch: Scratch) -> Result:
     """Whether a read returns the new content after a write and after an overwrite."""
-    answer = scratch.request("get_object", "first")
+    answer = scratch.request(Request("GET", "first"))
     if answer.code:
         return failed(f"refused ({answer.refusal})")
-    answer.parsed["Body"].close()
-    scratch.require("put_object", "again", Body=b"old")
+    answer.body.close()
+    scratch.require(Request("PUT", "again", body=b"old"))
     scratch.read("again")
-    scratch.require("put_object", "again", Body=b"new")
+    scratch.require(Request("PUT", "again", body=b"new"))
     first, again = scratch.read("first"), scratch.read("again")
     is_fresh = (first, again) == (_BODY, b"new")
     return Result(is_fresh, "the new content at once" if is_fresh else "old content after a write")
@@ -94,19 +88,15 @@ def reads_what_was_written(scratch: Scratch) -> Result:
 
 def keeps_metadata(scratch: Scratch) -> Result:
     """Whether the store keeps the digests in metadata and the headers for caches."""
-    head = scratch.require("head_object", "first").parsed
-    metadata = {name.lower(): value for name, value in head.get("Metadata", {}).items()}
-    lost = [name for name in ("package-md5", "package-sha256") if name not in metadata]
-    if head.get("CacheControl") != _CACHED:
-        lost.append("Cache-Control")
-    if head.get("ContentType") != _JSON:
-        lost.append("Content-Type")
+    kept = scratch.require(Request("HEAD", "first")).headers
+    lost = [name.removeprefix("x-amz-meta-") for name in _METADATA if name not in kept]
+    lost += [name for name, value in _HEADERS.items() if kept.get(name.lower()) != value]
     return Result(not lost, f"lost: {', '.join(lost)}" if lost else "digests and headers are kept")
 
 
 def etag_is_md5(scratch: Scratch) -> Result:
     """Whether the ETag is the MD5 of the content, so that the ETag alone identifies a package."""
-    etag = scratch.require("head_object", "first").parsed.get("ETag", "").strip('"')
+    etag = scratch.require(Request("HEAD", "first")).headers.get("etag", "").strip('"')
     is_md5 = etag == hashlib.md5(_BODY, usedforsecurity=False).hexdigest()
     return info("the MD5 of the content" if is_md5 else "not the MD5; the ETags are kept in the state")
 
@@ -114,29 +104,29 @@ def etag_is_md5(scratch: Scratch) -> Result:
 def checks_sha256(scratch: Scratch) -> Result:
     """Whether the store keeps and returns the SHA-256 checksum of an upload."""
     digest = b64encode(hashlib.sha256(_BODY).digest()).decode()
-    put = scratch.request("put_object", "checked", Body=_BODY, ChecksumSHA256=digest)
+    put = scratch.request(Request("PUT", "checked", {"x-amz-checksum-sha256": digest}, body=_BODY))
     if put.code:
         return info(f"refused on upload ({put.refusal})")
-    head = scratch.request("head_object", "checked", ChecksumMode="ENABLED")
+    head = scratch.request(Request("HEAD", "checked", {"x-amz-checksum-mode": "ENABLED"}))
     if head.code:
         return info(f"refused on download ({head.refusal})")
-    kept = head.parsed.get("ChecksumSHA256") == digest
+    kept = head.headers.get("x-amz-checksum-sha256") == digest
     return info("kept and returned" if kept else "not returned")
 
 
 def serves_ranges(scratch: Scratch) -> Result:
     """Whether the store serves a range in the middle with the right Content-Range: a run reads the end of packages."""
-    answer = scratch.request("get_object", "first", Range="bytes=2-5")
+    answer = scratch.request(Request("GET", "first", {"Range": "bytes=2-5"}))
     if answer.denied:
         raise NotTested(f"get is refused ({answer.refusal})")
     if answer.code:
         return info(f"refused ({answer.refusal}); packages are read whole")
-    body = answer.parsed["Body"].read()
-    if (body, answer.parsed.get("ContentRange")) == (_BODY[2:6], "bytes 2-5/10"):
+    body, content_range = body_of(answer), answer.headers.get("content-range")
+    if (body, content_range) == (_BODY[2:6], "bytes 2-5/10"):
         return passed("the requested part")
     if body == _BODY:
         return info("ignored; packages are read whole")
-    return failed(f"a wrong part: {answer.parsed.get('ContentRange')}, {len(body)} bytes")
+    return failed(f"a wrong part: {content_range}, {len(body)} bytes")
 
 
 def serves_suffixes(scratch: Scratch) -> Result:
@@ -147,9 +137,9 @@ def serves_suffixes(scratch: Scratch) -> Result:
 
 def checks_if_match_on_get(scratch: Scratch) -> Result:
     """Whether the store supports If-Match on GET; a run also compares the ETag of the answer."""
-    etag = scratch.require("head_object", "first").parsed.get("ETag", "")
-    right = scratch.request("get_object", "first", IfMatch=etag)
-    wrong = scratch.request("get_object", "first", IfMatch='"00000000000000000000000000000000"')
+    etag = scratch.require(Request("HEAD", "first")).headers.get("etag", "")
+    right = scratch.request(Request("GET", "first", {"If-Match": etag}))
+    wrong = scratch.request(Request("GET", "first", {"If-Match": _WRONG_ETAG}))
     if (right.status, wrong.status) == (200, 412):
         return info("supported")
     return info(f"not supported (right ETag {right.status}, wrong ETag {wrong.status}); runs compare the ETags")
@@ -157,26 +147,26 @@ def checks_if_match_on_get(scratch: Scratch) -> Result:
 
 def lists_what_was_written(scratch: Scratch) -> Result:
     """Whether a list has a new object: a package that is not listed would be removed from the index."""
-    scratch.require("put_object", "late", Body=b"")
+    scratch.require(Request("PUT", "late", body=b""))
     missing = {"first", "late"} - {stat.key for stat in scratch.store.list("")}
     return _result(not missing, "a new object is listed", f"not listed: {', '.join(sorted(missing))}")
 
 
 def lists_in_pages(scratch: Scratch) -> Result:
     """Whether ListObjectsV2 has complete pages and StartAfter; without ListObjectsV2 a run uses the first form."""
-    everything, paged = scratch.list_names(), scratch.list_names(MaxKeys=1)
+    everything, paged = scratch.list_names(), scratch.list_names(**{"max-keys": "1"})
     if everything is None or paged is None:
         return info("ListObjectsV2 is unknown; runs use the first form")
     if paged != everything:
         return failed("the pages together are not complete")
-    after = scratch.list_names(StartAfter=f"{scratch.prefix}first")
+    after = scratch.list_names(**{"start-after": f"{scratch.prefix}first"})
     is_right = after == [name for name in everything if name > "first"]
     return info("complete; StartAfter is " + ("supported" if is_right else "ignored"))
 
 
 def keeps_special_characters(scratch: Scratch) -> Result:
     """Whether keys may have characters such as `!` and `+`, which versions have."""
-    put = scratch.request("put_object", _SPECIAL_NAME, Body=_BODY)
+    put = scratch.request(Request("PUT", _SPECIAL_NAME, body=_BODY))
     if put.denied:
         raise NotTested(f"put is refused ({put.refusal})")
     listed = {stat.key for stat in scratch.store.list("")}
@@ -197,7 +187,7 @@ def refuses_a_stale_etag(scratch: Scratch) -> Result:
     old, new = scratch.overwrite("replaced", b"old"), scratch.overwrite("replaced", b"new")
     is_refused = scratch.put("replaced", b"stale", old) is None
     is_kept = scratch.read("replaced") == b"new"
-    is_deleted = not scratch.request("delete_object", "replaced").code
+    is_deleted = not scratch.request(Request("DELETE", "replaced")).code
     if is_deleted and scratch.put("replaced", b"restored", new) is not None:
         return failed("If-Match on a deleted object is accepted")
     return _result(
@@ -211,8 +201,8 @@ def accepts_the_current_etag(scratch: Scratch) -> Result:
     is_accepted = scratch.put("right", b"new", etag) is not None
     if not is_accepted or scratch.read("right") != b"new":
         return failed("refused, with and without quotes")
-    etag = scratch.require("head_object", "right").parsed.get("ETag", "")
-    quoted = scratch.request("put_object", "right", Body=b"newer", IfMatch=etag)
+    now = scratch.require(Request("HEAD", "right")).headers.get("etag", "")
+    quoted = scratch.request(Request("PUT", "right", {"If-Match": now}, body=b"newer"))
     return passed("accepted" if not quoted.code else "accepted only without quotes")
 
 
@@ -248,13 +238,13 @@ def _winners(scratch: Scratch, name: str, expect: Expect | ETag) -> int:
 
 def deletes(scratch: Scratch) -> Result:
     """Whether objects can be deleted, and whether deletes support If-Match; a run does not rely on the latter."""
-    scratch.require("put_object", "deleted", Body=b"")
-    conditional = scratch.request("delete_object", "deleted", IfMatch='"00000000000000000000000000000000"')
+    scratch.require(Request("PUT", "deleted", body=b""))
+    conditional = scratch.request(Request("DELETE", "deleted", {"If-Match": _WRONG_ETAG}))
     is_conditional = conditional.status == 412  # noqa: PLR2004  HTTP's own number
-    answer = scratch.request("delete_object", "deleted")
+    answer = scratch.request(Request("DELETE", "deleted"))
     if answer.code:
         return failed(f"refused ({answer.refusal}); files of disabled outputs would stay")
-    exists = scratch.request("head_object", "deleted").status == 200  # noqa: PLR2004
+    exists = scratch.request(Request("HEAD", "deleted")).status == 200  # noqa: PLR2004
     if exists:
         return failed("the object still exists")
     return passed("deleted at once" + ("; If-Match is supported" if is_conditional else ""))
@@ -262,8 +252,7 @@ def deletes(scratch: Scratch) -> Result:
 
 def has_the_same_time(scratch: Scratch) -> Result:
     """Whether the clocks of the store and of this machine differ by at most one minute."""
-    answer = scratch.request("head_object", "first").parsed
-    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    date = scratch.request(Request("HEAD", "first")).headers.get("date")
     if not date:
         return info("the store sends no date")
     skew = (parsedate_to_datetime(date) - datetime.now(timezone.utc)).total_seconds()
@@ -272,7 +261,7 @@ def has_the_same_time(scratch: Scratch) -> Result:
 
 def answers_404_if_missing(scratch: Scratch) -> Result:
     """Whether the answer for a missing key is 404; with 403 the credentials lack the right to list."""
-    status = scratch.request("head_object", "nowhere").status
+    status = scratch.request(Request("HEAD", "nowhere")).status
     if not status or status >= 500:  # noqa: PLR2004  HTTP's own number
         raise NotTested(f"the store fails ({status})")
     return Result(status == 404, f"{status}")  # noqa: PLR2004
@@ -280,10 +269,11 @@ def answers_404_if_missing(scratch: Scratch) -> Result:
 
 def allows_public_reads(scratch: Scratch) -> Result:
     """Whether a client without keys can read; pixi fails on 403 for a missing file (docs/providers.md)."""
-    existing = scratch.request("get_object", "first", anonymous=True)
+    existing = scratch.request(Request("GET", "first"), anonymous=True)
     if existing.code:
         return info(f"refused ({existing.refusal}): a private channel")
-    missing = scratch.request("get_object", "nowhere", anonymous=True)
+    existing.body.close()
+    missing = scratch.request(Request("GET", "nowhere"), anonymous=True)
     detail = f"reads objects; the answer for a missing object is {missing.status}"
     return Result(missing.status == 404, detail)  # noqa: PLR2004
 
@@ -342,5 +332,5 @@ def run_probes(scratch: Scratch) -> Iterator[Finding]:
 
 def may_list(scratch: Scratch) -> Result:
     """Whether the credentials may list."""
-    answer = scratch.request("list_objects_v2", Prefix=scratch.prefix, MaxKeys=1)
+    answer = scratch.request(Request("GET", query={"list-type": "2", "prefix": scratch.prefix, "max-keys": "1"}))
     return _result(not answer.code, "granted", f"refused ({answer.refusal})")

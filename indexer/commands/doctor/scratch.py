@@ -6,16 +6,27 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from urllib3.exceptions import HTTPError
+
 from indexer.core.errors import BadConfig, Conflict, Denied, IndexerError, Unavailable
 from indexer.store import Expect
-from indexer.store.s3.answer import Answer, send
+from indexer.store.redact import masked
+from indexer.store.s3.answers import Response, StoreError
+from indexer.store.s3.client import Request
+from indexer.store.s3.entries import page_of
+from indexer.store.s3.http import NoAnswer, broken
+from indexer.store.s3.listing import decoded
+from indexer.store.s3.md5 import content_md5, md5_of
+from indexer.store.s3.session import NoKeys
+from indexer.store.s3.strict import BadAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
 
     from indexer.core.model import ETag
     from indexer.store import Store
+    from indexer.store.s3.client import Client
 
 # Cloudflare R2 and Google accept one write per second and key.
 _THROTTLED = {429, 503}
@@ -30,40 +41,46 @@ class NotTested(Exception):
 
 @dataclass(slots=True)
 class Scratch:
-    """A temporary prefix: the bucket through a client of boto3, and the prefix as a store like that of a run.
+    """A temporary prefix: the bucket through its client, and the prefix as a store like that of a run.
 
     `anonymous` is a client without keys.  `created` has the names of objects that may exist and must be deleted.
     """
 
-    client: Any
+    client: Client
     store: Store
-    bucket: str
     prefix: str
     executor: Executor
-    anonymous: Any
+    anonymous: Client
     sleep: Callable[[float], None]
     created: set[str] = field(default_factory=set)
 
-    def request(self, operation: str, name: str | None = None, *, anonymous: bool = False, **more: Any) -> Answer:
-        """The answer to a request for an object, or for the bucket if there is no name; retries if throttled."""
-        if name is not None:
-            more["Key"] = self.prefix + name
+    def request(self, request: Request, *, anonymous: bool = False) -> Response:
+        """The response to a request whose key is a name under the prefix; retries if throttled.
+
+        A missing answer is a response with the status 0, and the reason as its code.
+        """
+        name = request.key
+        if name:
+            request = request._replace(key=self.prefix + name)
+        if request.method == "PUT":
+            md5 = content_md5(md5_of(request.body))
+            request = request._replace(headers={"Content-MD5": md5, **request.headers})
         client = self.anonymous if anonymous else self.client
         for _ in range(_ATTEMPTS):
-            answer = send(client, operation, Bucket=self.bucket, **more)
-            if answer.status not in _THROTTLED:
+            response = _send(client, request)
+            if response.status not in _THROTTLED:
                 break
             self.sleep(_PAUSE)
-        if operation == "put_object" and name is not None and answer.status not in _REFUSED:
+        if request.method == "PUT" and response.status not in _REFUSED:
             self.created.add(name)
-        return answer
+        return response
 
-    def require(self, operation: str, name: str, **more: Any) -> Answer:
-        """The answer to a request that a probe needs and does not test.  Raises NotTested if it is refused."""
-        answer = self.request(operation, name, **more)
-        if answer.code:
-            raise NotTested(f"{operation.replace('_object', '')} is refused ({answer.refusal})")
-        return answer
+    def require(self, request: Request) -> Response:
+        """The response to a request that a probe needs and does not test.  Raises NotTested if it is refused."""
+        response = self.request(request)
+        if response.code:
+            raise NotTested(f"{request.method.lower()} is refused ({response.refusal})")
+        return response
 
     def put(self, name: str, body: bytes, expect: Expect | ETag = Expect.ANYTHING) -> ETag | None:
         """The ETag of an object that is written as a run writes; None on a conflict.
@@ -89,35 +106,32 @@ class Scratch:
             raise NotTested("put without a condition is refused")
         return etag
 
-    def read(self, name: str, **more: Any) -> bytes | None:
+    def read(self, name: str, **headers: str) -> bytes | None:
         """The content of an object, None if it does not exist.  Raises NotTested if reading is refused."""
-        answer = self.request("get_object", name, **more)
-        if answer.denied:
-            raise NotTested(f"get is refused ({answer.refusal})")
-        if answer.code or not answer.parsed:
-            return None
-        with contextlib.closing(answer.parsed["Body"]) as body:
-            data: bytes = body.read()
-        return data
+        response = self.request(Request("GET", name, headers))
+        if response.denied:
+            raise NotTested(f"get is refused ({response.refusal})")
+        return None if response.code else body_of(response)
 
-    def list_names(self, **more: Any) -> list[str] | None:
+    def list_names(self, **query: str) -> list[str] | None:
         """The names that ListObjectsV2 lists under the prefix, page by page; None if the store does not have it.
 
         Raises NotTested if the store refuses it.
         """
         listed: list[str] = []
+        query = {"list-type": "2", "encoding-type": "url", "prefix": self.prefix, **query}
         while True:
-            answer = self.request("list_objects_v2", Prefix=self.prefix, **more)
-            if answer.denied:
-                raise NotTested(f"list is refused ({answer.refusal})")
-            more_to_come = answer.parsed.get("IsTruncated")
-            if answer.code or (more_to_come and "NextContinuationToken" not in answer.parsed):
+            response = self.request(Request("GET", query=query))
+            if response.denied:
+                raise NotTested(f"list is refused ({response.refusal})")
+            page = _page(response)
+            if page is None or (page.get("IsTruncated") and "NextContinuationToken" not in page):
                 return None
-            listed += [entry["Key"][len(self.prefix) :] for entry in answer.parsed.get("Contents", ())]
-            if not more_to_come:
+            listed += [entry["Key"][len(self.prefix) :] for entry in page.get("Contents", ())]
+            if not page.get("IsTruncated"):
                 return listed
-            more.pop("StartAfter", None)
-            more["ContinuationToken"] = answer.parsed["NextContinuationToken"]
+            query.pop("start-after", None)
+            query["continuation-token"] = page["NextContinuationToken"]
 
     def clear(self) -> list[str]:
         """Delete all objects under the prefix, and return the keys that could not be deleted."""
@@ -125,8 +139,36 @@ class Scratch:
         with contextlib.suppress(IndexerError):
             self.created.update(stat.key for stat in self.store.list(""))
         for name in sorted(self.created):
-            answer = self.request("delete_object", name)
+            answer = self.request(Request("DELETE", name))
             if answer.status not in {200, 204, 404}:
                 remaining.append(self.prefix + name)
         self.created.clear()
         return remaining
+
+
+def body_of(response: Response) -> bytes:
+    """The body of an object, which is read and closed.  Raises NotTested if the connection breaks."""
+    with contextlib.closing(response.body) as body:
+        try:
+            data: bytes = body.read()
+        except (HTTPError, OSError) as error:
+            raise NotTested(broken(error)) from error
+    return data
+
+
+def _send(client: Client, request: Request) -> Response:
+    try:
+        return client.send(request)
+    except (NoAnswer, NoKeys) as error:
+        return Response(0, {}, error=StoreError(masked(error)))
+
+
+def _page(response: Response) -> Mapping[str, Any] | None:
+    """The page of a listing, None if the response is an error or no listing."""
+    if response.code:
+        return None
+    try:
+        page = page_of(response.content)
+    except BadAnswer:
+        return None
+    return decoded(page) if page is not None else None

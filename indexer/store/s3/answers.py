@@ -8,8 +8,7 @@ from xml.etree import ElementTree as ET
 
 from urllib3.exceptions import HTTPError
 
-from indexer.store.redact import masked
-from indexer.store.s3.http import NoAnswer
+from indexer.store.s3.http import NoAnswer, broken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +83,7 @@ def response_of(request: Request, answer: Answer) -> Response:
     try:
         content = answer.body.read()
     except (HTTPError, OSError) as error:
-        raise NoAnswer(f"the connection broke ({masked(error)})") from error
+        raise NoAnswer(broken(error)) from error
     finally:
         answer.body.close()
     if answer.status >= _ERRORS:

@@ -14,7 +14,6 @@ from indexer.core.usage import Usage
 from indexer.store.s3.answers import Refused, Response, checked, response_of
 from indexer.store.s3.http import Message, NoAnswer
 from indexer.store.s3.network import refuse_distrust
-from indexer.store.s3.providers import Conditions
 from indexer.store.s3.signing import host_of, sign
 from indexer.store.s3.wrong_server import refuse_other_server
 
@@ -118,8 +117,7 @@ class Client:
         message = Message(request.method, address.origin, f"{address.path}{key}{query}" or "/", headers, request.body)
         keys = self.keys()
         if keys is not None:
-            google = request.method == "PUT" and self.endpoint.provider.conditions is Conditions.GENERATION
-            message = message._replace(headers=sign(message, keys, address.region, google=google))
+            message = message._replace(headers=sign(message, keys, address.region))
         if request.method == "PUT" and not isinstance(request.body, bytes):
             # botocore's connections compare with bytes.  A store that refuses the request gets no body then.
             message = message._replace(headers={**message.headers, "Expect": b"100-continue"})

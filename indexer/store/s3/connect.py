@@ -72,9 +72,7 @@ def _keys(session: Any, target: Target, trust: Any) -> Callable[[], Any]:
     return partial(renewed, session.get_credentials())
 
 
-def _rules(
-    bucket: str, options: S3Options, provider: Provider, endpoint: str, core: Any
-) -> Mapping[str, bool]:
+def _rules(bucket: str, options: S3Options, provider: Provider, endpoint: str, core: Any) -> Mapping[str, bool]:
     """The parameters of botocore's rules, by the options and the AWS profile."""
     profile = core.get_scoped_config().get("s3", {})
     style = options.addressing_style or profile.get("addressing_style") or addressing_of(provider, endpoint, bucket)

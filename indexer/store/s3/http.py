@@ -49,6 +49,12 @@ class Distrusted(NoAnswer):
         self.origin = origin
 
 
+def broken(error: Exception) -> str:
+    """The reason that a body could not be read to its end."""
+    detail = error.args[0] if isinstance(error, ProtocolError) and error.args else error
+    return f"the connection broke ({masked(detail)})"
+
+
 class Message(NamedTuple):
     """A request as it goes over the wire.
 

@@ -97,10 +97,13 @@ def _page(client: Client, query: Mapping[str, str]) -> Mapping[str, Any]:
     page = page_of(client.ask(Request("GET", query={**query, "encoding-type": "url"})).content)
     if page is None:
         raise BadAnswer("it is not XML")
-    return _decoded(page) if page.get("EncodingType") == "url" else page
+    return decoded(page)
 
 
-def _decoded(page: Mapping[str, Any]) -> Mapping[str, Any]:
+def decoded(page: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A page with the plain form of its keys, if the store has percent-encoded them."""
+    if page.get("EncodingType") != "url":
+        return page
     decoders = {"Contents": _decoded_key, "CommonPrefixes": _decoded_prefix}
     lists = {name: list(map(decode, page[name])) for name, decode in decoders.items() if name in page}
     marker = {"NextMarker": unquote_plus(page["NextMarker"])} if "NextMarker" in page else {}

@@ -9,7 +9,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from indexer.core.stream import sha256_of
-from indexer.store.s3.gcs import Goog4Auth
+from indexer.store.s3.gcs import MATCH, Goog4Auth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,13 +37,15 @@ def host_of(origin: str) -> str:
     return urlsplit(origin).netloc.removesuffix(_DEFAULT_PORTS.get(scheme, "")) or host
 
 
-def sign(message: Message, keys: Any, region: str, *, google: bool = False) -> Mapping[str, str]:
+def sign(message: Message, keys: Any, region: str) -> Mapping[str, str]:
     """The headers of a request with its signature by botocore's `keys`, valid for 15 minutes.
 
-    The digest of the body is always signed: then no body can be changed on the way.
+    A request with a condition in Google's dialect is signed in that dialect.  The digest of the body is always signed:
+    then no body can be changed on the way.
     https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
     """
     request = AWSRequest(message.method, message.origin + message.target, message.headers)
     request.context["payload"] = sha256_of(message.body).hex()
-    (_GoogleAuth if google else _Auth)(keys, "s3", region).add_auth(request)
+    signer = _GoogleAuth if MATCH in message.headers else _Auth
+    signer(keys, "s3", region).add_auth(request)
     return dict(request.headers.items())

@@ -9,11 +9,11 @@ from urllib3.exceptions import HTTPError
 from indexer.core.errors import Conflict, Unavailable
 from indexer.core.model import ETag, Stat
 from indexer.store import CHANGED, WHOLE, Expect, Opened
-from indexer.store.redact import masked
 from indexer.store.s3.bucket import Bucket
 from indexer.store.s3.conditional import ConditionalWrites
 from indexer.store.s3.connect import connect
 from indexer.store.s3.errors import errors, is_mismatch, listed_stat
+from indexer.store.s3.http import broken
 from indexer.store.s3.listing import pages, pages_of
 from indexer.store.s3.retry import Retries
 
@@ -40,7 +40,7 @@ class S3Reader:
         try:
             data: bytes = self._body.read(None if size < 0 else size)
         except (HTTPError, OSError) as error:
-            raise Unavailable(self.opened.stat.key, f"the connection broke ({masked(error)})", "try again") from error
+            raise Unavailable(self.opened.stat.key, broken(error), "try again") from error
         self._usage.count_read(len(data))
         return data
 
