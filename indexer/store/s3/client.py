@@ -109,12 +109,13 @@ class Client:
     def _message(self, request: Request) -> Message:
         """The request with all its headers, for the address that the bucket has now."""
         address = self._address or self._resolved()
-        key = f"/{quote(request.key, safe='/~')}" if request.key else address.path and ""
+        key = f"/{quote(request.key, safe='/~')}" if request.key else ""
         query = f"?{urlencode(request.query, quote_via=quote, safe='-_.~')}" if request.query else ""
         headers: dict[str, str | bytes] = {"Host": host_of(address.origin), "User-Agent": _AGENT, **request.headers}
         if request.method == "PUT":
             headers["Content-Length"] = str(len(request.body))
-        message = Message(request.method, address.origin, f"{address.path}{key}{query}" or "/", headers, request.body)
+        target = f"{address.path}{key}" or "/"
+        message = Message(request.method, address.origin, target + query, headers, request.body)
         keys = self.keys()
         if keys is not None:
             message = message._replace(headers=sign(message, keys, address.region))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 
-from indexer.core.stream import sha256_of
 from indexer.store.s3.gcs import MATCH, Goog4Auth
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def sign(message: Message, keys: Any, region: str) -> Mapping[str, str]:
     https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
     """
     request = AWSRequest(message.method, message.origin + message.target, message.headers)
-    request.context["payload"] = sha256_of(message.body).hex()
+    body = message.body
+    request.context["payload"] = (hashlib.sha256(body).digest() if isinstance(body, bytes) else body.sha256).hex()
     signer = _GoogleAuth if MATCH in message.headers else _Auth
     signer(keys, "s3", region).add_auth(request)
     return dict(request.headers.items())
