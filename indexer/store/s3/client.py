@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from indexer.core.release import __version__
@@ -19,7 +18,6 @@ from indexer.store.s3.wrong_server import refuse_other_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
 
     from indexer.core.stream import Content
     from indexer.store.s3.endpoint import Address, Endpoint
@@ -78,8 +76,9 @@ class Client:
 
     def send(self, request: Request) -> Response:
         """The response of the store, errors included, after as many attempts as `retries` allow.  Raises NoAnswer."""
-        moved = False
-        for attempt in itertools.count(1):
+        attempt, moved = 0, False
+        while True:
+            attempt += 1
             try:
                 response = self._send_once(request)
             except NoAnswer as error:
@@ -95,7 +94,6 @@ class Client:
                 if pause is None:
                     return response
             self.retries.sleep(pause)
-        raise AssertionError
 
     def _send_once(self, request: Request) -> Response:
         message = self._message(request)
