@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from indexer.commands.retry import Attempt, Interrupted, retry_on_conflict
-from indexer.core.errors import Conflict, NoConditions
+from indexer.commands.retry import Attempt, retry_on_conflict
+from indexer.core.errors import NoConditions
 from indexer.writer.lease import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from indexer.commands.context import Context
     from indexer.core.report import SubdirReport
@@ -30,7 +30,7 @@ def run_attempts(
     again.  Raises GaveUp, and what the work raises besides Conflict.
     """
     try:
-        return retry_on_conflict(thing, context, lambda attempt: work(folder, attempt))
+        return retry_on_conflict(thing, context, partial(work, folder))
     except NoConditions as error:
         warn(error)
     lease = Lease(folder.store, folder.prefix, context.clock)
@@ -40,12 +40,3 @@ def run_attempts(
             return work(replace(folder, store=store), replace(attempt, leased=True))
 
     return retry_on_conflict(thing, context, leased)
-
-
-@contextlib.contextmanager
-def interrupted_by_conflict(report: SubdirReport) -> Iterator[None]:
-    """Raise Interrupted with the planned `report` if a conflict ends the block, which writes."""
-    try:
-        yield
-    except Conflict as conflict:
-        raise Interrupted(conflict, report) from conflict

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.commands.attempts import interrupted_by_conflict
+from indexer.commands.retry import Interrupted
 from indexer.core import names
 from indexer.core.channel_publication import channel_publication, sources_digest
-from indexer.core.errors import BadConfig, Missing
+from indexer.core.errors import BadConfig, Conflict, Missing
 from indexer.core.job import SubdirJob
 from indexer.core.options import Options
 from indexer.core.pages import catalog
@@ -59,8 +59,10 @@ def index_root(job: ChannelJob, root: ChannelFolder) -> SubdirReport:
     report = _planned_report(job, catalogs, sorted(pending(publication, snapshot)))
     if job.dry_run:
         return report
-    with interrupted_by_conflict(report):
+    try:
         _write(root, snapshot, publication, State(fingerprint, digest, report.packages, place=CHANNEL))
+    except Conflict as conflict:
+        raise Interrupted(conflict, report) from conflict
     return report
 
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from indexer.commands.attempts import interrupted_by_conflict
-from indexer.commands.retry import NeedsAllRecords
+from indexer.commands.retry import Interrupted, NeedsAllRecords
 from indexer.core.artifact import Rank
-from indexer.core.errors import BadConfig
+from indexer.core.errors import BadConfig, Conflict
 from indexer.core.in_force import overlay_in_force
 from indexer.core.next_state import next_state, overlay_files
 from indexer.core.plan import check_mass_removal
@@ -87,8 +86,10 @@ def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt) -> Sub
     report = planned_report(job, snapshot, update, files)
     if job.dry_run:
         return report
-    with interrupted_by_conflict(report):
+    try:
         _write(job, folder, snapshot, (existing, update, publication), leased=attempt.leased)
+    except Conflict as conflict:
+        raise Interrupted(conflict, report) from conflict
     return published_report(report)
 
 

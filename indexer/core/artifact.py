@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from indexer.core import names
 from indexer.core.formats import shards
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from indexer.core.model import Outputs
     from indexer.core.stream import Content, Stream
@@ -99,17 +98,9 @@ class Publication:
     artifacts: tuple[Artifact, ...] = ()
     new_shards: NewShards = field(default_factory=NewShards)
 
-    def by_rank(self) -> dict[Rank, Iterable[Artifact]]:
-        """The files to write or to delete, rank by rank in the order of publication."""
-        ranks: dict[Rank, Iterable[Artifact]] = {
-            rank: tuple(artifacts) for rank, artifacts in itertools.groupby(self.artifacts, key=lambda it: it.rank)
-        }
-        ranks[Rank.SHARD] = itertools.chain(ranks.get(Rank.SHARD, ()), self.new_shards)
-        return dict(sorted(ranks.items()))
-
     def __iter__(self) -> Iterator[Artifact]:
         """All files to write or to delete, in the order of publication."""
-        return itertools.chain.from_iterable(self.by_rank().values())
+        return iter(sorted([*self.artifacts, *self.new_shards], key=lambda artifact: artifact.rank))
 
 
 def mutable(outputs: Outputs, content_type: str) -> dict[str, str]:

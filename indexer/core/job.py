@@ -42,7 +42,7 @@ class SubdirJob:
         # A run over packages of other subdirs creates noarch if it is missing; then all of noarch is indexed.
         return self._in_subdir(self.options.packages) or None
 
-    @property
+    @cached_property
     def named_packages(self) -> frozenset[str]:
         """The file names that a person gave: a file that does not exist is a mistake of that person."""
         return self._in_subdir((self.options.packages or frozenset()) - self.options.may_be_gone)
@@ -52,7 +52,7 @@ class SubdirJob:
         """A digest of all that shapes the published files besides the packages."""
         return config_fingerprint(self.options.outputs, self.options.rules, __version__)
 
-    @property
+    @cached_property
     def all_in_v3(self) -> bool:
         """Whether every record shall be in the latest revision of repodata."""
         return self.options.outputs.info.all_in_v3

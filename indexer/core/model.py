@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, NewType
 
 import msgspec
@@ -157,7 +158,7 @@ class Rules:
     lenient: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Outputs:
     """Which files a channel has, and what shapes their bytes and headers.
 
@@ -197,7 +198,7 @@ class Outputs:
             return self.base_url.rstrip("/")
         return self.channel if "://" in self.channel else ""
 
-    @property
+    @cached_property
     def needs_metadata(self) -> bool:
         """Whether a file is wanted that shows more of a package than its record."""
         return self.channeldata or self.html or self.rss

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 # `+=` is a read and a write, and another thread may count between them.  One lock for all counts: a Usage travels to
 # other processes, and a lock cannot.
-_COUNTING = threading.Lock()
+COUNTING = threading.Lock()
+"""Held while a Usage is changed that several threads share."""
 
 
 @dataclass(slots=True)
@@ -24,18 +25,18 @@ class Usage:
 
     def count(self, verb: str, *, written: int = 0) -> None:
         """Count a request, and the bytes that it sends.  Any thread may count at any time."""
-        with _COUNTING:
+        with COUNTING:
             self.requests[verb] += 1
             self.bytes_written += written
 
     def count_read(self, count: int) -> None:
         """Count bytes that were read."""
-        with _COUNTING:
+        with COUNTING:
             self.bytes_read += count
 
     def add(self, other: Usage) -> None:
         """Add the counts of another store."""
-        with _COUNTING:
+        with COUNTING:
             self.requests.update(other.requests)
             self.bytes_read += other.bytes_read
             self.bytes_written += other.bytes_written

@@ -52,11 +52,10 @@ def _metadata(file: RangeFile, archive: zipfile.ZipFile) -> Iterator[str]:
         yield f"has no {_METADATA}"
         return
     end = member.header_offset + _LOCAL_HEADER + len(_METADATA) + member.compress_size
-    if member.file_size > _MAX_METADATA or not file.holds(member.header_offset, end):
-        return
     with library_call():
-        content = archive.open(member)
-        data = content.read(_MAX_METADATA)
+        if member.file_size > _MAX_METADATA or not file.holds(member.header_offset, end):
+            return
+        data = archive.open(member).read(_MAX_METADATA)
     try:
         version = msgspec.json.decode(data, type=_Metadata).conda_pkg_format_version
     except UNREADABLE as error:

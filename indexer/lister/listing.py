@@ -42,8 +42,11 @@ def listed(store: Store, prefix: str, split_points: Iterable[str], executor: Exe
 
 
 def _by_name(stats: Iterable[Stat], prefix: str) -> dict[str, Stat]:
-    names = ((stat.key[len(prefix) :], stat) for stat in stats)
-    return {name: msgspec.structs.replace(stat, key=name) for name, stat in names}
+    found = {}
+    for stat in stats:
+        name = stat.key[len(prefix) :]
+        found[name] = msgspec.structs.replace(stat, key=name)
+    return found
 
 
 def _in_parts(store: Store, prefix: str, ends: Sequence[str], executor: Executor) -> Iterator[Stat]:

@@ -29,6 +29,8 @@ def load_attestations(folder: ChannelFolder, snapshot: Snapshot) -> dict[str, At
 
     Only sidecars that are new or changed since the last run are read.  Raises Conflict if one changes while it is read.
     """
+    if not snapshot.sidecars:
+        return {}
     sidecars = sidecars_by_package({filename: stat.within(folder.name) for filename, stat in snapshot.sidecars.items()})
     before = snapshot.state.attestations if snapshot.state else {}
     kept = {

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat as st
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.core.model import ETag
+from indexer.store import Expect
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
 try:
     import fcntl
@@ -20,6 +25,21 @@ except ImportError:  # Windows: renames are atomic there too, but two indexers a
 _DESCRIPTORS = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+# The errors of looking up a file that does not exist; links in a circle lead to none.
+ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+
+
+class Changed(Exception):
+    """A file is not the expected version, and was not written or deleted."""
+
+
+def etag_of(status: os.stat_result) -> ETag:
+    """The times of the last change of the content and of the file, the size, and the inode.
+
+    A copy that keeps the times (`cp -p`, `rsync -t`) changes the time of the file, which nobody can set.
+    """
+    return ETag(f"{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_size}-{status.st_ino}")
 
 
 def open_file(root: Path, inside: Path) -> int:
@@ -33,11 +53,10 @@ def open_file(root: Path, inside: Path) -> int:
         return folder.open(inside.name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
 
 
-def write_file(root: Path, inside: Path, chunks: Iterable[bytes], check: Callable[[], bool]) -> os.stat_result:
-    """Write a file and return its status: under another name, to the disk, then renamed.  Raises OSError.
+def write_file(root: Path, inside: Path, chunks: Iterable[bytes], expect: Expect | ETag) -> ETag:
+    """Write a file and return its ETag: under another name, to the disk, then renamed.  Raises OSError and Changed.
 
-    `check` is called under the lock of the folder, before the rename.  It returns whether the file exists, and raises
-    an error if the file must not be replaced.
+    The ETag of the file that is replaced is compared under the lock of the folder, right before the rename.
     """
     with _opened(root, inside.parent, create=True) as folder:
         name = inside.name
@@ -49,19 +68,26 @@ def write_file(root: Path, inside: Path, chunks: Iterable[bytes], check: Callabl
                 file.flush()
                 os.fsync(file.fileno())
             with folder.locked():
-                if check():
+                etag = folder.etag(name)
+                if expect is not Expect.ANYTHING and (etag or Expect.ABSENT) != expect:
+                    raise Changed
+                if etag is not None:
                     folder.set_later(scratch, than=name)
                 folder.replace(name, scratch)
-                return folder.stat(name)  # the rename has set the time of the last change of the file
+                return etag_of(folder.stat(name))  # the rename has set the time of the last change of the file
         finally:
             folder.remove(scratch)
 
 
-def delete_file(root: Path, inside: Path, check: Callable[[], bool]) -> None:
-    """Delete a file if `check`, called under the lock of the folder, returns True.  Raises OSError."""
+def delete_file(root: Path, inside: Path, expect: Expect | ETag) -> None:
+    """Delete a file if it exists; its ETag is compared under the lock of the folder.  Raises OSError and Changed."""
     with _opened(root, inside.parent) as folder, folder.locked():
-        if check():
-            folder.remove(inside.name)
+        etag = folder.etag(inside.name)
+        if etag is None:
+            return
+        if expect not in {Expect.ANYTHING, etag}:
+            raise Changed
+        folder.remove(inside.name)
 
 
 @contextlib.contextmanager
@@ -74,10 +100,9 @@ def scanned(root: Path, inside: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
 class _Folder:
     """A folder by its descriptor, which is None on Windows.  Raises OSError."""
 
-    def __init__(self, path: Path, descriptor: int | None) -> None:
-        self._descriptor = descriptor
-        self._path = path
-        self.to_scan = path if descriptor is None else descriptor
+    def __init__(self, root: Path, inside: Path, descriptor: int | None) -> None:
+        self._root, self._path, self._descriptor = root, root / inside, descriptor
+        self.to_scan = self._path if descriptor is None else descriptor
 
     def _at(self, name: str) -> str:
         return name if self._descriptor is not None else str(self._path / name)
@@ -89,6 +114,17 @@ class _Folder:
     def stat(self, name: str) -> os.stat_result:
         """The status of a file."""
         return os.stat(self._at(name), dir_fd=self._descriptor)
+
+    def etag(self, name: str) -> ETag | None:
+        """The ETag of a file; None if there is none, or a link that leaves the channel."""
+        try:
+            status = self.stat(name)
+        except OSError as error:
+            if error.errno in ABSENT:
+                return None
+            raise
+        is_inside = Path(os.path.realpath(self._path / name)).is_relative_to(self._root)
+        return etag_of(status) if is_inside and st.S_ISREG(status.st_mode) else None
 
     def set_later(self, name: str, *, than: str) -> None:
         """Make the time of a file's last change later than that of another file.
@@ -134,7 +170,7 @@ def _opened(root: Path, inside: Path, *, create: bool = False) -> Iterator[_Fold
     if not _DESCRIPTORS:
         if create:
             (root / inside).mkdir(parents=True, exist_ok=True)
-        yield _Folder(root / inside, None)
+        yield _Folder(root, inside, None)
         return
     descriptor = os.open(root, _FOLDER)
     try:
@@ -142,7 +178,7 @@ def _opened(root: Path, inside: Path, *, create: bool = False) -> Iterator[_Fold
             below = _below(descriptor, part, create=create)
             os.close(descriptor)
             descriptor = below
-        yield _Folder(root / inside, descriptor)
+        yield _Folder(root, inside, descriptor)
     finally:
         os.close(descriptor)
 

@@ -14,16 +14,16 @@ from indexer.core.model import ETag, Stat
 from indexer.core.names import extension_of
 from indexer.core.printable import one_line
 from indexer.core.stream import chunks_of
-from indexer.core.usage import Usage
-from indexer.store import CHANGED, WHOLE, Expect, Opened
-from indexer.store.folder import delete_file, open_file, scanned, write_file
+from indexer.core.usage import COUNTING, Usage
+from indexer.store import CHANGED, WHOLE, Opened
+from indexer.store.folder import ABSENT, Changed, delete_file, etag_of, open_file, scanned, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from indexer.core.stream import Content
-    from indexer.store import Part, Range
+    from indexer.store import Expect, Part, Range
 
 
 _log = logging.getLogger(__name__)
@@ -34,8 +34,6 @@ _OUTSIDE = ("is behind a link that leaves the channel", "replace the link by a f
 _NEW_CHANNEL = "check the name; for a new channel, make the folder and use `indexer fs --create`"
 # The errors of opening a folder that has become a link: the link is not followed.
 _BECAME_LINK = {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}
-# The errors of looking up a file that does not exist; links in a circle lead to none.
-_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
 
 class FolderReader:
@@ -61,7 +59,8 @@ class FolderReader:
     def close(self) -> None:
         """Close the file, and count the bytes that were read."""
         self._file.close()
-        self._usage.count_read(self._uncounted)
+        with COUNTING:
+            self._usage.bytes_read += self._uncounted
         self._uncounted = 0
 
     def __enter__(self) -> FolderReader:
@@ -74,10 +73,7 @@ class FolderReader:
 
 
 class FolderStore:
-    """A channel in a folder.
-
-    An ETag is made of the times of the last change of the content and of the file, the size, and the inode.
-    """
+    """A channel in a folder."""
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
@@ -85,11 +81,16 @@ class FolderStore:
         self.usage = Usage()
         self._root = root.resolve()
 
+    def _count(self, verb: str, *, written: int = 0) -> None:
+        with COUNTING:
+            self.usage.requests[verb] += 1
+            self.usage.bytes_written += written
+
     def list(self, prefix: str, *, part: Part = WHOLE) -> Iterator[Stat]:
         """The files and folders directly under a prefix."""
         if part != WHOLE:
             raise RangeRefused(prefix, "a folder cannot be listed in parts")
-        self.usage.count("LIST")
+        self._count("LIST")
         inside = self._inside(self._root / prefix)
         if inside is None:
             return
@@ -117,7 +118,7 @@ class FolderStore:
                 return Stat(f"{prefix}{entry.name}/", 0, ETag(""), 0)
             status = entry.stat()
         except OSError as error:  # deleted since the folder was opened, or a link to nothing
-            if error.errno in _ABSENT:
+            if error.errno in ABSENT:
                 return None
             raise
         # Neither FIFOs nor sockets nor devices: reading one could never end.
@@ -140,30 +141,27 @@ class FolderStore:
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One file, None if it is absent."""
         del checksum  # a folder stores no checksums
-        self.usage.count("HEAD")
-        return self._stat(key)
-
-    def _stat(self, key: str) -> Stat | None:
+        self._count("HEAD")
         try:
             status = (self._root / key).stat()
             if not st.S_ISREG(status.st_mode) or self._inside(self._root / key) is None:
                 return None
             return _stat_of(key, status)
         except OSError as error:
-            if error.errno in _ABSENT:
+            if error.errno in ABSENT:
                 return None
             raise _translated(key, error) from error
 
     def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> FolderReader:
         """Read a file, or a part of it."""
-        self.usage.count("GET")
+        self._count("GET")
         inside = self._inside(self._root / key)
         if inside is None:
             raise Missing(key, "is a link that leaves the channel")
         try:
             descriptor = open_file(self._root, inside)
         except OSError as error:
-            if error.errno in _ABSENT:
+            if error.errno in ABSENT:
                 raise Missing(key, "does not exist any more") from error
             raise _translated(key, error) from error
         try:
@@ -179,34 +177,23 @@ class FolderStore:
     def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write a file and return its ETag.  Raises Conflict."""
         del headers  # a folder has none
-
-        def exists() -> bool:
-            existing = self._stat(key)
-            if expect is not Expect.ANYTHING and (existing.etag if existing else Expect.ABSENT) != expect:
-                raise Conflict(key, CHANGED)
-            return existing is not None
-
-        self.usage.count("PUT", written=len(body))
+        self._count("PUT", written=len(body))
         try:
-            status = write_file(self._root, self._place_of(key), chunks_of(body), exists)
+            return write_file(self._root, self._place_of(key), chunks_of(body), expect)
+        except Changed as error:
+            raise Conflict(key, CHANGED) from error
         except OSError as error:
             raise _write_error(key, error) from error
-        return _stat_of(key, status).etag
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete a file.  Raises Conflict."""
-
-        def exists() -> bool:
-            existing = self._stat(key)
-            if existing is not None and expect not in {Expect.ANYTHING, existing.etag}:
-                raise Conflict(key, CHANGED)
-            return existing is not None
-
-        self.usage.count("DELETE")
+        self._count("DELETE")
         try:
-            delete_file(self._root, self._place_of(key), exists)
+            delete_file(self._root, self._place_of(key), expect)
         except FileNotFoundError:
             return
+        except Changed as error:
+            raise Conflict(key, CHANGED) from error
         except OSError as error:
             raise _write_error(key, error) from error
 
@@ -245,10 +232,8 @@ def _is_text(name: str) -> bool:
 
 
 def _stat_of(key: str, status: os.stat_result) -> Stat:
-    # A copy that keeps the times (`cp -p`, `rsync -t`) changes the time of the file, which nobody can set.
-    etag = ETag(f"{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_size}-{status.st_ino}")
     arrived = max(status.st_mtime_ns, status.st_ctime_ns)
-    return Stat(key, status.st_size, etag, arrived // _MS, mtime_ms=status.st_mtime_ns // _MS)
+    return Stat(key, status.st_size, etag_of(status), arrived // _MS, mtime_ms=status.st_mtime_ns // _MS)
 
 
 def _write_error(key: str, error: OSError) -> IndexerError:

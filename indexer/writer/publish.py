@@ -87,19 +87,19 @@ def _publish(
 ) -> dict[str, PublishedFile]:
     known, etags = _known_files(snapshot), dict(snapshot.etags)
     rewritten: list[Artifact] = []
-    for rank, artifacts in publication.by_rank().items():
-        todo = (it for it in artifacts if it.immutable or _is_pending(it, known, etags))
-        written = _write_rank(folder, todo, etags, before_rank and partial(before_rank, rank))
+    for rank in Rank:
+        todo = [it for it in publication.artifacts if it.rank is rank and _is_pending(it, known, etags)]
+        shards = publication.new_shards if rank is Rank.SHARD else ()
+        written = _write_rank(folder, itertools.chain(todo, shards), etags, before_rank and partial(before_rank, rank))
         rewritten += [one.artifact for one in written if one.rewritten]
         files = _files_of(written)
         # A file that is in the publication twice is written again only if its second content differs.
         known |= files
         etags |= {key: published.etag for key, published in files.items()}
-        if rewritten and names.SHARD_INDEX in files:
+        if names.SHARD_INDEX in files:
             _ensure_shards(folder, rewritten)
             rewritten = []
-    if rewritten:
-        _ensure_shards(folder, rewritten)
+    _ensure_shards(folder, rewritten)
     return {key: known[key] for key in known.keys() & _wanted(publication)}
 
 
@@ -146,7 +146,7 @@ def _write(folder: ChannelFolder, artifact: Artifact, *, etags: Mapping[str, ETa
 
 def _ensure_shards(folder: ChannelFolder, rewritten: Sequence[Artifact]) -> None:
     """Write again the shards that a gc has deleted: the gc had read their age before they were written again."""
-    stats = folder.stats(artifact.key for artifact in rewritten)
+    stats = folder.stats(artifact.key for artifact in rewritten) if rewritten else {}
     for artifact in rewritten:
         if artifact.key not in stats:
             _put(folder, artifact, Expect.ANYTHING)
