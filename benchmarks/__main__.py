@@ -43,7 +43,7 @@ def _options() -> argparse.Namespace:
     add("--latency", nargs="+", type=float, default=(0.0, 20.0), metavar="MS", help="before each request of a bucket")
     add("--cases", nargs="+", default=scenario.CASES, choices=scenario.CASES)
     add("--tools", nargs="+", default=_TOOLS, choices=_TOOLS)
-    add("--laps", type=int, default=1, help="turns of every tool")
+    add("--runs", type=int, default=1, help="runs of every tool")
     add("--minutes", type=float, default=600.0, help="what all of it may take")
     add("--cache", type=Path, default=Path("bench-cache"), metavar="DIR", help="where channels stay for the next time")
     add("--results", type=Path, default=results.FILE, metavar="FILE", help="where lines are added")
@@ -66,7 +66,7 @@ def _measure(options: argparse.Namespace, session: Session, tools: list[Tool], c
     latencies = options.latency if store == channels.BUCKET else (0.0,)
     turns = [
         Turn(session, Plan(corpus, store, latency_ms), tool, lap, options.cases)
-        for lap in range(options.laps)
+        for lap in range(options.runs)
         for latency_ms in latencies
         # Each round begins with another tool, so that no tool always follows the same tool.
         for tool in tools[lap % len(tools) :] + tools[: lap % len(tools)]

@@ -1,6 +1,6 @@
 """Size against time of a repodata.json, compressed as `indexer` does and in other ways: the tables of ADR 6.
 
-    python -m benchmarks.compression FILE... [--join] [--levels 3 16] [--jobs ours 0.5 2 own] [--threads 1 2] [--laps 2]
+    python -m benchmarks.compression FILE... [--join] [--levels 3 16] [--jobs ours 0.5 2 own] [--threads 1 2] [--runs 2]
 
 A file is measured as it is; one that somebody else wrote becomes like ours by `jq -cjS .` (compact, keys in order).
 Exit code 1 if our bytes depend on the number of threads, 2 if a file cannot be read.
@@ -34,7 +34,7 @@ _LEVELS = (3, 9, 12, 15, 16, 19)
 _JOBS = (_OURS, "1", _OWN)
 
 
-class _Lap(NamedTuple):
+class _Measured(NamedTuple):
     """The seconds and the result of one call; rounds are in the order of the clock."""
 
     wall: float
@@ -67,7 +67,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--levels", nargs="+", type=int, choices=range(1, 23), default=_LEVELS, metavar="LEVEL", help="1 to 22")
     add("--jobs", nargs="+", default=_JOBS, choices=(_OURS, "0.5", "1", "2", "4", "8", _OWN), help=jobs)
     add("--threads", nargs="+", type=int, default=sorted({1, all_cores}), metavar="N", help="two columns for each")
-    add("--laps", type=int, default=2, metavar="N", help="the fastest one counts")
+    add("--runs", type=int, default=2, metavar="N", help="the fastest one counts")
     return parser.parse_args(arguments)
 
 
@@ -80,13 +80,13 @@ def _table(name: str, content: bytes, options: argparse.Namespace) -> bool:
     print(_row("---", "---", "--:", "--:", *("--: | --:" for _ in times), "---"))
     stable = True
     for level, jobs in itertools.product(options.levels, options.jobs):
-        laps = [_best(options.laps, partial(_zstd, content, level, jobs, count)) for count in options.threads]
-        same = len({lap.digest for lap in laps}) == 1
+        runs = [_best(options.runs, partial(_zstd, content, level, jobs, count)) for count in options.threads]
+        same = len({run.digest for run in runs}) == 1
         stable = stable and (same or jobs != _OURS)
         label = f"{jobs} MiB" if jobs[0].isdigit() else jobs
-        print(_row(str(level), label, *_figures(content, laps), "yes" if same else "NO"), flush=True)
+        print(_row(str(level), label, *_figures(content, runs), "yes" if same else "NO"), flush=True)
     artifact = Artifact(names.REPODATA, Rank.DERIVED, content, Codec.BZIP2)
-    print(_row("bzip2", "", *_figures(content, [_best(options.laps, partial(compressed, artifact))])))
+    print(_row("bzip2", "", *_figures(content, [_best(options.runs, partial(compressed, artifact))])))
     return stable
 
 
@@ -94,20 +94,20 @@ def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _figures(content: bytes, laps: Sequence[_Lap]) -> list[str]:
-    size = laps[0].size
-    return [f"{size:,}", f"{len(content) / size:.2f}", *(f"{lap.wall:.2f} | {lap.cpu:.2f}" for lap in laps)]
+def _figures(content: bytes, runs: Sequence[_Measured]) -> list[str]:
+    size = runs[0].size
+    return [f"{size:,}", f"{len(content) / size:.2f}", *(f"{run.wall:.2f} | {run.cpu:.2f}" for run in runs)]
 
 
-def _best(laps: int, pack: Callable[[], Content]) -> _Lap:
-    return min(_lap(pack) for _ in range(laps))
+def _best(runs: int, pack: Callable[[], Content]) -> _Measured:
+    return min(_measured(pack) for _ in range(runs))
 
 
-def _lap(pack: Callable[[], Content]) -> _Lap:
+def _measured(pack: Callable[[], Content]) -> _Measured:
     began, cpu_began = time.perf_counter(), time.process_time()
     packed = bytes(pack())
     wall, cpu = time.perf_counter() - began, time.process_time() - cpu_began
-    return _Lap(wall, cpu, len(packed), hashlib.sha256(packed).digest())
+    return _Measured(wall, cpu, len(packed), hashlib.sha256(packed).digest())
 
 
 def _zstd(content: bytes, level: int, jobs: str, threads: int) -> Content:

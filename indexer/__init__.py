@@ -77,7 +77,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: `indexer --help` must not wait for what a run needs (PEP 562)."""
+    """Import on first use: `indexer --help` must not wait for the modules of a run (PEP 562)."""
     from importlib import import_module
 
     if name in _HOMES:

@@ -9,7 +9,7 @@ import typer
 from indexer.cli.option_groups import flattened
 from indexer.cli.options.bucket import Bucket, Configuration
 from indexer.cli.options.output import OutputOptions
-from indexer.cli.options.run import ClusterOptions, IndexOptions, RunRequest, Writing
+from indexer.cli.options.run import IndexOptions, RunRequest, Writing
 from indexer.cli.options.upkeep import CheckOptions, DoctorOptions, GcOptions
 from indexer.cli.output import out
 from indexer.cli.run_command import progress_of, run_command
@@ -90,7 +90,7 @@ def status(
     ] = False,
 ) -> None:
     """Show what a run would add, update, remove, reject and write.  Nothing is written."""
-    request = RunRequest(options, Writing(dry_run=True), ClusterOptions())
+    request = RunRequest(options, Writing(dry_run=True))
     run_command(output, channel, lambda: _index(channel, request, output, bucket), fail_on_work=exit_code)
 
 
@@ -193,7 +193,7 @@ def _index(channel: str, request: RunRequest, output: OutputOptions, configurati
     from indexer.commands import api
     from indexer.commands.context import WorkerOptions
 
-    workers = WorkerOptions(output.max_parallel or resolved.downloads, request.cluster.scheduler, processes=True)
+    workers = WorkerOptions(output.max_parallel or resolved.downloads, request.scheduler, processes=True)
     with progress_of(output) as progress:
         return api.index(resolved.target, options, workers=workers, progress=progress)
 

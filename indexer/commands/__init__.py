@@ -1,1 +1,1 @@
-"""One file a command: what each does, above listing, reading and writing."""
+"""One file for each command, above listing, reading and writing."""

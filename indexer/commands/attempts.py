@@ -27,7 +27,7 @@ def run_attempts(
 
     If the store knows no conditional writes, `warn` is called, and each attempt is made under a lease.  Each attempt
     takes the lease anew: an attempt that waits after a conflict does not hold up others, and a lost lease is taken
-    again.  Raises GaveUp, and what the work raises besides Conflict.
+    again.  Raises GaveUp, and the errors of the work besides Conflict.
     """
     try:
         return retry_on_conflict(thing, context, partial(work, folder))

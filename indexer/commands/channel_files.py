@@ -99,7 +99,7 @@ def _write(root: ChannelFolder, snapshot: Snapshot, publication: Publication, st
 def _our_files(job: ChannelJob, listing: Mapping[str, Stat], state: State | None) -> dict[str, ETag]:
     """The ETags of the files that shall exist, and of unwanted files that we wrote.
 
-    An unwanted file that somebody else wrote is not touched.
+    An unwanted file that another program wrote is not touched.
     """
     outputs, written = job.options.outputs, state.files if state else {}
     wanted = {names.CHANNELDATA: outputs.channeldata, names.RSS: outputs.rss, names.INDEX_HTML: outputs.html}

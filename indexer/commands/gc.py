@@ -228,7 +228,7 @@ class _Collector:
 
         def delete(stat: Stat) -> None:
             digest = _digest(stat)
-            with contextlib.suppress(Conflict):  # deleted by somebody else, or written again and so not old
+            with contextlib.suppress(Conflict):  # another program deleted it, or written again and so not old
                 data, current = read_whole(self.store, stat.key)
                 if digest is None or not self._is_old(current, now_ms):
                     return

@@ -26,7 +26,7 @@ from indexer.lister.snapshot import check_packages_unchanged, take_snapshot
 from indexer.writer.publish import pending, publish, save_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from indexer.commands.context import Context
     from indexer.commands.retry import Attempt
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from indexer.core.overlay import Overlay
     from indexer.core.report import SubdirReport
     from indexer.core.snapshot import Snapshot
+    from indexer.core.state import PublishedFile
     from indexer.core.update import Update
     from indexer.extractor.cache import ExtractionCache
     from indexer.store.channel_folder import ChannelFolder
@@ -87,7 +88,10 @@ def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt) -> Sub
     if job.dry_run:
         return report
     try:
-        _write(job, folder, snapshot, (existing, update, publication), leased=attempt.leased)
+        written = _publish(job, folder, snapshot, publication, leased=attempt.leased)
+        known_files = _files_of_state(job, snapshot, existing, written)
+        if known_files is not None:
+            save_state(folder, next_state(job, snapshot, existing, update, known_files), snapshot)
     except Conflict as conflict:
         raise Interrupted(conflict, report) from conflict
     return published_report(report)
@@ -134,25 +138,23 @@ def _render(
     return render(job, snapshot, update, shards)
 
 
-def _write(
-    job: SubdirJob,
-    folder: ChannelFolder,
-    snapshot: Snapshot,
-    result: tuple[Existing, Update, Publication | None],
-    *,
-    leased: bool,
-) -> None:
-    """Publish the files, then save the state for the next run.  Raises Conflict."""
-    existing, update, publication = result
-    if publication is not None:
-        check = partial(_check_packages, job, folder, snapshot) if leased else None
-        written = publish(folder, publication, snapshot, check)
-        files = {**overlay_files(job, snapshot, existing), **written}
-    elif job.scope is None and snapshot.state is not None:
-        files = snapshot.state.files
-    else:  # a run over a few packages that finds nothing new learns nothing about the others
-        return
-    save_state(folder, next_state(job, snapshot, existing, update, files), snapshot)
+def _publish(
+    job: SubdirJob, folder: ChannelFolder, snapshot: Snapshot, publication: Publication | None, *, leased: bool
+) -> Mapping[str, PublishedFile] | None:
+    """The files that were written or are unchanged; None if there is nothing to publish.  Raises Conflict."""
+    if publication is None:
+        return None
+    return publish(folder, publication, snapshot, partial(_check_packages, job, folder, snapshot) if leased else None)
+
+
+def _files_of_state(
+    job: SubdirJob, snapshot: Snapshot, existing: Existing, written: Mapping[str, PublishedFile] | None
+) -> Mapping[str, PublishedFile] | None:
+    """The files that the next run shall know; None if the state of the last run stays."""
+    if written is not None:
+        return {**overlay_files(job, snapshot, existing), **written}
+    # A run over a few packages that finds nothing new learns nothing about the others.
+    return snapshot.state.files if job.scope is None and snapshot.state is not None else None
 
 
 def _check_packages(job: SubdirJob, folder: ChannelFolder, snapshot: Snapshot, rank: Rank) -> None:

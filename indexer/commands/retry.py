@@ -60,7 +60,7 @@ def backoff(context: Context) -> Iterator[float]:
 
 
 def retry_on_conflict(thing: str, context: Context, run: Callable[[Attempt], SubdirReport]) -> SubdirReport:
-    """The report of the first attempt that ends without a write conflict, with what earlier attempts wrote.
+    """The report of the first attempt that ends without a write conflict, with the files that earlier attempts wrote.
 
     Raises GaveUp if there are conflicts for ten minutes.
     """

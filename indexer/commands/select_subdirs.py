@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 def select_subdirs(store: Store, options: Options, channel: str) -> Root:
-    """The subdirs to index, and what else the root has if it was listed.  Raises BadConfig for a wrong target.
+    """The subdirs to index, and the other content of the root if it was listed.  Raises BadConfig for a wrong target.
 
     The root is listed only if no subdir and no package is named, or if noarch must be created.
     """

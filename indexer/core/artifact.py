@@ -23,7 +23,7 @@ class Rank(IntEnum):
     """The order of publication: a file is written before the files that name it, and the source last of all.
 
     The source is the file that the next run reads the index from.  As long as the source is old, the next run finds
-    work to do, so the next run completes what a killed run has begun.
+    work to do, so the next run completes the work of a killed run.
     """
 
     # What the packages contain is kept before anything patched is published, or a crash would leave the patch alone.

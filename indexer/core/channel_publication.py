@@ -25,24 +25,24 @@ def channel_publication(
     `notices.json` is written if notices, or an empty list of them, are configured; else the file is not touched.  The
     module that makes a file is imported only if the file is wanted.
     """
-    found = []
+    artifacts = []
     if outputs.channeldata:
         from indexer.core.pages.channeldata import encode_channeldata
 
-        found.append(_artifact(names.CHANNELDATA, encode_channeldata(catalogs), outputs, "application/json"))
+        artifacts.append(_artifact(names.CHANNELDATA, encode_channeldata(catalogs), outputs, "application/json"))
     if outputs.rss:
         from indexer.core.pages.rss import encode_feed
 
         content = encode_feed(catalogs, outputs.title, outputs.address)
-        found.append(_artifact(names.RSS, content, outputs, "application/rss+xml"))
+        artifacts.append(_artifact(names.RSS, content, outputs, "application/rss+xml"))
     if outputs.html:
         from indexer.core.pages.html import root_page
 
-        found.append(_artifact(names.INDEX_HTML, root_page(catalogs, outputs), outputs, "text/html; charset=utf-8"))
+        artifacts.append(_artifact(names.INDEX_HTML, root_page(catalogs, outputs), outputs, "text/html; charset=utf-8"))
     if notices is not None:
-        found.append(_artifact(names.NOTICES, notices_file(notices), outputs, "application/json"))
-    wanted = {artifact.key for artifact in found}
-    return Publication((*(Artifact(key, Rank.DERIVED) for key in names.CHANNEL_FILES if key not in wanted), *found))
+        artifacts.append(_artifact(names.NOTICES, notices_file(notices), outputs, "application/json"))
+    wanted = {artifact.key for artifact in artifacts}
+    return Publication((*(Artifact(key, Rank.DERIVED) for key in names.CHANNEL_FILES if key not in wanted), *artifacts))
 
 
 def _artifact(key: str, content: bytes, outputs: Outputs, content_type: str) -> Artifact:

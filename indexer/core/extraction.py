@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What a run read: results for the packages of `to_read`, and what was missing of other packages.
+    """The results for the packages of `to_read`, and the missing data of other packages that were read.
 
     `run_exports` has those of packages whose record stays, `metadata` those of all packages that were read, by file
     name.  `attestations` is None if the run did not look at attestations.

@@ -1,4 +1,4 @@
-"""What a run was asked to do with one subdir, and whether the published files are already like that."""
+"""The job of a run in one subdir, and whether the published files already match the job."""
 
 from __future__ import annotations
 

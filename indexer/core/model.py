@@ -22,7 +22,7 @@ Raw = msgspec.Raw
 """A slice of JSON that is copied, not parsed."""
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What decoding raises on bytes that are not of the form that was asked for, or nested too deeply."""
+"""The errors of a decoder for bytes that do not have the requested form, or are nested too deeply."""
 
 
 class Stat(msgspec.Struct, frozen=True, gc=False):
@@ -33,7 +33,7 @@ class Stat(msgspec.Struct, frozen=True, gc=False):
     is the mtime of a file, which a copy can keep; None in a bucket.
     `md5` is the hex digest that the ETag *may* be (an S3 ETag of that form): if it is equal to the MD5 of a content,
     the content is the same; if it differs, nothing is proved, because the ETag of a KMS-encrypted object has the same
-    form. `sha256` (hex) is there if it was asked for and the store has a checksum of the whole object.
+    form. `sha256` (hex) is present if it was requested and the store has a checksum of the whole object.
     """
 
     key: str
@@ -90,7 +90,7 @@ class Extracted(msgspec.Struct, frozen=True, gc=False):
     """A package that was read.
 
     `record` is dated as if no index had the package before.  `run_exports` is None if unknown, `metadata` is None if it
-    was not asked for.  `md5_matches_etag` is true if the ETag is the MD5 of the content, which the record has.
+    was not requested.  `md5_matches_etag` is true if the ETag is the MD5 of the content, which the record has.
     """
 
     filename: str
@@ -160,7 +160,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Which files a channel has, and what shapes their bytes and headers.
+    """Which files a channel has, and the settings of their bytes and headers.
 
     `channel` is the name for people, for pages and feeds: an `s3://` URL or the name of a folder.  `public_url` is the
     URL at which people read the channel.

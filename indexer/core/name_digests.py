@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from indexer.core.model import Raw, Stat
     from indexer.core.state import State
+
+_Value = TypeVar("_Value")
 
 # Of 32 bytes: enough to notice a change, and a state has one digest for each name.
 _LENGTH = 8
@@ -35,11 +37,11 @@ def names_of(filenames: Iterable[str]) -> frozenset[str]:
 
 def digests_of(listed: Mapping[str, Stat]) -> dict[str, str]:
     """A digest for each package name of the listed file names, sizes and ETags."""
-    found: dict[str, bytes] = {}
+    digests: dict[str, bytes] = {}
     for filename in sorted(listed):
         name = name_of(filename)
-        found[name] = hashlib.sha256(found.get(name, b"") + line_of(filename, listed[filename]).encode()).digest()
-    return {name: digest[:_LENGTH].hex() for name, digest in found.items() if name}
+        digests[name] = hashlib.sha256(digests.get(name, b"") + line_of(filename, listed[filename]).encode()).digest()
+    return {name: digest[:_LENGTH].hex() for name, digest in digests.items() if name}
 
 
 def mark_unsure(digests: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
@@ -54,11 +56,15 @@ def has_misfiled_records(records: Mapping[str, Raw]) -> bool:
 
 def excluding(names: frozenset[str], state: State) -> State:
     """The part of a state about packages of other names."""
+
+    def others(values: Mapping[str, _Value]) -> dict[str, _Value]:
+        return {filename: value for filename, value in values.items() if name_of(filename) not in names}
+
     return msgspec.structs.replace(
         state,
-        package_etags={filename: it for filename, it in state.package_etags.items() if name_of(filename) not in names},
-        rejected={filename: it for filename, it in state.rejected.items() if name_of(filename) not in names},
-        attestations={filename: it for filename, it in state.attestations.items() if name_of(filename) not in names},
+        package_etags=others(state.package_etags),
+        rejected=others(state.rejected),
+        attestations=others(state.attestations),
     )
 
 

@@ -47,7 +47,7 @@ def next_state(
 ) -> State:
     """The state after a run that left these `files`.
 
-    After a run over a few packages, what the last run knew about all other packages still holds.
+    After a run over a few packages, the data of the last run about all other packages stays.
     """
     attestations = _attestations(job, snapshot, update)
     transient = {bad.filename for bad in update.rejected if bad.transient}
@@ -79,7 +79,7 @@ def next_state(
 
 
 def _reasons(withdrawn: Mapping[str, Yank | Ignore]) -> dict[str, str]:
-    return {filename: it.reason[:_SHOWN] for filename, it in withdrawn.items()}
+    return {filename: entry.reason[:_SHOWN] for filename, entry in withdrawn.items()}
 
 
 def _reported_otherwise(snapshot: Snapshot, update: Update, rejected: Collection[str]) -> dict[str, ETag]:
@@ -98,7 +98,7 @@ def _attestations(job: SubdirJob, snapshot: Snapshot, update: Update) -> dict[st
 
 
 def _with_other_packages(job: SubdirJob, snapshot: Snapshot, existing: Existing, update: Update, state: State) -> State:
-    """The state after a run over a few packages, with what the last run knew about all others."""
+    """The state after a run over a few packages, with the data of the last run about all others."""
     scope = job.scope or frozenset()
     last = snapshot.state or State()
     # ETags and rejected packages of the last run belong to the records in the source.

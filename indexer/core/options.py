@@ -1,4 +1,4 @@
-"""What a caller asks an index run to do, as a frozen value."""
+"""The options of a run, as a frozen value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a caller asks an index run to do.
+    """The options of a run.
 
     `subdirs` empty means every known subdir that exists.  `packages` (`SUBDIR/FILENAME`) limits the run to these
     packages; None means all.  With `complete` packages whose run exports are unknown are read, and their records stay.

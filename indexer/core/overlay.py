@@ -1,4 +1,4 @@
-"""The overlay: a repodata patch, yanks and ignored packages, which change what the packages alone would make.
+"""The overlay: a repodata patch, yanks and ignored packages, which change the index that the packages alone would make.
 
 They are files in the subdir.  indexer writes them and never deletes them, and each later run applies them
 (docs/design.md, section Patches and yanks).
@@ -98,7 +98,7 @@ class Overlay:
         return bool(self.yanks or self.instructions())
 
     def filenames_with_patched_run_exports(self) -> frozenset[str]:
-        """The file names whose run exports the published patch changed; none if nobody could parse the patch."""
+        """The file names whose run exports the published patch changed; none if the patch could not be parsed."""
         if isinstance(self.published_instructions, BadPatch):
             return frozenset()
         return patch.filenames_with_patched_run_exports(self.published_instructions)

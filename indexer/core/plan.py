@@ -1,4 +1,4 @@
-"""What a run does with each package: compare a listing with an index, and merge what was read into the index."""
+"""Plans a run: compares a listing with an index, and merges the packages that were read into the index."""
 
 from __future__ import annotations
 

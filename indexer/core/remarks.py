@@ -1,4 +1,4 @@
-"""What a report says about packages and records besides the numbers."""
+"""The remarks of a report on packages and records, besides the numbers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def remarks(
 
 
 def not_found(job: SubdirJob, snapshot: Snapshot, existing: Existing) -> frozenset[str]:
-    """The packages that the run was told to look at and that are neither in the channel nor in its index."""
+    """The packages that the caller named and that are neither in the channel nor in its index."""
     wanted = job.scope or frozenset()
     return wanted - snapshot.packages.keys() - snapshot.ignored - existing.index.records.keys()
 

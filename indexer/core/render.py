@@ -31,7 +31,7 @@ NO_SHARDS = PublishedShards(ShardIndex())
 def has_something_to_publish(job: SubdirJob, snapshot: Snapshot, existing: Existing, update: Update) -> bool:
     """Whether files can differ from the published ones, or can be missing.
 
-    A subdir without packages and without an index gets no index if the run was asked for a few packages only.
+    A subdir without packages and without an index gets no index if the run is for a few packages only.
     """
     wants_empty_index = job.scope is None or job.options.create or job.subdir == names.NOARCH
     if not snapshot.packages and not existing.source and not wants_empty_index:

@@ -23,8 +23,8 @@ class Snapshot:
     """A subdir as a run saw it.
 
     `etags` has the files of the index that exist, the files of the overlay among them, by file name.
-    `state` is what the last run left, None if there is none or if nobody can read it; `state_etag` is None if there is
-    no state file.
+    `state` is the state of the last run, None if there is none or if it cannot be read; `state_etag` is None if there
+    is no state file.
     `modified_ms` has the times of the files of the index; it is empty if the state and the listing agree.
     `gc_in_progress` is true if a gc runs or has been killed.  `shards_in_doubt` is true if a run must look which shards
     exist.  `all_listed` is false if the run looked at a few packages only.

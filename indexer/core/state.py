@@ -1,4 +1,4 @@
-"""The state that one run leaves for the next: the ETags of our files, and what they were made from.
+"""The state that one run leaves for the next: the ETags of our files, and the inputs that they were made from.
 
 The state is a hint that makes runs cheaper.  Without it a run looks at more, and publishes the same.
 """
@@ -124,12 +124,12 @@ def encode_state(state: State) -> bytes:
 def decode_state(data: bytes) -> State | None:
     """The state in a state file; None if the file cannot be read or has another format."""
     try:
-        found = _state_file.decode(decompress_saved(data))
+        content = _state_file.decode(decompress_saved(data))
     except (*UNREADABLE, ValueError):
         return None
-    if found.format != FORMAT:
+    if content.format != FORMAT:
         return None
-    fields = {key: getattr(found, key) for key in State.__struct_fields__}
+    fields = {key: getattr(content, key) for key in State.__struct_fields__}
     return State(**fields)
 
 

@@ -41,7 +41,7 @@ def find_todo(job: SubdirJob, snapshot: Snapshot, existing: Existing, replaced_i
 
 
 def _needs_metadata(job: SubdirJob, existing: Existing, *, completes_run_exports: bool) -> frozenset[str]:
-    """The packages with a record that are read for what the record does not have."""
+    """The packages with a record that are read for data that the record does not have."""
     index, wanted = existing.index, frozenset[str]()
     if job.options.outputs.needs_metadata:
         wanted = filenames_without_metadata(index, existing.metadata) - existing.overlay.yanks.keys()
@@ -51,13 +51,13 @@ def _needs_metadata(job: SubdirJob, existing: Existing, *, completes_run_exports
 
 
 def _completes_run_exports(job: SubdirJob, state: State | None) -> bool:
-    """Whether packages with unknown run exports are read: if the user asks for it, or if run exports were lost.
+    """Whether packages with unknown run exports are read: if the user requests this, or if run exports were lost.
 
     If the last run knew the run exports of all records, the run exports that are missing now were lost since.  `state`
     is None if another program has changed the index since.
     """
     if job.options.complete:
         return True
-    if job.scope is not None or not job.options.outputs.run_exports:  # without the file nobody remembers run exports
+    if job.scope is not None or not job.options.outputs.run_exports:  # without the file no run keeps run exports
         return False
     return state is not None and state.incomplete == 0

@@ -137,7 +137,7 @@ def _rejected(index: Index, todo: Plan, extracted: Extraction, others: State) ->
         *(rejected_before(filename, bad) for filename, bad in others.rejected.items()),
         *(result for result in extracted.results if isinstance(result, Rejected)),
     )
-    return tuple(replace(found, kept=found.kept or found.filename in index.records) for found in bad)
+    return tuple(replace(one, kept=one.kept or one.filename in index.records) for one in bad)
 
 
 def _changes(before: Index, after: Index, extracted: Extraction, attested: set[str]) -> Changes:

@@ -152,14 +152,14 @@ def extract(cache: ExtractionCache, store: Store, spec: ExtractSpec, todo: Plan,
 
 def _run_exports(index: Index, results: Iterable[Extracted | Rejected]) -> dict[str, Raw]:
     """The run exports of packages whose records have none, if the record is of the same content."""
-    found = {}
+    run_exports = {}
     for result in results:
         record = index.records.get(result.filename)
         if not isinstance(result, Extracted) or record is None or result.filename in index.run_exports:
             continue
         if result.run_exports is not None and not is_other_package(identity_of(record), identity_of(result.record)):
-            found[result.filename] = result.run_exports
-    return found
+            run_exports[result.filename] = result.run_exports
+    return run_exports
 
 
 def _metadata(index: Index, results: Iterable[Extracted | Rejected]) -> dict[str, Metadata]:
@@ -167,7 +167,7 @@ def _metadata(index: Index, results: Iterable[Extracted | Rejected]) -> dict[str
 
     The metadata of an indexed package that is rejected now is empty, and known to be empty.
     """
-    found = {}
+    by_filename = {}
     for result in results:
         if isinstance(result, Extracted):
             metadata = result.metadata
@@ -176,5 +176,5 @@ def _metadata(index: Index, results: Iterable[Extracted | Rejected]) -> dict[str
         else:
             metadata = None
         if metadata is not None:
-            found[result.filename] = metadata
-    return found
+            by_filename[result.filename] = metadata
+    return by_filename

@@ -164,8 +164,8 @@ def _result_of(content: _Content, stat: Stat, spec: ExtractSpec) -> Extracted | 
         warnings += ("the run exports are unknown, because the archive cannot be read to its end",)
     about = None
     if spec.metadata:
-        about, odd = _metadata(content.info, Metadata(sha256=package.sha256, run_exports=run_exports))
-        warnings += odd
+        about, about_warnings = _metadata(content.info, Metadata(sha256=package.sha256, run_exports=run_exports))
+        warnings += about_warnings
     if warnings and spec.rules.strict:
         return Rejected(filename, stat.etag, "; ".join(warnings), package.sha256)
     # If the index already has a date for this package, that date replaces this one (CEP 47).

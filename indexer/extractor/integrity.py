@@ -182,7 +182,7 @@ def scan_members(source: Source, *, unpack: bool) -> ScannedMembers:
 
     The result ends before the first member that the zip itself compresses, or whose size follows its content.
     """
-    found = ScannedMembers()
+    scanned = ScannedMembers()
     offset = 0
     for _ in range(_MAX_SCANNED):
         local = _local(source)
@@ -199,10 +199,10 @@ def scan_members(source: Source, *, unpack: bool) -> ScannedMembers:
             break
         if frames is not None:
             frames.end()
-            found.error = found.error or frames.error
-        found.members[offset] = (crc, local.size)
+            scanned.error = scanned.error or frames.error
+        scanned.members[offset] = (crc, local.size)
         offset += local.length + local.size
-    return found
+    return scanned
 
 
 def _local(source: Source) -> _Local | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Some processes; `end` ends them at once, whatever they are doing."""
+    """Some processes; `end` ends them at once, even in the middle of a package."""
 
     executor: Executor
     end: Callable[[], None]

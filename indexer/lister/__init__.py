@@ -1,1 +1,1 @@
-"""Find what a channel has."""
+"""Finds the subdirs, packages and index files of a channel."""

@@ -73,7 +73,7 @@ def load_metadata(folder: ChannelFolder, snapshot: Snapshot, outputs: Outputs) -
 
 
 def load_packed_run_exports(folder: ChannelFolder, snapshot: Snapshot) -> dict[str, Raw] | None:
-    """The content of run_exports.json.zst; None if there is no such file or nobody can read it."""
+    """The content of run_exports.json.zst; None if there is no such file or the file cannot be read."""
     with contextlib.suppress(BadIndex, KeyError):
         from indexer.core.verify import decompress_file
 
@@ -103,7 +103,7 @@ def _load_repodata(folder: ChannelFolder, job: SubdirJob, snapshot: Snapshot, ov
 def _load_run_exports(folder: ChannelFolder, snapshot: Snapshot, *, force: bool) -> dict[str, Raw]:
     """The content of run_exports.json, or of its compressed copy if the plain file is lost or damaged.
 
-    Raises BadIndex if nobody can read either; not if `force` is set: then all packages are read again.
+    Raises BadIndex if neither can be read; not if `force` is set: then all packages are read again.
     """
     if names.RUN_EXPORTS not in snapshot.etags:
         return load_packed_run_exports(folder, snapshot) or {}
@@ -134,7 +134,7 @@ def _with_published(folder: ChannelFolder, snapshot: Snapshot, index: Index, ove
 
 
 def _load_published(folder: ChannelFolder, snapshot: Snapshot) -> Index | None:
-    """The index that another indexer has published; None if nobody can read it.  Raises NewerIndex."""
+    """The index that another indexer has published; None if it cannot be read.  Raises NewerIndex."""
     try:
         if names.REPODATA in snapshot.etags:
             data = folder.read(names.REPODATA, snapshot.etags[names.REPODATA])

@@ -1,4 +1,4 @@
-"""Lists a large folder in parts that are asked for at the same time; the parts are split at known file names.
+"""Lists a large folder in parts that are requested at the same time; the parts are split at known file names.
 
 The split points only decide how even the parts are.  The parts together are always the whole listing.
 """

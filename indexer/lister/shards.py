@@ -45,7 +45,7 @@ def load_shard_index(folder: ChannelFolder, snapshot: Snapshot) -> ShardIndex:
 
 
 def load_published_shards(folder: ChannelFolder, snapshot: Snapshot, existing: Existing) -> PublishedShards:
-    """The shard index and the shards that exist; no shards if nobody can read the index.  Raises NewerIndex."""
+    """The shard index and the shards that exist; no shards if the index cannot be read.  Raises NewerIndex."""
     index = existing.shard_index
     if index is None:
         try:

@@ -36,7 +36,7 @@ def take_snapshot(folder: ChannelFolder, job: SubdirJob, now_ms: int, *, trust_s
 
     The ETags in the state hold if the listing after the state shows the same ETags: the files were like that before the
     listing began.  If the listing shows others, or if a conflict has just shown that the state is wrong (`trust_state`
-    is false), each file is asked for, and the subdir is listed again.  The files of the overlay are as the listing
+    is false), each file is requested, and the subdir is listed again.  The files of the overlay are as the listing
     shows them: never older than the files that were made from them.
     """
     state, state_etag = load_state(folder.store, folder.prefix + names.STATE_FILE)

@@ -42,7 +42,7 @@ def resolve(channel: str, options: S3Options, config_file: Path | None, env: Env
 
     `options` are those of the command line, `config_file` that of `--config`.  Options win over variables, those over
     files.  Credentials are searched in rattler's store if an endpoint or `s3-options` is known.  boto3's own chain adds
-    what is still missing.
+    the values that are still missing.
     """
     config = load(config_file, env)
     target = Target(channel)

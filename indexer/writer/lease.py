@@ -2,7 +2,7 @@
 
 The holder of the lease writes; other indexers wait as after any conflict.  The lease compares what the store does not
 compare: before each write whether the object has the expected ETag, and at the end whether all written objects are
-still there (docs/design.md says what that guarantees).
+still there (docs/design.md has the guarantees).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _RENEW_AFTER = LASTS / 3
 # After this time a write that began before ours has succeeded or failed (seconds).
 _SETTLE = 2.0
 # A store refuses requests of a clock that differs by more than a quarter of an hour (RequestTimeTooSkewed).  So a lease
-# that is older than a lease lasts by more than this is over, whatever the clocks show.
+# that is older than a lease lasts by more than this is over, even if the clocks differ.
 _SKEW_MS = 15 * 60 * 1000
 
 

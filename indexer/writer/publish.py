@@ -51,7 +51,7 @@ def publish(
     """Write and delete files, rank by rank, until the folder has the publication; return the files that it has then.
 
     `before_rank` is called before each rank and may raise Conflict.  Raises Conflict if another indexer wrote in the
-    meantime: what is published then is complete, and the run looks at the folder again.
+    meantime: the published index is then complete, and the run looks at the folder again.
     """
     try:
         files = _publish(folder, publication, snapshot, before_rank)
@@ -88,7 +88,7 @@ def _publish(
     known, etags = _known_files(snapshot), dict(snapshot.etags)
     rewritten: list[Artifact] = []
     for rank in Rank:
-        todo = [it for it in publication.artifacts if it.rank is rank and _is_pending(it, known, etags)]
+        todo = [file for file in publication.artifacts if file.rank is rank and _is_pending(file, known, etags)]
         shards = publication.new_shards if rank is Rank.SHARD else ()
         written = _write_rank(folder, itertools.chain(todo, shards), etags, before_rank and partial(before_rank, rank))
         rewritten += [one.artifact for one in written if one.rewritten]
@@ -139,8 +139,8 @@ def _write(folder: ChannelFolder, artifact: Artifact, *, etags: Mapping[str, ETa
     except Conflict:
         if not artifact.immutable:
             raise
-    # The name of a shard is its digest, so its content is right whoever wrote it.  But no index may have named the
-    # shard until now, and a gc may be about to delete it: a shard that is written again is young.
+    # The name of a shard is its digest, so its content is right even if another program wrote it.  But perhaps no index
+    # has named the shard until now, and a gc may be about to delete it: a shard that is written again is young.
     return _Written(artifact, _put(folder, artifact, Expect.ANYTHING), rewritten=True)
 
 
@@ -162,7 +162,7 @@ def _restore_source(folder: ChannelFolder, publication: Publication, snapshot: S
     deleted = {artifact.key for artifact in artifacts if artifact.content is None} & snapshot.etags.keys()
     if not deleted & {names.REPODATA, names.SHARD_INDEX}:
         return {}
-    sources = {it.key: it for it in artifacts if it.rank is Rank.SOURCE and it.content is not None}
+    sources = {file.key: file for file in artifacts if file.rank is Rank.SOURCE and file.content is not None}
     gone = sources.keys() - folder.stats(sources).keys()
     return {key: PublishedFile(_put(folder, sources[key], Expect.ABSENT), sources[key].digest) for key in sorted(gone)}
 

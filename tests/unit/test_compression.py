@@ -24,7 +24,7 @@ def rows(printed: str) -> list[list[str]]:
 
 
 def test_each_level_and_each_kind_of_jobs_has_a_row_and_bzip2_one(capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--levels", "3", "16", "--jobs", "ours", "0.5", "own", "--threads", "1", "--laps", "1"]
+    options = ["--levels", "3", "16", "--jobs", "ours", "0.5", "own", "--threads", "1", "--runs", "1"]
     assert compression.main([str(REPODATA), *options]) == 0
     made = [row[:2] for row in rows(capsys.readouterr().out)]
     kinds = ["ours", "0.5 MiB", "own"]
@@ -37,7 +37,7 @@ def test_the_sizes_are_those_of_the_files_that_are_published(
     content = b"".join(b"%d " % number for number in range(200_000))
     large = tmp_path / "repodata.json"
     large.write_bytes(content)
-    options = ["--join", "--levels", "3", "--jobs", "ours", "--threads", "1", "2", "--laps", "1"]
+    options = ["--join", "--levels", "3", "--jobs", "ours", "--threads", "1", "2", "--runs", "1"]
     assert compression.main([str(large), str(REPODATA), *options]) == 0
     joined = content + REPODATA.read_bytes()
     ours, bzip2 = rows(capsys.readouterr().out)

@@ -1,4 +1,4 @@
-"""The options that say where settings come from and how to reach a bucket."""
+"""The options that set where settings come from and how to reach a bucket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options that say which files a run publishes, and how."""
+"""The options that choose which files a run publishes, and how."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options for validation, patches, writing and clusters, and the groups of all options of a run."""
+"""The options for validation, patches and writing, and the groups of all options of a run."""
 
 from __future__ import annotations
 
@@ -98,20 +98,6 @@ class Writing:
 
 
 @dataclass(frozen=True)
-class ClusterOptions:
-    """Where packages are read."""
-
-    scheduler: Annotated[
-        Text,
-        Option(
-            metavar="tcp://HOST:PORT",
-            help="Read packages on the workers of this dask.distributed cluster, which must have the same release of "
-            "indexer. Use tls:// in an untrusted network. --max-parallel then counts for each worker thread.",
-        ),
-    ] = None
-
-
-@dataclass(frozen=True)
 class IndexOptions:
     """The options that decide what a run changes; `status` has them too."""
 
@@ -127,7 +113,14 @@ class RunRequest:
 
     index: IndexOptions
     writing: Writing
-    cluster: ClusterOptions
+    scheduler: Annotated[
+        Text,
+        Option(
+            metavar="tcp://HOST:PORT",
+            help="Read packages on the workers of this dask.distributed cluster, which must have the same release of "
+            "indexer. Use tls:// in an untrusted network. --max-parallel then counts for each worker thread.",
+        ),
+    ] = None
 
     def options(self, resolved: Resolved) -> Options:
         """The options of the run, with values of configuration files if an option is not given.  Raises BadConfig."""

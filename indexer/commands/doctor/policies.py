@@ -81,11 +81,11 @@ def _iam(provider: str, bucket: str, prefix: str) -> Iterator[Policy]:
         where.replace("the indexer's", "the reader's").replace(" indexer ", " reader "),
         _document(_listing(bucket, prefix), _statement(["s3:GetObject"], [f"{here}*"])),
     )
-    everybody: dict[str, object] = {"Principal": "*"}
+    anyone: dict[str, object] = {"Principal": "*"}
     yield Policy(
         "the public",
         "the bucket's policy; with the right to list, the answer for a missing file is 404 and not 403",
-        _document(_listing(bucket, prefix, **everybody), _statement(["s3:GetObject"], [f"{here}*"], **everybody)),
+        _document(_listing(bucket, prefix, **anyone), _statement(["s3:GetObject"], [f"{here}*"], **anyone)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Tests what a store really does, under a temporary prefix: each probe is one test with one result.
+"""Tests the real behavior of a store, under a temporary prefix: each probe is one test with one result.
 
 docs/providers.md has the background.  indexer.commands.doctor.doctor derives the advice from the results.
 """

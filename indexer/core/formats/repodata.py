@@ -268,7 +268,7 @@ def decode_unpatched(data: bytes, key: str) -> tuple[Index, Mapping[str, Raw]]:
 def with_published_parts(index: Index, published: Index) -> Index:
     """An unpatched index with `info`, unknown keys and wheels of the index that another indexer published later.
 
-    Parts that only the unpatched index has stay, because another indexer deletes what it does not know.  If both
+    Parts that only the unpatched index has stay, because another indexer deletes parts that it does not know.  If both
     have a record of the same content, the unpatched one stays.
     """
     v3_rest = {

@@ -140,8 +140,9 @@ def _with_featureless(chosen: _Groups, all_groups: _Groups) -> _Groups:
     groups = dict(chosen)
     for name, group in chosen.items():
         if any(candidate.has_features for candidate in group):
-            plain = (it for it in all_groups[name] if it.version <= group[0].version and not it.has_features)
-            groups[name] = list({it.filename: it for it in (*group, *itertools.islice(plain, 1))}.values())
+            latest = group[0].version
+            plain = (one for one in all_groups[name] if one.version <= latest and not one.has_features)
+            groups[name] = list({one.filename: one for one in (*group, *itertools.islice(plain, 1))}.values())
     return groups
 
 
