@@ -149,10 +149,10 @@ class BucketChannel:
             return
         with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists):
             client.create_bucket(Bucket=bucket)
-        there = set(self._keys())
+        existing = set(self._keys())
         with os.scandir(folder / SUBDIR) as entries:
             names = sorted(entry.name for entry in entries if entry.name.endswith(EXTENSIONS))
-        missing = [folder / SUBDIR / name for name in names if self._key(name) not in there]
+        missing = [folder / SUBDIR / name for name in names if self._key(name) not in existing]
         with ThreadPoolExecutor(1 if self.corpus.large else _UPLOADS_AT_ONCE) as threads:
             for _ in threads.map(self._upload, missing):
                 pass

@@ -104,7 +104,7 @@ def _page(rows: list[tuple[Client, str, Seen]]) -> str:
         ways.setdefault((client.name, seen.form, tuple(laws.verdicts(seen).values())), []).append(way)
     table = [f"| client | format | over | {' | '.join(laws.LAWS)} |", f"|---|---|---|{'---|' * len(laws.LAWS)}"]
     for (name, form, held), over in ways.items():
-        cells = " | ".join("yes" if it else "no" for it in held)
+        cells = " | ".join("yes" if item else "no" for item in held)
         table.append(f"| {name} | {form} | {', '.join(over)} | {cells} |")
     return "\n".join([_INTRODUCTION, *table, "", f"With {_versions()}.", "", _NOTES])
 

@@ -162,11 +162,11 @@ def _watching(launcher: int) -> Iterator[_Family]:
 
 def _children(pid: int) -> list[int]:
     """The children of all threads of a process, if Linux lists them."""
-    found: list[int] = []
+    results: list[int] = []
     for file in (_PROC / str(pid) / "task").glob("*/children"):
         with contextlib.suppress(OSError):
-            found += map(int, file.read_text().split())
-    return found
+            results += map(int, file.read_text().split())
+    return results
 
 
 def _pages(pid: int) -> int:

@@ -157,8 +157,8 @@ def _reason(demand: Callable[[], object]) -> str:
 
 def _rattler(target: str, patch: str | None = None, config: Path | None = None) -> list[str]:
     verb = "rattler-s3" if target.startswith("s3:") else "rattler-fs"
-    said = json.dumps({"repodata_patch": patch, "config": None if config is None else str(config)})
-    return [sys.executable, "-m", "benchmarks.peers", verb, target, said]
+    result = json.dumps({"repodata_patch": patch, "config": None if config is None else str(config)})
+    return [sys.executable, "-m", "benchmarks.peers", verb, target, result]
 
 
 def _ours(channel: Channel, *options: str) -> list[str]:
@@ -233,9 +233,9 @@ def _child(verb: str, target: str, *options: str) -> None:
         from rattler.config import Config
         from rattler.index import index_fs
 
-        said = json.loads(options[0])
-        config = Config.load_from_files([Path(said["config"])]) if said["config"] else None
-        asyncio.run(index_fs(Path(target), repodata_patch=said["repodata_patch"], config=config))
+        result = json.loads(options[0])
+        config = Config.load_from_files([Path(result["config"])]) if result["config"] else None
+        asyncio.run(index_fs(Path(target), repodata_patch=result["repodata_patch"], config=config))
     elif verb == "rattler-s3":
         from rattler.index import S3Credentials, index_s3
 

@@ -105,8 +105,8 @@ class _Requests:
         if not self._chunked:
             return 0
         # A chunk: its size in hexadecimal, a line end, that many bytes, a line end. The last one has size 0.
-        line, found, _ = data.partition(b"\r\n")
-        if not found:
+        line, result, _ = data.partition(b"\r\n")
+        if not result:
             return 0
         size = int(line.partition(b";")[0], 16)
         if size:

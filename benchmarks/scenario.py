@@ -215,14 +215,14 @@ def _judge(channel: Channel, packages: int, filename: str, sha256: str) -> str:
     """Whether an index has the right number of packages, and this package with this digest."""
     data = channel.read("repodata.json")
     if data is None:
-        found = _sharded(channel, filename)
+        result = _sharded(channel, filename)
     else:
         repodata = msgspec.json.decode(data, type=_Repodata)
         count = len(repodata.packages) + len(repodata.conda)
         if count != packages:
             return f"wrong: an index of {count} packages for {packages}"
-        found = repodata.sha256(filename)
-    return OK if not sha256 or found == sha256 else NOT_NOTICED
+        result = repodata.sha256(filename)
+    return OK if not sha256 or result == sha256 else NOT_NOTICED
 
 
 def _sharded(channel: Channel, filename: str) -> str | None:

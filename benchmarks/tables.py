@@ -68,11 +68,11 @@ Place = tuple[str, str, float]
 
 def groups(runs: Iterable[Run]) -> dict[tuple[Place, str, str], Group]:
     """The runs by place, case and tool."""
-    found: dict[tuple[Place, str, str], Group] = {}
+    values: dict[tuple[Place, str, str], Group] = {}
     for run in runs:
         key = ((run.corpus, run.store, run.latency_ms), run.case, run.tool)
-        found.setdefault(key, Group([])).runs.append(run)
-    return found
+        values.setdefault(key, Group([])).runs.append(run)
+    return values
 
 
 def summary(runs: list[Run]) -> str:
@@ -86,13 +86,13 @@ def summary(runs: list[Run]) -> str:
     ]
     lines = [f"| packages | where | case | {' | '.join(columns)} |", f"|---|---|---|{'---:|' * len(columns)}"]
     for place, case in itertools.product(_places(runs), CASES):
-        found = [by.get((place, case, tool), Group([])) for tool in _TOOLS]
-        if not any(group.runs for group in found):
+        values = [by.get((place, case, tool), Group([])) for tool in _TOOLS]
+        if not any(group.runs for group in values):
             continue
-        ours, rattler, _ = found
+        ours, rattler, _ = values
         cells = [
-            *(_time(group) for group in found),
-            *(_ratio(group, ours) for group in found[1:]),
+            *(_time(group) for group in values),
+            *(_ratio(group, ours) for group in values[1:]),
             *(group.cell(lambda run: run.together_mib, _whole) for group in (ours, rattler)),
             *(group.cell(lambda run: run.all_requests, _count) for group in (ours, rattler)),
         ]

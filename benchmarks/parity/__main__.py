@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 def _packages(source: Path) -> list[Path]:
     """The packages of known subdirs, without index files beside them."""
-    found = (path for subdir in sorted(SUBDIRS) for path in sorted((source / subdir).glob("*")))
-    return [path for path in found if path.is_file() and path.name.endswith(EXTENSIONS)]
+    results = (path for subdir in sorted(SUBDIRS) for path in sorted((source / subdir).glob("*")))
+    return [path for path in results if path.is_file() and path.name.endswith(EXTENSIONS)]
 
 
 def _index_all(packages: list[Path], scratch: Path, conda_index: CondaIndex) -> dict[str, Path]:

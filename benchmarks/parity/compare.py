@@ -107,8 +107,8 @@ class Comparer:
                 self._compare_value(Difference(self.result.peer, "record", "(map)", where, *members))
                 for key in sorted(one.keys() | other.keys()):
                     values = (one.get(key, ABSENT), other.get(key, ABSENT))
-                    found = Difference(self.result.peer, "record", key, where, *values, member=member)
-                    self._compare_value(found)
+                    result = Difference(self.result.peer, "record", key, where, *values, member=member)
+                    self._compare_value(result)
             if len(self.result.differences) > before:
                 self.result.differing.add(where)
 

@@ -21,8 +21,8 @@ def _file(name: str) -> Callable[[Path], bool]:
 
 def _record(folder: Path, key: str) -> Mapping[str, Any]:
     subdir, _, name = key.partition("/")
-    found: Mapping[str, Any] = trials.records(folder, subdir).get(name, {})
-    return found
+    result: Mapping[str, Any] = trials.records(folder, subdir).get(name, {})
+    return result
 
 
 def _info(key: str) -> Callable[[Path], bool]:
@@ -38,8 +38,8 @@ def _shards_apart(folder: Path) -> bool:
 
 
 def _tar_bz2_exports(folder: Path) -> bool:
-    told = read_index(folder / "linux-64").shard_run_exports.get("libreed-2.3.0-h0a1_0.tar.bz2", ABSENT)
-    return told is not ABSENT
+    result = read_index(folder / "linux-64").shard_run_exports.get("libreed-2.3.0-h0a1_0.tar.bz2", ABSENT)
+    return result is not ABSENT
 
 
 def _withdrawn(folder: Path) -> bool:

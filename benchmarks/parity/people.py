@@ -37,9 +37,9 @@ def people_table(ours: Path, theirs: Path) -> Iterator[str]:
 
 def unexplained(ours: Path, theirs: Path) -> list[str]:
     """The differences without a reason."""
-    found = [(CURRENT, key) for key in _odd(_current(ours), _current(theirs))]
-    found += [(CHANNELDATA, key) for key in _odd(_channeldata(ours), _channeldata(theirs))]
-    return [f"{name}: {key}" for name, key in found if (name, key) not in REASONS]
+    results = [(CURRENT, key) for key in _odd(_current(ours), _current(theirs))]
+    results += [(CHANNELDATA, key) for key in _odd(_channeldata(ours), _channeldata(theirs))]
+    return [f"{name}: {key}" for name, key in results if (name, key) not in REASONS]
 
 
 def _odd(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
@@ -48,13 +48,13 @@ def _odd(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
 
 def _current(folder: Path) -> dict[str, object]:
     """The records that were chosen; their fields are compared above."""
-    found: dict[str, object] = {}
+    results: dict[str, object] = {}
     for subdir in SUBDIRS:
         content = json.loads((folder / subdir / CURRENT).read_bytes())
-        found |= {f"{subdir}/{name}": True for part in ("packages", "packages.conda") for name in content[part]}
-    return found
+        results |= {f"{subdir}/{name}": True for part in ("packages", "packages.conda") for name in content[part]}
+    return results
 
 
 def _channeldata(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / CHANNELDATA).read_bytes())["packages"]
-    return found
+    result: dict[str, Any] = json.loads((folder / CHANNELDATA).read_bytes())["packages"]
+    return result

@@ -65,9 +65,9 @@ def _reasons_table(comparisons: list[Comparison]) -> Iterator[str]:
     yield "|---|---|---|---:|---|---|"
     place_of = {id(rule): place for place, rule in enumerate(RULES)}
     for rule, key in sorted(groups, key=lambda group: (place_of[id(group[0])], group[1])):
-        found = groups[rule, key]
-        example = _example(found[0])
-        yield f"| {rule.peer} | {rule.place} | `{key}` | {len(found)} | {rule.reason} | {example} |"
+        result = groups[rule, key]
+        example = _example(result[0])
+        yield f"| {rule.peer} | {rule.place} | `{key}` | {len(result)} | {rule.reason} | {example} |"
 
 
 def _totals_table(comparisons: list[Comparison]) -> Iterator[str]:
@@ -87,8 +87,8 @@ def unexplained(comparisons: list[Comparison]) -> list[Difference]:
 
 def report(comparisons: list[Comparison], packages: int, sections: Mapping[str, list[str]]) -> str:
     """The page: the `sections` by title, then the result of the comparison of `packages` packages."""
-    found = unexplained(comparisons)
-    kinds = Counter((item.peer, item.place, item.key) for item in found)
+    result = unexplained(comparisons)
+    kinds = Counter((item.peer, item.place, item.key) for item in result)
     lines = [
         "# Parity with rattler-index and conda-index",
         "",
@@ -108,6 +108,6 @@ def report(comparisons: list[Comparison], packages: int, sections: Mapping[str, 
         "## Unexplained",
         "",
         *(f"- {peer}, {place}, `{key}`: {count}" for (peer, place, key), count in sorted(kinds.items())),
-        *(f"  - {item.peer}, {item.place}, `{item.key}`, {_example(item)}" for item in found),
+        *(f"  - {item.peer}, {item.place}, `{item.key}`, {_example(item)}" for item in result),
     ]
-    return "\n".join([*lines, *([] if found else ["None."])]) + "\n"
+    return "\n".join([*lines, *([] if result else ["None."])]) + "\n"

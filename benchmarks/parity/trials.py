@@ -81,7 +81,7 @@ def tools(conda_index: CondaIndex) -> tuple[Tool, ...]:
 
 def published(tool: Tool, folder: Path) -> Path:
     """A channel with all outputs of the tool."""
-    kept = [f"{it.parent.name}/{it.name}" for it in sorted(PACKAGES.glob("*/*"))]
+    kept = [f"{path.parent.name}/{path.name}" for path in sorted(PACKAGES.glob("*/*"))]
     lay(folder, *(key for key in kept if key not in _APART))
     pack.write(golden.patch_package(), folder / golden.PATCH)
     for name in (f"{REEDBED}.sigs", f"{REEDBED}.sigs.{hashlib.sha256(_BUNDLES).hexdigest()}"):
@@ -120,16 +120,16 @@ def _grow_old(folder: Path) -> None:
 def repodata(folder: Path, subdir: str) -> dict[str, Any]:
     """The content of a subdir's repodata.json; empty if there is none."""
     path = folder / subdir / "repodata.json"
-    found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
-    return found
+    result: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
+    return result
 
 
 def records(folder: Path, subdir: str) -> Mapping[str, Any]:
     """The records of a subdir by file name, including those under v3."""
-    found = repodata(folder, subdir)
-    revised = found.get("v3", {}).items()
+    result = repodata(folder, subdir)
+    revised = result.get("v3", {}).items()
     under_v3 = {f"{stem}.{ext}": record for ext, its in revised for stem, record in its.items()}
-    return {**found.get("packages", {}), **found.get("packages.conda", {}), **under_v3}
+    return {**result.get("packages", {}), **result.get("packages.conda", {}), **under_v3}
 
 
 def notices_replaced(tool: Tool, folder: Path) -> bool:
@@ -200,8 +200,8 @@ def takes_list_form(tool: Tool, folder: Path) -> bool:
     tool.plain(folder)
     path = folder / "linux-64" / "run_exports.json"
     name = LIST_FORM.partition("/")[2]
-    told = json.loads(path.read_bytes())["packages.conda"].get(name, {}) if path.is_file() else {}
-    return told.get("run_exports") == {"weak": ["rush >=0.1"]}
+    result = json.loads(path.read_bytes())["packages.conda"].get(name, {}) if path.is_file() else {}
+    return result.get("run_exports") == {"weak": ["rush >=0.1"]}
 
 
 def stays_quiet(tool: Tool, folder: Path) -> bool:
@@ -227,5 +227,5 @@ def keeps_patch(tool: Tool, folder: Path) -> bool:
         key = f"noarch/{name}-1.0-0.conda"
         pack.write(tree.files(Written(key, "one more")), folder / key)
         tool.plain(folder)
-    found = records(folder, "noarch")
-    return found["reedbed-1.1.0-0.conda"]["depends"][0] == "mire" and "reedbed-1.0.0-0.conda" not in found
+    result = records(folder, "noarch")
+    return result["reedbed-1.1.0-0.conda"]["depends"][0] == "mire" and "reedbed-1.0.0-0.conda" not in result

@@ -58,13 +58,13 @@ def index(scratch: Path, channel: str, args: str = "", env: Mapping[str, str] | 
 
 def _read(text: str) -> dict[str, str]:
     """The form of GITHUB_OUTPUT: `name=value`, or `name<<END`, lines, END."""
-    found: dict[str, str] = {}
+    results: dict[str, str] = {}
     lines = iter(text.splitlines())
     for line in lines:
         name, value = re.split("=|<<", line, maxsplit=1)
         block = line.startswith(f"{name}<<")
-        found[name] = "\n".join(itertools.takewhile(value.__ne__, lines)) if block else value
-    return found
+        results[name] = "\n".join(itertools.takewhile(value.__ne__, lines)) if block else value
+    return results
 
 
 def test_a_folder_is_indexed_and_its_report_is_an_output(tmp_path: Path) -> None:

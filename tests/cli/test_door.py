@@ -108,8 +108,8 @@ def test_json_on_a_terminal_has_short_printable_texts() -> None:
 
 def test_json_through_a_pipe_has_every_text_whole_and_no_old_command() -> None:
     text = printed(hostile().as_json(), io.StringIO())
-    (found,) = json.loads(text)["subdirs"]["noarch"]["rejected"]
-    assert found == {"filename": f"{BAD}##[error]", "reason": BAD + "x" * 100_000}
+    (result,) = json.loads(text)["subdirs"]["noarch"]["rejected"]
+    assert result == {"filename": f"{BAD}##[error]", "reason": BAD + "x" * 100_000}
     assert "##[" not in text
 
 

@@ -29,10 +29,10 @@ def _heard() -> Iterator[None]:
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_an_interrupted_run_prints_one_line_that_the_index_is_whole(name: str, code: int) -> None:
-    asked, over = threading.Event(), threading.Event()
+    result, over = threading.Event(), threading.Event()
 
     def never(_: Request) -> Response:
-        asked.set()
+        result.set()
         over.wait(60)
         return Response(503)
 
@@ -48,7 +48,7 @@ def test_an_interrupted_run_prints_one_line_that_the_index_is_whole(name: str, c
             text=True,
         ) as child:
             try:
-                assert asked.wait(60), "it never asked"
+                assert result.wait(60), "it never asked"
                 child.send_signal(getattr(signal, name))
                 out, err = child.communicate(timeout=60)
             finally:

@@ -30,14 +30,14 @@ def blocks(recipe: str, language: str) -> list[str]:
 
 def shown(recipe: str, name: str) -> str:
     """The file of a name that a recipe shows."""
-    found: list[str] = [body for _, body in _BLOCK.findall((RECIPES / recipe).read_text()) if _named(body) == name]
-    (body,) = found
+    results: list[str] = [body for _, body in _BLOCK.findall((RECIPES / recipe).read_text()) if _named(body) == name]
+    (body,) = results
     return body.split("\n", 1)[1]
 
 
 def _named(body: str) -> str | None:
-    found = _FILE.match(body)
-    return found and found[1]
+    result = _FILE.match(body)
+    return result and result[1]
 
 
 @pytest.mark.parametrize(
@@ -73,16 +73,16 @@ def complaint(schema: str, file: Path) -> str:
 
 def commands() -> list[tuple[str, str]]:
     """Every call of `indexer` in a recipe: in shells, crontabs, units, containers and workflows."""
-    found = []
+    results = []
     for recipe in sorted(RECIPES.glob("*.md")):
         for _, body in _BLOCK.findall(recipe.read_text()):
             for line in body.splitlines():
                 call = re.search(r"(?:^|/| )(indexer (?:s3|fs|status|check|gc) .*)", line)
                 if call:
-                    found.append((recipe.name, call[1]))
+                    results.append((recipe.name, call[1]))
                 if args := re.search(r"args: \[(.*)\]", line):
-                    found.append((recipe.name, f"indexer {args[1].replace(',', '')}"))
-    return found
+                    results.append((recipe.name, f"indexer {args[1].replace(',', '')}"))
+    return results
 
 
 def test_every_recipe_but_the_lambda_calls_the_command() -> None:

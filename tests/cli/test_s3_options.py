@@ -43,9 +43,9 @@ def signed_by(asked: Request) -> tuple[str, str]:
 
 
 def test_an_endpoint_alone_is_enough_beside_the_keys(server: Server) -> None:
-    asked = first(server, "--endpoint-url", server.url, *KEYS)
-    assert asked.path.startswith("/some-bucket?list-type=2&prefix=ch%2F")
-    assert signed_by(asked) == ("some-key", "us-east-1")
+    request = first(server, "--endpoint-url", server.url, *KEYS)
+    assert request.path.startswith("/some-bucket?list-type=2&prefix=ch%2F")
+    assert signed_by(request) == ("some-key", "us-east-1")
 
 
 def test_the_region_is_signed_for(server: Server) -> None:
@@ -53,8 +53,8 @@ def test_the_region_is_signed_for(server: Server) -> None:
 
 
 def test_the_session_token_is_sent_along(server: Server) -> None:
-    asked = first(server, "--endpoint-url", server.url, *KEYS, "--session-token", "some-token")
-    assert asked.headers["x-amz-security-token"] == "some-token"
+    request = first(server, "--endpoint-url", server.url, *KEYS, "--session-token", "some-token")
+    assert request.headers["x-amz-security-token"] == "some-token"
 
 
 def test_without_a_session_token_none_is_sent(server: Server) -> None:
@@ -62,8 +62,8 @@ def test_without_a_session_token_none_is_sent(server: Server) -> None:
 
 
 def test_unsigned_requests_have_no_signature(server: Server) -> None:
-    asked = first(server, "--endpoint-url", server.url, "--no-sign-request", env={"AWS_ACCESS_KEY_ID": "some-key"})
-    assert "authorization" not in asked.headers
+    request = first(server, "--endpoint-url", server.url, "--no-sign-request", env={"AWS_ACCESS_KEY_ID": "some-key"})
+    assert "authorization" not in request.headers
 
 
 def test_a_profile_brings_its_keys_and_region(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,16 +85,16 @@ VARIABLES = {
 
 
 def test_the_variables_of_rattler_index_say_the_same(server: Server) -> None:
-    asked = first(server, env={**VARIABLES, "S3_ENDPOINT_URL": server.url})
-    assert signed_by(asked) == ("some-key", "eu-north-7")
-    assert asked.headers["x-amz-security-token"] == "some-token"
+    request = first(server, env={**VARIABLES, "S3_ENDPOINT_URL": server.url})
+    assert signed_by(request) == ("some-key", "eu-north-7")
+    assert request.headers["x-amz-security-token"] == "some-token"
 
 
 def test_options_win_over_variables(server: Server) -> None:
     words = ["--endpoint-url", server.url, "--region", "ap-1", "--access-key-id", "other", "--session-token", "other"]
-    asked = first(server, *words, env={**VARIABLES, "S3_ENDPOINT_URL": "http://nowhere.invalid"})
-    assert signed_by(asked) == ("other", "ap-1")
-    assert asked.headers["x-amz-security-token"] == "other"
+    request = first(server, *words, env={**VARIABLES, "S3_ENDPOINT_URL": "http://nowhere.invalid"})
+    assert signed_by(request) == ("other", "ap-1")
+    assert request.headers["x-amz-security-token"] == "other"
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def test_a_provider_brings_its_region_and_the_option_wins(
 def test_a_provider_is_known_by_the_endpoint_wherever_that_was_found(server: Server) -> None:
     proxied = {"HTTP_PROXY": server.url, "http_proxy": server.url, "NO_PROXY": "", "no_proxy": ""}
     env = {**proxied, "AWS_ENDPOINT_URL_S3": "http://some-account.r2.cloudflarestorage.com"}
-    asked = first(server, *KEYS, env=env)
-    assert asked.path.startswith("http://some-account.r2.cloudflarestorage.com/some-bucket?")
-    assert signed_by(asked)[1] == "auto"
+    request = first(server, *KEYS, env=env)
+    assert request.path.startswith("http://some-account.r2.cloudflarestorage.com/some-bucket?")
+    assert signed_by(request)[1] == "auto"
 
 
 def test_an_unknown_provider_is_refused_with_the_known_ones(server: Server) -> None:
@@ -205,7 +205,7 @@ def test_writes_without_precondition_checks_have_no_condition(server: Server) ->
     assert done.code == 0
     assert conditions(server)
     assert not any(conditions(server))
-    assert not any("if-match" in asked.headers for asked in server.requests)
+    assert not any("if-match" in request.headers for request in server.requests)
     assert done.error.startswith("warning: without conditional writes")
 
 

@@ -54,8 +54,8 @@ def test_a_successful_run_prints_no_secret(bucket: Bucket, words: list[str]) -> 
 
 def tell_all(asked: Request) -> Response:
     """A store that repeats what it was sent, save what no store knows: the secret key itself."""
-    said = f"{asked.headers.get('authorization')} {asked.headers.get('x-amz-security-token')} {asked.path}"
-    return refusal(403, "SignatureDoesNotMatch", said)
+    result = f"{asked.headers.get('authorization')} {asked.headers.get('x-amz-security-token')} {asked.path}"
+    return refusal(403, "SignatureDoesNotMatch", result)
 
 
 FAILURES = {

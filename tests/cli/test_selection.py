@@ -157,7 +157,7 @@ def test_the_packages_of_an_event_are_indexed_without_a_listing(bucket: Bucket) 
     assert done.json["subdirs"]["noarch"]["removed"] == ["mire-1.0-0.conda"]
     assert "linux-64" not in done.json["subdirs"]
     assert done.json["store"]["requests"]["LIST"] == 0
-    assert not [asked for asked in bucket.requests[before:] if "list-type=2" in asked.path]
+    assert not [request for request in bucket.requests[before:] if "list-type=2" in request.path]
     assert "ignored 1 objects" in done.err
 
 

@@ -39,7 +39,7 @@ def test_a_yank_and_its_end_in_a_folder(channel: Path) -> None:
     done = invoke("yank", channel, KEY, "--reason", "it breaks the build")
     assert (done.code, done.err) == (0, "")
     assert "1 yanked" in done.out
-    assert records(channel, "linux-64") == {name: it for name, it in before.items() if name != NAME}
+    assert records(channel, "linux-64") == {name: value for name, value in before.items() if name != NAME}
     assert (channel / KEY).is_file()
     assert f"yanked: {KEY}: it breaks the build" in invoke("status", channel).out
     invoke("fs", channel)

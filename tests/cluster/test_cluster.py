@@ -75,9 +75,9 @@ class Process:
     def wait_for(self, pattern: str) -> str:
         """The group of the first line that has a pattern."""
         while True:
-            found = re.search(pattern, self._lines.get(timeout=60))
-            if found:
-                return found[1]
+            result = re.search(pattern, self._lines.get(timeout=60))
+            if result:
+                return result[1]
 
     def kill(self) -> None:
         """Leave it no time for anything."""
@@ -127,11 +127,11 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 @pytest.fixture
 def served() -> Iterator[Server]:
-    with serving() as there:
-        there.fake = FakeS3(Behavior())
+    with serving() as server:
+        server.fake = FakeS3(Behavior())
         for key in KEYS:
-            there.fake.upload(key, package(key))
-        yield there
+            server.fake.upload(key, package(key))
+        yield server
 
 
 def index(served: Server, cluster: Cluster) -> Ran:

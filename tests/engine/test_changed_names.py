@@ -113,7 +113,9 @@ def test_attestations_change_their_name_and_those_of_others_stay() -> None:
 
     def attested() -> set[str]:
         whole = (unpacked(store.bodies()[key]) for key in shard_keys(store).values())
-        return {key for it in whole for key, record in it["packages.conda"].items() if "attestations_sha256" in record}
+        return {
+            key for item in whole for key, record in item["packages.conda"].items() if "attestations_sha256" in record
+        }
 
     store = channel(*keys(3), *keys(1, "noarch"))
     attest(keys(1)[0], b"[1]")
@@ -188,8 +190,8 @@ def test_wheels_of_other_names_are_counted_on() -> None:
     fill(store, keys(1)[0].replace("1.0", "2.0"))
     for options in (replace(SHARDS_ONLY, packages=frozenset(keys(1))), SHARDS_ONLY):
         index(store, options, now_ms=LATER)
-        told = unpacked(store.bodies()["linux-64/repodata_shards.msgpack.zst"])["info"]["repodata_revisions"]["v3"]
-        assert told["n_packages"] == 1
+        result = unpacked(store.bodies()["linux-64/repodata_shards.msgpack.zst"])["info"]["repodata_revisions"]["v3"]
+        assert result["n_packages"] == 1
 
 
 KEYS = [f"linux-64/{name}-{version}-0.conda" for name in ("a", "a-b", "A", "c") for version in "12"]

@@ -48,8 +48,8 @@ def saying(**info: Any) -> Options:
 
 
 def repodata(store: MemoryStore) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(store.bodies()["linux-64/repodata.json"])
-    return found
+    result: dict[str, Any] = json.loads(store.bodies()["linux-64/repodata.json"])
+    return result
 
 
 def singing() -> MemoryStore:
@@ -89,9 +89,9 @@ def test_what_is_said_stays_until_it_is_taken_back(
 def test_a_configured_revision_is_told_of_before_anything_stands_in_it() -> None:
     store = channel(*keys(2))
     index(store, saying(revisions=V3))
-    found = repodata(store)
-    assert found["info"]["repodata_revisions"] == {"v3": {"message": "Update your client", "n_packages": 0}}
-    assert found["v3"] == {}
+    result = repodata(store)
+    assert result["info"]["repodata_revisions"] == {"v3": {"message": "Update your client", "n_packages": 0}}
+    assert result["v3"] == {}
     index(store, saying(revisions=()))
     assert "repodata_revisions" not in repodata(store)["info"]
     assert "v3" not in repodata(store)
@@ -104,10 +104,10 @@ def test_all_packages_can_move_to_the_latest_revision_and_back() -> None:
     since = len(store.calls)
     index(store, with_outputs(info=ALL_V3))
     assert packages_read(store.calls, since) == []
-    found = repodata(store)
-    assert (found["packages"], found["packages.conda"]) == ({}, {})
-    assert found["info"]["repodata_revisions"]["v3"]["n_packages"] == 3
-    assert found["v3"]["conda"]["singer-1.0-0"]["depends"] == [
+    result = repodata(store)
+    assert (result["packages"], result["packages.conda"]) == ({}, {})
+    assert result["info"]["repodata_revisions"]["v3"]["n_packages"] == 3
+    assert result["v3"]["conda"]["singer-1.0-0"]["depends"] == [
         'python[version="3.12.*",build="*_cp"]',
         'numpy[version=">=1"]',
     ]
@@ -138,16 +138,16 @@ def test_without_a_revision_there_is_no_latest_one() -> None:
 
 def test_notices_come_last_and_are_put_only_when_they_changed() -> None:
     store = channel(*keys(2))
-    told = replace(PLAIN, notices=(NOTICE,))
-    index(store, told)
+    result = replace(PLAIN, notices=(NOTICE,))
+    index(store, result)
     written = [key for _, key in changes(store.calls)]
     assert written[-2:] == [names.NOTICES, names.STATE_FILE]
     assert json.loads(store.bodies()[names.NOTICES])["notices"][0]["expires_at"] == "2027-01-01T00:00:00Z"
     since = len(store.calls)
-    index(store, told)
+    index(store, result)
     assert changes(store.calls, since) == []
     since = len(store.calls)
-    index(store, replace(told, notices=(NOTICE, replace_id(NOTICE))))
+    index(store, replace(result, notices=(NOTICE, replace_id(NOTICE))))
     assert names.NOTICES in [key for _, key in changes(store.calls, since)]
     assert not any("repodata" in key for _, key in changes(store.calls, since))
 

@@ -47,8 +47,8 @@ def singing() -> MemoryStore:
 
 
 def channeldata(store: MemoryStore) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(store.bodies()[names.CHANNELDATA])
-    return found
+    result: dict[str, Any] = json.loads(store.bodies()[names.CHANNELDATA])
+    return result
 
 
 def root_writes(calls: list[Call], since: int = 0) -> list[tuple[str, str]]:
@@ -270,9 +270,9 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing() -> None:
 def test_a_catalog_tells_of_each_package_that_is_indexed() -> None:
     store = singing()
     index(store, ALL)
-    found = decode_catalog(store.bodies()[f"linux-64/{names.CATALOG}"])
-    assert found is not None
-    assert found.packages.keys() == records(store).keys()
+    result = decode_catalog(store.bodies()[f"linux-64/{names.CATALOG}"])
+    assert result is not None
+    assert result.packages.keys() == records(store).keys()
 
 
 def test_the_report_has_the_files_of_the_channel() -> None:

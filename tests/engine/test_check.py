@@ -311,10 +311,10 @@ def test_a_fault_has_its_file_its_reason_and_a_next_step(name: str) -> None:
     assert faults(store) == []
     planted.plant(store)
     at_file = [fault for fault in check(store).faults if fault.key.startswith(key(planted.at))]
-    found = [fault for fault in at_file if planted.reason in fault.reason]
-    assert len(found) == 1, faults(store)
-    assert found[0].next_step
-    assert "\n" not in str(found[0])
+    results = [fault for fault in at_file if planted.reason in fault.reason]
+    assert len(results) == 1, faults(store)
+    assert results[0].next_step
+    assert "\n" not in str(results[0])
     assert check(store).exit_code == 5
 
 
@@ -341,9 +341,9 @@ def test_a_deep_check_compares_each_package_with_its_record(at: str) -> None:
         value = {"md5": "0" * 32, "depends": ["q 1"], "build_number": 9}.get(at, "other")
         rewrite(store, REPODATA, lambda c: record_of(c).update({at: value}))
     assert faults(store) == []
-    (found,) = check(store, deep=True).faults
-    assert found.key == key(P0)
-    assert found.reason.startswith(f"has {at} ")
+    (result,) = check(store, deep=True).faults
+    assert result.key == key(P0)
+    assert result.reason.startswith(f"has {at} ")
 
 
 def test_a_deep_check_finds_a_package_that_cannot_be_read_any_more() -> None:
@@ -352,8 +352,8 @@ def test_a_deep_check_finds_a_package_that_cannot_be_read_any_more() -> None:
     store.remove(BAD)
     store.upload(key(P0), b"x" * len(package(key(P0))))
     assert faults(store) == []
-    (found,) = check(store, deep=True).faults
-    assert (found.key, found.reason.partition(" (")[0]) == (key(P0), "cannot be indexed any more")
+    (result,) = check(store, deep=True).faults
+    assert (result.key, result.reason.partition(" (")[0]) == (key(P0), "cannot be indexed any more")
 
 
 def test_a_deep_check_accepts_another_spelling_of_the_same_value() -> None:
@@ -456,8 +456,8 @@ def test_only_the_named_subdirs_are_checked() -> None:
 def test_a_compressed_file_is_unpacked_no_further_than_the_plain_size() -> None:
     store = sound()
     store.upload(key(REPODATA_ZST), zstandard.compress(bytes(200 * 2**20)))
-    (found,) = check(store).faults
-    assert (found.key, found.reason.partition(" bytes")[0][:15]) == (key(REPODATA_ZST), "holds more than")
+    (result,) = check(store).faults
+    assert (result.key, result.reason.partition(" bytes")[0][:15]) == (key(REPODATA_ZST), "holds more than")
 
 
 def test_shards_at_another_url_are_a_hint() -> None:
@@ -490,5 +490,5 @@ def test_the_next_step_for_an_unknown_revision_is_an_update(at: str) -> None:
         rewrite(store, REPODATA, lambda c: c.update(v4={}))
     else:
         reindex(store, lambda c: c["info"]["repodata_revisions"].update(v4={"n_packages": 1}))
-    found = [fault for fault in check(store).faults if "the revision v4" in fault.reason]
-    assert [(fault.key, fault.next_step) for fault in found] == [(key(at), "update the indexer")]
+    results = [fault for fault in check(store).faults if "the revision v4" in fault.reason]
+    assert [(fault.key, fault.next_step) for fault in results] == [(key(at), "update the indexer")]

@@ -54,8 +54,8 @@ def taken_over(told: tuple[str, ...] = (), options: Options = PLAIN) -> MemorySt
 
 
 def content(store: MemoryStore) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(store.bodies()[RUN_EXPORTS])
-    return found
+    result: dict[str, Any] = json.loads(store.bodies()[RUN_EXPORTS])
+    return result
 
 
 def test_each_report_says_how_many_are_missing_and_check_hints_at_it() -> None:
@@ -76,7 +76,7 @@ def test_only_packages_without_run_exports_are_read_and_records_stay() -> None:
     assert packages_read(store.calls, since) == KEYS[1:]
     assert (report.run_exports_unknown, report.metadata_read, report.outcome) == (0, 2, Outcome.PUBLISHED)
     assert repodata(store) == before
-    assert {name: it["run_exports"]["weak"] for name, it in content(store)["packages.conda"].items()} == {
+    assert {name: value["run_exports"]["weak"] for name, value in content(store)["packages.conda"].items()} == {
         name: [f"{name[:3]} 1"] for name in FILENAMES
     }
     assert check(store).hints == ()
@@ -107,9 +107,9 @@ def test_a_channel_of_shards_alone_is_completed_too() -> None:
 
 def test_a_replaced_package_completes_no_record_of_the_old_one() -> None:
     store = taken_over()
-    found = repodata(store)
-    found["packages.conda"][FILENAMES[0]]["sha256"] = "0" * 64
-    store.upload(f"linux-64/{names.REPODATA}", json.dumps(found).encode())
+    result = repodata(store)
+    result["packages.conda"][FILENAMES[0]]["sha256"] = "0" * 64
+    store.upload(f"linux-64/{names.REPODATA}", json.dumps(result).encode())
     assert only(index(store, COMPLETE)).run_exports_unknown == 1
     assert FILENAMES[0] not in content(store)["packages.conda"]
 
@@ -117,10 +117,10 @@ def test_a_replaced_package_completes_no_record_of_the_old_one() -> None:
 @pytest.mark.parametrize("missing", [("sha256",), ("sha256", "size"), ("sha256", "md5"), ("sha256", "md5", "size")])
 def test_a_record_without_sha256_is_completed_from_its_package(missing: tuple[str, ...]) -> None:
     store = taken_over()
-    found = repodata(store)
+    result = repodata(store)
     for field in missing:
-        del found["packages.conda"][FILENAMES[0]][field]
-    store.upload(f"linux-64/{names.REPODATA}", json.dumps(found).encode())
+        del result["packages.conda"][FILENAMES[0]][field]
+    store.upload(f"linux-64/{names.REPODATA}", json.dumps(result).encode())
     assert only(index(store, COMPLETE)).run_exports_unknown == 0
     assert content(store)["packages.conda"][FILENAMES[0]]["run_exports"]["weak"] == [f"{FILENAMES[0][:3]} 1"]
 

@@ -124,7 +124,7 @@ def test_nothing_is_lost_wherever_another_indexer_falls_in(before: str, shape: d
         count = len(interfering.calls)
         assert report.exit_code == 0, at
         assert missing_shards(store) == set(), at
-        assert all(found == names_in(store) for found in readers(store)), at
+        assert all(reader == names_in(store) for reader in readers(store)), at
         again = len(store.calls)
         index(store, options)
         assert packages_read(store.calls, again) == [], at
@@ -133,11 +133,11 @@ def test_nothing_is_lost_wherever_another_indexer_falls_in(before: str, shape: d
 
 def readers(store: MemoryStore) -> list[set[str]]:
     """What readers of each form find that there is."""
-    found = [set(records(store))] if SOURCE in store.bodies() else []
+    result = [set(records(store))] if SOURCE in store.bodies() else []
     if SHARD_INDEX in store.bodies():
-        found.append(sharded(store))
-    assert found
-    return found
+        result.append(sharded(store))
+    assert result
+    return result
 
 
 def test_what_another_indexer_removed_does_not_come_back() -> None:
@@ -287,7 +287,7 @@ def test_runs_that_delete_the_index_of_each_other_leave_one_index() -> None:
     index(InterferingStore(store, fall_in, look), with_outputs(monolithic=False), now_ms=NOW_MS + 2 * DAY_MS)
     assert fell_in
     index(store)
-    assert {it["indexed_timestamp"] for it in records(store).values()} == {NOW_MS}
+    assert {record["indexed_timestamp"] for record in records(store).values()} == {NOW_MS}
 
 
 @pytest.mark.parametrize("shapes", [("monolithic", "shards"), ("shards", "monolithic")])
@@ -308,7 +308,7 @@ def test_a_run_with_opposite_options_at_any_call_leaves_one_dated_index(
         for subdir in ("linux-64", "noarch"):
             assert {f"{subdir}/{name}" for name in (names.REPODATA, names.SHARD_INDEX)} & store.objects.keys(), at
         index(store)
-        assert {it["indexed_timestamp"] for it in records(store).values()} == {NOW_MS}, at
+        assert {record["indexed_timestamp"] for record in records(store).values()} == {NOW_MS}, at
         if len(interfering.calls) < at:
             break
     else:

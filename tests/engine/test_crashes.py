@@ -130,7 +130,11 @@ def undisturbed(scene: Scene) -> tuple[dict[str, bytes], int]:
 
 def mutable(store: MemoryStore) -> dict[str, bytes]:
     """The files that readers ask for by name."""
-    return {key: it for key, it in published(store).items() if "/shards/" not in key and names.FROM_PACKAGES not in key}
+    return {
+        key: value
+        for key, value in published(store).items()
+        if "/shards/" not in key and names.FROM_PACKAGES not in key
+    }
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -258,7 +262,7 @@ def test_a_patch_that_died_coming_into_force_can_be_ended_without_a_trace() -> N
             index(InterferingStore(store, after=crash_at(at)), scene.options, now_ms=LATER_MS)
         index(store, now_ms=LATER_MS)  # by somebody who knows of no patch
         index(store, ENDING, now_ms=LATER_MS)
-        found = json.loads(store.bodies()["linux-64/repodata.json"])
-        assert FIX not in json.dumps(found)
-        expected = expected or found
-        assert found == expected, at
+        result = json.loads(store.bodies()["linux-64/repodata.json"])
+        assert FIX not in json.dumps(result)
+        expected = expected or result
+        assert result == expected, at

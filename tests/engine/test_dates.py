@@ -260,10 +260,10 @@ def test_a_check_names_a_wrong_date_and_what_heals_it(date: int | None, state: s
         wrote = {"repodata.json": PublishedFile(version, ""), "run_exports.json": left.files["run_exports.json"]}
         packed = {"run_exports.json.zst": left.files["run_exports.json.zst"]}
         store.upload(name, encode_state(msgspec.structs.replace(left, files={**wrote, **packed})))
-    found = [fault for fault in check(store).faults if "indexed_timestamp" in fault.reason]
-    assert [fault.key for fault in found] == [KEYS[0]]
-    assert ("--force" in found[0].next_step) is (state == "in step")
-    index(store, replace(PLAIN, force="--force" in found[0].next_step))
+    results = [fault for fault in check(store).faults if "indexed_timestamp" in fault.reason]
+    assert [fault.key for fault in results] == [KEYS[0]]
+    assert ("--force" in results[0].next_step) is (state == "in step")
+    index(store, replace(PLAIN, force="--force" in results[0].next_step))
     assert faults(store) == []
     assert dates(store) == {A: OLD_MS if date is None else NOW_MS}
 

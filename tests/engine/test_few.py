@@ -112,8 +112,8 @@ def test_what_is_counted_over_all_records_is_counted_over_all() -> None:
     fill(store, NEW)
     for key in (NEW, conditional[1]):
         report = index(store, of(key), now_ms=LATER)
-        said = unpacked(store.bodies()[f"linux-64/{names.SHARD_INDEX}"])["info"]["repodata_revisions"]["v3"]
-        assert said["n_packages"] == (1 if key == NEW else 2)
+        result = unpacked(store.bodies()[f"linux-64/{names.SHARD_INDEX}"])["info"]["repodata_revisions"]["v3"]
+        assert result["n_packages"] == (1 if key == NEW else 2)
         assert faults(store) == []
         store.upload(conditional[1], package(conditional[1], depends=["a[when='b']"]))
     assert only(report).packages == 6

@@ -60,8 +60,8 @@ def with_new(*, indexed: bool = True) -> MemoryStore:
 
 
 def run_exports(store: MemoryStore) -> set[str]:
-    told = json.loads(store.objects[RUN_EXPORTS].body)
-    return set(told["packages"]) | set(told["packages.conda"])
+    result = json.loads(store.objects[RUN_EXPORTS].body)
+    return set(result["packages"]) | set(result["packages.conda"])
 
 
 def filenames(*packages: str) -> set[str]:
@@ -111,10 +111,10 @@ def test_a_plain_run_drops_run_exports_of_a_package_that_never_came() -> None:
 def test_lost_run_exports_are_a_fault_and_a_plain_run_reads_them_again() -> None:
     store = with_new()
     index(store, over())
-    told = json.loads(store.objects[RUN_EXPORTS].body)
-    del told["packages.conda"]["one-1.0-0.conda"]
-    store.upload(RUN_EXPORTS, json.dumps(told).encode())
-    assert any("does not have run exports of one-1.0-0.conda, which were known" in it for it in faults(store))
+    result = json.loads(store.objects[RUN_EXPORTS].body)
+    del result["packages.conda"]["one-1.0-0.conda"]
+    store.upload(RUN_EXPORTS, json.dumps(result).encode())
+    assert any("does not have run exports of one-1.0-0.conda, which were known" in fault for fault in faults(store))
     before = len(store.calls)
     index(store, over())
     assert packages_read(store.calls, before) == [ONE]
@@ -138,7 +138,7 @@ def test_lost_run_exports_are_read_again_after_a_run_over_other_packages() -> No
     store.remove(TWO)
     index(store, over(TWO))
     assert run_exports(store) == filenames(BEFORE, NEW[2])
-    assert any("does not have run exports of one-1.0-0.conda, which were known" in it for it in faults(store))
+    assert any("does not have run exports of one-1.0-0.conda, which were known" in fault for fault in faults(store))
     index(store, over())
     assert set(records(store, "noarch")) == run_exports(store) == filenames(BEFORE, ONE, NEW[2])
     assert faults(store) == []

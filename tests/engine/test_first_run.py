@@ -48,9 +48,9 @@ def test_every_package_is_in_every_form_of_the_index() -> None:
         "p01-1.0-0.conda",
         "p02-1.0-0.conda",
     )
-    found = repodata(store)
-    assert list(found["packages"]) == ["old-1.0-0.tar.bz2"]
-    assert list(found["packages.conda"]) == ["p00-1.0-0.conda", "p01-1.0-0.conda", "p02-1.0-0.conda"]
+    result = repodata(store)
+    assert list(result["packages"]) == ["old-1.0-0.tar.bz2"]
+    assert list(result["packages.conda"]) == ["p00-1.0-0.conda", "p01-1.0-0.conda", "p02-1.0-0.conda"]
     assert sharded(store) == records(store).keys()
     assert sharded(store, "noarch") == {"pure-1.0-0.conda"}
     assert missing_shards(store) == set()
@@ -66,9 +66,9 @@ def test_every_subdir_gets_every_file_and_nothing_else() -> None:
     store = channel(*keys(1), *keys(1, "osx-arm64"))
     index(store)
     for subdir in ("linux-64", "noarch", "osx-arm64"):
-        there = {key.removeprefix(f"{subdir}/") for key in published(store) if key.startswith(f"{subdir}/")}
+        existing = {key.removeprefix(f"{subdir}/") for key in published(store) if key.startswith(f"{subdir}/")}
         shard_files = {key.removeprefix(f"{subdir}/") for key in shards(store, subdir).values()}
-        assert there == {*FILES, *shard_files}
+        assert existing == {*FILES, *shard_files}
     assert {key.partition("/")[0] for key in store.bodies()} == {"linux-64", "noarch", "osx-arm64"}
 
 

@@ -189,13 +189,13 @@ def test_a_gc_reads_the_index_around_each_batch_and_renews_its_note() -> None:
     store.clock_ms = NOW_MS
     first = len(store.calls)
     assert len(only(gc(store, replace(DELETE, subdirs=("linux-64",)))).unused) == 251
-    asked = [(call.verb, call.key) for call in store.calls[first:]]
-    assert asked.count(("PUT", NOTE)) == 3
-    assert asked.count(("GET", SHARD_INDEX)) == 2 + 2 * 3
+    requests = [(call.verb, call.key) for call in store.calls[first:]]
+    assert requests.count(("PUT", NOTE)) == 3
+    assert requests.count(("GET", SHARD_INDEX)) == 2 + 2 * 3
     assert NOTE not in store.bodies()
-    deletes = [at for at, (verb, _) in enumerate(asked) if verb == "DELETE"]
-    assert asked.index(("PUT", NOTE)) < deletes[0]
-    assert asked[deletes[-1]] == ("DELETE", NOTE)
+    deletes = [at for at, (verb, _) in enumerate(requests) if verb == "DELETE"]
+    assert requests.index(("PUT", NOTE)) < deletes[0]
+    assert requests[deletes[-1]] == ("DELETE", NOTE)
 
 
 def test_a_gc_respects_a_live_gc_and_replaces_a_dead_one() -> None:

@@ -70,10 +70,10 @@ def test_a_run_in_step_asks_for_no_shard_and_makes_not_one_request_more() -> Non
     first = len(store.calls)
     index(store)
     calls = [(call.verb, call.key.partition("/")[2]) for call in store.calls[first:] if call.key.startswith("linux")]
-    asked = [("GET", names.STATE_FILE), ("LIST", ""), ("GET", names.REPODATA), ("GET", names.RUN_EXPORTS)]
-    asked += [("GET", "new-1.0-0.conda"), ("GET", names.SHARD_INDEX)]
+    results = [("GET", names.STATE_FILE), ("LIST", ""), ("GET", names.REPODATA), ("GET", names.RUN_EXPORTS)]
+    results += [("GET", "new-1.0-0.conda"), ("GET", names.SHARD_INDEX)]
     files = (shards(store)["new"].partition("/")[2], *OURS, names.STATE_FILE)
-    assert sorted(calls) == sorted([*asked, *(("PUT", name) for name in files)])
+    assert sorted(calls) == sorted([*results, *(("PUT", name) for name in files)])
 
 
 def test_a_first_run_lists_no_shards_since_no_index_names_any() -> None:
@@ -156,14 +156,14 @@ def test_a_shard_that_comes_back_is_new_and_checked_after_the_index(monolithic: 
     index(store, options)
     assert shards(store)["p00"] == orphan
     assert store.objects[orphan].stat.etag != version
-    asked = [(call.verb, call.key, call.expect) for call in store.calls[first:] if call.key in {orphan, SHARD_INDEX}]
-    assert [(verb, key) for verb, key, _ in asked if verb != "GET"] == [
+    requests = [(call.verb, call.key, call.expect) for call in store.calls[first:] if call.key in {orphan, SHARD_INDEX}]
+    assert [(verb, key) for verb, key, _ in requests if verb != "GET"] == [
         ("PUT", orphan),
         ("PUT", orphan),
         ("PUT", SHARD_INDEX),
         ("HEAD", orphan),
     ]
-    assert [expect for verb, key, expect in asked if verb == "PUT" and key == orphan] == [
+    assert [expect for verb, key, expect in requests if verb == "PUT" and key == orphan] == [
         Expect.ABSENT,
         Expect.ANYTHING,
     ]

@@ -105,9 +105,9 @@ def test_yanks_and_ignored_packages_are_kept_side_by_side() -> None:
     store = with_bad_packages()
     store.upload(STATE, encode_withdrawn(WithdrawnPackages({"a-1-0.conda": Yank("old", 1)})))
     order(store, BAD)
-    found = decode_withdrawn(store.bodies()[STATE], STATE)
-    assert found.yanked == {"a-1-0.conda": Yank("old", 1)}
-    assert found.ignored["bad-1.0-0.conda"].reason == REASON
+    result = decode_withdrawn(store.bodies()[STATE], STATE)
+    assert result.yanked == {"a-1-0.conda": Yank("old", 1)}
+    assert result.ignored["bad-1.0-0.conda"].reason == REASON
     assert json.loads(store.bodies()[STATE])["version"] == 2
 
 

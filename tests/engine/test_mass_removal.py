@@ -193,6 +193,6 @@ def test_a_listing_of_subdirs_that_lacks_one_changes_nothing_in_it() -> None:
     index(store)
     before = store.bodies()
     whole = store.list
-    store.list = lambda prefix, **_: (it for it in whole(prefix) if it.key != "linux-64/")  # type: ignore[method-assign]
+    store.list = lambda prefix, **_: (item for item in whole(prefix) if item.key != "linux-64/")  # type: ignore[method-assign]
     assert "linux-64" not in index(store).subdirs
     assert store.bodies() == before

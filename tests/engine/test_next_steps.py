@@ -74,9 +74,9 @@ def follow(store: MemoryStore, found: Sequence[Fault], options: Options) -> Repo
 
 
 def heals(store: MemoryStore, options: Options, *, deep: bool = False) -> None:
-    found = check(store, deep=deep, command=COMMAND).faults
-    assert found
-    follow(store, found, options)
+    result = check(store, deep=deep, command=COMMAND).faults
+    assert result
+    follow(store, result, options)
     assert faults(store, deep=deep) == []
 
 
@@ -151,7 +151,7 @@ def attested(store: MemoryStore) -> None:
 
 
 def copy_of_attestations(store: MemoryStore) -> str:
-    return next(it for it in store.bodies() if it.startswith(f"{SIGS}."))
+    return next(body for body in store.bodies() if body.startswith(f"{SIGS}."))
 
 
 def without_ledger(store: MemoryStore, change: Callable[[MemoryStore], object]) -> None:
@@ -160,8 +160,8 @@ def without_ledger(store: MemoryStore, change: Callable[[MemoryStore], object]) 
 
 
 def drop(store: MemoryStore, *gone: str) -> None:
-    for it in gone:
-        store.remove(it)
+    for item in gone:
+        store.remove(item)
 
 
 def cut_off(store: MemoryStore, *filenames: str) -> None:
@@ -174,7 +174,7 @@ def broken(name: str) -> Callable[[MemoryStore], object]:
 
 
 DAMAGE = {
-    "the index is gone": Damage(lambda s: drop(s, *(it for it in s.bodies() if not is_package(it)))),
+    "the index is gone": Damage(lambda s: drop(s, *(body for body in s.bodies() if not is_package(body)))),
     "the index of noarch is gone": Damage(lambda s: s.remove("noarch/repodata.json")),
     "all shards are gone": Damage(lambda s: drop(s, *shards(s).values())),
     "all shards are gone, and nothing else is there": Damage(lambda s: drop(s, *shards(s).values()), SHARDS_ONLY),

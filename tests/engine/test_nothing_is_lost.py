@@ -44,9 +44,9 @@ def sha256_of(store: MemoryStore, key: str) -> str:
 
 
 def shown(store: MemoryStore, key: str) -> object:
-    found = records(store)[key.partition("/")[2]]
-    assert isinstance(found, dict)
-    return found["sha256"]
+    result = records(store)[key.partition("/")[2]]
+    assert isinstance(result, dict)
+    return result["sha256"]
 
 
 def of_the_size_of(body: bytes, key: str) -> bytes:
@@ -98,7 +98,7 @@ def test_the_only_index_is_not_deleted_before_another_one_stands() -> None:
     again = len(store.calls)
     index(store, with_outputs(shards=False), now_ms=NOW_MS + 2 * DAY_MS)
     assert packages_read(store.calls[again:]) == []
-    assert {it["indexed_timestamp"] for it in records(store).values()} == {NOW_MS}
+    assert {record["indexed_timestamp"] for record in records(store).values()} == {NOW_MS}
 
 
 def rewrite(store: MemoryStore, **more: object) -> None:
@@ -112,8 +112,8 @@ def rewrite(store: MemoryStore, **more: object) -> None:
 def test_what_another_indexer_has_yanked_stays_out(*, kept_in_the_maps: bool) -> None:
     store = channel()
     index(store)
-    found = records(store)
-    maps = {name: it for name, it in found.items() if kept_in_the_maps or name != FIRST}
+    result = records(store)
+    maps = {name: value for name, value in result.items() if kept_in_the_maps or name != FIRST}
     rewrite(store, **{"packages.conda": maps, "removed": [FIRST]})
     report = only(index(store))
     assert FIRST not in records(store)
@@ -184,7 +184,7 @@ def test_a_patched_channel_is_refused_and_one_that_only_could_be_is_not() -> Non
 def test_a_lost_shard_of_a_channel_of_shards_is_a_bad_index_at_once(harm: str) -> None:
     store = channel()
     index(store, with_outputs(monolithic=False))
-    shards = [it.key for it in store.list("linux-64/shards/")]
+    shards = [item.key for item in store.list("linux-64/shards/")]
     if harm == "gone":
         store.remove(shards[0])
     else:

@@ -166,9 +166,9 @@ def test_a_base_url_reaches_json_and_shards(shape: dict[str, object], expected: 
     index(store)
     before = shards(store)
     index(store, with_outputs(**shape))
-    found = repodata(store)
-    assert found["info"]["base_url"] == expected
-    assert found["repodata_version"] == 2
+    result = repodata(store)
+    assert result["info"]["base_url"] == expected
+    assert result["repodata_version"] == 2
     assert shards(store) == before
     shard_index = unpacked(store.bodies()["linux-64/repodata_shards.msgpack.zst"])
     assert shard_index["info"]["base_url"] == expected

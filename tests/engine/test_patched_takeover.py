@@ -44,8 +44,8 @@ REPODATA, UNPATCHED, INSTRUCTIONS, YANKED = (
 
 
 def content(store: MemoryStore, key: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(store.bodies()[key])
-    return found
+    result: dict[str, Any] = json.loads(store.bodies()[key])
+    return result
 
 
 def put(store: MemoryStore, key: str, value: object) -> None:
@@ -60,11 +60,11 @@ def foreign(*, instructions: bool, yanked_stay: bool) -> MemoryStore:
     for key in [key for key in store.bodies() if not key.endswith(names.EXTENSIONS)]:
         store.remove(key)
     put(store, UNPATCHED, plain)
-    found = dict(plain["packages.conda"])
-    found[FIRST] = {**found[FIRST], "depends": ["fixed"]}
+    result = dict(plain["packages.conda"])
+    result[FIRST] = {**result[FIRST], "depends": ["fixed"]}
     if not yanked_stay:
-        del found[SECOND]
-    put(store, REPODATA, {**plain, "packages.conda": found, "removed": [SECOND]})
+        del result[SECOND]
+    put(store, REPODATA, {**plain, "packages.conda": result, "removed": [SECOND]})
     if instructions:
         put(store, INSTRUCTIONS, FIX)
     return store
@@ -128,9 +128,9 @@ def test_an_unpatched_index_beside_one_that_says_the_same_is_kept_in_step() -> N
 def test_a_package_that_was_replaced_is_not_taken_for_a_patched_one() -> None:
     store = foreign(instructions=False, yanked_stay=True)
     plain = content(store, UNPATCHED)
-    found = content(store, UNPATCHED)
-    found["packages.conda"][FIRST] |= {"sha256": "0" * 64, "depends": ["other"]}
-    put(store, UNPATCHED, found)
+    result = content(store, UNPATCHED)
+    result["packages.conda"][FIRST] |= {"sha256": "0" * 64, "depends": ["other"]}
+    put(store, UNPATCHED, result)
     put(store, REPODATA, plain)
     assert only(index(store)).outcome is Outcome.PUBLISHED
 
@@ -150,9 +150,9 @@ def run_of_rattler_index(store: MemoryStore) -> None:
     fill(store, f"linux-64/{NEW}")
     other = channel(*keys(3), f"linux-64/{NEW}")
     index(other, now_ms=NOW_MS + DAY_MS)
-    found = content(store, REPODATA)
-    fresh = {name: record for name, record in records(other).items() if name not in found["packages.conda"]}
-    put(store, REPODATA, {**found, "packages.conda": {**found["packages.conda"], **fresh}, "removed": []})
+    result = content(store, REPODATA)
+    fresh = {name: record for name, record in records(other).items() if name not in result["packages.conda"]}
+    put(store, REPODATA, {**result, "packages.conda": {**result["packages.conda"], **fresh}, "removed": []})
 
 
 def test_patches_and_yanks_return_after_another_indexer_dates_stay() -> None:
@@ -190,21 +190,21 @@ def test_patched_run_exports_never_replace_those_of_the_package() -> None:
     fix = {"run_exports": {"strong": ["fixed"]}}
     upload_patch(store, {"patch_instructions_version": 2, "packages.conda": {FIRST: fix}})
     index(store, replace(PLAIN, repodata_patch=PATCH))
-    found = content(store, UNPATCHED)
-    assert found.pop("run_exports") == {FIRST: {}}
-    put(store, UNPATCHED, found)
+    result = content(store, UNPATCHED)
+    assert result.pop("run_exports") == {FIRST: {}}
+    put(store, UNPATCHED, result)
     index(store)
     assert content(store, "linux-64/run_exports.json")["packages.conda"][FIRST] == fix
-    put(store, UNPATCHED, found)
+    put(store, UNPATCHED, result)
     index(store, replace(PLAIN, repodata_patch=""))
     assert content(store, "linux-64/run_exports.json")["packages.conda"].keys() == {SECOND}
 
 
 def test_a_foreign_unpatched_index_has_the_records_of_the_packages() -> None:
     store = in_force()
-    found = content(store, UNPATCHED)
-    found["packages.conda"][SECOND]["depends"] = ["spelled  otherwise"]
-    put(store, UNPATCHED, found)
+    result = content(store, UNPATCHED)
+    result["packages.conda"][SECOND]["depends"] = ["spelled  otherwise"]
+    put(store, UNPATCHED, result)
     index(store)
     assert records(store)[SECOND]["depends"] == ["spelled  otherwise"]
     assert records(store)[FIRST]["depends"] == ["fixed"]
@@ -243,8 +243,8 @@ SAID = {
 
 def test_what_another_indexer_says_of_a_patched_channel_is_published_too() -> None:
     store = in_force()
-    found = content(store, REPODATA)
-    put(store, REPODATA, {**found, "info": {**found["info"], **SAID}, "v3": WHEELS, "theirs": 1})
+    result = content(store, REPODATA)
+    put(store, REPODATA, {**result, "info": {**result["info"], **SAID}, "v3": WHEELS, "theirs": 1})
     for _ in range(2):
         index(store)
         now = repodata(store)
@@ -274,8 +274,8 @@ def test_a_wheel_record_is_unpatched_unless_its_content_differs() -> None:
     ours = Index(v3_rest={"whl": {"a": Raw(b'{"name":"a","sha256":"1"}'), "b": Raw(b'{"name":"b","sha256":"1"}')}})
     theirs = Raw(b'{"name":"a","sha256":"2"}')
     patched = Raw(b'{"name":"b","sha256":"1","depends":["fixed"]}')
-    found = with_published_parts(ours, Index(v3_rest={"whl": {"a": theirs, "b": patched}}))
-    assert found.v3_rest == {"whl": {"a": theirs, "b": ours.v3_rest["whl"]["b"]}}
+    result = with_published_parts(ours, Index(v3_rest={"whl": {"a": theirs, "b": patched}}))
+    assert result.v3_rest == {"whl": {"a": theirs, "b": ours.v3_rest["whl"]["b"]}}
 
 
 def test_a_newer_index_beside_the_unpatched_one_is_not_overwritten() -> None:

@@ -49,8 +49,8 @@ INSTRUCTIONS = f"linux-64/{names.PATCH_INSTRUCTIONS}"
 
 
 def unpatched(store: MemoryStore) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(store.bodies()[UNPATCHED])
-    return {**found["packages"], **found["packages.conda"]}
+    result: dict[str, Any] = json.loads(store.bodies()[UNPATCHED])
+    return {**result["packages"], **result["packages.conda"]}
 
 
 def patched(instructions: dict[str, Any] | None = None) -> MemoryStore:
@@ -66,9 +66,9 @@ def test_readers_of_every_format_see_the_patch() -> None:
     assert records(store)[FIRST]["depends"] == ["fixed >=1"]
     assert set(records(store)) == sharded(store) == {FIRST, THIRD}
     assert repodata(store)["removed"] == [SECOND]
-    found = {name: unpacked(store.bodies()[key]) for name, key in shards(store).items()}
-    assert found["p00"]["packages.conda"][FIRST]["depends"] == ["fixed >=1"]
-    assert found["p01"]["removed"] == [SECOND]
+    results = {name: unpacked(store.bodies()[key]) for name, key in shards(store).items()}
+    assert results["p00"]["packages.conda"][FIRST]["depends"] == ["fixed >=1"]
+    assert results["p01"]["removed"] == [SECOND]
     assert missing_shards(store) == set()
 
 
@@ -203,9 +203,9 @@ def test_fields_that_cannot_be_patched_stay_with_a_warning() -> None:
         "sets sha256",
         "sets size",
     ]
-    found = records(store)[FIRST]
-    assert found["license"] == "MIT"
-    assert found["size"] == len(package(keys(1)[0]))
+    result = records(store)[FIRST]
+    assert result["license"] == "MIT"
+    assert result["size"] == len(package(keys(1)[0]))
 
 
 def test_a_patch_of_version_2_changes_run_exports_until_the_patch_ends() -> None:
@@ -235,8 +235,8 @@ def run_exports(store: MemoryStore) -> Any:
 
 
 def test_run_exports_json_has_every_package_of_the_unpatched_index() -> None:
-    found = json.loads(patched().bodies()["linux-64/run_exports.json"])
-    assert set(found["packages.conda"]) == {FIRST, SECOND, THIRD}
+    result = json.loads(patched().bodies()["linux-64/run_exports.json"])
+    assert set(result["packages.conda"]) == {FIRST, SECOND, THIRD}
 
 
 def test_shards_alone_are_patched_too() -> None:
@@ -280,5 +280,5 @@ def test_a_check_finds_what_is_in_force_and_not_published() -> None:
 
 
 def _faults(store: MemoryStore) -> list[str]:
-    found = check(store, deep=True).faults
-    return [f"{fault.key}: {fault.reason}" for fault in found if fault.key.startswith("linux-64/")]
+    result = check(store, deep=True).faults
+    return [f"{fault.key}: {fault.reason}" for fault in result if fault.key.startswith("linux-64/")]

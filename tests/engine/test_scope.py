@@ -130,8 +130,8 @@ def test_a_named_package_that_is_broken_is_rejected() -> None:
 def test_a_named_package_replaced_in_a_store_without_md5_is_noticed() -> None:
     key = keys(1)[0]
     store = channel(*keys(2), *keys(1, "noarch"))
-    for it in keys(2):
-        store.disguise(it)
+    for item in keys(2):
+        store.disguise(item)
     index(store)
     fill(store, key)
     store.disguise(key)

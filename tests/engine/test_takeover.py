@@ -51,40 +51,40 @@ def record(key: str, **more: object) -> dict[str, object]:
 def foreign(raw: bytes = b"", **more: Any) -> tuple[MemoryStore, dict[str, object]]:
     """A channel with a repodata.json, and the records in it."""
     store = fill(MemoryStore(clock_ms=NOW_MS - 10_000), *KEYS)
-    found = {key.partition("/")[2]: record(key) for key in KEYS}
-    content = {"info": {"subdir": "linux-64"}, "packages": {}, "packages.conda": found, "repodata_version": 1, **more}
+    results = {key.partition("/")[2]: record(key) for key in KEYS}
+    content = {"info": {"subdir": "linux-64"}, "packages": {}, "packages.conda": results, "repodata_version": 1, **more}
     body = json.dumps(content).encode()
     store.clock_ms = NOW_MS - 1000
     store.upload("linux-64/repodata.json", body[:-1] + raw + b"}")
-    return store, found  # type: ignore[return-value]  # dict is invariant
+    return store, results  # type: ignore[return-value]  # dict is invariant
 
 
 def dated(found: dict[str, Any]) -> dict[str, object]:
     """The records with the time at which their packages came to the store."""
-    return {filename: {**it, "indexed_timestamp": NOW_MS - 10_000} for filename, it in found.items()}
+    return {filename: {**value, "indexed_timestamp": NOW_MS - 10_000} for filename, value in found.items()}
 
 
 def test_no_package_is_read_and_all_records_stay_but_for_a_date() -> None:
-    store, found = foreign()
+    store, result = foreign()
     report = index(store)
     assert report.exit_code == 0
     assert packages_read(store.calls) == []
     assert only(report).added == only(report).updated == only(report).removed == ()
     assert only(report).packages == 3
-    assert records(store) == dated(found)
-    assert sharded(store) == found.keys()
+    assert records(store) == dated(result)
+    assert sharded(store) == result.keys()
     again = len(store.calls)
     assert index(store).outcome is Outcome.UNCHANGED
     assert changes(store.calls, again) == []
 
 
 def test_no_package_is_read_where_only_sizes_and_times_tell() -> None:
-    store, found = foreign()
+    store, result = foreign()
     for key in KEYS:
         store.disguise(key)
     index(store)
     assert packages_read(store.calls) == []
-    assert records(store) == dated(found)
+    assert records(store) == dated(result)
 
 
 def test_a_package_that_is_younger_than_the_foreign_index_is_read() -> None:
@@ -98,12 +98,12 @@ def test_a_package_that_is_younger_than_the_foreign_index_is_read() -> None:
 
 
 def test_a_package_of_another_size_than_its_record_is_read() -> None:
-    store, found = foreign()
+    store, result = foreign()
     store.upload(KEYS[0], package(KEYS[0], license="somebody replaced it"))
     report = index(store)
     assert packages_read(store.calls) == [KEYS[0]]
     assert only(report).updated == ("p00-1.0-0.conda",)
-    assert records(store)["p01-1.0-0.conda"] == dated(found)["p01-1.0-0.conda"]
+    assert records(store)["p01-1.0-0.conda"] == dated(result)["p01-1.0-0.conda"]
 
 
 def test_unknown_keys_survive_byte_for_byte() -> None:
@@ -157,8 +157,8 @@ def test_an_empty_repodata_is_an_empty_index() -> None:
 
 def test_run_exports_inside_records_reach_shards_and_run_exports_json() -> None:
     store = fill(MemoryStore(), KEYS[0])
-    found = {"p00-1.0-0.conda": record(KEYS[0], run_exports={"weak": ["p00 >=1"]})}
-    store.upload("linux-64/repodata.json", json.dumps({"packages.conda": found}).encode())
+    results = {"p00-1.0-0.conda": record(KEYS[0], run_exports={"weak": ["p00 >=1"]})}
+    store.upload("linux-64/repodata.json", json.dumps({"packages.conda": results}).encode())
     index(store)
     assert packages_read(store.calls) == []
     assert json.loads(store.bodies()["linux-64/run_exports.json"])["packages.conda"] == {
@@ -183,10 +183,10 @@ def test_shards_beside_packages_move_to_our_shard_folder() -> None:
 
 def test_run_exports_of_the_oldest_form_are_carried_on_as_weak_ones() -> None:
     store = fill(MemoryStore(), *KEYS[:2])
-    found = {key.partition("/")[2]: record(key) for key in KEYS[:2]}
-    store.upload("linux-64/repodata.json", json.dumps({"packages.conda": found}).encode())
-    told = {"p00-1.0-0.conda": {"run_exports": ["p00 >=1"]}, "p01-1.0-0.conda": {"run_exports": []}}
-    store.upload("linux-64/run_exports.json", json.dumps({"packages.conda": told}).encode())
+    values = {key.partition("/")[2]: record(key) for key in KEYS[:2]}
+    store.upload("linux-64/repodata.json", json.dumps({"packages.conda": values}).encode())
+    results = {"p00-1.0-0.conda": {"run_exports": ["p00 >=1"]}, "p01-1.0-0.conda": {"run_exports": []}}
+    store.upload("linux-64/run_exports.json", json.dumps({"packages.conda": results}).encode())
     index(store)
     assert packages_read(store.calls) == []
     assert json.loads(store.bodies()["linux-64/run_exports.json"])["packages.conda"] == {
@@ -216,8 +216,8 @@ def test_a_package_that_old_clients_misread_moves_to_v3() -> None:
 def undated(store: MemoryStore) -> None:
     """Rewrite the index as conda-index does: from the packages, which do not know when they were indexed."""
     content = json.loads(store.bodies()["linux-64/repodata.json"])
-    for it in content["packages.conda"].values():
-        del it["indexed_timestamp"]
+    for value in content["packages.conda"].values():
+        del value["indexed_timestamp"]
     store.upload("linux-64/repodata.json", json.dumps(content).encode())
     for name in ("repodata.json.zst", "repodata_shards.msgpack.zst", ".indexer.json.zst"):
         store.remove(f"linux-64/{name}")

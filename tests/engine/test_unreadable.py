@@ -69,12 +69,12 @@ BAD = [
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_record_is_parsed_as_pixis_engine_does(field: str, tmp_path: Path) -> None:
-    said = [{**SOUND, field: value} for value in VALUES]
-    said.append({key: value for key, value in SOUND.items() if key != field})
-    for it in said:
-        stricter = (field, it.get(field)) in STRICTER
+    results = [{**SOUND, field: value} for value in VALUES]
+    results.append({key: value for key, value in SOUND.items() if key != field})
+    for item in results:
+        stricter = (field, item.get(field)) in STRICTER
         for separators in ((",", ":"), (", ", ": ")):
-            raw = json.dumps(it, separators=separators)
+            raw = json.dumps(item, separators=separators)
             fault = record_fault(Raw(raw.encode()))
             assert (fault is None) == (read(tmp_path, records={"a-1.0-0.conda": raw}) and not stricter), raw
 
@@ -91,9 +91,9 @@ def test_keys_that_stand_twice_and_what_no_format_can_say_are_faults(more: str) 
 
 @pytest.mark.parametrize(("field", "value"), BAD)
 def test_a_package_whose_copied_record_is_unreadable_is_read_again(field: str, value: object, tmp_path: Path) -> None:
-    store, found = foreign()
-    found[P0][field] = value  # type: ignore[index]  # a record
-    store.upload("linux-64/repodata.json", json.dumps({"packages.conda": found}).encode())
+    store, result = foreign()
+    result[P0][field] = value  # type: ignore[index]  # a record
+    store.upload("linux-64/repodata.json", json.dumps({"packages.conda": result}).encode())
     assert any(fault.startswith(f"linux-64/{P0}: its record") for fault in faults(store))
     report = index(store)
     assert report.exit_code == 0
@@ -101,7 +101,7 @@ def test_a_package_whose_copied_record_is_unreadable_is_read_again(field: str, v
     assert any(note.filename == P0 and "read again" in note.reason for note in only(report).warnings)
     after = records(store)
     assert after[P0]["sha256"] == record(KEYS[0])["sha256"]
-    assert after["p01-1.0-0.conda"] == dated(found)["p01-1.0-0.conda"]
+    assert after["p01-1.0-0.conda"] == dated(result)["p01-1.0-0.conda"]
     assert read(tmp_path, store.bodies()["linux-64/repodata.json"])
     assert faults(store) == []
     first = len(store.calls)
@@ -113,10 +113,10 @@ def test_a_package_whose_copied_record_is_unreadable_is_read_again(field: str, v
 @pytest.mark.parametrize("shards_only", [False, True])
 def test_a_record_that_its_package_cannot_mend_is_not_published(*, force: bool, shards_only: bool) -> None:
     body = package(KEYS[0], build_number="0")
-    store, found = foreign()
+    store, result = foreign()
     store.upload(KEYS[0], body)
-    found[P0] = {**record(KEYS[0]), "build_number": "0", **_digests(body)}
-    store.upload("linux-64/repodata.json", json.dumps({"packages.conda": found}).encode())
+    result[P0] = {**record(KEYS[0]), "build_number": "0", **_digests(body)}
+    store.upload("linux-64/repodata.json", json.dumps({"packages.conda": result}).encode())
     options = with_outputs(monolithic=not shards_only)
     report = index(store, replace(options, force=force))
     assert report.exit_code == 3
@@ -138,10 +138,10 @@ def _digests(body: bytes) -> dict[str, object]:
 
 def test_a_rejected_package_whose_readable_record_stays_says_so_each_time() -> None:
     body = package(KEYS[0], noarch="rust")
-    store, found = foreign()
+    store, result = foreign()
     store.upload(KEYS[0], body)
-    found[P0] = {**record(KEYS[0]), **_digests(body)}
-    store.upload("linux-64/repodata.json", json.dumps({"packages.conda": found}).encode())
+    result[P0] = {**record(KEYS[0]), **_digests(body)}
+    store.upload("linux-64/repodata.json", json.dumps({"packages.conda": result}).encode())
     report = index(store, replace(PLAIN, force=True))
     assert [note.filename for note in only(report).rejected] == [P0]
     assert only(report).rejected[0].reason.endswith("; its record in the index stays as it is")
@@ -162,9 +162,9 @@ def test_copied_records_are_validated_once() -> None:
 
 
 def test_a_run_over_a_few_packages_leaves_the_rest_to_the_next_whole_run() -> None:
-    store, found = foreign()
-    found["p01-1.0-0.conda"]["license"] = ["MIT"]  # type: ignore[index]  # a record
-    store.upload("linux-64/repodata.json", json.dumps({"packages.conda": found}).encode())
+    store, result = foreign()
+    result["p01-1.0-0.conda"]["license"] = ["MIT"]  # type: ignore[index]  # a record
+    store.upload("linux-64/repodata.json", json.dumps({"packages.conda": result}).encode())
     index(store, replace(PLAIN, packages=frozenset({KEYS[0]})))
     assert records(store)["p01-1.0-0.conda"]["license"] == ["MIT"]
     first = len(store.calls)
@@ -174,37 +174,40 @@ def test_a_run_over_a_few_packages_leaves_the_rest_to_the_next_whole_run() -> No
 
 
 def test_unreadable_run_exports_are_unknown(tmp_path: Path) -> None:
-    store, found = foreign()
-    told = {P0: {"run_exports": {"weak": "p00"}}, "p01-1.0-0.conda": {"run_exports": {"weak": ["p01"]}}}
-    store.upload("linux-64/run_exports.json", json.dumps({"packages.conda": told}).encode())
+    store, result = foreign()
+    results = {P0: {"run_exports": {"weak": "p00"}}, "p01-1.0-0.conda": {"run_exports": {"weak": ["p01"]}}}
+    store.upload("linux-64/run_exports.json", json.dumps({"packages.conda": results}).encode())
     assert any("run exports that clients cannot parse" in fault for fault in faults(store))
     index(store)
     assert json.loads(store.bodies()["linux-64/run_exports.json"])["packages.conda"] == {
         "p01-1.0-0.conda": {"run_exports": {"weak": ["p01"]}}
     }
-    assert records(store) == dated(found)
+    assert records(store) == dated(result)
     assert read(tmp_path, store.bodies()["linux-64/repodata.json"])
 
 
 @pytest.mark.parametrize(
     ("more", "name"),
     [
-        *(({"info": {"channel_relations": it}}, "info.channel_relations") for it in (7, "x", {"base": ["x"]})),
-        *(({"info": {"virtual_package_detectors": it}}, "info.virtual_package_detectors") for it in (7, {"a": "x"})),
+        *(({"info": {"channel_relations": item}}, "info.channel_relations") for item in (7, "x", {"base": ["x"]})),
+        *(
+            ({"info": {"virtual_package_detectors": value}}, "info.virtual_package_detectors")
+            for value in (7, {"a": "x"})
+        ),
         *(({"info": {"repodata_revisions": it}}, "info.repodata_revisions") for it in (7, {"v3": {"message": 5}})),
         ({"removed": ["foo"]}, "removed 'foo'"),
         ({"v3": {"whl": {"w-1": {**SOUND, "name": "w"}}}}, "w-1.whl"),
     ],
 )
 def test_what_makes_a_whole_subdir_unreadable_is_left_out(more: dict[str, Any], name: str, tmp_path: Path) -> None:
-    store, found = foreign(**more)
+    store, result = foreign(**more)
     assert not read(tmp_path, store.bodies()["linux-64/repodata.json"])
     assert any(f": {name} " in fault for fault in faults(store))
     report = index(store)
     assert [note.filename for note in only(report).warnings] == [name]
     assert only(report).warnings[0].reason.endswith("so it is left out")
     assert read(tmp_path, store.bodies()["linux-64/repodata.json"])
-    assert records(store) == dated(found)
+    assert records(store) == dated(result)
     assert faults(store) == []
 
 
@@ -212,4 +215,4 @@ def test_a_first_run_of_our_own_packages_is_validated() -> None:
     store = fill(MemoryStore(clock_ms=NOW_MS - 1000), *KEYS)
     index(store)
     assert faults(store) == []
-    assert all(record_fault(Raw(json.dumps(it).encode())) is None for it in records(store).values())
+    assert all(record_fault(Raw(json.dumps(item).encode())) is None for item in records(store).values())

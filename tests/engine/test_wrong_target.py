@@ -164,8 +164,8 @@ def test_the_state_says_whose_it_is() -> None:
     store = channel(*keys(1))
     index(store, Options(replace(PLAIN.outputs, html=True)))
     places = {key: decode_state(body) for key, body in store.bodies().items() if key.endswith(names.STATE_FILE)}
-    found = {key: it.place for key, it in places.items() if it}
-    assert found == {
+    results = {key: value.place for key, value in places.items() if value}
+    assert results == {
         names.STATE_FILE: CHANNEL,
         f"linux-64/{names.STATE_FILE}": "linux-64",
         f"noarch/{names.STATE_FILE}": "noarch",

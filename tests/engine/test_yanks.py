@@ -155,8 +155,8 @@ def test_a_yank_publishes_with_the_options_of_the_last_run() -> None:
     before = set(store.bodies())
     order(store, keys(1)[0])
     assert "base_url" in repodata(store)["info"]
-    found = {key for key in set(store.bodies()) ^ before if "/shards/" not in key}
-    assert found == {YANKED, f"linux-64/{names.FROM_PACKAGES}"}
+    results = {key for key in set(store.bodies()) ^ before if "/shards/" not in key}
+    assert results == {YANKED, f"linux-64/{names.FROM_PACKAGES}"}
 
 
 def test_a_channel_that_was_never_indexed_is_not_made_one_by_a_yank() -> None:

@@ -57,15 +57,15 @@ def test_a_check_finds_no_fault_in_what_another_tool_has_made(case: str, tmp_pat
     for path in (CHANNELS / case / "before").glob("*/repodata.json"):
         for filename in records_of(json.loads(path.read_bytes())):
             copy(PACKAGES / path.parent.name / filename, tmp_path)
-    found = faults(FolderStore(tmp_path), deep=True)
+    result = faults(FolderStore(tmp_path), deep=True)
     if case == "conda-index":  # it takes a package's own word for attestations too
-        forged = found.pop()
+        forged = result.pop()
         assert forged.startswith(f"osx-arm64/{min(FORGED)}.sigs.000")
         assert "is in the index, but missing" in forged
-        torn = found.pop(0)  # and its time with parts of a second
+        torn = result.pop(0)  # and its time with parts of a second
         assert torn.startswith("linux-64/mist-1.0-0.conda: its record cannot be parsed by readers")
         assert "`$.timestamp`" in torn
-    assert found == []
+    assert result == []
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -88,8 +88,8 @@ def test_the_records_in_shards_are_those_of_the_committed_repodata(case: str) ->
         folder = key.removesuffix("repodata.json") + "shards/"
         shards = [shard for name, shard in files.items() if name.startswith(folder) and name.endswith(DECODED)]
         for section in ("packages", "packages.conda"):
-            found = {filename: record for shard in shards for filename, record in shard[section].items()}
-            assert {filename: _as_in_json(record) for filename, record in found.items()} == {
+            results = {filename: record for shard in shards for filename, record in shard[section].items()}
+            assert {filename: _as_in_json(record) for filename, record in results.items()} == {
                 filename: _without_run_exports(record) for filename, record in repodata[section].items()
             }
 
@@ -111,7 +111,7 @@ def test_records_of_another_tool_stay_as_they_were_but_for_a_date(case: str) -> 
         now = json.loads(after[f"{path.parent.name}/repodata.json"])
         for section in ("packages", "packages.conda"):
             # A time with parts of a second is read again: pixi's engine cannot parse it.
-            torn = {name for name, it in before[section].items() if isinstance(it.get("timestamp"), float)}
+            torn = {name for name, value in before[section].items() if isinstance(value.get("timestamp"), float)}
             for filename in before[section].keys() - FORGED - torn:
-                was, found = before[section][filename], now[section][filename]
-                assert {"indexed_timestamp": found["indexed_timestamp"], **was} == found
+                was, result = before[section][filename], now[section][filename]
+                assert {"indexed_timestamp": result["indexed_timestamp"], **was} == result

@@ -27,10 +27,10 @@ def main() -> int:
         name: subprocess.run([sys.executable, "-m", "tests.hostile", "--one", name, seconds], check=False).returncode
         for name in names or SEEDS
     }
-    said = [f"{name}: ended with exit code {code}" for name, code in codes.items() if code]
-    said += [f"found: {path}" for path in sorted((_FOLDER / "found").glob("*")) if path.is_file()]
-    sys.stdout.write("\n".join(said or ["nothing found"]) + "\n")
-    return 1 if said else 0
+    results = [f"{name}: ended with exit code {code}" for name, code in codes.items() if code]
+    results += [f"found: {path}" for path in sorted((_FOLDER / "found").glob("*")) if path.is_file()]
+    sys.stdout.write("\n".join(results or ["nothing found"]) + "\n")
+    return 1 if results else 0
 
 
 def _one(name: str, seconds: str) -> None:

@@ -49,13 +49,13 @@ def _msgpack(value: object) -> bytes:
 
 
 def _object(key: str = "a", size: str = "1", etag: str = "&quot;0&quot;", time: str = "2026-11-22T12:00:00Z") -> str:
-    told = f"<LastModified>{time}</LastModified><ETag>{etag}</ETag><Size>{size}</Size>"
-    return f"<Contents><Key>ch/noarch/{key}-1-0.conda</Key>{told}</Contents>"
+    result = f"<LastModified>{time}</LastModified><ETag>{etag}</ETag><Size>{size}</Size>"
+    return f"<Contents><Key>ch/noarch/{key}-1-0.conda</Key>{result}</Contents>"
 
 
 def _page(*objects: str, more: str = "false", token: str = "", rest: str = "") -> bytes:
-    told = f"<NextContinuationToken>{token}</NextContinuationToken>" if token else ""
-    return f"<R><IsTruncated>{more}</IsTruncated>{told}{rest}{''.join(objects)}</R>".encode()
+    result = f"<NextContinuationToken>{token}</NextContinuationToken>" if token else ""
+    return f"<R><IsTruncated>{more}</IsTruncated>{result}{rest}{''.join(objects)}</R>".encode()
 
 
 _FOLDER = "<CommonPrefixes><Prefix>ch/noarch/shards/</Prefix></CommonPrefixes>"

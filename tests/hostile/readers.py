@@ -81,13 +81,13 @@ def _shard(data: bytes) -> object:
 
 
 def _shard_index(data: bytes) -> object:
-    found = shards.decode_index(compress(data), "shard index")
-    return found, found.own_digests, shards.encode_index(found)
+    result = shards.decode_index(compress(data), "shard index")
+    return result, result.own_digests, shards.encode_index(result)
 
 
 def _ledger(data: bytes) -> object:
-    found = state.decode_state(compress(data))
-    return found and state.decode_state(state.encode_state(found))
+    result = state.decode_state(compress(data))
+    return result and state.decode_state(state.encode_state(result))
 
 
 def _listing(data: bytes) -> object:

@@ -43,13 +43,13 @@ def test_every_broken_package_is_refused_in_bounds() -> None:
 
 def _fault(taken: Usage, reason: str | None) -> str | None:
     """What is wrong with how a package was taken, if anything; without a `reason` it is only odd."""
-    said = (taken.reason or "", *taken.warnings)
+    result = (taken.reason or "", *taken.warnings)
     if taken.crash is not None:
         return taken.crash
     if taken.cpu >= CPU or taken.peak >= MEMORY:
         return f"took {taken.cpu:.1f} s and {taken.peak / MB:.0f} MB"
-    if not all(text.isprintable() and len(text) < LONGEST for text in said):
-        return f"says {said}"
+    if not all(text.isprintable() and len(text) < LONGEST for text in result):
+        return f"says {result}"
     if reason is not None and not (taken.reason and re.search(reason, taken.reason)):
         return f"is refused with {taken.reason!r}"
     return None

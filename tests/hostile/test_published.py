@@ -124,8 +124,8 @@ def test_a_record_of_wrong_types_is_read_again_from_its_package(record: object) 
     good = records(store)
     store.upload(SOURCE, json.dumps({"packages.conda": {"p00-1.0-0.conda": record}}).encode())
     assert index(store).exit_code == 0
-    assert {name: {**it, "indexed_timestamp": 0} for name, it in records(store).items()} == {
-        name: {**it, "indexed_timestamp": 0} for name, it in good.items()
+    assert {name: {**value, "indexed_timestamp": 0} for name, value in records(store).items()} == {
+        name: {**item, "indexed_timestamp": 0} for name, item in good.items()
     }
     assert sharded(store) == set(good)
 
@@ -149,7 +149,7 @@ def test_of_a_repeated_key_the_entry_that_matches_its_object_stays() -> None:
     good = json.dumps(records(store)["p00-1.0-0.conda"])
     bad = json.dumps({**json.loads(good), "size": 1, "md5": "0" * 32})
     for pair in ([good, bad], [bad, good]):
-        body = '{{"packages.conda":{{{}}}}}'.format(",".join(f'"p00-1.0-0.conda":{it}' for it in pair))
+        body = '{{"packages.conda":{{{}}}}}'.format(",".join(f'"p00-1.0-0.conda":{item}' for item in pair))
         store.upload(SOURCE, body.encode())
         index(store)
         assert records(store)["p00-1.0-0.conda"] == json.loads(good)
@@ -263,7 +263,7 @@ def test_a_shard_that_cannot_be_carried_on_is_left_alone(shard: bytes) -> None:
 def test_a_ledger_that_cannot_be_read_costs_a_look_and_nothing_else(body: bytes) -> None:
     store = channel(*keys(2))
     index(store)
-    before = {key: it for key, it in store.bodies().items() if key != LEDGER}
+    before = {key: value for key, value in store.bodies().items() if key != LEDGER}
     store.upload(LEDGER, body)
     assert index(store).exit_code == 0
-    assert {key: it for key, it in store.bodies().items() if key != LEDGER} == before
+    assert {key: item for key, item in store.bodies().items() if key != LEDGER} == before

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HOSTILE = "<img src=https://evil.example/x onerror=alert(1)>\"'</script><script>alert(2)</script>"
 ENTRIES = (
-    *(it for it in SHOWN if it.name in {"avocet", "bittern", "curlew"}),
+    *(item for item in SHOWN if item.name in {"avocet", "bittern", "curlew"}),
     entry("avocet", "10.0", 4),
     entry("d" * 64, "2026.11.24.123456789+" + "l" * 30, 11, summary="A name as long as names may be"),
     entry("evil", HOSTILE, 12, summary=HOSTILE * 5, home="javascript:alert(3)", license=HOSTILE),

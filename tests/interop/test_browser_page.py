@@ -30,7 +30,7 @@ def test_a_page_loads_only_itself_and_logs_no_error(chromium: Browser, site: Sit
     type_in(chromium, "b")
     assert chromium.run("document.querySelectorAll('tbody tr').length") >= 5
     assert [path for path in site.requests if path != "/favicon.ico"] == [page]
-    assert [it["request"]["url"] for it in chromium.of("Network.requestWillBeSent")] == [site.url + page]
+    assert [item["request"]["url"] for item in chromium.of("Network.requestWillBeSent")] == [site.url + page]
     assert chromium.of("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded") == []
     assert chromium.of("Page.javascriptDialogOpening") == []
 
@@ -68,8 +68,8 @@ def test_a_click_on_a_column_sorts_by_it_and_another_one_turns_it_around(
 ) -> None:
     chromium.open(site.url + PAGES[0])
     click(chromium, column)
-    found = chromium.run(NAMES)
-    assert (found[0], found[-1]) == (first, last)
+    result = chromium.run(NAMES)
+    assert (result[0], result[-1]) == (first, last)
     click(chromium, column)
     assert chromium.run(NAMES)[0] == last
     assert chromium.run("document.querySelectorAll('th[aria-sort]').length") == 1

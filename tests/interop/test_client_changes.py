@@ -38,10 +38,10 @@ def visit(channel: Path, **wishes: object) -> Found:
 def test_a_replaced_package_has_new_digest_and_depends_and_installs(channel: Path, tmp_path: Path) -> None:
     path = write(channel, "noarch/mire-1.0-0.conda", depends=["reedbed-data"], noarch="generic")
     index(str(channel), WITH_BZ2)
-    found = visit(channel, spec="mire", prefix=str(tmp_path / "prefix"))
+    result = visit(channel, spec="mire", prefix=str(tmp_path / "prefix"))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     for form in FORMATS:
-        mire = found.records[form]["noarch/mire-1.0-0.conda"]
+        mire = result.records[form]["noarch/mire-1.0-0.conda"]
         assert (mire["sha256"], mire["depends"]) == (digest, ["reedbed-data"])
     # The reader checks the digest of what it downloads.
     assert (tmp_path / "prefix" / "share" / "mire" / "README.txt").is_file()
@@ -50,38 +50,38 @@ def test_a_replaced_package_has_new_digest_and_depends_and_installs(channel: Pat
 def test_a_package_that_was_removed_is_offered_in_no_format(channel: Path) -> None:
     (channel / "noarch" / "reedbed-1.1.0-0.conda").unlink()
     index(str(channel), WITH_BZ2)
-    found = visit(channel, spec="reedbed")
+    result = visit(channel, spec="reedbed")
     for form in FORMATS:
-        assert "noarch/reedbed-1.1.0-0.conda" not in found.records[form]
-        assert "noarch/reedbed-1.0.0-0.conda" in found.solutions[form]
+        assert "noarch/reedbed-1.1.0-0.conda" not in result.records[form]
+        assert "noarch/reedbed-1.0.0-0.conda" in result.solutions[form]
 
 
 def test_a_yanked_package_is_in_no_format_until_unyanked(channel: Path) -> None:
     yank(str(channel), ["noarch/reedbed-1.1.0-0.conda", "noarch/mire-1.0-0.conda"], "broken")
-    found = visit(channel, spec="reedbed")
+    result = visit(channel, spec="reedbed")
     for form in FORMATS:
-        assert not {"noarch/reedbed-1.1.0-0.conda", "noarch/mire-1.0-0.conda"} & found.records[form].keys()
-        assert "noarch/reedbed-1.0.0-0.conda" in found.solutions[form]
+        assert not {"noarch/reedbed-1.1.0-0.conda", "noarch/mire-1.0-0.conda"} & result.records[form].keys()
+        assert "noarch/reedbed-1.0.0-0.conda" in result.solutions[form]
     unyank(str(channel), ["noarch/reedbed-1.1.0-0.conda"])
-    found = visit(channel, spec="reedbed")
+    result = visit(channel, spec="reedbed")
     for form in FORMATS:
-        assert "noarch/reedbed-1.1.0-0.conda" in found.solutions[form]
+        assert "noarch/reedbed-1.1.0-0.conda" in result.solutions[form]
 
 
 def test_a_patched_dependency_is_seen_and_solved_by_in_every_format(channel: Path) -> None:
-    said = {
+    results = {
         "packages.conda": {"reedbed-1.1.0-0.conda": {"depends": ["mire"]}},
         "remove": ["reedbed-1.0.0-0.conda"],
         "revoke": ["reedbed-data-2026.1-0.conda"],
     }
-    (channel / "noarch" / "patch_instructions.json").write_text(json.dumps(said))
+    (channel / "noarch" / "patch_instructions.json").write_text(json.dumps(results))
     index(str(channel), WITH_BZ2)
-    found = visit(channel, spec="reedbed")
+    result = visit(channel, spec="reedbed")
     for form in FORMATS:
-        assert found.records[form]["noarch/reedbed-1.1.0-0.conda"]["depends"] == ["mire"]
-        assert "noarch/reedbed-1.0.0-0.conda" not in found.records[form]
-        assert "package_has_been_revoked" in found.records[form]["noarch/reedbed-data-2026.1-0.conda"]["depends"]
-        assert found.solutions[form] == ["noarch/mire-1.0-0.conda", "noarch/reedbed-1.1.0-0.conda"]
+        assert result.records[form]["noarch/reedbed-1.1.0-0.conda"]["depends"] == ["mire"]
+        assert "noarch/reedbed-1.0.0-0.conda" not in result.records[form]
+        assert "package_has_been_revoked" in result.records[form]["noarch/reedbed-data-2026.1-0.conda"]["depends"]
+        assert result.solutions[form] == ["noarch/mire-1.0-0.conda", "noarch/reedbed-1.1.0-0.conda"]
 
 
 def test_the_last_package_of_a_name_leaves_nothing_to_solve_with(channel: Path) -> None:
@@ -97,19 +97,19 @@ def test_a_rejected_package_is_seen_by_nobody_and_disturbs_nobody(channel: Path)
         if path.stat().st_size < 2**16:
             copy(path, channel)
     index(str(channel), WITH_BZ2)
-    found = visit(channel)
-    assert found.records["shards"]
+    result = visit(channel)
+    assert result.records["shards"]
     for form in FORMATS:
-        assert not any("half-" in key or "cuckoo-" in key for key in found.records[form])
-        assert len(found.without_twins(form)) == 15
+        assert not any("half-" in key or "cuckoo-" in key for key in result.records[form])
+        assert len(result.without_twins(form)) == 15
 
 
 def test_a_channel_of_shards_alone_is_read(channel: Path, tmp_path: Path) -> None:
     before = visit(channel, formats=("shards",))
     index(str(channel), Options(outputs=Outputs(monolithic=False)))
     assert not list(channel.glob("*/repodata.json*"))
-    found = visit(channel, formats=("shards",), spec="reedbed", prefix=str(tmp_path / "prefix"))
-    assert found.records == before.records
+    result = visit(channel, formats=("shards",), spec="reedbed", prefix=str(tmp_path / "prefix"))
+    assert result.records == before.records
     assert (tmp_path / "prefix" / "share" / "reedbed-data" / "README.txt").is_file()
 
 
@@ -117,15 +117,15 @@ def test_a_channel_without_shards_is_read(channel: Path) -> None:
     before = visit(channel, formats=("json",))
     index(str(channel), Options(outputs=Outputs(shards=False)))
     # With shards asked for first, as pixi does, the reader must find that there are none.
-    found = visit(channel, formats=("shards",))
-    assert found.records["shards"] == before.records["json"]
+    result = visit(channel, formats=("shards",))
+    assert result.records["shards"] == before.records["json"]
 
 
 @pytest.mark.parametrize("subdir", ["linux-64", "osx-arm64", "noarch", "win-64"])
 def test_every_subdir_is_read_even_one_that_is_not_there(channel: Path, subdir: str) -> None:
-    found = visit(channel, platforms=(subdir,))
+    result = visit(channel, platforms=(subdir,))
     counts = {"linux-64": 15, "osx-arm64": 6, "noarch": 4, "win-64": 4}
-    assert {form: len(found.without_twins(form)) for form in FORMATS} == dict.fromkeys(FORMATS, counts[subdir])
+    assert {form: len(result.without_twins(form)) for form in FORMATS} == dict.fromkeys(FORMATS, counts[subdir])
 
 
 def test_a_channel_without_packages_is_read_as_empty(tmp_path: Path) -> None:
@@ -134,8 +134,8 @@ def test_a_channel_without_packages_is_read_as_empty(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_read_without_a_server(channel: Path) -> None:
-    found = send(Errand(channel.as_uri(), formats=("json",)))
-    assert len(found.records["json"]) == 15
+    result = send(Errand(channel.as_uri(), formats=("json",)))
+    assert len(result.records["json"]) == 15
 
 
 def test_packages_are_fetched_from_the_base_url(channel: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_packages_are_fetched_from_the_base_url(channel: Path, tmp_path: Path) -
             prefix = tmp_path / form
             visit(channel, formats=(form,), spec="reedbed-data", prefix=str(prefix))
             assert (prefix / "share" / "reedbed-data" / "README.txt").is_file()
-    assert {asked.path for asked in elsewhere.requests} == {"/ch/noarch/reedbed-data-2026.1-0.conda"}
+    assert {request.path for request in elsewhere.requests} == {"/ch/noarch/reedbed-data-2026.1-0.conda"}
 
 
 def test_exclude_newer_finds_old_packages_and_no_replaced_one(tmp_path: Path) -> None:

@@ -67,24 +67,24 @@ def lay_up(folder: Path) -> Path:
 
 
 def ours(folder: Path, config: Path) -> None:
-    said = load(config, Environment(os.environ, folder, folder)).index(str(folder))
+    result = load(config, Environment(os.environ, folder, folder)).index(str(folder))
     switches = dict.fromkeys(("zst", "shards", "base_url", "base_url_verbatim"))
-    shape = outputs({**switches, "bz2": True}, said)
-    assert index(str(folder), Options(outputs=shape, notices=said["notices"].value)).exit_code == 0
+    shape = outputs({**switches, "bz2": True}, result)
+    assert index(str(folder), Options(outputs=shape, notices=result["notices"].value)).exit_code == 0
 
 
 def repodata(folder: Path, subdir: str) -> dict[str, Any]:
     """What is comparable: without the times of the run, which differ."""
-    found: dict[str, Any] = json.loads((folder / subdir / "repodata.json").read_bytes())
-    for revision in found["info"]["repodata_revisions"].values():
+    result: dict[str, Any] = json.loads((folder / subdir / "repodata.json").read_bytes())
+    for revision in result["info"]["repodata_revisions"].values():
         revision.pop("oldest", None)
         revision.pop("newest", None)
-    sections = [found["packages"], found["packages.conda"], *found.get("v3", {}).values()]
+    sections = [result["packages"], result["packages.conda"], *result.get("v3", {}).values()]
     for records in sections:
         for record in records.values():
             del record["indexed_timestamp"]
-    found["v3"] = {bucket: records for bucket, records in found.get("v3", {}).items() if records}
-    return found
+    result["v3"] = {bucket: records for bucket, records in result.get("v3", {}).items() if records}
+    return result
 
 
 @pytest.mark.parametrize("assignment", ["from-index-json", "latest"])
@@ -112,7 +112,7 @@ def test_pixis_engine_reads_what_the_configuration_shaped_in_every_format(tmp_pa
     folder = lay_up(tmp_path / "mine")
     ours(folder, config)
     with serving_folder(folder) as server:
-        found = send(Errand(server.url, spec="singer"))
+        result = send(Errand(server.url, spec="singer"))
     for form in FORMATS:
-        assert found.records[form].keys() == PACKAGES.keys()
-        assert found.solutions[form] == ["linux-64/plain-1.0-0.conda", "linux-64/singer-1.0-0.conda"]
+        assert result.records[form].keys() == PACKAGES.keys()
+        assert result.solutions[form] == ["linux-64/plain-1.0-0.conda", "linux-64/singer-1.0-0.conda"]

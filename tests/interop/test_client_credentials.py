@@ -74,12 +74,12 @@ def write(path: Path, entries: list[str], store: str) -> None:
 
 def signers(server: Server) -> dict[str, str]:
     """The id that the first presigned request for each bucket was signed with."""
-    found: dict[str, str] = {}
-    for asked in server.requests:
-        match = re.match(r"/([^/]+)/.*X-Amz-Credential=([^/&]+)/", unquote(asked.path))
+    results: dict[str, str] = {}
+    for request in server.requests:
+        match = re.match(r"/([^/]+)/.*X-Amz-Credential=([^/&]+)/", unquote(request.path))
         if match:
-            found.setdefault(match[1], match[2])
-    return found
+            results.setdefault(match[1], match[2])
+    return results
 
 
 def test_both_find_the_same_keys_whatever_their_names_and_files(tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_both_find_the_same_keys_whatever_their_names_and_files(tmp_path: Path) 
     env = Environment(ours, tmp_path, tmp_path, system=tmp_path)
     for bucket, (_, _, expected) in STORES.items():
         settled = resolve(f"s3://{bucket}/a/ch", S3Options(endpoint_url=server.url), None, env)
-        found = settled.target.s3.access_key_id or "aws"
-        assert (bucket, found) == (bucket, re.sub(r"\W", "-", expected))
-        assert (bucket, theirs.get(bucket)) == (bucket, found)
+        result = settled.target.s3.access_key_id or "aws"
+        assert (bucket, result) == (bucket, re.sub(r"\W", "-", expected))
+        assert (bucket, theirs.get(bucket)) == (bucket, result)
 
 
 def test_what_reads_with_pixis_files_indexes_with_them(moto_server: Bucket) -> None:
@@ -107,5 +107,5 @@ def test_what_reads_with_pixis_files_indexes_with_them(moto_server: Bucket) -> N
     write(home / ".rattler" / "credentials.json", [f"s3://{moto_server.bucket}"], "own")
     done = spawn("s3", url, "--no-progress")
     assert (done.code, done.err) == (0, "")
-    found = send(Errand(url, formats=("shards",), s3=(moto_server.endpoint, REGION)))
-    assert "noarch/reedbed-1.1.0-0.conda" in found.records["shards"]
+    result = send(Errand(url, formats=("shards",), s3=(moto_server.endpoint, REGION)))
+    assert "noarch/reedbed-1.1.0-0.conda" in result.records["shards"]

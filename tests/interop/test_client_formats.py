@@ -44,8 +44,8 @@ def _over_http(indexed: Path, prefix: Path, scratch: Path, *, tls: bool) -> Visi
     context, authority = certificates.for_loopback(scratch) if tls else (None, None)
     env = {"SSL_CERT_FILE": str(authority), "SSL_CERT_DIR": ""} if authority else {}
     with serving_folder(indexed, context) as server:
-        found = send(Errand(server.url, spec="reedbed", prefix=str(prefix)), env)
-    return Visit(found, {asked.path.lstrip("/") for asked in server.of("GET")}, prefix)
+        result = send(Errand(server.url, spec="reedbed", prefix=str(prefix)), env)
+    return Visit(result, {item.path.lstrip("/") for item in server.of("GET")}, prefix)
 
 
 def _over_s3(served: Bucket, prefix: Path) -> Visit:
@@ -61,10 +61,10 @@ def _over_s3(served: Bucket, prefix: Path) -> Visit:
     start = len(served.requests)
     keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
     errand = Errand(url, spec="reedbed", prefix=str(prefix), s3=(served.endpoint, REGION))
-    found = send(errand, keys)
+    result = send(errand, keys)
     root = f"/{served.bucket}/a/channel/"
-    gets = (it for it in served.requests[start:] if it.method == "GET" and it.status == 200)
-    return Visit(found, {unquote(urlsplit(it.path).path).removeprefix(root) for it in gets}, prefix)
+    gets = (request for request in served.requests[start:] if request.method == "GET" and request.status == 200)
+    return Visit(result, {unquote(urlsplit(get.path).path).removeprefix(root) for get in gets}, prefix)
 
 
 @pytest.fixture(scope="session", params=["http", "https", "s3"])
@@ -95,13 +95,13 @@ def test_shards_show_both_archives_of_one_build(visit: Visit) -> None:
 
 
 def test_every_package_is_seen(visit: Visit) -> None:
-    there = {f"{path.parent.name}/{path.name}" for subdir in SUBDIRS for path in (PACKAGES / subdir).iterdir()}
-    assert set(visit.found.records["shards"]) == there - {UNFINDABLE}
+    existing = {f"{path.parent.name}/{path.name}" for subdir in SUBDIRS for path in (PACKAGES / subdir).iterdir()}
+    assert set(visit.found.records["shards"]) == existing - {UNFINDABLE}
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_reader_sees_what_repodata_says(indexed: Path, visit: Visit, form: str) -> None:
-    published = {f"{subdir}/{name}": told for subdir in SUBDIRS for name, told in records(indexed, subdir).items()}
+    published = {f"{subdir}/{name}": value for subdir in SUBDIRS for name, value in records(indexed, subdir).items()}
     for key, seen in visit.found.records[form].items():
         for field in ("name", "version", "build", "build_number", "md5", "sha256", "size", "subdir"):
             assert seen[field] == published[key][field], (key, field)

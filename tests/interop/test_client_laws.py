@@ -23,8 +23,8 @@ VISITS = [pytest.param(client, form, id=f"{client.name}, {form}") for client in 
 def place(
     request: pytest.FixtureRequest, moto_server: Bucket, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
-    with laws.served(request.param, new_bucket(moto_server), tmp_path_factory.mktemp("laws")) as found:
-        yield found
+    with laws.served(request.param, new_bucket(moto_server), tmp_path_factory.mktemp("laws")) as result:
+        yield result
 
 
 @pytest.mark.parametrize(("client", "form"), VISITS)

@@ -66,11 +66,11 @@ def go(peer: Callable[[Path], Outcome], folder: Path) -> None:
 
 def lay(folder: Path, peer: Callable[[Path], Outcome]) -> Path:
     """All packages that the peer does not give up on, and a patch package; old, so that their records stand."""
-    kept = [it for it in sorted(PACKAGES.glob("*/*")) if peer is not by_rattler or it.name not in NOT_FOR_RATTLER]
+    kept = [item for item in sorted(PACKAGES.glob("*/*")) if peer is not by_rattler or item.name not in NOT_FOR_RATTLER]
     lay_out(folder, kept)
-    said = {"name": "patch", "version": "1", "build": "0", "build_number": 0, "depends": [], "subdir": "noarch"}
+    results = {"name": "patch", "version": "1", "build": "0", "build_number": 0, "depends": [], "subdir": "noarch"}
     content = {f"noarch/{names.PATCH_INSTRUCTIONS}": json.dumps(FIX).encode()}
-    (folder / "noarch" / PATCH).write_bytes(archive(PATCH, {"info/index.json": json.dumps(said).encode()}, content))
+    (folder / "noarch" / PATCH).write_bytes(archive(PATCH, {"info/index.json": json.dumps(results).encode()}, content))
     for path in folder.glob("*/*"):
         os.utime(path, (LONG_AGO, LONG_AGO))
     return folder
@@ -78,7 +78,7 @@ def lay(folder: Path, peer: Callable[[Path], Outcome]) -> Path:
 
 def offered(folder: Path) -> dict[str, Any]:
     """The records of all subdirs by key."""
-    return {f"{subdir}/{name}": it for subdir in SUBDIRS for name, it in records(folder, subdir).items()}
+    return {f"{subdir}/{name}": value for subdir in SUBDIRS for name, value in records(folder, subdir).items()}
 
 
 def revised(folder: Path) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def test_no_package_date_or_revision_is_lost_on_the_way_there_and_back(
     assert (dates(folder), revised(folder)) == (dated, under_v3)
     assert list(faults(folder)) == []
     # Only what conda-index took out of v3 must be read to know how it belongs there.
-    read = {subdir: found.updated for subdir, found in report.subdirs.items() if found.updated}
+    read = {subdir: value.updated for subdir, value in report.subdirs.items() if value.updated}
     assert read == ({} if peer is by_rattler else {"linux-64": ("warbler-3.0.0-h3_0.conda",)})
 
 

@@ -34,10 +34,10 @@ def published(content: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def test_a_folder_and_a_bucket_hold_the_same_bytes(folder: Indexed, in_bucket: Indexed, moto_server: Bucket) -> None:
-    there = published(files(Path(folder.target.location)))
+    existing = published(files(Path(folder.target.location)))
     here = published(objects(moto_server, "real"))
-    assert sorted(there) == sorted(here)
-    assert {key for key in there if there[key] != here[key]} == set()
+    assert sorted(existing) == sorted(here)
+    assert {key for key in existing if existing[key] != here[key]} == set()
 
 
 @pytest.mark.parametrize("where", ["folder", "in_bucket"])
@@ -55,13 +55,13 @@ def test_every_package_is_in_the_index_with_its_digests(packages: Path, folder: 
         if entry["file"].partition("/")[0] in KNOWN_SUBDIRS
     }
     channel = Path(folder.target.location)
-    found = {
+    results = {
         f"{subdir}/{name}": (record["sha256"], record["size"])
         for subdir in folder.report.subdirs
         for name, record in records(channel, subdir).items()
     }
-    assert found == expected
-    assert len(found) > 250
+    assert results == expected
+    assert len(results) > 250
 
 
 def test_a_second_run_has_nothing_to_do(folder: Indexed, in_bucket: Indexed) -> None:
@@ -120,19 +120,19 @@ def test_shards_alone_that_grew_package_by_package_are_those_of_one_run(good: li
         report = run(Target(str(grown)), options)
         assert report.subdirs["linux-64"].added == (path.name,)
         assert sum(key.startswith("linux-64/shards/") for key in report.subdirs["linux-64"].written) == 1
-    there, here = published(files(whole)), published(files(grown))
-    assert {key: here.get(key) for key in there} == there
-    assert all("/shards/" in key for key in here.keys() - there.keys()), "old shards stay until a gc"
+    existing, here = published(files(whole)), published(files(grown))
+    assert {key: here.get(key) for key in existing} == existing
+    assert all("/shards/" in key for key in here.keys() - existing.keys()), "old shards stay until a gc"
 
 
 def test_recipe_and_run_exports_of_each_tar_bz2_are_found(packages: Path) -> None:
-    found = 0
+    value = 0
     for path in [path for subdir in sorted(KNOWN_SUBDIRS) for path in (packages / subdir).glob("*.tar.bz2")]:
         with tarfile.open(path) as archive:
-            there = {name.removeprefix("./") for name in archive.getnames()} & {*RECIPES, RUN_EXPORTS_JSON}
+            existing = {name.removeprefix("./") for name in archive.getnames()} & {*RECIPES, RUN_EXPORTS_JSON}
         with path.open("rb") as file:
-            said = read_tar_bz2(file, path.stat().st_size, about=True)
-        assert there & said.keys() & {*RECIPES} or not there & {*RECIPES}, path.name
-        assert (RUN_EXPORTS_JSON in there) is (RUN_EXPORTS_JSON in said), path.name
-        found += bool(there)
-    assert found > 50
+            result = read_tar_bz2(file, path.stat().st_size, about=True)
+        assert existing & result.keys() & {*RECIPES} or not existing & {*RECIPES}, path.name
+        assert (RUN_EXPORTS_JSON in existing) is (RUN_EXPORTS_JSON in result), path.name
+        value += bool(existing)
+    assert value > 50

@@ -45,11 +45,11 @@ def test_each_difference_from_a_peer_is_explained(
     theirs = lay_out(tmp_path / "theirs", known)
     outcome = tool(theirs)
     assert outcome.ok, outcome.output
-    found = compared(name, Path(folder.target.location), theirs, list(folder.report.subdirs))
-    assert found.records >= len(known)
-    unexplained = [difference for difference in found.differences if reason_for(difference) is None]
+    result = compared(name, Path(folder.target.location), theirs, list(folder.report.subdirs))
+    assert result.records >= len(known)
+    unexplained = [difference for difference in result.differences if reason_for(difference) is None]
     assert unexplained == []
-    assert found.differences, "there are always some that are explained"
+    assert result.differences, "there are always some that are explained"
 
 
 def compared(peer: str, ours: Path, theirs: Path, subdirs: list[str]) -> Comparison:
@@ -68,6 +68,6 @@ def test_a_difference_without_a_reason_is_found(folder: Indexed, tmp_path: Path)
     shutil.copytree(Path(folder.target.location) / "osx-arm64", theirs)
     path = theirs / "repodata.json"
     path.write_bytes(path.read_bytes().replace(b'"build_number":0', b'"build_number":7', 1))
-    found = compared(RATTLER, Path(folder.target.location), theirs.parent, ["osx-arm64"])
-    assert [difference.key for difference in found.differences] == ["build_number"]
-    assert reason_for(found.differences[0]) is None
+    result = compared(RATTLER, Path(folder.target.location), theirs.parent, ["osx-arm64"])
+    assert [difference.key for difference in result.differences] == ["build_number"]
+    assert reason_for(result.differences[0]) is None

@@ -43,8 +43,8 @@ def lay(folder: Path, filenames: Iterable[str], instructions: Mapping[str, objec
     for filename in filenames:
         parsed = parse_filename(filename)
         assert parsed is not None
-        said = {"depends": ["unpatched"], "license": "MIT", "subdir": "linux-64", "build_number": 0}
-        _write(folder / "linux-64" / filename, {**said, **parsed._asdict()}, None)
+        results = {"depends": ["unpatched"], "license": "MIT", "subdir": "linux-64", "build_number": 0}
+        _write(folder / "linux-64" / filename, {**results, **parsed._asdict()}, None)
     index_json = {"name": "patch", "version": "1", "build": "0", "build_number": 0, "depends": [], "subdir": "noarch"}
     content = {"linux-64/patch_instructions.json": json.dumps(instructions).encode()}
     _write(folder / "noarch" / PATCH, index_json, content)
@@ -96,14 +96,14 @@ def _done(outcome: Outcome) -> None:
 
 def meant(records: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The fields that a patch may change, dependencies as rattler understands them; an empty one is none."""
-    specs = {spec for it in records.values() for key in ("depends", "constrains") for spec in it.get(key) or ()}
+    specs = {spec for item in records.values() for key in ("depends", "constrains") for spec in item.get(key) or ()}
     same = peers.canonical_specs(specs)
-    found: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
     for name, record in records.items():
         parsed = {key: [same[spec] for spec in record.get(key) or ()] for key in ("depends", "constrains")}
         plain = {key: record.get(key) for key in ("license", "license_family", "track_features", "revoked")}
-        found[name] = {key: value for key, value in {**parsed, **plain}.items() if value}
-    return found
+        results[name] = {key: value for key, value in {**parsed, **plain}.items() if value}
+    return results
 
 
 def test_rattler_index_patches_alike_but_offers_removed_packages(tmp_path: Path) -> None:
@@ -139,8 +139,8 @@ def bioconda(packages: Path) -> dict[str, Any]:
     path = packages.parent / "real-repodata" / "bioconda-patches" / "linux-64" / "patch_instructions.json"
     if not path.is_file():
         pytest.skip("no instructions of bioconda beside the real packages")
-    found: dict[str, Any] = json.loads(path.read_bytes())
-    return found
+    result: dict[str, Any] = json.loads(path.read_bytes())
+    return result
 
 
 @pytest.mark.parametrize("peer", [by_rattler, by_conda])

@@ -27,21 +27,21 @@ def test_the_list_of_subdirs_is_whole(folder: Indexed) -> None:
 
 def test_every_subdir_is_read_in_every_format_with_the_same_records(folder: Indexed) -> None:
     with serving_folder(Path(folder.target.location)) as server:
-        found = send(Errand(server.url, platforms=SUBDIRS))
-    fetched = {asked.path for asked in server.of("GET")}
+        result = send(Errand(server.url, platforms=SUBDIRS))
+    fetched = {item.path for item in server.of("GET")}
     for form in FORMATS:
         assert {f"/{subdir}/{FILE_OF[form]}" for subdir in (*SUBDIRS, "noarch")} <= fetched
-    shards = found.without_twins("shards")
+    shards = result.without_twins("shards")
     for form in ("zst", "bz2", "json"):
-        assert found.records[form] == shards, form
-    assert len(found.records["shards"]) == sum(sub.packages for sub in folder.report.subdirs.values())
+        assert result.records[form] == shards, form
+    assert len(result.records["shards"]) == sum(sub.packages for sub in folder.report.subdirs.values())
 
 
 @pytest.mark.parametrize("spec", ["bzip2", "t-epoch"])
 def test_a_real_package_is_solved_and_installed(folder: Indexed, tmp_path: Path, spec: str) -> None:
     with serving_folder(Path(folder.target.location)) as server:
-        found = send(Errand(server.url, spec=spec, prefix=str(tmp_path / "prefix")))
-    solutions = list(found.solutions.values())
+        result = send(Errand(server.url, spec=spec, prefix=str(tmp_path / "prefix")))
+    solutions = list(result.solutions.values())
     assert all(solution == solutions[0] for solution in solutions)
     installed = {path.name.removesuffix(".json") for path in (tmp_path / "prefix" / "conda-meta").glob("*.json")}
     stems = (key.rpartition("/")[2].removesuffix(".conda").removesuffix(".tar.bz2") for key in solutions[0])

@@ -52,5 +52,5 @@ def test_a_record_in_only_one_format_is_found(index: Index) -> None:
     gone = min(section)
     del section[gone]
     store.upload("noarch/repodata.json", json.dumps(content).encode())
-    found = {fault.key.partition("/")[2] for fault in faults(store) if gone in fault.reason}
-    assert {names.REPODATA_ZST, names.SHARD_INDEX} <= found
+    results = {fault.key.partition("/")[2] for fault in faults(store) if gone in fault.reason}
+    assert {names.REPODATA_ZST, names.SHARD_INDEX} <= results

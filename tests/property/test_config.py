@@ -35,7 +35,7 @@ def config(files: list[tuple[IndexConfig, dict[str, IndexConfig]]]) -> Config:
 
 def by_the_book(files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel: str) -> dict[str, object]:
     """One field after the other: the longest name that covers the channel and has it, else the defaults."""
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     steps = channel.split("/")
     for field in IndexConfig.__struct_fields__:
         for length in range(len(steps), -1, -1):
@@ -43,19 +43,19 @@ def by_the_book(files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel
                 defaults if not length else channels.get("/".join(steps[:length]), IndexConfig())
                 for defaults, channels in files
             ]
-            said = [value for table in tables if (value := getattr(table, field)) is not None]
-            if said:
-                found[field] = said[-1]
+            results = [value for table in tables if (value := getattr(table, field)) is not None]
+            if results:
+                values[field] = results[-1]
                 break
-    return found
+    return values
 
 
 @given(FILES, CHANNELS)
 def test_the_most_specific_table_wins_then_the_strongest_file(
     files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel: str
 ) -> None:
-    found = {name: it.value for name, it in config(files).index(channel).items()}
-    assert found == by_the_book(files, channel)
+    results = {name: value.value for name, value in config(files).index(channel).items()}
+    assert results == by_the_book(files, channel)
 
 
 @given(FILES, CHANNELS)
@@ -63,15 +63,15 @@ def test_slashes_at_the_end_of_a_name_or_channel_mean_nothing(
     files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel: str
 ) -> None:
     slashed = [(defaults, {f"{name}/": table for name, table in channels.items()}) for defaults, channels in files]
-    plain = {name: it.value for name, it in config(files).index(channel).items()}
-    assert {name: it.value for name, it in config(slashed).index(f"{channel}/").items()} == plain
+    plain = {name: value.value for name, value in config(files).index(channel).items()}
+    assert {name: item.value for name, item in config(slashed).index(f"{channel}/").items()} == plain
 
 
 @given(FILES, CHANNELS)
 def test_each_value_stands_where_its_place_says(
     files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel: str
 ) -> None:
-    for field, it in config(files).index(channel).items():
-        defaults, channels = files[int(it.source.file.name)]
-        table = channels[it.source.table] if it.source.table else defaults
-        assert getattr(table, field) == it.value
+    for field, result in config(files).index(channel).items():
+        defaults, channels = files[int(result.source.file.name)]
+        table = channels[result.source.table] if result.source.table else defaults
+        assert getattr(table, field) == result.value

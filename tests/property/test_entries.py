@@ -29,12 +29,12 @@ _SPACES = st.sampled_from(["", ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"
 
 
 def page(entries: list[dict[str, str]], namespace: str = "", more: str = "<IsTruncated>false</IsTruncated>") -> bytes:
-    told = [
+    results = [
         f"<Contents>{''.join(f'<{name}>{escape(value)}</{name}>' for name, value in entry.items())}</Contents>"
         for entry in entries
     ]
     rest = f"<Name>b</Name><CommonPrefixes><Prefix>a/é/</Prefix></CommonPrefixes>{more}"
-    return f"<ListBucketResult{namespace}>{rest}{''.join(told)}</ListBucketResult>".encode()
+    return f"<ListBucketResult{namespace}>{rest}{''.join(results)}</ListBucketResult>".encode()
 
 
 def parsed(body: bytes) -> dict[str, Any]:
@@ -42,8 +42,8 @@ def parsed(body: bytes) -> dict[str, Any]:
     factory = ResponseParserFactory()
     factory.set_parser_defaults(timestamp_parser=time_of)
     answer = {"body": body, "headers": {}, "status_code": 200, "context": {"operation_name": "ListObjectsV2"}}
-    found: dict[str, Any] = factory.create_parser("rest-xml").parse(answer, _SHAPE)
-    return found
+    result: dict[str, Any] = factory.create_parser("rest-xml").parse(answer, _SHAPE)
+    return result
 
 
 @given(
@@ -56,13 +56,13 @@ def parsed(body: bytes) -> dict[str, Any]:
 def test_what_a_page_says_is_as_botocore_reads_it(
     entries: list[dict[str, str]], namespace: str, truncated: str, token: str, encoding: str
 ) -> None:
-    told = f"<NextContinuationToken>{escape(token)}</NextContinuationToken>"
-    body = page(entries, namespace, f"<IsTruncated>{truncated}</IsTruncated>{encoding}{told}")
+    result = f"<NextContinuationToken>{escape(token)}</NextContinuationToken>"
+    body = page(entries, namespace, f"<IsTruncated>{truncated}</IsTruncated>{encoding}{result}")
     whole = parsed(body)
     expected = {name: value for name, value in whole.items() if name in {*PAGE, "CommonPrefixes"}}
     if entries:
         expected["Contents"] = [
-            {name: value for name, value in it.items() if name in OBJECT} for it in whole["Contents"]
+            {name: value for name, value in item.items() if name in OBJECT} for item in whole["Contents"]
         ]
     assert page_of(body) == expected
 
@@ -74,9 +74,9 @@ def test_what_broke_off_or_is_an_error_is_left_to_botocore(body: bytes) -> None:
 
 @pytest.mark.parametrize("truncated", ["true", "True", "TRUE", "1", " true\n"])
 def test_a_page_that_goes_on_is_never_taken_for_the_last(truncated: str) -> None:
-    found = page_of(page([], more=f"<IsTruncated>{truncated}</IsTruncated>"))
-    assert found is not None
-    assert found["IsTruncated"] is True
+    result = page_of(page([], more=f"<IsTruncated>{truncated}</IsTruncated>"))
+    assert result is not None
+    assert result["IsTruncated"] is True
 
 
 @pytest.mark.parametrize(

@@ -60,9 +60,9 @@ def _unquoted(text: str) -> str:
 
 
 def _folders_in_one(text: str) -> str:
-    told = re.findall("<CommonPrefixes>(.*?)</CommonPrefixes>", text)
+    result = re.findall("<CommonPrefixes>(.*?)</CommonPrefixes>", text)
     rest = re.sub("<CommonPrefixes>.*?</CommonPrefixes>", "", text)
-    return rest.replace("</ListB", f"<CommonPrefixes>{''.join(told)}</CommonPrefixes></ListB") if told else text
+    return rest.replace("</ListB", f"<CommonPrefixes>{''.join(result)}</CommonPrefixes></ListB") if result else text
 
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
@@ -145,9 +145,9 @@ def test_a_listing_is_whole_however_its_pages_are_spelt(spelling: Callable[[str]
 def test_a_listing_with_odd_pages_is_whole_or_an_error_that_names_it(
     oddity: Callable[[str], str], which: set[int], size: int, cuts: list[str]
 ) -> None:
-    said = outcome(oddity, which, size, cuts)
-    assert said == {*NAMES} or (
-        isinstance(said, str) and (said.startswith(f"s3://bucket/{_UNDER}: ") or "is not an S3 endpoint" in said)
+    result = outcome(oddity, which, size, cuts)
+    assert result == {*NAMES} or (
+        isinstance(result, str) and (result.startswith(f"s3://bucket/{_UNDER}: ") or "is not an S3 endpoint" in result)
     )
 
 
@@ -170,8 +170,8 @@ def test_a_listing_that_goes_round_in_a_circle_ends(token: str) -> None:
     count = itertools.count()
 
     def again(_: str) -> bytes:
-        told = f"<NextContinuationToken>{token.format(next(count))}</NextContinuationToken>"
-        return page("", 2).replace("<EncodingType>", f"{told}<EncodingType>").encode()
+        result = f"<NextContinuationToken>{token.format(next(count))}</NextContinuationToken>"
+        return page("", 2).replace("<EncodingType>", f"{result}<EncodingType>").encode()
 
     store = paged().store(lambda url: _without_second_token(again(url)))
     with pytest.raises(IndexerError, match="repeats a page"):

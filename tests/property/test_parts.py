@@ -27,8 +27,8 @@ def test_the_parts_are_the_whole_whatever_the_cuts(keys: set[str], cuts: list[st
     whole = {stat.key: stat for stat in store.list("noarch/") if stat.key[-1] != "/"}
     with ThreadPoolExecutor(3) as threads:
         for executor in (Inline(), threads):
-            found = listed(store, "noarch/", cuts, executor)
-            files = {f"noarch/{key}": stat.within("noarch") for key, stat in found.items() if key[-1] != "/"}
+            result = listed(store, "noarch/", cuts, executor)
+            files = {f"noarch/{key}": stat.within("noarch") for key, stat in result.items() if key[-1] != "/"}
             assert files == whole
 
 

@@ -44,7 +44,9 @@ def patches(draw: st.DrawFn, index: Index) -> dict[str, Any]:
         "packages": {name: fields for name, fields in result.items() if name.endswith(names.TAR_BZ2)},
         "packages.conda": {name: fields for name, fields in result.items() if name.endswith(names.CONDA)},
         "v3": {
-            extension[1:]: {name.removesuffix(extension): it for name, it in result.items() if name.endswith(extension)}
+            extension[1:]: {
+                name.removesuffix(extension): value for name, value in result.items() if name.endswith(extension)
+            }
             for extension in names.EXTENSIONS
         },
         "remove": draw(st.lists(named, max_size=1)),
@@ -72,17 +74,19 @@ def test_a_patch_changes_only_the_records_it_names(data: st.DataObject, index: I
             assert record is index.records[name]
         before, after = values({"": index.records[name]})[""], values({"": record})[""]
         allowed = PATCHABLE | ({"revoked"} if name in revoked else set())
-        assert {key: it for key, it in before.items() if key not in allowed} == {
+        assert {key: item for key, item in before.items() if key not in allowed} == {
             key: it for key, it in after.items() if key not in allowed
         }
-    changed = {name for name, it in patched.run_exports.items() if index.run_exports.get(name) is not it}
+    changed = {name for name, value in patched.run_exports.items() if index.run_exports.get(name) is not value}
     assert changed <= (named if content["patch_instructions_version"] == 2 else set())
 
 
 @given(st.data(), indexes())
 def test_the_order_of_packages_and_of_instructions_does_not_matter(data: st.DataObject, index: Index) -> None:
     content = data.draw(patches(index))
-    backwards = {key: dict(reversed(it.items())) if isinstance(it, dict) else it for key, it in content.items()}
+    backwards = {
+        key: dict(reversed(value.items())) if isinstance(value, dict) else value for key, value in content.items()
+    }
     other = Index(**{**{name: getattr(index, name) for name in Index.__slots__}, "records": _reversed(index.records)})
     one = apply_instructions(index, parse_instructions(json.dumps(content).encode(), ""))
     two = apply_instructions(other, parse_instructions(json.dumps(backwards).encode(), ""))

@@ -44,7 +44,7 @@ def test_diff_after_merge_is_empty(life: Life, *, md5: bool, forced: bool) -> No
         subdir.lap(contents, listing, day * DAY, force=forced)
         plan = subdir.plan(listing, day * DAY)
         assert (plan.to_read, plan.drop) == ((), frozenset())
-        assert {it.filename for it in plan.rejected} == {name for name, content in contents.items() if content.bad}
+        assert {item.filename for item in plan.rejected} == {name for name, content in contents.items() if content.bad}
 
 
 @given(life=LIVES, md5=st.booleans(), loses_state=st.booleans())
@@ -78,8 +78,8 @@ def test_first_indexed_timestamp_is_kept(life: Life, *, forced: bool) -> None:
     for day, (contents, listing) in enumerate(zip(life, listings(life, md5=False), strict=True), 1):
         subdir.lap(contents, listing, day * DAY, force=forced)
         facts = {name: identity_of(record) for name, record in subdir.index.records.items()}
-        kept = {name for name, it in facts.items() if name in first and first[name][0] == it.sha256}
-        first = {name: first[name] if name in kept else (it.sha256, day * DAY) for name, it in facts.items()}
+        kept = {name for name, value in facts.items() if name in first and first[name][0] == value.sha256}
+        first = {name: first[name] if name in kept else (item.sha256, day * DAY) for name, item in facts.items()}
         assert {name: (it.sha256, it.indexed_timestamp) for name, it in facts.items()} == first
 
 

@@ -152,4 +152,4 @@ def test_shards_of_changed_names_make_the_index_of_all_shards(index: Index, data
     scene = RenderContext("noarch", Outputs(), previous, previous.own_digests, NOW_MS + 1, names.REPODATA)
     few = replace(scene, changed_names=shards.changed_shard_names(index, after))
     of_all, of_few = [*publication(after, scene)], [*publication(after, few)]
-    assert [(it.key, it.digest) for it in of_few] == [(it.key, it.digest) for it in of_all]
+    assert [(item.key, item.digest) for item in of_few] == [(value.key, value.digest) for value in of_all]

@@ -39,7 +39,9 @@ def test_unknown_keys_survive(index: Index) -> None:
         assert where[stem if name in index.v3 else name] == json.loads(bytes(record))
     assert top["info"] == values(index.info)
     assert {key: top[key] for key in index.rest} == values(index.rest)
-    assert {key: top["v3"][key] for key in index.v3_rest} == {key: values(it) for key, it in index.v3_rest.items()}
+    assert {key: top["v3"][key] for key in index.v3_rest} == {
+        key: values(value) for key, value in index.v3_rest.items()
+    }
 
 
 @given(indexes())

@@ -30,7 +30,7 @@ def attested(draw: st.DrawFn, index: Index) -> dict[str, Attested]:
     """Draw what is known of the attestations of most packages, and of some that have no record."""
     others = draw(st.dictionaries(filenames(), ATTESTED, max_size=1))
     drawn = {name: draw(ATTESTED | st.none()) for name in sorted(index.records)}
-    return {**others, **{name: it for name, it in drawn.items() if it is not None}}
+    return {**others, **{name: value for name, value in drawn.items() if value is not None}}
 
 
 def without(record: Mapping[str, object], keys: set[str]) -> dict[str, object]:
@@ -68,8 +68,10 @@ def test_a_record_has_the_attestations_that_are_known_and_no_others(data: st.Dat
     before, after = values(index.records), values(done.records)
     for name, record in before.items():
         assert without(after[name], {FIELD}) == without(record, {FIELD})
-        it = known.get(name)
-        wanted = record.get(FIELD) if it is not None and it.transient else (it.sha256 if it else "") or None
+        result = known.get(name)
+        wanted = (
+            record.get(FIELD) if result is not None and result.transient else (result.sha256 if result else "") or None
+        )
         assert after[name].get(FIELD) == wanted
         if record.get(FIELD) == wanted:
             assert bytes(done.records[name]) == bytes(index.records[name])

@@ -40,9 +40,9 @@ def test_every_record_is_in_the_shard_of_its_lower_case_name(index: Index) -> No
 def test_a_shard_is_named_by_the_sha256_of_its_bytes(index: Index) -> None:
     files = published(index)
     named = shards.decode_index(files[names.SHARD_INDEX], names.SHARD_INDEX).shards
-    there = {key for key in files if key.startswith(names.SHARDS_FOLDER)}
-    assert there == {f"{names.SHARDS_FOLDER}{digest.hex()}.msgpack.zst" for digest in named.values()}
-    for key in there:
+    existing = {key for key in files if key.startswith(names.SHARDS_FOLDER)}
+    assert existing == {f"{names.SHARDS_FOLDER}{digest.hex()}.msgpack.zst" for digest in named.values()}
+    for key in existing:
         assert hashlib.sha256(files[key]).hexdigest() in key
 
 

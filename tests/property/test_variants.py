@@ -33,7 +33,9 @@ SEVERAL_JOBS = b"".join(b"%d " % number * 64 for number in range(6 * MIB // 440)
 @given(indexes(), st.integers(1, 5))
 def test_every_variant_decodes_to_the_json(index: Index, level: int) -> None:
     artifacts = publication(index, first_context(Outputs(bz2=True, zst_level=level)))
-    plain = {it.key: bytes(it.content) for it in artifacts if it.key.endswith(".json") and it.content is not None}
+    plain = {
+        item.key: bytes(item.content) for item in artifacts if item.key.endswith(".json") and item.content is not None
+    }
     decoded = {}
     for artifact in artifacts:
         if artifact.codec is Codec.ZSTD:

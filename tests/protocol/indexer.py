@@ -61,8 +61,8 @@ def indexer(world: World, actor: Actor, role: Outputs, protocol: Protocol) -> It
     elif actor.at == "read":
         yield world, _read(world, actor, role, protocol), ""
     elif actor.at == "verify":
-        there = world.shards & (actor.seen[S].content if protocol.named_only else ~0)
-        yield world, _planned(actor, role, protocol, there), ""
+        existing = world.shards & (actor.seen[S].content if protocol.named_only else ~0)
+        yield world, _planned(actor, role, protocol, existing), ""
     elif actor.at == "keep":
         yield _keep(world, actor, role, protocol)
     else:
@@ -125,9 +125,9 @@ def stamp(role: Outputs) -> int:
 
 def _source(actor: Actor, role: Outputs) -> int:
     """The file that the index is read from, -1 for none."""
-    there = [which for which in (J, S) if actor.seen[which].version]
-    if role.json or len(there) < 2:
-        return there[0] if there else -1
+    existing = [which for which in (J, S) if actor.seen[which].version]
+    if role.json or len(existing) < 2:
+        return existing[0] if existing else -1
     # The date decides; a listing that agrees with the ledger shows none.
     trusted = actor.lap == 1 and _in_step(actor)
     return J if not trusted and actor.seen[J].version > actor.seen[S].version else S
@@ -139,8 +139,8 @@ def _source(actor: Actor, role: Outputs) -> int:
 def _read(world: World, actor: Actor, role: Outputs, protocol: Protocol) -> Actor | None:
     """Read the source, the shard index and the packages that are new; then plan."""
     source = _source(actor, role)
-    wanted = {which for which, it in ((S, role.shards), (X, role.exports)) if it and actor.seen[which].version}
-    if any(world.files[it].version != actor.seen[it].version for it in wanted | ({source} - {-1})):
+    wanted = {which for which, value in ((S, role.shards), (X, role.exports)) if value and actor.seen[which].version}
+    if any(world.files[item].version != actor.seen[item].version for item in wanted | ({source} - {-1})):
         return again(actor)
     known = actor.seen[source].content if source >= 0 else 0
     if not protocol.ledger and source >= 0 and known == actor.listing:
@@ -157,13 +157,13 @@ def _read(world: World, actor: Actor, role: Outputs, protocol: Protocol) -> Acto
 def _decided_on(actor: Actor, role: Outputs, protocol: Protocol, known: int) -> Actor:
     """With the packages that get records, and with those whose run exports will be known."""
     source = _source(actor, role)
-    told, carried = actor.seen[X].content, 0
+    result, carried = actor.seen[X].content, 0
     if role.scope:
         # Outside of the scope it says what the source says, so it is as old as that.
         listing = known & ~role.scope | actor.listing & role.scope
         actor = actor._replace(listing=listing, listed=actor.seen[source].listed if source >= 0 else actor.listed)
-        carried = told & ~known & ~role.scope if protocol.carry else 0
-    exports = told & actor.listing | carried | actor.listing & ~known
+        carried = result & ~known & ~role.scope if protocol.carry else 0
+    exports = result & actor.listing | carried | actor.listing & ~known
     if not role.scope and _were_complete(actor, source):
         exports = actor.listing
     complete = _were_complete(actor, source)
@@ -303,7 +303,7 @@ def _replace_file(world: World, actor: Actor, op: Op, protocol: Protocol) -> Ste
         law = I1 if world.missing and not protocol.ages else law
         if actor.held:
             todo = (tuple(("look after", bit) for bit in bits(actor.held)), *todo)
-    s, z, j, x = (version if it == which else before for it, before in enumerate(actor.wrote))
+    s, z, j, x = (version if value == which else before for value, before in enumerate(actor.wrote))
     return world, _on(actor._replace(todo=todo, wrote=(s, z, j, x))), law
 
 

@@ -109,7 +109,7 @@ UNSOUND = (
 # dies, until the next run over everything.
 FEW_IN_ALL_FORMATS = Scenario(
     "2 over 1 new package each; all formats",
-    tuple(FULL._replace(name=it.name, exports=True, scope=it.scope) for it in (ONE, TWO)),
+    tuple(FULL._replace(name=item.name, exports=True, scope=item.scope) for item in (ONE, TWO)),
     packages=TWO_NEW,
     before=FULL._replace(exports=True),
 )

@@ -197,8 +197,8 @@ class Stage:
             for key in self.published_by(wanted.outputs) & self.store.bodies(PREFIX).keys():
                 if self.story.gc and missing_shards(self.store):
                     continue
-                found = sha256s(records_in(self.store, key))
-                assert steady.items() <= found.items(), f"{key} lacks what was there all the time"
+                result = sha256s(records_in(self.store, key))
+                assert steady.items() <= result.items(), f"{key} lacks what was there all the time"
 
         return work
 
@@ -243,14 +243,14 @@ class Stage:
         """One more run makes all agree, and the one after it has nothing to do."""
         assert self.index(self.store, self.story.last).exit_code == 0
         packages = lying_there(self.store)
-        found = {key: records_in(self.store, key) for key in self.store.bodies(PREFIX) if is_index(key)}
-        assert found.keys() == self.published_by(self.story.last)
-        (one, *rest) = found.values()
+        results = {key: records_in(self.store, key) for key in self.store.bodies(PREFIX) if is_index(key)}
+        assert results.keys() == self.published_by(self.story.last)
+        (one, *rest) = results.values()
         assert sha256s(one) == packages
         assert all(other == one for other in rest)
         assert not missing_shards(self.store)
         dates = self.dates()
-        kept = {it: date for it, date in self.first_dates.items() if it in dates}
+        kept = {value: date for value, date in self.first_dates.items() if value in dates}
         assert kept.items() <= dates.items()
         first = len(self.store.calls)
         assert only(self.index(self.store, self.story.last), SUBDIR).outcome is Outcome.UNCHANGED
@@ -286,6 +286,6 @@ def test_whatever_the_schedule_of_a_channel_of_shards_alone(story: Story) -> Non
 def test_whatever_the_schedule_beside_gc_no_shard_that_is_named_stays_missing(story: Story) -> None:
     stage = Stage(story)
     stage.play()
-    if PREFIX + names.GC_MARKER not in stage.store.objects and not any(it.dies_at for it in story.indexers):
+    if PREFIX + names.GC_MARKER not in stage.store.objects and not any(indexer.dies_at for indexer in story.indexers):
         assert not missing_shards(stage.store)
     stage.judge()

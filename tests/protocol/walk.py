@@ -70,15 +70,15 @@ class Scenario:
 
     def first(self, protocol: Protocol) -> Situation:
         """The situation that everything begins with."""
-        there = self.before or Outputs("nothing", json=False, shards=False, zst=False)
+        existing = self.before or Outputs("nothing", json=False, shards=False, zst=False)
         s, z, j, x = (
             File(self.indexed + 1 if protocol.etags else 1 + which, self.indexed) if wanted else ABSENT
-            for which, wanted in enumerate((there.shards, there.zst, there.json, there.exports))
+            for which, wanted in enumerate((existing.shards, existing.zst, existing.json, existing.exports))
         )
         files = (s, z, j, x)
         wrote = versions(files)
-        ledger = Ledger(5, stamp(there), self.indexed, wrote) if self.before and protocol.ledger else NO_LEDGER
-        old = self.shards | (self.indexed if there.shards else 0)
+        ledger = Ledger(5, stamp(existing), self.indexed, wrote) if self.before and protocol.ledger else NO_LEDGER
+        old = self.shards | (self.indexed if existing.shards else 0)
         world = World(files, ledger, old, 0, 0, self.packages, 0, 6)
         return world, tuple(range(len(self.changes))), tuple(Actor(self.roles.index(role)) for role in self.roles)
 
@@ -133,8 +133,8 @@ class Walk:
             if bool(gone) == bool(change.gone):
                 packages = world.packages & ~gone | change.new
                 after = world._replace(packages=packages, changes=world.changes + 1)
-                at_work = tuple(it._replace(steady=it.steady & packages) for it in actors)
-                yield (after, tuple(it for it in changes if it != number), at_work), ""
+                at_work = tuple(item._replace(steady=item.steady & packages) for item in actors)
+                yield (after, tuple(value for value in changes if value != number), at_work), ""
         for at in range(len(actors)):
             if at and actors[at] == actors[at - 1]:
                 continue  # the twin of the one before
@@ -250,18 +250,18 @@ def _rename(situation: Situation, *, in_order: bool) -> Situation:
     if in_order:
         for version in sorted(_all_versions(world, actors)):
             name[version]
-    found = []
+    results = []
     files, ledger = _named_files(world.files, name), _named_ledger(world.ledger, name)
     for actor in actors:
         s, z, j, x = actor.wrote
-        found.append(
+        results.append(
             actor._replace(
                 seen=actor.seen if actor.seen is FORGOTTEN else _named_files(actor.seen, name),
                 ledger=_named_ledger(actor.ledger, name),
                 wrote=(name[s], name[z], name[j], name[x]),
             )
         )
-    return world._replace(files=files, ledger=ledger, clock=len(name)), changes, tuple(found)
+    return world._replace(files=files, ledger=ledger, clock=len(name)), changes, tuple(results)
 
 
 def _named_files(files: Files, name: _Names) -> Files:
@@ -282,7 +282,7 @@ def _named_ledger(ledger: Ledger, name: _Names) -> Ledger:
 
 
 def _all_versions(world: World, actors: tuple[Actor, ...]) -> set[int]:
-    found = {file.version for file in world.files} | {world.ledger.version, *world.ledger.wrote}
+    result = {file.version for file in world.files} | {world.ledger.version, *world.ledger.wrote}
     for actor in actors:
-        found |= {file.version for file in actor.seen} | {actor.ledger.version, *actor.ledger.wrote, *actor.wrote}
-    return found
+        result |= {file.version for file in actor.seen} | {actor.ledger.version, *actor.ledger.wrote, *actor.wrote}
+    return result

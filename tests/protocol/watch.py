@@ -41,8 +41,8 @@ def records_in(store: MemoryStore, key: str) -> Records:
         tops = [unpacked(bodies[shard]) for shard in shards(bodies, SUBDIR).values()]
     else:
         tops = [json.loads(_plain(key, bodies[key]))]
-    found = {name: record for top in tops for part in _PARTS for name, record in top[part].items()}
-    return {name: (_hex(record["sha256"]), record["indexed_timestamp"]) for name, record in found.items()}
+    results = {name: record for top in tops for part in _PARTS for name, record in top[part].items()}
+    return {name: (_hex(record["sha256"]), record["indexed_timestamp"]) for name, record in results.items()}
 
 
 _PARTS = ("packages", "packages.conda")

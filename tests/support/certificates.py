@@ -22,7 +22,7 @@ def for_loopback(folder: Path) -> tuple[ssl.SSLContext, Path]:
     """A server's side of TLS, and the file with the authority that a client must trust for it."""
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     names = (f"authority of {folder.name}", "loopback")
-    ca_name, name = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, it)]) for it in names)
+    ca_name, name = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, item)]) for item in names)
     ca = _signed(_builder(ca_name, ca_name, ca_key).add_extension(x509.BasicConstraints(True, None), True), ca_key)  # noqa: FBT003
     alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOOPBACK))])
     leaf = _signed(_builder(name, ca_name, key).add_extension(alternative, critical=False), ca_key)

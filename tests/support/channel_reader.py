@@ -46,15 +46,15 @@ def _unreadable(key: str, body: bytes, bodies: Mapping[str, bytes]) -> Iterator[
 
 def indexed(bodies: Mapping[str, bytes]) -> set[str]:
     """The keys of the packages that readers of every format find as they lie there."""
-    found: set[str] = set()
+    results: set[str] = set()
     for subdir in {key.partition("/")[0] for key in bodies}:
         here = _inside(subdir, bodies)
         right = [
             {name for name, record in view.items() if name in here and _is_of(record, here[name])}
             for _, view in views(subdir, bodies)
         ]
-        found |= {f"{subdir}/{name}" for name in set.intersection(*right)} if right else set()
-    return found
+        results |= {f"{subdir}/{name}" for name in set.intersection(*right)} if right else set()
+    return results
 
 
 def _inside(subdir: str, bodies: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -68,12 +68,12 @@ def views(subdir: str, bodies: Mapping[str, bytes]) -> Iterator[tuple[str, dict[
         if name in here:
             yield name, records_of(json.loads(_plain(name, here[name])))
     if names.SHARD_INDEX in here:
-        found: dict[str, Any] = {}
+        results: dict[str, Any] = {}
         for shard in _shards(subdir, here[names.SHARD_INDEX]).values():
-            found |= records_of(_texts(_msgpack(bodies[shard])))
-        for record in found.values():
+            results |= records_of(_texts(_msgpack(bodies[shard])))
+        for record in results.values():
             record.pop("run_exports", None)
-        yield names.SHARD_INDEX, found
+        yield names.SHARD_INDEX, results
 
 
 def _is_of(record: Mapping[str, Any], body: bytes) -> bool:

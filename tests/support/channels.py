@@ -54,12 +54,12 @@ def write(folder: Path, key: str, **index: object) -> Path:
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int, str]]:
     """Every file under a folder: when it was written, which inode it is, and what is in it."""
-    found = {}
+    results = {}
     for path in sorted(folder.rglob("*")):
         status = path.stat()
         content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
-        found[path.relative_to(folder).as_posix()] = (status.st_mtime_ns, status.st_ino, content)
-    return found
+        results[path.relative_to(folder).as_posix()] = (status.st_mtime_ns, status.st_ino, content)
+    return results
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -69,13 +69,13 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def objects(bucket: Bucket, prefix: str) -> dict[str, bytes]:
     """Every object under a prefix, by its key without that, with its content."""
-    found = {}
+    results = {}
     for page in bucket.client.get_paginator("list_objects_v2").paginate(Bucket=bucket.bucket, Prefix=f"{prefix}/"):
         for entry in page.get("Contents", ()):
             body = bucket.client.get_object(Bucket=bucket.bucket, Key=entry["Key"])["Body"]
-            found[entry["Key"].removeprefix(f"{prefix}/")] = body.read()
+            results[entry["Key"].removeprefix(f"{prefix}/")] = body.read()
             body.close()
-    return found
+    return results
 
 
 def repodata(folder: Path, subdir: str) -> Any:
@@ -90,10 +90,10 @@ def records(folder: Path, subdir: str) -> dict[str, Any]:
 
 def records_of(content: Any) -> dict[str, Any]:
     """The records of a repodata.json or of a shard by file name, those under v3 too."""
-    found = {**content.get("packages", {}), **content.get("packages.conda", {})}
+    results = {**content.get("packages", {}), **content.get("packages.conda", {})}
     for extension, revised in content.get("v3", {}).items():
-        found |= {f"{stem}.{extension}": record for stem, record in revised.items()}
-    return found
+        results |= {f"{stem}.{extension}": record for stem, record in revised.items()}
+    return results
 
 
 def unpacked(path: Path) -> Any:

@@ -95,8 +95,8 @@ def _found(python: str, solver: str) -> dict[str, str]:
 def _do(errand: Errand) -> Found:
     records: dict[str, dict[str, Any]] = {}
     for name in errand.names:
-        told = _said(errand, "search", "--skip-flexible-search", name)
-        records |= {f"{it['subdir']}/{it['fn']}": it for found in told.values() for it in found}
+        result = _said(errand, "search", "--skip-flexible-search", name)
+        records |= {f"{item['subdir']}/{item['fn']}": item for value in result.values() for item in value}
     solutions = {spec: _solution(_said(errand, "create", "--dry-run", "-n", "x", spec)) for spec in errand.solve}
     made = _said(errand, "create", "--yes", "-p", errand.prefix, errand.install)
     return Found(records, {**solutions, errand.install: _solution(made)})
@@ -107,16 +107,16 @@ def _said(errand: Errand, *words: str) -> dict[str, Any]:
     always = ("--json", "--subdir", "linux-64", "--override-channels", "-c", errand.channel)
     with contextlib.redirect_stdout(io.StringIO()) as out:
         main(words[0], *always, *words[1:])
-    told: dict[str, Any] = json.loads(out.getvalue())
-    if told.get("exception_name") in _NOTHING_FOUND:
+    result: dict[str, Any] = json.loads(out.getvalue())
+    if result.get("exception_name") in _NOTHING_FOUND:
         return {}
-    assert "error" not in told, told
-    return told
+    assert "error" not in result, result
+    return result
 
 
 def _solution(told: Mapping[str, Any]) -> list[str]:
     """The distributions of a solution, without their extensions; none where there is no solution."""
-    return sorted(f"{it['platform']}/{it['dist_name']}" for it in told.get("actions", {}).get("LINK", ()))
+    return sorted(f"{item['platform']}/{item['dist_name']}" for item in told.get("actions", {}).get("LINK", ()))
 
 
 if __name__ == "__main__":

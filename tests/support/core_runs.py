@@ -49,9 +49,9 @@ class Subdir:
             results.append(result)
         self.read += len(results)
         self.index = merge(self.index, plan, results, now_ms)
-        bad = [*plan.rejected, *(it for it in results if isinstance(it, Rejected))]
+        bad = [*plan.rejected, *(item for item in results if isinstance(item, Rejected))]
         self.state = State(
             package_etags={**plan.etags_to_remember, **etags_to_remember(results)},
-            rejected={it.filename: Bad(it.etag, it.reason) for it in bad},
+            rejected={value.filename: Bad(value.etag, value.reason) for value in bad},
         )
         return plan

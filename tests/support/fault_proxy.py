@@ -136,21 +136,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply, fault: str = "") -> None:
         body = reply.body
-        said = len(body)
+        result = len(body)
         if fault in {"cut", "torn", "lying"}:
             body = body[: len(body) // 2]
-            said = len(body) if fault == "lying" else said
+            result = len(body) if fault == "lying" else result
         self.send_response_only(reply.status)
         for name, value in reply.headers:
             self.send_header(name, value)
         if self.command != "HEAD" or "Content-Length" not in {name for name, _ in reply.headers}:
-            self.send_header("Content-Length", str(said))
+            self.send_header("Content-Length", str(result))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
-        if fault == "cut" and said > len(body):
+        if fault == "cut" and result > len(body):
             self.close_connection = True
-        if fault == "torn" and said > len(body):
+        if fault == "torn" and result > len(body):
             self.wfile.flush()
             self._reset()
 

@@ -94,31 +94,31 @@ class FaultStore:
         """Which state of the channel answers a question, and which question it takes it for."""
         if fault == "stale":
             return self._before, call
-        asked = self._last.get(call.verb, call) if fault == "answer of another question" else call
+        answered = self._last.get(call.verb, call) if fault == "answer of another question" else call
         self._last[call.verb] = call
-        return self.store, asked
+        return self.store, answered
 
     def list(self, prefix: str, *, part: Part = WHOLE) -> Iterator[Stat]:
         """What lies directly under a prefix."""
         fault = self._fault(call := Call("LIST", prefix))
-        store, asked = self._answering(fault, call)
-        found = list(store.list(asked.key, part=part))
+        store, result = self._answering(fault, call)
+        results = list(store.list(result.key, part=part))
         if fault == "listing broken off":
-            yield from itertools.islice(found, len(found) // 2)
+            yield from itertools.islice(results, len(results) // 2)
             raise Unavailable(prefix, "the store fails (as the test wants it)", "repeat later")
-        yield from found
+        yield from results
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One object."""
         fault = self._fault(call := Call("HEAD", key, checksum=checksum))
-        store, asked = self._answering(fault, call)
-        return store.stat(asked.key, checksum=checksum)
+        store, result = self._answering(fault, call)
+        return store.stat(result.key, checksum=checksum)
 
     def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> Reader:
         """Read an object."""
         fault = self._fault(call := Call("GET", key, range=range, etag=etag))
-        store, asked = self._answering(fault, call)
-        reader = store.open(asked.key, range=asked.range, etag=asked.etag)
+        store, result = self._answering(fault, call)
+        reader = store.open(result.key, range=result.range, etag=result.etag)
         if fault.startswith("body"):
             return _Broken(reader, silently=fault == "body cut short")
         if etag is not None and reader.opened.stat.etag != etag:

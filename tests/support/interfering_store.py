@@ -49,17 +49,17 @@ class InterferingStore:
         """What lies directly under a prefix."""
         call = Call("LIST", prefix)
         number = self._begin(call)
-        found = list(self.store.list(prefix, part=part))
+        results = list(self.store.list(prefix, part=part))
         self.after(number, call)
-        return iter(found)
+        return iter(results)
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One object."""
         call = Call("HEAD", key, checksum=checksum)
         number = self._begin(call)
-        found = self.store.stat(key, checksum=checksum)
+        result = self.store.stat(key, checksum=checksum)
         self.after(number, call)
-        return found
+        return result
 
     def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> Reader:
         """Read an object."""

@@ -208,7 +208,7 @@ def store_at(where: Location) -> Store:
 def content(where: Location, *, packages: bool = True) -> dict[str, bytes]:
     """The content of all that lies in a channel, by key; what vanishes meanwhile is left out."""
     store = store_at(where)
-    found: dict[str, bytes] = {}
+    results: dict[str, bytes] = {}
 
     def keys(prefix: str) -> Iterator[str]:
         for stat in list(store.list(prefix)):
@@ -220,8 +220,8 @@ def content(where: Location, *, packages: bool = True) -> dict[str, bytes]:
     for key in list(keys("")):
         with contextlib.suppress(Missing):
             with store.open(key) as reader:
-                found[key] = reader.read()
-    return found
+                results[key] = reader.read()
+    return results
 
 
 def _child(job: Job, report: int, output: int) -> None:
@@ -255,8 +255,8 @@ def _serve() -> None:
         for pid, report, output in started:
             _, status = os.waitpid(pid, 0)
             count = int.from_bytes(os.pread(report, 8, 0), "little")
-            said = os.pread(output, 2**16, 0).decode(errors="replace")
-            ended.append(ExitReport(os.waitstatus_to_exitcode(status), count, said))
+            text = os.pread(output, 2**16, 0).decode(errors="replace")
+            ended.append(ExitReport(os.waitstatus_to_exitcode(status), count, text))
             os.close(report)
             os.close(output)
         sys.stdout.buffer.write(msgspec.json.encode(ended) + b"\n")

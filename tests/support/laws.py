@@ -93,25 +93,25 @@ def served(way: str, bucket: Bucket, scratch: Path) -> Iterator[Place]:
         return
     context, authority = certificates.for_loopback(scratch) if way == "https" else (None, None)
     folder = lay_out(scratch / "channel")
-    for subdir, said in PATCH.items():
-        (folder / subdir / "patch_instructions.json").write_text(json.dumps(said))
+    for subdir, result in PATCH.items():
+        (folder / subdir / "patch_instructions.json").write_text(json.dumps(result))
     _publish(str(folder))
     with serving_folder(folder, context) as server:
-        yield Place(server.url, lambda: [asked.path.lstrip("/") for asked in server.of("GET")], authority)
+        yield Place(server.url, lambda: [item.path.lstrip("/") for item in server.of("GET")], authority)
 
 
 def _in_bucket(bucket: Bucket) -> Place:
     url = lay_up(bucket, _PREFIX)
-    for subdir, said in PATCH.items():
+    for subdir, result in PATCH.items():
         key = f"{_PREFIX}/{subdir}/patch_instructions.json"
-        bucket.client.put_object(Bucket=bucket.bucket, Key=key, Body=json.dumps(said).encode())
+        bucket.client.put_object(Bucket=bucket.bucket, Key=key, Body=json.dumps(result).encode())
     how = S3Options(bucket.endpoint, REGION, "path", ACCESS_KEY, SECRET_KEY)
     _publish(Target(url, how))
     root = f"/{bucket.bucket}/{_PREFIX}/"
 
     def fetched() -> list[str]:
-        gets = (it for it in bucket.requests if it.method == "GET" and it.status == 200)
-        return [unquote(urlsplit(it.path).path).removeprefix(root) for it in gets]
+        gets = (request for request in bucket.requests if request.method == "GET" and request.status == 200)
+        return [unquote(urlsplit(get.path).path).removeprefix(root) for get in gets]
 
     return Place(url, fetched, bucket=bucket)
 
@@ -124,9 +124,9 @@ def _publish(target: str | Target) -> None:
 def _by_pixi(place: Place, form: str, prefix: Path) -> Told:
     env = _aws(place) | ({"SSL_CERT_FILE": str(place.authority), "SSL_CERT_DIR": ""} if place.authority else {})
     s3 = (place.bucket.endpoint, REGION) if place.bucket else None
-    found = pixi.send(pixi.Errand(place.url, (form,), spec="reedbed", prefix=str(prefix), s3=s3), env)
+    result = pixi.send(pixi.Errand(place.url, (form,), spec="reedbed", prefix=str(prefix), s3=s3), env)
     also = pixi.send(pixi.Errand(place.url, (form,), spec="warbler", s3=s3), env)
-    return found.records[form], {"reedbed": found.solutions[form], "warbler": also.solutions[form]}
+    return result.records[form], {"reedbed": result.solutions[form], "warbler": also.solutions[form]}
 
 
 def _by_conda(place: Place, form: str, prefix: Path, *, solver: str) -> Told:
@@ -137,8 +137,8 @@ def _by_conda(place: Place, form: str, prefix: Path, *, solver: str) -> Told:
         env |= {"AWS_ENDPOINT_URL": place.bucket.endpoint, "AWS_DEFAULT_REGION": REGION}
     names = tuple(sorted({_name(key) for key in distributions()}))
     errand = conda.Errand(place.url, form, solver, names, solve=("warbler",), install="reedbed", prefix=str(prefix))
-    found = conda.send(errand, env)
-    return found.records, found.solutions
+    result = conda.send(errand, env)
+    return result.records, result.solutions
 
 
 def _aws(place: Place) -> dict[str, str]:

@@ -160,14 +160,14 @@ class MemoryStore:
         if part != WHOLE and not self.behavior.lists_parts:
             raise RangeRefused(prefix, "the store does not list parts")
         with self._lock:
-            found: dict[str, Stat] = {}
+            results: dict[str, Stat] = {}
             for key, stored in self.objects.items():
                 if key.startswith(prefix):
                     first, slash, _ = key[len(prefix) :].partition("/")
                     child = prefix + first + slash
-                    found[child] = Stat(child, 0, ETag(""), 0) if slash else stored.stat
+                    results[child] = Stat(child, 0, ETag(""), 0) if slash else stored.stat
         whole = part == WHOLE
-        yield from (stat for key, stat in found.items() if whole or (within(key, part) and not key.endswith("/")))
+        yield from (stat for key, stat in results.items() if whole or (within(key, part) and not key.endswith("/")))
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One object, None where it is absent; with its sha256 where asked and vouched for."""
@@ -204,8 +204,8 @@ class MemoryStore:
         self._called(Call("PUT", key, expect=expect))
         with self._lock:
             stored = self.objects.get(key)
-            found = stored.stat.etag if stored else Expect.ABSENT
-            if expect is not Expect.ANYTHING and found != expect:
+            result = stored.stat.etag if stored else Expect.ABSENT
+            if expect is not Expect.ANYTHING and result != expect:
                 raise Conflict(key, "changed since it was looked at")
             self.usage.bytes_written += len(body)
             return self._lay(key, bytes(body), headers=headers or {}).etag

@@ -205,8 +205,8 @@ def repodata(bodies: Mapping[str, bytes] | MemoryStore, subdir: str = "linux-64"
 
 def records(bodies: Mapping[str, bytes] | MemoryStore, subdir: str = "linux-64") -> dict[str, Any]:
     """The records of repodata.json by file name."""
-    found = repodata(bodies, subdir)
-    return {**found["packages"], **found["packages.conda"]}
+    result = repodata(bodies, subdir)
+    return {**result["packages"], **result["packages.conda"]}
 
 
 def unpacked(data: bytes) -> Any:
@@ -224,16 +224,16 @@ def shards(bodies: Mapping[str, bytes] | MemoryStore, subdir: str = "linux-64") 
 
 def sharded(bodies: Mapping[str, bytes] | MemoryStore, subdir: str = "linux-64") -> set[str]:
     """The file names that a reader of shards finds."""
-    found = _bodies(bodies)
-    whole = (unpacked(found[key]) for key in shards(found, subdir).values())
+    result = _bodies(bodies)
+    whole = (unpacked(result[key]) for key in shards(result, subdir).values())
     return {name for shard in whole for section in ("packages", "packages.conda") for name in shard[section]}
 
 
 def missing_shards(bodies: Mapping[str, bytes] | MemoryStore) -> set[str]:
     """The shards that a shard index names and that are not there, or are not what their name says."""
-    found = _bodies(bodies)
-    named = {key for subdir in ("linux-64", "noarch", "osx-arm64") for key in shards(found, subdir).values()}
-    return {key for key in named if key not in found or hashlib.sha256(found[key]).hexdigest() not in key}
+    result = _bodies(bodies)
+    named = {key for subdir in ("linux-64", "noarch", "osx-arm64") for key in shards(result, subdir).values()}
+    return {key for key in named if key not in result or hashlib.sha256(result[key]).hexdigest() not in key}
 
 
 def published(store: MemoryStore) -> dict[str, bytes]:

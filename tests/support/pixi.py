@@ -64,11 +64,11 @@ class Found:
 
     def without_twins(self, form: str) -> dict[str, Any]:
         """The records without each .tar.bz2 beside its .conda: only shards show a reader both."""
-        told = self.records[form]
+        result = self.records[form]
         return {
             key: record
-            for key, record in told.items()
-            if not (key.endswith(".tar.bz2") and f"{key.removesuffix('.tar.bz2')}.conda" in told)
+            for key, record in result.items()
+            if not (key.endswith(".tar.bz2") and f"{key.removesuffix('.tar.bz2')}.conda" in result)
         }
 
 
@@ -135,9 +135,9 @@ def _where(record: Any) -> str:
 
 
 def _plain(record: Any) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(record.to_json())
+    result: dict[str, Any] = json.loads(record.to_json())
     # Run exports are in the shards alone, as CEP 12 and CEP 21 have it.
-    return {key: value for key, value in told.items() if key not in {"url", "channel", "run_exports"}}
+    return {key: value for key, value in result.items() if key not in {"url", "channel", "run_exports"}}
 
 
 def _main() -> int:

@@ -40,7 +40,7 @@ def measure(folder: Path, keys: Iterable[str]) -> dict[str, Usage]:
     """Read packages of a folder in a child process each."""
     done = run([sys.executable, "-m", "tests.support.process_usage", str(folder)], stdin="\n".join(keys))
     assert done.code == 0, done.err
-    return {key: Usage(**{**told, "warnings": tuple(told["warnings"])}) for key, told in done.json.items()}
+    return {key: Usage(**{**value, "warnings": tuple(value["warnings"])}) for key, value in done.json.items()}
 
 
 def _read(store: FolderStore, key: str) -> Usage:
@@ -80,10 +80,10 @@ def _in_fork(store: FolderStore, key: str) -> dict[str, object]:
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as answer:
-        told = answer.read()
+        result = answer.read()
     os.waitpid(child, 0)
-    found: dict[str, object] = json.loads(told)
-    return found
+    value: dict[str, object] = json.loads(result)
+    return value
 
 
 if __name__ == "__main__":

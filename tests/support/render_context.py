@@ -26,7 +26,7 @@ def first_context(outputs: Outputs | None = None) -> RenderContext:
 
 def contents(artifacts: Iterable[Artifact]) -> dict[str, bytes]:
     """The content of each artifact that is to be there, by key."""
-    return {it.key: bytes(it.content) for it in artifacts if it.content is not None}
+    return {artifact.key: bytes(artifact.content) for artifact in artifacts if artifact.content is not None}
 
 
 def published(index: Index, outputs: Outputs | None = None) -> dict[str, bytes]:

@@ -33,7 +33,7 @@ def about(fields: object, recipe: bytes = b"") -> Metadata:
 
 
 def test_texts_and_addresses_are_taken() -> None:
-    said = {
+    results = {
         "summary": "Two\nlines",
         "home": ["https://a.example/", "https://b.example/"],
         "dev_url": "git@host:x.git",
@@ -41,8 +41,8 @@ def test_texts_and_addresses_are_taken() -> None:
         "license": "MIT",
         "tags": ["x", 1, "y"],
     }
-    found = about(said)
-    assert found == Metadata(summary="Two lines", home="https://a.example/", license="MIT", tags=("x", "y"))
+    result = about(results)
+    assert result == Metadata(summary="Two lines", home="https://a.example/", license="MIT", tags=("x", "y"))
 
 
 RATTLER_BUILD = b"""
@@ -63,9 +63,9 @@ build: {url: https://no.example/}
 
 
 def test_sources_come_from_the_recipe_of_either_builder() -> None:
-    found = about({}, RATTLER_BUILD)
-    assert found.source_url == ("https://a.example/1.tgz", "https://mirror.example/1.tgz")
-    assert found.source_git_url == ("https://a.example/r.git",)
+    result = about({}, RATTLER_BUILD)
+    assert result.source_url == ("https://a.example/1.tgz", "https://mirror.example/1.tgz")
+    assert result.source_git_url == ("https://a.example/r.git",)
     assert about({}, CONDA_BUILD).source_url == ("https://a.example/1.tgz",)
 
 
@@ -94,8 +94,8 @@ def test_aliases_that_stand_for_billions_cost_nothing() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"nonsense", b'{"summary": NaN}', b"\xff", b"[" * 100_000])
 def test_a_broken_about_json_is_a_warning(data: bytes) -> None:
-    found, (warning,) = metadata_of(data, b"", (), Metadata())
-    assert found == Metadata()
+    result, (warning,) = metadata_of(data, b"", (), Metadata())
+    assert result == Metadata()
     assert warning.startswith("info/about.json is left out: ")
 
 
@@ -106,9 +106,9 @@ def test_without_an_about_json_there_is_nothing_to_warn_of() -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.text())
 def test_a_clean_text_has_no_character_that_xml_or_bidi_forbids(text: str) -> None:
-    found = clean(text)
-    assert not any(ord(it) < 32 or 0x7F <= ord(it) < 0xA0 or it in "\u202e\u2066\ufffe\uffff" for it in found)
-    assert clean(found) == found
+    result = clean(text)
+    assert not any(ord(item) < 32 or 0x7F <= ord(item) < 0xA0 or item in "\u202e\u2066\ufffe\uffff" for item in result)
+    assert clean(result) == result
 
 
 @pytest.mark.parametrize(
@@ -195,46 +195,46 @@ def extracted(info: bytes, *, about: bool = True) -> object:
 
 
 def test_all_of_it_is_read_in_one_request_from_either_kind_of_package() -> None:
-    said = member("info/about.json", b'{"summary": "x"}') + member("info/paths.json", PATHS["post_link"])
-    tar = INDEX + said + member("info/recipe/meta.yaml", CONDA_BUILD) + member("bin/x", b"x") + END
+    members = member("info/about.json", b'{"summary": "x"}') + member("info/paths.json", PATHS["post_link"])
+    tar = INDEX + members + member("info/recipe/meta.yaml", CONDA_BUILD) + member("bin/x", b"x") + END
     store = MemoryStore()
     for key, body in ((KEY, conda("a-1-0", zst(tar))), ("noarch/a-1-0.tar.bz2", bz2_of((tar, 1)))):
-        found = read(
+        result = read(
             store, store.upload(key, body), ExtractSpec("noarch", Rules(), 1_800_000_000_000, metadata=True)
         ).result
-        assert isinstance(found, Extracted)
-        assert found.metadata is not None
-        assert (found.metadata.summary, found.metadata.traits) == ("x", ("post_link",))
-        assert found.metadata.source_url == ("https://a.example/1.tgz",)
-        assert found.metadata.sha256 == identity_of(found.record).sha256
+        assert isinstance(result, Extracted)
+        assert result.metadata is not None
+        assert (result.metadata.summary, result.metadata.traits) == ("x", ("post_link",))
+        assert result.metadata.source_url == ("https://a.example/1.tgz",)
+        assert result.metadata.sha256 == identity_of(result.record).sha256
     assert [call.verb for call in store.calls] == ["GET", "GET"]
 
 
 def test_what_is_not_asked_for_is_not_looked_at() -> None:
-    found = extracted(INDEX + member("info/about.json", b"broken") + END, about=False)
-    assert isinstance(found, Extracted)
-    assert found.metadata is None
-    assert found.warnings == ()
+    result = extracted(INDEX + member("info/about.json", b"broken") + END, about=False)
+    assert isinstance(result, Extracted)
+    assert result.metadata is None
+    assert result.warnings == ()
 
 
 def test_a_broken_about_json_does_not_reject_a_package() -> None:
-    found = extracted(INDEX + member("info/about.json", b"broken") + END)
-    assert isinstance(found, Extracted)
-    assert "info/about.json is left out" in found.warnings[0]
+    result = extracted(INDEX + member("info/about.json", b"broken") + END)
+    assert isinstance(result, Extracted)
+    assert "info/about.json is left out" in result.warnings[0]
 
 
 def test_damage_after_all_that_makes_a_record_does_not_reject_a_package() -> None:
-    for asked in (False, True):
-        found = extracted(INDEX + RUN_EXPORTS + b"damage" * 200, about=asked)
-        assert isinstance(found, Extracted)
+    for item in (False, True):
+        result = extracted(INDEX + RUN_EXPORTS + b"damage" * 200, about=item)
+        assert isinstance(result, Extracted)
 
 
 def test_a_large_paths_json_is_searched_and_a_large_about_json_skipped() -> None:
     line = b'{"_path": "x"},'
     paths = member("info/paths.json", line * (5 * MIB // len(line)) + PATHS["text_prefix"])
-    found = read_conda(window(INDEX + member("info/about.json", b" " * (MIB + 1)) + paths + END), about=True)
-    assert found["info/paths.json"] == b"text_prefix"
-    assert "info/about.json" not in found
+    result = read_conda(window(INDEX + member("info/about.json", b" " * (MIB + 1)) + paths + END), about=True)
+    assert result["info/paths.json"] == b"text_prefix"
+    assert "info/about.json" not in result
 
 
 OUTSIDE = member("bin/x", b"x")
@@ -258,25 +258,25 @@ def test_a_recipe_behind_files_outside_info_is_read_if_it_is_asked_for() -> None
     assert "info/recipe/meta.yaml" not in read_bz2(tar, about=False)
     store = MemoryStore()
     stat = store.upload("noarch/a-1-0.tar.bz2", bz2_of((tar, 1)))
-    found = read(store, stat, ExtractSpec("noarch", Rules(), 1_800_000_000_000, metadata=True)).result
-    assert isinstance(found, Extracted)
-    assert found.metadata is not None
-    assert found.metadata.source_url == ("https://a.example/1.tgz",)
+    result = read(store, stat, ExtractSpec("noarch", Rules(), 1_800_000_000_000, metadata=True)).result
+    assert isinstance(result, Extracted)
+    assert result.metadata is not None
+    assert result.metadata.source_url == ("https://a.example/1.tgz",)
 
 
 @pytest.mark.parametrize("about", [False, True])
 def test_run_exports_behind_files_outside_info_are_found(*, about: bool) -> None:
     assert "info/run_exports.json" in read_bz2(INDEX + OUTSIDE + RUN_EXPORTS + END, about=about)
-    found = read_conda(window(INDEX + OUTSIDE + RUN_EXPORTS + END), about=about)
-    assert "info/run_exports.json" in found
+    result = read_conda(window(INDEX + OUTSIDE + RUN_EXPORTS + END), about=about)
+    assert "info/run_exports.json" in result
 
 
 @pytest.mark.parametrize("about", [False, True])
 def test_run_exports_that_may_lie_where_nothing_can_be_read_are_unknown(*, about: bool) -> None:
-    found = extracted(INDEX + header("bin/x", MIB) + bytes(512), about=about)
-    assert isinstance(found, Extracted)
-    assert found.run_exports is None
-    assert "the run exports are unknown, because the archive cannot be read to its end" in found.warnings
+    result = extracted(INDEX + header("bin/x", MIB) + bytes(512), about=about)
+    assert isinstance(result, Extracted)
+    assert result.run_exports is None
+    assert "the run exports are unknown, because the archive cannot be read to its end" in result.warnings
 
 
 def test_run_exports_that_are_unknown_are_not_published_as_none() -> None:
@@ -290,9 +290,9 @@ def test_run_exports_that_are_unknown_are_not_published_as_none() -> None:
 
 @pytest.mark.parametrize("twice", [INDEX, RUN_EXPORTS])
 def test_a_file_that_makes_a_record_and_is_there_twice_rejects_a_package(twice: bytes) -> None:
-    found = extracted(INDEX + RUN_EXPORTS + OUTSIDE + twice + END)
-    assert isinstance(found, Rejected)
-    assert "more than once" in found.reason
+    result = extracted(INDEX + RUN_EXPORTS + OUTSIDE + twice + END)
+    assert isinstance(result, Rejected)
+    assert "more than once" in result.reason
 
 
 def window(tar: bytes) -> RangeFile:

@@ -95,8 +95,8 @@ def test_one_text_in_the_place_of_several_is_refused(folder: Path, call: Callabl
 
 def test_the_url_of_a_bucket_is_reached_as_s3_variables_say(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert target_of("s3://b/c").s3 == S3Options()
-    said = {"ENDPOINT_URL": "https://s3.example.com", "REGION": "r", "ACCESS_KEY_ID": "k", "SECRET_ACCESS_KEY": "s"}
-    for name, value in {**said, "ADDRESSING_STYLE": "path", "PROVIDER": "minio"}.items():
+    results = {"ENDPOINT_URL": "https://s3.example.com", "REGION": "r", "ACCESS_KEY_ID": "k", "SECRET_ACCESS_KEY": "s"}
+    for name, value in {**results, "ADDRESSING_STYLE": "path", "PROVIDER": "minio"}.items():
         monkeypatch.setenv(f"S3_{name}", value)
     assert target_of("s3://b/c").s3 == S3Options("https://s3.example.com", "r", "path", "k", "s", provider="minio")
     assert target_of(str(folder)).s3 == S3Options()

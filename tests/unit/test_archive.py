@@ -111,9 +111,9 @@ def test_every_good_package_is_extracted(key: str) -> None:
 
 def test_the_twins_of_a_package_say_the_same() -> None:
     both = [(FOLDER / "packages/noarch" / f"reedbed-data-2026.1-0{ext}").read_bytes() for ext in (".conda", ".tar.bz2")]
-    found = read_conda(window(both[0]))
-    assert found.pop(ZIP_WARNINGS).startswith(b"the archive has the member")  # it lies under another name here
-    assert found == read_bz2(both[1])
+    result = read_conda(window(both[0]))
+    assert result.pop(ZIP_WARNINGS).startswith(b"the archive has the member")  # it lies under another name here
+    assert result == read_bz2(both[1])
 
 
 # What is odd and good.

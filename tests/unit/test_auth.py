@@ -155,10 +155,10 @@ def test_a_keyring_that_is_locked_or_not_installed_has_no_entries(tmp_path: Path
     def not_installed() -> object:
         raise ImportError
 
-    for library, told in (
+    for library, result in (
         (Locked, "the keyring"),
         (not_installed, "the keyring (to search it: pip install 'conda-channel-indexer[keyring]')"),
     ):
         keyring = auth.Keyring(library)
         assert found("s3://reeds", keyring, store) == "some-id"
-        assert str(keyring) == told
+        assert str(keyring) == result

@@ -49,6 +49,6 @@ def test_the_sizes_are_those_of_the_files_that_are_published(
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     missing = tmp_path / "repodata.json"
     assert compression.main([str(missing)]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith(f"benchmarks.compression: {missing}: No such file")
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith(f"benchmarks.compression: {missing}: No such file")

@@ -42,9 +42,9 @@ def complaint(tmp_path: Path, text: str, name: str = "config.toml") -> str:
 
 def region(config: Config) -> str:
     """The region of the bucket that the tests are about."""
-    found = config.bucket("reeds")
-    assert found is not None
-    return str(found.value.region)
+    result = config.bucket("reeds")
+    assert result is not None
+    return str(result.value.region)
 
 
 def test_the_options_of_a_bucket_are_read_as_pixi_has_them(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_all_keys_of_a_channel_are_read(tmp_path: Path) -> None:
         expires_at = 2026-01-01T12:00:00Z
         """,
     )
-    found = {name: found.value for name, found in config.index("s3://reeds/ch").items()}
+    found = {name: value.value for name, value in config.index("s3://reeds/ch").items()}
     when = datetime(2025, 1, 1, 12, tzinfo=timezone.utc)
     assert found == {
         "write_zst": False,
@@ -195,8 +195,8 @@ def test_a_mistake_names_the_file_the_key_and_the_right_value(tmp_path: Path, te
 
 
 def test_a_mistake_in_a_manifest_names_the_whole_table(tmp_path: Path) -> None:
-    said = complaint(tmp_path, "[tool.pixi.workspace.s3-options.reeds]\nregio = 'eu'\n", "pyproject.toml")
-    assert said == " [tool.pixi.workspace.s3-options.reeds] regio: unknown key; use region"
+    result = complaint(tmp_path, "[tool.pixi.workspace.s3-options.reeds]\nregio = 'eu'\n", "pyproject.toml")
+    assert result == " [tool.pixi.workspace.s3-options.reeds] regio: unknown key; use region"
 
 
 @pytest.mark.parametrize(
@@ -297,6 +297,6 @@ def test_without_any_file_the_configuration_is_empty(tmp_path: Path) -> None:
 def test_a_bucket_is_taken_whole_from_the_strongest_file_that_has_it(tmp_path: Path) -> None:
     write(tmp_path / ".pixi" / "config.toml", BUCKET)
     write(tmp_path / "pixi.toml", '[workspace.s3-options.reeds]\nendpoint-url = "https://other.example"\n')
-    found = load(None, environment_in(tmp_path)).bucket("reeds")
-    assert found is not None
-    assert found.value == BucketOptions("https://other.example")
+    result = load(None, environment_in(tmp_path)).bucket("reeds")
+    assert result is not None
+    assert result.value == BucketOptions("https://other.example")

@@ -71,9 +71,9 @@ def test_a_conda_of_three_stored_members_is_no_cause_for_a_warning(body: bytes) 
     ],
 )
 def test_what_cep_35_forbids_is_warned_of_and_rejected_by_strict_rules(body: bytes, warning: str) -> None:
-    (said,) = warnings(body)
-    assert said.startswith(f"the archive {warning}")
-    assert said.endswith("(CEP 35)")
+    (result,) = warnings(body)
+    assert result.startswith(f"the archive {warning}")
+    assert result.endswith("(CEP 35)")
     assert isinstance(extracted(body, strict=True), Rejected)
 
 

@@ -87,10 +87,10 @@ REFUSED = {
 
 @pytest.mark.parametrize("key", REFUSED.values(), ids=REFUSED)
 def test_a_name_that_readers_refuse_is_named_and_keeps_no_other_out(key: str) -> None:
-    found = packages(sent.event_bridge(f"some/channel/{key}"))
-    assert found.packages == frozenset()
-    assert list(found.refused) == [key]
-    assert "the file name has" in found.refused[key]
+    result = packages(sent.event_bridge(f"some/channel/{key}"))
+    assert result.packages == frozenset()
+    assert list(result.refused) == [key]
+    assert "the file name has" in result.refused[key]
     batch = packages(sent.in_sqs(sent.event_bridge(f"some/channel/{key}"), sent.s3(KEY)))
     assert batch.packages == {"linux-64/reed-1!2.0+local-h1_0.conda"}
     assert list(batch.refused) == [key]
@@ -155,7 +155,7 @@ JSON = st.recursive(
 @given(JSON)
 def test_whatever_comes_is_read_or_refused(document: object) -> None:
     try:
-        found = events.objects_of(json.dumps(document))
+        result = events.objects_of(json.dumps(document))
     except BadConfig:
         return
-    assert {type(part) for place in found for part in place} <= {str}
+    assert {type(part) for place in result for part in place} <= {str}

@@ -160,8 +160,8 @@ def test_a_tar_bz2_without_checksums_is_read_whole_in_one_request(body: bytes) -
     reading = read(store, stat, SPEC)
     check(reading, body)
     # For a large one the store is asked for a checksum of its own.
-    asked = [("HEAD", None)] if body is LARGE_BZ2 else []
-    assert (reading.strategy, requests(store)) == (ReadStrategy.STREAM, [("GET", None), *asked])
+    result = [("HEAD", None)] if body is LARGE_BZ2 else []
+    assert (reading.strategy, requests(store)) == (ReadStrategy.STREAM, [("GET", None), *result])
     assert store.usage.bytes_read == len(body)
 
 

@@ -48,7 +48,7 @@ def entry(name: str = "a", version: str = "1", **about: Any) -> Entry:
 
 
 def catalogs(*entries: Entry) -> dict[str, Catalog]:
-    return {"noarch": Catalog({f"{it.name}-{it.version}-{it.build}.conda": it for it in entries})}
+    return {"noarch": Catalog({f"{item.name}-{item.version}-{item.build}.conda": item for item in entries})}
 
 
 def test_the_root_has_a_row_for_each_name() -> None:
@@ -120,7 +120,9 @@ def test_texts_of_packages_add_no_element_attribute_or_address(name: str, text: 
 def test_the_policy_allows_only_the_script_and_the_style() -> None:
     page = Reader(root_page({}, OUTPUTS))
     policy = next(value for _, key, value in page.attributes if key == "content" and "default-src" in value)
-    digests = [f"'sha256-{base64.b64encode(hashlib.sha256(it.encode()).digest()).decode()}'" for it in (STYLE, SCRIPT)]
+    digests = [
+        f"'sha256-{base64.b64encode(hashlib.sha256(item.encode()).digest()).decode()}'" for item in (STYLE, SCRIPT)
+    ]
     assert policy == (
         f"default-src 'none'; style-src {digests[0]}; script-src {digests[1]}; base-uri 'none'; form-action 'none'"
     )

@@ -47,8 +47,8 @@ def test_a_mac_has_its_own_folder_and_xdg_only_where_it_is_named() -> None:
 
 
 def test_windows_has_its_own_folders() -> None:
-    found = files({"APPDATA": "/roaming", "XDG_CONFIG_HOME": "/xdg"}, platform="win32")
-    assert found[2:4] == ["/roaming/rattler/config.toml", "/roaming/pixi/config.toml"]
+    result = files({"APPDATA": "/roaming", "XDG_CONFIG_HOME": "/xdg"}, platform="win32")
+    assert result[2:4] == ["/roaming/rattler/config.toml", "/roaming/pixi/config.toml"]
 
 
 def test_a_file_that_is_named_twice_counts_where_it_wins() -> None:
@@ -95,5 +95,5 @@ def test_manifests_are_searched_upwards_one_per_folder_pixi_toml_first(tmp_path:
 
 def test_the_manifest_of_an_activated_environment_comes_last(tmp_path: Path) -> None:
     (tmp_path / "pixi.toml").touch()
-    found = names(tmp_path, "/else/pixi.toml")
-    assert (found[0], found[-1]) == (tmp_path / "pixi.toml", Path("/else/pixi.toml"))
+    result = names(tmp_path, "/else/pixi.toml")
+    assert (result[0], result[-1]) == (tmp_path / "pixi.toml", Path("/else/pixi.toml"))

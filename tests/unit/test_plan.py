@@ -95,7 +95,7 @@ def test_a_new_package_is_read_and_a_vanished_one_is_dropped() -> None:
 
 def test_packages_are_read_in_the_order_of_the_listing() -> None:
     listed = {f"{name}-1-0.conda": Stat(f"noarch/{name}-1-0.conda", 1, ETag("v"), 0) for name in "cab"}
-    assert [it.key[7] for it in diff(Index(), listed, DiffContext()).to_read] == ["c", "a", "b"]
+    assert [item.key[7] for item in diff(Index(), listed, DiffContext()).to_read] == ["c", "a", "b"]
 
 
 def test_what_lies_outside_the_scope_is_not_dropped() -> None:
@@ -140,7 +140,7 @@ def test_a_package_keeps_its_first_date_and_a_new_one_gets_now() -> None:
     old = Extracted(NAME, ETag("v2"), dump({"name": "a"}), NONE)
     new = Extracted("b-1-0.conda", ETag("v"), dump({"name": "b"}), dump({"weak": ["b"]}), v3=True)
     merged = merge(index(), Plan(), [old, new], NOW + 5)
-    assert {name: json.loads(bytes(it))["indexed_timestamp"] for name, it in merged.records.items()} == {
+    assert {name: json.loads(bytes(value))["indexed_timestamp"] for name, value in merged.records.items()} == {
         NAME: NOW,
         "b-1-0.conda": NOW + 5,
     }

@@ -64,8 +64,8 @@ def by_itself(job: int) -> int:
 
 
 def test_every_job_has_its_result(executor: Observed) -> None:
-    found = bounded(executor, lambda job: job * 2, range(100), Limits(4, 10_000, by_itself))
-    assert sorted(found) == [job * 2 for job in range(100)]
+    result = bounded(executor, lambda job: job * 2, range(100), Limits(4, 10_000, by_itself))
+    assert sorted(result) == [job * 2 for job in range(100)]
 
 
 def test_no_jobs_have_no_results(executor: Observed) -> None:
@@ -86,8 +86,8 @@ def test_no_more_weight_is_under_way_than_allowed(executor: Observed) -> None:
 def test_the_bounds_are_made_use_of() -> None:
     both = threading.Barrier(3)  # broken, and so an error, unless three jobs are under way together
     with ThreadPoolExecutor(3) as threads:
-        found = bounded(threads, lambda _: both.wait(60), range(6), Limits(3, 3, lambda _: 1))
-        assert sorted(found) == [0, 0, 1, 1, 2, 2]
+        result = bounded(threads, lambda _: both.wait(60), range(6), Limits(3, 3, lambda _: 1))
+        assert sorted(result) == [0, 0, 1, 1, 2, 2]
 
 
 def test_a_job_heavier_than_the_budget_runs_alone(executor: Observed) -> None:
@@ -111,11 +111,11 @@ def test_jobs_are_taken_only_when_there_is_room() -> None:
             yield job
 
     with ThreadPoolExecutor(2) as threads:
-        found = bounded(threads, by_itself, jobs(), Limits(2, 100_000, by_itself))
+        result = bounded(threads, by_itself, jobs(), Limits(2, 100_000, by_itself))
         assert taken == []
-        next(found)
+        next(result)
         assert len(taken) <= 4
-        found.close()  # type: ignore[attr-defined]  # a generator
+        result.close()  # type: ignore[attr-defined]  # a generator
     assert len(taken) <= 4
 
 

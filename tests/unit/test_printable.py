@@ -30,7 +30,7 @@ def test_hidden_characters_are_shown_as_escapes(show: object, character: str) ->
 
 
 def test_visible_texts_stay_as_they_are() -> None:
-    assert one_line(said := "Geräusche im Röhricht, 葦の音 🌾") == clean(said) == fit(said) == said
+    assert one_line(result := "Geräusche im Röhricht, 葦の音 🌾") == clean(result) == fit(result) == result
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ from indexer.store.s3.providers import NAMES, PROVIDERS, addressing_of, provider
     ],
 )
 def test_a_store_is_known_by_its_whole_endpoint(endpoint: str | None, name: str, region: str | None) -> None:
-    found = provider_of(endpoint)
-    assert (found.name, found.region) == (name, region)
+    result = provider_of(endpoint)
+    assert (result.name, result.region) == (name, region)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -70,9 +70,9 @@ def test_each_name_stands_in_the_table_once() -> None:
 def test_the_page_on_stores_has_the_same_table() -> None:
     page = (Path(__file__).parents[2] / "docs/providers.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
-    said = {row[0].strip("`"): (row[2], row[4]) for row in rows if len(row) == 5}
+    results = {row[0].strip("`"): (row[2], row[4]) for row in rows if len(row) == 5}
     styles = {"virtual": "virtual-host", "path": "path"}
-    assert said == {it.name: (it.conditions.value, styles[it.addressing]) for it in PROVIDERS}
+    assert results == {item.name: (item.conditions.value, styles[item.addressing]) for item in PROVIDERS}
 
 
 @pytest.mark.parametrize(

@@ -91,11 +91,11 @@ ABSENT = object()
     ],
 )
 def test_each_field_reaches_the_record_as_the_formats_say(key: str, said: object, kept: object) -> None:
-    found = judged({key: said})
-    assert found.record.get(key, ABSENT) == (said if kept is ... else kept)
-    assert type(found.record.get(key)) is not float
-    assert not found.v3
-    assert not found.warnings
+    result = judged({key: said})
+    assert result.record.get(key, ABSENT) == (said if kept is ... else kept)
+    assert type(result.record.get(key)) is not float
+    assert not result.v3
+    assert not result.warnings
 
 
 @pytest.mark.parametrize(
@@ -171,10 +171,10 @@ def test_a_file_name_that_is_not_name_version_build_is_rejected(filename: str) -
     ("fields", "warning"), [({"name": "b"}, "name 'b'"), ({"subdir": "osx-64"}, "subdir 'osx-64'")]
 )
 def test_lenient_rules_only_warn_of_a_wrong_name_or_subdir(fields: dict[str, Any], warning: str) -> None:
-    found = judged(fields, rules=Rules(lenient=True))
-    assert len(found.warnings) == 1
-    assert warning in found.warnings[0]
-    assert found.record == {**PLAIN, **DERIVED, **fields}
+    result = judged(fields, rules=Rules(lenient=True))
+    assert len(result.warnings) == 1
+    assert warning in result.warnings[0]
+    assert result.record == {**PLAIN, **DERIVED, **fields}
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,10 @@ def test_lenient_rules_only_warn_of_a_wrong_name_or_subdir(fields: dict[str, Any
         ({"name": "a" * 200 + "-"}, named("a" * 200 + "-"), "201 characters"),
         ({"version": "1.0A"}, named(version="1.0A"), "version '1.0A'"),
         ({"version": "1." * 32 + "1"}, named(version="1." * 32 + "1"), "65 characters"),
-        *(({"version": it}, named(version=it), "above 2147483647") for it in ("2147483648", "1.20240101123456")),
+        *(
+            ({"version": value}, named(version=value), "above 2147483647")
+            for value in ("2147483648", "1.20240101123456")
+        ),
         *(
             ({"depends": [it]}, PACKAGE, f"{it}.* in depends")
             for it in ("python>= '2.7'", "numpy =>1.2.3", "foo >=1.0,<")
@@ -221,9 +224,9 @@ def test_lenient_rules_only_warn_of_a_wrong_name_or_subdir(fields: dict[str, Any
 def test_what_harms_no_reader_is_warned_of_and_indexed(
     fields: dict[str, Any], package: PackageFile, warning: str
 ) -> None:
-    found = judged(fields, package)
-    assert any(re.search(warning, it) for it in found.warnings)
-    assert found.record["sha256"] == package.sha256
+    result = judged(fields, package)
+    assert any(re.search(warning, item) for item in result.warnings)
+    assert result.record["sha256"] == package.sha256
 
 
 def test_the_largest_number_of_a_version_is_no_fault() -> None:
@@ -231,8 +234,8 @@ def test_the_largest_number_of_a_version_is_no_fault() -> None:
 
 
 def test_a_long_file_name_is_warned_of() -> None:
-    found = judged({"name": "a" * 250}, named("a" * 250))
-    assert any("file name has" in warning for warning in found.warnings)
+    result = judged({"name": "a" * 250}, named("a" * 250))
+    assert any("file name has" in warning for warning in result.warnings)
 
 
 @pytest.mark.parametrize("timestamp", [NOW_MS, NOW_MS // 1000])
@@ -312,10 +315,10 @@ def test_json_is_written_in_one_form() -> None:
 def test_a_timestamp_beyond_all_numbers_does_not_end_the_run() -> None:
     text = json.dumps(PLAIN).encode()[:-1] + b', "timestamp": 1e999}'
     try:
-        found = validate(text, PACKAGE, DEFAULT, NOW_MS)
+        result = validate(text, PACKAGE, DEFAULT, NOW_MS)
     except BadPackage:
         return
-    assert found.warnings
+    assert result.warnings
 
 
 @pytest.mark.parametrize("subdir", [5, ["linux-64"], {"a": 1}, "linux\n64"])

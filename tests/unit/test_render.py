@@ -36,7 +36,9 @@ def shard_index(index: Index = INDEX, scene: RenderContext | None = None) -> Sha
 
 def test_every_file_says_what_it_is_and_how_long_it_may_be_kept() -> None:
     headers = {
-        it.key: it.headers for it in publication(INDEX, first_context(Outputs(bz2=True))) if it.content is not None
+        item.key: item.headers
+        for item in publication(INDEX, first_context(Outputs(bz2=True)))
+        if item.content is not None
     }
     shard = next(key for key in headers if key.startswith("shards/"))
     assert headers == {
@@ -53,12 +55,12 @@ def test_every_file_says_what_it_is_and_how_long_it_may_be_kept() -> None:
 
 def test_the_headers_of_files_and_shards_can_be_chosen() -> None:
     outputs = Outputs(cache_control="no-cache", shard_cache_control="private")
-    found = {
-        it.rank is Rank.SHARD: it.headers.get("Cache-Control")
-        for it in publication(INDEX, first_context(outputs))
-        if it.content
+    results = {
+        item.rank is Rank.SHARD: item.headers.get("Cache-Control")
+        for item in publication(INDEX, first_context(outputs))
+        if item.content
     }
-    assert found == {True: "private", False: "no-cache"}
+    assert results == {True: "private", False: "no-cache"}
 
 
 def test_an_empty_subdir_has_every_file_too() -> None:
@@ -94,13 +96,13 @@ def test_the_old_reader_of_mamba_finds_all_packages(*, v3: bool) -> None:
 
 def found_by_libsolv(data: bytes) -> list[str]:
     """The packages that libsolv's own reader finds: it ends the document after an `info` with an object in it."""
-    found = []
+    results = []
     for key, value in json.loads(data, object_pairs_hook=list):
         if key in {"packages", "packages.conda"}:
-            found += [filename for filename, _ in value]
-        if key == "info" and any(isinstance(it, list) for _, it in value):
+            results += [filename for filename, _ in value]
+        if key == "info" and any(isinstance(item, list) for _, item in value):
             break
-    return found
+    return results
 
 
 @pytest.mark.parametrize(("configured", "url"), [(None, "https://a.example/noarch/"), ("", None)])
@@ -167,8 +169,8 @@ def test_revisions_tell_what_old_clients_do_not_see() -> None:
     expected = {"v3": {"message": "m", "n_packages": 2, "oldest": 5, "newest": 9}}
     assert info_of(index)["repodata_revisions"] == expected
     assert shard_index(index).info["repodata_revisions"] == expected
-    told = info_of(replace(index, v3=frozenset()))["repodata_revisions"]
-    assert told == {"v3": {"message": "m", "n_packages": 0}}, "a person wrote the message"
+    result = info_of(replace(index, v3=frozenset()))["repodata_revisions"]
+    assert result == {"v3": {"message": "m", "n_packages": 0}}, "a person wrote the message"
     silent = replace(index, v3=frozenset(), info={"repodata_revisions": Raw(b'{"v3":{"n_packages":2}}')})
     assert "repodata_revisions" not in info_of(silent)
 
@@ -211,12 +213,16 @@ MONOLITHIC = [f"{name}{form}" for name in ("repodata.json", "run_exports.json") 
 def test_what_is_switched_off_is_deleted(outputs: Outputs, gone: set[str]) -> None:
     never_ours = {f"current_repodata.json{extension}" for extension in ("", ".zst", ".bz2")}
     artifacts = publication(INDEX, first_context(outputs))
-    assert {it.key for it in artifacts if it.content is None} == gone | never_ours | {names.CATALOG, names.INDEX_HTML}
+    assert {artifact.key for artifact in artifacts if artifact.content is None} == gone | never_ours | {
+        names.CATALOG,
+        names.INDEX_HTML,
+    }
 
 
 def test_the_order_of_a_publication_is_the_one_that_was_proved() -> None:
     order = [
-        (it.key.partition("/")[0], it.content is None) for it in publication(INDEX, first_context(Outputs(zst=False)))
+        (item.key.partition("/")[0], item.content is None)
+        for item in publication(INDEX, first_context(Outputs(zst=False)))
     ]
     assert order[0] == ("shards", False)
     assert order[1] == ("repodata_shards.msgpack.zst", False)
@@ -239,7 +245,7 @@ def test_the_digest_of_an_artifact_depends_on_all_that_is_written() -> None:
         replace(plain, headers={"A": "2", "B": "2"}),
         replace(plain, content=None),
     ]
-    assert len({with_digest(it).digest for it in (plain, *others)}) == 6
+    assert len({with_digest(item).digest for item in (plain, *others)}) == 6
     assert with_digest(replace(plain, headers={"B": "2", "A": "1"})).digest == with_digest(plain).digest
     assert with_digest(replace(plain, content=None)).digest == ""
 

@@ -79,9 +79,9 @@ def test_a_shard_with_another_revision_is_a_newer_index(top: dict[str, object]) 
 
 
 def test_a_shard_index_with_a_later_revision_is_a_newer_index() -> None:
-    told = encode_index(ShardIndex({}, {"repodata_revisions": {"v4": {"n_packages": 3}}}))
+    result = encode_index(ShardIndex({}, {"repodata_revisions": {"v4": {"n_packages": 3}}}))
     with pytest.raises(NewerIndex, match="the revision v4"):
-        decode_index(told, "k")
+        decode_index(result, "k")
 
 
 def test_info_is_read_at_any_place_in_the_file() -> None:

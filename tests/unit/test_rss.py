@@ -30,7 +30,7 @@ def channel(**subdirs: dict[str, Entry]) -> ET.Element:
 
 
 def texts(parent: ET.Element, path: str) -> list[str]:
-    return [it.text or "" for it in parent.findall(path)]
+    return [item.text or "" for item in parent.findall(path)]
 
 
 def test_the_newest_come_first_and_there_are_at_most_a_hundred() -> None:
@@ -49,7 +49,7 @@ def test_builds_of_a_version_are_one_item_and_a_rebuild_is_another() -> None:
     )
     assert texts(result, "item/title") == ["a 1 [linux-64]", "a 1 [linux-64, noarch]"]
     assert texts(result, "item/guid") == ["a=1=1", "a=1=0"]
-    assert {it.get("isPermaLink") for it in result.findall("item/guid")} == {"false"}
+    assert {item.get("isPermaLink") for item in result.findall("item/guid")} == {"false"}
 
 
 def test_a_channel_has_the_elements_that_rss_requires() -> None:

@@ -236,14 +236,14 @@ def test_the_base_url_of_a_file_is_verbatim_and_a_warning_says_so(
     assert outputs(given(base_url_verbatim=True), url) == Outputs(base_url="https://f", base_url_verbatim=True)
     assert caplog.messages == []
     assert outputs(given(), url) == Outputs(base_url="https://f", base_url_verbatim=True)
-    (told,) = caplog.messages
-    assert told.startswith("/c.toml [index-config]: base-url is written unchanged into every subdir")
-    assert "use --base-url-verbatim to confirm, or --no-base-url-verbatim" in told
+    (result,) = caplog.messages
+    assert result.startswith("/c.toml [index-config]: base-url is written unchanged into every subdir")
+    assert "use --base-url-verbatim to confirm, or --no-base-url-verbatim" in result
 
 
 def test_the_channel_settings_of_files_are_one_value() -> None:
     relations, revisions = ChannelRelations("../base"), (Revision("v3", "m"),)
-    found = outputs(
+    result = outputs(
         given(),
         said(
             channel_relations=relations,
@@ -252,7 +252,7 @@ def test_the_channel_settings_of_files_are_one_value() -> None:
             virtual_package_detectors={"cuda": ("__cuda",)},
         ),
     )
-    assert found.info == ChannelInfo(relations, revisions, "latest", {"cuda": ("__cuda",)})
+    assert result.info == ChannelInfo(relations, revisions, "latest", {"cuda": ("__cuda",)})
     assert outputs(given(), {}).info == ChannelInfo()
 
 
@@ -402,5 +402,5 @@ def test_detectors_are_warned_of_if_old_readers_can_read_them(caplog: pytest.Log
     outputs(given(), said(virtual_package_detectors={}))
     assert caplog.messages == []
     outputs(given(), detectors)
-    (told,) = caplog.messages
-    assert "virtual-package-detectors: libsolv's reader (the only one of mamba 1.x) crashes on this key" in told
+    (result,) = caplog.messages
+    assert "virtual-package-detectors: libsolv's reader (the only one of mamba 1.x) crashes on this key" in result

@@ -29,11 +29,11 @@ def test_many_large_attestations_are_read_in_bounded_memory() -> None:
     sidecars = {name: msgspec.structs.replace(stat, key=name) for name, stat in stats.items()}
     with ThreadPoolExecutor(12) as threads:
         tracemalloc.start()
-        found = load_attestations(ChannelFolder(store, "noarch", threads), Snapshot(sidecars=sidecars))
+        result = load_attestations(ChannelFolder(store, "noarch", threads), Snapshot(sidecars=sidecars))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert {it.sha256 for it in found.values()} == {sha256}
-    assert len(found) == 12
+    assert {value.sha256 for value in result.values()} == {sha256}
+    assert len(result) == 12
     assert peak < 80 * MIB
 
 

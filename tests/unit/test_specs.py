@@ -165,14 +165,14 @@ def dependencies(value: Any) -> Iterator[str]:
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no real repodata beside the project")
 def test_real_dependencies_are_parsed_as_pixis_engine_does() -> None:
-    found = set()
+    results = set()
     for path in REAL.rglob("*.json"):
-        found |= set(dependencies(json.loads(path.read_bytes())))
+        results |= set(dependencies(json.loads(path.read_bytes())))
     for path in REAL.rglob("*.msgpack.zst"):
         shard = zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes())
-        found |= set(dependencies(msgspec.msgpack.decode(shard)))
-    assert len(found) > 400
-    assert [spec for spec in found if parses(spec) != (parse_fault(spec) is None)] == []
+        results |= set(dependencies(msgspec.msgpack.decode(shard)))
+    assert len(results) > 400
+    assert [spec for spec in results if parses(spec) != (parse_fault(spec) is None)] == []
 
 
 @pytest.mark.parametrize("spec", ["a" * 5000, "a[when='" + "(" * 2000 + "']", "a " + "(" * 2000, "a[" * 1000])
