@@ -139,7 +139,7 @@ def _index_subdirs(channel: _Channel, runs: Iterable[SubdirRun]) -> dict[str, Su
 def _ways(cache: ExtractionCache, report: SubdirReport) -> dict[str, ReadCount]:
     """How packages were read, and how many were not read because their records are current."""
     kept = report.packages + len(report.rejected) - len(cache.results)
-    return {**({"kept": ReadCount(kept)} if kept > 0 else {}), **cache.ways}
+    return {**({"kept": ReadCount(kept)} if kept > 0 else {}), **cache.read_counts}
 
 
 def _index_root(channel: _Channel, options: Options, root: Root) -> SubdirReport | None:

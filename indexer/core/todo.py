@@ -1,4 +1,4 @@
-"""What a run must read: from the job, the snapshot and the existing index."""
+"""Decides which packages a run reads, from the job, the snapshot and the existing index."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def find_todo(job: SubdirJob, snapshot: Snapshot, existing: Existing, replaced_in_run: frozenset[str]) -> Plan:
-    """What to read, to drop and to keep, with the dates of packages whose records have none."""
+    """The packages to read, to drop and to keep, with the dates of packages whose records have none."""
     state, unchanged = job.usable_state(snapshot.state), snapshot.is_unchanged(existing.source)
     completes_run_exports = _completes_run_exports(job, state if unchanged else None)
     # A record that was in v3 by assignment alone: only the package shows in which revision the record belongs.

@@ -58,15 +58,15 @@ def extract_spec(job: SubdirJob, snapshot: Snapshot, existing: Existing, *, stor
 class ExtractionCache:
     """The packages that a run has read in one subdir, so that an attempt after a conflict reads no package again.
 
-    `results` are by file name.  `replaced` has the packages that this run has seen with another ETag before.  `ways`
-    counts how the packages were read.
+    `results` are by file name.  `replaced` has the packages that this run has seen with another ETag before.
+    `read_counts` counts the packages by the strategy of reading.
     """
 
     workers: Workers
     progress: Progress = lambda _subdir, _done, _total: None
     results: dict[str, Extracted | Rejected] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
-    ways: dict[str, ReadCount] = field(default_factory=dict)
+    read_counts: dict[str, ReadCount] = field(default_factory=dict)
 
     def replaced_among(self, packages: Mapping[str, Stat]) -> frozenset[str]:
         """The packages that this run has read with another ETag: no date proves that their records are current."""
@@ -115,7 +115,7 @@ class ExtractionCache:
     def _count(self, reading: Reading) -> None:
         usage, strategy = reading.usage, reading.strategy.value
         count = ReadCount(1, usage.requests.total(), usage.bytes_read)
-        self.ways[strategy] = self.ways.get(strategy, ReadCount()) + count
+        self.read_counts[strategy] = self.read_counts.get(strategy, ReadCount()) + count
 
 
 def _compact(results: Sequence[Extracted], stats: Mapping[str, Stat]) -> dict[str, Extracted]:
@@ -140,8 +140,7 @@ def _compact(results: Sequence[Extracted], stats: Mapping[str, Stat]) -> dict[st
 def extract(cache: ExtractionCache, store: Store, spec: ExtractSpec, todo: Plan, index: Index) -> Extraction:
     """Read the packages of a plan, made for this index.
 
-    Raises Conflict, and Denied if the store refuses every
-    package.
+    Raises Conflict, and Denied if the store refuses every package.
     """
     cache.read(store, [*todo.to_read, *todo.to_describe], spec)
     described = [cache.results[stat.key] for stat in todo.to_describe]

@@ -13,7 +13,8 @@ from indexer.core.existing import Existing
 from indexer.core.formats import repodata
 from indexer.core.model import Index
 from indexer.core.pages import catalog
-from indexer.lister.recovered_dates import has_undated_records, with_recovered_dates
+from indexer.core.records.dates import has_undated_records
+from indexer.lister.recovered_dates import with_recovered_dates
 from indexer.lister.shards import load_records, load_shard_index
 
 if TYPE_CHECKING:

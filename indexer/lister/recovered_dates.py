@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from indexer.store.channel_folder import ChannelFolder
 
 
-def has_undated_records(index: Index) -> bool:
-    """Whether a record has no date."""
-    return any(b'"indexed_timestamp"' not in bytes(record) for record in index.records.values())
-
-
 def with_recovered_dates(index: Index, folder: ChannelFolder) -> Index:
     """The index; records without a date get the earliest date that a shard has for the same file name and SHA-256."""
     store, prefix = folder.store, folder.prefix + names.SHARDS_FOLDER

@@ -161,7 +161,7 @@ PACKAGES: Mapping[str, Hostile] = {
     "a long name of separators": Hostile(lambda: _said(name="a_" * 100_000), "a name of"),
     "a long version": Hostile(lambda: _said(version="1." * 400_000 + "!"), "a version of"),
     "a long noarch": Hostile(lambda: _said(noarch="x" * 1_000_000), "noarch"),
-    "many wrong dependencies": Hostile(lambda: _said(depends=[" "] * 200_000), "no dependency"),
+    "many wrong dependencies": Hostile(lambda: _said(depends=[" "] * 200_000), "not a dependency"),
     "specs of operators": Hostile(lambda: _specs("a" + "=" * 1000 + "("), None),
     "specs of spaces": Hostile(lambda: _specs(f"a{' ' * 300}x{' ' * 300}x{' ' * 300}("), None),
     "specs of commas": Hostile(lambda: _specs("a" + " 1 ," * 240 + "("), None),
@@ -186,6 +186,6 @@ PACKAGES: Mapping[str, Hostile] = {
     # Words.
     "markup as the name": Hostile(lambda: _said(name="<script>"), "readers cannot parse"),
     "a name that climbs": Hostile(lambda: _said(name="../../etc"), "characters that readers refuse"),
-    "bidirectional dependencies": Hostile(lambda: _said(depends=["reed \u202e0.1"]), "no dependency"),
+    "bidirectional dependencies": Hostile(lambda: _said(depends=["reed \u202e0.1"]), "not a dependency"),
     "control characters in a version": Hostile(lambda: _said(version="1.0\x1b[2J"), "characters that readers refuse"),
 }

@@ -11,15 +11,14 @@ from typer import Option
 from indexer.cli.options import Texts
 from indexer.core.errors import BadConfig
 
+_Subdirs = Annotated[Texts, Option("--subdir", metavar="SUBDIR", help="Only this subdir; repeatable.")]
+
 
 @dataclass(frozen=True)
 class CheckOptions:
     """The options of `check`."""
 
-    subdirs: Annotated[
-        Texts,
-        Option("--subdir", metavar="SUBDIR", help="Only this subdir; repeatable."),
-    ] = None
+    subdirs: _Subdirs = None
     deep: Annotated[
         bool, Option("--deep", help="Also read every indexed package, and compare its digests and its record.")
     ] = False
@@ -42,10 +41,7 @@ class DoctorOptions:
 class GcOptions:
     """The options of `gc`."""
 
-    subdirs: Annotated[
-        Texts,
-        Option("--subdir", metavar="SUBDIR", help="Only this subdir; repeatable."),
-    ] = None
+    subdirs: _Subdirs = None
     older_than: Annotated[
         str,
         Option(

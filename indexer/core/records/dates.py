@@ -89,6 +89,11 @@ def is_undated(index: Index) -> bool:
     return not any(_KEY in bytes(record) for record in index.records.values())
 
 
+def has_undated_records(index: Index) -> bool:
+    """Whether a record has no date."""
+    return any(_KEY not in bytes(record) for record in index.records.values())
+
+
 def in_future(date_ms: int, now_ms: int) -> bool:
     """Whether a date is later than now by any clock."""
     return date_ms > now_ms + CLOCKS_DIFFER_MS
