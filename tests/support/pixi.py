@@ -1,13 +1,18 @@
 """A real reader in a process of its own: py-rattler, of which pixi is made, with an empty cache for each format.
 
-py-rattler 0.28 crashes now and then while the interpreter shuts down, so this process never does that.
+One process imports py-rattler and forks for each errand, for the import takes longer than the errand. py-rattler 0.28
+crashes now and then while the interpreter shuts down, so a fork never does that.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
+import faulthandler
+import functools
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -17,10 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from tests.support.command import run
+from tests.support.command import LIMIT, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import IO
 
 FORMATS = {
     "shards": {"sharded_enabled": True, "zstd_enabled": False, "bz2_enabled": False},
@@ -77,13 +83,32 @@ class ReaderError(Exception):
 
 
 def send(errand: Errand, env: Mapping[str, str] | None = None) -> Found:
-    """Have an errand done in a child process.  Raises ReaderError."""
+    """Have an errand done in a fork, with our environment and `env`.  Raises ReaderError."""
     direct = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-    words = [sys.executable, "-m", "tests.support.pixi", json.dumps(asdict(errand))]
-    done = run(words, env={**direct, **(env or {})})
-    if done.code:
-        raise ReaderError(done.err)
-    return Found(**done.json)
+    asked = {"errand": asdict(errand), "environment": {**os.environ, **direct, **(env or {})}}
+    questions, answers = _reader()
+    questions.write(json.dumps(asked) + "\n")
+    questions.flush()
+    told = json.loads(answers.readline())
+    if "error" in told:
+        raise ReaderError(told["error"])
+    return Found(**told)
+
+
+@functools.cache
+def _reader() -> tuple[IO[str], IO[str]]:
+    """The standard input and output of the process that forks; it ends with this one."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.pixi"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        cwd=ROOT,
+    )
+    atexit.register(child.communicate)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    return child.stdin, child.stdout
 
 
 async def _do(errand: Errand) -> dict[str, Any]:
@@ -140,18 +165,32 @@ def _plain(record: Any) -> dict[str, Any]:
     return {key: value for key, value in result.items() if key not in {"url", "channel", "run_exports"}}
 
 
-def _main() -> int:
-    errand = Errand(**json.loads(sys.argv[1]))
+def _answer(errand: Errand) -> dict[str, Any]:
     try:
-        json.dump(asyncio.run(_do(errand)), sys.stdout)
-    except Exception:  # noqa: BLE001  os._exit below would swallow whatever it is
-        traceback.print_exc()
-        return 1
-    return 0
+        return asyncio.run(_do(errand))
+    except Exception:  # noqa: BLE001  the fork has no other way to say what it is
+        return {"error": traceback.format_exc()}
+
+
+def _in_fork(asked: dict[str, Any]) -> None:
+    """Write a line with the answer to a question, or with how its fork died."""
+    child = os.fork()
+    if child == 0:
+        faulthandler.dump_traceback_later(LIMIT, exit=True)
+        os.environ.clear()
+        os.environ.update(asked["environment"])
+        answer = _answer(Errand(**asked["errand"]))
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status:
+        sys.stdout.write(json.dumps({"error": f"the reader died, status {status}"}) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    code = _main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    import rattler.networking.middleware  # noqa: F401  once for all forks
+
+    for line in sys.stdin:
+        _in_fork(json.loads(line))
