@@ -13,6 +13,7 @@ from indexer.core.overlay import WithdrawnPackages, Yank, encode_withdrawn
 from indexer.core.pages.catalog import decode_catalog
 from indexer.core.report import Outcome
 from tests.support.interfering_store import Crash, InterferingStore, crash_at
+from tests.support.memory import made_once
 from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
@@ -235,6 +236,7 @@ def test_what_another_indexer_puts_at_the_root_meanwhile_makes_a_lap() -> None:
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("switching", ["on", "off"])
 def test_one_run_after_a_crash_makes_what_an_undisturbed_one_makes(switching: str, moment: str) -> None:
+    @made_once
     def prepare() -> MemoryStore:
         store = singing()
         index(store, PLAIN if switching == "on" else ALL)

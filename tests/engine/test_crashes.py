@@ -13,6 +13,7 @@ from indexer.core import names
 from indexer.core.overlay import WithdrawnPackages, Yank, encode_withdrawn
 from indexer.core.report import Outcome
 from tests.support.interfering_store import Crash, InterferingStore, crash_at
+from tests.support.memory import made_once
 from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
@@ -53,10 +54,12 @@ class Scene:
     options: Options = PLAIN
 
 
+@made_once
 def _first() -> MemoryStore:
     return channel(*keys(3), *keys(1, "noarch"))
 
 
+@made_once
 def _changed(before: Options = PLAIN) -> MemoryStore:
     store = channel(*keys(4), *keys(1, "noarch"))
     index(store, before)
@@ -66,6 +69,7 @@ def _changed(before: Options = PLAIN) -> MemoryStore:
     return fill(store, "linux-64/new-1.0-0.conda")
 
 
+@made_once
 def _foreign() -> MemoryStore:
     store = _changed()
     for name in (names.STATE_FILE, "repodata.json.zst", "run_exports.json.zst"):
@@ -74,6 +78,7 @@ def _foreign() -> MemoryStore:
     return store
 
 
+@made_once
 def _patched(before: Options = PLAIN, *, now: bool = True) -> MemoryStore:
     """A channel that changed since it was indexed, with a patch and a yank in force, or not yet unless `now`."""
     first, second, third, fourth = keys(4)

@@ -18,7 +18,7 @@ from indexer.store.clock import Clock
 from tests.protocol.test_turnstile import OFTEN
 from tests.support.channel_check import faults
 from tests.support.interfering_store import Crash, InterferingStore
-from tests.support.memory import MemoryStore
+from tests.support.memory import MemoryStore, made_once
 from tests.support.memory_channel import (
     NOW_MS,
     PLAIN,
@@ -48,6 +48,7 @@ def over(*packages: str) -> Options:
     return replace(PLAIN, subdirs=("noarch",), packages=frozenset(packages) or None)
 
 
+@made_once
 def with_new(*, indexed: bool = True) -> MemoryStore:
     """A channel, indexed or not, to which packages were uploaded."""
     store = MemoryStore(clock_ms=NOW_MS)

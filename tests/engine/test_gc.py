@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from indexer.core.model import ETag
 from indexer.core.report import Outcome
 from tests.support.channel_check import faults
 from tests.support.interfering_store import Crash, InterferingStore, crash_at
-from tests.support.memory import MemoryStore
+from tests.support.memory import MemoryStore, copy_of
 from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
@@ -75,6 +76,12 @@ def only(collected: GcReport) -> SubdirGc:
 
 def orphaned(options: Options = PLAIN) -> tuple[Bucket, str]:
     """An indexed channel in which a name has a package more than before, and the old shard that it needs without it."""
+    store, before = _orphaned(options)
+    return copy_of(store), before
+
+
+@functools.cache
+def _orphaned(options: Options) -> tuple[Bucket, str]:
     store = Bucket(NOW_MS - 30 * DAY_MS)
     fill(store, *keys(3), *keys(1, "noarch"))
     index(store, options, now_ms=NOW_MS - 30 * DAY_MS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core.errors import Conflict, Denied, Missing, Unavailable
 from indexer.store import WHOLE
-from tests.support.memory import Call, MemoryStore
+from tests.support.memory import Call, MemoryStore, copy_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -66,7 +66,7 @@ class FaultStore:
     def __post_init__(self) -> None:
         """Count what the store counts; until somebody writes nothing is stale."""
         self.usage = self.store.usage
-        self._before = _copy(self.store)
+        self._before = copy_of(self.store)
 
     @property
     def summary(self) -> str:
@@ -128,7 +128,7 @@ class FaultStore:
     def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write an object."""
         fault = self._fault(Call("PUT", key, expect=expect))
-        before = _copy(self.store)
+        before = copy_of(self.store)
         etag = self.store.put(key, body, expect=expect, headers=headers)
         self._before = before
         _lose(fault, key)
@@ -137,7 +137,7 @@ class FaultStore:
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object."""
         fault = self._fault(Call("DELETE", key, expect=expect))
-        before = _copy(self.store)
+        before = copy_of(self.store)
         self.store.delete(key, expect=expect)
         self._before = before
         _lose(fault, key)
@@ -146,12 +146,6 @@ class FaultStore:
 def _lose(fault: str, key: str) -> None:
     if fault:
         raise Unavailable(key, "the store does not answer (as the test wants it)", "repeat")
-
-
-def _copy(store: MemoryStore) -> MemoryStore:
-    copy = MemoryStore()
-    copy.objects = dict(store.objects)
-    return copy
 
 
 class _Broken:

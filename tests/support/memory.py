@@ -6,10 +6,11 @@ can change the store, or raise, in between.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
+    from typing_extensions import ParamSpec
+
     from indexer.core.stream import Content
     from indexer.store import Part, Range
+
+    P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -261,3 +266,25 @@ class MemoryStore:
         stat = Stat(key, len(body), ETag(f"v{self._count}"), self.clock_ms, md5)
         self.objects[key] = Stored(body, stat, metadata or {}, headers or {}, checksum)
         return stat
+
+
+S = TypeVar("S", bound=MemoryStore)
+
+
+def copy_of(store: S) -> S:
+    """A store with the same objects and versions, that was asked nothing yet."""
+    copy = type(store)(store.clock_ms)
+    copy.objects = dict(store.objects)
+    copy._count = store._count
+    return copy
+
+
+def made_once(make: Callable[P, S]) -> Callable[P, S]:
+    """The same function, which makes its channel once for the same arguments, and returns a copy each time."""
+    once = functools.cache(make)
+
+    @functools.wraps(make)
+    def copied(*args: P.args, **kwargs: P.kwargs) -> S:
+        return copy_of(once(*args, **kwargs))  # type: ignore[arg-type]  # a cache wants what can be hashed
+
+    return copied
