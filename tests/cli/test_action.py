@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.support.channels import lay_out, lay_up
+from tests.support.channels import FEW, lay_out, lay_up
 from tests.support.command import LIMIT, ROOT
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def test_a_folder_is_indexed_and_its_report_is_an_output(tmp_path: Path) -> None
 
 
 def test_a_bucket_is_indexed(tmp_path: Path, bucket: Bucket) -> None:
-    done = index(tmp_path, lay_up(bucket, "some/channel"), env=bucket.environment())
+    done = index(tmp_path, lay_up(bucket, "some/channel", FEW), env=bucket.environment())
     assert (done.code, done.outputs["outcome"]) == (0, "published")
 
 

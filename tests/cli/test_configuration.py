@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fixtures.bucket import REGION
-from tests.support.channels import PACKAGES, lay_up, objects, repodata
+from tests.support.channels import FEW, lay_up, objects, repodata
 from tests.support.command import Ran, invoke, spawn
 from tests.support.http_servers import Server, an_empty_bucket, answering
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from fixtures.bucket import Bucket
 
-FEW = sorted(PACKAGES.glob("noarch/reedbed-*.conda"))
 SECRET = "canary-of-forty-letters-as-secrets-have"
 
 

@@ -11,7 +11,7 @@ from docs.providers import blocks
 from indexer.commands.doctor.policies import policies
 from indexer.core import names
 from indexer.store.s3.providers import NAMES
-from tests.support.channels import lay_up, objects
+from tests.support.channels import FEW, lay_up, objects
 from tests.support.command import ROOT, invoke
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def test_a_sound_store_is_reported_and_keeps_no_test_object(bucket: Bucket) -> None:
-    url = lay_up(bucket, "some/channel")
+    url = lay_up(bucket, "some/channel", FEW)
     before = objects(bucket, "some/channel")
     done = invoke("doctor", url, env=bucket.environment())
     assert done.code == 0, done.out

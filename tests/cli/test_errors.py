@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.channels import lay_up
+from tests.support.channels import FEW, lay_up
 from tests.support.command import Ran, invoke
 from tests.support.http_servers import Request, Response, an_empty_bucket, answering, refusal
 
@@ -151,7 +151,7 @@ def test_a_missing_bucket_has_a_traceback_with_vv(bucket: Bucket) -> None:
 
 
 def test_a_broken_index_in_a_bucket_is_named(bucket: Bucket) -> None:
-    url = lay_up(bucket, "ch")
+    url = lay_up(bucket, "ch", FEW)
     bucket.client.put_object(Bucket=bucket.bucket, Key="ch/noarch/repodata.json", Body=b"{")
     done = invoke("s3", url, "-q", env=bucket.environment())
     assert done.code == 1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.channels import BROKEN, copy, lay_up, write
+from tests.support.channels import BROKEN, FEW, copy, lay_up, write
 from tests.support.command import invoke
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def test_a_replaced_package_is_reported_as_updated(channel: Path) -> None:
 
 
 def test_the_requests_of_the_report_are_those_that_the_server_saw(bucket: Bucket) -> None:
-    url = lay_up(bucket, "ch")
+    url = lay_up(bucket, "ch", FEW)
     before = len(bucket.requests)
     report = invoke("s3", url, "--json", env=bucket.environment()).json
     has_the_shape(report)

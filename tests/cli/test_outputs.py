@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import zstandard
 
-from tests.support.channels import lay_up, records_of, repodata, snapshot, unpacked
+from tests.support.channels import FEW, lay_up, records_of, repodata, snapshot, unpacked
 from tests.support.command import Ran, invoke
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def headers(bucket: Bucket, key: str) -> Any:
 def test_objects_carry_the_cache_control_of_the_options(
     bucket: Bucket, words: list[str], index_says: str, shard_says: str
 ) -> None:
-    done = invoke("s3", lay_up(bucket, "ch"), "--json", *words, env=bucket.environment())
+    done = invoke("s3", lay_up(bucket, "ch", FEW), "--json", *words, env=bucket.environment())
     assert done.code == 0, done.err
     written = [key for sub in done.json["subdirs"].values() for key in sub["written"]]
     shards = [key for key in written if "/shards/" in key]
@@ -200,7 +200,7 @@ def test_objects_carry_the_cache_control_of_the_options(
 
 
 def test_objects_carry_their_media_type_and_no_encoding(bucket: Bucket) -> None:
-    invoke("s3", lay_up(bucket, "ch"), "--bz2", env=bucket.environment())
+    invoke("s3", lay_up(bucket, "ch", FEW), "--bz2", env=bucket.environment())
     for name in ALL:
         parsed = headers(bucket, f"noarch/{name}")
         expected = {"json": "application/json", "zst": "application/zstd", "bz2": "application/x-bzip2"}

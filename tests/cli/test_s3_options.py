@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.channels import lay_up, objects
+from tests.support.channels import FEW, lay_up, objects
 from tests.support.command import invoke
 from tests.support.http_servers import Request, Response, Server, an_empty_bucket, answering, refusal
 
@@ -220,7 +220,7 @@ def test_a_store_that_refuses_conditions_can_be_written_to_without_them() -> Non
 
 def test_a_channel_may_lie_at_the_root_of_a_bucket_or_deep_in_it(bucket: Bucket) -> None:
     for prefix in ("ch", "a/b/c"):
-        url = lay_up(bucket, prefix)
+        url = lay_up(bucket, prefix, FEW)
         for written in (url, f"{url}/"):
             done = invoke("s3", written, "--json", env=bucket.environment())
             assert (done.code, done.json["channel"]) == (0, url)

@@ -16,7 +16,7 @@ from indexer import IndexerError, Rules, S3Options, Target
 from indexer.core.model import ETag, Stat
 from indexer.extractor.extract import ExtractSpec
 from indexer.extractor.workers import BatchJob, run_job
-from tests.support.channels import lay_up
+from tests.support.channels import FEW, lay_up
 from tests.support.command import Ran, invoke
 from tests.support.http_servers import Request, Response, answering, refusal
 
@@ -47,7 +47,7 @@ def says_no_secret(done: Ran) -> None:
 @pytest.mark.parametrize("words", [["-vvvv"], [*OPTIONS, "-vvvv"], [*OPTIONS, "--json"]], ids=str)
 def test_a_successful_run_prints_no_secret(bucket: Bucket, words: list[str]) -> None:
     env = {**bucket.environment(), **VARIABLES}
-    done = invoke("s3", lay_up(bucket, "ch"), *words, env=env)
+    done = invoke("s3", lay_up(bucket, "ch", FEW), *words, env=env)
     assert done.code == 0, done.err
     says_no_secret(done)
 

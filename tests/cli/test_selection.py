@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.channels import lay_up, objects, records, records_of, snapshot, write
+from tests.support.channels import FEW, lay_up, objects, records, records_of, snapshot, write
 from tests.support.command import invoke
 from tests.support.notifications import in_sqs, s3
 
@@ -69,7 +69,7 @@ def test_only_named_packages_are_indexed(channel: Path) -> None:
 
 
 def test_a_bucket_is_not_listed_for_named_packages(bucket: Bucket) -> None:
-    url = lay_up(bucket, "ch")
+    url = lay_up(bucket, "ch", FEW)
     done = invoke("s3", url, "--package", PACKAGE, "--json", env=bucket.environment())
     assert done.json["store"]["requests"]["LIST"] == 0
     assert set(records_of(json.loads(objects(bucket, "ch")["noarch/repodata.json"]))) == {"mire-1.0-0.conda"}
@@ -145,7 +145,7 @@ def test_a_folder_may_be_called_as_a_command_is(channel: Path, monkeypatch: pyte
 
 
 def test_the_packages_of_an_event_are_indexed_without_a_listing(bucket: Bucket) -> None:
-    url = lay_up(bucket, "some/channel")
+    url = lay_up(bucket, "some/channel", FEW)
     invoke("s3", url, env=bucket.environment())
     prefix = f"some/channel/{PACKAGE.partition('/')[0]}"
     bucket.client.delete_object(Bucket=bucket.bucket, Key=f"some/channel/{PACKAGE}")
@@ -162,7 +162,7 @@ def test_the_packages_of_an_event_are_indexed_without_a_listing(bucket: Bucket) 
 
 
 def test_a_name_that_clients_refuse_stops_no_other_package_of_an_event(bucket: Bucket) -> None:
-    url = lay_up(bucket, "some/channel")
+    url = lay_up(bucket, "some/channel", FEW)
     bad = ["some/channel/noarch/bad\0-1.0-0.conda", f"some/channel/noarch/{'b' * 1100}-1.0-0.conda"]
     event = in_sqs(s3(bad[0], bucket=bucket.bucket), s3(bad[1], f"some/channel/{PACKAGE}", bucket=bucket.bucket))
     done = invoke("s3", url, "--event", "-", "--json", env=bucket.environment(), stdin=json.dumps(event))
@@ -183,7 +183,7 @@ def test_a_package_whose_name_readers_refuse_is_wrong_usage(channel: Path, tmp_p
 
 
 def test_an_event_of_another_channel_changes_nothing(bucket: Bucket, tmp_path: Path) -> None:
-    url = lay_up(bucket, "some/channel")
+    url = lay_up(bucket, "some/channel", FEW)
     invoke("s3", url, env=bucket.environment())
     event = tmp_path / "event.json"
     event.write_text(json.dumps(s3(f"other/channel/{PACKAGE}", bucket=bucket.bucket)))
@@ -216,7 +216,7 @@ def test_a_subdir_named_as_the_channel_is_refused_and_keeps_its_files(channel: P
 
 
 def test_a_typo_in_the_prefix_publishes_nothing(bucket: Bucket) -> None:
-    lay_up(bucket, "conda/prod")
+    lay_up(bucket, "conda/prod", FEW)
     before = objects(bucket, "conda")
     for prefix in ("conda/prd", "conda", "conda/prod/noarch"):
         done = invoke("s3", f"s3://{bucket.bucket}/{prefix}", env=bucket.environment())

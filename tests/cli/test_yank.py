@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fixtures import pack
-from tests.support.channels import lay_up, objects, records, records_of, snapshot
+from tests.support.channels import FEW, lay_up, objects, records, records_of, snapshot
 from tests.support.command import invoke
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def test_a_yank_and_its_end_in_a_folder(channel: Path) -> None:
 
 
 def test_a_yank_in_a_bucket_with_a_report_for_scripts(bucket: Bucket) -> None:
-    url = lay_up(bucket, "yanked")
+    url = lay_up(bucket, "yanked", FEW)
     env = bucket.environment()
     invoke("s3", url, env=env)
     done = invoke("yank", url, KEY, "noarch/mire-1.0-0.conda", "--reason", "bad", "--json", env=env)

@@ -112,6 +112,7 @@ def test_keys_that_are_about_to_expire_are_renewed_while_the_run_works(
     tokens = [token_of(request) for request in proxy.requests]
     assert tokens == sorted(tokens)
     assert tokens[-1] - tokens[0] == len(tokens) - 1  # those that live for five minutes are renewed every time
+    issuer.lives(60)
     assert faults(store) == []
 
 
@@ -168,6 +169,7 @@ def test_keys_that_cannot_be_renewed_end_the_run_and_a_repeat_heals(
         assert len(said.splitlines()) == 1
         assert "secret" not in said
         issuer.breaks(broken=False)
+    issuer.lives(60)
     assert unreadable(objects(bucket, store.bucket.prefix.rstrip("/"))) == []
     assert outcome(store) == ("", 0)
     assert faults(store) == []

@@ -78,6 +78,7 @@ class Channel:
     before: dict[str, bytes] = field(default_factory=dict)
     expected: dict[str, bytes] = field(default_factory=dict)
     verbs: list[str] = field(default_factory=list)
+    _read: dict[str, bytes] = field(default_factory=dict)
 
     def able(self, fault: Fault) -> list[int]:
         """The numbers, from 1, of the requests that a fault can befall in a run that nobody disturbs."""
@@ -89,8 +90,8 @@ class Channel:
         return indexed(self.before)
 
     def now(self) -> dict[str, bytes]:
-        """All that lies there."""
-        return objects(self.bucket, self.prefix)
+        """All that lies there; what has an MD5 that was there before is not read again."""
+        return objects(self.bucket, self.prefix, self._read)
 
     def put(self, key: str, body: bytes) -> None:
         """Put an object as an uploader does."""

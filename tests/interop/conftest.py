@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks import peers
 from fixtures.browser import Browser, browser, executable
 from fixtures.bucket import ACCESS_KEY, REGION, SECRET_KEY, Bucket
 from indexer import Options, Outputs, S3Options, Target, index
@@ -61,8 +62,24 @@ def folder(good: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Indexe
 
 
 @pytest.fixture(scope="session")
-def in_bucket(good: list[Path], moto_server: Bucket) -> Indexed:
-    """The good packages in a bucket, indexed."""
+def rattlers(folder: Indexed, good: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The good packages that we index in a folder, indexed by rattler-index."""
+    known = [path for path in good if path.parent.name in folder.report.subdirs]
+    theirs = lay_out(tmp_path_factory.mktemp("theirs") / "channel", known)
+    outcome = peers.rattler_folder(theirs)
+    assert outcome.ok, outcome.output
+    return theirs
+
+
+@pytest.fixture(scope="session")
+def some(good: list[Path]) -> list[Path]:
+    """Good packages of each subdir, fewer than all, for a bucket."""
+    return good[::4]
+
+
+@pytest.fixture(scope="session")
+def in_bucket(some: list[Path], moto_server: Bucket) -> Indexed:
+    """Some good packages in a bucket, indexed."""
     options = S3Options(
         endpoint_url=moto_server.endpoint,
         region=REGION,
@@ -70,7 +87,7 @@ def in_bucket(good: list[Path], moto_server: Bucket) -> Indexed:
         access_key_id=ACCESS_KEY,
         secret_access_key=SECRET_KEY,
     )
-    target = Target(lay_up(moto_server, "real", good), options)
+    target = Target(lay_up(moto_server, "real", some), options)
     return Indexed(target, run(target))
 
 

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import peers
 from indexer import check
-from tests.support.channels import lay_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,15 +17,13 @@ pytestmark = pytest.mark.xdist_group("real packages")  # indexed once, not once 
 
 
 def test_what_we_have_indexed_is_sound_in_a_folder_and_in_a_bucket(folder: Indexed, in_bucket: Indexed) -> None:
-    for indexed in (folder, in_bucket):
+    for indexed, least in ((folder, 250), (in_bucket, 60)):
         verdict = check(indexed.target, deep=True)
         assert [str(fault) for fault in verdict.faults] == []
-        assert sum(sub.packages_read for sub in verdict.subdirs.values()) > 250
+        assert sum(sub.packages_read for sub in verdict.subdirs.values()) > least
 
 
-def test_what_rattler_index_has_indexed_is_sound(folder: Indexed, good: list[Path], tmp_path: Path) -> None:
-    theirs = lay_out(tmp_path / "theirs", [path for path in good if path.parent.name in folder.report.subdirs])
-    assert peers.rattler_folder(theirs).ok
-    verdict = check(str(theirs), deep=True)
+def test_what_rattler_index_has_indexed_is_sound(rattlers: Path) -> None:
+    verdict = check(str(rattlers), deep=True)
     assert [str(fault) for fault in verdict.faults] == []
     assert sum(sub.packages_read for sub in verdict.subdirs.values()) > 250

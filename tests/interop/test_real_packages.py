@@ -33,8 +33,12 @@ def published(content: dict[str, bytes]) -> dict[str, bytes]:
     }
 
 
-def test_a_folder_and_a_bucket_hold_the_same_bytes(folder: Indexed, in_bucket: Indexed, moto_server: Bucket) -> None:
-    existing = published(files(Path(folder.target.location)))
+def test_a_folder_and_a_bucket_hold_the_same_bytes(
+    some: list[Path], in_bucket: Indexed, moto_server: Bucket, tmp_path: Path
+) -> None:
+    folder = lay_out(tmp_path / "channel", some)
+    run(Target(str(folder)))
+    existing = published(files(folder))
     here = published(objects(moto_server, "real"))
     assert sorted(existing) == sorted(here)
     assert {key for key in existing if existing[key] != here[key]} == set()
@@ -110,7 +114,8 @@ def test_an_odd_package_does_not_stop_the_run(packages: Path, tmp_path: Path) ->
 
 def test_shards_alone_that_grew_package_by_package_are_those_of_one_run(good: list[Path], tmp_path: Path) -> None:
     options = replace(WITH_BZ2, outputs=Outputs(monolithic=False))
-    late = [path for path in good if path.parent.name == "linux-64"][::15]
+    good = [path for path in good if path.parent.name == "linux-64"]
+    late = good[::15]
     whole = lay_out(tmp_path / "whole", good)
     run(Target(str(whole)), options)
     grown = lay_out(tmp_path / "grown", [path for path in good if path not in late])

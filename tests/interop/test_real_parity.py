@@ -14,19 +14,18 @@ from benchmarks import peers
 from benchmarks.parity.compare import Comparer, Comparison
 from benchmarks.parity.indexes import Index, read_index, specs_of
 from benchmarks.parity.rules import CONDA, RATTLER, reason_for
+from indexer.core.names import EXTENSIONS
 from tests.support.channels import lay_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from benchmarks.measure import Outcome
     from tests.interop.real_packages import Indexed
 
 pytestmark = pytest.mark.xdist_group("real packages")  # indexed once, not once in each process
 
 
-def by_rattler(folder: Path) -> Outcome:
-    return peers.rattler_folder(folder)
+def packages_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*/*") if path.name.endswith(EXTENSIONS))
 
 
 def by_conda(folder: Path) -> Outcome:
@@ -37,16 +36,21 @@ def by_conda(folder: Path) -> Outcome:
     return peers.CondaIndex(python, Path(source)).run(folder, comparable=True)
 
 
-@pytest.mark.parametrize(("name", "tool"), [(RATTLER, by_rattler), (CONDA, by_conda)], ids=[RATTLER, CONDA])
-def test_each_difference_from_a_peer_is_explained(
-    name: str, tool: Callable[[Path], Outcome], folder: Indexed, good: list[Path], tmp_path: Path
-) -> None:
-    known = [path for path in good if path.parent.name in folder.report.subdirs]
-    theirs = lay_out(tmp_path / "theirs", known)
-    outcome = tool(theirs)
+@pytest.fixture
+def theirs(peer: str, rattlers: Path, tmp_path: Path) -> Path:
+    """The same packages, indexed by a peer."""
+    if peer == RATTLER:
+        return rattlers
+    folder = lay_out(tmp_path / "theirs", packages_in(rattlers))
+    outcome = by_conda(folder)
     assert outcome.ok, outcome.output
-    result = compared(name, Path(folder.target.location), theirs, list(folder.report.subdirs))
-    assert result.records >= len(known)
+    return folder
+
+
+@pytest.mark.parametrize("peer", [RATTLER, CONDA])
+def test_each_difference_from_a_peer_is_explained(peer: str, folder: Indexed, theirs: Path) -> None:
+    result = compared(peer, Path(folder.target.location), theirs, list(folder.report.subdirs))
+    assert result.records >= len(packages_in(theirs))
     unexplained = [difference for difference in result.differences if reason_for(difference) is None]
     assert unexplained == []
     assert result.differences, "there are always some that are explained"

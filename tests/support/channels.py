@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 PACKAGES = Path(__file__).parents[2] / "fixtures" / "packages"
 BROKEN = PACKAGES.parent / "broken"
+FEW = [PACKAGES / "linux-64" / "dew-1.0-0.conda", *sorted(PACKAGES.glob("noarch/*.conda"))]
+"""Packages of two subdirs, for a bucket: a server takes some milliseconds for each request."""
 
 
 def lay_out(folder: Path, packages: Iterable[Path] = ()) -> Path:
@@ -67,14 +70,17 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def objects(bucket: Bucket, prefix: str) -> dict[str, bytes]:
-    """Every object under a prefix, by its key without that, with its content."""
-    results = {}
+def objects(bucket: Bucket, prefix: str, read: dict[str, bytes] | None = None) -> dict[str, bytes]:
+    """Every object under a prefix, by its key without that, with its content; `read` keeps contents by their ETag."""
+    read, results = {} if read is None else read, {}
     for page in bucket.client.get_paginator("list_objects_v2").paginate(Bucket=bucket.bucket, Prefix=f"{prefix}/"):
         for entry in page.get("Contents", ()):
-            body = bucket.client.get_object(Bucket=bucket.bucket, Key=entry["Key"])["Body"]
-            results[entry["Key"].removeprefix(f"{prefix}/")] = body.read()
-            body.close()
+            if entry["ETag"] not in read:
+                with contextlib.closing(
+                    bucket.client.get_object(Bucket=bucket.bucket, Key=entry["Key"])["Body"]
+                ) as body:
+                    read[entry["ETag"]] = body.read()
+            results[entry["Key"].removeprefix(f"{prefix}/")] = read[entry["ETag"]]
     return results
 
 
