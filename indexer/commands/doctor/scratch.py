@@ -14,10 +14,9 @@ from indexer.store.redact import masked
 from indexer.store.s3.answers import Response, StoreError
 from indexer.store.s3.client import Request
 from indexer.store.s3.entries import page_of
-from indexer.store.s3.http import NoAnswer, broken
+from indexer.store.s3.http import NoAnswer, NoKeys, broken
 from indexer.store.s3.listing import decoded
 from indexer.store.s3.md5 import content_md5, md5_of
-from indexer.store.s3.session import NoKeys
 from indexer.store.s3.strict import BadAnswer
 
 if TYPE_CHECKING:
