@@ -143,12 +143,12 @@ def read_conda(file: RangeFile, *, about: bool = False, whole: FullCheck | None 
     """
     with _open_zip(file) as archive:
         check_directory(archive)
-        found = _read_info(file, archive, about=about)
-        if odd := zip_warnings(file, archive):
-            found[ZIP_WARNINGS] = "\n".join(odd).encode()
+        files = _read_info(file, archive, about=about)
+        if warnings := zip_warnings(file, archive):
+            files[ZIP_WARNINGS] = "\n".join(warnings).encode()
         if whole is not None:
             check_members(archive, whole.scanned, reread=whole.in_memory, unpack=whole.unpack)
-        return found
+        return files
 
 
 class FullCheck(NamedTuple):
@@ -165,10 +165,10 @@ def read_tar_bz2(file: Source, size: int, *, about: bool = False, whole: bool = 
     With `whole` the file is decompressed and so checked to its end.
     """
     content = bz2.BZ2File(cast("IO[bytes]", OwnSource(file)))
-    found = _read_tar(_LimitedStream(content, size), about=about)
+    files = _read_tar(_LimitedStream(content, size), about=about)
     if whole:
         unpack_rest(content, size)
-    return found
+    return files
 
 
 def read_patches(package: RangeFile) -> dict[str, bytes]:
@@ -217,21 +217,21 @@ def _read_info(file: RangeFile, archive: zipfile.ZipFile, *, about: bool) -> dic
         reader = decompressor.stream_reader(cast("IO[bytes]", compressed), read_across_frames=True)
         # Metadata is read beyond the record, and an error there is ignored: then the check begins at the start again.
         rest = archive.open(member) if about else compressed
-    found = _read_tar(_LimitedStream(reader, member.compress_size, window), about=about)
+    files = _read_tar(_LimitedStream(reader, member.compress_size, window), about=about)
     if member.compress_size <= _MAX_CHECKED_INFO:
         unpack_rest(rest, member.compress_size)
-    return found
+    return files
 
 
 def _read_patches(content: _LimitedStream) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     for tar, member in _members(content):
         match = _PATCHES.fullmatch(member.name)
         if match is not None:
-            if match["subdir"] in found:
+            if match["subdir"] in files:
                 raise BadPackage("the archive", f"has {member.name} more than once")
-            found[match["subdir"]] = _content(tar, member, _FREE_PATCHES)
-    return found
+            files[match["subdir"]] = _content(tar, member, _FREE_PATCHES)
+    return files
 
 
 def _read_tar(content: _LimitedStream, *, about: bool) -> dict[str, bytes]:

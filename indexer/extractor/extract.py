@@ -157,8 +157,8 @@ def _result_of(content: _Content, stat: Stat, spec: ExtractSpec) -> Extracted | 
     except BadPackage as error:
         reason = f"{error.thing} {error.reason}"
         return Rejected(filename, stat.etag, reason, package.sha256, damaged=isinstance(error, Damaged))
-    deviations = content.info.get(ZIP_WARNINGS, b"").decode().splitlines()
-    warnings = (*content.warnings, *deviations, *validated.warnings, *run_exports_faults(run_exports))
+    of_zip = content.info.get(ZIP_WARNINGS, b"").decode().splitlines()
+    warnings = (*content.warnings, *of_zip, *validated.warnings, *run_exports_faults(run_exports))
     unknown = RUN_EXPORTS_UNKNOWN in content.info
     if unknown:
         warnings += ("the run exports are unknown, because the archive cannot be read to its end",)
@@ -184,8 +184,8 @@ def _metadata(info: Mapping[str, bytes], known: Metadata) -> tuple[Metadata, tup
 
 def _read_whole(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """Read the package in one request, all of it into memory."""
-    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
-        data = onward.rest()
+    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as stream:
+        data = stream.rest()
 
     def read_info() -> dict[str, bytes]:
         check_file_kind(stat.key, data[:START_SIZE])
@@ -197,7 +197,7 @@ def _read_whole(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
         return read_conda(RangeFile(store, stat, data, 0), about=spec.metadata, whole=check)
 
     digests = digests_of(data)
-    return _Content(ReadStrategy.WHOLE, _info(read_info), digests, _digest_warning(onward.opened, digests))
+    return _Content(ReadStrategy.WHOLE, _info(read_info), digests, _digest_warning(stream.opened, digests))
 
 
 def _info(read: Callable[[], dict[str, bytes]]) -> dict[str, bytes] | BadPackage:
@@ -217,12 +217,12 @@ def _read_tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     digests = data = None
     with contextlib.suppress(RangeRefused):
         reader = store.open(stat.key, range=(start, stat.size), etag=stat.etag)
-        with ResumingReader(store, stat, reader, (start, stat.size)) as onward:
-            digests = stored_digests(onward.opened) if onward.opened.start == start else None
+        with ResumingReader(store, stat, reader, (start, stat.size)) as stream:
+            digests = stored_digests(stream.opened) if stream.opened.start == start else None
             if digests is None:
-                digests = _checksum_digests(store, onward.opened)
+                digests = _checksum_digests(store, stream.opened)
             if digests is not None:
-                data = onward.rest()
+                data = stream.rest()
     if digests is None or data is None:
         return _read_stream(store, stat, spec)
     window = RangeFile(store, stat, data, start)
@@ -231,11 +231,11 @@ def _read_tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
 
 def _read_head(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """Read a `.tar.bz2` up to its info files, and its last bytes, if the store has its digests; else read all of it."""
-    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
-        digests = stored_digests(onward.opened) or _checksum_digests(store, onward.opened)
+    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as stream:
+        digests = stored_digests(stream.opened) or _checksum_digests(store, stream.opened)
         if digests is None:
-            return _stream_tar_bz2(store, onward, stat, spec)
-        source = Tail(onward, BZIP2_TAIL)
+            return _stream_tar_bz2(store, stream, stat, spec)
+        source = Tail(stream, BZIP2_TAIL)
         info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.metadata))
         if isinstance(info, BadPackage):
             return _Content(ReadStrategy.HEAD, info, digests)
@@ -250,8 +250,8 @@ def _end_of(store: Store, stat: Stat) -> bytes | None:
     start = stat.size - BZIP2_TAIL
     with contextlib.suppress(RangeRefused):
         reader = store.open(stat.key, range=(start, stat.size), etag=stat.etag)
-        with ResumingReader(store, stat, reader, (start, stat.size)) as onward:
-            return onward.rest() if onward.opened.start else None
+        with ResumingReader(store, stat, reader, (start, stat.size)) as stream:
+            return stream.rest() if stream.opened.start else None
     return None
 
 
@@ -265,8 +265,8 @@ def _checked_end(
     if isinstance(info, BadPackage) or ends_as_bzip2(end):
         return info
     try:
-        with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
-            unpack_bzip2(onward, stat.size)
+        with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as stream:
+            unpack_bzip2(stream, stat.size)
     except BadPackage as error:
         return error
     return info
@@ -274,28 +274,28 @@ def _checked_end(
 
 def _read_stream(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """Read all of a package in one pass and constant memory: hash, check and, for a `.tar.bz2`, parse."""
-    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
+    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as stream:
         if not stat.key.endswith(CONDA):
-            return _stream_tar_bz2(store, onward, stat, spec)
-        with Hasher(onward) as hasher:
+            return _stream_tar_bz2(store, stream, stat, spec)
+        with Hasher(stream) as hasher:
             source = Tail(hasher, _STEP)
             whole = FullCheck(scan_members(source, unpack=spec.unpack), in_memory=False, unpack=spec.unpack)
             tail = source.rest()
             digests = hasher.digests()
     window = RangeFile(store, stat, tail, stat.size - len(tail))
     info = _info(lambda: read_conda(window, about=spec.metadata, whole=whole))
-    return _Content(ReadStrategy.STREAM, info, digests, _digest_warning(onward.opened, digests))
+    return _Content(ReadStrategy.STREAM, info, digests, _digest_warning(stream.opened, digests))
 
 
-def _stream_tar_bz2(store: Store, onward: ResumingReader, stat: Stat, spec: ExtractSpec) -> _Content:
-    with Hasher(onward) as hasher:
+def _stream_tar_bz2(store: Store, stream: ResumingReader, stat: Stat, spec: ExtractSpec) -> _Content:
+    with Hasher(stream) as hasher:
         source = Tail(hasher, BZIP2_TAIL)
         info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.metadata, whole=spec.unpack))
         end = source.rest()
         digests = hasher.digests()
     if not spec.unpack:
         info = _checked_end(store, stat, info, end)
-    return _Content(ReadStrategy.STREAM, info, digests, _digest_warning(onward.opened, digests))
+    return _Content(ReadStrategy.STREAM, info, digests, _digest_warning(stream.opened, digests))
 
 
 _STRATEGIES = {
