@@ -43,7 +43,7 @@ class ChannelJob:
 
 def index_root(job: ChannelJob, root: ChannelFolder) -> SubdirReport:
     """Write the wanted files of the root, and delete unwanted ones that we wrote.  Raises Conflict."""
-    state, state_etag = load_state(root.store, root.prefix + names.STATE_FILE)
+    state, state_etag, _ = load_state(root.store, root.prefix + names.STATE_FILE)
     _check_target(job, state)
     listing = {stat.key: stat for stat in root.store.list("")}
     snapshot = Snapshot(_our_files(job, listing, state), state, state_etag)

@@ -34,9 +34,11 @@ class WorkerOptions:
 class Context:
     """What a run needs from outside.
 
-    `workers` read packages, `executor` runs independent requests.  `progress` is called with the subdir, the number of
-    packages read and the number of packages to read.  `stored_checksums` is false for a folder: a folder has no object
-    metadata with the digests of packages, so each byte is hashed.  `channel` is the target's name for messages.
+    `workers` read packages, `executor` runs independent requests; no job on it waits for another job.
+    `subdir_executor` runs the work on subdirs side by side; without it one subdir is indexed after the other.
+    `progress` is called with the subdir, the number of packages read and the number of packages to read.
+    `stored_checksums` is false for a folder: a folder has no object metadata with the digests of packages, so each byte
+    is hashed.  `channel` is the target's name for messages.
     """
 
     workers: Workers
@@ -47,3 +49,4 @@ class Context:
     progress: Callable[[str, int, int], None] = lambda _subdir, _done, _total: None
     stored_checksums: bool = True
     channel: str = ""
+    subdir_executor: Executor | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from indexer.commands.retry import Interrupted, NeedsAllRecords
+from indexer.commands.retry import Interrupted, NeedsAllRecords, NeedsTheWholeRun
 from indexer.core.artifact import Rank
 from indexer.core.errors import BadConfig, Conflict
 from indexer.core.in_force import overlay_in_force
@@ -41,7 +41,12 @@ if TYPE_CHECKING:
     from indexer.core.state import PublishedFile
     from indexer.core.update import Update
     from indexer.extractor.cache import ExtractionCache
+    from indexer.lister.snapshot import SavedState
     from indexer.store.channel_folder import ChannelFolder
+
+
+# How many packages an attempt beside those at other subdirs may read.
+_FEW = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +62,13 @@ class SubdirRun:
     confirm_target: Callable[[], object] = lambda: None
 
 
-def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt) -> SubdirReport:
-    """Index a subdir.  Raises Conflict if another indexer writes at the same time, and any other IndexerError."""
-    job, context = run.job, run.context
-    snapshot = take_snapshot(folder, job, context.clock.now_ms(), trust_state=attempt.number == 1)
+def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt, saved: SavedState) -> SubdirReport:
+    """Index a subdir with the `saved` state.
+
+    Raises Conflict if another indexer writes at the same time, and any other IndexerError.
+    """
+    job = run.job
+    snapshot = take_snapshot(folder, job, saved, run.context.clock.now_ms(), trust_state=attempt.number == 1)
     if snapshot.state is not None and job.is_up_to_date(snapshot):
         return unchanged_report(job, snapshot, snapshot.state)
     _check_target(run, folder, snapshot)
@@ -73,6 +81,7 @@ def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt) -> Sub
         snapshot = snapshot.restrict_to(existing.names_loaded)
 
     todo = find_todo(job, snapshot, existing, run.cache.replaced_among(snapshot.packages))
+    _check_few(attempt, todo)
     extracted = _extract(run, folder, snapshot, existing, todo)
     update = apply(job, snapshot, existing, todo, extracted)
     if needs_all_records(existing, update):
@@ -103,6 +112,12 @@ def _check_target(run: SubdirRun, folder: ChannelFolder, snapshot: Snapshot) -> 
         raise BadConfig(folder.prefix, "is a channel, not a subdir", "nothing was changed: index it by its name")
     if not snapshot.packages and not snapshot.source(monolithic=run.job.options.outputs.monolithic):
         run.confirm_target()
+
+
+def _check_few(attempt: Attempt, todo: Plan) -> None:
+    """Raise NeedsTheWholeRun if an attempt beside others has many packages to read."""
+    if attempt.beside_others and len(todo.to_read) + len(todo.to_describe) > _FEW:
+        raise NeedsTheWholeRun
 
 
 def _relevant(job: SubdirJob, snapshot: Snapshot, overlay: Overlay) -> Snapshot:

@@ -79,7 +79,7 @@ def fake_context(now_ms: int = NOW_MS, clock: FakeClock | None = None) -> Contex
     """A context without threads, with this time, without random waits."""
     inline, clock = Inline(), clock or FakeClock()
     times = Clock(lambda: now_ms, clock.monotonic, clock.sleep)
-    return Context(in_threads(inline, 4), inline, times, jitter=lambda pause: pause)
+    return Context(in_threads(inline, 4), inline, times, jitter=lambda pause: pause, subdir_executor=inline)
 
 
 def index(store: Store, options: Options = PLAIN, *, now_ms: int = NOW_MS, clock: FakeClock | None = None) -> Report:
