@@ -17,6 +17,7 @@ from indexer.commands.index_subdir import index_subdir
 from indexer.commands.retry import Attempt, NeedsTheWholeRun
 from indexer.core import names
 from indexer.core.errors import IndexerError
+from indexer.core.state import SMALL
 from indexer.extractor.workers import MEMORY
 from indexer.lister.snapshot import SavedState, load_state
 from indexer.store.channel_folder import ChannelFolder
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from indexer.extractor.workers import Workers
     from indexer.store import Store
 
-# How many packages all subdirs that are looked at at the same time may have together.  A subdir of this size takes
-# some 100 MB, with its index.
-_PACKAGES = 50_000
 # How long an interrupted run waits for requests of its threads (seconds).  Each write is one request on a condition, so
 # it does not matter when a thread ends; a request to a silent server lasts a minute.
 _GRACE = 2.0
@@ -96,7 +94,7 @@ class FirstAttempts:
     context: Context
     failed: IndexerError | None = None
     _futures: dict[str, Future[SubdirReport | NotSmall]] = field(default_factory=dict)
-    _room: Room = field(default_factory=lambda: Room(_PACKAGES))
+    _room: Room = field(default_factory=lambda: Room(SMALL))
     _reading: Room = field(default_factory=lambda: Room(MEMORY))
     _stopped: bool = False
 
@@ -201,7 +199,7 @@ def _is_small(job: SubdirJob, saved: SavedState) -> bool:
     state = saved.state
     if state is None or job.options.force or state.config_fingerprint != job.config_fingerprint:
         return False
-    return state.packages <= _PACKAGES
+    return state.packages <= SMALL
 
 
 def one_at_a_time(progress: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:

@@ -24,7 +24,7 @@ class Snapshot:
 
     `etags` has the files of the index that exist, the files of the overlay among them, by file name.
     `state` is the state of the last run, None if there is none or if it cannot be read; `state_etag` is None if there
-    is no state file.
+    is no state file, `state_saved_ms` is the time of the file.
     `modified_ms` has the times of the files of the index; it is empty if the state and the listing agree.
     `gc_in_progress` is true if a gc runs or has been killed.  `shards_in_doubt` is true if a run must look which shards
     exist.  `all_listed` is false if the run looked at a few packages only.
@@ -54,6 +54,7 @@ class Snapshot:
     split_points: tuple[str, ...] = ()
     ignored: frozenset[str] = frozenset()
     taken_ms: int = 0
+    state_saved_ms: int = 0
 
     def is_unchanged(self, filename: str) -> bool:
         """Whether a file of the index is the one that the last run left."""

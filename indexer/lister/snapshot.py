@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class SavedState(NamedTuple):
-    """A state file: the state in it, None if nobody can read it, and the ETag and size of the file.
+    """A state file: the state in it, None if it cannot be read, and the ETag and the time of the file.
 
     The ETag is None if there is no state file.
     """
 
     state: State | None = None
     etag: ETag | None = None
-    size: int = 0
+    saved_ms: int = 0
 
 
 def load_state(store: Store, key: str, *, at_most: int | None = None) -> SavedState:
@@ -40,7 +40,7 @@ def load_state(store: Store, key: str, *, at_most: int | None = None) -> SavedSt
     except Missing:
         return SavedState()
     is_wanted = at_most is None or len(data) <= at_most
-    return SavedState(decode_state(data) if is_wanted else None, stat.etag, len(data))
+    return SavedState(decode_state(data) if is_wanted else None, stat.etag, stat.modified_ms)
 
 
 def take_snapshot(
@@ -61,6 +61,7 @@ def take_snapshot(
         all_listed=scope is None,
         shards_in_doubt=job.options.force,
         taken_ms=now_ms,
+        state_saved_ms=saved.saved_ms,
     )
     if state is not None and trust_state:
         etags = index_files(etags_of(state))

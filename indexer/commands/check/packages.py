@@ -100,12 +100,12 @@ class PackagesCheck:
             copy = self.snapshot.sidecars.get(name)
             if copy is None:
                 yield Fault(self.folder.prefix + name, "is in the index, but missing", _RESTORE)
-            elif self.deep and not self._has_digest(copy.within(self.folder.name), sha256):
+            elif self.deep and not self._has_digest(copy, sha256):
                 yield Fault(self.folder.prefix + name, "content does not match its SHA-256 name", _RESTORE)
 
     def _has_digest(self, copy: Stat, sha256: str) -> bool:
         with contextlib.suppress(ValueError):  # too large for an attestation
-            return hashlib.sha256(content_of(self.folder.store, copy)).hexdigest() == sha256
+            return hashlib.sha256(content_of(self.folder, copy)).hexdigest() == sha256
         return False
 
     def _unnamed_attestations(self) -> Iterator[Fault]:
