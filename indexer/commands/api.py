@@ -6,10 +6,12 @@ A function imports the modules that only this function needs when it is called.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from indexer.commands.context import Context, WorkerOptions
 from indexer.commands.index import index_channel
@@ -173,7 +175,7 @@ def target_of(target: AnyTarget) -> Target:
         return channel
     from indexer.settings.resolve import of_variables
 
-    return replace(channel, s3=of_variables(Environment.here()))
+    return dataclasses.replace(channel, s3=of_variables(Environment.here()))
 
 
 @contextlib.contextmanager
@@ -181,7 +183,7 @@ def _opened(
     channel: Target, workers: WorkerOptions, progress: Progress | None = None
 ) -> Iterator[tuple[Store, Context]]:
     parallel = workers.max_parallel or parallel_for(channel)
-    channel = replace(channel, connections=parallel + _REQUESTS + _SUBDIRS)
+    channel = dataclasses.replace(channel, connections=parallel + _REQUESTS + _SUBDIRS)
     with _readers(channel, parallel, workers) as read, ThreadPoolExecutor(_REQUESTS) as threads:
         context = Context(
             read,

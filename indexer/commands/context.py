@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec import field
+
+from indexer.core.value import Value
 from indexer.store.clock import Clock
 
 if TYPE_CHECKING:
@@ -15,8 +17,7 @@ if TYPE_CHECKING:
     from indexer.extractor.workers import Workers
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerOptions:
+class WorkerOptions(Value, frozen=True):
     """Where packages are read, and how many at once.
 
     `max_parallel` is a number of packages; the default depends on the store.  With a `scheduler`, such as
@@ -30,8 +31,7 @@ class WorkerOptions:
     processes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Value, frozen=True):
     """What a run needs from outside.
 
     `workers` read packages, `executor` runs independent requests; no job on it waits for another job.

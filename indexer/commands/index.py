@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import field
+from msgspec.structs import replace
 
 from indexer.commands.attempts import run_attempts
 from indexer.commands.channel_files import ChannelJob, index_root
@@ -19,6 +21,7 @@ from indexer.core.job import SubdirJob
 from indexer.core.patch import NO_INSTRUCTIONS as NO_PATCH
 from indexer.core.report import Note, Outcome, ReadCount, Report, SubdirReport
 from indexer.core.subdir_report import with_tolerance
+from indexer.core.value import Value
 from indexer.extractor.cache import ExtractionCache
 from indexer.store.channel_folder import ChannelFolder
 from indexer.store.wrappers import Unconditional
@@ -71,8 +74,7 @@ def _dry(run: SubdirRun) -> SubdirRun:
     return replace(run, job=replace(run.job, dry_run=True))
 
 
-@dataclass(frozen=True, slots=True)
-class _Channel:
+class _Channel(Value, frozen=True):
     """The store and the context of a run; `warned` has the first error about missing conditional writes."""
 
     store: Store

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from indexer.commands.retry import Interrupted, NeedsAllRecords, NeedsTheWholeRun
 from indexer.core.ahead import files_to_read, likely_new
@@ -19,6 +20,7 @@ from indexer.core.state import CHANNEL
 from indexer.core.subdir_report import planned_report, published_report, refused_report, unchanged_report
 from indexer.core.todo import find_todo
 from indexer.core.update import apply, needs_all_records
+from indexer.core.value import Value
 from indexer.extractor.cache import extract, extract_spec
 from indexer.lister.existing import load_existing
 from indexer.lister.overlay import load_overlay
@@ -52,8 +54,7 @@ if TYPE_CHECKING:
 _FEW = 64
 
 
-@dataclass(frozen=True, slots=True)
-class SubdirRun:
+class SubdirRun(Value, frozen=True):
     """What all attempts at one subdir share.
 
     `confirm_target` is called before a subdir without an index gets one: it raises BadConfig if the target is wrong.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from indexer.core.errors import Conflict, GaveUp
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,8 +40,7 @@ class NeedsAllRecords(Exception):
     """An attempt has loaded the records of some package names, and the update needs all records."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Value, frozen=True):
     """One attempt to bring a folder up to date.
 
     `number` counts from 1 on.  With `load_all` it loads the records of all package names.  `leased` is true if the

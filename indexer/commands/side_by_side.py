@@ -10,14 +10,17 @@ from __future__ import annotations
 import contextlib
 import threading
 from concurrent.futures import wait
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import field
+from msgspec.structs import replace
 
 from indexer.commands.index_subdir import index_subdir
 from indexer.commands.retry import Attempt, NeedsTheWholeRun
 from indexer.core import names
 from indexer.core.errors import IndexerError
 from indexer.core.state import SMALL
+from indexer.core.value import Mutable, Value
 from indexer.extractor.workers import MEMORY
 from indexer.lister.snapshot import SavedState, load_state
 from indexer.store.channel_folder import ChannelFolder
@@ -83,8 +86,7 @@ class Room:
             self._changed.notify_all()
 
 
-@dataclass
-class FirstAttempts:
+class FirstAttempts(Mutable):
     """The first attempts at small subdirs, which begin when `begin` is called.
 
     `failed` is the first error that concerns the whole channel: after it no more work on a subdir begins.
@@ -176,8 +178,7 @@ class FirstAttempts:
             raise Skipped
 
 
-@dataclass(frozen=True, slots=True)
-class NotSmall:
+class NotSmall(Value, frozen=True):
     """A subdir that is indexed by itself; `saved` says that it has no state file, if that is known."""
 
     saved: SavedState | None = None

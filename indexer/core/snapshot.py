@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import field
+from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.attestations import package_of_sidecar
 from indexer.core.model import Rejected
 from indexer.core.name_digests import digests_of, name_of
 from indexer.core.state import listing_digest_of, split_points_of
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -18,8 +21,7 @@ if TYPE_CHECKING:
     from indexer.core.state import State
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Value, frozen=True):
     """A subdir as a run saw it.
 
     `etags` has the files of the index that exist, the files of the overlay among them, by file name.

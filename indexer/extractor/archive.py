@@ -7,11 +7,11 @@ import functools
 import re
 import tarfile
 import zipfile
-from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 import zstandard
 from conda_package_streaming.package_streaming import tar_generator
+from msgspec import Struct, field
 
 from indexer.core.errors import BadPackage
 from indexer.core.records.about import traits
@@ -249,8 +249,7 @@ def _read_tar(content: _LimitedStream, *, about: bool) -> dict[str, bytes]:
     return {**(files.metadata_files or {}), **files.record_files}
 
 
-@dataclass(slots=True)
-class _InfoFiles:
+class _InfoFiles(Struct):
     """The info files read so far: `record_files` for the record, and `metadata_files` if metadata is wanted.
 
     `has_file_list` is true after the list of the package's files, `has_left_info` after a file outside info/.

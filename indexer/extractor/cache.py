@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import field
 
 from indexer.core.errors import Conflict, Denied
 from indexer.core.extraction import Extraction
@@ -14,6 +14,7 @@ from indexer.core.model import Extracted, Rejected
 from indexer.core.records.dates import is_other_package, is_undated
 from indexer.core.records.identity import identity_of
 from indexer.core.report import ReadCount
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -53,8 +54,7 @@ def extract_spec(job: SubdirJob, snapshot: Snapshot, index: Index, *, stored_che
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ExtractionCache:
+class ExtractionCache(Value, frozen=True):
     """The packages that a run has read in one subdir, so that an attempt after a conflict reads no package again.
 
     `results` are by file name.  `replaced` has the packages that this run has seen with another ETag before.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from msgspec import field
 
 from indexer.core.errors import BadConfig, BadPackage, Conflict, Damaged, Denied, RangeRefused, Unavailable
 from indexer.core.json_stream import dump
@@ -18,6 +19,7 @@ from indexer.core.records.about import metadata_of
 from indexer.core.records.dates import FIELD, first_date
 from indexer.core.records.index_json import PackageFile, parse_run_exports, run_exports_faults, validate
 from indexer.core.usage import Usage
+from indexer.core.value import Value
 from indexer.extractor.archive import (
     ABOUT_JSON,
     INDEX_JSON,
@@ -66,15 +68,13 @@ class ReadStrategy(Enum):
     STREAM = "stream"
 
 
-@dataclass(frozen=True, slots=True)
-class Vanished:
+class Vanished(Value, frozen=True):
     """A package that vanished or changed between the listing and the reading: take a new snapshot."""
 
     filename: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExtractSpec:
+class ExtractSpec(Value, frozen=True):
     """The options that all readings of a subdir share.
 
     `undated`: no record of the subdir has a date yet.  `verify_digests`: every byte is hashed, even if the store has
@@ -91,8 +91,7 @@ class ExtractSpec:
     unpack: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Value, frozen=True):
     """The result of one package, the strategy that read the package, and the requests and bytes."""
 
     result: Extracted | Rejected | Vanished
@@ -100,8 +99,7 @@ class Reading:
     usage: Usage = field(default_factory=Usage)
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
+class _Content(Value, frozen=True):
     """The content of a package: its info files by name, its digests, and warnings."""
 
     strategy: ReadStrategy

@@ -5,8 +5,9 @@ In the other order a run could remove a package that another indexer has publish
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.errors import Conflict, Missing

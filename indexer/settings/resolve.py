@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from indexer.core.errors import BadConfig, Denied
+from indexer.core.value import Value
 from indexer.settings import credentials
 from indexer.settings.files import load
 from indexer.settings.network import network_of, network_settings
@@ -28,8 +29,7 @@ _KEYS = ("access_key_id", "secret_access_key", "session_token")
 _FIELDS = ("endpoint_url", "region", "addressing_style", "provider", *_KEYS)
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(Value, frozen=True):
     """The merged settings of a channel: how to reach it, what to publish, and the origin of each value."""
 
     target: Target

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import wait
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec import field
+from msgspec.structs import replace
 
+from indexer.core.value import Value
 from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from indexer.store import Store
 
 
-@dataclass(frozen=True)
-class ChannelFolder:
+class ChannelFolder(Value, frozen=True, dict=True):
     """A folder of a channel, with an executor for requests that do not wait for each other.
 
     `name` is the subdir, or the empty text for the root of the channel.
@@ -59,4 +59,4 @@ class ChannelFolder:
         """The files among `filenames` that exist, by file name; one request each, many at the same time."""
         wanted = list(filenames)
         found = self.executor.map(self.store.stat, [self.prefix + name for name in wanted])
-        return {name: msgspec.structs.replace(stat, key=name) for name, stat in zip(wanted, found, strict=True) if stat}
+        return {name: replace(stat, key=name) for name, stat in zip(wanted, found, strict=True) if stat}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,8 +19,7 @@ J = TypeVar("J")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits(Generic[J]):
+class Limits(Value, Generic[J], frozen=True):
     """The limits of running jobs: their number and, with `weigh`, the sum of the weights that it returns."""
 
     jobs: int

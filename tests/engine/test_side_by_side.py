@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Executor, Future
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from indexer.commands.index import index_channel
 from indexer.commands.side_by_side import Room, Skipped

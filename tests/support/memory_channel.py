@@ -10,12 +10,13 @@ import json
 import tarfile
 import zipfile
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import zstandard
+from msgspec.structs import replace
 
 from indexer.commands.context import Context
 from indexer.commands.index import index_channel

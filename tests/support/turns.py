@@ -7,8 +7,10 @@ asks for the result of a job goes on at the later of both turns.
 from __future__ import annotations
 
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from indexer.commands.index import index_channel
 from indexer.extractor.workers import in_threads

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from indexer.core.attestations import SUFFIX, attestations_digest_in
@@ -12,6 +11,7 @@ from indexer.core.name_digests import name_of
 from indexer.core.plan import DiffContext, diff
 from indexer.core.records.dates import in_future
 from indexer.core.records.identity import identity_of
+from indexer.core.value import Value
 from indexer.core.verify import FORCE, RUN, Fault
 from indexer.lister.sidecars import content_of
 
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 _RESTORE = f"restore it, or {RUN}"
 
 
-@dataclass(frozen=True, slots=True)
-class PackagesCheck:
+class PackagesCheck(Value, frozen=True):
     """A comparison of `index` with the packages and the state in `snapshot`.
 
     `deep` compares the content of attestations, too.  `unread` has package names whose shard cannot be read.

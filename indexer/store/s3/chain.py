@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +21,7 @@ from botocore.exceptions import (
 )
 
 from indexer.core.errors import BadConfig, Denied, IndexerError
+from indexer.core.value import Value
 from indexer.store.header_values import refuse_unsendable, trimmed
 from indexer.store.redact import masked, register_secrets
 from indexer.store.s3.http import NoKeys
@@ -66,8 +66,7 @@ class Keys(NamedTuple):
     token: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Value, frozen=True):
     """The settings that boto3's chain has: of variables, and of the profile if there is a `session` of boto3.
 
     To import boto3 and to make a session takes 0.1 s.  So there is none if the keys are options, and no file has a
