@@ -6,9 +6,8 @@ import contextlib
 import logging
 import re
 import uuid
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-from msgspec import field
 
 from indexer.core import names
 from indexer.core.errors import Conflict, GaveUp, IndexerError, Missing
@@ -17,7 +16,6 @@ from indexer.core.formats import shards
 from indexer.core.json_stream import dump
 from indexer.core.model import ETag, Outputs, Stat
 from indexer.core.report import GcReport, SubdirGc
-from indexer.core.value import Mutable, Value
 from indexer.lister.subdirs import chosen
 from indexer.store import Expect
 from indexer.store.concurrent import Limits, bounded
@@ -46,7 +44,8 @@ _OURS = frozenset({*names.OWNED, names.STATE_FILE, names.GC_MARKER})
 _HEADERS = {"Cache-Control": Outputs().shard_cache_control, "Content-Type": "application/zstd"}
 
 
-class GcRequest(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class GcRequest:
     """The options of a gc.
 
     Unused shards that are older than `older_than_ms` are listed, and with `delete` they are deleted.  With
@@ -81,7 +80,8 @@ def _collect_subdir(store: Store, subdir: str, request: GcRequest, context: Cont
     return tally.report()
 
 
-class _Tally(Mutable):
+@dataclass
+class _Tally:
     """The result of a gc so far; `seen` has the digests of shards that the listing has shown."""
 
     unused: list[str] = field(default_factory=list)
@@ -102,7 +102,8 @@ class _Tally(Mutable):
         return SubdirGc(unused, self.size, restored, missing, error, exit_code)
 
 
-class _GcNote(Mutable):
+@dataclass
+class _GcNote:
     """The note that a gc is in progress.  It is a lock too: each batch writes it again, with its own ETag as condition.
 
     While the note exists, runs trust no shard that they have not seen.
@@ -146,7 +147,8 @@ class _GcNote(Mutable):
                 self.store.delete(self.key, expect=self.etag)
 
 
-class _Collector(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Collector:
     """A gc of one subdir; it counts in `tally`."""
 
     store: Store

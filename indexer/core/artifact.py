@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import field
-from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.formats import shards
-from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,7 +45,8 @@ class Codec(Enum):
     BZIP2 = "bzip2"
 
 
-class Artifact(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Artifact:
     """One file to write or to delete.
 
     `key` is relative to the folder.  `content` is not compressed yet; None if the file must not exist.  The name of an
@@ -75,7 +74,8 @@ def with_digest(artifact: Artifact) -> Artifact:
     return replace(artifact, digest=hashlib.sha256(sha256 + shape).hexdigest())
 
 
-class NewShards(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class NewShards:
     """The shards to write, each made when it is written: those of a large channel are never held all at once."""
 
     contents: tuple[Stream, ...] = ()
@@ -91,7 +91,8 @@ class NewShards(Value, frozen=True):
         return [names.SHARDS_FOLDER + shards.filename_of(content.sha256) for content in self.contents]
 
 
-class Publication(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Publication:
     """The files that a folder of a channel shall have, in the order of publication; unwanted files as deletions."""
 
     artifacts: tuple[Artifact, ...] = ()

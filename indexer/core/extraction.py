@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-from msgspec import field
-
-from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +13,8 @@ if TYPE_CHECKING:
     from indexer.core.state import Attested
 
 
-class Extraction(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Extraction:
     """The results for the packages of `to_read`, and the missing data of other packages that were read.
 
     `run_exports` has those of packages whose record stays, `metadata` those of all packages that were read, by file

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NewType
 
 import msgspec
-from msgspec import field
 
 from indexer.core.channel_info import ChannelInfo
 from indexer.core.metadata import Metadata
-from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +54,8 @@ class Stat(msgspec.Struct, frozen=True, gc=False):
         return msgspec.structs.replace(self, key=f"{subdir}/{self.key}")
 
 
-class Index(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Index:
     """The index of a subdir: records by file name, as raw JSON, and all other content of the published file.
 
     `v3` has the file names of records under the `v3` key (CEP 48); all others are in a legacy map.
@@ -103,7 +103,8 @@ class Extracted(msgspec.Struct, frozen=True, gc=False):
     md5_matches_etag: bool = False
 
 
-class Rejected(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Rejected:
     """A package that cannot be indexed, and the reason.  A result, not an exception: the rest is published.
 
     `sha256` is there if the content was hashed, or if the store has its checksum.  The reason can be gone next time if
@@ -120,7 +121,8 @@ class Rejected(Value, frozen=True):
     kept: bool = False
 
 
-class Plan(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Plan:
     """What a run does with the packages of a listing.
 
     `to_read` are the packages to read.  `keep_existing` has those of them, and of the rejected ones, whose record is
@@ -145,7 +147,8 @@ class Plan(Value, frozen=True):
     completes_run_exports: bool = False
 
 
-class Rules(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Rules:
     """How strictly packages are judged.
 
     With `strict` a warning rejects a package; with `lenient` a wrong name or subdir is only a warning.
@@ -155,7 +158,8 @@ class Rules(Value, frozen=True):
     lenient: bool = False
 
 
-class Outputs(Value, frozen=True, dict=True):
+@dataclass(frozen=True)
+class Outputs:
     """Which files a channel has, and the settings of their bytes and headers.
 
     `channel` is the name for people, for pages and feeds: an `s3://` URL or the name of a folder.  `public_url` is the

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Struct, field
-from msgspec.structs import replace
 
 from indexer.core.errors import BadPackage, BadPatch
 from indexer.core.formats.repodata import section_of
@@ -23,7 +22,6 @@ from indexer.core.records.identity import altered
 from indexer.core.records.index_json import PATCHABLE, parse_patched_value, parse_run_exports
 from indexer.core.records.v3 import is_v3_spec
 from indexer.core.specs.matchspec import canonical, universal_fault
-from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -43,7 +41,8 @@ _fields = msgspec.json.Decoder(dict[str, Any])
 _names = msgspec.json.Decoder(list[str])
 
 
-class Instructions(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Instructions:
     """Parsed instructions; `key` is their place in the channel, for errors.
 
     `legacy` has the patches of each file name in the order of application, `v3` those of records under `v3` by bucket
@@ -61,7 +60,8 @@ class Instructions(Value, frozen=True):
         return bool(self.legacy or self.v3 or self.remove or self.revoke)
 
 
-class Patched(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Patched:
     """A patched index, and warnings about instructions that were ignored."""
 
     index: Index
@@ -182,7 +182,8 @@ def withdraw(index: Index, filenames: Iterable[str]) -> Index:
     )
 
 
-class _Patcher(Struct):
+@dataclass(slots=True)
+class _Patcher:
     """The records and run exports of an index while they are patched, and the file names of each `refused` field."""
 
     instructions: Instructions
@@ -210,7 +211,8 @@ class _Patcher(Struct):
         )
 
 
-class _Changes(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Changes:
     """The effect of all patches of one record: new values, None for a field to clear, and fields that are ignored."""
 
     fields: Mapping[str, object]

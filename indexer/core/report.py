@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import field
-from msgspec.structs import replace
 
 from indexer.core.exit_codes import ExitCode, worst_code
 from indexer.core.usage import Usage
-from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,14 +52,16 @@ def failure_as_json(channel: str, error: str, exit_code: ExitCode) -> dict[str, 
     return {**report, "outcome": Outcome.FAILED.value, "exit_code": exit_code, "error": error}
 
 
-class Note(Value, frozen=True, order=True):
+@dataclass(frozen=True, slots=True, order=True)
+class Note:
     """A file name and a remark about the file."""
 
     filename: str
     reason: str
 
 
-class ReadCount(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ReadCount:
     """How many packages were read with one strategy, in how many requests and bytes."""
 
     packages: int = 0
@@ -72,7 +72,8 @@ class ReadCount(Value, frozen=True):
         return ReadCount(self.packages + other.packages, self.requests + other.requests, self.bytes + other.bytes)
 
 
-class SubdirReport(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class SubdirReport:
     """The result of a run for one subdir; the fields are the keys of its JSON object.
 
     `yanked` and `ignored` have all such packages, with the reason.  `new_rejected` has the file names among `rejected`
@@ -143,7 +144,8 @@ def _without_error(value: SubdirReport | SubdirGc) -> dict[str, Any]:
     return fields
 
 
-class _ChannelReport(Value, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ChannelReport:
     """The values of every report on a channel: its name, the time in seconds, the requests and bytes."""
 
     channel: str = ""
@@ -166,7 +168,8 @@ class _ChannelReport(Value, frozen=True, kw_only=True):
         )
 
 
-class Report(_ChannelReport, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Report(_ChannelReport):
     """The result of a run.
 
     `not_indexed` has the folders and packages beside the subdirs, with the reason why no run indexes them.
@@ -213,7 +216,8 @@ def _root_as_json(root: SubdirReport) -> dict[str, object]:
     return {"package_names": root.packages, **{key: values[key] for key in keys if key in values}}
 
 
-class SubdirCheck(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class SubdirCheck:
     """The faults and hints that a check found in one subdir, and the number of packages and shards.
 
     `packages_read` counts the packages whose content was compared with the index.
@@ -226,7 +230,8 @@ class SubdirCheck(Value, frozen=True):
     packages_read: int = 0
 
 
-class CheckReport(_ChannelReport, frozen=True):
+@dataclass(frozen=True, slots=True)
+class CheckReport(_ChannelReport):
     """The result of a check: a channel with `faults` is faulty; `hints` do not make a channel faulty."""
 
     subdirs: Mapping[str, SubdirCheck]
@@ -265,7 +270,8 @@ class CheckReport(_ChannelReport, frozen=True):
         )
 
 
-class SubdirGc(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class SubdirGc:
     """The unused files of one subdir, deleted or not, with their size in `bytes`.
 
     `restored` were referenced again while a gc deleted them, so the gc wrote them again.  `missing_shards` are in the
@@ -280,7 +286,8 @@ class SubdirGc(Value, frozen=True):
     exit_code: ExitCode = ExitCode.OK
 
 
-class GcReport(_ChannelReport, frozen=True):
+@dataclass(frozen=True, slots=True)
+class GcReport(_ChannelReport):
     """The result of a gc; `deleted` is false if the unused files were only listed."""
 
     subdirs: Mapping[str, SubdirGc]
@@ -306,7 +313,8 @@ class GcReport(_ChannelReport, frozen=True):
         return self._as_json(self.outcome, self.exit_code, subdirs=subdirs)
 
 
-class Page(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Page:
     """The output of `doctor`: lines for a person, and the object for `--json`."""
 
     lines: tuple[str, ...]

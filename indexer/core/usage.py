@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-
-from msgspec import Struct, field
+from dataclasses import dataclass, field
 
 # `+=` is a read and a write, and another thread may count between them.  One lock for all counts: a Usage travels to
 # other processes, and a lock cannot.
@@ -13,7 +12,8 @@ COUNTING = threading.Lock()
 """Held while a Usage is changed that several threads share."""
 
 
-class Usage(Struct):
+@dataclass(slots=True)
+class Usage:
     """Requests by verb (GET, HEAD, LIST, PUT, DELETE), and the bytes of bodies that were read and written.
 
     For a bucket, each request on the wire counts, retries included; for a folder, each call of the store.

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import bz2
-import functools
+import io
 import re
 import tarfile
 import zipfile
-from typing import IO, TYPE_CHECKING, NamedTuple, cast
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import zstandard
 from conda_package_streaming.package_streaming import tar_generator
-from msgspec import Struct, field
 
 from indexer.core.errors import BadPackage
 from indexer.core.records.about import traits
 from indexer.extractor.archive_errors import OwnSource, library_call
-from indexer.extractor.integrity import ScannedMembers, check_directory, check_members, unpack_rest
+from indexer.extractor.integrity import check_directory, check_members, unpack_rest
 from indexer.extractor.zip_warnings import zip_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from indexer.extractor.archive_errors import Source
-    from indexer.extractor.range_file import RangeFile
+    from indexer.extractor.integrity import FullCheck
+    from indexer.extractor.range_file import RangeFile, SeekableFile
 
 INDEX_JSON = "info/index.json"
 RUN_EXPORTS_JSON = "info/run_exports.json"
 _RECORD_FILES = (INDEX_JSON, RUN_EXPORTS_JSON)
+_RECORD_BASENAMES = tuple(name.removeprefix("info/").encode() for name in _RECORD_FILES)
 RUN_EXPORTS_UNKNOWN = "run exports are unknown"
 """A key of the result: the run exports may be in the part of the archive that cannot be read."""
 ZIP_WARNINGS = "deviations"
@@ -62,6 +64,9 @@ _FRAME_HEADER = 18
 _MAX_CHECKED_INFO = 8 * _MIB
 _USUAL_WINDOW = 8 * _MIB
 _CONTENT_IN_LARGE_WINDOW = 40 * _MIB
+# Content up to this size is read into memory whole.  A larger read makes zstandard ask the system for memory each time.
+_HELD = 2**17 - 2**10
+_END_OF_TAR = bytes(2 * tarfile.BLOCKSIZE)
 _EXTENDED_HEADERS = {
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -79,7 +84,8 @@ _PATCHES = re.compile(r"(?P<subdir>[^/]+)/patch_instructions\.json")
 class _LimitedStream:
     """A decompressed stream that raises BadPackage above a limit.
 
-    `size` is the compressed size in bytes, `window` the window size of the decompressor.
+    `size` is the compressed size in bytes, `window` the window size of the decompressor.  After `hold`, `held` has the
+    whole content if it is small.
     """
 
     def __init__(self, source: Source, size: int, window: int = 0, free: int = _FREE_CONTENT) -> None:
@@ -89,7 +95,16 @@ class _LimitedStream:
             self._limit = min(self._limit, _CONTENT_IN_LARGE_WINDOW)
         self._left = self._limit
         self._headers = _FREE_HEADERS + _MAX_HEADER_RATIO * size
+        self._start = b""
         self.members = _FREE_MEMBERS + size // _MIN_MEMBER
+        self.held: bytes | None = None
+
+    def hold(self) -> None:
+        """Read the start of the content into memory; `read` returns it later."""
+        with library_call():
+            self._start = self.read(_HELD)
+        if len(self._start) < _HELD:
+            self.held = self._start
 
     def take_header(self, size: int) -> None:
         """Count the bytes of an extended tar header.  Raises BadPackage above the limit."""
@@ -97,7 +112,10 @@ class _LimitedStream:
         if self._headers < 0:
             raise BadPackage("the archive", "has more extended tar headers than a package of its size")
 
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int, /) -> bytes:
+        if self._start:
+            data, self._start = self._start[:size], self._start[size:]
+            return data
         data = self._source.read(size)
         self._left -= len(data)
         if self._left < 0:
@@ -108,16 +126,14 @@ class _LimitedStream:
 class _BoundedTarInfo(tarfile.TarInfo):
     """A tar header with a limit for its extensions, which tarfile reads into memory whole."""
 
-    content: _LimitedStream
-
     # The hook that CPython's tarfile.py names for subclasses; typeshed does not know it.
-    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
-        kept = sum(len(k) + len(v) for k, v in tar.pax_headers.items()) if self.type == tarfile.XGLTYPE else 0
-        if self.type in _EXTENDED_HEADERS and self.size + kept > _MIB:
-            raise BadPackage("the archive", f"has a tar header of {self.size + kept} bytes")
+    def _proc_member(self, tar: _BoundedTar) -> tarfile.TarInfo:
         if self.type in _EXTENDED_HEADERS:
-            self.content.take_header(self.size)
-        if self.type == tarfile.GNUTYPE_SPARSE:
+            kept = sum(len(k) + len(v) for k, v in tar.pax_headers.items()) if self.type == tarfile.XGLTYPE else 0
+            if self.size + kept > _MIB:
+                raise BadPackage("the archive", f"has a tar header of {self.size + kept} bytes")
+            tar.content.take_header(self.size)
+        elif self.type == tarfile.GNUTYPE_SPARSE:
             self._refuse_sparse()
         return cast("tarfile.TarInfo", super()._proc_member(tar))  # type: ignore[misc]  # see above
 
@@ -128,13 +144,25 @@ class _BoundedTarInfo(tarfile.TarInfo):
     _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
-def _open_tar(content: _LimitedStream) -> Callable[..., tarfile.TarFile]:
-    # tarfile creates the headers, so only their class can pass them the limits.
-    bounded = type("_BoundedTarInfo", (_BoundedTarInfo,), {"content": content})
-    return functools.partial(tarfile.open, tarinfo=bounded)
+class _BoundedTar(tarfile.TarFile):
+    """A tar whose headers know the limits of its content."""
+
+    tarinfo = _BoundedTarInfo
+
+    def __init__(self, *args: Any, content: _LimitedStream, **options: Any) -> None:
+        self.content = content
+        super().__init__(*args, **options)  # reads the first header
 
 
-def read_conda(file: RangeFile, *, about: bool = False, whole: FullCheck | None = None) -> dict[str, bytes]:
+def _open_tar(fileobj: _LimitedStream, mode: str, encoding: str) -> tarfile.TarFile:
+    if fileobj.held is not None:  # tarfile takes less time for a file than for a stream
+        return _BoundedTar(fileobj=io.BytesIO(fileobj.held), encoding=encoding, content=fileobj)
+    # typeshed does not know that `open` passes other arguments on.
+    opened: Callable[..., tarfile.TarFile] = _BoundedTar.open
+    return opened(fileobj=fileobj, mode=mode, encoding=encoding, content=fileobj)
+
+
+def read_conda(file: SeekableFile, *, about: bool = False, whole: FullCheck | None = None) -> dict[str, bytes]:
     """`info/index.json` and, if present, `info/run_exports.json` of a `.conda`.  Raises BadPackage.
 
     With `about` also the metadata: `info/about.json`, a recipe, and the traits from `info/paths.json`, separated by
@@ -143,20 +171,12 @@ def read_conda(file: RangeFile, *, about: bool = False, whole: FullCheck | None 
     """
     with _open_zip(file) as archive:
         check_directory(archive)
-        files = _read_info(file, archive, about=about)
-        if warnings := zip_warnings(file, archive):
-            files[ZIP_WARNINGS] = "\n".join(warnings).encode()
+        found = _read_info(file, archive, whole, about=about)
+        if odd := zip_warnings(file, archive, whole):
+            found[ZIP_WARNINGS] = "\n".join(odd).encode()
         if whole is not None:
-            check_members(archive, whole.scanned, reread=whole.in_memory, unpack=whole.unpack)
-        return files
-
-
-class FullCheck(NamedTuple):
-    """A scan of a whole `.conda`: its members, whether the file is in memory, and whether zstd is decompressed too."""
-
-    scanned: ScannedMembers
-    in_memory: bool
-    unpack: bool
+            check_members(archive, whole.scanned, reread=whole.data is not None, unpack=whole.unpack)
+        return found
 
 
 def read_tar_bz2(file: Source, size: int, *, about: bool = False, whole: bool = False) -> dict[str, bytes]:
@@ -165,10 +185,13 @@ def read_tar_bz2(file: Source, size: int, *, about: bool = False, whole: bool = 
     With `whole` the file is decompressed and so checked to its end.
     """
     content = bz2.BZ2File(cast("IO[bytes]", OwnSource(file)))
-    files = _read_tar(_LimitedStream(content, size), about=about)
+    limited = _LimitedStream(content, size)
+    if whole:
+        limited.hold()
+    found = _read_tar(limited, about=about)
     if whole:
         unpack_rest(content, size)
-    return files
+    return found
 
 
 def read_patches(package: RangeFile) -> dict[str, bytes]:
@@ -184,7 +207,7 @@ def read_patches(package: RangeFile) -> dict[str, bytes]:
         return _read_patches(_LimitedStream(reader, member.compress_size, free=_FREE_PATCHES))
 
 
-def _open_zip(file: RangeFile) -> zipfile.ZipFile:
+def _open_zip(file: SeekableFile) -> zipfile.ZipFile:
     with library_call():
         return zipfile.ZipFile(cast("IO[bytes]", file))
 
@@ -203,35 +226,49 @@ def _part(archive: zipfile.ZipFile, part: str) -> zipfile.ZipInfo:
     return members[0]
 
 
-def _read_info(file: RangeFile, archive: zipfile.ZipFile, *, about: bool) -> dict[str, bytes]:
+def _read_info(
+    file: SeekableFile, archive: zipfile.ZipFile, whole: FullCheck | None, *, about: bool
+) -> dict[str, bytes]:
     """The info files of a `.conda`; the info part is read to its end, so that zipfile compares the CRC-32."""
     member = _part(archive, "info")
+    compressed = whole.content_of(member) if whole is not None else None
+    if compressed is not None:
+        return _read_tar_zst(io.BytesIO(compressed), compressed[:_FRAME_HEADER], member, about=about)
     # The local header has the name again, and its own extra field.
     header = 30 + len(member.filename.encode()) + 64
     with library_call():
         file.prefetch(member.header_offset, member.header_offset + header + member.compress_size)
-        compressed = cast("zipfile.ZipExtFile", archive.open(member))
-        window = zstandard.get_frame_parameters(compressed.peek(_FRAME_HEADER)).window_size
-        # The window size of the first frame is the limit for all frames that follow.
-        decompressor = zstandard.ZstdDecompressor(max_window_size=min(max(window, _USUAL_WINDOW), _MAX_WINDOW))
-        reader = decompressor.stream_reader(cast("IO[bytes]", compressed), read_across_frames=True)
+        content = cast("zipfile.ZipExtFile", archive.open(member))
+        start = content.peek(_FRAME_HEADER)
         # Metadata is read beyond the record, and an error there is ignored: then the check begins at the start again.
-        rest = archive.open(member) if about else compressed
-    files = _read_tar(_LimitedStream(reader, member.compress_size, window), about=about)
+        rest = archive.open(member) if about else content
+    found = _read_tar_zst(cast("IO[bytes]", content), start, member, about=about)
     if member.compress_size <= _MAX_CHECKED_INFO:
         unpack_rest(rest, member.compress_size)
-    return files
+    return found
+
+
+def _read_tar_zst(compressed: IO[bytes], start: bytes, member: zipfile.ZipInfo, *, about: bool) -> dict[str, bytes]:
+    """The info files of a compressed info part, whose first bytes are `start`."""
+    with library_call():
+        window = zstandard.get_frame_parameters(start).window_size
+        # The window size of the first frame is the limit for all frames that follow.
+        decompressor = zstandard.ZstdDecompressor(max_window_size=min(max(window, _USUAL_WINDOW), _MAX_WINDOW))
+        reader = decompressor.stream_reader(compressed, read_across_frames=True)
+    content = _LimitedStream(reader, member.compress_size, window)
+    content.hold()
+    return _read_tar(content, about=about)
 
 
 def _read_patches(content: _LimitedStream) -> dict[str, bytes]:
-    files: dict[str, bytes] = {}
+    found: dict[str, bytes] = {}
     for tar, member in _members(content):
         match = _PATCHES.fullmatch(member.name)
         if match is not None:
-            if match["subdir"] in files:
+            if match["subdir"] in found:
                 raise BadPackage("the archive", f"has {member.name} more than once")
-            files[match["subdir"]] = _content(tar, member, _FREE_PATCHES)
-    return files
+            found[match["subdir"]] = _content(tar, member, _FREE_PATCHES)
+    return found
 
 
 def _read_tar(content: _LimitedStream, *, about: bool) -> dict[str, bytes]:
@@ -249,7 +286,8 @@ def _read_tar(content: _LimitedStream, *, about: bool) -> dict[str, bytes]:
     return {**(files.metadata_files or {}), **files.record_files}
 
 
-class _InfoFiles(Struct):
+@dataclass(slots=True)
+class _InfoFiles:
     """The info files read so far: `record_files` for the record, and `metadata_files` if metadata is wanted.
 
     `has_file_list` is true after the list of the package's files, `has_left_info` after a file outside info/.
@@ -261,6 +299,11 @@ class _InfoFiles(Struct):
     has_left_info: bool = False
 
     @property
+    def has_record_files(self) -> bool:
+        """Whether both files of a record were read."""
+        return len(self.record_files) == len(_RECORD_FILES)
+
+    @property
     def whole(self) -> bool:
         """Whether the run exports were read, or the package has none."""
         return RUN_EXPORTS_JSON in self.record_files or (self.has_file_list and self.has_left_info)
@@ -268,7 +311,7 @@ class _InfoFiles(Struct):
     @property
     def makes_a_record(self) -> bool:
         """Whether no further file can change the record."""
-        return INDEX_JSON in self.record_files and (self.has_left_info or len(self.record_files) == len(_RECORD_FILES))
+        return INDEX_JSON in self.record_files and (self.has_left_info or self.has_record_files)
 
     @property
     def complete(self) -> bool:
@@ -284,7 +327,7 @@ def _collect(content: _LimitedStream, files: _InfoFiles) -> None:
                 files.record_files.clear()  # it is undefined which of the two a client uses
                 raise BadPackage("the archive", f"has {member.name} more than once")
             files.record_files[member.name] = _content(tar, member)
-            if len(files.record_files) == len(_RECORD_FILES) and files.metadata_files is None:
+            if files.metadata_files is None and (files.has_record_files or _is_last(content, tar, member)):
                 break
         elif INDEX_JSON in files.record_files and not member.name.startswith("info/"):
             files.has_left_info = True
@@ -292,6 +335,18 @@ def _collect(content: _LimitedStream, files: _InfoFiles) -> None:
                 break
         elif files.metadata_files is not None and member.isreg():
             files.metadata_files |= _metadata_file(tar, member)
+
+
+def _is_last(content: _LimitedStream, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bool:
+    """Whether no file of a record follows the `info/index.json` of a small tar, whose end is there.
+
+    A name is in a tar as it is, in one piece after the last slash.  To find no name in the bytes takes less time than
+    to read the headers.  A global header names files after it.
+    """
+    if content.held is None or member.name != INDEX_JSON or tar.pax_headers or not content.held.endswith(_END_OF_TAR):
+        return False
+    end = member.offset_data + member.size
+    return all(content.held.find(name, end) < 0 for name in _RECORD_BASENAMES)
 
 
 def _metadata_file(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, bytes]:
@@ -314,7 +369,7 @@ def _chunks(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
 
 def _members(content: _LimitedStream) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     with library_call():
-        for count, (tar, member) in enumerate(tar_generator(content, _open_tar(content))):
+        for count, (tar, member) in enumerate(tar_generator(content, _open_tar)):
             if count >= content.members:
                 raise BadPackage("the archive", f"has more than {content.members} files before its info/ files end")
             tar.members.clear()  # tarfile would keep every header in memory

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import tarfile
 import zipfile
 import zlib
@@ -13,7 +12,7 @@ import zstandard
 from indexer.core.errors import BadPackage, Damaged, IndexerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 # The errors that the libraries raise for bytes that are not a valid archive.
 _DAMAGED = (
@@ -55,15 +54,39 @@ class _OwnMistake(BaseException):
         self.error = error
 
 
-@contextlib.contextmanager
-def own_code() -> Iterator[None]:
+class _OwnCode:
+    """The block of `own_code`; contextlib would make a generator for each block, of which a package has some ten."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, IndexerError):
+            raise _OwnMistake(error) from error
+
+
+class _LibraryCall:
+    """The block of `library_call`."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, _OwnMistake):
+            raise error.error from None
+        if isinstance(error, RecursionError):
+            raise BadPackage("the archive", "has too many tar headers in a row without a file") from error
+        if isinstance(error, _DAMAGED):
+            raise Damaged("the archive", _REASONS.get(str(error), f"is damaged ({error})")) from error
+
+
+_OWN_CODE = _OwnCode()
+_LIBRARY_CALL = _LibraryCall()
+
+
+def own_code() -> AbstractContextManager[None]:
     """Wrap own code that a library calls: `library_call` raises the errors of this code unchanged."""
-    try:
-        yield
-    except IndexerError:
-        raise
-    except Exception as error:
-        raise _OwnMistake(error) from error
+    return _OWN_CODE
 
 
 class OwnSource:
@@ -78,14 +101,6 @@ class OwnSource:
             return self._source.read(size)
 
 
-@contextlib.contextmanager
-def library_call() -> Iterator[None]:
+def library_call() -> AbstractContextManager[None]:
     """Wrap calls of an archive library.  Raises Damaged for damaged bytes."""
-    try:
-        yield
-    except _OwnMistake as mistake:
-        raise mistake.error from None
-    except RecursionError as error:
-        raise BadPackage("the archive", "has too many tar headers in a row without a file") from error
-    except _DAMAGED as error:
-        raise Damaged("the archive", _REASONS.get(str(error), f"is damaged ({error})")) from error
+    return _LIBRARY_CALL

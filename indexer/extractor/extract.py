@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
-
-from msgspec import field
 
 from indexer.core.errors import BadConfig, BadPackage, Conflict, Damaged, Denied, RangeRefused, Unavailable
 from indexer.core.json_stream import dump
@@ -19,7 +18,6 @@ from indexer.core.records.about import metadata_of
 from indexer.core.records.dates import FIELD, first_date
 from indexer.core.records.index_json import PackageFile, parse_run_exports, run_exports_faults, validate
 from indexer.core.usage import Usage
-from indexer.core.value import Value
 from indexer.extractor.archive import (
     ABOUT_JSON,
     INDEX_JSON,
@@ -28,14 +26,13 @@ from indexer.extractor.archive import (
     RUN_EXPORTS_JSON,
     RUN_EXPORTS_UNKNOWN,
     ZIP_WARNINGS,
-    FullCheck,
     read_conda,
     read_tar_bz2,
 )
 from indexer.extractor.digests import Digests, Hasher, digests_of
 from indexer.extractor.file_kind import START_SIZE, check_file_kind
-from indexer.extractor.integrity import BZIP2_TAIL, Tail, ends_as_bzip2, scan_members, unpack_bzip2
-from indexer.extractor.range_file import RangeFile
+from indexer.extractor.integrity import BZIP2_TAIL, FullCheck, Tail, ends_as_bzip2, scan_members, unpack_bzip2
+from indexer.extractor.range_file import HeldFile, RangeFile
 from indexer.store.read import ResumingReader
 from indexer.store.wrappers import Metered
 
@@ -68,13 +65,15 @@ class ReadStrategy(Enum):
     STREAM = "stream"
 
 
-class Vanished(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Vanished:
     """A package that vanished or changed between the listing and the reading: take a new snapshot."""
 
     filename: str
 
 
-class ExtractSpec(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ExtractSpec:
     """The options that all readings of a subdir share.
 
     `undated`: no record of the subdir has a date yet.  `verify_digests`: every byte is hashed, even if the store has
@@ -91,7 +90,8 @@ class ExtractSpec(Value, frozen=True):
     unpack: bool = False
 
 
-class Reading(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Reading:
     """The result of one package, the strategy that read the package, and the requests and bytes."""
 
     result: Extracted | Rejected | Vanished
@@ -99,7 +99,8 @@ class Reading(Value, frozen=True):
     usage: Usage = field(default_factory=Usage)
 
 
-class _Content(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Content:
     """The content of a package: its info files by name, its digests, and warnings."""
 
     strategy: ReadStrategy
@@ -155,8 +156,8 @@ def _result_of(content: _Content, stat: Stat, spec: ExtractSpec) -> Extracted | 
     except BadPackage as error:
         reason = f"{error.thing} {error.reason}"
         return Rejected(filename, stat.etag, reason, package.sha256, damaged=isinstance(error, Damaged))
-    of_zip = content.info.get(ZIP_WARNINGS, b"").decode().splitlines()
-    warnings = (*content.warnings, *of_zip, *validated.warnings, *run_exports_faults(run_exports))
+    deviations = content.info.get(ZIP_WARNINGS, b"").decode().splitlines()
+    warnings = (*content.warnings, *deviations, *validated.warnings, *run_exports_faults(run_exports))
     unknown = RUN_EXPORTS_UNKNOWN in content.info
     if unknown:
         warnings += ("the run exports are unknown, because the archive cannot be read to its end",)
@@ -182,8 +183,8 @@ def _metadata(info: Mapping[str, bytes], known: Metadata) -> tuple[Metadata, tup
 
 def _read_whole(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """Read the package in one request, all of it into memory."""
-    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as stream:
-        data = stream.rest()
+    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
+        data = onward.rest()
 
     def read_info() -> dict[str, bytes]:
         check_file_kind(stat.key, data[:START_SIZE])
@@ -191,11 +192,11 @@ def _read_whole(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
             # Decompressing takes fifty times as long as hashing, so only both ends of a large package are checked.
             whole = spec.unpack or stat.size <= _SMALL or not ends_as_bzip2(data)
             return read_tar_bz2(io.BytesIO(data), stat.size, about=spec.metadata, whole=whole)
-        check = FullCheck(scan_members(io.BytesIO(data), unpack=spec.unpack), in_memory=True, unpack=spec.unpack)
-        return read_conda(RangeFile(store, stat, data, 0), about=spec.metadata, whole=check)
+        check = FullCheck(scan_members(io.BytesIO(data), unpack=spec.unpack), data, spec.unpack)
+        return read_conda(HeldFile(stat, data), about=spec.metadata, whole=check)
 
     digests = digests_of(data)
-    return _Content(ReadStrategy.WHOLE, _info(read_info), digests, _digest_warning(stream.opened, digests))
+    return _Content(ReadStrategy.WHOLE, _info(read_info), digests, _digest_warning(onward.opened, digests))
 
 
 def _info(read: Callable[[], dict[str, bytes]]) -> dict[str, bytes] | BadPackage:
@@ -215,12 +216,12 @@ def _read_tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     digests = data = None
     with contextlib.suppress(RangeRefused):
         reader = store.open(stat.key, range=(start, stat.size), etag=stat.etag)
-        with ResumingReader(store, stat, reader, (start, stat.size)) as stream:
-            digests = stored_digests(stream.opened) if stream.opened.start == start else None
+        with ResumingReader(store, stat, reader, (start, stat.size)) as onward:
+            digests = stored_digests(onward.opened) if onward.opened.start == start else None
             if digests is None:
-                digests = _checksum_digests(store, stream.opened)
+                digests = _checksum_digests(store, onward.opened)
             if digests is not None:
-                data = stream.rest()
+                data = onward.rest()
     if digests is None or data is None:
         return _read_stream(store, stat, spec)
     window = RangeFile(store, stat, data, start)
@@ -229,11 +230,11 @@ def _read_tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
 
 def _read_head(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """Read a `.tar.bz2` up to its info files, and its last bytes, if the store has its digests; else read all of it."""
-    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as stream:
-        digests = stored_digests(stream.opened) or _checksum_digests(store, stream.opened)
+    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
+        digests = stored_digests(onward.opened) or _checksum_digests(store, onward.opened)
         if digests is None:
-            return _stream_tar_bz2(store, stream, stat, spec)
-        source = Tail(stream, BZIP2_TAIL)
+            return _stream_tar_bz2(store, onward, stat, spec)
+        source = Tail(onward, BZIP2_TAIL)
         info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.metadata))
         if isinstance(info, BadPackage):
             return _Content(ReadStrategy.HEAD, info, digests)
@@ -248,8 +249,8 @@ def _end_of(store: Store, stat: Stat) -> bytes | None:
     start = stat.size - BZIP2_TAIL
     with contextlib.suppress(RangeRefused):
         reader = store.open(stat.key, range=(start, stat.size), etag=stat.etag)
-        with ResumingReader(store, stat, reader, (start, stat.size)) as stream:
-            return stream.rest() if stream.opened.start else None
+        with ResumingReader(store, stat, reader, (start, stat.size)) as onward:
+            return onward.rest() if onward.opened.start else None
     return None
 
 
@@ -263,8 +264,8 @@ def _checked_end(
     if isinstance(info, BadPackage) or ends_as_bzip2(end):
         return info
     try:
-        with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as stream:
-            unpack_bzip2(stream, stat.size)
+        with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
+            unpack_bzip2(onward, stat.size)
     except BadPackage as error:
         return error
     return info
@@ -272,28 +273,28 @@ def _checked_end(
 
 def _read_stream(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """Read all of a package in one pass and constant memory: hash, check and, for a `.tar.bz2`, parse."""
-    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as stream:
+    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
         if not stat.key.endswith(CONDA):
-            return _stream_tar_bz2(store, stream, stat, spec)
-        with Hasher(stream) as hasher:
+            return _stream_tar_bz2(store, onward, stat, spec)
+        with Hasher(onward) as hasher:
             source = Tail(hasher, _STEP)
-            whole = FullCheck(scan_members(source, unpack=spec.unpack), in_memory=False, unpack=spec.unpack)
+            whole = FullCheck(scan_members(source, unpack=spec.unpack), None, spec.unpack)
             tail = source.rest()
             digests = hasher.digests()
     window = RangeFile(store, stat, tail, stat.size - len(tail))
     info = _info(lambda: read_conda(window, about=spec.metadata, whole=whole))
-    return _Content(ReadStrategy.STREAM, info, digests, _digest_warning(stream.opened, digests))
+    return _Content(ReadStrategy.STREAM, info, digests, _digest_warning(onward.opened, digests))
 
 
-def _stream_tar_bz2(store: Store, stream: ResumingReader, stat: Stat, spec: ExtractSpec) -> _Content:
-    with Hasher(stream) as hasher:
+def _stream_tar_bz2(store: Store, onward: ResumingReader, stat: Stat, spec: ExtractSpec) -> _Content:
+    with Hasher(onward) as hasher:
         source = Tail(hasher, BZIP2_TAIL)
         info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.metadata, whole=spec.unpack))
         end = source.rest()
         digests = hasher.digests()
     if not spec.unpack:
         info = _checked_end(store, stat, info, end)
-    return _Content(ReadStrategy.STREAM, info, digests, _digest_warning(stream.opened, digests))
+    return _Content(ReadStrategy.STREAM, info, digests, _digest_warning(onward.opened, digests))
 
 
 _STRATEGIES = {

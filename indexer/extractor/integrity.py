@@ -7,10 +7,10 @@ import struct
 import zipfile
 import zlib
 from collections import deque
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 import zstandard
-from msgspec import Struct, field
 
 from indexer.core.errors import Damaged
 from indexer.extractor.archive_errors import OwnSource, library_call
@@ -45,6 +45,7 @@ _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _LOCAL_SIGNATURE = b"PK\3\4"
 # Bits of the flags: encrypted, the size follows the content.
 _NO_KNOWN_SIZE = 1 | 8
+_UTF8_NAME = 0x800
 _SATURATED = 0xFFFFFFFF
 _ZIP64 = struct.Struct("<HHQQ")
 _ZIP64_ID = 1
@@ -157,15 +158,41 @@ def _zstd_check(name: str, size: int, *, unpack: bool) -> _ZstdCheck | None:
     return _ZstdCheck(name, size) if unpack and name.endswith(".tar.zst") else None
 
 
-class ScannedMembers(Struct):
+class ScannedMember(NamedTuple):
+    """A stored member of a zip: its CRC-32, its size, its name, and the position of its content."""
+
+    crc: int
+    size: int
+    name: str
+    start: int
+
+
+@dataclass(slots=True)
+class ScannedMembers:
     """The members of a zip that was read from its start to its end.
 
-    `members` has the CRC-32 and the size of each stored member by its offset; `error` is the reason why their content
-    cannot be unpacked.
+    `members` has each stored member by its offset; `error` is the reason why their content cannot be unpacked.
     """
 
-    members: dict[int, tuple[int, int]] = field(default_factory=dict)
+    members: dict[int, ScannedMember] = field(default_factory=dict)
     error: Damaged | None = None
+
+
+class FullCheck(NamedTuple):
+    """A scan of a whole `.conda`: its members, its bytes if in memory, and whether zstd is decompressed too."""
+
+    scanned: ScannedMembers
+    data: bytes | None
+    unpack: bool
+
+    def content_of(self, member: zipfile.ZipInfo) -> bytes | None:
+        """The content of a member in memory, if the scan has read just what the directory describes."""
+        seen = self.scanned.members.get(member.header_offset)
+        if self.data is None or seen is None or member.compress_type != zipfile.ZIP_STORED:
+            return None
+        if member.flag_bits & ~_UTF8_NAME or seen[:3] != (member.CRC, member.file_size, member.orig_filename):
+            return None  # zipfile reads the member, or refuses it
+        return self.data[seen.start : seen.start + seen.size]
 
 
 class _Local(NamedTuple):
@@ -199,7 +226,7 @@ def scan_members(source: Source, *, unpack: bool) -> ScannedMembers:
         if frames is not None:
             frames.end()
             scanned.error = scanned.error or frames.error
-        scanned.members[offset] = (crc, local.size)
+        scanned.members[offset] = ScannedMember(crc, local.size, local.name, offset + local.length)
         offset += local.length + local.size
     return scanned
 
@@ -238,7 +265,7 @@ def check_members(archive: zipfile.ZipFile, scanned: ScannedMembers, *, reread: 
         seen = scanned.members.get(member.header_offset)
         if seen is None and reread:
             _check_member(archive, member, unpack=unpack)
-        elif seen not in {None, (member.CRC, member.file_size)}:
+        elif seen is not None and seen[:2] != (member.CRC, member.file_size):
             raise Damaged("the archive", f"is damaged: {member.filename} does not match its CRC-32 in the directory")
 
 

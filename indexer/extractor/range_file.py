@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from indexer.core.errors import BadPackage
 from indexer.extractor.archive_errors import own_code
@@ -20,6 +21,33 @@ _MAX_STEP = 8 * 2**20
 _MAX_FETCHED = 64 * 2**20
 # zipfile reads the directory of a zip in one piece; for three members it has 300 bytes.
 _MAX_READ = 2**20
+
+
+class HeldFile(io.BytesIO):
+    """A whole object in memory as a seekable file for zipfile, with the methods of a RangeFile."""
+
+    def __init__(self, stat: Stat, data: bytes) -> None:
+        super().__init__(data)
+        self.filename = stat.key.rpartition("/")[2]
+        self.size = stat.size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Exactly `size` bytes, fewer at the end of the object."""
+        _check_size(size or 0)
+        return super().read(size)
+
+    def prefetch(self, start: int, stop: int) -> None:
+        """Do nothing: all parts are in memory."""
+
+    def holds(self, start: int, stop: int) -> bool:
+        """Yes."""
+        del start, stop
+        return True
+
+
+def _check_size(size: int) -> None:
+    if size > _MAX_READ:
+        raise BadPackage("the archive", f"has a zip directory of {size} bytes")
 
 
 class RangeFile:
@@ -58,8 +86,7 @@ class RangeFile:
 
     def read(self, size: int = -1, /) -> bytes:
         """Exactly `size` bytes, fewer at the end of the object."""
-        if size > _MAX_READ:
-            raise BadPackage("the archive", f"has a zip directory of {size} bytes")
+        _check_size(size)
         start = self._position
         stop = self.size if size < 0 else min(start + size, self.size)
         if stop <= start:
@@ -98,3 +125,6 @@ class RangeFile:
             with ResumingReader(self._store, self._stat, reader, (start, stop)) as onward:
                 self._latest = (start, onward.rest())
         return self._latest
+
+
+SeekableFile: TypeAlias = RangeFile | HeldFile

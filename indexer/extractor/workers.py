@@ -8,11 +8,9 @@ import itertools
 import logging
 import os
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from msgspec.structs import replace
-
-from indexer.core.value import Value
 from indexer.store.concurrent import Limits, bounded
 from indexer.store.open import open_store
 
@@ -60,7 +58,8 @@ def in_threads(executor: Executor, parallel: int) -> Workers:
     return workers
 
 
-class BatchJob(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class BatchJob:
     """The part that all batches of a run have in common, as it is sent to another process of this machine."""
 
     target: Target
@@ -68,7 +67,8 @@ class BatchJob(Value, frozen=True):
     parallel: int
 
 
-class BatchResult(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class BatchResult:
     """The readings of one batch, and the requests and bytes that they took."""
 
     readings: list[Reading]

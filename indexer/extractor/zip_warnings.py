@@ -14,7 +14,8 @@ from indexer.extractor.archive_errors import library_call
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from indexer.extractor.range_file import RangeFile
+    from indexer.extractor.integrity import FullCheck
+    from indexer.extractor.range_file import SeekableFile
 
 _METADATA = "metadata.json"
 _MAX_METADATA = 2**12
@@ -27,12 +28,13 @@ class _Metadata(msgspec.Struct):
     conda_pkg_format_version: int
 
 
-def zip_warnings(file: RangeFile, archive: zipfile.ZipFile) -> list[str]:
+def zip_warnings(file: SeekableFile, archive: zipfile.ZipFile, whole: FullCheck | None) -> list[str]:
     """The rules of CEP 35 that an open `.conda` breaks; `metadata.json` is checked only if it is in memory."""
     stem = file.filename.removesuffix(".conda")
     members = archive.infolist()
     return [
-        one_line(f"the archive {reason} (CEP 35)") for reason in (*_parts(members, stem), *_metadata(file, archive))
+        one_line(f"the archive {reason} (CEP 35)")
+        for reason in (*_parts(members, stem), *_metadata(file, archive, whole))
     ]
 
 
@@ -46,16 +48,16 @@ def _parts(members: list[zipfile.ZipInfo], stem: str) -> Iterator[str]:
             yield f"has the member {wrong[0]!r} instead of '{part}-{stem}.tar.zst'"
 
 
-def _metadata(file: RangeFile, archive: zipfile.ZipFile) -> Iterator[str]:
+def _metadata(file: SeekableFile, archive: zipfile.ZipFile, whole: FullCheck | None) -> Iterator[str]:
     member = next((member for member in archive.infolist() if member.filename == _METADATA), None)
     if member is None:
         yield f"has no {_METADATA}"
         return
-    end = member.header_offset + _LOCAL_HEADER + len(_METADATA) + member.compress_size
-    with library_call():
-        if member.file_size > _MAX_METADATA or not file.holds(member.header_offset, end):
-            return
-        data = archive.open(member).read(_MAX_METADATA)
+    data = whole.content_of(member) if whole is not None else None
+    if data is None:
+        data = _read(file, archive, member)
+    if data is None or len(data) > _MAX_METADATA:
+        return
     try:
         version = msgspec.json.decode(data, type=_Metadata).conda_pkg_format_version
     except UNREADABLE as error:
@@ -63,3 +65,12 @@ def _metadata(file: RangeFile, archive: zipfile.ZipFile) -> Iterator[str]:
     else:
         if version != _VERSION:
             yield f"has the conda_pkg_format_version {version} instead of {_VERSION}"
+
+
+def _read(file: SeekableFile, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:
+    """The start of a small member; None if it is large, or not in memory."""
+    end = member.header_offset + _LOCAL_HEADER + len(member.filename) + member.compress_size
+    if member.file_size > _MAX_METADATA or not file.holds(member.header_offset, end):
+        return None
+    with library_call():
+        return archive.open(member).read(_MAX_METADATA)

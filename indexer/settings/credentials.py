@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from indexer.core.errors import BadConfig
-from indexer.core.value import Value
 from indexer.store.redact import register_secrets
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ class Keyring:
             return None
 
 
-class CredentialMatch(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class CredentialMatch:
     """An entry of the credential store: its keys, its name and its place."""
 
     keys: Keys

@@ -6,14 +6,13 @@ Tables that an indexer does not need are ignored.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import field
 
 from indexer.core.errors import BadConfig
-from indexer.core.value import Value
 from indexer.settings.locations import config_files, is_file, manifests
 from indexer.settings.schema import BucketOptions, Concurrency, IndexConfig, ProxyConfig, Tls, table_of
 
@@ -31,7 +30,8 @@ _MANIFESTS: dict[str, tuple[str, ...]] = {
 }
 
 
-class Source(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Source:
     """A file, and a table in it; the empty table is the top of the file."""
 
     file: Path
@@ -46,14 +46,16 @@ class Source(Value, frozen=True):
         return Source(self.file, f"{self.table}.{quoted}".lstrip("."))
 
 
-class FileValue(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class FileValue:
     """A value of a configuration file, and its source."""
 
     value: Any
     source: Source
 
 
-class File(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class File:
     """The tables of one file, each with its source."""
 
     buckets: Mapping[str, tuple[Source, BucketOptions]] = field(default_factory=dict)
@@ -64,7 +66,8 @@ class File(Value, frozen=True):
     network: tuple[tuple[Source, Tls | ProxyConfig], ...] = ()
 
 
-class Config(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Config:
     """All files, the weakest first."""
 
     files: tuple[File, ...] = ()

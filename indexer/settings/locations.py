@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +18,8 @@ MANIFESTS = ("pixi.toml", "pyproject.toml", "mojoproject.toml")
 _TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
 
 
-class Environment(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Environment:
     """The facts of this machine that decide in which paths files are searched.  Empty variables count as unset."""
 
     environ: Mapping[str, str]

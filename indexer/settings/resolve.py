@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from indexer.core.errors import BadConfig, Denied
-from indexer.core.value import Value
 from indexer.settings import credentials
 from indexer.settings.files import load
 from indexer.settings.network import network_of, network_settings
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from indexer.settings.files import Config, FileValue
     from indexer.settings.locations import Environment
-    from indexer.store.s3.chain import Chain
     from indexer.store.s3.network import Trust
 
 _KEYS = ("access_key_id", "secret_access_key", "session_token")
@@ -29,7 +27,8 @@ _KEYS = ("access_key_id", "secret_access_key", "session_token")
 _FIELDS = ("endpoint_url", "region", "addressing_style", "provider", *_KEYS)
 
 
-class Resolved(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Resolved:
     """The merged settings of a channel: how to reach it, what to publish, and the origin of each value."""
 
     target: Target
@@ -149,21 +148,21 @@ def explain(resolved: Resolved) -> list[Setting]:
     """
     settings = {setting.name: setting for setting in resolved.settings}
     if resolved.target.in_bucket:
-        from indexer.store.s3.chain import chain_of
+        from indexer.store.s3.session import session_of
 
-        settings = {**_of_boto3(chain_of(resolved.target.s3), resolved.target), **settings}
+        settings = {**_of_boto3(session_of(resolved.target.s3), resolved.target), **settings}
     return list(settings.values())
 
 
-def _of_boto3(chain: Chain, target: Target) -> dict[str, Setting]:
-    from indexer.store.s3.chain import endpoint_of, region_of
-    from indexer.store.s3.network import trust_of
+def _of_boto3(session: Any, target: Target) -> dict[str, Setting]:
+    from indexer.store.s3.network import trusting
     from indexer.store.s3.providers import addressing_of, provider_of
+    from indexer.store.s3.session import endpoint_of, region_of
 
     options, bucket = target.s3, urlsplit(target.location).netloc
-    endpoint = endpoint_of(chain, options)
+    endpoint = endpoint_of(session, options)
     provider = provider_of(endpoint.value or None, options.provider)
-    region = region_of(chain, options, provider)
+    region = region_of(session, options, provider)
     style = {"virtual": "virtual-host", "path": "path"}[addressing_of(provider, endpoint.value or None, bucket)]
     settings = [
         Setting("endpoint-url", endpoint.value or "that of AWS", _chained(endpoint.name)),
@@ -171,24 +170,21 @@ def _of_boto3(chain: Chain, target: Target) -> dict[str, Setting]:
         Setting("region", region.value, _chained(region.name)),
         Setting("addressing-style", style, _chained(f"provider {provider.name}")),
     ]
-    trust = trust_of(options.network, chain)
-    if isinstance(trust.verify, str):
-        chain.trust_also(trust.verify)
+    trust = trusting(options.network, session._session)  # noqa: SLF001  boto3 has no method for it
     if isinstance(trust.verify, str) and trust.setting != "tls-root-certs":
         settings.append(Setting("certificates", trust.verify, Origin(Kind.VARIABLE, trust.setting)))
     if options.access_key_id is None and not options.anonymous:
-        settings += _keys_of_boto3(chain, target, trust)
+        settings += _keys_of_boto3(session, target, trust)
     return {setting.name: setting for setting in settings}
 
 
-def _keys_of_boto3(chain: Chain, target: Target, trust: Trust) -> list[Setting]:
-    from indexer.store.s3.chain import keys_of
+def _keys_of_boto3(session: Any, target: Target, trust: Trust) -> list[Setting]:
+    from indexer.store.s3.session import keys_of
 
     try:
-        method, keys_now = keys_of(chain, target, trust)
+        method, keys = keys_of(session, target, trust)
     except (BadConfig, Denied) as error:
         return [Setting("access-key-id", f"none: {error.reason}", Origin(Kind.BOTO3))]
-    keys = keys_now()
     values = zip(_KEYS, (keys.access_key, keys.secret_key, keys.token), strict=True)
     return [_setting(name, value, Origin(Kind.BOTO3, method)) for name, value in values if value]
 

@@ -14,15 +14,15 @@ from indexer.core.model import ETag
 from indexer.store import Expect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 try:
     import fcntl
 except ImportError:  # Windows: renames are atomic there too, but two indexers at the same time are not guarded
     fcntl = None  # type: ignore[assignment]  # the module or nothing
 
-# Windows cannot open folders; there, names are followed at the time of each call.
-_DESCRIPTORS = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+FOLLOWS_NO_LINK = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+"""Whether a link on a path is an error here.  Windows cannot open folders: names are followed at each call."""
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
@@ -42,21 +42,33 @@ def etag_of(status: os.stat_result) -> ETag:
     return ETag(f"{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_size}-{status.st_ino}")
 
 
-def open_file(root: Path, inside: Path) -> int:
+def open_file(root: Path, parts: Sequence[str]) -> int:
     """The descriptor of a file, opened for reading.  Raises OSError.
 
-    In all functions here `inside` is the path from `root`, in which no part is a link.  If a part has become a link
-    meanwhile, OSError has ELOOP, ENOTDIR or EMLINK.
+    `parts` are the names on the path from `root`, none of them a link, `.` or `..`.  If a part has become a link, or is
+    one, OSError has ELOOP, ENOTDIR or EMLINK.
     """
-    with _opened(root, inside.parent) as folder:
-        # Not blocking, so that a FIFO in the place of a file cannot hold us up.
-        return folder.open(inside.name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    # Not blocking, so that a FIFO in the place of a file cannot hold us up.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _NO_FOLLOW
+    if not FOLLOWS_NO_LINK:
+        return os.open(root.joinpath(*parts), flags)
+    # Without `_opened`, because a first run opens each package in this way.
+    descriptor = os.open(root, _FOLDER)
+    try:
+        for part in parts[:-1]:
+            below = os.open(part, _FOLDER, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        return os.open(parts[-1], flags, dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_file(root: Path, inside: Path, chunks: Iterable[bytes], expect: Expect | ETag) -> ETag:
     """Write a file and return its ETag: under another name, to the disk, then renamed.  Raises OSError and Changed.
 
-    The ETag of the file that is replaced is compared under the lock of the folder, right before the rename.
+    Here and below, `inside` is the path from `root`, in which no part is a link.  The ETag of the file that is replaced
+    is compared under the lock of the folder, right before the rename.
     """
     with _opened(root, inside.parent, create=True) as folder:
         name = inside.name
@@ -167,7 +179,7 @@ def _opened(root: Path, inside: Path, *, create: bool = False) -> Iterator[_Fold
     Each part of the path is opened in the folder before it, so that a link that has replaced a part is an error.  With
     `create`, missing folders are made.
     """
-    if not _DESCRIPTORS:
+    if not FOLLOWS_NO_LINK:
         if create:
             (root / inside).mkdir(parents=True, exist_ok=True)
         yield _Folder(root, inside, None)

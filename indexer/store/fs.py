@@ -7,7 +7,7 @@ import logging
 import os
 import stat as st
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from indexer.core.errors import BadConfig, Conflict, Denied, IndexerError, Missing, OneUnavailable, RangeRefused
 from indexer.core.model import ETag, Stat
@@ -16,10 +16,11 @@ from indexer.core.printable import one_line
 from indexer.core.stream import chunks_of
 from indexer.core.usage import COUNTING, Usage
 from indexer.store import CHANGED, WHOLE, Opened
-from indexer.store.folder import ABSENT, Changed, delete_file, etag_of, open_file, scanned, write_file
+from indexer.store.folder import ABSENT, FOLLOWS_NO_LINK, Changed, delete_file, etag_of, open_file, scanned, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from io import FileIO
     from types import TracebackType
 
     from indexer.core.stream import Content
@@ -34,12 +35,14 @@ _OUTSIDE = ("is behind a link that leaves the channel", "replace the link by a f
 _NEW_CHANNEL = "check the name; for a new channel, make the folder and use `indexer fs --create`"
 # The errors of opening a folder that has become a link: the link is not followed.
 _BECAME_LINK = {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}
+# Parts of a path that name no file.
+_NOT_A_NAME = {"", ".", ".."}
 
 
 class FolderReader:
     """The body of a file."""
 
-    def __init__(self, file: IO[bytes], opened: Opened, length: int, usage: Usage) -> None:
+    def __init__(self, file: FileIO, opened: Opened, length: int, usage: Usage) -> None:
         self.opened = opened
         self._file = file
         self._left = length
@@ -50,6 +53,8 @@ class FolderReader:
         """At most `size` bytes, none at the end."""
         length = self._left if size < 0 else min(size, self._left)
         data = self._file.read(length)
+        while len(data) < length and (more := self._file.read(length - len(data))):
+            data += more
         if len(data) < length:
             raise Conflict(self.opened.stat.key, "became shorter while it was read")
         self._left -= length
@@ -155,24 +160,36 @@ class FolderStore:
     def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> FolderReader:
         """Read a file, or a part of it."""
         self._count("GET")
-        inside = self._inside(self._root / key)
-        if inside is None:
-            raise Missing(key, "is a link that leaves the channel")
         try:
-            descriptor = open_file(self._root, inside)
+            descriptor = self._descriptor(key)
         except OSError as error:
             if error.errno in ABSENT:
                 raise Missing(key, "does not exist any more") from error
             raise _translated(key, error) from error
         try:
             stat = _readable(descriptor, key, etag)
-            file = os.fdopen(descriptor, "rb")
+            file = os.fdopen(descriptor, "rb", buffering=0)
         except BaseException:
             os.close(descriptor)
             raise
         start, stop, _ = slice(*(range or (0, None))).indices(stat.size)
-        file.seek(start)
+        if start:
+            file.seek(start)
         return FolderReader(file, Opened(stat, start), max(0, stop - start), self.usage)
+
+    def _descriptor(self, key: str) -> int:
+        """The descriptor of an open file.  Raises OSError, and Missing for a link that leaves the channel."""
+        parts = key.split("/")
+        if FOLLOWS_NO_LINK and _NOT_A_NAME.isdisjoint(parts):
+            try:
+                return open_file(self._root, parts)
+            except OSError as error:
+                if error.errno not in _BECAME_LINK:
+                    raise
+        inside = self._inside(self._root / key)
+        if inside is None:
+            raise Missing(key, "is a link that leaves the channel")
+        return open_file(self._root, inside.parts or (".",))
 
     def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write a file and return its ETag.  Raises Conflict."""

@@ -281,8 +281,9 @@ def test_a_link_put_there_after_the_check_is_not_followed(channel: Path, key: st
 
 def test_what_a_link_hides_after_the_check_is_neither_read_nor_deleted(channel: Path) -> None:
     (channel / "noarch/far-1-0.conda").write_text("near")
+    (channel / "linux-64").symlink_to("noarch")  # a file is looked for only behind a link
     with pytest.raises(Missing):
-        Swapping(channel).open("noarch/far-1-0.conda")
+        Swapping(channel).open("linux-64/far-1-0.conda")
     (channel / "noarch").unlink()
     (channel / "noarch-before").rename(channel / "noarch")
     with pytest.raises(Denied):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
-from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.overlay import WithdrawnPackages, Yank, encode_withdrawn

@@ -138,6 +138,29 @@ def test_a_conda_is_read_with_info_anywhere_and_any_kind_of_sizes(*, info_first:
     assert read_conda(window(body)) == {INDEX_JSON: index_json(KEY)}
 
 
+@pytest.mark.parametrize(
+    "later",
+    [
+        pytest.param(member(RUN_EXPORTS_JSON, b"{}"), id="plain"),
+        pytest.param(header("run_exports.json", 0)[:345] + b"info" + bytes(163), id="name in two parts"),
+        pytest.param(pax({"path": RUN_EXPORTS_JSON}) + member("x", b"{}"), id="pax"),
+        pytest.param(member("long", RUN_EXPORTS_JSON.encode(), tarfile.GNUTYPE_LONGNAME) + member("x"), id="GNU"),
+    ],
+)
+def test_run_exports_after_the_record_are_read_in_any_spelling_of_their_name(later: bytes) -> None:
+    if later[345:349] == b"info":
+        later = with_checksum(later[:257] + b"ustar\x0000" + later[265:])
+    result = info_files(member("info/about.json") + INDEX + member("info/x", b"x" * 600) + later + END)
+    assert RUN_EXPORTS_JSON in result
+
+
+def test_a_global_header_before_the_record_names_a_file_after_it() -> None:
+    tar = (
+        pax({"path": RUN_EXPORTS_JSON}, tarfile.XGLTYPE) + pax({"path": INDEX_JSON}) + member("x", b"{}") + member("y")
+    )
+    assert info_files(tar + END).keys() == {INDEX_JSON, RUN_EXPORTS_JSON}
+
+
 def test_a_tar_bz2_is_read_no_further_than_its_block_of_info_files() -> None:
     # What follows is cut off, as whoever reads on would notice.
     cut = bz2_of((INDEX + member("info/files") + header("bin/x", 9 * MIB) + bytes(20_000), 1))

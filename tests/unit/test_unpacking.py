@@ -8,11 +8,11 @@ import io
 import random
 import re
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import zstandard
-from msgspec.structs import replace
 
 from indexer.core.model import Extracted, Rejected, Rules
 from indexer.extractor import integrity as unpacking
@@ -280,3 +280,11 @@ def test_members_with_long_sizes_are_checked_in_one_pass(spec: ExtractSpec, *, z
 def test_ten_thousand_members_do_not_hold_up_the_check() -> None:
     body = zipped(Entry(f"info-{STEM}.tar.zst", zst(INFO + END)), *(Entry(f"{n}", b"") for n in range(10_000)))
     assert is_good(body)
+
+
+@pytest.mark.parametrize("part", ["name", "flags"])
+def test_a_member_that_its_directory_describes_in_another_way_is_rejected(part: str) -> None:
+    body = conda(STEM, zst(INFO + END))
+    directory = body.rindex(b"PK\1\2")  # of the info part, which is the last
+    at, value = (directory + 46 + len("info-"), b"b") if part == "name" else (directory + 8, b"\1")
+    assert not is_good(body[:at] + value + body[at + 1 :])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Struct
-from msgspec.structs import asdict
 from typer import Option
 
 from indexer.cli.options import Switch, Text
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
 _OUTPUTS = Outputs()
 
 
-class Files(Struct, frozen=True):
+@dataclass(frozen=True)
+class Files:
     """Which files a run publishes, and how."""
 
     zst: Annotated[
@@ -104,4 +104,4 @@ class Files(Struct, frozen=True):
 
     def outputs(self, from_files: Mapping[str, FileValue]) -> Outputs:
         """The outputs from options and, if an option is not given, from configuration files.  Raises BadConfig."""
-        return outputs(asdict(self), from_files)
+        return outputs({field.name: getattr(self, field.name) for field in fields(self)}, from_files)

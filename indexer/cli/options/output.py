@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
-from msgspec import Struct
 from typer import Option
 
 from indexer.cli.options import Number
 
 
-class OutputOptions(Struct, frozen=True):
+@dataclass(frozen=True)
+class OutputOptions:
     """The output of a command."""
 
     verbose: Annotated[

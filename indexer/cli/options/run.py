@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Struct
 from typer import Option
 
 from indexer.cli.options import Text
@@ -26,7 +26,8 @@ class FailOn(str, Enum):
     NEW = "new"
 
 
-class ValidationOptions(Struct, frozen=True):
+@dataclass(frozen=True)
+class ValidationOptions:
     """Which packages a run accepts, and how it checks them."""
 
     verify_digests: Annotated[
@@ -52,7 +53,8 @@ class ValidationOptions(Struct, frozen=True):
     ] = False
 
 
-class Patching(Struct, frozen=True):
+@dataclass(frozen=True)
+class Patching:
     """Which repodata patch is applied."""
 
     repodata_patch: Annotated[
@@ -79,7 +81,8 @@ class Patching(Struct, frozen=True):
         return self.repodata_patch.removeprefix("noarch/")
 
 
-class Writing(Struct, frozen=True):
+@dataclass(frozen=True)
+class Writing:
     """How a run writes."""
 
     dry_run: Annotated[
@@ -94,7 +97,8 @@ class Writing(Struct, frozen=True):
     ] = False
 
 
-class IndexOptions(Struct, frozen=True):
+@dataclass(frozen=True)
+class IndexOptions:
     """The options that decide what a run changes; `status` has them too."""
 
     selection: Selection
@@ -103,7 +107,8 @@ class IndexOptions(Struct, frozen=True):
     patching: Patching
 
 
-class RunRequest(Struct, frozen=True):
+@dataclass(frozen=True)
+class RunRequest:
     """All options of a run."""
 
     index: IndexOptions

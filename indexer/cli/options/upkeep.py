@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated
 
-from msgspec import Struct
 from typer import Option
 
 from indexer.cli.options import Texts
@@ -14,7 +14,8 @@ from indexer.core.errors import BadConfig
 _Subdirs = Annotated[Texts, Option("--subdir", metavar="SUBDIR", help="Only this subdir; repeatable.")]
 
 
-class CheckOptions(Struct, frozen=True):
+@dataclass(frozen=True)
+class CheckOptions:
     """The options of `check`."""
 
     subdirs: _Subdirs = None
@@ -23,7 +24,8 @@ class CheckOptions(Struct, frozen=True):
     ] = False
 
 
-class DoctorOptions(Struct, frozen=True):
+@dataclass(frozen=True)
+class DoctorOptions:
     """The options of `doctor`; each of them replaces the probes."""
 
     policy: Annotated[
@@ -35,7 +37,8 @@ class DoctorOptions(Struct, frozen=True):
     ] = False
 
 
-class GcOptions(Struct, frozen=True):
+@dataclass(frozen=True)
+class GcOptions:
     """The options of `gc`."""
 
     subdirs: _Subdirs = None

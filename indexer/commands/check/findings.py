@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.errors import BadIndex, NewerIndex
 from indexer.core.formats import repodata
-from indexer.core.value import Value
 from indexer.core.verify import DELETE_AND_RUN, RUN, UPDATE, Fault, decompress_file, has_content
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 MAX_SURPLUS_BYTES = 64 * 2**20
 
 
-class Findings(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Findings:
     """The faults and hints of a part of a check."""
 
     faults: tuple[Fault, ...] = ()
@@ -34,7 +35,8 @@ class Findings(Value, frozen=True):
 NONE = Findings()
 
 
-class PublishedFiles(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class PublishedFiles:
     """The published files of a subdir, as they are in `snapshot`."""
 
     folder: ChannelFolder

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
 from indexer.commands.check.findings import NONE, Findings
 from indexer.core import names
@@ -13,7 +13,6 @@ from indexer.core.errors import BadIndex, Missing, NewerIndex
 from indexer.core.formats import shards
 from indexer.core.json_stream import dump
 from indexer.core.records.identity import identity_of
-from indexer.core.value import Value
 from indexer.core.verify import (
     DELETE_AND_FORCE,
     FORCE,
@@ -40,7 +39,8 @@ _REQUIRED_INFO = ("subdir", "base_url", "shards_base_url")
 _SHA256_SIZE = 32
 
 
-class ShardedIndex(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ShardedIndex:
     """The index from all shards, None if there are no shards or if they cannot be compared with other formats.
 
     `count` is the number of shards in the shard index.  `unread` has the package names whose only records are in
@@ -123,7 +123,8 @@ class _Shard(NamedTuple):
     fault: Fault | None
 
 
-class _ShardReader(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _ShardReader:
     """Reads shards below `folder`; `known` has the records of repodata.json."""
 
     store: Store

@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-
-from msgspec import field
 
 from indexer.commands.doctor.policies import policies, text
 from indexer.commands.doctor.probes import CONCURRENCY_PROBES, Finding, run_probes
@@ -17,7 +15,6 @@ from indexer.core import names
 from indexer.core.exit_codes import ExitCode
 from indexer.core.report import Page, json_object
 from indexer.core.usage import Usage
-from indexer.core.value import Value
 from indexer.settings.provenance import lines
 from indexer.settings.resolve import explain
 from indexer.store.s3.connect import connect
@@ -39,7 +36,8 @@ _PLAIN = "minio"
 SOUND, UNSAFE, UNKNOWN = "sound", "unsafe", "unknown"
 
 
-class Diagnosis(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
     """The findings about a store, and the conclusions.
 
     `flags` are the options of indexer for this store, `s3_options` those of pixi (a table of TOML, empty for AWS),

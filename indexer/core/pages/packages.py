@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from indexer.core.metadata import Metadata
 from indexer.core.names import prefer_conda
 from indexer.core.specs.version import order_of
-from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _NO_METADATA = Metadata()
 
 
-class Release(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Release:
     """One package file and its subdir."""
 
     subdir: str
@@ -36,7 +37,8 @@ class Release(Value, frozen=True):
         return self.entry.license or self.metadata.license
 
 
-class Package(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Package:
     """All releases of one name: the newest version last, of one version the last built one last."""
 
     name: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from indexer.core.errors import BadPackage
@@ -15,7 +16,6 @@ from indexer.core.records.dates import built_ms, in_milliseconds
 from indexer.core.records.v3 import in_v3, needs_v3
 from indexer.core.specs import syntax
 from indexer.core.specs.dependency import EXTRA, bad_extra, parse_fault, v3_fault
-from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,7 +47,8 @@ _MAX_DIGITS = 2**31 - 1
 VIRTUAL = "__"
 
 
-class PackageFile(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class PackageFile:
     """A package file without its content: its subdir, its name, its size in bytes, its digests (hex)."""
 
     subdir: str
@@ -57,7 +58,8 @@ class PackageFile(Value, frozen=True):
     md5: str
 
 
-class Validated(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Validated:
     """A record without `indexed_timestamp`, whether it belongs under `v3`, and the warnings about it."""
 
     record: Mapping[str, object]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from msgspec import field
-
 from indexer.core.release import __version__
 from indexer.core.usage import Usage
-from indexer.core.value import Mutable
 from indexer.store.s3.answers import Refused, Response, checked, response_of
 from indexer.store.s3.http import Message, NoAnswer
 from indexer.store.s3.network import refuse_distrust
@@ -53,7 +51,8 @@ class Request(NamedTuple):
         return bool(self.key) and self.method in {"GET", "HEAD"}
 
 
-class Client(Mutable):
+@dataclass(slots=True)
+class Client:
     """The way to one bucket.
 
     `keys` returns botocore's credentials as they are now, None to sign nothing; it may raise NoKeys.  `usage` counts

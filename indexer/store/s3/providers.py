@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal
 from urllib.parse import urlsplit
 
-from msgspec.structs import replace
-
 from indexer.core.errors import BadConfig
-from indexer.core.value import Value
 
 Addressing = Literal["virtual", "path"]
 """botocore's names for a bucket that is part of the host, and one that is part of the path."""
@@ -31,7 +29,8 @@ class Conditions(Enum):
     UNPROVEN = "unproven"
 
 
-class Provider(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Provider:
     """One row: `hosts` is a pattern of its endpoints, whose group `region` names theirs.
 
     `region` is the one that all requests are signed for, None if it may be any.  `checksums` is whether requests ask

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from indexer.core.value import Mutable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +26,8 @@ _TRANSIENT_CODES = {
 }
 
 
-class Retries(Mutable):
+@dataclass(slots=True)
+class Retries:
     """The pauses between the attempts of a request.
 
     A request is sent again if the store did not answer, or answered that it cannot serve now; never if it refused the
