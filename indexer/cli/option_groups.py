@@ -1,11 +1,13 @@
-"""Groups of options: a group is a dataclass, whose fields are options for typer or other groups."""
+"""Groups of options: a group is a Struct, whose fields are options for typer or other groups."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeGuard, get_type_hints
+
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,18 +33,26 @@ def flattened(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _options(parameter: inspect.Parameter, kind: Any) -> Iterator[inspect.Parameter]:
     """The parameters of all options in a group; a parameter that is not a group is itself an option."""
-    if not is_dataclass(kind):
+    if not _is_group(kind):
         yield parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY)
         return
     hints = get_type_hints(kind, include_extras=True)
     for field in fields(kind):
-        option = inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default)
+        option = inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is NODEFAULT else field.default,
+        )
         yield from _options(option, hints[field.name])
 
 
 def _value(name: str, kind: Any, given: Mapping[str, object]) -> object:
     """The value of a parameter: a group that is made of the given options, or one of these."""
-    if not isinstance(kind, type) or not is_dataclass(kind):
+    if not _is_group(kind):
         return given[name]
     hints = get_type_hints(kind)
     return kind(**{field.name: _value(field.name, hints[field.name], given) for field in fields(kind)})
+
+
+def _is_group(kind: Any) -> TypeGuard[type[Struct]]:
+    return isinstance(kind, type) and issubclass(kind, Struct)

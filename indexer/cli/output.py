@@ -7,8 +7,10 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, TextIO
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from indexer.core.printable import LONGEST, escaped, one_line, without_commands
 from indexer.store.redact import masked
@@ -72,11 +74,11 @@ def _dumped(value: object) -> str:
 
 
 def _with_texts(value: object, change: Callable[[str], str]) -> object:
-    """A copy of a value with changed texts; dataclasses become maps."""
+    """A copy of a value with changed texts; values become maps."""
     if isinstance(value, str):
         return change(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Struct):
+        value = asdict(value)
     if isinstance(value, Mapping):
         return {change(str(key)): _with_texts(item, change) for key, item in value.items()}
     return [_with_texts(item, change) for item in value] if isinstance(value, list | tuple) else value

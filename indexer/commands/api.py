@@ -6,10 +6,12 @@ A function imports the modules that only this function needs when it is called.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from indexer.commands.context import Context, WorkerOptions
 from indexer.commands.index import index_channel
@@ -17,6 +19,7 @@ from indexer.core.errors import BadConfig
 from indexer.core.options import Options, several
 from indexer.extractor.workers import Workers, local, parallel_for
 from indexer.settings.locations import Environment
+from indexer.store.concurrent import DaemonThreads
 from indexer.store.open import open_store
 from indexer.store.target import Target
 
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     AnyTarget = Target | str | os.PathLike[str]
 
 _REQUESTS = 32
+# A connection for each subdir that is looked at: most channels have fewer.
+_SUBDIRS = 16
 THREADS_HERE = WorkerOptions()
 
 
@@ -47,8 +52,8 @@ def index(
     `target` is an `s3://BUCKET[/PREFIX]` URL, a folder, or a Target.  For a URL, variables such as
     `S3_ENDPOINT_URL` are read; a Target has all options itself.  boto3's chain adds missing keys.  `workers` sets
     where packages are read and how many at once; by default threads of this process read them.  `progress` is called
-    with the subdir, the number of packages read and the number of packages to read.  Raises IndexerError if the channel
-    as a whole fails; an error of one subdir is in its report.
+    with the subdir, the number of packages read and the number of packages to read: by any thread, but never by two at
+    once.  Raises IndexerError if the channel as a whole fails; an error of one subdir is in its report.
     """
     channel = target_of(target)
     with _opened(channel, workers, progress) as (store, context):
@@ -170,7 +175,7 @@ def target_of(target: AnyTarget) -> Target:
         return channel
     from indexer.settings.resolve import of_variables
 
-    return replace(channel, s3=of_variables(Environment.here()))
+    return dataclasses.replace(channel, s3=of_variables(Environment.here()))
 
 
 @contextlib.contextmanager
@@ -178,9 +183,15 @@ def _opened(
     channel: Target, workers: WorkerOptions, progress: Progress | None = None
 ) -> Iterator[tuple[Store, Context]]:
     parallel = workers.max_parallel or parallel_for(channel)
-    channel = replace(channel, connections=parallel + _REQUESTS)
+    channel = dataclasses.replace(channel, connections=parallel + _REQUESTS + _SUBDIRS)
     with _readers(channel, parallel, workers) as read, ThreadPoolExecutor(_REQUESTS) as threads:
-        context = Context(read, threads, stored_checksums=channel.in_bucket, channel=_real_name(channel))
+        context = Context(
+            read,
+            threads,
+            stored_checksums=channel.in_bucket,
+            channel=_real_name(channel),
+            subdir_executor=DaemonThreads(),
+        )
         yield open_store(channel), context if progress is None else replace(context, progress=progress)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from indexer.commands.retry import Attempt, retry_on_conflict
 from indexer.core.errors import NoConditions

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec.structs import replace
 
 from indexer.commands.api import index, target_of
 from indexer.core import events

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +17,7 @@ from indexer.core.release import __version__
 from indexer.core.report import Outcome, SubdirReport
 from indexer.core.snapshot import Snapshot
 from indexer.core.state import CHANNEL, State, config_fingerprint
+from indexer.core.value import Value
 from indexer.lister.existing import load_existing
 from indexer.lister.overlay import load_overlay
 from indexer.lister.snapshot import load_state, take_index_snapshot
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from indexer.core.pages.catalog import Catalog
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelJob:
+class ChannelJob(Value, frozen=True):
     """The options of the run, and the name of the channel for messages."""
 
     options: Options
@@ -43,7 +42,7 @@ class ChannelJob:
 
 def index_root(job: ChannelJob, root: ChannelFolder) -> SubdirReport:
     """Write the wanted files of the root, and delete unwanted ones that we wrote.  Raises Conflict."""
-    state, state_etag = load_state(root.store, root.prefix + names.STATE_FILE)
+    state, state_etag, _ = load_state(root.store, root.prefix + names.STATE_FILE)
     _check_target(job, state)
     listing = {stat.key: stat for stat in root.store.list("")}
     snapshot = Snapshot(_our_files(job, listing, state), state, state_etag)

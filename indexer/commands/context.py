@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec import field
+
+from indexer.core.value import Value
 from indexer.store.clock import Clock
 
 if TYPE_CHECKING:
@@ -15,8 +17,7 @@ if TYPE_CHECKING:
     from indexer.extractor.workers import Workers
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerOptions:
+class WorkerOptions(Value, frozen=True):
     """Where packages are read, and how many at once.
 
     `max_parallel` is a number of packages; the default depends on the store.  With a `scheduler`, such as
@@ -30,13 +31,14 @@ class WorkerOptions:
     processes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Value, frozen=True):
     """What a run needs from outside.
 
-    `workers` read packages, `executor` runs independent requests.  `progress` is called with the subdir, the number of
-    packages read and the number of packages to read.  `stored_checksums` is false for a folder: a folder has no object
-    metadata with the digests of packages, so each byte is hashed.  `channel` is the target's name for messages.
+    `workers` read packages, `executor` runs independent requests; no job on it waits for another job.
+    `subdir_executor` runs the work on subdirs side by side; without it one subdir is indexed after the other.
+    `progress` is called with the subdir, the number of packages read and the number of packages to read.
+    `stored_checksums` is false for a folder: a folder has no object metadata with the digests of packages, so each byte
+    is hashed.  `channel` is the target's name for messages.
     """
 
     workers: Workers
@@ -47,3 +49,4 @@ class Context:
     progress: Callable[[str, int, int], None] = lambda _subdir, _done, _total: None
     stored_checksums: bool = True
     channel: str = ""
+    subdir_executor: Executor | None = None

@@ -6,8 +6,9 @@ import contextlib
 import logging
 import re
 import uuid
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import field
 
 from indexer.core import names
 from indexer.core.errors import Conflict, GaveUp, IndexerError, Missing
@@ -16,6 +17,7 @@ from indexer.core.formats import shards
 from indexer.core.json_stream import dump
 from indexer.core.model import ETag, Outputs, Stat
 from indexer.core.report import GcReport, SubdirGc
+from indexer.core.value import Mutable, Value
 from indexer.lister.subdirs import chosen
 from indexer.store import Expect
 from indexer.store.concurrent import Limits, bounded
@@ -44,8 +46,7 @@ _OURS = frozenset({*names.OWNED, names.STATE_FILE, names.GC_MARKER})
 _HEADERS = {"Cache-Control": Outputs().shard_cache_control, "Content-Type": "application/zstd"}
 
 
-@dataclass(frozen=True, slots=True)
-class GcRequest:
+class GcRequest(Value, frozen=True):
     """The options of a gc.
 
     Unused shards that are older than `older_than_ms` are listed, and with `delete` they are deleted.  With
@@ -80,8 +81,7 @@ def _collect_subdir(store: Store, subdir: str, request: GcRequest, context: Cont
     return tally.report()
 
 
-@dataclass
-class _Tally:
+class _Tally(Mutable):
     """The result of a gc so far; `seen` has the digests of shards that the listing has shown."""
 
     unused: list[str] = field(default_factory=list)
@@ -102,8 +102,7 @@ class _Tally:
         return SubdirGc(unused, self.size, restored, missing, error, exit_code)
 
 
-@dataclass
-class _GcNote:
+class _GcNote(Mutable):
     """The note that a gc is in progress.  It is a lock too: each batch writes it again, with its own ETag as condition.
 
     While the note exists, runs trust no shard that they have not seen.
@@ -147,8 +146,7 @@ class _GcNote:
                 self.store.delete(self.key, expect=self.etag)
 
 
-@dataclass(frozen=True, slots=True)
-class _Collector:
+class _Collector(Value, frozen=True):
     """A gc of one subdir; it counts in `tally`."""
 
     store: Store

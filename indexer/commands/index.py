@@ -1,16 +1,19 @@
-"""Indexes all subdirs of a channel, one after the other, then the files of its root, and reports on each."""
+"""Indexes all subdirs of a channel, then the files of its root, and reports on each."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec import field
+from msgspec.structs import replace
+
 from indexer.commands.attempts import run_attempts
 from indexer.commands.channel_files import ChannelJob, index_root
-from indexer.commands.index_subdir import SubdirRun, index_subdir
+from indexer.commands.index_subdir import SubdirRun
 from indexer.commands.select_subdirs import look_at_root, select_subdirs
+from indexer.commands.side_by_side import Skipped, first_attempts, one_at_a_time
 from indexer.core import names
 from indexer.core.errors import GaveUp, IndexerError, NoConditions, Refused
 from indexer.core.exit_codes import ExitCode
@@ -18,14 +21,16 @@ from indexer.core.job import SubdirJob
 from indexer.core.patch import NO_INSTRUCTIONS as NO_PATCH
 from indexer.core.report import Note, Outcome, ReadCount, Report, SubdirReport
 from indexer.core.subdir_report import with_tolerance
+from indexer.core.value import Value
 from indexer.extractor.cache import ExtractionCache
 from indexer.store.channel_folder import ChannelFolder
 from indexer.store.wrappers import Unconditional
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from indexer.commands.context import Context
+    from indexer.commands.side_by_side import FirstAttempts
     from indexer.core.options import Options
     from indexer.lister.subdirs import Root
     from indexer.store import Store
@@ -53,7 +58,7 @@ def index_channel(store: Store, options: Options, context: Context) -> Report:
     channel = _Channel(store, context)
     # With strict rules nothing may be written if a package is rejected: all subdirs are planned first.
     plans_first = options.dry_run or options.rules.strict
-    planned = _index_subdirs(channel, map(_dry, runs)) if plans_first else {}
+    planned = _index_subdirs(channel, [_dry(run) for run in runs]) if plans_first else {}
     refused = any(report.exit_code for report in planned.values()) and not options.dry_run
     done = planned if options.dry_run or refused else _index_subdirs(channel, runs)
     return Report(
@@ -69,8 +74,7 @@ def _dry(run: SubdirRun) -> SubdirRun:
     return replace(run, job=replace(run.job, dry_run=True))
 
 
-@dataclass(frozen=True, slots=True)
-class _Channel:
+class _Channel(Value, frozen=True):
     """The store and the context of a run; `warned` has the first error about missing conditional writes."""
 
     store: Store
@@ -90,13 +94,14 @@ class _Channel:
 
 def _subdir_runs(store: Store, options: Options, context: Context, root: Root) -> list[SubdirRun]:
     patch = _patches(store, options)
+    progress = one_at_a_time(context.progress)
     root_was_listed = not options.subdirs and options.packages is None
     confirm = (lambda: None) if root_was_listed else partial(look_at_root, store, options, context.channel)
     return [
         SubdirRun(
             SubdirJob(subdir, _options_of(subdir, options), patch(subdir)),
             context,
-            ExtractionCache(context.workers, context.progress),
+            ExtractionCache(context.workers, progress),
             confirm,
         )
         for subdir in root.subdirs
@@ -115,25 +120,26 @@ def _options_of(subdir: str, options: Options) -> Options:
     return replace(options, packages=within(options.packages), may_be_gone=within(options.may_be_gone))
 
 
-def _index_subdirs(channel: _Channel, runs: Iterable[SubdirRun]) -> dict[str, SubdirReport]:
-    """The report on each subdir; an error that concerns the whole channel skips the subdirs after it."""
-    reports: dict[str, SubdirReport] = {}
-    runs = tuple(runs)
-    for run in runs:
-        subdir = run.job.subdir
-        try:
-            report = run_attempts(
-                subdir, channel.folder(subdir), channel.context, partial(index_subdir, run), channel.warn
-            )
-            reports[subdir] = with_tolerance(run.job, replace(report, read=_ways(run.cache, report)))
-        except IndexerError as error:
-            reports[subdir] = _failed(error, subdir)
-            if error.of_channel:
-                skipped = SubdirReport(
-                    Outcome.FAILED, error=f"skipped: {error.thing} failed", exit_code=ExitCode.FAILED
-                )
-                return {**{other.job.subdir: skipped for other in runs}, **reports}
-    return reports
+def _index_subdirs(channel: _Channel, runs: Sequence[SubdirRun]) -> dict[str, SubdirReport]:
+    """The report on each subdir; after an error that concerns the whole channel no more work on a subdir begins."""
+    with first_attempts(channel.store, channel.context, runs) as first:
+        return {run.job.subdir: _index_subdir(channel, run, first) for run in runs}
+
+
+def _index_subdir(channel: _Channel, run: SubdirRun, first: FirstAttempts) -> SubdirReport:
+    subdir = run.job.subdir
+    try:
+        report = run_attempts(
+            subdir, channel.folder(subdir), channel.context, partial(first.attempt, run), channel.warn
+        )
+        return with_tolerance(run.job, replace(report, read=_ways(run.cache, report)))
+    except Skipped as skipped:
+        thing = skipped.error.thing if skipped.error else "the channel"
+        return SubdirReport(Outcome.FAILED, error=f"skipped: {thing} failed", exit_code=ExitCode.FAILED)
+    except IndexerError as error:
+        if error.of_channel:
+            first.failed = error
+        return _failed(error, subdir)
 
 
 def _ways(cache: ExtractionCache, report: SubdirReport) -> dict[str, ReadCount]:

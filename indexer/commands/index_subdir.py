@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from indexer.commands.retry import Interrupted, NeedsAllRecords
+from msgspec.structs import replace
+
+from indexer.commands.retry import Interrupted, NeedsAllRecords, NeedsTheWholeRun
+from indexer.core.ahead import files_to_read, likely_new
 from indexer.core.artifact import Rank
 from indexer.core.errors import BadConfig, Conflict
 from indexer.core.in_force import overlay_in_force
+from indexer.core.model import Index
 from indexer.core.next_state import next_state, overlay_files
 from indexer.core.plan import check_mass_removal
 from indexer.core.render import NO_SHARDS, has_something_to_publish, render
@@ -17,11 +20,12 @@ from indexer.core.state import CHANNEL
 from indexer.core.subdir_report import planned_report, published_report, refused_report, unchanged_report
 from indexer.core.todo import find_todo
 from indexer.core.update import apply, needs_all_records
+from indexer.core.value import Value
 from indexer.extractor.cache import extract, extract_spec
 from indexer.lister.existing import load_existing
 from indexer.lister.overlay import load_overlay
 from indexer.lister.shards import load_published_shards
-from indexer.lister.sidecars import load_attestations
+from indexer.lister.sidecars import first_sidecars_to_read, load_attestations
 from indexer.lister.snapshot import check_packages_unchanged, take_snapshot
 from indexer.writer.publish import pending, publish, save_state
 
@@ -41,11 +45,16 @@ if TYPE_CHECKING:
     from indexer.core.state import PublishedFile
     from indexer.core.update import Update
     from indexer.extractor.cache import ExtractionCache
+    from indexer.extractor.extract import ExtractSpec
+    from indexer.lister.snapshot import SavedState
     from indexer.store.channel_folder import ChannelFolder
 
 
-@dataclass(frozen=True, slots=True)
-class SubdirRun:
+# How many packages an attempt beside those at other subdirs may read.
+_FEW = 64
+
+
+class SubdirRun(Value, frozen=True):
     """What all attempts at one subdir share.
 
     `confirm_target` is called before a subdir without an index gets one: it raises BadConfig if the target is wrong.
@@ -57,13 +66,25 @@ class SubdirRun:
     confirm_target: Callable[[], object] = lambda: None
 
 
-def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt) -> SubdirReport:
-    """Index a subdir.  Raises Conflict if another indexer writes at the same time, and any other IndexerError."""
-    job, context = run.job, run.context
-    snapshot = take_snapshot(folder, job, context.clock.now_ms(), trust_state=attempt.number == 1)
+def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt, saved: SavedState) -> SubdirReport:
+    """Index a subdir with the `saved` state.
+
+    Raises Conflict if another indexer writes at the same time, and any other IndexerError.
+    """
+    job = run.job
+    snapshot = take_snapshot(folder, job, saved, run.context.clock.now_ms(), trust_state=attempt.number == 1)
     if snapshot.state is not None and job.is_up_to_date(snapshot):
         return unchanged_report(job, snapshot, snapshot.state)
     _check_target(run, folder, snapshot)
+    files = {**files_to_read(job, snapshot), **(first_sidecars_to_read(snapshot) if job.scope is None else {})}
+    with folder.requesting(files) as requested:
+        _read_new_packages(run, folder, snapshot)
+        return _index_changed(run, requested, attempt, snapshot)
+
+
+def _index_changed(run: SubdirRun, folder: ChannelFolder, attempt: Attempt, snapshot: Snapshot) -> SubdirReport:
+    """Index a subdir that is not as the last run left it."""
+    job = run.job
     overlay = overlay_in_force(job, snapshot, load_overlay(folder, snapshot))
     # From here on the snapshot has only the packages to look at; its listing digest stays that of the whole listing.
     snapshot = _relevant(job, snapshot, overlay)
@@ -73,6 +94,7 @@ def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt) -> Sub
         snapshot = snapshot.restrict_to(existing.names_loaded)
 
     todo = find_todo(job, snapshot, existing, run.cache.replaced_among(snapshot.packages))
+    _check_few(attempt, todo)
     extracted = _extract(run, folder, snapshot, existing, todo)
     update = apply(job, snapshot, existing, todo, extracted)
     if needs_all_records(existing, update):
@@ -97,12 +119,25 @@ def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt) -> Sub
     return published_report(report)
 
 
+def _read_new_packages(run: SubdirRun, folder: ChannelFolder, snapshot: Snapshot) -> None:
+    """Read packages that are new by their times before the index is known; the plan finds them in the cache."""
+    new = likely_new(run.job, snapshot)
+    if new:
+        run.cache.read(folder.store, new, _extract_spec(run, snapshot, Index()))
+
+
 def _check_target(run: SubdirRun, folder: ChannelFolder, snapshot: Snapshot) -> None:
     """Raise BadConfig if the subdir is a channel itself, or if its channel does not exist."""
     if snapshot.state is not None and snapshot.state.place == CHANNEL:
         raise BadConfig(folder.prefix, "is a channel, not a subdir", "nothing was changed: index it by its name")
     if not snapshot.packages and not snapshot.source(monolithic=run.job.options.outputs.monolithic):
         run.confirm_target()
+
+
+def _check_few(attempt: Attempt, todo: Plan) -> None:
+    """Raise NeedsTheWholeRun if an attempt beside others has many packages to read."""
+    if attempt.beside_others and len(todo.to_read) + len(todo.to_describe) > _FEW:
+        raise NeedsTheWholeRun
 
 
 def _relevant(job: SubdirJob, snapshot: Snapshot, overlay: Overlay) -> Snapshot:
@@ -119,13 +154,17 @@ def _is_refused(job: SubdirJob, snapshot: Snapshot, update: Update) -> bool:
 def _extract(run: SubdirRun, folder: ChannelFolder, snapshot: Snapshot, existing: Existing, todo: Plan) -> Extraction:
     """Read the packages of a plan, and the attestations beside packages.  A dry run reads no metadata."""
     job = run.job
-    spec = extract_spec(job, snapshot, existing, stored_checksums=run.context.stored_checksums)
+    spec = _extract_spec(run, snapshot, existing.index)
     if job.dry_run:
         todo = replace(todo, to_describe=())
     extracted = extract(run.cache, folder.store, spec, todo, existing.index)
     if job.scope is not None:  # a run over a few packages leaves attestations to the next run over all
         return extracted
     return replace(extracted, attestations=load_attestations(folder, snapshot))
+
+
+def _extract_spec(run: SubdirRun, snapshot: Snapshot, index: Index) -> ExtractSpec:
+    return extract_spec(run.job, snapshot, index, stored_checksums=run.context.stored_checksums)
 
 
 def _render(

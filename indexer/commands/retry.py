@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from indexer.core.errors import Conflict, GaveUp
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,21 +32,26 @@ class Interrupted(Conflict):
         self.report = report
 
 
+class NeedsTheWholeRun(Exception):
+    """An attempt beside those at other subdirs has found many packages to read: the run makes it again by itself."""
+
+
 class NeedsAllRecords(Exception):
     """An attempt has loaded the records of some package names, and the update needs all records."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Value, frozen=True):
     """One attempt to bring a folder up to date.
 
     `number` counts from 1 on.  With `load_all` it loads the records of all package names.  `leased` is true if the
-    folder is written under a lease, because the store knows no conditional writes.
+    folder is written under a lease, because the store knows no conditional writes.  `beside_others` is true if other
+    subdirs are indexed at the same time: such an attempt reads a few packages only.
     """
 
     number: int = 1
     load_all: bool = False
     leased: bool = False
+    beside_others: bool = False
 
 
 def backoff(context: Context) -> Iterator[float]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from indexer.commands.index import index_channel
 from indexer.commands.retry import backoff
@@ -11,6 +12,7 @@ from indexer.core import names
 from indexer.core.errors import BadConfig, Conflict, GaveUp, Missing, NoConditions
 from indexer.core.overlay import Ignore, WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn
 from indexer.core.state import decode_state
+from indexer.core.value import Value
 from indexer.store import Expect
 from indexer.store.read import read_whole
 from indexer.writer.lease import Lease, under
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
 _HEADERS = {"Content-Type": "application/json"}
 
 
-@dataclass(frozen=True, slots=True)
-class YankRequest:
+class YankRequest(Value, frozen=True):
     """Packages (`SUBDIR/FILENAME`) to yank, or to `ignore`, for a reason; without a reason, to unyank or unignore."""
 
     packages: frozenset[str]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import field
+from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.formats import shards
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,8 +47,7 @@ class Codec(Enum):
     BZIP2 = "bzip2"
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(Value, frozen=True):
     """One file to write or to delete.
 
     `key` is relative to the folder.  `content` is not compressed yet; None if the file must not exist.  The name of an
@@ -74,8 +75,7 @@ def with_digest(artifact: Artifact) -> Artifact:
     return replace(artifact, digest=hashlib.sha256(sha256 + shape).hexdigest())
 
 
-@dataclass(frozen=True, slots=True)
-class NewShards:
+class NewShards(Value, frozen=True):
     """The shards to write, each made when it is written: those of a large channel are never held all at once."""
 
     contents: tuple[Stream, ...] = ()
@@ -91,8 +91,7 @@ class NewShards:
         return [names.SHARDS_FOLDER + shards.filename_of(content.sha256) for content in self.contents]
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(Value, frozen=True):
     """The files that a folder of a channel shall have, in the order of publication; unwanted files as deletions."""
 
     artifacts: tuple[Artifact, ...] = ()

@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from indexer.core.formats.repodata import check_utf8
 from indexer.core.model import UNREADABLE, Index

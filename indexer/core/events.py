@@ -7,15 +7,16 @@ kind of an event, the order of events and duplicates do not matter.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_plus
 
 import msgspec
+from msgspec import field
 
 from indexer.core.errors import BadConfig
 from indexer.core.names import is_subdir, parse_filename
 from indexer.core.specs.syntax import filename_fault
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -35,8 +36,7 @@ class EventObject(NamedTuple):
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class NamedPackages:
+class NamedPackages(Value, frozen=True):
     """The packages of one channel that events name, as `SUBDIR/FILENAME`, and the number of other objects.
 
     `refused` has the packages with names that readers refuse, each with the reason; the store is not asked for them.

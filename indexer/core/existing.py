@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import field
 
 from indexer.core.model import Index
 from indexer.core.overlay import Overlay
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +17,7 @@ if TYPE_CHECKING:
     from indexer.core.metadata import Metadata
 
 
-@dataclass(frozen=True, slots=True)
-class Existing:
+class Existing(Value, frozen=True):
     """The index that a run starts from.
 
     `index` has the records before any patch, `source` is the file that they were read from (empty if there was none).

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import field
+
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,8 +16,7 @@ if TYPE_CHECKING:
     from indexer.core.state import Attested
 
 
-@dataclass(frozen=True, slots=True)
-class Extraction:
+class Extraction(Value, frozen=True):
     """The results for the packages of `to_read`, and the missing data of other packages that were read.
 
     `run_exports` has those of packages whose record stays, `metadata` those of all packages that were read, by file

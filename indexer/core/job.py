@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.name_digests import changed_names, names_of
@@ -14,6 +14,7 @@ from indexer.core.patch import NO_INSTRUCTIONS as NO_PATCH
 from indexer.core.publication import instructions_of
 from indexer.core.release import __version__
 from indexer.core.state import config_fingerprint
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from indexer.core.model import Index
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from indexer.core.state import State
 
 
-@dataclass(frozen=True)
-class SubdirJob:
+class SubdirJob(Value, frozen=True, dict=True):
     """A subdir, the options of the run, and the patch instructions that the run was given for the subdir.
 
     If `patch` is None, the published instructions stay in force.  A `dry_run` writes nothing.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NewType
 
 import msgspec
+from msgspec import field
 
 from indexer.core.channel_info import ChannelInfo
 from indexer.core.metadata import Metadata
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,8 +55,7 @@ class Stat(msgspec.Struct, frozen=True, gc=False):
         return msgspec.structs.replace(self, key=f"{subdir}/{self.key}")
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Value, frozen=True):
     """The index of a subdir: records by file name, as raw JSON, and all other content of the published file.
 
     `v3` has the file names of records under the `v3` key (CEP 48); all others are in a legacy map.
@@ -103,8 +103,7 @@ class Extracted(msgspec.Struct, frozen=True, gc=False):
     md5_matches_etag: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Value, frozen=True):
     """A package that cannot be indexed, and the reason.  A result, not an exception: the rest is published.
 
     `sha256` is there if the content was hashed, or if the store has its checksum.  The reason can be gone next time if
@@ -121,8 +120,7 @@ class Rejected:
     kept: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Value, frozen=True):
     """What a run does with the packages of a listing.
 
     `to_read` are the packages to read.  `keep_existing` has those of them, and of the rejected ones, whose record is
@@ -147,8 +145,7 @@ class Plan:
     completes_run_exports: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Value, frozen=True):
     """How strictly packages are judged.
 
     With `strict` a warning rejects a package; with `lenient` a wrong name or subdir is only a warning.
@@ -158,8 +155,7 @@ class Rules:
     lenient: bool = False
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(Value, frozen=True, dict=True):
     """Which files a channel has, and the settings of their bytes and headers.
 
     `channel` is the name for people, for pages and feeds: an `s3://` URL or the name of a folder.  `public_url` is the

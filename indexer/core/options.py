@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import field
 
 from indexer.core.errors import BadConfig
 from indexer.core.model import Outputs, Rules
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from indexer.core.channel_info import Notice
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Value, frozen=True):
     """The options of a run.
 
     `subdirs` empty means every known subdir that exists.  `packages` (`SUBDIR/FILENAME`) limits the run to these

@@ -6,15 +6,17 @@ They are files in the subdir.  indexer writes them and never deletes them, and e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import field
+from msgspec.structs import replace
 
 from indexer.core import patch
 from indexer.core.errors import BadPatch
 from indexer.core.model import UNREADABLE
 from indexer.core.patch import Instructions, Patched
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,8 +59,7 @@ class _File(WithdrawnPackages, frozen=True):
 _file = msgspec.json.Decoder(_File)
 
 
-@dataclass(frozen=True, slots=True)
-class Overlay:
+class Overlay(Value, frozen=True):
     """The patch, the yanks and the ignored packages of a subdir.
 
     `published_patch` is the content of its `patch_instructions.json` (`key`), None if there is no such file;

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from indexer.core.errors import BadPackage, BadPatch
 from indexer.core.formats.repodata import section_of
@@ -22,6 +23,7 @@ from indexer.core.records.identity import altered
 from indexer.core.records.index_json import PATCHABLE, parse_patched_value, parse_run_exports
 from indexer.core.records.v3 import is_v3_spec
 from indexer.core.specs.matchspec import canonical, universal_fault
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -41,8 +43,7 @@ _fields = msgspec.json.Decoder(dict[str, Any])
 _names = msgspec.json.Decoder(list[str])
 
 
-@dataclass(frozen=True, slots=True)
-class Instructions:
+class Instructions(Value, frozen=True):
     """Parsed instructions; `key` is their place in the channel, for errors.
 
     `legacy` has the patches of each file name in the order of application, `v3` those of records under `v3` by bucket
@@ -60,8 +61,7 @@ class Instructions:
         return bool(self.legacy or self.v3 or self.remove or self.revoke)
 
 
-@dataclass(frozen=True, slots=True)
-class Patched:
+class Patched(Value, frozen=True):
     """A patched index, and warnings about instructions that were ignored."""
 
     index: Index
@@ -182,8 +182,7 @@ def withdraw(index: Index, filenames: Iterable[str]) -> Index:
     )
 
 
-@dataclass(slots=True)
-class _Patcher:
+class _Patcher(Struct):
     """The records and run exports of an index while they are patched, and the file names of each `refused` field."""
 
     instructions: Instructions
@@ -211,8 +210,7 @@ class _Patcher:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Changes:
+class _Changes(Value, frozen=True):
     """The effect of all patches of one record: new values, None for a field to clear, and fields that are ignored."""
 
     fields: Mapping[str, object]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from indexer.core.errors import Refused
 from indexer.core.model import Extracted, Index, Plan, Rejected
@@ -11,6 +12,7 @@ from indexer.core.names import parse_filename
 from indexer.core.records.dates import FIELD, in_future, is_other_package
 from indexer.core.records.identity import altered, identity_of
 from indexer.core.records.v3 import may_need_v3
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -26,8 +28,7 @@ MASS_REMOVAL = 10
 _CLOCKS_DIFFER_MS = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class DiffContext:
+class DiffContext(Value, frozen=True):
     """What a run knows besides the index and the listing.
 
     `state` is None if there is none.  `index_matches_state` is true if one run wrote the state and the index.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import field
+from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.artifact import Artifact, Codec, NewShards, Publication, Rank, mutable, with_digest
@@ -20,6 +21,7 @@ from indexer.core.pages import catalog
 from indexer.core.pages.current import encode_current_repodata
 from indexer.core.records.identity import identity_of
 from indexer.core.stream import Stream
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,8 +41,7 @@ _CATALOG_LEVEL = 3
 _STALE_INFO = frozenset({"arch", "platform", "base_url", "subdir", "repodata_revisions"})
 
 
-@dataclass(frozen=True, slots=True)
-class RenderContext:
+class RenderContext(Value, frozen=True):
     """What a publication depends on besides the index.
 
     `shard_index` is the published one, an empty one if there is none.  `existing_shards` are the shards that need not

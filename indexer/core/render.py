@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.formats.shards import ShardIndex
 from indexer.core.publication import RenderContext, publication
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from indexer.core.artifact import Publication
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from indexer.core.update import Update
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedShards:
+class PublishedShards(Value, frozen=True):
     """The published shard index, and those of its shards (by SHA-256) that are known to exist."""
 
     index: ShardIndex

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import field
+from msgspec.structs import replace
 
 from indexer.core.exit_codes import ExitCode, worst_code
 from indexer.core.usage import Usage
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,16 +54,14 @@ def failure_as_json(channel: str, error: str, exit_code: ExitCode) -> dict[str, 
     return {**report, "outcome": Outcome.FAILED.value, "exit_code": exit_code, "error": error}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Note:
+class Note(Value, frozen=True, order=True):
     """A file name and a remark about the file."""
 
     filename: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReadCount:
+class ReadCount(Value, frozen=True):
     """How many packages were read with one strategy, in how many requests and bytes."""
 
     packages: int = 0
@@ -72,8 +72,7 @@ class ReadCount:
         return ReadCount(self.packages + other.packages, self.requests + other.requests, self.bytes + other.bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class SubdirReport:
+class SubdirReport(Value, frozen=True):
     """The result of a run for one subdir; the fields are the keys of its JSON object.
 
     `yanked` and `ignored` have all such packages, with the reason.  `new_rejected` has the file names among `rejected`
@@ -144,8 +143,7 @@ def _without_error(value: SubdirReport | SubdirGc) -> dict[str, Any]:
     return fields
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ChannelReport:
+class _ChannelReport(Value, frozen=True, kw_only=True):
     """The values of every report on a channel: its name, the time in seconds, the requests and bytes."""
 
     channel: str = ""
@@ -168,8 +166,7 @@ class _ChannelReport:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Report(_ChannelReport):
+class Report(_ChannelReport, frozen=True):
     """The result of a run.
 
     `not_indexed` has the folders and packages beside the subdirs, with the reason why no run indexes them.
@@ -216,8 +213,7 @@ def _root_as_json(root: SubdirReport) -> dict[str, object]:
     return {"package_names": root.packages, **{key: values[key] for key in keys if key in values}}
 
 
-@dataclass(frozen=True, slots=True)
-class SubdirCheck:
+class SubdirCheck(Value, frozen=True):
     """The faults and hints that a check found in one subdir, and the number of packages and shards.
 
     `packages_read` counts the packages whose content was compared with the index.
@@ -230,8 +226,7 @@ class SubdirCheck:
     packages_read: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CheckReport(_ChannelReport):
+class CheckReport(_ChannelReport, frozen=True):
     """The result of a check: a channel with `faults` is faulty; `hints` do not make a channel faulty."""
 
     subdirs: Mapping[str, SubdirCheck]
@@ -270,8 +265,7 @@ class CheckReport(_ChannelReport):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SubdirGc:
+class SubdirGc(Value, frozen=True):
     """The unused files of one subdir, deleted or not, with their size in `bytes`.
 
     `restored` were referenced again while a gc deleted them, so the gc wrote them again.  `missing_shards` are in the
@@ -286,8 +280,7 @@ class SubdirGc:
     exit_code: ExitCode = ExitCode.OK
 
 
-@dataclass(frozen=True, slots=True)
-class GcReport(_ChannelReport):
+class GcReport(_ChannelReport, frozen=True):
     """The result of a gc; `deleted` is false if the unused files were only listed."""
 
     subdirs: Mapping[str, SubdirGc]
@@ -313,8 +306,7 @@ class GcReport(_ChannelReport):
         return self._as_json(self.outcome, self.exit_code, subdirs=subdirs)
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Value, frozen=True):
     """The output of `doctor`: lines for a person, and the object for `--json`."""
 
     lines: tuple[str, ...]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import field
+from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.attestations import package_of_sidecar
 from indexer.core.model import Rejected
 from indexer.core.name_digests import digests_of, name_of
 from indexer.core.state import listing_digest_of, split_points_of
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -18,13 +21,12 @@ if TYPE_CHECKING:
     from indexer.core.state import State
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Value, frozen=True):
     """A subdir as a run saw it.
 
     `etags` has the files of the index that exist, the files of the overlay among them, by file name.
     `state` is the state of the last run, None if there is none or if it cannot be read; `state_etag` is None if there
-    is no state file.
+    is no state file, `state_saved_ms` is the time of the file.
     `modified_ms` has the times of the files of the index; it is empty if the state and the listing agree.
     `gc_in_progress` is true if a gc runs or has been killed.  `shards_in_doubt` is true if a run must look which shards
     exist.  `all_listed` is false if the run looked at a few packages only.
@@ -54,6 +56,7 @@ class Snapshot:
     split_points: tuple[str, ...] = ()
     ignored: frozenset[str] = frozenset()
     taken_ms: int = 0
+    state_saved_ms: int = 0
 
     def is_unchanged(self, filename: str) -> bool:
         """Whether a file of the index is the one that the last run left."""

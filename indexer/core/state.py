@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CHANNEL = "channel"
 # The number of the form in which a state is written.  A state of another format counts as none.
 FORMAT = 2
+# A subdir of at most so many packages is small: with its index it takes some 100 MB.
+SMALL = 50_000
 # A part of a listing: a little less than three pages, so that some new packages need no fourth.
 _PART = 2_900
 _MAX_PARTS = 64

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from indexer.core.pages.catalog import filenames_without_metadata
 from indexer.core.plan import DiffContext, diff

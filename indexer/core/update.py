@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import field
+from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.attestations import with_attestations
@@ -16,6 +18,7 @@ from indexer.core.recent import hourly_counts, updated_hourly_counts
 from indexer.core.records.v3 import latest
 from indexer.core.remarks import not_found, rejected_before, remarks, remarks_on_patch
 from indexer.core.state import State
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +34,7 @@ if TYPE_CHECKING:
     from indexer.core.state import Attested
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Value, frozen=True):
     """The file names of packages that this run adds, updates and removes; `reread` were read, and nothing changed."""
 
     added: frozenset[str] = frozenset()
@@ -41,8 +43,7 @@ class Changes:
     reread: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(Value, frozen=True):
     """The new content of a subdir's index, before files are made of it.
 
     `index` has the records before any patch, `published` those that readers shall see.  `changed_names` are the package

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 # `+=` is a read and a write, and another thread may count between them.  One lock for all counts: a Usage travels to
 # other processes, and a lock cannot.
@@ -12,8 +13,7 @@ COUNTING = threading.Lock()
 """Held while a Usage is changed that several threads share."""
 
 
-@dataclass(slots=True)
-class Usage:
+class Usage(Struct):
     """Requests by verb (GET, HEAD, LIST, PUT, DELETE), and the bytes of bodies that were read and written.
 
     For a bucket, each request on the wire counts, retries included; for a folder, each call of the store.

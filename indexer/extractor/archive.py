@@ -7,11 +7,11 @@ import io
 import re
 import tarfile
 import zipfile
-from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import zstandard
 from conda_package_streaming.package_streaming import tar_generator
+from msgspec import Struct, field
 
 from indexer.core.errors import BadPackage
 from indexer.core.records.about import traits
@@ -171,12 +171,12 @@ def read_conda(file: SeekableFile, *, about: bool = False, whole: FullCheck | No
     """
     with _open_zip(file) as archive:
         check_directory(archive)
-        found = _read_info(file, archive, whole, about=about)
-        if odd := zip_warnings(file, archive, whole):
-            found[ZIP_WARNINGS] = "\n".join(odd).encode()
+        files = _read_info(file, archive, whole, about=about)
+        if warnings := zip_warnings(file, archive, whole):
+            files[ZIP_WARNINGS] = "\n".join(warnings).encode()
         if whole is not None:
             check_members(archive, whole.scanned, reread=whole.data is not None, unpack=whole.unpack)
-        return found
+        return files
 
 
 def read_tar_bz2(file: Source, size: int, *, about: bool = False, whole: bool = False) -> dict[str, bytes]:
@@ -188,10 +188,10 @@ def read_tar_bz2(file: Source, size: int, *, about: bool = False, whole: bool = 
     limited = _LimitedStream(content, size)
     if whole:
         limited.hold()
-    found = _read_tar(limited, about=about)
+    files = _read_tar(limited, about=about)
     if whole:
         unpack_rest(content, size)
-    return found
+    return files
 
 
 def read_patches(package: RangeFile) -> dict[str, bytes]:
@@ -242,10 +242,10 @@ def _read_info(
         start = content.peek(_FRAME_HEADER)
         # Metadata is read beyond the record, and an error there is ignored: then the check begins at the start again.
         rest = archive.open(member) if about else content
-    found = _read_tar_zst(cast("IO[bytes]", content), start, member, about=about)
+    files = _read_tar_zst(cast("IO[bytes]", content), start, member, about=about)
     if member.compress_size <= _MAX_CHECKED_INFO:
         unpack_rest(rest, member.compress_size)
-    return found
+    return files
 
 
 def _read_tar_zst(compressed: IO[bytes], start: bytes, member: zipfile.ZipInfo, *, about: bool) -> dict[str, bytes]:
@@ -261,14 +261,14 @@ def _read_tar_zst(compressed: IO[bytes], start: bytes, member: zipfile.ZipInfo, 
 
 
 def _read_patches(content: _LimitedStream) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     for tar, member in _members(content):
         match = _PATCHES.fullmatch(member.name)
         if match is not None:
-            if match["subdir"] in found:
+            if match["subdir"] in files:
                 raise BadPackage("the archive", f"has {member.name} more than once")
-            found[match["subdir"]] = _content(tar, member, _FREE_PATCHES)
-    return found
+            files[match["subdir"]] = _content(tar, member, _FREE_PATCHES)
+    return files
 
 
 def _read_tar(content: _LimitedStream, *, about: bool) -> dict[str, bytes]:
@@ -286,8 +286,7 @@ def _read_tar(content: _LimitedStream, *, about: bool) -> dict[str, bytes]:
     return {**(files.metadata_files or {}), **files.record_files}
 
 
-@dataclass(slots=True)
-class _InfoFiles:
+class _InfoFiles(Struct):
     """The info files read so far: `record_files` for the record, and `metadata_files` if metadata is wanted.
 
     `has_file_list` is true after the list of the package's files, `has_left_info` after a file outside info/.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import field
 
 from indexer.core.errors import Conflict, Denied
 from indexer.core.extraction import Extraction
@@ -14,11 +14,11 @@ from indexer.core.model import Extracted, Rejected
 from indexer.core.records.dates import is_other_package, is_undated
 from indexer.core.records.identity import identity_of
 from indexer.core.report import ReadCount
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from indexer.core.existing import Existing
     from indexer.core.job import SubdirJob
     from indexer.core.model import Index, Plan, Raw, Stat
     from indexer.core.snapshot import Snapshot
@@ -35,8 +35,8 @@ _TOGETHER = 1024
 _records = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def extract_spec(job: SubdirJob, snapshot: Snapshot, existing: Existing, *, stored_checksums: bool) -> ExtractSpec:
-    """How the packages of a subdir are read.
+def extract_spec(job: SubdirJob, snapshot: Snapshot, index: Index, *, stored_checksums: bool) -> ExtractSpec:
+    """How the packages of a subdir with this index are read; if there is a state, the index does not matter.
 
     Without `stored_checksums` the store has no digests of packages, so each byte is hashed.
     """
@@ -49,13 +49,12 @@ def extract_spec(job: SubdirJob, snapshot: Snapshot, existing: Existing, *, stor
         snapshot.taken_ms,
         unpack or not stored_checksums,
         job.options.outputs.needs_metadata,
-        snapshot.state is None and is_undated(existing.index),
+        snapshot.state is None and is_undated(index),
         unpack,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ExtractionCache:
+class ExtractionCache(Value, frozen=True):
     """The packages that a run has read in one subdir, so that an attempt after a conflict reads no package again.
 
     `results` are by file name.  `replaced` has the packages that this run has seen with another ETag before.
@@ -76,14 +75,13 @@ class ExtractionCache:
     def read(self, store: Store, packages: Sequence[Stat], spec: ExtractSpec) -> None:
         """Read the packages that are not known with this ETag.
 
-        Raises Conflict if a package changes while it is read, and Denied if the store refuses every package.
+        Raises Conflict if a package changes while it is read.
         """
         missing = [stat for stat in packages if not self._is_known(stat)]
         if not missing:
             return
         self.replaced.update({stat.key for stat in missing} & self.results.keys())
         vanished: list[str] = []
-        denied: list[Rejected] = []
         fresh: list[Extracted] = []
         stats = {stat.key: stat for stat in missing}
         self.progress(spec.subdir, 0, len(missing))
@@ -94,7 +92,6 @@ class ExtractionCache:
                 fresh.append(result)
             elif isinstance(result, Rejected):
                 self.results[result.filename] = result
-                denied += [result] * result.transient
             else:
                 vanished.append(result.filename)
             if len(fresh) == _TOGETHER:
@@ -104,9 +101,6 @@ class ExtractionCache:
         self.results.update(_compact(fresh, stats))
         if vanished:
             raise Conflict(f"{spec.subdir}/{min(vanished)}", "changed while it was read")
-        if len(denied) == len(missing) > 1:
-            first = denied[0]
-            raise Denied(f"{spec.subdir}/{first.filename}", first.reason, "check the permission to read objects")
 
     def _is_known(self, stat: Stat) -> bool:
         known = self.results.get(stat.key)
@@ -142,11 +136,21 @@ def extract(cache: ExtractionCache, store: Store, spec: ExtractSpec, todo: Plan,
 
     Raises Conflict, and Denied if the store refuses every package.
     """
-    cache.read(store, [*todo.to_read, *todo.to_describe], spec)
+    wanted = [*todo.to_read, *todo.to_describe]
+    cache.read(store, wanted, spec)
+    _check_not_all_denied(spec.subdir, [cache.results[stat.key] for stat in wanted])
     described = [cache.results[stat.key] for stat in todo.to_describe]
     results = tuple(cache.results[stat.key] for stat in todo.to_read)
     run_exports = _run_exports(index, described) if todo.completes_run_exports else {}
     return Extraction(results, run_exports, _metadata(index, [*results, *described]))
+
+
+def _check_not_all_denied(subdir: str, results: Sequence[Extracted | Rejected]) -> None:
+    """Raise Denied if the store refuses to give out any of several packages."""
+    denied = [result for result in results if isinstance(result, Rejected) and result.transient]
+    if len(denied) == len(results) > 1:
+        first = denied[0]
+        raise Denied(f"{subdir}/{first.filename}", first.reason, "check the permission to read objects")
 
 
 def _run_exports(index: Index, results: Iterable[Extracted | Rejected]) -> dict[str, Raw]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from indexer.extractor.archive_errors import Source
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 _WORTH_A_THREAD = 2**19
 
 
-@dataclass(frozen=True, slots=True)
-class Digests:
+class Digests(Value, frozen=True):
     """The digests of a whole package, hexadecimal."""
 
     sha256: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from msgspec import field
 
 from indexer.core.errors import BadConfig, BadPackage, Conflict, Damaged, Denied, RangeRefused, Unavailable
 from indexer.core.json_stream import dump
@@ -18,6 +19,7 @@ from indexer.core.records.about import metadata_of
 from indexer.core.records.dates import FIELD, first_date
 from indexer.core.records.index_json import PackageFile, parse_run_exports, run_exports_faults, validate
 from indexer.core.usage import Usage
+from indexer.core.value import Value
 from indexer.extractor.archive import (
     ABOUT_JSON,
     INDEX_JSON,
@@ -65,15 +67,13 @@ class ReadStrategy(Enum):
     STREAM = "stream"
 
 
-@dataclass(frozen=True, slots=True)
-class Vanished:
+class Vanished(Value, frozen=True):
     """A package that vanished or changed between the listing and the reading: take a new snapshot."""
 
     filename: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExtractSpec:
+class ExtractSpec(Value, frozen=True):
     """The options that all readings of a subdir share.
 
     `undated`: no record of the subdir has a date yet.  `verify_digests`: every byte is hashed, even if the store has
@@ -90,8 +90,7 @@ class ExtractSpec:
     unpack: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Value, frozen=True):
     """The result of one package, the strategy that read the package, and the requests and bytes."""
 
     result: Extracted | Rejected | Vanished
@@ -99,8 +98,7 @@ class Reading:
     usage: Usage = field(default_factory=Usage)
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
+class _Content(Value, frozen=True):
     """The content of a package: its info files by name, its digests, and warnings."""
 
     strategy: ReadStrategy
@@ -156,8 +154,8 @@ def _result_of(content: _Content, stat: Stat, spec: ExtractSpec) -> Extracted | 
     except BadPackage as error:
         reason = f"{error.thing} {error.reason}"
         return Rejected(filename, stat.etag, reason, package.sha256, damaged=isinstance(error, Damaged))
-    deviations = content.info.get(ZIP_WARNINGS, b"").decode().splitlines()
-    warnings = (*content.warnings, *deviations, *validated.warnings, *run_exports_faults(run_exports))
+    of_zip = content.info.get(ZIP_WARNINGS, b"").decode().splitlines()
+    warnings = (*content.warnings, *of_zip, *validated.warnings, *run_exports_faults(run_exports))
     unknown = RUN_EXPORTS_UNKNOWN in content.info
     if unknown:
         warnings += ("the run exports are unknown, because the archive cannot be read to its end",)
@@ -183,8 +181,8 @@ def _metadata(info: Mapping[str, bytes], known: Metadata) -> tuple[Metadata, tup
 
 def _read_whole(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """Read the package in one request, all of it into memory."""
-    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
-        data = onward.rest()
+    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as stream:
+        data = stream.rest()
 
     def read_info() -> dict[str, bytes]:
         check_file_kind(stat.key, data[:START_SIZE])
@@ -196,7 +194,7 @@ def _read_whole(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
         return read_conda(HeldFile(stat, data), about=spec.metadata, whole=check)
 
     digests = digests_of(data)
-    return _Content(ReadStrategy.WHOLE, _info(read_info), digests, _digest_warning(onward.opened, digests))
+    return _Content(ReadStrategy.WHOLE, _info(read_info), digests, _digest_warning(stream.opened, digests))
 
 
 def _info(read: Callable[[], dict[str, bytes]]) -> dict[str, bytes] | BadPackage:
@@ -216,12 +214,12 @@ def _read_tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     digests = data = None
     with contextlib.suppress(RangeRefused):
         reader = store.open(stat.key, range=(start, stat.size), etag=stat.etag)
-        with ResumingReader(store, stat, reader, (start, stat.size)) as onward:
-            digests = stored_digests(onward.opened) if onward.opened.start == start else None
+        with ResumingReader(store, stat, reader, (start, stat.size)) as stream:
+            digests = stored_digests(stream.opened) if stream.opened.start == start else None
             if digests is None:
-                digests = _checksum_digests(store, onward.opened)
+                digests = _checksum_digests(store, stream.opened)
             if digests is not None:
-                data = onward.rest()
+                data = stream.rest()
     if digests is None or data is None:
         return _read_stream(store, stat, spec)
     window = RangeFile(store, stat, data, start)
@@ -230,11 +228,11 @@ def _read_tail(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
 
 def _read_head(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """Read a `.tar.bz2` up to its info files, and its last bytes, if the store has its digests; else read all of it."""
-    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
-        digests = stored_digests(onward.opened) or _checksum_digests(store, onward.opened)
+    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as stream:
+        digests = stored_digests(stream.opened) or _checksum_digests(store, stream.opened)
         if digests is None:
-            return _stream_tar_bz2(store, onward, stat, spec)
-        source = Tail(onward, BZIP2_TAIL)
+            return _stream_tar_bz2(store, stream, stat, spec)
+        source = Tail(stream, BZIP2_TAIL)
         info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.metadata))
         if isinstance(info, BadPackage):
             return _Content(ReadStrategy.HEAD, info, digests)
@@ -249,8 +247,8 @@ def _end_of(store: Store, stat: Stat) -> bytes | None:
     start = stat.size - BZIP2_TAIL
     with contextlib.suppress(RangeRefused):
         reader = store.open(stat.key, range=(start, stat.size), etag=stat.etag)
-        with ResumingReader(store, stat, reader, (start, stat.size)) as onward:
-            return onward.rest() if onward.opened.start else None
+        with ResumingReader(store, stat, reader, (start, stat.size)) as stream:
+            return stream.rest() if stream.opened.start else None
     return None
 
 
@@ -264,8 +262,8 @@ def _checked_end(
     if isinstance(info, BadPackage) or ends_as_bzip2(end):
         return info
     try:
-        with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
-            unpack_bzip2(onward, stat.size)
+        with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as stream:
+            unpack_bzip2(stream, stat.size)
     except BadPackage as error:
         return error
     return info
@@ -273,28 +271,28 @@ def _checked_end(
 
 def _read_stream(store: Store, stat: Stat, spec: ExtractSpec) -> _Content:
     """Read all of a package in one pass and constant memory: hash, check and, for a `.tar.bz2`, parse."""
-    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as onward:
+    with ResumingReader(store, stat, store.open(stat.key, etag=stat.etag)) as stream:
         if not stat.key.endswith(CONDA):
-            return _stream_tar_bz2(store, onward, stat, spec)
-        with Hasher(onward) as hasher:
+            return _stream_tar_bz2(store, stream, stat, spec)
+        with Hasher(stream) as hasher:
             source = Tail(hasher, _STEP)
             whole = FullCheck(scan_members(source, unpack=spec.unpack), None, spec.unpack)
             tail = source.rest()
             digests = hasher.digests()
     window = RangeFile(store, stat, tail, stat.size - len(tail))
     info = _info(lambda: read_conda(window, about=spec.metadata, whole=whole))
-    return _Content(ReadStrategy.STREAM, info, digests, _digest_warning(onward.opened, digests))
+    return _Content(ReadStrategy.STREAM, info, digests, _digest_warning(stream.opened, digests))
 
 
-def _stream_tar_bz2(store: Store, onward: ResumingReader, stat: Stat, spec: ExtractSpec) -> _Content:
-    with Hasher(onward) as hasher:
+def _stream_tar_bz2(store: Store, stream: ResumingReader, stat: Stat, spec: ExtractSpec) -> _Content:
+    with Hasher(stream) as hasher:
         source = Tail(hasher, BZIP2_TAIL)
         info = _info(lambda: read_tar_bz2(source, stat.size, about=spec.metadata, whole=spec.unpack))
         end = source.rest()
         digests = hasher.digests()
     if not spec.unpack:
         info = _checked_end(store, stat, info, end)
-    return _Content(ReadStrategy.STREAM, info, digests, _digest_warning(onward.opened, digests))
+    return _Content(ReadStrategy.STREAM, info, digests, _digest_warning(stream.opened, digests))
 
 
 _STRATEGIES = {

@@ -7,10 +7,10 @@ import struct
 import zipfile
 import zlib
 from collections import deque
-from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 import zstandard
+from msgspec import Struct, field
 
 from indexer.core.errors import Damaged
 from indexer.extractor.archive_errors import OwnSource, library_call
@@ -167,8 +167,7 @@ class ScannedMember(NamedTuple):
     start: int
 
 
-@dataclass(slots=True)
-class ScannedMembers:
+class ScannedMembers(Struct):
     """The members of a zip that was read from its start to its end.
 
     `members` has each stored member by its offset; `error` is the reason why their content cannot be unpacked.

@@ -8,16 +8,16 @@ import os
 import signal
 import threading
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(Value, frozen=True):
     """Some processes; `end` ends them at once, even in the middle of a package."""
 
     executor: Executor

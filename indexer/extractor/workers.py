@@ -8,9 +8,11 @@ import itertools
 import logging
 import os
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
+from indexer.core.value import Value
 from indexer.store.concurrent import Limits, bounded
 from indexer.store.open import open_store
 
@@ -58,8 +60,7 @@ def in_threads(executor: Executor, parallel: int) -> Workers:
     return workers
 
 
-@dataclass(frozen=True, slots=True)
-class BatchJob:
+class BatchJob(Value, frozen=True):
     """The part that all batches of a run have in common, as it is sent to another process of this machine."""
 
     target: Target
@@ -67,8 +68,7 @@ class BatchJob:
     parallel: int
 
 
-@dataclass(frozen=True, slots=True)
-class BatchResult:
+class BatchResult(Value, frozen=True):
     """The readings of one batch, and the requests and bytes that they took."""
 
     readings: list[Reading]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from indexer.core import names, patch
 from indexer.core.errors import BadIndex, NewerIndex, Refused

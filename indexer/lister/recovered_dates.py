@@ -6,8 +6,9 @@ A shard that we once wrote stays in `shards/`, named by its content, until a gc 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.errors import BadIndex, Missing

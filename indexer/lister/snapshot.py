@@ -5,8 +5,9 @@ In the other order a run could remove a package that another indexer has publish
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.errors import Conflict, Missing
@@ -22,31 +23,46 @@ if TYPE_CHECKING:
     from indexer.store.channel_folder import ChannelFolder
 
 
-def load_state(store: Store, key: str) -> tuple[State | None, ETag | None]:
-    """The state in a state file and the ETag of the file; no state if there is none, or none that can be read."""
+class SavedState(NamedTuple):
+    """A state file: the state in it, None if it cannot be read, and the ETag and the time of the file.
+
+    The ETag is None if there is no state file.
+    """
+
+    state: State | None = None
+    etag: ETag | None = None
+    saved_ms: int = 0
+
+
+def load_state(store: Store, key: str, *, at_most: int | None = None) -> SavedState:
+    """The content of a state file; without the state if the file has more than `at_most` bytes."""
     try:
         data, stat = read_whole(store, key)
     except Missing:
-        return None, None
-    return decode_state(data), stat.etag
+        return SavedState()
+    is_wanted = at_most is None or len(data) <= at_most
+    return SavedState(decode_state(data) if is_wanted else None, stat.etag, stat.modified_ms)
 
 
-def take_snapshot(folder: ChannelFolder, job: SubdirJob, now_ms: int, *, trust_state: bool) -> Snapshot:
+def take_snapshot(
+    folder: ChannelFolder, job: SubdirJob, saved: SavedState, now_ms: int, *, trust_state: bool
+) -> Snapshot:
     """The ETags of the index files, then the packages: all of them, or only those in the scope of the job.
 
     The ETags in the state hold if the listing after the state shows the same ETags: the files were like that before the
     listing began.  If the listing shows others, or if a conflict has just shown that the state is wrong (`trust_state`
     is false), each file is requested, and the subdir is listed again.  The files of the overlay are as the listing
-    shows them: never older than the files that were made from them.
+    shows them: never older than the files that were made from them.  `saved` is the state as it was read before.
     """
-    state, state_etag = load_state(folder.store, folder.prefix + names.STATE_FILE)
+    state = saved.state
     scope, outputs = job.scope, job.options.outputs
     empty = Snapshot(
         state=state,
-        state_etag=state_etag,
+        state_etag=saved.etag,
         all_listed=scope is None,
         shards_in_doubt=job.options.force,
         taken_ms=now_ms,
+        state_saved_ms=saved.saved_ms,
     )
     if state is not None and trust_state:
         etags = index_files(etags_of(state))
@@ -61,7 +77,7 @@ def take_snapshot(folder: ChannelFolder, job: SubdirJob, now_ms: int, *, trust_s
 
 def take_index_snapshot(folder: ChannelFolder, outputs: Outputs) -> Snapshot:
     """A snapshot of the files of the index only, without packages."""
-    state, state_etag = load_state(folder.store, folder.prefix + names.STATE_FILE)
+    state, state_etag, _ = load_state(folder.store, folder.prefix + names.STATE_FILE)
     stats = folder.stats((*names.TRACKED, *names.OVERLAY_FILES))
     etags = _without_foreign_page({name: stat.etag for name, stat in stats.items()}, state, outputs)
     modified_ms = {name: stat.written_ms for name, stat in stats.items()}
@@ -70,7 +86,7 @@ def take_index_snapshot(folder: ChannelFolder, outputs: Outputs) -> Snapshot:
 
 def take_read_only_snapshot(folder: ChannelFolder, outputs: Outputs) -> Snapshot:
     """A snapshot from one listing, for a command that only reads and takes a second snapshot to compare."""
-    state, state_etag = load_state(folder.store, folder.prefix + names.STATE_FILE)
+    state, state_etag, _ = load_state(folder.store, folder.prefix + names.STATE_FILE)
     listing = _list(folder, None, state)
     etags = _without_foreign_page(etags_in(listing, names.TRACKED), state, outputs)
     return snapshot_of_listing(listing, Snapshot(etags, state, state_etag))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from indexer.core.errors import BadConfig
+from indexer.core.value import Value
 from indexer.store.redact import register_secrets
 
 if TYPE_CHECKING:
@@ -109,8 +109,7 @@ class Keyring:
             return None
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialMatch:
+class CredentialMatch(Value, frozen=True):
     """An entry of the credential store: its keys, its name and its place."""
 
     keys: Keys

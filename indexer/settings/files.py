@@ -6,13 +6,14 @@ Tables that an indexer does not need are ignored.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import field
 
 from indexer.core.errors import BadConfig
+from indexer.core.value import Value
 from indexer.settings.locations import config_files, is_file, manifests
 from indexer.settings.schema import BucketOptions, Concurrency, IndexConfig, ProxyConfig, Tls, table_of
 
@@ -30,8 +31,7 @@ _MANIFESTS: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Value, frozen=True):
     """A file, and a table in it; the empty table is the top of the file."""
 
     file: Path
@@ -46,16 +46,14 @@ class Source:
         return Source(self.file, f"{self.table}.{quoted}".lstrip("."))
 
 
-@dataclass(frozen=True, slots=True)
-class FileValue:
+class FileValue(Value, frozen=True):
     """A value of a configuration file, and its source."""
 
     value: Any
     source: Source
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Value, frozen=True):
     """The tables of one file, each with its source."""
 
     buckets: Mapping[str, tuple[Source, BucketOptions]] = field(default_factory=dict)
@@ -66,8 +64,7 @@ class File:
     network: tuple[tuple[Source, Tls | ProxyConfig], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Value, frozen=True):
     """All files, the weakest first."""
 
     files: tuple[File, ...] = ()

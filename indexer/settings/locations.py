@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,8 +19,7 @@ MANIFESTS = ("pixi.toml", "pyproject.toml", "mojoproject.toml")
 _TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(Value, frozen=True):
     """The facts of this machine that decide in which paths files are searched.  Empty variables count as unset."""
 
     environ: Mapping[str, str]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from indexer.core.errors import BadConfig, Denied
+from indexer.core.value import Value
 from indexer.settings import credentials
 from indexer.settings.files import load
 from indexer.settings.network import network_of, network_settings
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from indexer.settings.files import Config, FileValue
     from indexer.settings.locations import Environment
+    from indexer.store.s3.chain import Chain
     from indexer.store.s3.network import Trust
 
 _KEYS = ("access_key_id", "secret_access_key", "session_token")
@@ -27,8 +29,7 @@ _KEYS = ("access_key_id", "secret_access_key", "session_token")
 _FIELDS = ("endpoint_url", "region", "addressing_style", "provider", *_KEYS)
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(Value, frozen=True):
     """The merged settings of a channel: how to reach it, what to publish, and the origin of each value."""
 
     target: Target
@@ -148,21 +149,21 @@ def explain(resolved: Resolved) -> list[Setting]:
     """
     settings = {setting.name: setting for setting in resolved.settings}
     if resolved.target.in_bucket:
-        from indexer.store.s3.session import session_of
+        from indexer.store.s3.chain import chain_of
 
-        settings = {**_of_boto3(session_of(resolved.target.s3), resolved.target), **settings}
+        settings = {**_of_boto3(chain_of(resolved.target.s3), resolved.target), **settings}
     return list(settings.values())
 
 
-def _of_boto3(session: Any, target: Target) -> dict[str, Setting]:
-    from indexer.store.s3.network import trusting
+def _of_boto3(chain: Chain, target: Target) -> dict[str, Setting]:
+    from indexer.store.s3.chain import endpoint_of, region_of
+    from indexer.store.s3.network import trust_of
     from indexer.store.s3.providers import addressing_of, provider_of
-    from indexer.store.s3.session import endpoint_of, region_of
 
     options, bucket = target.s3, urlsplit(target.location).netloc
-    endpoint = endpoint_of(session, options)
+    endpoint = endpoint_of(chain, options)
     provider = provider_of(endpoint.value or None, options.provider)
-    region = region_of(session, options, provider)
+    region = region_of(chain, options, provider)
     style = {"virtual": "virtual-host", "path": "path"}[addressing_of(provider, endpoint.value or None, bucket)]
     settings = [
         Setting("endpoint-url", endpoint.value or "that of AWS", _chained(endpoint.name)),
@@ -170,21 +171,24 @@ def _of_boto3(session: Any, target: Target) -> dict[str, Setting]:
         Setting("region", region.value, _chained(region.name)),
         Setting("addressing-style", style, _chained(f"provider {provider.name}")),
     ]
-    trust = trusting(options.network, session._session)  # noqa: SLF001  boto3 has no method for it
+    trust = trust_of(options.network, chain)
+    if isinstance(trust.verify, str):
+        chain.trust_also(trust.verify)
     if isinstance(trust.verify, str) and trust.setting != "tls-root-certs":
         settings.append(Setting("certificates", trust.verify, Origin(Kind.VARIABLE, trust.setting)))
     if options.access_key_id is None and not options.anonymous:
-        settings += _keys_of_boto3(session, target, trust)
+        settings += _keys_of_boto3(chain, target, trust)
     return {setting.name: setting for setting in settings}
 
 
-def _keys_of_boto3(session: Any, target: Target, trust: Trust) -> list[Setting]:
-    from indexer.store.s3.session import keys_of
+def _keys_of_boto3(chain: Chain, target: Target, trust: Trust) -> list[Setting]:
+    from indexer.store.s3.chain import keys_of
 
     try:
-        method, keys = keys_of(session, target, trust)
+        method, keys_now = keys_of(chain, target, trust)
     except (BadConfig, Denied) as error:
         return [Setting("access-key-id", f"none: {error.reason}", Origin(Kind.BOTO3))]
+    keys = keys_now()
     values = zip(_KEYS, (keys.access_key, keys.secret_key, keys.token), strict=True)
     return [_setting(name, value, Origin(Kind.BOTO3, method)) for name, value in values if value]
 

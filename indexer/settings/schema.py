@@ -6,7 +6,6 @@ Parsing, messages and docs/configuration.md all use these structs.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -14,6 +13,7 @@ from msgspec import Meta, Struct
 
 from indexer.core.channel_info import ChannelRelations, Notice, Revision
 from indexer.core.errors import BadConfig
+from indexer.core.value import Value
 
 _Table = TypeVar("_Table", bound=Struct)
 _Text = Annotated[str, Meta(min_length=1)]
@@ -124,8 +124,7 @@ def table_of(source: str, value: object, table: type[_Table]) -> _Table:
         raise BadConfig(f"{source} {path}".rstrip(), f"{reason[:1].lower()}{reason[1:]}", step) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Value, frozen=True):
     """A key for a person: its name in a file, its type and its meaning."""
 
     name: str

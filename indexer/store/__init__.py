@@ -6,9 +6,12 @@ ones.  An expectation that does not hold raises Conflict and changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import field
+
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,8 +33,7 @@ class Expect(Enum):
     ANYTHING = "anything"
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Value, frozen=True):
     """An object that is being read.
 
     `start` is the position of the body in the object: a store that ignores ranges begins at 0.

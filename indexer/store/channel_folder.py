@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from concurrent.futures import wait
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec import field
+from msgspec.structs import replace
 
+from indexer.core.value import Value
 from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from concurrent.futures import Executor
+    from collections.abc import Iterable, Iterator, Mapping
+    from concurrent.futures import Executor, Future
 
     from indexer.core.model import ETag, Stat
     from indexer.store import Store
 
 
-@dataclass(frozen=True)
-class ChannelFolder:
+class ChannelFolder(Value, frozen=True, dict=True):
     """A folder of a channel, with an executor for requests that do not wait for each other.
 
     `name` is the subdir, or the empty text for the root of the channel.
@@ -28,6 +30,7 @@ class ChannelFolder:
     store: Store
     name: str
     executor: Executor
+    _requested: dict[tuple[str, ETag], Future[bytes]] = field(default_factory=dict)
 
     @cached_property
     def prefix(self) -> str:
@@ -36,10 +39,24 @@ class ChannelFolder:
 
     def read(self, filename: str, etag: ETag) -> bytes:
         """One version of a file.  Raises Conflict if the file has another ETag, Missing if it is gone."""
+        requested = self._requested.pop((filename, etag), None)
+        if requested is not None:
+            return requested.result()
         return read_whole(self.store, self.prefix + filename, etag)[0]
+
+    @contextlib.contextmanager
+    def requesting(self, files: Mapping[str, ETag]) -> Iterator[ChannelFolder]:
+        """The folder; it requests these files now, all at the same time, and `read` returns their content later."""
+        requested = {file: self.executor.submit(self.read, *file) for file in files.items()}
+        try:
+            yield replace(self, _requested=requested)
+        finally:  # what is left was not needed
+            for future in requested.values():
+                future.cancel()
+            wait(requested.values())
 
     def stats(self, filenames: Iterable[str]) -> dict[str, Stat]:
         """The files among `filenames` that exist, by file name; one request each, many at the same time."""
         wanted = list(filenames)
         found = self.executor.map(self.store.stat, [self.prefix + name for name in wanted])
-        return {name: msgspec.structs.replace(stat, key=name) for name, stat in zip(wanted, found, strict=True) if stat}
+        return {name: replace(stat, key=name) for name, stat in zip(wanted, found, strict=True) if stat}

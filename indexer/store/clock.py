@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Value, frozen=True):
     """The functions that return the time and wait.
 
     `now_ms` returns the milliseconds since 1970-01-01 UTC, `monotonic` returns seconds from an unknown start, and

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
+import threading
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import ParamSpec
+
+    P = ParamSpec("P")
 
 J = TypeVar("J")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits(Generic[J]):
+class Limits(Value, Generic[J], frozen=True):
     """The limits of running jobs: their number and, with `weigh`, the sum of the weights that it returns."""
 
     jobs: int
@@ -59,3 +63,24 @@ def bounded(
         for future in running:
             future.cancel()
         wait(running)
+
+
+class DaemonThreads(Executor):
+    """Runs each job in a thread of its own; the program can end while a job waits for a server that is silent."""
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Start a job."""
+        future: Future[R] = Future()
+
+        def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001  raised where the result is asked for, as by any executor
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        threading.Thread(target=work, daemon=True).start()
+        return future

@@ -1,4 +1,4 @@
-"""Wrappers of a store: one writes without conditions, one counts reads."""
+"""Wrappers of a store: one writes without conditions, one counts reads, one can be stopped."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from indexer.core.usage import Usage
 from indexer.store import Expect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import ParamSpec, TypeVar
 
     from indexer.core.model import ETag, Stat
     from indexer.core.stream import Content
     from indexer.store import Range, Reader, Store
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
 
 
 class Unconditional:
@@ -34,6 +38,26 @@ class Unconditional:
         """Delete an object."""
         del expect
         self._store.delete(key, expect=Expect.ANYTHING)
+
+
+class Stoppable:
+    """A store that calls `check` before each operation; `check` raises an error if no more operation may begin."""
+
+    def __init__(self, store: Store, check: Callable[[], None]) -> None:
+        self.usage = store.usage
+        self.list = _checked(store.list, check)
+        self.stat = _checked(store.stat, check)
+        self.open = _checked(store.open, check)
+        self.put = _checked(store.put, check)
+        self.delete = _checked(store.delete, check)
+
+
+def _checked(operation: Callable[P, R], check: Callable[[], None]) -> Callable[P, R]:
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        check()
+        return operation(*args, **kwargs)
+
+    return checked
 
 
 class Metered:

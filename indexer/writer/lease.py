@@ -13,11 +13,13 @@ import logging
 import threading
 import uuid
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import field
 
 from indexer.core.errors import Conflict, IndexerError
 from indexer.core.names import LEASE, SHARDS_FOLDER
+from indexer.core.value import Mutable
 from indexer.store import Expect
 from indexer.store.read import read_whole
 
@@ -42,8 +44,7 @@ _SETTLE = 2.0
 _SKEW_MS = 15 * 60 * 1000
 
 
-@dataclass
-class Lease:
+class Lease(Mutable):
     """A lease on a folder: taken, renewed while the folder is written, given back.
 
     `store` is the bucket itself; `folder` ends in `/`, or is empty for the root.  The lease of another indexer is taken

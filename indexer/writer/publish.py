@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from indexer.core import names
 from indexer.core.artifact import Artifact, Publication, Rank
 from indexer.core.errors import Conflict
 from indexer.core.state import PublishedFile, State, encode_state
+from indexer.core.value import Value
 from indexer.store import Expect
 from indexer.store.concurrent import Limits, bounded
 from indexer.writer.compress import compressed
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 _LIMITS: Limits[Artifact] = Limits(32)
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
+class _Written(Value, frozen=True):
     """A file that was written, or deleted (then without an ETag); `rewritten` if a shard existed already."""
 
     artifact: Artifact

@@ -13,7 +13,7 @@ import pytest
 
 from indexer.cli.interruption import Ended, signals_as_interrupts
 from tests.support.command import COMMAND, ROOT, limited
-from tests.support.http_servers import Request, Response, answering
+from tests.support.http_servers import EMPTY, Request, Response, answering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +57,37 @@ def test_an_interrupted_run_prints_one_line_that_the_index_is_whole(name: str, c
     assert err == "interrupted; the published files are complete, repeat to continue\n"
     assert out == ""
     assert child.returncode == code
+
+
+def test_a_run_whose_threads_wait_for_a_silent_server_ends_at_a_signal() -> None:
+    over = threading.Event()
+    asked = threading.Semaphore(0)
+    root = EMPTY.replace(
+        b"</ListBucketResult>",
+        b"<CommonPrefixes><Prefix>linux-64/</Prefix></CommonPrefixes>"
+        b"<CommonPrefixes><Prefix>noarch/</Prefix></CommonPrefixes></ListBucketResult>",
+    )
+
+    def silent(request: Request) -> Response:
+        if "list-type=2" in request.path:
+            return Response(200, root)
+        asked.release()
+        over.wait(60)
+        return Response(503)
+
+    with answering(silent) as server:
+        command = [*COMMAND, "s3", "s3://slow-bucket"]
+        environment = {**os.environ, **server.environment()}
+        with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as child:
+            try:
+                assert all(asked.acquire(timeout=60) for _ in range(2)), "it never asked"
+                child.send_signal(signal.SIGTERM)
+                _, err = child.communicate(timeout=50)
+            finally:
+                over.set()
+                child.kill()
+    assert err == "interrupted; the published files are complete, repeat to continue\n"
+    assert child.returncode == 143
 
 
 def test_a_signal_that_was_ignored_stays_ignored() -> None:

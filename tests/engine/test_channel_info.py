@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.channel_info import ChannelInfo, ChannelRelations, Notice, Revision

@@ -5,12 +5,13 @@ from __future__ import annotations
 import bz2
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 import zstandard
+from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.errors import BadConfig, GaveUp

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from indexer.core.records.dates import APPROVED_MS
 from indexer.core.state import PublishedFile, decode_state, encode_state

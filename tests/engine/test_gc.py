@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 import zstandard
+from msgspec.structs import replace
 
 from indexer.commands.gc import GcRequest, collect
 from indexer.core import names
@@ -56,7 +57,7 @@ class Bucket(MemoryStore):
     def _lay(self, key: str, body: bytes, **more: Any) -> Stat:
         stat = super()._lay(key, body, **more)
         stat = msgspec.structs.replace(stat, etag=ETag(hashlib.md5(body, usedforsecurity=False).hexdigest()))
-        self.objects[key] = replace(self.objects[key], stat=stat)
+        self.objects[key] = dataclasses.replace(self.objects[key], stat=stat)
         return stat
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.errors import Conflict

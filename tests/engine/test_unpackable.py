@@ -6,10 +6,10 @@ import bz2
 import hashlib
 import json
 import random
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.archives import END, conda, index_json, member, zst
 from tests.support.channel_check import check, faults

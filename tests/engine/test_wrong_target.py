@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from indexer.commands.gc import GcRequest, collect
 from indexer.commands.index import index_channel

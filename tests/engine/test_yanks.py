@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from indexer.commands.yank import YankRequest, withdraw
 from indexer.core import names
@@ -194,7 +195,7 @@ def test_what_the_ledger_knows_of_other_packages_survives_a_yank() -> None:
     index(store)
     order(store, keys(1)[0])
     for key in keys(3):  # newer than their records by the clock, and the same by their versions
-        store.objects[key] = replace(
+        store.objects[key] = dataclasses.replace(
             store.objects[key], stat=msgspec.structs.replace(store.objects[key].stat, modified_ms=NOW_MS + 1)
         )
     first = len(store.calls)

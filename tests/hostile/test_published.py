@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 import zstandard
+from msgspec.structs import replace
 
 from indexer.core.formats import shards
 from indexer.core.report import Outcome

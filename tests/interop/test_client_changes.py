@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from indexer import Options, Outputs, index, unyank, yank
 from tests.support.channels import BROKEN, copy, lay_out, write

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.formats.repodata import decode_run_exports, decode_unpatched, unpatched_run_exports
-from indexer.core.model import Index
 from indexer.core.overlay import WithdrawnPackages, Yank, make_overlay
 from indexer.core.patch import apply_instructions, parse_instructions
 from indexer.core.publication import publication
 from indexer.core.records.index_json import PATCHABLE
 from tests.support.render_context import contents, first_context
 from tests.support.strategies import RUN_EXPORTS, SPECS, TEXTS, filenames, indexes, values
+
+if TYPE_CHECKING:
+    from indexer.core.model import Index
 
 WORDS = st.text(st.characters(categories=["L", "N", "P"]), max_size=6)
 FIELDS = st.fixed_dictionaries(
@@ -87,7 +90,7 @@ def test_the_order_of_packages_and_of_instructions_does_not_matter(data: st.Data
     backwards = {
         key: dict(reversed(value.items())) if isinstance(value, dict) else value for key, value in content.items()
     }
-    other = Index(**{**{name: getattr(index, name) for name in Index.__slots__}, "records": _reversed(index.records)})
+    other = replace(index, records=_reversed(index.records))
     one = apply_instructions(index, parse_instructions(json.dumps(content).encode(), ""))
     two = apply_instructions(other, parse_instructions(json.dumps(backwards).encode(), ""))
     assert values(one.index.records) == values(two.index.records)

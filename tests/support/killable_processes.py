@@ -29,6 +29,7 @@ from indexer.core.model import Outputs
 from indexer.core.options import Options
 from indexer.extractor import workers
 from indexer.store import WHOLE, Expect
+from indexer.store.concurrent import DaemonThreads
 from indexer.store.open import open_store
 from indexer.store.target import S3Options, Target
 from tests.support.channel_reader import unreadable
@@ -169,7 +170,7 @@ def _index(job: Job, count: _Count) -> int:
         sys.addaudithook(count.hook)
     options = Options(Outputs(zst_level=1), verify_digests=not target.in_bucket, create=True)
     with workers.local(target, 4) as local, ThreadPoolExecutor(8) as threads:
-        report = index_channel(store, options, Context(local, threads))
+        report = index_channel(store, options, Context(local, threads, subdir_executor=DaemonThreads()))
     for sub in report.subdirs.values():
         if sub.error:
             print(sub.error)  # noqa: T201  its own output is what the test shows

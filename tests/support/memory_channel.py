@@ -10,12 +10,13 @@ import json
 import tarfile
 import zipfile
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import zstandard
+from msgspec.structs import replace
 
 from indexer.commands.context import Context
 from indexer.commands.index import index_channel
@@ -79,7 +80,7 @@ def fake_context(now_ms: int = NOW_MS, clock: FakeClock | None = None) -> Contex
     """A context without threads, with this time, without random waits."""
     inline, clock = Inline(), clock or FakeClock()
     times = Clock(lambda: now_ms, clock.monotonic, clock.sleep)
-    return Context(in_threads(inline, 4), inline, times, jitter=lambda pause: pause)
+    return Context(in_threads(inline, 4), inline, times, jitter=lambda pause: pause, subdir_executor=inline)
 
 
 def index(store: Store, options: Options = PLAIN, *, now_ms: int = NOW_MS, clock: FakeClock | None = None) -> Report:

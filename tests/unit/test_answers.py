@@ -8,8 +8,8 @@ import pytest
 from botocore import credentials
 
 from indexer.core.errors import Denied, Unavailable
+from indexer.store.s3.chain import renewed
 from indexer.store.s3.errors import errors, etag_of, opened_stat
-from indexer.store.s3.session import renewed
 from indexer.store.s3.strict import BadAnswer, field_of
 
 

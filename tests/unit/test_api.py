@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 import indexer
 from indexer import GcRequest, Options, S3Options, Target, WorkerOptions, check, gc, index, status, yank

@@ -14,10 +14,10 @@ from indexer.core.errors import BadConfig
 from indexer.settings.locations import Environment
 from indexer.settings.provenance import lines
 from indexer.settings.resolve import explain, resolve
+from indexer.store.s3.chain import chain_of, endpoint_of, keys_of, region_of
 from indexer.store.s3.connect import connect
 from indexer.store.s3.providers import OTHER
 from indexer.store.s3.retry import Retries
-from indexer.store.s3.session import endpoint_of, keys_of, region_of, session_of
 from indexer.store.target import S3Options, Target
 from tests.support.command import clear_settings
 
@@ -119,8 +119,8 @@ def test_of_a_folder_only_files_are_told(home: Path) -> None:
 
 def keys_here(target: Target) -> tuple[str, str]:
     """What the chain gives in this process: the provider, and the key's id."""
-    provider, keys = keys_of(session_of(target.s3), target)
-    return provider, keys.access_key
+    provider, keys = keys_of(chain_of(target.s3), target)
+    return provider, keys().access_key
 
 
 def test_another_process_has_the_same_keys_from_the_same_provider(home: Path) -> None:
@@ -141,11 +141,12 @@ def test_white_space_at_the_end_of_a_variable_of_aws_is_dropped(monkeypatch: pyt
     for name, value in {**AWS, "AWS_REGION": "eu", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}.items():
         monkeypatch.setenv(name, f"{value}\n")
     target = Target("s3://reeds/ch")
-    session = session_of(target.s3)
-    assert keys_of(session, target) == ("env", (ID, SECRET, "some-token", *keys_of(session, target)[1][3:]))
-    assert session.get_credentials().secret_key == SECRET
-    assert region_of(session, target.s3, OTHER) == ("eu", "AWS_REGION")
-    assert endpoint_of(session, target.s3) == ("http://127.0.0.1:9", "AWS_ENDPOINT_URL")
+    chain = chain_of(target.s3)
+    place, keys_now = keys_of(chain, target)
+    keys = keys_now()
+    assert (place, keys.access_key, keys.secret_key, keys.token) == ("env", ID, SECRET, "some-token")
+    assert region_of(chain, target.s3, OTHER) == ("eu", "AWS_REGION")
+    assert endpoint_of(chain, target.s3) == ("http://127.0.0.1:9", "AWS_ENDPOINT_URL")
     endpoint = connect("reeds", target, Retries()).endpoint
     assert (endpoint.region, endpoint.url, endpoint.provider) == ("eu", "http://127.0.0.1:9", OTHER)
 

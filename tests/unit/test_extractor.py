@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import random
 import tracemalloc
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from indexer.core.errors import Denied, Unavailable
 from indexer.core.json_stream import dump
@@ -357,7 +358,7 @@ BODIES = {"small": SMALL, "middle": MIDDLE, "large": LARGE, "middle bz2": MIDDLE
 def test_a_store_that_behaves_badly_is_read_from_all_the_same(
     body: bytes, behavior: Behavior, *, vouched: bool
 ) -> None:
-    store, stat = upload(body, vouched=vouched, behavior=replace(behavior))
+    store, stat = upload(body, vouched=vouched, behavior=dataclasses.replace(behavior))
     check(read(store, stat, SPEC), body)
     assert all_closed(store)
     assert store.usage.bytes_read <= len(body)
@@ -419,7 +420,7 @@ def test_a_body_may_break_off_three_times_and_no_more(*, silently: bool) -> None
 
 @pytest.mark.parametrize("behavior", [Behavior(ignores_ranges=True), Behavior(refuses_ranges=True)])
 def test_a_broken_body_is_read_again_if_the_store_has_no_ranges(behavior: Behavior) -> None:
-    behavior = replace(behavior, breaks_after=5 * MIB)
+    behavior = dataclasses.replace(behavior, breaks_after=5 * MIB)
     store, stat = upload(LARGE, vouched=False, behavior=behavior)
     check(read(store, stat, replace(SPEC, verify_digests=True)), LARGE)
 

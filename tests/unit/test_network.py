@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import botocore.session
 import pytest
 from botocore.exceptions import SSLError
 
@@ -13,8 +12,9 @@ from indexer.settings.files import load
 from indexer.settings.locations import Environment
 from indexer.settings.network import network_of, network_settings
 from indexer.store.s3.certificates import bundle, system
+from indexer.store.s3.chain import chain_of
 from indexer.store.s3.network import CERTIFI, Trust, proxy_of, refuse_distrust, trust_of
-from indexer.store.target import Network
+from indexer.store.target import Network, S3Options
 from tests.support.certificates import for_loopback
 from tests.support.command import clear_settings
 
@@ -37,7 +37,7 @@ def pem(folder: Path, name: str = "one") -> Path:
 
 
 def trusted(network: Network = Network()) -> Trust:  # noqa: B008  a frozen value
-    return trust_of(network, botocore.session.Session())
+    return trust_of(network, chain_of(S3Options()))
 
 
 def test_without_a_setting_botocore_decides() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.artifact import Artifact, Codec, Rank, with_digest
@@ -128,7 +128,7 @@ def test_a_base_url_that_is_no_text_goes(base_url: bytes) -> None:
     ],
 )
 def test_a_base_url_has_the_subdir_appended_unless_it_is_verbatim(options: dict[str, object], url: str) -> None:
-    outputs = replace(Outputs(), **options)  # type: ignore[arg-type]  # options by name
+    outputs = replace(Outputs(), **options)
     assert info_of(outputs=outputs)["base_url"] == url
     assert shard_index(scene=first_context(outputs)).info["base_url"] == url
 

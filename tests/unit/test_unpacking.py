@@ -8,11 +8,11 @@ import io
 import random
 import re
 import zipfile
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import zstandard
+from msgspec.structs import replace
 
 from indexer.core.model import Extracted, Rejected, Rules
 from indexer.extractor import integrity as unpacking

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+from msgspec import Struct
 from typer import Option
 
 from indexer.cli.options import File, Text
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from indexer.settings.resolve import Resolved
 
 
-@dataclass(frozen=True)
-class Configuration:
+class Configuration(Struct, frozen=True):
     """Where settings come from, besides options and variables."""
 
     config: Annotated[
@@ -35,8 +34,7 @@ class Configuration:
         return resolve(channel, self.given(), self.config, Environment.here())
 
 
-@dataclass(frozen=True)
-class Bucket(Configuration):
+class Bucket(Configuration, frozen=True):
     """How to reach a bucket.  Each missing value comes from variables or files, independent of the others."""
 
     endpoint_url: Annotated[Text, Option(metavar="URL", help="The store's endpoint. [env var: S3_ENDPOINT_URL]")] = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from typer import Option
 
 from indexer.cli.options import Switch, Text
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 _OUTPUTS = Outputs()
 
 
-@dataclass(frozen=True)
-class Files:
+class Files(Struct, frozen=True):
     """Which files a run publishes, and how."""
 
     zst: Annotated[
@@ -104,4 +104,4 @@ class Files:
 
     def outputs(self, from_files: Mapping[str, FileValue]) -> Outputs:
         """The outputs from options and, if an option is not given, from configuration files.  Raises BadConfig."""
-        return outputs({field.name: getattr(self, field.name) for field in fields(self)}, from_files)
+        return outputs(asdict(self), from_files)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
+from msgspec import Struct
 from typer import Option
 
 from indexer.cli.options import Text
@@ -26,8 +26,7 @@ class FailOn(str, Enum):
     NEW = "new"
 
 
-@dataclass(frozen=True)
-class ValidationOptions:
+class ValidationOptions(Struct, frozen=True):
     """Which packages a run accepts, and how it checks them."""
 
     verify_digests: Annotated[
@@ -53,8 +52,7 @@ class ValidationOptions:
     ] = False
 
 
-@dataclass(frozen=True)
-class Patching:
+class Patching(Struct, frozen=True):
     """Which repodata patch is applied."""
 
     repodata_patch: Annotated[
@@ -81,8 +79,7 @@ class Patching:
         return self.repodata_patch.removeprefix("noarch/")
 
 
-@dataclass(frozen=True)
-class Writing:
+class Writing(Struct, frozen=True):
     """How a run writes."""
 
     dry_run: Annotated[
@@ -97,8 +94,7 @@ class Writing:
     ] = False
 
 
-@dataclass(frozen=True)
-class IndexOptions:
+class IndexOptions(Struct, frozen=True):
     """The options that decide what a run changes; `status` has them too."""
 
     selection: Selection
@@ -107,8 +103,7 @@ class IndexOptions:
     patching: Patching
 
 
-@dataclass(frozen=True)
-class RunRequest:
+class RunRequest(Struct, frozen=True):
     """All options of a run."""
 
     index: IndexOptions

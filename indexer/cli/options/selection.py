@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from msgspec import Struct
 from typer import Option
 
 from indexer.cli.options import File, Texts
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Which packages and subdirs a run indexes."""
 
     force: Annotated[

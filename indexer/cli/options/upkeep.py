@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Annotated
 
+from msgspec import Struct
 from typer import Option
 
 from indexer.cli.options import Texts
@@ -14,8 +14,7 @@ from indexer.core.errors import BadConfig
 _Subdirs = Annotated[Texts, Option("--subdir", metavar="SUBDIR", help="Only this subdir; repeatable.")]
 
 
-@dataclass(frozen=True)
-class CheckOptions:
+class CheckOptions(Struct, frozen=True):
     """The options of `check`."""
 
     subdirs: _Subdirs = None
@@ -24,8 +23,7 @@ class CheckOptions:
     ] = False
 
 
-@dataclass(frozen=True)
-class DoctorOptions:
+class DoctorOptions(Struct, frozen=True):
     """The options of `doctor`; each of them replaces the probes."""
 
     policy: Annotated[
@@ -37,8 +35,7 @@ class DoctorOptions:
     ] = False
 
 
-@dataclass(frozen=True)
-class GcOptions:
+class GcOptions(Struct, frozen=True):
     """The options of `gc`."""
 
     subdirs: _Subdirs = None

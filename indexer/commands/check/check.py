@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from indexer.commands.check.contents import ContentsCheck
 from indexer.commands.check.findings import Findings, PublishedFiles

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.errors import BadIndex, NewerIndex
 from indexer.core.formats import repodata
+from indexer.core.value import Value
 from indexer.core.verify import DELETE_AND_RUN, RUN, UPDATE, Fault, decompress_file, has_content
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 MAX_SURPLUS_BYTES = 64 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+class Findings(Value, frozen=True):
     """The faults and hints of a part of a check."""
 
     faults: tuple[Fault, ...] = ()
@@ -35,8 +34,7 @@ class Findings:
 NONE = Findings()
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedFiles:
+class PublishedFiles(Value, frozen=True):
     """The published files of a subdir, as they are in `snapshot`."""
 
     folder: ChannelFolder

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from indexer.commands.check.findings import MAX_SURPLUS_BYTES, Findings
 from indexer.commands.check.run_exports import check_run_exports, read_run_exports
@@ -17,6 +17,7 @@ from indexer.core.model import Index
 from indexer.core.plan import nameless
 from indexer.core.records.identity import identity_of
 from indexer.core.records.validation import validated
+from indexer.core.value import Value
 from indexer.core.verify import decompress_file, index_differences, revision_count_error, same_json, shortened_list
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ _MAX_CURRENT_RATIO = 128
 _LEGACY = ("legacy_bz2_md5", "legacy_bz2_size")
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedIndex:
+class PublishedIndex(Value, frozen=True):
     """The index that a subdir publishes, None if no format can be read, and the findings about its formats.
 
     `shards` is the number of shards.  `unread` has the package names whose only records are in unreadable shards.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from indexer.core.attestations import SUFFIX, attestations_digest_in
@@ -12,6 +11,7 @@ from indexer.core.name_digests import name_of
 from indexer.core.plan import DiffContext, diff
 from indexer.core.records.dates import in_future
 from indexer.core.records.identity import identity_of
+from indexer.core.value import Value
 from indexer.core.verify import FORCE, RUN, Fault
 from indexer.lister.sidecars import content_of
 
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 _RESTORE = f"restore it, or {RUN}"
 
 
-@dataclass(frozen=True, slots=True)
-class PackagesCheck:
+class PackagesCheck(Value, frozen=True):
     """A comparison of `index` with the packages and the state in `snapshot`.
 
     `deep` compares the content of attestations, too.  `unread` has package names whose shard cannot be read.
@@ -100,12 +99,12 @@ class PackagesCheck:
             copy = self.snapshot.sidecars.get(name)
             if copy is None:
                 yield Fault(self.folder.prefix + name, "is in the index, but missing", _RESTORE)
-            elif self.deep and not self._has_digest(copy.within(self.folder.name), sha256):
+            elif self.deep and not self._has_digest(copy, sha256):
                 yield Fault(self.folder.prefix + name, "content does not match its SHA-256 name", _RESTORE)
 
     def _has_digest(self, copy: Stat, sha256: str) -> bool:
         with contextlib.suppress(ValueError):  # too large for an attestation
-            return hashlib.sha256(content_of(self.folder.store, copy)).hexdigest() == sha256
+            return hashlib.sha256(content_of(self.folder, copy)).hexdigest() == sha256
         return False
 
     def _unnamed_attestations(self) -> Iterator[Fault]:

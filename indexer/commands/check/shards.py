@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from indexer.commands.check.findings import NONE, Findings
 from indexer.core import names
@@ -13,6 +13,7 @@ from indexer.core.errors import BadIndex, Missing, NewerIndex
 from indexer.core.formats import shards
 from indexer.core.json_stream import dump
 from indexer.core.records.identity import identity_of
+from indexer.core.value import Value
 from indexer.core.verify import (
     DELETE_AND_FORCE,
     FORCE,
@@ -39,8 +40,7 @@ _REQUIRED_INFO = ("subdir", "base_url", "shards_base_url")
 _SHA256_SIZE = 32
 
 
-@dataclass(frozen=True, slots=True)
-class ShardedIndex:
+class ShardedIndex(Value, frozen=True):
     """The index from all shards, None if there are no shards or if they cannot be compared with other formats.
 
     `count` is the number of shards in the shard index.  `unread` has the package names whose only records are in
@@ -123,8 +123,7 @@ class _Shard(NamedTuple):
     fault: Fault | None
 
 
-@dataclass(frozen=True, slots=True)
-class _ShardReader:
+class _ShardReader(Value, frozen=True):
     """Reads shards below `folder`; `known` has the records of repodata.json."""
 
     store: Store

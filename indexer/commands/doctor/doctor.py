@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import field
 
 from indexer.commands.doctor.policies import policies, text
 from indexer.commands.doctor.probes import CONCURRENCY_PROBES, Finding, run_probes
@@ -15,6 +17,7 @@ from indexer.core import names
 from indexer.core.exit_codes import ExitCode
 from indexer.core.report import Page, json_object
 from indexer.core.usage import Usage
+from indexer.core.value import Value
 from indexer.settings.provenance import lines
 from indexer.settings.resolve import explain
 from indexer.store.s3.connect import connect
@@ -36,8 +39,7 @@ _PLAIN = "minio"
 SOUND, UNSAFE, UNKNOWN = "sound", "unsafe", "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Value, frozen=True):
     """The findings about a store, and the conclusions.
 
     `flags` are the options of indexer for this store, `s3_options` those of pixi (a table of TOML, empty for AWS),

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from msgspec import field
 from urllib3.exceptions import HTTPError
 
 from indexer.core.errors import BadConfig, Conflict, Denied, IndexerError, Unavailable
+from indexer.core.value import Mutable
 from indexer.store import Expect
 from indexer.store.redact import masked
 from indexer.store.s3.answers import Response, StoreError
 from indexer.store.s3.client import Request
 from indexer.store.s3.entries import page_of
-from indexer.store.s3.http import NoAnswer, broken
+from indexer.store.s3.http import NoAnswer, NoKeys, broken
 from indexer.store.s3.listing import decoded
 from indexer.store.s3.md5 import content_md5, md5_of
-from indexer.store.s3.session import NoKeys
 from indexer.store.s3.strict import BadAnswer
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ class NotTested(Exception):
     """A probe has no result, because a request that the probe needs and does not test was refused."""
 
 
-@dataclass(slots=True)
-class Scratch:
+class Scratch(Mutable):
     """A temporary prefix: the bucket through its client, and the prefix as a store like that of a run.
 
     `anonymous` is a client without keys.  `created` has the names of objects that may exist and must be deleted.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import codecs
 import contextlib
 import re
-from dataclasses import replace
 from functools import partial
 from sys import intern
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from indexer.core.errors import BadIndex, NewerIndex
 from indexer.core.json_stream import dump, large_object, object_chunks

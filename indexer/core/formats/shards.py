@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import zstandard
+from msgspec import field
 
 from indexer.core.errors import BadIndex
 from indexer.core.formats.repodata import refuse_unknown_revisions, run_exports_by_kind, section_of, v3_buckets
@@ -18,6 +18,7 @@ from indexer.core.json_stream import dump
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import EXTENSIONS, SHARD_SUFFIX, SHARDS_FOLDER, parse_filename
 from indexer.core.records.identity import identity_of
+from indexer.core.value import Value
 from indexer.core.zstd import compress, decompress
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ SHARED_INFO = ("channel_relations", "repodata_revisions", "virtual_package_detec
 _DIGESTS = ("md5", "sha256", "legacy_bz2_md5", "attestations_sha256")
 
 
-@dataclass(frozen=True, slots=True)
-class ShardIndex:
+class ShardIndex(Value, frozen=True):
     """The shards of a subdir: the sha256 (32 bytes) of each compressed shard by lower-case package name."""
 
     shards: Mapping[str, bytes] = field(default_factory=dict)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from indexer.core.formats.repodata import encode_repodata
 from indexer.core.names import CONDA, TAR_BZ2, prefer_conda, with_extension
@@ -18,6 +18,7 @@ from indexer.core.records.dates import built_ms
 from indexer.core.records.identity import identity_of
 from indexer.core.specs.matchspec import parts_of
 from indexer.core.specs.version import Version, constraint_of, matches_glob
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -46,8 +47,7 @@ _fields = msgspec.json.Decoder(_Fields)
 _record = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(Value, frozen=True):
     """A record that may be chosen."""
 
     filename: str

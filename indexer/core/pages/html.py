@@ -7,7 +7,6 @@ import hashlib
 import html
 import itertools
 import pkgutil
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from string import Template
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from indexer.core.pages.packages import last_built_ms, last_indexed_ms, packages
 from indexer.core.printable import clean
 from indexer.core.records.about import link_of
 from indexer.core.specs.version import order_of
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -59,8 +59,7 @@ _SUBDIR_COLUMNS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
+class _Page(Value, frozen=True):
     """The differences between the page of a channel and that of a subdir; texts are HTML, except for the title."""
 
     kind: str

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from indexer.core.metadata import Metadata
 from indexer.core.names import prefer_conda
 from indexer.core.specs.version import order_of
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 _NO_METADATA = Metadata()
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Value, frozen=True):
     """One package file and its subdir."""
 
     subdir: str
@@ -37,8 +36,7 @@ class Release:
         return self.entry.license or self.metadata.license
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
+class Package(Value, frozen=True):
     """All releases of one name: the newest version last, of one version the last built one last."""
 
     name: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from xml.etree import ElementTree as ET
 from indexer.core.pages.packages import last_built_ms, last_indexed_ms, packages_of
 from indexer.core.printable import clean
 from indexer.core.records.about import link_of
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 _MAX_ITEMS = 100
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
+class _Item(Value, frozen=True):
     """The builds of one version and build number; feed readers recognize the item by its `guid`."""
 
     guid: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from indexer.core.errors import BadPackage
@@ -16,6 +15,7 @@ from indexer.core.records.dates import built_ms, in_milliseconds
 from indexer.core.records.v3 import in_v3, needs_v3
 from indexer.core.specs import syntax
 from indexer.core.specs.dependency import EXTRA, bad_extra, parse_fault, v3_fault
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,8 +47,7 @@ _MAX_DIGITS = 2**31 - 1
 VIRTUAL = "__"
 
 
-@dataclass(frozen=True, slots=True)
-class PackageFile:
+class PackageFile(Value, frozen=True):
     """A package file without its content: its subdir, its name, its size in bytes, its digests (hex)."""
 
     subdir: str
@@ -58,8 +57,7 @@ class PackageFile:
     md5: str
 
 
-@dataclass(frozen=True, slots=True)
-class Validated:
+class Validated(Value, frozen=True):
     """A record without `indexed_timestamp`, whether it belongs under `v3`, and the warnings about it."""
 
     record: Mapping[str, object]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from indexer.core.errors import BadPackage
 from indexer.core.model import UNREADABLE, Index, Raw

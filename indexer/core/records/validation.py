@@ -6,11 +6,11 @@ pixi's solver fails for all packages of a name if one record has a field of a wr
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import replace
 
 from indexer.core.errors import BadPackage
 from indexer.core.json_stream import dump

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
+from msgspec import field
+
 from indexer.core.release import __version__
 from indexer.core.usage import Usage
+from indexer.core.value import Mutable
 from indexer.store.s3.answers import Refused, Response, checked, response_of
 from indexer.store.s3.http import Message, NoAnswer
 from indexer.store.s3.network import refuse_distrust
@@ -51,8 +53,7 @@ class Request(NamedTuple):
         return bool(self.key) and self.method in {"GET", "HEAD"}
 
 
-@dataclass(slots=True)
-class Client:
+class Client(Mutable):
     """The way to one bucket.
 
     `keys` returns botocore's credentials as they are now, None to sign nothing; it may raise NoKeys.  `usage` counts

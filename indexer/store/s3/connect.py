@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import botocore.session
 from botocore.exceptions import BotoCoreError
 from botocore.utils import ensure_boolean
 
 from indexer.core.errors import BadConfig
 from indexer.store.redact import masked, register_secrets
+from indexer.store.s3.chain import chain_of, endpoint_of, keys_of, region_of
 from indexer.store.s3.client import Client
 from indexer.store.s3.endpoint import Endpoint
 from indexer.store.s3.http import Connections
-from indexer.store.s3.network import proxy_of, trusting
+from indexer.store.s3.network import proxy_of, trust_of
 from indexer.store.s3.providers import addressing_of, provider_of
-from indexer.store.s3.session import endpoint_of, keys_of, region_of, renewed, session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from indexer.store.s3.chain import Chain
     from indexer.store.s3.providers import Provider
     from indexer.store.s3.retry import Retries
     from indexer.store.target import S3Options, Target
@@ -44,42 +43,35 @@ def connect(bucket: str, target: Target, retries: Retries) -> Client:
 
 def _connect(bucket: str, target: Target, retries: Retries) -> Client:
     options = target.s3
-    core = botocore.session.Session()
-    session = session_of(options, core)
-    trust = trusting(options.network, core)
-    keys = _keys(session, target, trust)
+    chain = chain_of(options)
+    trust = trust_of(options.network, chain)
+    if isinstance(trust.verify, str):
+        chain.trust_also(trust.verify)
+    keys = (lambda: None) if options.anonymous else keys_of(chain, target, trust)[1]
     # boto3 reads an endpoint from the environment and the profile, too.
-    chained = endpoint_of(session, options)
+    chained = endpoint_of(chain, options)
     provider = provider_of(chained.value or None, options.provider)
     endpoint = Endpoint(
         bucket,
         chained.value,
-        region_of(session, options, provider).value,
+        region_of(chain, options, provider).value,
         provider,
         chained.name or dict(options.origins).get("endpoint_url", ""),
-        _rules(bucket, options, provider, chained.value, core),
+        _rules(bucket, options, provider, chained.value, chain),
     )
-    address = endpoint.address()
-    proxy = proxy_of(options.network, address.origin)
+    proxy = proxy_of(options.network, endpoint.address().origin)
     return Client(endpoint, Connections(trust, proxy, target.connections), keys, retries, trust)
 
 
-def _keys(session: Any, target: Target, trust: Any) -> Callable[[], Any]:
-    """A function that returns the keys as they are now."""
-    if target.s3.anonymous:
-        return lambda: None
-    keys_of(session, target, trust)
-    return partial(renewed, session.get_credentials())
-
-
-def _rules(bucket: str, options: S3Options, provider: Provider, endpoint: str, core: Any) -> Mapping[str, bool]:
-    """The parameters of botocore's rules, by the options and the AWS profile."""
-    profile = core.get_scoped_config().get("s3", {})
+def _rules(bucket: str, options: S3Options, provider: Provider, endpoint: str, chain: Chain) -> Mapping[str, bool]:
+    """The parameters of botocore's rules, by the options, the variables and the AWS profile."""
+    profile = chain.section().get("s3", {})
     style = options.addressing_style or profile.get("addressing_style") or addressing_of(provider, endpoint, bucket)
     rules = {"ForcePathStyle": style not in _VIRTUAL if endpoint else style == "path"}
     if not endpoint:
-        accelerated = ensure_boolean(profile.get("use_accelerate_endpoint", False))
-        dual = core.get_config_variable("use_dualstack_endpoint") or profile.get("use_dualstack_endpoint", False)
-        fips = core.get_config_variable("use_fips_endpoint")
-        rules |= {"Accelerate": accelerated, "UseDualStack": ensure_boolean(dual), "UseFIPS": ensure_boolean(fips)}
+        accelerated = profile.get("use_accelerate_endpoint", False)
+        dual = chain.variable("use_dualstack_endpoint") or profile.get("use_dualstack_endpoint", False)
+        fips = chain.variable("use_fips_endpoint")
+        wanted = {"Accelerate": accelerated, "UseDualStack": dual, "UseFIPS": fips}
+        rules |= {name: ensure_boolean(value or False) for name, value in wanted.items()}
     return rules

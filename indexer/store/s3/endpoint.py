@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from botocore.endpoint_provider import EndpointProvider
 from botocore.exceptions import BotoCoreError
 from botocore.loaders import create_loader
+from msgspec import field
 
 from indexer.core.errors import BadConfig
+from indexer.core.value import Value
 from indexer.store.redact import masked
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ class Address(NamedTuple):
     region: str
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Value, frozen=True):
     """An endpoint, a bucket, and the values that decide the bucket's address.
 
     `url` is empty for AWS.  `setting` is the name of the setting that has the URL.  `rules` has the parameters of

@@ -24,8 +24,7 @@ from indexer.core.model import ETag, Stat
 from indexer.store import CHANGED
 from indexer.store.redact import masked
 from indexer.store.s3.answers import Refused, Response
-from indexer.store.s3.http import NoAnswer
-from indexer.store.s3.session import NoKeys
+from indexer.store.s3.http import NoAnswer, NoKeys
 from indexer.store.s3.strict import BadAnswer, field_of, number_of
 from indexer.store.s3.times import time_of
 

@@ -42,6 +42,10 @@ class NoAnswer(Exception):
     """The store did not answer; the text is the reason."""
 
 
+class NoKeys(Exception):
+    """Credentials expired during a run, and cannot be renewed; the text is the reason."""
+
+
 class Distrusted(NoAnswer):
     """The certificate of the server at `origin` is not trusted, or TLS failed in another way."""
 

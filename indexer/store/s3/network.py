@@ -9,7 +9,7 @@ import functools
 import ipaddress
 import logging
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -25,6 +25,7 @@ from indexer.store.s3.http import Distrusted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from indexer.store.s3.chain import Chain
     from indexer.store.target import Network
 
 _log = logging.getLogger(__name__)
@@ -47,26 +48,15 @@ CERTIFI = Trust()
 """The default: the certificates of the package certifi."""
 
 
-def trusting(network: Network, core: Any) -> Trust:
-    """Set the certificates that all requests of a botocore session trust, also those for credentials.
-
-    `core` is botocore's session.  Only requests to the store can be sent without checking its certificate.
-    """
-    trust = trust_of(network, core)
-    if isinstance(trust.verify, str):
-        core.set_config_variable("ca_bundle", trust.verify)
-    return trust
-
-
-def trust_of(network: Network, core: Any) -> Trust:
-    """The certificates that are trusted.  `core` is botocore's session.  Raises BadConfig with the name of the setting.
+def trust_of(network: Network, chain: Chain) -> Trust:
+    """The certificates that are trusted.  Raises BadConfig with the name of the setting.
 
     The strongest setting wins: tls-no-verify, AWS_CA_BUNDLE, ca_bundle of the profile, REQUESTS_CA_BUNDLE,
     SSL_CERT_FILE and SSL_CERT_DIR together, tls-root-certs.
     """
     if network.no_verify:
         return Trust(verify=False, setting="tls-no-verify")
-    profile = core.get_config_variable("ca_bundle")
+    profile = chain.variable("ca_bundle")
     for name, value in (
         ("AWS_CA_BUNDLE", os.environ.get("AWS_CA_BUNDLE")),
         ("ca_bundle of the AWS profile", profile),

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from indexer.core.errors import BadConfig
+from indexer.core.value import Value
 
 Addressing = Literal["virtual", "path"]
 """botocore's names for a bucket that is part of the host, and one that is part of the path."""
@@ -29,8 +31,7 @@ class Conditions(Enum):
     UNPROVEN = "unproven"
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(Value, frozen=True):
     """One row: `hosts` is a pattern of its endpoints, whose group `region` names theirs.
 
     `region` is the one that all requests are signed for, None if it may be any.  `checksums` is whether requests ask

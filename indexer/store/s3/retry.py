@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from indexer.core.value import Mutable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +27,7 @@ _TRANSIENT_CODES = {
 }
 
 
-@dataclass(slots=True)
-class Retries:
+class Retries(Mutable):
     """The pauses between the attempts of a request.
 
     A request is sent again if the store did not answer, or answered that it cannot serve now; never if it refused the
