@@ -6,8 +6,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, TypeGuard, get_type_hints
 
-from msgspec import NODEFAULT, Struct
-from msgspec.structs import fields
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -36,23 +35,27 @@ def _options(parameter: inspect.Parameter, kind: Any) -> Iterator[inspect.Parame
     if not _is_group(kind):
         yield parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY)
         return
-    hints = get_type_hints(kind, include_extras=True)
-    for field in fields(kind):
-        option = inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if field.default is NODEFAULT else field.default,
-        )
-        yield from _options(option, hints[field.name])
+    for name, hint, default in _fields(kind):
+        yield from _options(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default), hint)
 
 
 def _value(name: str, kind: Any, given: Mapping[str, object]) -> object:
     """The value of a parameter: a group that is made of the given options, or one of these."""
     if not _is_group(kind):
         return given[name]
-    hints = get_type_hints(kind)
-    return kind(**{field.name: _value(field.name, hints[field.name], given) for field in fields(kind)})
+    return kind(**{field: _value(field, hint, given) for field, hint, _ in _fields(kind)})
 
 
 def _is_group(kind: Any) -> TypeGuard[type[Struct]]:
     return isinstance(kind, type) and issubclass(kind, Struct)
+
+
+@functools.cache
+def _fields(group: type[Struct]) -> list[tuple[str, Any, Any]]:
+    """The name, the annotation and the default of each field.  Evaluated once: ten commands share the groups."""
+    hints = get_type_hints(group, include_extras=True)
+    names = group.__struct_fields__
+    # Fields without a default come first.
+    missing = [inspect.Parameter.empty] * (len(names) - len(group.__struct_defaults__))
+    defaults = [*missing, *group.__struct_defaults__]
+    return [(name, hints[name], default) for name, default in zip(names, defaults, strict=True)]
