@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from benchmarks.corpus import Corpus
     from benchmarks.peers import Tool
 
-_SIZES = ("200", "2000", "10000", "500000")
+_SIZES = ("200", "2000", "10000", "500000", corpora.SIX)
 _OTHERS = (*(str(size) for size in scenario.GROWTH if str(size) not in _SIZES), "large", "large-unvouched")
 _STORES = (channels.FOLDER, channels.BUCKET)
 _TOOLS = (peers.OURS, peers.SCOPED, peers.RATTLER, peers.CONDA, peers.CONDA_SAME)
@@ -38,7 +38,14 @@ _TOOLS = (peers.OURS, peers.SCOPED, peers.RATTLER, peers.CONDA, peers.CONDA_SAME
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--only", nargs="+", default=_SIZES, choices=_SIZES + _OTHERS, metavar="CORPUS", help="packages, or `large`")
+    add(
+        "--only",
+        nargs="+",
+        default=_SIZES,
+        choices=_SIZES + _OTHERS,
+        metavar="CORPUS",
+        help="packages, `large` or `6-subdirs`",
+    )
     add("--stores", nargs="+", default=_STORES, choices=_STORES)
     add("--latency", nargs="+", type=float, default=(0.0, 20.0), metavar="MS", help="before each request of a bucket")
     add("--cases", nargs="+", default=scenario.CASES, choices=scenario.CASES)

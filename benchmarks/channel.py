@@ -78,7 +78,7 @@ class FolderChannel:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of this process."""
-        return dict(os.environ)
+        return _environment()
 
     def put(self, number: int, edition: int = 0) -> str:
         """Write a package; the first edition comes back as the file that it was, with its inode and date."""
@@ -89,7 +89,7 @@ class FolderChannel:
         elif not edition and kept.exists():
             kept.replace(path)
         if edition or not path.exists():
-            self.corpus.write(self.folder, number, edition)
+            self.corpus.write(self.folder / SUBDIR, number, edition)
         return _sha256(path)
 
     def remove(self, number: int) -> None:
@@ -98,9 +98,10 @@ class FolderChannel:
 
     def clear(self) -> None:
         """Delete all files that are not packages."""
-        for folder in (self.folder, self.folder / SUBDIR):
+        subdirs = self.corpus.subdirs
+        for folder in (self.folder, *(self.folder / subdir for subdir in subdirs)):
             with os.scandir(folder) as entries:
-                extra = [entry for entry in entries if entry.name != SUBDIR and not entry.name.endswith(EXTENSIONS)]
+                extra = [entry for entry in entries if not entry.name.endswith((*EXTENSIONS, *subdirs))]
             for entry in extra:
                 shutil.rmtree(entry) if entry.is_dir() else Path(entry).unlink()
 
@@ -140,7 +141,7 @@ class BucketChannel:
         """Keys are environment variables: everybody on the machine can read a command line."""
         endpoint = f"http://{proxy.LOOPBACK}:{self.between.port}"
         settings = {**self.direct.environment(), "S3_ENDPOINT_URL": endpoint, "NO_PROXY": "*", "no_proxy": "*"}
-        return {**os.environ, **settings}
+        return {**_environment(), **settings}
 
     def make(self, folder: Path) -> None:
         """Upload the packages of the same channel in a folder, and its index, unless they are there."""
@@ -150,9 +151,9 @@ class BucketChannel:
         with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists):
             client.create_bucket(Bucket=bucket)
         existing = set(self._keys())
-        with os.scandir(folder / SUBDIR) as entries:
-            names = sorted(entry.name for entry in entries if entry.name.endswith(EXTENSIONS))
-        missing = [folder / SUBDIR / name for name in names if self._key(name) not in existing]
+        paths = (path for subdir in self.corpus.subdirs for path in sorted((folder / subdir).iterdir()))
+        packages = (path for path in paths if path.name.endswith(EXTENSIONS))
+        missing = [path for path in packages if self._key(path.name, path.parent.name) not in existing]
         with ThreadPoolExecutor(1 if self.corpus.large else _UPLOADS_AT_ONCE) as threads:
             for _ in threads.map(self._upload, missing):
                 pass
@@ -165,7 +166,7 @@ class BucketChannel:
     def put(self, number: int, edition: int = 0) -> str:
         """Upload a package."""
         self.remove(number)
-        path = self.corpus.write(self.scratch, number, edition)
+        path = self.corpus.write(self.scratch / SUBDIR, number, edition)
         self._upload(path)
         digest = _sha256(path)
         path.unlink()
@@ -198,12 +199,12 @@ class BucketChannel:
 
     def _upload(self, path: Path) -> None:
         if self.corpus.vouched:
-            uploads.upload(self.direct, _NAME, path, SUBDIR)
+            uploads.upload(self.direct, _NAME, path, path.parent.name)
         else:
             self.direct.client.upload_file(str(path), self.direct.bucket, self._key(path.name))
 
-    def _key(self, name: str) -> str:
-        return f"{_NAME}/{SUBDIR}/{name}"
+    def _key(self, name: str, subdir: str = SUBDIR) -> str:
+        return f"{_NAME}/{subdir}/{name}"
 
     def _exists(self, key: str) -> bool:
         client = self.direct.client
@@ -214,7 +215,8 @@ class BucketChannel:
 
     def _index_keys(self) -> Iterator[str]:
         """The keys of objects that are not packages; packages are not listed, because they can be half a million."""
-        for after in ("", self._key(_AFTER_PACKAGES)):
+        places = [self._key("", subdir) for subdir in sorted(self.corpus.subdirs)]
+        for after in ("", *(f"{place}{_AFTER_PACKAGES}" for place in places)):
             for key in self._keys(after):
                 if key.endswith(EXTENSIONS):
                     break
@@ -236,6 +238,11 @@ def serving(corpus: Corpus, place: Path, folder: Path) -> Iterator[BucketChannel
         channel = BucketChannel(corpus, server, between, place / "upload")
         channel.make(folder)
         yield channel
+
+
+def _environment() -> dict[str, str]:
+    """The environment of an installed program: compiled modules are kept, as pip keeps them."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _sha256(path: Path) -> str:

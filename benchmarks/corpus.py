@@ -1,11 +1,11 @@
-"""Channels of valid packages in one subdir, whose every byte follows from the channel's size and a package's number.
+"""Channels of valid packages, whose every byte follows from the channel's size and a package's number.
 
     python -m benchmarks.corpus --count 2000 --output DIR
 
 Package `number` is the same whatever else is made (with the same zstd and bz2 libraries), so that a benchmark can add
 package 2,000 to a channel of 2,000; its second edition has the same file name and other bytes. Records are as large as
 those of conda-forge, and info parts have what rattler-build writes; the package parts are small, since an indexer does
-no more than hash them. There is one subdir, since its size is what costs. All file names begin with `sample-`.
+no more than hash them. Mostly there is one subdir, since its size is what costs. All file names begin with `sample-`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import bz2
 import contextlib
+import dataclasses
 import hashlib
 import io
 import json
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 SUBDIR = "linux-64"
 PREFIX = "sample-"
 EXTENSIONS = (".conda", ".tar.bz2")
+SIX = "6-subdirs"
+"""The title of a channel of six subdirs with 50 packages each; packages are added to the first one."""
+OTHER_SUBDIRS = ("linux-aarch64", "noarch", "osx-64", "osx-arm64", "win-64")
 LARGE_MIB = (*[100] * 20, 1024)
 """The packages of a channel of large ones."""
 
@@ -52,15 +56,24 @@ _compressor = zstandard.ZstdCompressor(level=3)
 
 @dataclass(frozen=True)
 class Corpus:
-    """A channel of `count` packages; large ones where `large`, vouched for by object metadata where `vouched`."""
+    """A channel of `count` packages in each subdir; `large` ones, with digests in object metadata if `vouched`."""
 
     count: int
     large: bool = False
     vouched: bool = True
+    others: tuple[str, ...] = ()
+    """The subdirs beside `SUBDIR`; no benchmark changes them."""
+
+    @property
+    def subdirs(self) -> tuple[str, ...]:
+        """All subdirs."""
+        return (SUBDIR, *self.others)
 
     @property
     def title(self) -> str:
         """The name of the corpus on the command line and in results."""
+        if self.others:
+            return SIX
         return f"large{'' if self.vouched else '-unvouched'}" if self.large else str(self.count)
 
     @cached_property
@@ -73,17 +86,19 @@ class Corpus:
         if channel.exists():
             return
         part = channel.with_name(f"{channel.name}.part")
-        (part / SUBDIR).mkdir(parents=True, exist_ok=True)
         with ProcessPoolExecutor() as pool:
-            # Only the last result is needed; half a million paths are not held.
-            for _ in pool.map(partial(_write_some, self, part), _chunks(self.count, 1 if self.large else 500)):
-                pass
+            for subdir in self.subdirs:
+                (part / subdir).mkdir(parents=True, exist_ok=True)
+                # Only the last result is needed; half a million paths are not held.
+                chunks = _chunks(self.count, 1 if self.large else 500)
+                for _ in pool.map(partial(_write_some, self, part / subdir), chunks):
+                    pass
         part.rename(channel)
 
-    def write(self, channel: Path, number: int, edition: int = 0) -> Path:
-        """Write one package into the subdir of a channel, completely or not at all."""
-        who = self._identity(number)
-        path = channel / SUBDIR / who.filename
+    def write(self, subdir: Path, number: int, edition: int = 0) -> Path:
+        """Write one package into a subdir, completely or not at all."""
+        who = dataclasses.replace(self._identity(number), subdir=subdir.name)
+        path = subdir / who.filename
         part = path.with_name(f".{path.name}.part")
         with part.open("wb") as file:
             if self.large:
@@ -126,6 +141,7 @@ class _Identity:
     extension: str
     neighbors: int
     """How many names it can depend on."""
+    subdir: str = SUBDIR
 
     @property
     def stem(self) -> str:
@@ -141,16 +157,16 @@ def of(title: str) -> Corpus:
     if title.startswith("large"):
         known = [Corpus(len(LARGE_MIB), large=True, vouched=vouched) for vouched in (True, False)]
         return {corpus.title: corpus for corpus in known}[title]
-    return Corpus(int(title))
+    return Corpus(50, others=OTHER_SUBDIRS) if title == SIX else Corpus(int(title))
 
 
 def _chunks(count: int, size: int) -> Iterable[range]:
     return (range(start, min(count, start + size)) for start in range(0, count, size))
 
 
-def _write_some(corpus: Corpus, channel: Path, numbers: range) -> None:
+def _write_some(corpus: Corpus, subdir: Path, numbers: range) -> None:
     for number in numbers:
-        corpus.write(channel, number)
+        corpus.write(subdir, number)
 
 
 def _small(who: _Identity, edition: int) -> bytes:
@@ -220,7 +236,7 @@ def _index_json(draw: random.Random, who: _Identity) -> dict[str, object]:
         "license": draw.choice(_LICENSES),
         "name": who.name,
         "platform": "linux",
-        "subdir": SUBDIR,
+        "subdir": who.subdir,
         "timestamp": (_EPOCH_SECONDS + 60 * who.number) * 1000,
         "version": who.version,
     }

@@ -69,6 +69,8 @@ class Plan:
             return (ADDED,) if plain and self.corpus.count in GROWTH else ()
         if (bucket and not tool.buckets) or self.corpus.count in _GROWTH_ONLY:
             return ()
+        if self.corpus.others:
+            return (FULL, QUIET, ADDED)
         # It takes half an hour in a bucket and shows no more than a smaller channel.
         return CASES[1:] if many and bucket else CASES
 

@@ -34,6 +34,7 @@ _TOOLS = (peers.OURS, peers.RATTLER, peers.CONDA)
 _LARGE = {
     "large": "21 large, vouched",
     "large-unvouched": "21 large, not vouched",
+    "6-subdirs": "6 subdirs of 50",
 }
 
 
