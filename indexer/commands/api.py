@@ -20,7 +20,7 @@ from indexer.core.options import Options, several
 from indexer.extractor.workers import Workers, local, parallel_for
 from indexer.settings.locations import Environment
 from indexer.store.concurrent import DaemonThreads
-from indexer.store.open import open_store
+from indexer.store.open import conditions_test_of, open_store
 from indexer.store.target import Target
 
 if TYPE_CHECKING:
@@ -192,7 +192,9 @@ def _opened(
             channel=_real_name(channel),
             subdir_executor=DaemonThreads(),
         )
-        yield open_store(channel), context if progress is None else replace(context, progress=progress)
+        store = open_store(channel)
+        context = replace(context, conditions_test=conditions_test_of(channel, store))
+        yield store, context if progress is None else replace(context, progress=progress)
 
 
 def _real_name(channel: Target) -> str:

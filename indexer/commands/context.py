@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from indexer.extractor.workers import Workers
+    from indexer.store import ConditionsTest
 
 
 class WorkerOptions(Value, frozen=True):
@@ -38,7 +39,8 @@ class Context(Value, frozen=True):
     `subdir_executor` runs the work on subdirs side by side; without it one subdir is indexed after the other.
     `progress` is called with the subdir, the number of packages read and the number of packages to read.
     `stored_checksums` is false for a folder: a folder has no object metadata with the digests of packages, so each byte
-    is hashed.  `channel` is the target's name for messages.
+    is hashed.  `channel` is the target's name for messages.  `conditions_test` is there if the store must be tested for
+    conditional writes.
     """
 
     workers: Workers
@@ -50,3 +52,4 @@ class Context(Value, frozen=True):
     stored_checksums: bool = True
     channel: str = ""
     subdir_executor: Executor | None = None
+    conditions_test: ConditionsTest | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from indexer.commands.conditions import accept_proof, proof_to_keep
 from indexer.commands.retry import Interrupted, NeedsAllRecords, NeedsTheWholeRun
 from indexer.core.ahead import files_to_read, likely_new
 from indexer.core.artifact import Rank
@@ -76,6 +77,7 @@ def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt, saved:
     if snapshot.state is not None and job.is_up_to_date(snapshot):
         return unchanged_report(job, snapshot, snapshot.state)
     _check_target(run, folder, snapshot)
+    accept_proof(run.context, snapshot, force=job.options.force)
     files = {**files_to_read(job, snapshot), **(first_sidecars_to_read(snapshot) if job.scope is None else {})}
     with folder.requesting(files) as requested:
         _read_new_packages(run, folder, snapshot)
@@ -113,7 +115,8 @@ def _index_changed(run: SubdirRun, folder: ChannelFolder, attempt: Attempt, snap
         written = _publish(job, folder, snapshot, publication, leased=attempt.leased)
         known_files = _files_of_state(job, snapshot, existing, written)
         if known_files is not None:
-            save_state(folder, next_state(job, snapshot, existing, update, known_files), snapshot)
+            state = next_state(job, snapshot, existing, update, known_files)
+            save_state(folder, state, snapshot, proof_to_keep(run.context, snapshot))
     except Conflict as conflict:
         raise Interrupted(conflict, report) from conflict
     return published_report(report)

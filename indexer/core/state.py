@@ -13,6 +13,7 @@ import msgspec
 
 from indexer.core.json_stream import large_object, object_chunks
 from indexer.core.model import UNREADABLE, ETag, Outputs, Raw, Rules
+from indexer.core.proof import Proof
 from indexer.core.zstd import compress_chunks, decompress_saved
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 CHANNEL = "channel"
 # The number of the form in which a state is written.  A state of another format counts as none.
 FORMAT = 2
-# A subdir of at most so many packages is small: with its index it takes some 100 MB.
+# A subdir of at most so many packages is small: a run that changes its index takes some 250 MB.
 SMALL = 50_000
 # A part of a listing: a little less than three pages, so that some new packages need no fourth.
 _PART = 2_900
@@ -76,6 +77,7 @@ class State(msgspec.Struct, frozen=True):
     CHANNEL for the files of a channel's root.  `has_misfiled_records` is true if a record can have another name than
     its file. `incomplete` counts the packages with unknown run exports, None if they were not counted.  `recent`
     counts the packages of the last week by hour (core/recent.py), None if they were not counted.
+    `proof` is the test of conditional writes that the store has passed, None if the store needs no test.
     """
 
     config_fingerprint: str = ""
@@ -99,6 +101,7 @@ class State(msgspec.Struct, frozen=True):
     incomplete: int | None = None
     validated: bool = False
     recent: tuple[tuple[int, int], ...] | None = None
+    proof: Proof | None = None
 
 
 class _StateFile(State, frozen=True):

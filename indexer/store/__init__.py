@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from indexer.core.model import ETag, Stat
+    from indexer.core.proof import Proof
     from indexer.core.stream import Content
     from indexer.core.usage import Usage
 
@@ -78,6 +79,24 @@ def within(key: str, part: Part) -> bool:
     """Whether a key is in a part of a listing."""
     after, last = part
     return after < key and (not last or key <= last)
+
+
+class ConditionsTest(Protocol):
+    """The test whether a store supports conditional writes, which a store makes before its first conditional write.
+
+    `place` is a digest of the address of the bucket.  `passed` is true if the store has passed the test in this run.
+    `accepted` is the proof of an earlier run that stands for the test.
+    """
+
+    passed: bool
+    accepted: Proof | None
+
+    @property
+    def place(self) -> str:
+        """The digest."""
+
+    def accept(self, proof: Proof) -> None:
+        """Make no test, because an earlier run has made it."""
 
 
 class Store(Protocol):

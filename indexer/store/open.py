@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from indexer.store import Store
+    from indexer.store import ConditionsTest, Store
     from indexer.store.target import Target
 
 
@@ -21,3 +21,13 @@ def open_store(target: Target) -> Store:
 
     bucket, prefix = target.bucket_and_prefix
     return S3Store(bucket, prefix, target)
+
+
+def conditions_test_of(target: Target, store: Store) -> ConditionsTest | None:
+    """The test of conditional writes that the store of a target makes; None if it needs no test."""
+    if not target.in_bucket:
+        return None
+    from indexer.store.s3.providers import Conditions
+    from indexer.store.s3.store import S3Store
+
+    return store.writes if isinstance(store, S3Store) and store.writes.conditions is Conditions.UNPROVEN else None

@@ -6,6 +6,8 @@ import itertools
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from indexer.core import names
 from indexer.core.artifact import Artifact, Publication, Rank
 from indexer.core.errors import Conflict
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from indexer.core.model import ETag
+    from indexer.core.proof import Proof
     from indexer.core.snapshot import Snapshot
     from indexer.store.channel_folder import ChannelFolder
 
@@ -60,11 +63,13 @@ def publish(
     return {**files, **_restore_source(folder, publication, snapshot)}
 
 
-def save_state(folder: ChannelFolder, state: State, snapshot: Snapshot) -> None:
-    """Write the state for the next run, if the state is new.  Raises Conflict."""
-    if state != snapshot.state:
-        expect = snapshot.state_etag or Expect.ABSENT
-        folder.store.put(folder.prefix + names.STATE_FILE, encode_state(state), expect=expect)
+def save_state(folder: ChannelFolder, state: State, snapshot: Snapshot, proof: Proof | None = None) -> None:
+    """Write the state for the next run with a `proof`, if the state without it is new.  Raises Conflict."""
+    before = snapshot.state
+    if before is not None and state == msgspec.structs.replace(before, proof=None):
+        return
+    content = encode_state(msgspec.structs.replace(state, proof=proof))
+    folder.store.put(folder.prefix + names.STATE_FILE, content, expect=snapshot.state_etag or Expect.ABSENT)
 
 
 def _known_files(snapshot: Snapshot) -> dict[str, PublishedFile]:

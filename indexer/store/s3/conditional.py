@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import threading
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from indexer.core.model import ETag, Stat
+    from indexer.core.proof import Proof
     from indexer.core.stream import Content
     from indexer.store.s3.bucket import Bucket
 
@@ -36,6 +39,14 @@ class ConditionalWrites:
         # Ceph RGW 16 compares If-Match with the quotes, and so refuses the form of the standard.
         self._bare_etags = False
         self._proving = threading.Lock()
+        self.passed = False
+        self.accepted: Proof | None = None
+
+    @functools.cached_property
+    def place(self) -> str:
+        """A digest of the address of the bucket."""
+        address = self._bucket.client.endpoint.address()
+        return hashlib.sha256(f"{address.origin}{address.path}\n{self._bucket.name}".encode()).hexdigest()
 
     def put(self, key: str, body: Content, headers: Mapping[str, str], expect: Expect | ETag) -> ETag:
         """Write an object in one request and return its ETag, with its MD5 so that the store refuses a damaged body.
@@ -88,6 +99,13 @@ class ConditionalWrites:
             absent = {"If-None-Match": "*"}
             ignored = (self._passes(absent) and self._passes(absent)) or self._passes({"If-Match": f'"{_NO_ETAG}"'})
             self.conditions = Conditions.NONE if ignored else Conditions.ETAG
+            self.passed = not ignored
+
+    def accept(self, proof: Proof) -> None:
+        """Make no test, because an earlier run has made it: its proof is for this `place`."""
+        if self.conditions is Conditions.UNPROVEN:
+            self.accepted = proof
+            self.conditions = Conditions.ETAG
 
     def _passes(self, condition: Mapping[str, str]) -> bool:
         try:

@@ -27,7 +27,7 @@ class Conditions(Enum):
     ETAG = "etag"
     GENERATION = "generation"
     NONE = "none"
-    # Documented as `etag`, or not documented: tested once per run, before the first write.
+    # Documented as `etag`, or not documented: tested once a week, before the first write.
     UNPROVEN = "unproven"
 
 
