@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,11 +26,14 @@ from indexer.store.channel_folder import ChannelFolder
 from indexer.writer.publish import pending, publish, save_state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from indexer.core.artifact import Publication
     from indexer.core.model import ETag, Stat
     from indexer.core.pages.catalog import Catalog
+
+# Catalogs of fewer bytes in all are requested at the same time.
+_TOGETHER = 32 * 2**20
 
 
 class ChannelJob(Value, frozen=True):
@@ -48,12 +52,13 @@ def index_root(job: ChannelJob, root: ChannelFolder) -> SubdirReport:
     snapshot = Snapshot(_our_files(job, listing, state), state, state_etag)
     sources = _sources(job, root, listing)
     fingerprint = config_fingerprint(job.options.outputs, job.options.rules, __version__)
-    digest = sources_digest(sources, job.options.notices)
+    digest = sources_digest({subdir: stat.etag for subdir, stat in sources.items()}, job.options.notices)
     before = (state.config_fingerprint, state.listing_digest) if state and snapshot.files_match_state else None
     if state is not None and before == (fingerprint, digest) and not job.options.force:
         return SubdirReport(Outcome.UNCHANGED, packages=state.packages)
 
-    catalogs = {subdir: _load_catalog(job, root, subdir, etag) for subdir, etag in sources.items()}
+    with root.requesting(_catalogs_among(sources.values())) as requested:
+        catalogs = {subdir: _load_catalog(job, requested, subdir, stat) for subdir, stat in sources.items()}
     publication = channel_publication(catalogs, job.options.outputs, job.options.notices)
     report = _planned_report(job, catalogs, sorted(pending(publication, snapshot)))
     if job.dry_run:
@@ -110,8 +115,8 @@ def _our_files(job: ChannelJob, listing: Mapping[str, Stat], state: State | None
     }
 
 
-def _sources(job: ChannelJob, root: ChannelFolder, listing: Mapping[str, Stat]) -> dict[str, ETag]:
-    """The subdirs that the files are made of, with the ETag of the file of each that has the most metadata."""
+def _sources(job: ChannelJob, root: ChannelFolder, listing: Mapping[str, Stat]) -> dict[str, Stat]:
+    """The subdirs that the files are made of, with the file of each that has the most metadata."""
     options = job.options
     if not options.outputs.needs_metadata:
         return {}
@@ -119,26 +124,34 @@ def _sources(job: ChannelJob, root: ChannelFolder, listing: Mapping[str, Stat]) 
     folders = {key[:-1] for key in listing if key.endswith("/")}
     subdirs = sorted(folders & (names.KNOWN_SUBDIRS | named))
 
-    def source(subdir: str) -> ETag | None:
+    def source(subdir: str) -> Stat | None:
         for name in (names.CATALOG, names.REPODATA, names.SHARD_INDEX):
-            stat = root.store.stat(f"{subdir}/{name}")
+            key = f"{subdir}/{name}"
+            stat = root.store.stat(key)
             if stat is not None:
-                return stat.etag
+                return msgspec.structs.replace(stat, key=key)
         return None
 
-    etags = root.executor.map(source, subdirs)
-    return {subdir: etag for subdir, etag in zip(subdirs, etags, strict=True) if etag is not None}
+    stats = root.executor.map(source, subdirs)
+    return {subdir: stat for subdir, stat in zip(subdirs, stats, strict=True) if stat is not None}
 
 
-def _load_catalog(job: ChannelJob, root: ChannelFolder, subdir: str, etag: ETag) -> Catalog:
+def _catalogs_among(sources: Iterable[Stat]) -> dict[str, ETag]:
+    """The catalogs among the sources, if they are small enough to be requested all at once."""
+    catalogs = [stat for stat in sources if stat.key.endswith(names.CATALOG)]
+    is_little = sum(stat.size for stat in catalogs) <= _TOGETHER
+    return {stat.key: stat.etag for stat in catalogs} if is_little else {}
+
+
+def _load_catalog(job: ChannelJob, root: ChannelFolder, subdir: str, source: Stat) -> Catalog:
     """The catalog of a subdir, made from its index if the subdir has none yet.  Raises Conflict."""
-    folder = ChannelFolder(root.store, subdir, root.executor)
-    try:
-        known = catalog.decode_catalog(folder.read(names.CATALOG, etag))
-    except Missing:
-        known = None
+    known = None
+    if source.key.endswith(names.CATALOG):
+        with contextlib.suppress(Missing):
+            known = catalog.decode_catalog(root.read(source.key, source.etag))
     if known is not None:
         return known
+    folder = ChannelFolder(root.store, subdir, root.executor)
     snapshot = take_index_snapshot(folder, job.options.outputs)
     overlay = load_overlay(folder, snapshot)
     existing = load_existing(folder, SubdirJob(subdir, Options(job.options.outputs)), snapshot, overlay)
