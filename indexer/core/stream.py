@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 class Stream:
     """A content in chunks: `make` returns an iterator over the same bytes each time.
 
-    `size` is their number, `sha256` their digest (32 bytes).  Two streams are equal if their bytes are.
+    `size` is their number, `sha256` their digest (32 bytes).  `md5` (16 bytes) is None if it is not known yet.  Two
+    streams are equal if their bytes are.
     """
 
     make: Callable[[], Iterator[bytes]] = field(compare=False)
     size: int
     sha256: bytes
+    md5: bytes | None = field(default=None, compare=False)
 
     def __iter__(self) -> Iterator[bytes]:
         return self.make()
@@ -45,6 +47,23 @@ def stream_of(make: Callable[[], Iterator[bytes]]) -> Stream:
         digest.update(chunk)
         size += len(chunk)
     return Stream(make, size, digest.digest())
+
+
+def pieces_of(content: Content, size: int) -> Iterator[bytes]:
+    """The bytes of a content in pieces of `size` bytes, the last one shorter; one piece is in memory at a time."""
+    chunks: list[bytes] = []
+    length = 0
+    for chunk in chunks_of(content):
+        chunks.append(chunk)
+        length += len(chunk)
+        while length >= size:
+            joined = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            chunks = [joined[size:]] if length > size else []
+            length -= size
+            yield joined[:size]
+            del joined
+    if length:
+        yield b"".join(chunks)
 
 
 def chunks_of(content: Content) -> Iterable[bytes]:

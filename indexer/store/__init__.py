@@ -28,10 +28,22 @@ CHANGED = "changed since it was read"
 
 
 class Expect(Enum):
-    """The expectations for a write, besides an ETag: the object must be absent, or may be anything."""
+    """The expectations for a write, besides an ETag.
+
+    ABSENT: the object does not exist; a store may accept an object with the very same bytes, as if this write had made
+    it.  NEW: the object does not exist, and the same bytes are a Conflict too.  ANYTHING: no expectation.
+    """
 
     ABSENT = "absent"
+    NEW = "new"
     ANYTHING = "anything"
+
+
+def holds(expect: Expect | ETag, existing: ETag | None) -> bool:
+    """Whether an existing object, None for an absent one, is what a write expects."""
+    if isinstance(expect, Expect):
+        return expect is Expect.ANYTHING or existing is None
+    return existing == expect
 
 
 class Opened(Value, frozen=True):

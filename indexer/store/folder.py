@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.core.model import ETag
-from indexer.store import Expect
+from indexer.store import Expect, holds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -81,7 +81,7 @@ def write_file(root: Path, inside: Path, chunks: Iterable[bytes], expect: Expect
                 os.fsync(file.fileno())
             with folder.locked():
                 etag = folder.etag(name)
-                if expect is not Expect.ANYTHING and (etag or Expect.ABSENT) != expect:
+                if not holds(expect, etag):
                     raise Changed
                 if etag is not None:
                     folder.set_later(scratch, than=name)

@@ -20,7 +20,7 @@ from msgspec import field
 from indexer.core.errors import Conflict, IndexerError
 from indexer.core.names import LEASE, SHARDS_FOLDER
 from indexer.core.value import Mutable
-from indexer.store import Expect
+from indexer.store import Expect, holds
 from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
@@ -179,5 +179,5 @@ class Leased:
         if expect is Expect.ANYTHING:
             return
         found = self._store.stat(key)
-        if (found.etag if found else Expect.ABSENT) != expect:
+        if not holds(expect, found.etag if found else None):
             raise Conflict(key, "changed since it was looked at")

@@ -17,7 +17,7 @@ import msgspec
 from indexer.core.errors import Conflict, Missing, RangeRefused, Unavailable
 from indexer.core.model import ETag, Stat
 from indexer.core.usage import Usage
-from indexer.store import WHOLE, Expect, Opened, within
+from indexer.store import WHOLE, Expect, Opened, holds, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -209,8 +209,7 @@ class MemoryStore:
         self._called(Call("PUT", key, expect=expect))
         with self._lock:
             stored = self.objects.get(key)
-            result = stored.stat.etag if stored else Expect.ABSENT
-            if expect is not Expect.ANYTHING and result != expect:
+            if not holds(expect, stored.stat.etag if stored else None):
                 raise Conflict(key, "changed since it was looked at")
             self.usage.bytes_written += len(body)
             return self._lay(key, bytes(body), headers=headers or {}).etag

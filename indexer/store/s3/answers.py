@@ -128,5 +128,12 @@ def _root_of(content: bytes) -> ET.Element | None:
         return None
 
 
+def value_in(content: bytes, name: str) -> str:
+    """The text of an element directly in the root of a body, empty if there is none."""
+    root = _root_of(content)
+    texts = [child.text or "" for child in root if _name(child) == name] if root is not None else []
+    return texts[0] if texts else ""
+
+
 def _name(element: ET.Element) -> str:
     return element.tag.rpartition("}")[2]

@@ -45,7 +45,7 @@ class Request(NamedTuple):
     @property
     def verb(self) -> str:
         """The name of the request in counts."""
-        return "LIST" if self.query else self.method
+        return "LIST" if self.query and not self.key else self.method
 
     @property
     def reads_object(self) -> bool:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.errors import BadConfig, Conflict, NoConditions
-from indexer.store import CHANGED, Expect
+from indexer.store import CHANGED, Expect, holds
 from indexer.store.s3.errors import is_mismatch
 from indexer.store.s3.gcs import MATCH, generation_of
 from indexer.store.s3.md5 import content_md5, md5_of
+from indexer.store.s3.multipart import LIMITS, LargePut, Limits
 from indexer.store.s3.providers import Conditions
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ _UNSAFE = "so this cannot be done safely there"
 class ConditionalWrites:
     """Writes and deletes objects of a bucket.  `conditions` changes if the store turns out to have none."""
 
-    def __init__(self, bucket: Bucket, conditions: Conditions) -> None:
+    def __init__(self, bucket: Bucket, conditions: Conditions, limits: Limits = LIMITS) -> None:
         self.conditions = conditions
+        self.limits = limits
         self._bucket = bucket
         # Ceph RGW 16 compares If-Match with the quotes, and so refuses the form of the standard.
         self._bare_etags = False
@@ -49,10 +51,12 @@ class ConditionalWrites:
         return hashlib.sha256(f"{address.origin}{address.path}\n{self._bucket.name}".encode()).hexdigest()
 
     def put(self, key: str, body: Content, headers: Mapping[str, str], expect: Expect | ETag) -> ETag:
-        """Write an object in one request and return its ETag, with its MD5 so that the store refuses a damaged body.
+        """Write an object and return its ETag, with its MD5 so that the store refuses a damaged body.
 
         Raises Conflict if the object is not what is expected, and NoConditions.
         """
+        if len(body) > self.limits.one_put and self.conditions is not Conditions.GENERATION:
+            return self._put_large(key, body, headers, expect)
         md5 = md5_of(body)
         headers = {**headers, "Content-MD5": content_md5(md5)}
         try:
@@ -61,11 +65,26 @@ class ConditionalWrites:
             # If an answer was lost, the request is sent again, and the second one meets the object of the
             # first one: its digest is ours.
             existing = self._bucket.stat(key)
-            if existing is not None and existing.md5 == md5.hex():
+            if expect is not Expect.NEW and existing is not None and existing.md5 == md5.hex():
                 return existing.etag
             if not self._compares_wrongly(conflict, existing, expect):
                 raise
         return self._put_bare(key, body, headers, str(expect))
+
+    def _put_large(self, key: str, body: Content, headers: Mapping[str, str], expect: Expect | ETag) -> ETag:
+        """Write an object in parts.  Google's store takes objects of any size in one request.
+
+        Not every store heeds a condition on the request that joins the parts, so the object is looked at, too.
+        """
+        condition = self._condition(key, expect)
+
+        def check() -> None:
+            existing = self._bucket.stat(key) if condition else None
+            if condition and not holds(expect, existing.etag if existing else None):
+                raise Conflict(self._bucket.url(key), CHANGED)
+
+        check()  # before many bytes are sent
+        return LargePut(self._bucket, key, body, headers, self.limits).put(condition, check)
 
     def _send(self, key: str, body: Content, headers: Mapping[str, str]) -> ETag:
         try:
@@ -83,8 +102,8 @@ class ConditionalWrites:
         if self.conditions is Conditions.NONE:
             raise NoConditions(self._bucket.url(key), _NONE, _UNSAFE)
         if self.conditions is Conditions.GENERATION:
-            return {MATCH: "0" if expect is Expect.ABSENT else self._generation(key, expect)}
-        if expect is Expect.ABSENT:
+            return {MATCH: "0" if isinstance(expect, Expect) else self._generation(key, expect)}
+        if isinstance(expect, Expect):
             return {"If-None-Match": "*"}
         return {"If-Match": expect if self._bare_etags else f'"{expect}"'}
 

@@ -10,14 +10,16 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING
 
-from indexer.core.stream import chunks_of
+from indexer.core.stream import Stream, chunks_of
 
 if TYPE_CHECKING:
     from indexer.core.stream import Content
 
 
 def md5_of(content: Content) -> bytes:
-    """The MD5 of a content, as 16 bytes."""
+    """The MD5 of a content, as 16 bytes; read only if it is not known."""
+    if isinstance(content, Stream) and content.md5 is not None:
+        return content.md5
     digest = hashlib.md5(usedforsecurity=False)
     for chunk in chunks_of(content):
         digest.update(chunk)

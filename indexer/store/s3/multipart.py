@@ -1,0 +1,125 @@
+"""Writes an object that is too large for one PUT: in parts, which the last request joins to the object.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from typing import TYPE_CHECKING
+
+from indexer.core.errors import Conflict, IndexerError, OneUnavailable
+from indexer.core.model import ETag
+from indexer.core.stream import Content, Stream, pieces_of
+from indexer.core.value import Value
+from indexer.store.s3.answers import value_in
+from indexer.store.s3.client import Request
+from indexer.store.s3.errors import errors, etag_of
+from indexer.store.s3.md5 import content_md5
+from indexer.store.s3.strict import BadAnswer, field_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from indexer.store.s3.answers import Response
+    from indexer.store.s3.bucket import Bucket
+
+
+class Limits(Value, frozen=True):
+    """The largest body of one PUT, and the smallest part (bytes); the largest number of parts.
+
+    Stores take 5 GB in one request, and parts from 5 MiB on.  One part is in memory at a time.
+    """
+
+    one_put: int = 5 * 10**9
+    part: int = 8 * 2**20
+    parts: int = 10_000
+
+    def part_of(self, size: int) -> int:
+        """The size of all parts but the last of an object (bytes): some stores want equal parts."""
+        return max(self.part, -(-size // self.parts))
+
+
+LIMITS = Limits()
+
+
+class LargePut(Value, frozen=True):
+    """An object that is written in parts, with the headers that it shall have."""
+
+    bucket: Bucket
+    key: str
+    body: Content
+    headers: Mapping[str, str]
+    limits: Limits = LIMITS
+
+    def put(self, condition: Mapping[str, str], check: Callable[[], None]) -> ETag:
+        """Write the object and return its ETag.
+
+        The request that joins the parts has the `condition`; `check` is called before that request, and may raise an
+        error.  If the object is not written, the parts are deleted.  Raises Conflict and NoConditions.
+        """
+        headers = {name: value for name, value in self.headers.items() if name != "Content-MD5"}
+        begun = self._ask(Request("POST", headers=headers, query={"uploads": ""}))
+        upload = value_in(begun.content, "UploadId")
+        if not upload:
+            with errors(self.bucket.url(self.key)):
+                raise BadAnswer("it has no 'UploadId'")
+        try:
+            md5s = self._send_parts(upload)
+            check()
+            return self._join(upload, md5s, condition)
+        except BaseException:
+            with contextlib.suppress(IndexerError):
+                self._ask(Request("DELETE", query={"uploadId": upload}))
+            raise
+
+    def _ask(self, request: Request, *, conditional: bool = False) -> Response:
+        with errors(self.bucket.url(self.key), conditional=conditional):
+            return self.bucket.client.ask(request._replace(key=self.bucket.prefix + self.key))
+
+    def _send_parts(self, upload: str) -> list[tuple[str, bytes]]:
+        """The ETag of each part as the store gives it, and its MD5.  Raises OneUnavailable if the content changed."""
+        sent = []
+        digest = hashlib.sha256()
+        for number, piece in enumerate(pieces_of(self.body, self.limits.part_of(len(self.body))), 1):
+            digest.update(piece)
+            md5 = hashlib.md5(piece, usedforsecurity=False).digest()
+            query = {"partNumber": str(number), "uploadId": upload}
+            answer = self._ask(Request("PUT", headers={"Content-MD5": content_md5(md5)}, query=query, body=piece))
+            with errors(self.bucket.url(self.key)):
+                sent.append((field_of(answer.headers, "ETag"), md5))
+        if isinstance(self.body, Stream) and digest.digest() != self.body.sha256:
+            raise OneUnavailable(self.key, "its content changed while it was sent", "repeat when no program writes it")
+        return sent
+
+    def _join(self, upload: str, sent: Sequence[tuple[str, bytes]], condition: Mapping[str, str]) -> ETag:
+        body = _list_of_parts([etag for etag, _ in sent])
+        request = Request("POST", headers=condition, query={"uploadId": upload}, body=body)
+        try:
+            joined = self._ask(request, conditional=bool(condition))
+        except Conflict:
+            # If an answer was lost, the request is sent again, and the second one does not find the parts any more.
+            existing = self.bucket.stat(self.key)
+            if existing is not None and existing.etag == _etag_of_parts([md5 for _, md5 in sent]):
+                return existing.etag
+            raise
+        with errors(self.bucket.url(self.key)):
+            return etag_of(value_in(joined.content, "ETag"))
+
+
+def _list_of_parts(etags: Sequence[str]) -> bytes:
+    """The body of the request that joins parts."""
+    quoted = [etag.strip('"') for etag in etags]
+    parts = [
+        f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{etag}&quot;</ETag></Part>"
+        for number, etag in enumerate(quoted, 1)
+    ]
+    namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
+    return f'<CompleteMultipartUpload xmlns="{namespace}">{"".join(parts)}</CompleteMultipartUpload>'.encode()
+
+
+def _etag_of_parts(md5s: Sequence[bytes]) -> ETag:
+    """The ETag that Amazon and most other stores give to an object of parts."""
+    digest = hashlib.md5(b"".join(md5s), usedforsecurity=False).hexdigest()
+    return ETag(f"{digest}-{len(md5s)}")
