@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from indexer.core.release import __version__
 
 if TYPE_CHECKING:
-    from indexer.commands.api import check, gc, ignore, index, status, unignore, unyank, yank
+    from indexer.commands.api import check, gc, ignore, index, publish, status, unignore, unyank, yank
     from indexer.commands.context import WorkerOptions
     from indexer.commands.gc import GcRequest
     from indexer.core.errors import IndexerError
     from indexer.core.exit_codes import ExitCode
     from indexer.core.model import Outputs, Rules
     from indexer.core.options import Options
+    from indexer.core.publishing import PublishReport, PublishRequest
     from indexer.core.report import CheckReport, GcReport, Outcome, Report
     from indexer.store.target import S3Options, Target
 
@@ -35,6 +36,8 @@ __all__ = [
     "Options",
     "Outcome",
     "Outputs",
+    "PublishReport",
+    "PublishRequest",
     "Report",
     "Rules",
     "S3Options",
@@ -45,6 +48,7 @@ __all__ = [
     "gc",
     "ignore",
     "index",
+    "publish",
     "status",
     "unignore",
     "unyank",
@@ -60,6 +64,8 @@ _HOMES = {
     "Options": "indexer.core.options",
     "Outcome": "indexer.core.report",
     "Outputs": "indexer.core.model",
+    "PublishReport": "indexer.core.publishing",
+    "PublishRequest": "indexer.core.publishing",
     "Report": "indexer.core.report",
     "Rules": "indexer.core.model",
     "S3Options": "indexer.store.target",
@@ -69,6 +75,7 @@ _HOMES = {
     "gc": "indexer.commands.api",
     "ignore": "indexer.commands.api",
     "index": "indexer.commands.api",
+    "publish": "indexer.commands.api",
     "status": "indexer.commands.api",
     "unignore": "indexer.commands.api",
     "unyank": "indexer.commands.api",

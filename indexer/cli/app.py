@@ -9,6 +9,7 @@ import typer
 from indexer.cli.option_groups import flattened
 from indexer.cli.options.bucket import Bucket, Configuration
 from indexer.cli.options.output import OutputOptions
+from indexer.cli.options.publishing import PublishOptions
 from indexer.cli.options.run import IndexOptions, RunRequest, Writing
 from indexer.cli.options.upkeep import CheckOptions, DoctorOptions, GcOptions
 from indexer.cli.output import out
@@ -17,6 +18,7 @@ from indexer.core.errors import BadConfig
 from indexer.core.release import __version__
 
 if TYPE_CHECKING:
+    from indexer.core.publishing import PublishReport
     from indexer.core.report import CheckReport, GcReport, Page, Report
 
 app = typer.Typer(
@@ -33,6 +35,7 @@ _URL = Annotated[str, typer.Argument(metavar="s3://BUCKET[/PREFIX]", show_defaul
 _DIR = Annotated[str, typer.Argument(metavar="DIR", show_default=False)]
 _TARGET = Annotated[str, typer.Argument(metavar="TARGET", show_default=False)]
 _REASON = Annotated[str, typer.Option(metavar="TEXT", help="The reason; `indexer status` shows it.")]
+_FILES = Annotated[list[str], typer.Argument(metavar="FILE", show_default=False)]
 _PACKAGES = Annotated[list[str], typer.Argument(metavar="SUBDIR/FILENAME", show_default=False)]
 
 
@@ -92,6 +95,25 @@ def status(
     """Show what a run would add, update, remove, reject and write.  Nothing is written."""
     request = RunRequest(options, Writing(dry_run=True))
     run_command(output, channel, lambda: _index(channel, request, output, bucket), fail_on_work=exit_code)
+
+
+@app.command()
+@flattened
+def publish(channel: _TARGET, files: _FILES, options: PublishOptions, output: OutputOptions, bucket: Bucket) -> None:
+    """Check package files, upload those that the channel does not have, and index these.
+
+    The subdir is that of info/index.json in the package.  Attestations beside a package (FILE.sigs) are uploaded after
+    the package.
+    """
+
+    def do_publish() -> PublishReport:
+        from indexer.commands import api
+
+        resolved = bucket.resolve(channel)
+        with progress_of(output) as progress:
+            return api.publish(resolved.target, files, options.request(), options.options(resolved), progress=progress)
+
+    run_command(output, channel, do_publish)
 
 
 @app.command()

@@ -7,8 +7,10 @@ from operator import add
 from typing import TYPE_CHECKING
 
 from indexer.cli.grouped import grouped
+from indexer.cli.published import package_errors, package_lines
 from indexer.core.amounts import counted, size_in_words
 from indexer.core.printable import one_line
+from indexer.core.publishing import PublishReport
 from indexer.core.recent import DAYS
 from indexer.core.report import CheckReport, GcReport, Note, Outcome, ReadCount, Report
 from indexer.store.target import Target
@@ -35,6 +37,7 @@ def summary(report: Report | CheckReport | GcReport) -> Iterator[str]:
     """The lines of a report on standard output."""
     yield f"{report.channel}: {report.outcome.value} in {report.seconds:.1f} s"
     if isinstance(report, Report):
+        yield from package_lines(report) if isinstance(report, PublishReport) else ()
         yield from _run_lines(report)
     elif isinstance(report, CheckReport):
         yield from _aligned({name: _checked(sub) for name, sub in sorted(report.subdirs.items())})
@@ -123,7 +126,7 @@ def _aligned(texts: Mapping[str, str]) -> Iterator[str]:
 def _requests(usage: Usage) -> str:
     verbs = ", ".join(f"{count} {verb}" for verb, count in sorted(usage.requests.items()))
     return (
-        f"  store: {usage.requests.total()} requests ({verbs}), "
+        f"  store: {usage.requests.total()} requests{f' ({verbs})' if verbs else ''}, "
         f"{size_in_words(usage.bytes_read)} read, {size_in_words(usage.bytes_written)} written"
     )
 
@@ -189,6 +192,7 @@ def error_lines(report: Report | CheckReport | GcReport) -> Iterator[str]:
     elif isinstance(report, GcReport):
         yield from _gc_errors(report)
     else:
+        yield from package_errors(report) if isinstance(report, PublishReport) else ()
         yield from _run_errors(report)
 
 

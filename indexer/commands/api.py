@@ -1,4 +1,4 @@
-"""The Python API: index, status, check, gc, yank and ignore, each with the store, threads and workers of a run.
+"""The Python API: a function for each command, with the store, threads and workers of a run.
 
 A function imports the modules that only this function needs when it is called.
 """
@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from indexer.commands.gc import GcRequest
+    from indexer.core.publishing import PublishReport, PublishRequest
     from indexer.core.report import CheckReport, GcReport, Report
     from indexer.store import Store
 
@@ -69,6 +71,31 @@ def status(
 ) -> Report:
     """Report the changes that `index` would make with the same arguments; write nothing.  Raises IndexerError."""
     return index(target, replace(options or Options(), dry_run=True), workers=workers, progress=progress)
+
+
+def publish(
+    target: AnyTarget,
+    files: Sequence[str | os.PathLike[str]],
+    request: PublishRequest | None = None,
+    options: Options | None = None,
+    *,
+    progress: Progress | None = None,
+) -> PublishReport:
+    """Check package files, send those that the channel at `target` does not have, index just these, and report.
+
+    The subdir of a package is the one in its `info/index.json`.  If a file is rejected, nothing is sent, unless the
+    `request` is `partial`.  A package that has other bytes in the channel is replaced only if the `request` says so.
+    `options` are those of `index`; `packages` is set here.  With `dry_run` nothing is written.  Raises IndexerError.
+    """
+    from indexer.commands.publish import publish as verb
+    from indexer.core.publishing import PublishRequest
+
+    several("files", files)
+    channel = target_of(target)
+    paths = [Path(file) for file in files]
+    with _opened(channel, THREADS_HERE, progress) as (store, context):
+        report = verb.publish(store, paths, request or PublishRequest(), _with_title(channel, options), context)
+        return replace(report, channel=channel.name)
 
 
 def _with_title(channel: Target, options: Options | None) -> Options:

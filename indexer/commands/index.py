@@ -44,8 +44,8 @@ _NOT_GUARANTEED = (
 _OUTCOMES = {Refused: Outcome.REFUSED, GaveUp: Outcome.CONFLICT}
 
 
-def index_channel(store: Store, options: Options, context: Context) -> Report:
-    """Index every subdir of a channel, and report on each.
+def index_channel(store: Store, options: Options, context: Context, root: Root | None = None) -> Report:
+    """Index every subdir of a channel, and report on each; `root` has the subdirs if they were selected before.
 
     Raises only errors that concern the whole channel: a store that cannot be reached, a wrong option.
     """
@@ -53,7 +53,7 @@ def index_channel(store: Store, options: Options, context: Context) -> Report:
     if not options.preconditions:
         _log.warning("without conditional writes, indexers that run at the same time can undo each other's work")
         store = Unconditional(store)
-    root = select_subdirs(store, options, context.channel)
+    root = root or select_subdirs(store, options, context.channel)
     runs = _subdir_runs(store, options, context, root)
     channel = _Channel(store, context)
     # With strict rules nothing may be written if a package is rejected: all subdirs are planned first.

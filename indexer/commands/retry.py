@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from indexer.commands.context import Context
     from indexer.core.report import SubdirReport
+
+R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +66,20 @@ def backoff(context: Context) -> Iterator[float]:
     while context.clock.monotonic() + (wait := context.jitter(pause)) <= deadline:
         yield wait
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def until_no_conflict(thing: str, context: Context, work: Callable[[], R]) -> R:
+    """The result of some work, which is repeated after each write conflict.  Raises GaveUp after ten minutes."""
+    pauses = backoff(context)
+    while True:
+        try:
+            return work()
+        except Conflict as conflict:
+            wait = next(pauses, None)
+            if wait is None:
+                raise GaveUp(thing, f"changed during every attempt, last with {conflict}", "repeat") from conflict
+            _log.info("%s; next attempt in %.1f s", conflict, wait)
+            context.clock.sleep(wait)
 
 
 def retry_on_conflict(thing: str, context: Context, run: Callable[[Attempt], SubdirReport]) -> SubdirReport:

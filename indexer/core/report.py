@@ -43,6 +43,11 @@ class Outcome(Enum):
 _WORST_FIRST = tuple(Outcome)
 
 
+def worst_outcome(outcomes: Iterable[Outcome]) -> Outcome:
+    """The worst of the outcomes of several subdirs, UNCHANGED without any."""
+    return min(outcomes, key=_WORST_FIRST.index, default=Outcome.UNCHANGED)
+
+
 def json_object(channel: str, **values: object) -> dict[str, object]:
     """The object that `--json` prints: the version of the form, the channel, and the values of the command."""
     return {"schema_version": SCHEMA_VERSION, "channel": channel, **values}
@@ -159,7 +164,7 @@ class _ChannelReport(Value, frozen=True, kw_only=True):
             seconds=round(self.seconds, 3),
             **details,
             store={
-                "requests": {verb: usage.requests[verb] for verb in _VERBS},
+                "requests": {verb: usage.requests[verb] for verb in (*_VERBS, *(usage.requests.keys() - {*_VERBS}))},
                 "bytes_read": usage.bytes_read,
                 "bytes_written": usage.bytes_written,
             },
@@ -184,7 +189,7 @@ class Report(_ChannelReport, frozen=True):
     @property
     def outcome(self) -> Outcome:
         """The worst outcome of a subdir, or of the files at the root."""
-        return min((part.outcome for part in self._parts), key=_WORST_FIRST.index, default=Outcome.UNCHANGED)
+        return worst_outcome(part.outcome for part in self._parts)
 
     @property
     def has_work(self) -> bool:

@@ -74,7 +74,7 @@ class Vanished(Value, frozen=True):
 
 
 class ExtractSpec(Value, frozen=True):
-    """The options that all readings of a subdir share.
+    """The options that all readings of a subdir share; `subdir` is empty for packages that are not in a channel yet.
 
     `undated`: no record of the subdir has a date yet.  `verify_digests`: every byte is hashed, even if the store has
     digests.  `metadata`: the metadata of the packages is read too.  `unpack`, which needs `verify_digests`: every byte

@@ -118,7 +118,7 @@ def test_a_content_that_changes_is_not_written(bucket: S3Store) -> None:
 def test_a_lost_answer_to_the_last_request_is_no_conflict(s3: S3Store) -> None:
     s3.writes.limits = Limits(one_put=PART, part=PART)
     wire = Wire(s3)
-    lost = []
+    lost: list[bytes] = []
 
     def answer(message: Message) -> Answer | None:
         if message.method == "POST" and "uploadId" in message.target and not lost:

@@ -48,7 +48,10 @@ VIRTUAL = "__"
 
 
 class PackageFile(Value, frozen=True):
-    """A package file without its content: its subdir, its name, its size in bytes, its digests (hex)."""
+    """A package file without its content: its subdir, its name, its size in bytes, its digests (hex).
+
+    The subdir is empty if the file is not in a channel yet: then any subdir in the package is accepted.
+    """
 
     subdir: str
     filename: str
@@ -325,7 +328,9 @@ def _check_place(record: Mapping[str, object], package: PackageFile, rules: Rule
     parsed = parse_filename(package.filename)
     if parsed is None:
         raise BadPackage("the file name", "is not of the form name-version-build")
-    expected = {"name": parsed.name, "version": parsed.version, "build": parsed.build, "subdir": package.subdir}
+    expected = {"name": parsed.name, "version": parsed.version, "build": parsed.build}
+    if package.subdir:
+        expected["subdir"] = package.subdir
     for key, value in expected.items():
         if record[key] != value:
             place = "the folder is" if key == "subdir" else "the file name has"

@@ -1,0 +1,59 @@
+"""The options of `publish`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Struct
+from typer import Option
+
+from indexer.cli.options.files import Files
+from indexer.core.errors import BadConfig
+from indexer.core.model import Rules
+from indexer.core.options import Options
+
+if TYPE_CHECKING:
+    from indexer.core.publishing import PublishRequest
+    from indexer.settings.resolve import Resolved
+
+
+class PublishOptions(Struct, frozen=True):
+    """The options of `publish`, and those of the files that the run after the upload publishes."""
+
+    files_of_index: Files
+    partial: Annotated[
+        bool, Option("--partial", help="If some files are rejected, upload the others. [default: upload nothing]")
+    ] = False
+    replace: Annotated[
+        bool,
+        Option(
+            "--replace",
+            help="Replace a package that has other bytes in the channel; it gets a new date. [default: an error]",
+        ),
+    ] = False
+    dry_run: Annotated[bool, Option("--dry-run", help="Show what would be uploaded, write nothing.")] = False
+    strict: Annotated[bool, Option("--strict", help="Reject a package that has warnings.")] = False
+    lenient: Annotated[
+        bool, Option("--lenient", help="Accept a package whose file name contradicts its metadata, with a warning.")
+    ] = False
+    create: Annotated[
+        bool, Option("--create", help="Create the channel in an existing folder or bucket, or an unknown subdir.")
+    ] = False
+
+    def request(self) -> PublishRequest:
+        """What may be uploaded."""
+        from indexer.core.publishing import PublishRequest
+
+        return PublishRequest(self.partial, self.replace)
+
+    def options(self, resolved: Resolved) -> Options:
+        """The options of the run, with values of configuration files if an option is not given.  Raises BadConfig."""
+        if self.strict and self.lenient:
+            raise BadConfig("--strict --lenient", "contradict each other", "remove one of the two options")
+        return Options(
+            outputs=self.files_of_index.outputs(resolved.index),
+            notices=resolved.index["notices"].value if "notices" in resolved.index else None,
+            rules=Rules(self.strict, self.lenient),
+            dry_run=self.dry_run,
+            create=self.create,
+        )

@@ -1,0 +1,41 @@
+"""Lines for a person about the files of `publish`: one for each file, and one for each that was not sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from indexer.core.amounts import size_in_words
+from indexer.core.printable import one_line
+from indexer.core.publishing import Sending
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from indexer.core.publishing import PublishReport
+
+_DIFFERENT = (
+    "has other bytes in the channel; give the package a new build number, or replace it with --replace, after which "
+    "lock files that have the old digest fail"
+)
+
+
+def package_lines(report: PublishReport) -> Iterator[str]:
+    """A line for each valid file: the result, the key and the size."""
+    shown = [package for package in report.packages if package.result is not Sending.REJECTED]
+    width = max((len(package.result.value) for package in shown), default=0)
+    for package in shown:
+        yield f"  {package.result.value:<{width}}  {one_line(package.key)}  {size_in_words(package.size)}"
+
+
+def package_errors(report: PublishReport) -> Iterator[str]:
+    """A line for each file that is rejected, and for each that has other bytes in the channel."""
+    step = (
+        "rebuild the package"
+        if report.partial
+        else "nothing was sent: rebuild the package, or send the others with --partial"
+    )
+    for package in report.packages:
+        if package.result is Sending.REJECTED:
+            yield f"rejected: {one_line(package.file)}: {one_line(package.reason)}; {step}"
+        elif package.result is Sending.DIFFERENT:
+            yield f"refused: {one_line(package.key)}: {_DIFFERENT}"

@@ -1,0 +1,1 @@
+"""The verb `publish`: check package files, send them, index them."""

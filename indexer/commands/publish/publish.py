@@ -1,0 +1,149 @@
+"""Publishes package files: checks all of them, sends those that the channel does not have, and indexes just these."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from msgspec.structs import asdict, replace
+
+from indexer.commands.index import index_channel
+from indexer.commands.publish.local_files import ValidFile, read_file
+from indexer.commands.publish.send import existing_package, send
+from indexer.commands.retry import until_no_conflict
+from indexer.commands.select_subdirs import look_at_root, select_subdirs
+from indexer.core import names
+from indexer.core.errors import NoConditions, Unavailable
+from indexer.core.publication import source_of
+from indexer.core.publishing import PackageResult, PublishReport, Sending, check_distinct, planned, result_of
+from indexer.core.report import Report
+from indexer.store.concurrent import Limits, bounded
+from indexer.writer.lease import Lease
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from indexer.commands.context import Context
+    from indexer.core.options import Options
+    from indexer.core.publishing import PublishRequest
+    from indexer.lister.subdirs import Root
+    from indexer.store import Store
+
+_log = logging.getLogger(__name__)
+
+# How many packages are sent at the same time: as many as rattler-build sends.
+_AT_ONCE = 4
+_HELD_BACK = "another file was rejected, and --partial is not given"
+_NOT_GUARANTEED = (
+    "packages are sent under a lease, which binds only programs that know the lease: another uploader of the same file "
+    "name in the same instant may be overwritten (docs/providers.md)"
+)
+
+
+def publish(
+    store: Store, files: Sequence[Path], request: PublishRequest, options: Options, context: Context
+) -> PublishReport:
+    """Check package files, send those that the channel does not have, index these packages, and report.
+
+    If a file is rejected, nothing is sent, unless the request is `partial`.  Raises BadConfig for a wrong target and a
+    missing file, before anything is sent, and the errors that concern the whole channel.
+    """
+    began = context.clock.monotonic()
+    read = [read_file(file, options.rules, context.clock.now_ms()) for file in files]
+    rejected = [result for result in read if isinstance(result, PackageResult)]
+    valid = [file for file in read if isinstance(file, ValidFile)]
+    check_distinct(file.package for file in valid)
+    indexed = Report({}, usage=store.usage)
+    if rejected and not request.partial:
+        results = [result_of(file.package, Sending.NOT_SENT, _HELD_BACK) for file in valid]
+    elif not valid:
+        results = []
+    else:
+        options = replace(options, packages=frozenset(file.package.key for file in valid))
+        root = _selected(store, options, context)
+        if options.dry_run:
+            results = _planned(store, valid, request, context)
+        else:
+            results = _send_all(store, valid, request, context)
+            indexed = _index(store, results, options, context, root)
+    order = {str(file): number for number, file in enumerate(files)}
+    packages = tuple(sorted((*results, *rejected), key=lambda result: order[result.file]))
+    report = PublishReport(**asdict(indexed), packages=packages, partial=request.partial)
+    return replace(report, seconds=context.clock.monotonic() - began)
+
+
+def _selected(store: Store, options: Options, context: Context) -> Root:
+    """The subdirs of the packages and noarch.  Raises BadConfig for a wrong target.
+
+    A run over packages that exist does not look for a channel if noarch is among their subdirs: here the packages are
+    sent first, so a typo would make a new channel.
+    """
+    root = select_subdirs(store, options, context.channel)
+    is_named = any(key.startswith(f"{names.NOARCH}/") for key in options.packages or ())
+    if is_named and not options.create and store.stat(f"{names.NOARCH}/{source_of(options.outputs)}") is None:
+        look_at_root(store, options, context.channel)
+    return root
+
+
+def _planned(
+    store: Store, files: Sequence[ValidFile], request: PublishRequest, context: Context
+) -> list[PackageResult]:
+    existing = context.executor.map(partial(existing_package, store), [file.package for file in files])
+    return [result_of(file.package, planned(found, request)) for file, found in zip(files, existing, strict=True)]
+
+
+def _send_all(
+    store: Store, files: Sequence[ValidFile], request: PublishRequest, context: Context
+) -> list[PackageResult]:
+    """Send files, some at the same time; if the store has no conditional writes, one after the other under a lease."""
+    stop = threading.Event()
+
+    def check() -> None:
+        if stop.is_set():
+            raise Unavailable("the package", "is not sent any further", "repeat")
+
+    def send_one(file: ValidFile) -> PackageResult:
+        key = file.package.key
+        result = until_no_conflict(key, context, partial(send, store, file, request, check))
+        return result_of(file.package, result)
+
+    try:
+        return list(bounded(context.executor, send_one, files, Limits(_AT_ONCE), stop.set))
+    except NoConditions as error:
+        _log.warning("%s; %s", error.reason, _NOT_GUARANTEED)
+    by_subdir = groupby(sorted(files, key=_subdir_of), _subdir_of)
+    return [
+        result
+        for subdir, some in by_subdir
+        for result in _send_under_lease(store, subdir, list(some), (request, context))
+    ]
+
+
+def _send_under_lease(
+    store: Store, subdir: str, files: Sequence[ValidFile], how: tuple[PublishRequest, Context]
+) -> list[PackageResult]:
+    """Send the files of a subdir while its lease is held: each object is looked at right before it is written."""
+    request, context = how
+    lease = Lease(store, f"{subdir}/", context.clock)
+
+    def send_some() -> list[PackageResult]:
+        with lease.held() as leased:
+            return [result_of(file.package, send(leased, file, request, lambda: None)) for file in files]
+
+    return until_no_conflict(subdir, context, send_some)
+
+
+def _subdir_of(file: ValidFile) -> str:
+    return file.package.key.partition("/")[0]
+
+
+def _index(store: Store, results: Sequence[PackageResult], options: Options, context: Context, root: Root) -> Report:
+    """Index the packages that the channel has now, and no others."""
+    there = frozenset(result.key for result in results if result.result.is_in_channel)
+    if not there:
+        return Report({}, usage=store.usage)
+    return index_channel(store, replace(options, packages=there), context, root if there == options.packages else None)
