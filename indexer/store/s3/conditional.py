@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.errors import BadConfig, Conflict, NoConditions
-from indexer.store import CHANGED, Expect, holds
+from indexer.store import CHANGED, Expect
 from indexer.store.s3.errors import is_mismatch
 from indexer.store.s3.gcs import MATCH, generation_of
 from indexer.store.s3.md5 import content_md5, md5_of
@@ -56,7 +56,8 @@ class ConditionalWrites:
         Raises Conflict if the object is not what is expected, and NoConditions.
         """
         if len(body) > self.limits.one_put and self.conditions is not Conditions.GENERATION:
-            return self._put_large(key, body, headers, expect)
+            condition = self._condition(key, expect)
+            return LargePut(self._bucket, key, body, headers, self.limits).put(condition, expect)
         md5 = md5_of(body)
         headers = {**headers, "Content-MD5": content_md5(md5)}
         try:
@@ -70,21 +71,6 @@ class ConditionalWrites:
             if not self._compares_wrongly(conflict, existing, expect):
                 raise
         return self._put_bare(key, body, headers, str(expect))
-
-    def _put_large(self, key: str, body: Content, headers: Mapping[str, str], expect: Expect | ETag) -> ETag:
-        """Write an object in parts.  Google's store takes objects of any size in one request.
-
-        Not every store heeds a condition on the request that joins the parts, so the object is looked at, too.
-        """
-        condition = self._condition(key, expect)
-
-        def check() -> None:
-            existing = self._bucket.stat(key) if condition else None
-            if condition and not holds(expect, existing.etag if existing else None):
-                raise Conflict(self._bucket.url(key), CHANGED)
-
-        check()  # before many bytes are sent
-        return LargePut(self._bucket, key, body, headers, self.limits).put(condition, check)
 
     def _send(self, key: str, body: Content, headers: Mapping[str, str]) -> ETag:
         try:

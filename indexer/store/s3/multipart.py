@@ -13,6 +13,7 @@ from indexer.core.errors import Conflict, IndexerError, OneUnavailable
 from indexer.core.model import ETag
 from indexer.core.stream import Content, Stream, pieces_of
 from indexer.core.value import Value
+from indexer.store import CHANGED, Expect, holds
 from indexer.store.s3.answers import value_in
 from indexer.store.s3.client import Request
 from indexer.store.s3.errors import errors, etag_of
@@ -20,7 +21,7 @@ from indexer.store.s3.md5 import content_md5
 from indexer.store.s3.strict import BadAnswer, field_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from indexer.store.s3.answers import Response
     from indexer.store.s3.bucket import Bucket
@@ -53,12 +54,14 @@ class LargePut(Value, frozen=True):
     headers: Mapping[str, str]
     limits: Limits = LIMITS
 
-    def put(self, condition: Mapping[str, str], check: Callable[[], None]) -> ETag:
+    def put(self, condition: Mapping[str, str], expect: Expect | ETag) -> ETag:
         """Write the object and return its ETag.
 
-        The request that joins the parts has the `condition`; `check` is called before that request, and may raise an
-        error.  If the object is not written, the parts are deleted.  Raises Conflict and NoConditions.
+        The request that joins the parts has the `condition`.  Not every store heeds a condition there, so the object is
+        also compared with what is expected, before the parts are sent and again before they are joined.  If the object
+        is not written, the parts are deleted.  Raises Conflict and NoConditions.
         """
+        self._check(expect)
         headers = {name: value for name, value in self.headers.items() if name != "Content-MD5"}
         begun = self._ask(Request("POST", headers=headers, query={"uploads": ""}))
         upload = value_in(begun.content, "UploadId")
@@ -67,12 +70,20 @@ class LargePut(Value, frozen=True):
                 raise BadAnswer("it has no 'UploadId'")
         try:
             md5s = self._send_parts(upload)
-            check()
+            self._check(expect)
             return self._join(upload, md5s, condition)
         except BaseException:
             with contextlib.suppress(IndexerError):
                 self._ask(Request("DELETE", query={"uploadId": upload}))
             raise
+
+    def _check(self, expect: Expect | ETag) -> None:
+        """Raise Conflict if the object is not what is expected."""
+        if expect is Expect.ANYTHING:
+            return
+        existing = self.bucket.stat(self.key)
+        if not holds(expect, existing.etag if existing else None):
+            raise Conflict(self.bucket.url(self.key), CHANGED)
 
     def _ask(self, request: Request, *, conditional: bool = False) -> Response:
         with errors(self.bucket.url(self.key), conditional=conditional):
