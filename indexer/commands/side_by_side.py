@@ -140,27 +140,34 @@ class FirstAttempts(Mutable):
         wait(self._futures.values(), _GRACE)
 
     def _first(self, run: SubdirRun) -> SubdirReport | NotSmall:
-        if self.failed is not None:
-            raise Skipped(self.failed)
         folder = ChannelFolder(Stoppable(self.store, self._check), run.job.subdir, self.context.executor)
         try:
             return self._attempt(run, folder)
         except NeedsTheWholeRun:
             return NotSmall()  # without the error, whose traceback holds all that was loaded
-        except IndexerError as error:
-            if error.of_channel:
-                self.failed = error
-            raise
 
     def _attempt(self, run: SubdirRun, folder: ChannelFolder) -> SubdirReport | NotSmall:
-        saved = load_state(folder.store, folder.prefix + names.STATE_FILE, at_most=_STATE_SIZE)
+        with self._unless_failed():
+            saved = load_state(folder.store, folder.prefix + names.STATE_FILE, at_most=_STATE_SIZE)
         if saved.etag is None:
             return NotSmall(saved)
         if saved.state is None or not _is_small(run.job, saved):
             return NotSmall()
         run = replace(run, cache=replace(run.cache, workers=self._in_room(run.cache.workers)))
-        with self._room.taken(saved.state.packages):
+        with self._room.taken(saved.state.packages), self._unless_failed():
             return index_subdir(run, folder, Attempt(beside_others=True), saved)
+
+    @contextlib.contextmanager
+    def _unless_failed(self) -> Iterator[None]:
+        """Begin a block only if the channel has not failed; an error of the block can be one of the channel."""
+        if self.failed is not None:
+            raise Skipped(self.failed)
+        try:
+            yield
+        except IndexerError as error:
+            if error.of_channel:
+                self.failed = error
+            raise
 
     def _in_room(self, workers: Workers) -> Workers:
         """Workers that share one limit of memory."""

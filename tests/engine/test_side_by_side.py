@@ -100,6 +100,30 @@ def test_after_an_error_of_the_whole_channel_no_other_subdir_begins() -> None:
     assert asked == ["", f"{FIRST}/{STATE_FILE}"]
 
 
+def test_a_subdir_that_waits_for_room_does_not_begin_after_an_error_of_the_channel() -> None:
+    store = indexed()
+    for subdir in (FIRST, LAST):
+        with_packages(store, subdir, 30_000)
+    states_read = threading.Semaphore(0)
+    listed = []
+
+    def after(_number: int, call: Call) -> None:
+        if call.key in {f"{FIRST}/{STATE_FILE}", f"{LAST}/{STATE_FILE}"}:
+            states_read.release()
+
+    def before(_number: int, call: Call) -> None:
+        if call.verb == "LIST" and call.key in {f"{FIRST}/", f"{LAST}/"}:
+            listed.append(call.key)
+            for _ in range(2):
+                assert states_read.acquire(timeout=60)
+            raise Unavailable("the store", "does not answer")
+
+    report = run(InterferingStore(store, before=before, after=after), DaemonThreads())
+    assert len(listed) == 1
+    errors = [report.subdirs[subdir].error for subdir in (FIRST, LAST)]
+    assert sorted(map(str, errors)) == ["skipped: the store failed", "the store: does not answer"]
+
+
 def test_an_error_of_one_subdir_leaves_the_others_alone() -> None:
     store = indexed()
     fill(store, *keys(1, THIRD, start=7))
