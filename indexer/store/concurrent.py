@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor, Future, wait
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from indexer.core.value import Value
@@ -40,22 +41,23 @@ def bounded(
     the running ones are waited for.  `abandon` is called before that wait: it can make them end early.
     """
     running: dict[Future[R], int] = {}
+    ended: SimpleQueue[Future[R]] = SimpleQueue()  # `concurrent.futures.wait` looks at all running jobs for each result
     running_weight = 0
     try:
         for job in jobs:
             weight = limits.weigh(job) if limits.weigh else 0
             while running and (len(running) >= limits.jobs or running_weight + weight > limits.weight):
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    running_weight -= running.pop(future)
-                    yield future.result()
-            running[executor.submit(run, job)] = weight
-            running_weight += weight
-        while running:
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                del running[future]
+                future = ended.get()
+                running_weight -= running.pop(future)
                 yield future.result()
+            future = executor.submit(run, job)
+            running[future] = weight
+            running_weight += weight
+            future.add_done_callback(ended.put)
+        while running:
+            future = ended.get()
+            del running[future]
+            yield future.result()
     except BaseException:
         abandon()
         raise
