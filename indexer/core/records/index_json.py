@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections import Counter
@@ -68,28 +69,34 @@ class Validated(Value, frozen=True):
     warnings: tuple[str, ...]
 
 
+class _NotStrictError(Exception):
+    """A part of a JSON file that some readers accept, and the reason why it is refused."""
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise _NotStrictError(f"has {text}, which is not JSON")
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise _NotStrictError(f"has the key {twice!r} more than once")
+    return fields
+
+
+_strict = json.JSONDecoder(object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
+
+
 def parse_json(data: bytes, thing: str) -> Any:
     """The value of a JSON file of a package, parsed strictly: no duplicate keys, no NaN, no very deep nesting.
 
     `thing` names the file in errors.  Raises BadPackage.
     """
-
-    def refuse_constant(text: str) -> NoReturn:
-        raise BadPackage(thing, f"has {text}, which is not JSON")
-
-    def refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        fields = dict(pairs)
-        if len(fields) != len(pairs):
-            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-            raise BadPackage(thing, f"has the key {twice!r} more than once")
-        return fields
-
     try:
-        return json.loads(
-            data.decode(),
-            object_pairs_hook=refuse_duplicates,
-            parse_constant=refuse_constant,
-        )
+        return _strict.decode(data.decode())
+    except _NotStrictError as error:
+        raise BadPackage(thing, str(error)) from error
     except UnicodeDecodeError as error:
         raise BadPackage(thing, "is not UTF-8") from error
     except RecursionError as error:
@@ -187,10 +194,16 @@ def _specs(fields: Mapping[str, Any], key: str) -> list[str]:
     if not _is_texts(value):
         raise BadPackage(_INDEX_JSON, f"has a {key} that is not a list of texts")
     for spec in value:
-        if not spec.strip() or syntax.CONTROL.search(spec):
+        if not _is_printable(spec):
             raise BadPackage(_INDEX_JSON, f"has {spec!r} in {key}, which is not a dependency")
         _check_extras(spec, key, _INDEX_JSON)
     return list(value)
+
+
+# Many packages have the same dependencies.
+@functools.lru_cache(maxsize=2**14)
+def _is_printable(spec: str) -> bool:
+    return bool(spec.strip()) and syntax.CONTROL.search(spec) is None
 
 
 def _check_extras(spec: str, key: str, thing: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ _SPELLED = ("depends", "constrains", "extra_depends")
 _fields = msgspec.json.Decoder(dict[str, Any])
 
 
+@functools.lru_cache(maxsize=2**14)
 def is_v3_spec(spec: str) -> bool:
     """Whether only clients that read v3 can parse a dependency (CEP 43 to 45)."""
     return _V3_SPEC.search(spec) is not None
