@@ -7,11 +7,12 @@ import functools
 import itertools
 import logging
 import os
-from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
 
+from indexer.core.usage import Usage
 from indexer.core.value import Value
 from indexer.store.concurrent import Limits, bounded
 from indexer.store.open import open_store
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from indexer.core.model import Stat
-    from indexer.core.usage import Usage
     from indexer.extractor.extract import ExtractSpec, Reading
     from indexer.extractor.processes import Pool
     from indexer.store import Store
@@ -33,8 +33,11 @@ MEMORY = 64 * 2**20
 # A bucket has latency, so many packages are read at once.  A folder has none, and more threads than cores wait for
 # each other.
 _PARALLEL_IN_BUCKET = 64
-# Starting a process takes as long as reading some hundred packages.
-_MIN_FOR_PROCESSES = 400
+# A small package in a folder is read in a few times the time that a thread needs to take a job.
+_IN_ROW_IN_FOLDER = 32
+_MAX_ROW = 2**20
+# A process takes the CPU time of some 250 packages to start (ADR 5), so a run uses at most a quarter more.
+_MIN_FOR_PROCESSES = 1000
 _BATCH_SIZE = 64
 # In a container the share of the machine's cores is not always known, and each process takes memory.
 _MAX_PROCESSES = 8
@@ -47,17 +50,40 @@ class Workers(Protocol):
         """Read packages of one subdir.  The keys of `packages` are file names, without the subdir."""
 
 
-def in_threads(executor: Executor, parallel: int) -> Workers:
-    """Workers that read in threads of this process, `parallel` packages at once."""
+def in_threads(executor: Executor, parallel: int, in_row: int = 1) -> Workers:
+    """Workers that read in threads of this process, `parallel` packages at once.
+
+    Each thread reads up to `in_row` small packages in a row before it gets the next ones.
+    """
 
     def workers(store: Store, spec: ExtractSpec, packages: Sequence[Stat]) -> Iterator[Reading]:
         # Imported late: a run that reads no package starts faster without this import.
         from indexer.extractor.extract import read, weight_of
 
-        limits: Limits[Stat] = Limits(parallel, MEMORY, lambda stat: weight_of(stat, spec))
-        return bounded(executor, lambda stat: read(store, stat.within(spec.subdir), spec), packages, limits)
+        def read_row(row: Sequence[Stat]) -> list[Reading]:
+            return [read(store, stat.within(spec.subdir), spec) for stat in row]
+
+        limits: Limits[Sequence[Stat]] = Limits(
+            parallel, MEMORY, lambda row: max(weight_of(stat, spec) for stat in row)
+        )
+        for readings in bounded(executor, read_row, _rows(packages, in_row), limits):
+            yield from readings
 
     return workers
+
+
+def _rows(packages: Iterable[Stat], length: int) -> Iterator[list[Stat]]:
+    """The packages in rows of at most `length`, each of a limited size in bytes; a large package has its own row."""
+    row: list[Stat] = []
+    size = 0
+    for stat in packages:
+        if row and (len(row) == length or size + stat.size > _MAX_ROW):
+            yield row
+            row, size = [], 0
+        row.append(stat)
+        size += stat.size
+    if row:
+        yield row
 
 
 class BatchJob(Value, frozen=True):
@@ -66,6 +92,7 @@ class BatchJob(Value, frozen=True):
     target: Target
     spec: ExtractSpec
     parallel: int
+    in_row: int = 1
 
 
 class BatchResult(Value, frozen=True):
@@ -81,34 +108,53 @@ _store_here = functools.lru_cache(maxsize=1)(open_store)
 
 def run_job(job: BatchJob, batch: Sequence[Stat]) -> BatchResult:
     """Read a batch of packages with the store of this process."""
-    return read_batch(_store_here(job.target), job.spec, job.parallel, batch)
+    return read_batch(_store_here(job.target), job.spec, job.parallel, batch, job.in_row)
 
 
-def read_batch(store: Store, spec: ExtractSpec, parallel: int, batch: Sequence[Stat]) -> BatchResult:
+def read_batch(store: Store, spec: ExtractSpec, parallel: int, batch: Sequence[Stat], in_row: int = 1) -> BatchResult:
     """Read a batch of packages, `parallel` at once.  Nothing else may use the store at the same time: it counts."""
     before = replace(store.usage, requests=store.usage.requests.copy())
     with ThreadPoolExecutor(parallel) as threads:
-        readings = list(in_threads(threads, parallel)(store, spec, batch))
+        readings = list(in_threads(threads, parallel, in_row)(store, spec, batch))
     return BatchResult(readings, store.usage.since(before))
 
 
-def in_processes(pool: Pool, target: Target, here: Workers, processes: int, parallel: int) -> Workers:
-    """Workers that read in other processes, each `parallel` packages at once.
+class _WithThisProcess(Executor):
+    """Gives a job to this process if it has none, else to other processes; `here` has one thread."""
 
-    If one of the processes dies, `here` reads the packages that have no reading yet.
+    def __init__(self, others: Executor, here: Executor, run_here: Callable[..., Any]) -> None:
+        self._others, self._here, self._run_here = others, here, run_here
+        self._running: Future[Any] | None = None
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
+        if self._running is not None and not self._running.done():
+            return self._others.submit(fn, *args)
+        self._running = self._here.submit(self._run_here, *args)
+        return self._running
+
+
+def in_processes(pool: Pool, job: BatchJob, here: Workers, processes: int) -> Workers:
+    """Workers that read in this process and in other processes.
+
+    If one of the processes dies, this process, whose workers are `here`, reads the packages that have no reading yet.
     """
 
     def workers(store: Store, spec: ExtractSpec, packages: Sequence[Stat]) -> Iterator[Reading]:
-        job = functools.partial(run_job, BatchJob(target, spec, parallel))
+        def read_here(batch: Sequence[Stat]) -> BatchResult:
+            return BatchResult(list(here(store, spec, batch)), Usage())  # the store has counted
+
         rest = iter(packages)
         under_way: dict[str, Stat] = {}
-        limits: Limits[Sequence[Stat]] = Limits(2 * processes)
+        limits: Limits[Sequence[Stat]] = Limits(1 + 2 * processes)
+        run = functools.partial(run_job, job)
         try:
-            for done in bounded(pool.executor, job, _recorded(_batches(rest), under_way), limits, pool.end):
-                store.usage.add(done.usage)
-                for reading in done.readings:
-                    under_way.pop(reading.result.filename)
-                yield from done.readings
+            with ThreadPoolExecutor(1) as thread:
+                executor = _WithThisProcess(pool.executor, thread, read_here)
+                for done in bounded(executor, run, _recorded(_batches(rest), under_way), limits, pool.end):
+                    store.usage.add(done.usage)
+                    for reading in done.readings:
+                        under_way.pop(reading.result.filename)
+                    yield from done.readings
         except BrokenExecutor as error:
             _log.warning(
                 "a process that reads packages ended early (%s), as it does if memory is short: this process reads "
@@ -158,13 +204,14 @@ def _cores() -> int:
 
 @contextlib.contextmanager
 def local(target: Target, parallel: int, *, processes: bool = False) -> Iterator[Workers]:
-    """Threads of this process; with `processes` also one process a core if there are many packages to read.
+    """Threads of this process; with `processes` also processes, one for each further core, if there are many packages.
 
     A process imports the main module of the program again.  Pass `processes` only if that import does nothing else.
     """
     cores = min(_cores(), parallel, _MAX_PROCESSES)
+    in_row = 1 if target.in_bucket else _IN_ROW_IN_FOLDER
     with ThreadPoolExecutor(parallel) as threads:
-        in_this_process = in_threads(threads, parallel)
+        in_this_process = in_threads(threads, parallel, in_row)
 
         def workers(store: Store, spec: ExtractSpec, packages: Sequence[Stat]) -> Iterator[Reading]:
             if not processes or cores < 2 or len(packages) < _MIN_FOR_PROCESSES:  # noqa: PLR2004  one process saves nothing
@@ -173,9 +220,15 @@ def local(target: Target, parallel: int, *, processes: bool = False) -> Iterator
             # Imported late: the module imports multiprocessing, which most runs do not need.
             from indexer.extractor.processes import pool
 
-            with pool(cores) as opened:  # the processes end with the reading: the rest of the run needs their memory
+            with pool(
+                cores - 1
+            ) as opened:  # the processes end with the reading: the rest of the run needs their memory
+                if opened is None:
+                    yield from in_this_process(store, spec, packages)
+                    return
                 each = max(1, parallel // cores)
-                read = in_processes(opened, target, in_this_process, cores, each) if opened else in_this_process
+                here = in_threads(threads, each, in_row)
+                read = in_processes(opened, BatchJob(target, spec, each, in_row), here, cores - 1)
                 yield from read(store, spec, packages)
 
         yield workers

@@ -19,7 +19,7 @@ from tests.support.command import Ran, spawn
 if TYPE_CHECKING:
     from pathlib import Path
 
-MANY = 450
+MANY = 1050
 # Every Python that runs says on standard error what it imports, also those that another one starts.
 WATCHED = {"PYTHONPROFILEIMPORTTIME": "1"}
 
