@@ -26,7 +26,8 @@ def main() -> None:
     before = re.split(rf"^{_HEADING}$", _PAGE.read_text(), flags=re.MULTILINE)[0].rstrip("\n")
     lead = (
         "`indexer doctor s3://my-bucket/my-channel --policy` prints these policies. "
-        "They do not allow an indexer to write packages."
+        "Only the policy of a publisher allows to write packages. At R2, Backblaze and Google the rights of an indexer "
+        "are those of a publisher, too."
     )
     _PAGE.write_text("\n".join([before, "", _HEADING, "", lead, "", *(block for _, block in blocks())]))
 

@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -24,9 +25,11 @@ import msgspec
 
 from indexer.commands.context import Context
 from indexer.commands.index import index_channel
+from indexer.commands.publish.publish import publish
 from indexer.core.errors import Missing
 from indexer.core.model import Outputs
 from indexer.core.options import Options
+from indexer.core.publishing import PublishRequest
 from indexer.extractor import workers
 from indexer.store import WHOLE, Expect
 from indexer.store.concurrent import DaemonThreads
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from indexer.core.model import ETag, Stat
+    from indexer.core.report import Report
     from indexer.core.stream import Content
     from indexer.core.usage import Usage
     from indexer.store import Part, Range, Reader, Store
@@ -73,12 +77,14 @@ class Location(msgspec.Struct, frozen=True):
 class Job(msgspec.Struct):
     """What one process does: put and delete packages, then index the channel, unless it only reads.
 
+    With `publish` it publishes these packages, by file name, instead of all that.
     It is killed `before` or `after` call number `at` of the store, or before `deed` number `at` on the folder.
     """
 
     where: Location
     put: dict[str, bytes] = {}
     delete: list[str] = []
+    publish: dict[str, bytes] = {}
     reads: bool = False
     at: int = 0
     moment: str = ""
@@ -169,12 +175,27 @@ def _index(job: Job, count: _Count) -> int:
     else:
         sys.addaudithook(count.hook)
     options = Options(Outputs(zst_level=1), verify_digests=not target.in_bucket, create=True)
-    with workers.local(target, 4) as local, ThreadPoolExecutor(8) as threads:
-        report = index_channel(store, options, Context(local, threads, subdir_executor=DaemonThreads()))
+    with (
+        workers.local(target, 4) as local,
+        ThreadPoolExecutor(8) as threads,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        context = Context(local, threads, subdir_executor=DaemonThreads())
+        if job.publish:
+            report: Report = publish(store, _files(job, Path(folder)), PublishRequest(), options, context)
+        else:
+            report = index_channel(store, options, context)
     for sub in report.subdirs.values():
         if sub.error:
             print(sub.error)  # noqa: T201  its own output is what the test shows
     return report.exit_code
+
+
+def _files(job: Job, folder: Path) -> list[Path]:
+    """The files to publish, as a build leaves them."""
+    for name, body in job.publish.items():
+        (folder / name).write_bytes(body)
+    return [folder / name for name in job.publish]
 
 
 def _change(job: Job, store: Store) -> None:

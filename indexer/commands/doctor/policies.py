@@ -1,4 +1,4 @@
-"""The least rights of an indexer, a reader and the public for a channel, as each provider grants them."""
+"""The least rights of an indexer, a publisher, a reader and the public for a channel, as each provider grants them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from indexer.core import names
+from indexer.core.attestations import SUFFIX
 from indexer.store.s3.providers import AWS, PROVIDERS
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ _WRITTEN = (
     *sorted(_OF_CHANNEL),
     f"{names.SCRATCH_PREFIX}*/*",
 )
+# The files that `indexer publish` writes besides, and never deletes.
+_SENT = tuple(f"*/*{extension}{end}" for extension in names.EXTENSIONS for end in ("", SUFFIX, f"{SUFFIX}.*"))
 _IAM = frozenset({"aws", "minio", "wasabi", "ceph", "seaweedfs", "hetzner", "other"})
 
 
@@ -76,6 +79,9 @@ def _iam(provider: str, bucket: str, prefix: str) -> Iterator[Policy]:
             _statement(["s3:PutObject", "s3:DeleteObject"], written),
         ),
     )
+    # To begin an upload in parts, to send parts and to join them is s3:PutObject too.
+    sent = _statement(["s3:PutObject", "s3:AbortMultipartUpload"], [here + pattern for pattern in _SENT])
+    yield Policy("publisher (`indexer publish`)", "besides that of the indexer", _document(sent))
     yield Policy(
         "reader",
         where.replace("the indexer's", "the reader's").replace(" indexer ", " reader "),

@@ -126,13 +126,16 @@ def _send_all(
 def _send_under_lease(
     store: Store, subdir: str, files: Sequence[ValidFile], how: tuple[PublishRequest, Context]
 ) -> list[PackageResult]:
-    """Send the files of a subdir while its lease is held: each object is looked at right before it is written."""
+    """Send the files of a subdir while its lease is held: each object is looked at right before it is written.
+
+    The lease is renewed during each upload.
+    """
     request, context = how
     lease = Lease(store, f"{subdir}/", context.clock)
 
     def send_some() -> list[PackageResult]:
         with lease.held() as leased:
-            return [result_of(file.package, send(leased, file, request, lambda: None)) for file in files]
+            return [result_of(file.package, send(leased, file, request, lease.keep)) for file in files]
 
     return until_no_conflict(subdir, context, send_some)
 

@@ -1,0 +1,79 @@
+"""docs/publish.md shows what its commands print; `python -m tests.cli.test_publish_page` writes the outputs anew."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import shutil
+import tempfile
+from pathlib import Path
+
+from fixtures import pack, tree
+from fixtures.tree import Written
+from tests.support.channels import BROKEN, FEW, PACKAGES, lay_out
+from tests.support.command import ROOT, Ran, invoke
+
+PAGE = ROOT / "docs" / "publish.md"
+_BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Other tests count requests.
+_COUNTS = re.compile(r"^  store: .*$", re.MULTILINE)
+_TIME = re.compile(r" in \d+\.\d s$", re.MULTILINE)
+
+
+def lay(folder: Path) -> None:
+    """The channel and the files that the page publishes."""
+    lay_out(
+        folder / "channel", [path for path in FEW if path.name != "dew-1.0-0.conda" and "reedbed-1.1" not in path.name]
+    )
+    invoke("fs", "channel", folder=folder)
+    for name in ("output", "changed"):
+        (folder / name).mkdir()
+    for name in ("linux-64/mist-1.0-0.conda", "linux-64/dew-1.0-0.conda", "noarch/reedbed-1.1.0-0.conda"):
+        shutil.copyfile(PACKAGES / name, folder / "output" / name.partition("/")[2])
+    shutil.copyfile(BROKEN / "linux-64" / "half-1.0-0.conda", folder / "output" / "half-1.0-0.conda")
+    changed = Written("linux-64/mist-1.0-0.conda", "", index={"license": "BSD-3-Clause"})
+    pack.write(tree.files(changed), folder / "changed" / "mist-1.0-0.conda")
+
+
+def played(block: str, folder: Path) -> str:
+    """A block of the page with the output of its commands."""
+    lines, ran = [], Ran(0, "", "")
+    for line in block.splitlines():
+        if line == "$ echo $?":
+            lines += [line, str(ran.code)]
+        elif line.startswith("$ "):
+            ran = invoke(*shlex.split(line)[2:], folder=folder)
+            lines += [line, *ran.err.splitlines(), *ran.out.splitlines()]
+    return _TIME.sub(" in 0.1 s", "\n".join(lines)) + "\n"
+
+
+def page(folder: Path) -> str:
+    """The page with the outputs of all its commands, which are called in order."""
+    lay(folder)
+    return _BLOCK.sub(lambda block: f"```console\n{played(block[1], folder)}```", PAGE.read_text())
+
+
+def test_the_page_shows_the_output_of_its_commands(tmp_path: Path) -> None:
+    assert _COUNTS.sub("", page(tmp_path)) == _COUNTS.sub("", PAGE.read_text())
+
+
+def test_the_python_of_the_page_runs(tmp_path: Path) -> None:
+    lay(tmp_path)
+    (code,) = _PYTHON.findall(PAGE.read_text())
+    before = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            exec(compile(code, str(PAGE), "exec"), {})
+    finally:
+        os.chdir(before)
+    assert out.getvalue() == "sent linux-64/mist-1.0-0.conda\n"
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        PAGE.write_text(page(Path(name)))
