@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core import names
-from indexer.core.artifact import Artifact, Publication, Rank
+from indexer.core.artifact import Artifact, Codec, Publication, Rank
 from indexer.core.errors import Conflict
 from indexer.core.state import PublishedFile, State, encode_state
 from indexer.core.value import Value
@@ -18,14 +18,18 @@ from indexer.store.concurrent import Limits, bounded
 from indexer.writer.compress import compressed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Executor
 
     from indexer.core.model import ETag
     from indexer.core.proof import Proof
     from indexer.core.snapshot import Snapshot
+    from indexer.core.stream import Content
     from indexer.store.channel_folder import ChannelFolder
 
 _LIMITS: Limits[Artifact] = Limits(32)
+# A file up to this size is compressed while the files before it are written.  The frame of a larger one takes memory.
+_COMPRESSED_EARLY = 32 * 2**20
 
 
 class _Written(Value, frozen=True):
@@ -90,11 +94,13 @@ def _publish(
     folder: ChannelFolder, publication: Publication, snapshot: Snapshot, before_rank: Callable[[Rank], None] | None
 ) -> dict[str, PublishedFile]:
     known, etags = _known_files(snapshot), dict(snapshot.etags)
+    contents = _Contents(folder.executor, [file for file in publication.artifacts if _is_pending(file, known, etags)])
     rewritten: list[Artifact] = []
     for rank in Rank:
         todo = [file for file in publication.artifacts if file.rank is rank and _is_pending(file, known, etags)]
         shards = publication.new_shards if rank is Rank.SHARD else ()
-        written = _write_rank(folder, itertools.chain(todo, shards), etags, before_rank and partial(before_rank, rank))
+        write = partial(_write, folder, contents, etags=etags)
+        written = _write_rank(folder, write, itertools.chain(todo, shards), before_rank and partial(before_rank, rank))
         rewritten += [one.artifact for one in written if one.rewritten]
         files = _files_of(written)
         # A file that is in the publication twice is written again only if its second content differs.
@@ -117,10 +123,31 @@ def _files_of(written: Sequence[_Written]) -> dict[str, PublishedFile]:
     return {one.artifact.key: PublishedFile(one.etag, one.artifact.digest) for one in files if one.etag is not None}
 
 
+class _Contents:
+    """The contents of files as they are put; small files are compressed ahead, in threads of an executor.
+
+    These threads begin before those that put files, so that no put waits for a thread.
+    """
+
+    def __init__(self, executor: Executor, artifacts: Iterable[Artifact]) -> None:
+        self._begun = {
+            (artifact.key, artifact.digest): executor.submit(compressed, artifact)
+            for artifact in artifacts
+            if artifact.content is not None
+            and artifact.codec is Codec.ZSTD
+            and len(artifact.content) <= _COMPRESSED_EARLY
+        }
+
+    def of(self, artifact: Artifact) -> Content:
+        """The content of one file, compressed if the file is."""
+        begun = self._begun.get((artifact.key, artifact.digest))
+        return compressed(artifact) if begun is None else begun.result()
+
+
 def _write_rank(
     folder: ChannelFolder,
+    write: Callable[[Artifact], _Written],
     artifacts: Iterator[Artifact],
-    etags: Mapping[str, ETag],
     before: Callable[[], None] | None,
 ) -> list[_Written]:
     """Write the files of one rank; all are written, or have failed, before anything else happens."""
@@ -129,23 +156,23 @@ def _write_rank(
         return []
     if before is not None:
         before()
-    write = partial(_write, folder, etags=etags)
     return list(bounded(folder.executor, write, itertools.chain([first], artifacts), _LIMITS))
 
 
-def _write(folder: ChannelFolder, artifact: Artifact, *, etags: Mapping[str, ETag]) -> _Written:
+def _write(folder: ChannelFolder, contents: _Contents, artifact: Artifact, *, etags: Mapping[str, ETag]) -> _Written:
     expect = etags.get(artifact.key, Expect.ABSENT)
     if artifact.content is None:
         folder.store.delete(folder.prefix + artifact.key, expect=expect)
         return _Written(artifact)
+    content = contents.of(artifact)
     try:
-        return _Written(artifact, _put(folder, artifact, expect))
+        return _Written(artifact, _put(folder, artifact, expect, content))
     except Conflict:
         if not artifact.immutable:
             raise
     # The name of a shard is its digest, so its content is right even if another program wrote it.  But perhaps no index
     # has named the shard until now, and a gc may be about to delete it: a shard that is written again is young.
-    return _Written(artifact, _put(folder, artifact, Expect.ANYTHING), rewritten=True)
+    return _Written(artifact, _put(folder, artifact, Expect.ANYTHING, content), rewritten=True)
 
 
 def _ensure_shards(folder: ChannelFolder, rewritten: Sequence[Artifact]) -> None:
@@ -171,5 +198,6 @@ def _restore_source(folder: ChannelFolder, publication: Publication, snapshot: S
     return {key: PublishedFile(_put(folder, sources[key], Expect.ABSENT), sources[key].digest) for key in sorted(gone)}
 
 
-def _put(folder: ChannelFolder, artifact: Artifact, expect: Expect | ETag) -> ETag:
-    return folder.store.put(folder.prefix + artifact.key, compressed(artifact), expect=expect, headers=artifact.headers)
+def _put(folder: ChannelFolder, artifact: Artifact, expect: Expect | ETag, content: Content | None = None) -> ETag:
+    content = compressed(artifact) if content is None else content
+    return folder.store.put(folder.prefix + artifact.key, content, expect=expect, headers=artifact.headers)
