@@ -53,27 +53,40 @@ def publish(
     missing file, before anything is sent, and the errors that concern the whole channel.
     """
     began = context.clock.monotonic()
+    files = list(dict.fromkeys(files))
+    valid, rejected = _checked(files, options, context)
+    if valid and (request.partial or not rejected):
+        results, run = _publish_valid(store, valid, request, options, context)
+    else:
+        results, run = [result_of(file.package, Sending.NOT_SENT, _HELD_BACK) for file in valid], _no_run(store)
+    by_file = {result.file: result for result in (*results, *rejected)}
+    run = replace(run, seconds=context.clock.monotonic() - began)
+    return PublishReport(**asdict(run), packages=tuple(by_file[str(file)] for file in files), partial=request.partial)
+
+
+def _checked(files: Sequence[Path], options: Options, context: Context) -> tuple[list[ValidFile], list[PackageResult]]:
+    """The valid files, and the results of those that are rejected.  Raises BadConfig."""
     read = [read_file(file, options.rules, context.clock.now_ms()) for file in files]
-    rejected = [result for result in read if isinstance(result, PackageResult)]
     valid = [file for file in read if isinstance(file, ValidFile)]
     check_distinct(file.package for file in valid)
-    indexed = Report({}, usage=store.usage)
-    if rejected and not request.partial:
-        results = [result_of(file.package, Sending.NOT_SENT, _HELD_BACK) for file in valid]
-    elif not valid:
-        results = []
-    else:
-        options = replace(options, packages=frozenset(file.package.key for file in valid))
-        root = _selected(store, options, context)
-        if options.dry_run:
-            results = _planned(store, valid, request, context)
-        else:
-            results = _send_all(store, valid, request, context)
-            indexed = _index(store, results, options, context, root)
-    order = {str(file): number for number, file in enumerate(files)}
-    packages = tuple(sorted((*results, *rejected), key=lambda result: order[result.file]))
-    report = PublishReport(**asdict(indexed), packages=packages, partial=request.partial)
-    return replace(report, seconds=context.clock.monotonic() - began)
+    return valid, [result for result in read if isinstance(result, PackageResult)]
+
+
+def _publish_valid(
+    store: Store, files: Sequence[ValidFile], request: PublishRequest, options: Options, context: Context
+) -> tuple[list[PackageResult], Report]:
+    """The result for each file, and the report of the run over the packages that the channel has now."""
+    options = replace(options, packages=frozenset(file.package.key for file in files))
+    root = _selected(store, options, context)
+    if options.dry_run:
+        return _planned(store, files, request, context), _no_run(store)
+    results = _send_all(store, files, request, context)
+    return results, _index(store, results, options, context, root)
+
+
+def _no_run(store: Store) -> Report:
+    """The report if no package is indexed."""
+    return Report({}, usage=store.usage)
 
 
 def _selected(store: Store, options: Options, context: Context) -> Root:
@@ -148,5 +161,5 @@ def _index(store: Store, results: Sequence[PackageResult], options: Options, con
     """Index the packages that the channel has now, and no others."""
     there = frozenset(result.key for result in results if result.result.is_in_channel)
     if not there:
-        return Report({}, usage=store.usage)
+        return _no_run(store)
     return index_channel(store, replace(options, packages=there), context, root if there == options.packages else None)
