@@ -22,7 +22,7 @@ Options may also come before the command, as with rattler-index.  An empty envir
 | 3 | some packages were rejected, or a package named on the command line does not exist; the rest is published |
 | 4 | gave up after write conflicts; safe to repeat |
 | 5 | `check` found a fault |
-| 6 | refused: a person must decide, for example when too many packages would leave the index |
+| 6 | refused: a person must decide: too many packages would leave the index, or a name has other bytes |
 | 7 | `status --exit-code`: a run would write or delete a file |
 | 130, 143, 129 | interrupted by Ctrl-C, SIGTERM or SIGHUP; every published file is still complete |
 """

@@ -77,7 +77,7 @@ def commands() -> list[tuple[str, str]]:
     for recipe in sorted(RECIPES.glob("*.md")):
         for _, body in _BLOCK.findall(recipe.read_text()):
             for line in body.splitlines():
-                call = re.search(r"(?:^|/| )(indexer (?:s3|fs|status|check|gc) .*)", line)
+                call = re.search(r"(?:^|/| )(indexer (?:s3|fs|status|publish|check|gc) .*)", line)
                 if call:
                     results.append((recipe.name, call[1]))
                 if args := re.search(r"args: \[(.*)\]", line):

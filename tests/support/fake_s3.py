@@ -176,7 +176,11 @@ class FakeS3:
         self._put_at[request.key] = now
         self._check_conditions(headers, self.objects.get(request.key))
         kept = {k: v for k, v in headers.items() if k in {"content-type", "cache-control"}}
-        kept |= {k: v for k, v in headers.items() if k.startswith("x-amz-meta-")}
+        kept |= {
+            k.replace("x-goog-", "x-amz-"): v
+            for k, v in headers.items()
+            if k.startswith(("x-amz-meta-", "x-goog-meta-"))
+        }
         self.upload(request.key.removeprefix(f"{PREFIX}/"), request.body, kept)
         return Response(200, self._described(self.objects[request.key]))
 
