@@ -106,7 +106,10 @@ def endpoint_error(endpoint: str | None) -> tuple[str, str] | None:
         return None
     if "@" in endpoint:  # with a scheme or without, the URL is not printed
         return "has a user or a password in it", "use --access-key-id and --secret-access-key"
-    parts = urlsplit(endpoint)
+    try:
+        parts = urlsplit(endpoint)
+    except ValueError:  # only one bracket of an IPv6 address
+        parts = urlsplit("")
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         return "is not a URL of a store", "use a URL such as https://s3.example.com"
     return None

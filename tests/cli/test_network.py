@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,6 +84,14 @@ def test_a_store_behind_a_proxy_is_reached(home: Path, by: str) -> None:
         done = invoke("status", "s3://some-bucket/ch", "--endpoint-url", "http://store.invalid", *KEYS, env=env)
     assert done.code == 0, done.err
     assert proxy.requests[0].path.startswith("http://store.invalid/")
+
+
+def test_a_proxy_gets_any_password_in_utf_8(home: Path) -> None:
+    with answering(an_empty_bucket) as proxy:
+        env = {"http_proxy": proxy.url.replace("//", "//me:%E2%82%AC@")}
+        done = invoke("status", "s3://some-bucket/ch", "--endpoint-url", "http://store.invalid", *KEYS, env=env)
+    assert done.code == 0, done.err
+    assert b64decode(proxy.requests[0].headers["proxy-authorization"].split()[1]).decode() == "me:\N{EURO SIGN}"
 
 
 def test_settings_of_the_network_are_shown_with_their_origin(home: Path) -> None:

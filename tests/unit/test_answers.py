@@ -29,6 +29,12 @@ def test_credentials_that_are_renewed_and_expired_are_named() -> None:
         renewed(found)
 
 
+def test_a_line_break_at_the_end_of_a_renewed_token_is_dropped() -> None:
+    fresh = {"access_key": "a", "secret_key": "b", "token": "a-session-token\n", "expiry_time": "2999-01-01T00:00:00Z"}
+    found = credentials.RefreshableCredentials.create_from_metadata(fresh, lambda: fresh, "a-test")
+    assert renewed(found).token == "a-session-token"
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [

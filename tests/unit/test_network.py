@@ -13,6 +13,7 @@ from indexer.settings.locations import Environment
 from indexer.settings.network import network_of, network_settings
 from indexer.store.s3.certificates import bundle, system
 from indexer.store.s3.chain import chain_of
+from indexer.store.s3.http import Distrusted
 from indexer.store.s3.network import CERTIFI, Trust, proxy_of, refuse_distrust, trust_of
 from indexer.store.target import Network, S3Options
 from tests.support.certificates import for_loopback
@@ -138,6 +139,13 @@ def test_another_fault_of_the_network_is_none_of_certificates(error: object) -> 
 
 HTTPS, HTTP = "https://s3.example", "http://10.1.2.3:9000"
 PIXI = Network(https_proxy="http://pixi:1", http_proxy="http://pixi:2")
+
+
+def test_an_untrusted_proxy_is_named_without_its_password() -> None:
+    error = Distrusted("https://user:hush@proxy.example:3128", "certificate verify failed")
+    with pytest.raises(BadConfig, match=r"^proxy\.example:3128: ") as caught:
+        refuse_distrust(error, CERTIFI)
+    assert "hush" not in str(caught.value)
 
 
 def test_without_a_setting_there_is_no_proxy() -> None:

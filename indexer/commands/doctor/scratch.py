@@ -6,7 +6,6 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from msgspec import field
-from urllib3.exceptions import HTTPError
 
 from indexer.core.errors import BadConfig, Conflict, Denied, IndexerError, Unavailable
 from indexer.core.value import Mutable
@@ -15,7 +14,7 @@ from indexer.store.redact import masked
 from indexer.store.s3.answers import Response, StoreError
 from indexer.store.s3.client import Request
 from indexer.store.s3.entries import page_of
-from indexer.store.s3.http import NoAnswer, NoKeys, broken
+from indexer.store.s3.http import NoAnswer, NoKeys, read
 from indexer.store.s3.listing import decoded
 from indexer.store.s3.md5 import content_md5, md5_of
 from indexer.store.s3.strict import BadAnswer
@@ -149,10 +148,9 @@ def body_of(response: Response) -> bytes:
     """The body of an object, which is read and closed.  Raises NotTested if the connection breaks."""
     with contextlib.closing(response.body) as body:
         try:
-            data: bytes = body.read()
-        except (HTTPError, OSError) as error:
-            raise NotTested(broken(error)) from error
-    return data
+            return read(body)
+        except NoAnswer as error:
+            raise NotTested(str(error)) from error
 
 
 def _send(client: Client, request: Request) -> Response:

@@ -6,9 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree as ET
 
-from urllib3.exceptions import HTTPError
-
-from indexer.store.s3.http import NoAnswer, broken
+from indexer.store.s3.http import read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +19,8 @@ _ERRORS = 300
 _FAILS = 500
 _NOT_IMPLEMENTED = 501
 _OK = 200
+# A page of a thousand objects has at most 5 MB, if all keys are as long as possible.
+_LONGEST = 2**25
 
 
 class StoreError(NamedTuple):
@@ -77,13 +77,14 @@ class Refused(Exception):
 
 
 def response_of(request: Request, answer: Answer) -> Response:
-    """The response in an answer; the body of an object stays on the wire.  Raises NoAnswer if the body breaks off."""
+    """The response in an answer; the body of an object stays on the wire.  Raises NoAnswer if the body breaks off.
+
+    A body of more than 32 MiB is cut off, so that no server can fill the memory: it is no complete XML then.
+    """
     if request.method == "GET" and request.key and answer.status < _ERRORS:
         return Response(answer.status, answer.headers, body=answer.body)
     try:
-        content = answer.body.read()
-    except (HTTPError, OSError) as error:
-        raise NoAnswer(broken(error)) from error
+        content = read(answer.body, _LONGEST)
     finally:
         answer.body.close()
     if answer.status >= _ERRORS:
@@ -124,7 +125,7 @@ def _root_of(content: bytes) -> ET.Element | None:
         return None
     try:
         return ET.fromstring(content)  # noqa: S314  see above
-    except (ET.ParseError, LookupError):  # LookupError: an unknown encoding
+    except (ET.ParseError, LookupError, ValueError):  # the last two: an encoding that is unknown or not supported
         return None
 
 

@@ -219,7 +219,7 @@ def renewed(credentials: Any) -> Any:
     except _OF_CREDENTIALS as error:
         raise NoKeys(masked(error)) from error
     register_secrets(keys.token)  # boto3 renews credentials by itself, so each request may have a new token
-    return keys
+    return Keys(*map(trimmed, keys[:3]))
 
 
 def _no_keys(chain: Chain, target: Target, error: Exception) -> IndexerError:

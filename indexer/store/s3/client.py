@@ -54,19 +54,19 @@ class Request(NamedTuple):
 
 
 class Client(Mutable):
-    """The way to one bucket.
+    """The way to one bucket, which has an `address` now: that of another region if the store names one.
 
     `keys` returns botocore's credentials as they are now, None to sign nothing; it may raise NoKeys.  `usage` counts
     each request on the wire.
     """
 
     endpoint: Endpoint
+    address: Address
     connections: Connections
     keys: Callable[[], Any]
     retries: Retries
     trust: Trust
     usage: Usage = field(default_factory=Usage)
-    _address: Address | None = None
 
     def ask(self, request: Request) -> Response:
         """The response of the store.  Raises Refused for an error of the store, and NoAnswer."""
@@ -80,15 +80,16 @@ class Client(Mutable):
         attempt, moved = 0, False
         while True:
             attempt += 1
+            address = self.address
             try:
-                response = self._send_once(request)
+                response = self._send_once(request, address)
             except NoAnswer as error:
                 refuse_distrust(error, self.trust)
                 pause = self.retries.pause(attempt, None)
                 if pause is None:
                     raise
             else:
-                if not moved and self._moved(request, response):
+                if not moved and self._moved(request, response, address):
                     moved = True
                     continue
                 pause = self.retries.pause(attempt, response)
@@ -96,8 +97,8 @@ class Client(Mutable):
                     return response
             self.retries.sleep(pause)
 
-    def _send_once(self, request: Request) -> Response:
-        message = self._message(request)
+    def _send_once(self, request: Request, address: Address) -> Response:
+        message = self._message(request, address)
         self.usage.count(request.verb, written=len(request.body) if request.method == "PUT" else 0)
         response = response_of(request, self.connections.send(message))
         if request.verb == "LIST":
@@ -105,45 +106,47 @@ class Client(Mutable):
         refuse_other_server(request, response, self.endpoint)
         return checked(request, response)
 
-    def _message(self, request: Request) -> Message:
-        """The request with all its headers, for the address that the bucket has now."""
-        address = self._address or self._resolved()
+    def _message(self, request: Request, address: Address) -> Message:
+        """The request with all its headers."""
         key = f"/{quote(request.key, safe='/~')}" if request.key else ""
         query = f"?{urlencode(request.query, quote_via=quote, safe='-_.~')}" if request.query else ""
         headers: dict[str, str | bytes] = {"Host": host_of(address.origin), "User-Agent": _AGENT, **request.headers}
-        if request.method == "PUT":
-            headers["Content-Length"] = str(len(request.body))
         target = f"{address.path}{key}" or "/"
         message = Message(request.method, address.origin, target + query, headers, request.body)
         keys = self.keys()
         if keys is not None:
             message = message._replace(headers=sign(message, keys, address.region))
-        if request.method == "PUT" and not isinstance(request.body, bytes):
-            # botocore's connections compare with bytes.  A store that refuses the request gets no body then.
-            message = message._replace(headers={**message.headers, "Expect": b"100-continue"})
+        if request.method == "PUT":
+            message = message._replace(headers={**message.headers, **_of_body(request.body)})
         return message
 
-    def _resolved(self) -> Address:
-        self._address = self.endpoint.address()
-        return self._address
+    def _moved(self, request: Request, response: Response, address: Address) -> bool:
+        """Whether the bucket is in another region than that of `address`; from now on requests are for that one.
 
-    def _moved(self, request: Request, response: Response) -> bool:
-        """Whether the bucket is in another region than requests were signed for; from now on they are for that one.
-
-        The rules are those of botocore's S3RegionRedirectorv2: the answer to a HEAD has no reason.
+        The rules are those of botocore's S3RegionRedirectorv2: the answer to a HEAD has no reason.  Another thread may
+        have learned the region in the meantime.
         """
         if not _may_have_moved(request, response):
             return False
         region = response.region or self._region_of_bucket()
-        if not region or (self._address is not None and region == self._address.region):
+        if region in {"", address.region}:
             return False
-        self._address = self.endpoint.address(region)
+        self.address = self.endpoint.address(region)
         return True
 
     def _region_of_bucket(self) -> str:
         with contextlib.suppress(NoAnswer):
-            return self._send_once(Request("HEAD")).region
+            return self._send_once(Request("HEAD"), self.address).region
         return ""
+
+
+def _of_body(body: Content) -> dict[str, str | bytes]:
+    """The headers of a body.  They are not signed, for a proxy may send a body in another form."""
+    headers: dict[str, str | bytes] = {"Content-Length": str(len(body))}
+    if not isinstance(body, bytes):
+        # A store that refuses the request gets no body then.  botocore's connections compare with bytes.
+        headers["Expect"] = b"100-continue"
+    return headers
 
 
 def _may_have_moved(request: Request, response: Response) -> bool:

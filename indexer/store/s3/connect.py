@@ -59,15 +59,18 @@ def _connect(bucket: str, target: Target, retries: Retries) -> Client:
         chained.name or dict(options.origins).get("endpoint_url", ""),
         _rules(bucket, options, provider, chained.value, chain),
     )
-    proxy = proxy_of(options.network, endpoint.address().origin)
-    return Client(endpoint, Connections(trust, proxy, target.connections), keys, retries, trust)
+    address = endpoint.address()
+    connections = Connections(trust, proxy_of(options.network, address.origin), target.connections)
+    return Client(endpoint, address, connections, keys, retries, trust)
 
 
 def _rules(bucket: str, options: S3Options, provider: Provider, endpoint: str, chain: Chain) -> Mapping[str, bool]:
     """The parameters of botocore's rules, by the options, the variables and the AWS profile."""
     profile = chain.section().get("s3", {})
     style = options.addressing_style or profile.get("addressing_style") or addressing_of(provider, endpoint, bucket)
-    rules = {"ForcePathStyle": style not in _VIRTUAL if endpoint else style == "path"}
+    in_path = style not in _VIRTUAL if endpoint else style == "path"
+    # The ARN of an access point is never a part of a path.
+    rules = {"ForcePathStyle": in_path and not bucket.startswith("arn:")}
     if not endpoint:
         accelerated = profile.get("use_accelerate_endpoint", False)
         dual = chain.variable("use_dualstack_endpoint") or profile.get("use_dualstack_endpoint", False)

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 _API_VERSION = "2006-03-01"
 _STEP = "check the settings; `indexer doctor --show-config` shows where each comes from"
-# The signer of directory buckets (S3 Express) needs a session for each bucket, and lists in no order.
-_SIGNER = "sigv4"
+# The algorithm and the service of signatures.  Directory buckets (S3 Express) need a session for each bucket and list
+# in no order; Outposts and Object Lambda are services of their own.
+_SIGNED = ("sigv4", "s3")
 
 
 class Address(NamedTuple):
@@ -64,8 +65,9 @@ class Endpoint(Value, frozen=True):
         except (BotoCoreError, ValueError) as error:
             raise BadConfig(f"s3://{self.bucket}", masked(error), _STEP) from error
         scheme = resolved.properties.get("authSchemes", [{}])[0]
-        if scheme.get("name", _SIGNER) != _SIGNER:
-            reason = f"is a kind of bucket that is not supported ({scheme['name']})"
+        signed = (scheme.get("name", _SIGNED[0]), scheme.get("signingName", _SIGNED[1]))
+        if signed != _SIGNED:
+            reason = f"is a kind of bucket that is not supported ({' for '.join(signed)})"
             raise BadConfig(f"s3://{self.bucket}", reason, "use a general purpose bucket")
         parts = urlsplit(resolved.url)
         signed_for = scheme.get("signingRegion", parameters["Region"])

@@ -64,7 +64,7 @@ def _root_of(body: bytes) -> ET.Element | None:
         return ET.fromstring(body)  # noqa: S314  as botocore parses it
     except ET.ParseError:
         return None
-    except LookupError as error:  # an unknown encoding
+    except (LookupError, ValueError) as error:  # an encoding that is unknown or not supported
         raise BadAnswer(str(error)) from error
 
 

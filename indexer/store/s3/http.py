@@ -1,18 +1,18 @@
 """Sends one HTTP request over a kept connection, by urllib3, and returns the answer.
 
-The connections are urllib3's with botocore's support of `Expect: 100-continue`.  Whatever the store answers is an
-answer here; only a missing answer is an error.
+Whatever the store answers is an answer here; only a missing answer is an error.
 """
 
 from __future__ import annotations
 
 import functools
+from base64 import b64encode
+from http.client import HTTPException, RemoteDisconnected
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
-from botocore.awsrequest import AWSHTTPConnectionPool, AWSHTTPSConnectionPool
 from botocore.httpsession import get_cert_path
-from urllib3 import PoolManager, Timeout, disable_warnings, make_headers, proxy_from_url
+from urllib3 import PoolManager, Timeout, disable_warnings, proxy_from_url
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -26,6 +26,7 @@ from urllib3.exceptions import (
 
 from indexer.core.stream import chunks_of
 from indexer.store.redact import masked
+from indexer.store.s3.expect import POOLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
-_POOLS = {"http": AWSHTTPConnectionPool, "https": AWSHTTPSConnectionPool}
+# http.client raises the last two for the size of a chunk that is negative or very large.
+_BREAKS = (HTTPError, OSError, ValueError, OverflowError)
 
 
 class NoAnswer(Exception):
@@ -54,10 +56,14 @@ class Distrusted(NoAnswer):
         self.origin = origin
 
 
-def broken(error: Exception) -> str:
-    """The reason that a body could not be read to its end."""
-    detail = error.args[0] if isinstance(error, ProtocolError) and error.args else error
-    return f"the connection broke ({masked(detail)})"
+def read(body: Any, size: int | None = None) -> bytes:
+    """At most `size` bytes of an answer's body, all of it by default.  Raises NoAnswer if the connection breaks."""
+    try:
+        data: bytes = body.read(size)
+    except _BREAKS as error:
+        detail = error.args[0] if isinstance(error, ProtocolError) and error.args else error
+        raise NoAnswer(f"the connection broke ({masked(detail)})") from error
+    return data
 
 
 class Message(NamedTuple):
@@ -96,20 +102,19 @@ class Connections:
             options |= {"cert_reqs": "CERT_REQUIRED", "ca_certs": get_cert_path(trust.verify or True)}
         self._proxy = f"http://{proxy}" if proxy and "://" not in proxy else proxy
         self._manager = _through(self._proxy, options) if proxy else PoolManager(**options)
-        self._manager.pool_classes_by_scheme = _POOLS
+        self._manager.pool_classes_by_scheme = POOLS
         # To parse the URL of each request again takes 5 % of its time.
         self._pool_of = functools.lru_cache(self._manager.connection_from_url)
 
     def send(self, message: Message) -> Answer:
         """The answer to a request, sent once.  Raises NoAnswer."""
-        pool = self._pool_of(message.origin)
         # A proxy for http gets the whole URL (RFC 9112, section 3.2.2).
         absolute = self._proxy and message.origin.startswith("http:")
         try:
-            response = pool.urlopen(
+            response = self._pool_of(message.origin).urlopen(
                 message.method,
                 message.origin + message.target if absolute else message.target,
-                message.body if isinstance(message.body, bytes) else chunks_of(message.body),
+                chunks_of(message.body) if message.body else None,  # of b"" urllib3 would send the length with a GET
                 cast("Mapping[str, str]", message.headers),  # http.client sends bytes, too
                 retries=False,
                 redirect=False,
@@ -144,6 +149,9 @@ def _reason(origin: str, error: HTTPError) -> str:
     if isinstance(error, ReadTimeoutError):
         return f"no answer from {origin} within {_READ_SECONDS} s"
     if isinstance(error, ProtocolError):
+        cause = error.args[-1]
+        if isinstance(cause, HTTPException) and not isinstance(cause, RemoteDisconnected):
+            return f"the answer of {origin} is not valid HTTP"
         return f"{origin} closed the connection without an answer"
     return f"{origin}: {masked(error)}"
 
@@ -153,5 +161,6 @@ def _through(proxy: str, options: Mapping[str, Any]) -> PoolManager:
     parts = urlsplit(proxy)
     headers = None
     if parts.username and parts.password:
-        headers = make_headers(proxy_basic_auth=f"{unquote(parts.username)}:{unquote(parts.password)}")
+        pair = b":".join(map(unquote_to_bytes, (parts.username, parts.password)))
+        headers = {"Proxy-Authorization": f"Basic {b64encode(pair).decode()}"}
     return proxy_from_url(proxy, proxy_headers=headers, **options)

@@ -105,7 +105,7 @@ def refuse_distrust(error: object, trust: Trust) -> None:
         return
     trusted = trust.setting or "the certifi package"
     raise BadConfig(
-        urlsplit(origin).netloc,
+        urlsplit(origin).netloc.rpartition("@")[2],  # the URL of a proxy may have a password
         f"the certificate is not trusted by {trusted} ({masked(reason)})",
         "set SSL_CERT_FILE, which pixi reads too, to a file with the certificate of its authority",
     ) from error

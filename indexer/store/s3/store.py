@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from urllib3.exceptions import HTTPError
-
 from indexer.core.errors import Conflict, Unavailable
 from indexer.core.model import ETag, Stat
 from indexer.store import CHANGED, WHOLE, Expect, Opened
@@ -13,7 +11,7 @@ from indexer.store.s3.bucket import Bucket
 from indexer.store.s3.conditional import ConditionalWrites
 from indexer.store.s3.connect import connect
 from indexer.store.s3.errors import errors, is_mismatch, listed_stat
-from indexer.store.s3.http import broken
+from indexer.store.s3.http import NoAnswer, read
 from indexer.store.s3.listing import pages, pages_of
 from indexer.store.s3.retry import Retries
 
@@ -38,9 +36,9 @@ class S3Reader:
     def read(self, size: int = -1, /) -> bytes:
         """At most `size` bytes, none at the end.  Raises Unavailable if the connection breaks."""
         try:
-            data: bytes = self._body.read(None if size < 0 else size)
-        except (HTTPError, OSError) as error:
-            raise Unavailable(self.opened.stat.key, broken(error), "try again") from error
+            data = read(self._body, None if size < 0 else size)
+        except NoAnswer as error:
+            raise Unavailable(self.opened.stat.key, str(error), "try again") from error
         self._usage.count_read(len(data))
         return data
 
