@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import field
 
 from indexer.core import names
+from indexer.core.attestations import package_of_sidecar
 from indexer.core.errors import Conflict, GaveUp, IndexerError, Missing
 from indexer.core.exit_codes import ExitCode
 from indexer.core.formats import shards
@@ -259,9 +260,13 @@ def _digest(stat: Stat) -> bytes | None:
 
 
 def _is_temporary(stat: Stat) -> bool:
-    """Whether a file is a temporary one that an indexer was writing."""
+    """Whether a file is a temporary one that an indexer or a publisher was writing."""
     match = _TEMPORARY.fullmatch(stat.key.rpartition("/")[2])
-    return match is not None and (match["name"] in _OURS or shards.digest_of_filename(match["name"]) is not None)
+    if match is None:
+        return False
+    name = match["name"]
+    is_shard = shards.digest_of_filename(name) is not None
+    return name in _OURS or is_shard or bool(names.parse_filename(name) or package_of_sidecar(name))
 
 
 def _batches(stats: Iterator[Stat]) -> Iterator[list[Stat]]:

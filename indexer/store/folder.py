@@ -73,6 +73,8 @@ def write_file(root: Path, inside: Path, chunks: Iterable[bytes], expect: Expect
     with _opened(root, inside.parent, create=True) as folder:
         name = inside.name
         scratch = f".{name}.{uuid.uuid4().hex}.tmp"
+        if expect is Expect.NEW and folder.etag(name) is not None:  # before gigabytes are copied
+            raise Changed
         try:
             with os.fdopen(folder.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
                 for chunk in chunks:

@@ -247,6 +247,7 @@ def test_scratch_files_of_a_killed_run_go_where_a_folder_is_asked_for() -> None:
     store, orphan = orphaned()
     digest = orphan.rpartition("/")[2]
     old = [f"linux-64/.repodata.json.{'0' * 32}.tmp", f"linux-64/shards/.{digest}.{'f' * 32}.tmp"]
+    old += [f"linux-64/.new-1.0-0.conda{end}.{'0' * 32}.tmp" for end in ("", ".sigs", f".sigs.{digest[:64]}")]
     others = ["linux-64/.mine.tmp", f"linux-64/.mine.{'0' * 32}.tmp", f"linux-64/repodata.json.{'0' * 32}.tmp"]
     store.clock_ms = NOW_MS - 20 * DAY_MS
     for key in (*old, *others):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 from msgspec.structs import replace
 
 from indexer.commands.publish.publish import publish
-from indexer.core.errors import BadConfig, GaveUp
+from indexer.core.errors import BadConfig, GaveUp, Unavailable
 from indexer.core.exit_codes import ExitCode
 from indexer.core.model import Rules
 from indexer.core.publishing import PublishReport, PublishRequest, Sending
 from indexer.core.report import Outcome
+from indexer.core.stream import chunks_of
 from tests.support.channel_check import faults
+from tests.support.command import LIMIT
 from tests.support.memory import MemoryStore
 from tests.support.memory_channel import (
     DAY_MS,
@@ -36,11 +40,13 @@ from tests.support.memory_channel import (
 from tests.support.unconditional_store import UnconditionalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from indexer.core.model import ETag
     from indexer.core.options import Options
-    from indexer.store import Store
+    from indexer.core.stream import Content
+    from indexer.store import Expect, Store
     from tests.support.memory import Call
 
 NEW = "linux-64/new-1.0-0.conda"
@@ -204,6 +210,29 @@ def test_a_package_that_another_program_replaces_meanwhile_is_compared_again(tmp
     assert results(report) == {key: Sending.REPLACED}
     assert store.bodies()[key] == file.read_bytes()
     assert (theirs, len(clock.slept)) == ([], 2)
+
+
+class EndlessStore(MemoryStore):
+    """Refuses one package, and takes another one for as long as its bytes come."""
+
+    def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
+        """Write an object."""
+        if key == NEW:
+            raise Unavailable(key, "the store fails (as the test wants it)", "repeat later")
+        until = time.monotonic() + LIMIT
+        while time.monotonic() < until:
+            for _ in chunks_of(body):
+                pass
+        raise AssertionError("the other package was sent on and on")
+
+
+def test_an_error_of_one_package_ends_the_upload_of_the_others(tmp_path: Path) -> None:
+    store = EndlessStore()
+    files = [lay(tmp_path, keys(1)[0]), lay(tmp_path, NEW)]
+    with ThreadPoolExecutor(4) as threads:
+        context = replace(fake_context(), executor=threads)
+        with pytest.raises(Unavailable, match="as the test wants it"):
+            publish(store, files, PublishRequest(), replace(PLAIN, create=True), context)
 
 
 def test_endless_conflicts_end_with_an_error(tmp_path: Path) -> None:

@@ -63,10 +63,12 @@ class ConditionalWrites:
         try:
             return self._send(key, body, {**headers, **self._condition(key, expect)})
         except Conflict as conflict:
+            if expect is Expect.NEW:
+                raise
             # If an answer was lost, the request is sent again, and the second one meets the object of the
             # first one: its digest is ours.
             existing = self._bucket.stat(key)
-            if expect is not Expect.NEW and existing is not None and existing.md5 == md5.hex():
+            if existing is not None and existing.md5 == md5.hex():
                 return existing.etag
             if not self._compares_wrongly(conflict, existing, expect):
                 raise
