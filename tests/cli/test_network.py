@@ -76,6 +76,33 @@ def test_a_certificate_error_names_the_setting(home: Path, env: dict[str, str], 
     assert "SSL_CERT_FILE" in done.err
 
 
+def test_a_certificate_that_cannot_be_read_names_the_setting(home: Path) -> None:
+    (home / "bad.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    words = ["status", "s3://some-bucket/ch", "--endpoint-url", "https://store.invalid", *KEYS]
+    done = invoke(*words, env={"AWS_CA_BUNDLE": str(home / "bad.pem")})
+    assert done.code == 2, done.err
+    assert "AWS_CA_BUNDLE: has a certificate that cannot be read" in done.err
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_untrusted_proxy_with_tls_is_named_without_its_password(home: Path, scheme: str) -> None:
+    words = ["status", "s3://some-bucket/ch", "--endpoint-url", f"{scheme}://store.invalid", *KEYS]
+    with answering(an_empty_bucket, for_loopback(home / "mine")[0]) as proxy:
+        done = invoke(*words, env={f"{scheme}_proxy": proxy.url.replace("//", "//me:hush-hush@")})
+    assert done.code == 2, done.err
+    assert "not trusted by the certifi package" in done.err
+    assert "hush-hush" not in done.err
+
+
+def test_a_proxy_with_a_certificate_of_the_companys_own_is_reached(home: Path) -> None:
+    context, authority = for_loopback(home / "mine")
+    words = ["status", "s3://some-bucket/ch", "--endpoint-url", "http://store.invalid", *KEYS]
+    with answering(an_empty_bucket, context) as proxy:
+        done = invoke(*words, env={"http_proxy": proxy.url, "SSL_CERT_FILE": str(authority)})
+    assert done.code == 0, done.err
+    assert proxy.requests[0].path.startswith("http://store.invalid/")
+
+
 @pytest.mark.parametrize("by", ["file", "ALL_PROXY", "http_proxy"])
 def test_a_store_behind_a_proxy_is_reached(home: Path, by: str) -> None:
     with answering(an_empty_bucket) as proxy:

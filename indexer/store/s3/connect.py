@@ -12,14 +12,16 @@ from indexer.store.redact import masked, register_secrets
 from indexer.store.s3.chain import chain_of, endpoint_of, keys_of, region_of
 from indexer.store.s3.client import Client
 from indexer.store.s3.endpoint import Endpoint
-from indexer.store.s3.http import Connections
+from indexer.store.s3.http import Connections, tls_of
 from indexer.store.s3.network import proxy_of, trust_of
 from indexer.store.s3.providers import addressing_of, provider_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from ssl import SSLContext
 
     from indexer.store.s3.chain import Chain
+    from indexer.store.s3.network import Trust
     from indexer.store.s3.providers import Provider
     from indexer.store.s3.retry import Retries
     from indexer.store.target import S3Options, Target
@@ -60,8 +62,18 @@ def _connect(bucket: str, target: Target, retries: Retries) -> Client:
         _rules(bucket, options, provider, chained.value, chain),
     )
     address = endpoint.address()
-    connections = Connections(trust, proxy_of(options.network, address.origin), target.connections)
-    return Client(endpoint, address, connections, keys, retries, trust)
+    proxy = proxy_of(options.network, address.origin)
+    tls = _tls(trust) if "https:" in f"{address.origin} {proxy}" else None
+    return Client(endpoint, address, Connections(tls, proxy, target.connections), keys, retries, trust)
+
+
+def _tls(trust: Trust) -> SSLContext:
+    try:
+        return tls_of(trust)
+    except OSError as error:
+        name = trust.setting or "the certifi package"
+        reason = f"has a certificate that cannot be read ({masked(error)})"
+        raise BadConfig(name, reason, "name a file in PEM form") from error
 
 
 def _rules(bucket: str, options: S3Options, provider: Provider, endpoint: str, chain: Chain) -> Mapping[str, bool]:
