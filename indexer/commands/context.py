@@ -23,9 +23,9 @@ class WorkerOptions(Value, frozen=True):
 
     `max_parallel` is a number of packages; the default depends on the store.  With a `scheduler`, such as
     `tcp://HOST:8786`, the workers of that dask.distributed cluster read the packages, `max_parallel` on each of their
-    threads.  With `processes`, further processes of this machine help to read 1,000 packages or more, one process a
-    core.  Each process imports the main module of the program again, so the code of that module must be below
-    `if __name__ == "__main__":`.
+    threads.  With `processes`, further processes of this machine help to read many packages (1,000 of a folder,
+    4,000 of a bucket), one process a core.  Each process imports the main module of the program again, so the code of
+    that module must be below `if __name__ == "__main__":`.
     """
 
     max_parallel: int | None = None

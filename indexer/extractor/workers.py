@@ -36,8 +36,10 @@ _PARALLEL_IN_BUCKET = 64
 # A small package in a folder is read in a few times the time that a thread needs to take a job.
 _IN_ROW_IN_FOLDER = 32
 _MAX_ROW = 2**20
-# A process takes the CPU time of some 250 packages to start (ADR 5), so a run uses at most a quarter more.
+# A process takes the CPU time of some 250 packages to start.  With these numbers of packages processes save time, also
+# if the server of the bucket is on the same cores (ADR 5).
 _MIN_FOR_PROCESSES = 1000
+_MIN_FOR_PROCESSES_IN_BUCKET = 4000
 _BATCH_SIZE = 64
 # In a container the share of the machine's cores is not always known, and each process takes memory.
 _MAX_PROCESSES = 8
@@ -210,11 +212,12 @@ def local(target: Target, parallel: int, *, processes: bool = False) -> Iterator
     """
     cores = min(_cores(), parallel, _MAX_PROCESSES)
     in_row = 1 if target.in_bucket else _IN_ROW_IN_FOLDER
+    enough = _MIN_FOR_PROCESSES_IN_BUCKET if target.in_bucket else _MIN_FOR_PROCESSES
     with ThreadPoolExecutor(parallel) as threads:
         in_this_process = in_threads(threads, parallel, in_row)
 
         def workers(store: Store, spec: ExtractSpec, packages: Sequence[Stat]) -> Iterator[Reading]:
-            if not processes or cores < 2 or len(packages) < _MIN_FOR_PROCESSES:  # noqa: PLR2004  one process saves nothing
+            if not processes or cores < 2 or len(packages) < enough:  # noqa: PLR2004  one process saves nothing
                 yield from in_this_process(store, spec, packages)
                 return
             # Imported late: the module imports multiprocessing, which most runs do not need.
