@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.settings.schema import BucketOptions, Concurrency, IndexConfig, ProxyConfig, Tls, keys
+from indexer.core.channel_settings import ChannelSettings
+from indexer.settings.schema import BucketOptions, Concurrency, ProxyConfig, Tls, keys
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -17,7 +18,7 @@ PAGE = Path(__file__).with_suffix(".md")
 def page() -> str:
     """The whole page: the text as it is, the tables from the code."""
     text = PAGE.read_text()
-    for struct in (BucketOptions, IndexConfig, Concurrency, Tls, ProxyConfig):
+    for struct in (BucketOptions, ChannelSettings, Concurrency, Tls, ProxyConfig):
         mark = f"<!-- {struct.__name__} -->\n"
         text = re.sub(rf"{mark}(\|.*\n)*", mark + _table(struct), text)
     return text

@@ -15,19 +15,33 @@ from typing import TYPE_CHECKING, Any
 from indexer.core.release import __version__
 
 if TYPE_CHECKING:
-    from indexer.commands.api import check, gc, ignore, index, publish, status, unignore, unyank, yank
+    from indexer.commands.api import (
+        change_settings,
+        check,
+        gc,
+        get_settings,
+        ignore,
+        index,
+        publish,
+        status,
+        unignore,
+        unyank,
+        yank,
+    )
     from indexer.commands.context import WorkerOptions
     from indexer.commands.gc import GcRequest
+    from indexer.core.channel_settings import ChannelSettings
     from indexer.core.errors import IndexerError
     from indexer.core.exit_codes import ExitCode
     from indexer.core.model import Outputs, Rules
     from indexer.core.options import Options
     from indexer.core.publishing import PublishReport, PublishRequest
-    from indexer.core.report import CheckReport, GcReport, Outcome, Report
+    from indexer.core.report import CheckReport, GcReport, Outcome, Report, SettingsReport
     from indexer.store.target import S3Options, Target
 
 
 __all__ = [
+    "ChannelSettings",
     "CheckReport",
     "ExitCode",
     "GcReport",
@@ -41,11 +55,14 @@ __all__ = [
     "Report",
     "Rules",
     "S3Options",
+    "SettingsReport",
     "Target",
     "WorkerOptions",
     "__version__",
+    "change_settings",
     "check",
     "gc",
+    "get_settings",
     "ignore",
     "index",
     "publish",
@@ -56,6 +73,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ChannelSettings": "indexer.core.channel_settings",
     "CheckReport": "indexer.core.report",
     "ExitCode": "indexer.core.exit_codes",
     "GcReport": "indexer.core.report",
@@ -68,11 +86,14 @@ _HOMES = {
     "PublishRequest": "indexer.core.publishing",
     "Report": "indexer.core.report",
     "Rules": "indexer.core.model",
+    "SettingsReport": "indexer.core.report",
     "S3Options": "indexer.store.target",
     "Target": "indexer.store.target",
     "WorkerOptions": "indexer.commands.context",
+    "change_settings": "indexer.commands.api",
     "check": "indexer.commands.api",
     "gc": "indexer.commands.api",
+    "get_settings": "indexer.commands.api",
     "ignore": "indexer.commands.api",
     "index": "indexer.commands.api",
     "publish": "indexer.commands.api",

@@ -11,7 +11,7 @@ from indexer.cli.options.bucket import Bucket, Configuration
 from indexer.cli.options.output import OutputOptions
 from indexer.cli.options.publishing import PublishOptions
 from indexer.cli.options.run import IndexOptions, RunRequest, Writing
-from indexer.cli.options.upkeep import CheckOptions, DoctorOptions, GcOptions
+from indexer.cli.options.upkeep import CheckOptions, DoctorOptions, GcOptions, SettingsOptions
 from indexer.cli.output import out
 from indexer.cli.run_command import progress_of, run_command
 from indexer.core.errors import BadConfig
@@ -19,7 +19,7 @@ from indexer.core.release import __version__
 
 if TYPE_CHECKING:
     from indexer.core.publishing import PublishReport
-    from indexer.core.report import CheckReport, GcReport, Page, Report
+    from indexer.core.report import CheckReport, GcReport, Page, Report, SettingsReport
 
 app = typer.Typer(
     name="indexer",
@@ -187,6 +187,26 @@ def unignore(channel: _TARGET, packages: _PACKAGES, output: OutputOptions, bucke
     from indexer.commands import api
 
     run_command(output, channel, lambda: api.unignore(bucket.resolve(channel).target, packages))
+
+
+@app.command()
+@flattened
+def settings(channel: _TARGET, options: SettingsOptions, output: OutputOptions, bucket: Bucket) -> None:
+    """Show each setting of a channel and its origin; change settings, which all later runs follow."""
+
+    def do_settings() -> SettingsReport:
+        from indexer.commands import api
+        from indexer.commands.channel_settings import SettingsRequest
+        from indexer.settings.channel_file import assigned, fields_of
+        from indexer.settings.given import given_settings
+
+        resolved = bucket.resolve(channel)
+        given = given_settings({}, resolved.index)
+        changed, unset = assigned(options.assignments or ()), tuple(fields_of(options.unset or ()))
+        request = SettingsRequest(changed, unset, given.settings, given.origins)
+        return api.settings_of(resolved.target, request)
+
+    run_command(output, channel, do_settings)
 
 
 @app.command()

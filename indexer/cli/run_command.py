@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from indexer.cli.options.output import OutputOptions
-    from indexer.core.report import CheckReport, GcReport, Page, Report
+    from indexer.core.report import CheckReport, GcReport, Page, Report, SettingsReport
 
-    AnyReport = Report | CheckReport | GcReport | Page
+    AnyReport = Report | CheckReport | GcReport | SettingsReport | Page
 
 
 def run_command(

@@ -9,21 +9,27 @@ from typing import TYPE_CHECKING
 from indexer.cli.grouped import grouped
 from indexer.cli.published import package_errors, package_lines
 from indexer.core.amounts import counted, size_in_words
+from indexer.core.channel_settings import in_words
 from indexer.core.printable import one_line
 from indexer.core.publishing import PublishReport
 from indexer.core.recent import DAYS
-from indexer.core.report import CheckReport, GcReport, Note, Outcome, ReadCount, Report
+from indexer.core.report import CheckReport, GcReport, Note, Outcome, ReadCount, Report, SettingsReport
 from indexer.store.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from indexer.core.channel_settings import SettingChange
     from indexer.core.report import SubdirCheck, SubdirGc, SubdirReport
     from indexer.core.usage import Usage
     from indexer.core.verify import Fault
 
+    AnyReport = Report | CheckReport | GcReport | SettingsReport
+
 # The number of names in a line of a plan.
 _NAMES_SHOWN = 10
+# The longest value that the column of values is made for.
+_WIDE = 40
 _STRATEGIES = {
     "kept": "known without reading",
     "whole": "read whole",
@@ -33,8 +39,11 @@ _STRATEGIES = {
 }
 
 
-def summary(report: Report | CheckReport | GcReport) -> Iterator[str]:
+def summary(report: AnyReport) -> Iterator[str]:
     """The lines of a report on standard output."""
+    if isinstance(report, SettingsReport):
+        yield from _settings_lines(report)
+        return
     yield f"{report.channel}: {report.outcome.value} in {report.seconds:.1f} s"
     if isinstance(report, Report):
         yield from package_lines(report) if isinstance(report, PublishReport) else ()
@@ -48,7 +57,25 @@ def summary(report: Report | CheckReport | GcReport) -> Iterator[str]:
     yield _requests(report.usage)
 
 
+def setting_lines(changes: Iterable[SettingChange]) -> Iterator[str]:
+    """A line for each setting that changes: its key, both values, and the reason."""
+    for change in changes:
+        reason = ", ".join(filter(None, [change.reason, "" if change.saved else "this run only"]))
+        words = f"{in_words(change.before)} -> {in_words(change.after)}"
+        yield f"  {change.key}: {one_line(words)} ({one_line(reason)})"
+
+
+def _settings_lines(report: SettingsReport) -> Iterator[str]:
+    """What was changed, then a line for each setting."""
+    yield f"{report.channel}: {'settings are saved; the next run applies them' if report.saved else 'settings'}"
+    yield from setting_lines(report.changes)
+    rows = [(row.key, one_line(in_words(row.value)), row.origin) for row in report.settings]
+    keys, values = (max(len(row[place]) for row in rows) for place in (0, 1))
+    yield from (f"  {key:<{keys}}  {value:<{min(values, _WIDE)}}  {origin}" for key, value, origin in rows)
+
+
 def _run_lines(report: Report) -> Iterator[str]:
+    yield from setting_lines(report.settings)
     subdirs = {name: _subdir(sub) for name, sub in sorted(report.subdirs.items())}
     yield from _aligned(subdirs | ({"channel": _root(report.channel_files)} if report.channel_files else {}))
     for name, sub in _planned(report):
@@ -185,13 +212,13 @@ def _files(sub: SubdirReport) -> str:
     return f"{written}, {delete} {len(sub.deleted)}" if sub.deleted else written
 
 
-def error_lines(report: Report | CheckReport | GcReport) -> Iterator[str]:
+def error_lines(report: AnyReport) -> Iterator[str]:
     """A line for each error, each fault and each rejected package."""
     if isinstance(report, CheckReport):
         yield from _fault_lines("fault", report.faults)
     elif isinstance(report, GcReport):
         yield from _gc_errors(report)
-    else:
+    elif isinstance(report, Report):
         yield from package_errors(report) if isinstance(report, PublishReport) else ()
         yield from _run_errors(report)
 
@@ -239,14 +266,14 @@ def _fault_lines(word: str, faults: Iterable[Fault]) -> Iterator[str]:
     )
 
 
-def warning_lines(report: Report | CheckReport | GcReport) -> Iterator[str]:
+def warning_lines(report: AnyReport) -> Iterator[str]:
     """A line for each warning or hint, and for each file that a gc would delete or deleted."""
     if isinstance(report, CheckReport):
         yield from _fault_lines("hint", report.hints)
     elif isinstance(report, GcReport):
         verb = "deleted" if report.deleted else "would delete"
         yield from (f"{verb}: {key}" for _, sub in sorted(report.subdirs.items()) for key in sub.unused)
-    else:
+    elif isinstance(report, Report):
         yield from _note_lines(report.not_indexed, "note: ")
         for name, sub in sorted(report.subdirs.items()):
             yield from _note_lines(sub.warnings, f"warning: {name}/")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from indexer.commands.context import Context, WorkerOptions
-from indexer.commands.index import index_channel
+from indexer.commands.with_settings import index_with_settings
 from indexer.core.errors import BadConfig
 from indexer.core.options import Options, several
 from indexer.extractor.workers import Workers, local, parallel_for
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from indexer.commands.channel_settings import SettingsRequest
     from indexer.commands.gc import GcRequest
+    from indexer.core.channel_settings import ChannelSettings
     from indexer.core.publishing import PublishReport, PublishRequest
-    from indexer.core.report import CheckReport, GcReport, Report
+    from indexer.core.report import CheckReport, GcReport, Report, SettingsReport
     from indexer.store import Store
 
     Progress = Callable[[str, int, int], None]
@@ -55,11 +57,12 @@ def index(
     `S3_ENDPOINT_URL` are read; a Target has all options itself.  boto3's chain adds missing keys.  `workers` sets
     where packages are read and how many at once; by default threads of this process read them.  `progress` is called
     with the subdir, the number of packages read and the number of packages to read: by any thread, but never by two at
-    once.  Raises IndexerError if the channel as a whole fails; an error of one subdir is in its report.
+    once.  `options.settings` are saved in the channel; all other settings are those of the channel.  Raises
+    IndexerError if the channel as a whole fails; an error of one subdir is in its report.
     """
     channel = target_of(target)
     with _opened(channel, workers, progress) as (store, context):
-        return replace(index_channel(store, _with_title(channel, options), context), channel=channel.name)
+        return replace(index_with_settings(store, options or Options(), context), channel=channel.name)
 
 
 def status(
@@ -94,23 +97,15 @@ def publish(
     channel = target_of(target)
     paths = [Path(file) for file in files]
     with _opened(channel, THREADS_HERE, progress) as (store, context):
-        report = verb.publish(store, paths, request or PublishRequest(), _with_title(channel, options), context)
+        report = verb.publish(store, paths, request or PublishRequest(), options or Options(), context)
         return replace(report, channel=channel.name)
-
-
-def _with_title(channel: Target, options: Options | None) -> Options:
-    """Options with the title of the channel, if an output shows a title and none is set."""
-    options = options or Options()
-    if options.outputs.needs_metadata and not options.outputs.channel:
-        options = replace(options, outputs=replace(options.outputs, channel=channel.title))
-    return options
 
 
 def yank(target: AnyTarget, packages: Collection[str], reason: str) -> Report:
     """Withdraw packages (`SUBDIR/FILENAME`) from the channel's index for a `reason`, and report.
 
     The files stay.  Later runs of indexer keep the packages out until they are unyanked; a run of another indexer adds
-    them again until the next run of indexer.  Outputs and rules are those of the last run.  Raises IndexerError; if a
+    them again until the next run of indexer.  The settings of the channel apply.  Raises IndexerError; if a
     package is not in the channel, before anything is changed.
     """
     return _withdraw(target, packages, reason)
@@ -147,7 +142,37 @@ def _withdraw(
     request = YankRequest(frozenset(packages), reason, ignore)
     channel = target_of(target)
     with _opened(channel, THREADS_HERE) as (store, context):
-        return replace(withdraw(store, request, _with_title(channel, None), context), channel=channel.name)
+        return replace(withdraw(store, request, Options(), context), channel=channel.name)
+
+
+def get_settings(target: AnyTarget) -> SettingsReport:
+    """Report each setting of the channel with its origin; change nothing.  Raises IndexerError."""
+    return change_settings(target)
+
+
+def change_settings(
+    target: AnyTarget, changed: ChannelSettings | None = None, *, unset: Collection[str] = ()
+) -> SettingsReport:
+    """Change settings of the channel, and report all settings and the changes.  Later runs follow them.
+
+    `changed` has the new values, `unset` the keys (such as `base-url`) that get their defaults again.  No index is
+    written.  Raises IndexerError; for an unknown key or a contradiction before anything is changed.
+    """
+    from indexer.commands.channel_settings import SettingsRequest
+    from indexer.core.channel_settings import ChannelSettings
+    from indexer.settings.channel_file import fields_of
+
+    several("unset", unset)
+    return settings_of(target, SettingsRequest(changed or ChannelSettings(), tuple(fields_of(unset))))
+
+
+def settings_of(target: AnyTarget, request: SettingsRequest) -> SettingsReport:
+    """Change settings as requested, and report.  Raises IndexerError."""
+    from indexer.commands.channel_settings import settings_of_channel
+
+    channel = target_of(target)
+    with _opened(channel, THREADS_HERE) as (store, context):
+        return replace(settings_of_channel(store, request, context), channel=channel.name)
 
 
 def check(
@@ -217,6 +242,7 @@ def _opened(
             threads,
             stored_checksums=channel.in_bucket,
             channel=_real_name(channel),
+            title=channel.title,
             subdir_executor=DaemonThreads(),
         )
         store = open_store(channel)

@@ -40,8 +40,8 @@ class Context(Value, frozen=True):
     `subdir_executor` runs the work on subdirs side by side; without it one subdir is indexed after the other.
     `progress` is called with the subdir, the number of packages read and the number of packages to read.
     `stored_checksums` is false for a folder: a folder has no object metadata with the digests of packages, so each byte
-    is hashed.  `channel` is the target's name for messages.  `conditions_test` is there if the store must be tested for
-    conditional writes.
+    is hashed.  `channel` is the target's name for messages, `title` its name for people, for pages and feeds.
+    `conditions_test` is there if the store must be tested for conditional writes.
     """
 
     workers: Workers
@@ -52,5 +52,6 @@ class Context(Value, frozen=True):
     progress: Callable[[str, int, int], None] = lambda _subdir, _done, _total: None
     stored_checksums: bool = True
     channel: str = ""
+    title: str = ""
     subdir_executor: Executor | None = None
     conditions_test: ConditionsTest | None = None

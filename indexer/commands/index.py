@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from indexer.commands.context import Context
     from indexer.commands.side_by_side import FirstAttempts
     from indexer.core.options import Options
+    from indexer.lister.snapshot import SavedState
     from indexer.lister.subdirs import Root
     from indexer.store import Store
 
@@ -44,8 +45,15 @@ _NOT_GUARANTEED = (
 _OUTCOMES = {Refused: Outcome.REFUSED, GaveUp: Outcome.CONFLICT}
 
 
-def index_channel(store: Store, options: Options, context: Context, root: Root | None = None) -> Report:
-    """Index every subdir of a channel, and report on each; `root` has the subdirs if they were selected before.
+class Start(Value, frozen=True):
+    """What a run has read before it begins: the root, and the states of some subdirs by their name."""
+
+    root: Root
+    saved: dict[str, SavedState] = field(default_factory=dict)
+
+
+def index_channel(store: Store, options: Options, context: Context, start: Start | None = None) -> Report:
+    """Index every subdir of a channel with exactly these options, and report on each.
 
     Raises only errors that concern the whole channel: a store that cannot be reached, a wrong option.
     """
@@ -53,9 +61,10 @@ def index_channel(store: Store, options: Options, context: Context, root: Root |
     if not options.preconditions:
         _log.warning("without conditional writes, indexers that run at the same time can undo each other's work")
         store = Unconditional(store)
-    root = root or select_subdirs(store, options, context.channel)
+    start = start or Start(select_subdirs(store, options, context.channel))
+    root = start.root
     runs = _subdir_runs(store, options, context, root)
-    channel = _Channel(store, context)
+    channel = _Channel(store, context, start.saved)
     # With strict rules nothing may be written if a package is rejected: all subdirs are planned first.
     plans_first = options.dry_run or options.rules.strict
     planned = _index_subdirs(channel, [_dry(run) for run in runs]) if plans_first else {}
@@ -75,10 +84,14 @@ def _dry(run: SubdirRun) -> SubdirRun:
 
 
 class _Channel(Value, frozen=True):
-    """The store and the context of a run; `warned` has the first error about missing conditional writes."""
+    """The store and the context of a run; `warned` has the first error about missing conditional writes.
+
+    `saved` has states that were read already; each is used once.
+    """
 
     store: Store
     context: Context
+    saved: dict[str, SavedState] = field(default_factory=dict)
     warned: list[NoConditions] = field(default_factory=list)
 
     def folder(self, name: str) -> ChannelFolder:
@@ -122,7 +135,7 @@ def _options_of(subdir: str, options: Options) -> Options:
 
 def _index_subdirs(channel: _Channel, runs: Sequence[SubdirRun]) -> dict[str, SubdirReport]:
     """The report on each subdir; after an error that concerns the whole channel no more work on a subdir begins."""
-    with first_attempts(channel.store, channel.context, runs) as first:
+    with first_attempts(channel.store, channel.context, runs, channel.saved) as first:
         return {run.job.subdir: _index_subdir(channel, run, first) for run in runs}
 
 

@@ -22,7 +22,7 @@ from indexer.core.errors import IndexerError
 from indexer.core.state import SMALL
 from indexer.core.value import Mutable, Value
 from indexer.extractor.workers import MEMORY
-from indexer.lister.snapshot import SavedState, load_state
+from indexer.lister.snapshot import SMALL_STATE, SavedState, load_state
 from indexer.store.channel_folder import ChannelFolder
 from indexer.store.wrappers import Stoppable
 
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 # How long an interrupted run waits for requests of its threads (seconds).  Each write is one request on a condition, so
 # it does not matter when a thread ends; a request to a silent server lasts a minute.
 _GRACE = 2.0
-# A state file of more bytes is that of a large subdir in a folder; it is not unpacked beside others.
-_STATE_SIZE = 2**18
 
 
 class Skipped(Exception):
@@ -89,11 +87,13 @@ class Room:
 class FirstAttempts(Mutable):
     """The first attempts at small subdirs, which begin when `begin` is called.
 
-    `failed` is the first error that concerns the whole channel: after it no more work on a subdir begins.
+    `saved` has states that the run has read already; each is used once.  `failed` is the first error that concerns the
+    whole channel: after it no more work on a subdir begins.
     """
 
     store: Store
     context: Context
+    saved: dict[str, SavedState] = field(default_factory=dict)
     failed: IndexerError | None = None
     _futures: dict[str, Future[SubdirReport | NotSmall]] = field(default_factory=dict)
     _room: Room = field(default_factory=lambda: Room(SMALL))
@@ -124,6 +124,7 @@ class FirstAttempts(Mutable):
             saved = ended.saved
         if self.failed is not None:
             raise Skipped(self.failed)
+        saved = saved or self.saved.pop(run.job.subdir, None)
         saved = saved or load_state(folder.store, folder.prefix + names.STATE_FILE)
         return index_subdir(run, folder, attempt, saved)
 
@@ -148,7 +149,8 @@ class FirstAttempts(Mutable):
 
     def _attempt(self, run: SubdirRun, folder: ChannelFolder) -> SubdirReport | NotSmall:
         with self._unless_failed():
-            saved = load_state(folder.store, folder.prefix + names.STATE_FILE, at_most=_STATE_SIZE)
+            saved = self.saved.pop(run.job.subdir, None)
+            saved = saved or load_state(folder.store, folder.prefix + names.STATE_FILE, at_most=SMALL_STATE)
         if saved.etag is None:
             return NotSmall(saved)
         if saved.state is None or not _is_small(run.job, saved):
@@ -192,9 +194,11 @@ class NotSmall(Value, frozen=True):
 
 
 @contextlib.contextmanager
-def first_attempts(store: Store, context: Context, runs: Sequence[SubdirRun]) -> Iterator[FirstAttempts]:
-    """The first attempts at small subdirs, which have ended when the block ends."""
-    first = FirstAttempts(store, context)
+def first_attempts(
+    store: Store, context: Context, runs: Sequence[SubdirRun], saved: dict[str, SavedState]
+) -> Iterator[FirstAttempts]:
+    """The first attempts at small subdirs, which have ended when the block ends; `saved` has states that were read."""
+    first = FirstAttempts(store, context, saved)
     try:
         first.begin(runs)
         yield first

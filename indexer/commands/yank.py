@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from indexer.commands.index import index_channel
-from indexer.commands.retry import backoff
+from indexer.commands.change_file import JSON, change_file
+from indexer.commands.with_settings import index_with_settings
 from indexer.core import names
-from indexer.core.errors import BadConfig, Conflict, GaveUp, Missing, NoConditions
+from indexer.core.errors import BadConfig, Missing
 from indexer.core.overlay import Ignore, WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn
-from indexer.core.state import decode_state
 from indexer.core.value import Value
+from indexer.lister.snapshot import load_state
 from indexer.store import Expect
 from indexer.store.read import read_whole
-from indexer.writer.lease import Lease, under
 
 if TYPE_CHECKING:
     from indexer.commands.context import Context
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from indexer.core.options import Options
     from indexer.core.report import Report
     from indexer.store import Store
-
-_HEADERS = {"Content-Type": "application/json"}
 
 
 class YankRequest(Value, frozen=True):
@@ -58,7 +55,7 @@ class YankRequest(Value, frozen=True):
 
 
 def withdraw(store: Store, request: YankRequest, options: Options, context: Context) -> Report:
-    """Change the files of withdrawn packages, and index their subdirs with the outputs and rules of the last run.
+    """Change the files of withdrawn packages, and index their subdirs with the settings of the channel.
 
     Raises BadConfig, before any change, if a package is missing or its subdir was never indexed.
     """
@@ -66,11 +63,11 @@ def withdraw(store: Store, request: YankRequest, options: Options, context: Cont
     for subdir in subdirs:
         _check(store, subdir, request)
     unyanked = request.packages if request.reason is None and not request.ignore else frozenset()
-    options = _with_last_settings(store, subdirs, options)
+    _check_indexed(store, subdirs)
     options = replace(options, packages=request.packages, may_be_gone=request.packages, unyanked=unyanked)
     for subdir in subdirs:
         _change_file(store, subdir, request, context)
-    return index_channel(store, options, context)
+    return index_with_settings(store, options, context)
 
 
 def _check(store: Store, subdir: str, request: YankRequest) -> None:
@@ -99,41 +96,23 @@ def _read(store: Store, subdir: str) -> tuple[WithdrawnPackages, ETag | None]:
 
 
 def _change_file(store: Store, subdir: str, request: YankRequest, context: Context) -> None:
-    """Change the file of withdrawn packages; retries if another process changes it.  Raises GaveUp."""
+    """Change the file of withdrawn packages.  Raises GaveUp."""
     key = f"{subdir}/{names.YANKS}"
-    pauses = backoff(context)
-    lease: Lease | None = None
-    while True:
-        try:
-            with under(lease, store) as leased:
-                before, etag = _read(leased, subdir)
-                after = request.edit(before, request.within(subdir), context.clock.now_ms())
-                if after != before:
-                    leased.put(key, encode_withdrawn(after), expect=etag or Expect.ABSENT, headers=_HEADERS)
-        except NoConditions:
-            lease = Lease(store, f"{subdir}/", context.clock)
-        except Conflict as conflict:
-            wait = next(pauses, None)
-            if wait is None:
-                raise GaveUp(key, "changed during every attempt", "repeat: nothing was changed") from conflict
-            context.clock.sleep(wait)
-        else:
-            return
+
+    def change(leased: Store) -> None:
+        before, etag = _read(leased, subdir)
+        after = request.edit(before, request.within(subdir), context.clock.now_ms())
+        if after != before:
+            leased.put(key, encode_withdrawn(after), expect=etag or Expect.ABSENT, headers=JSON)
+
+    change_file(store, key, context, change)
 
 
-def _with_last_settings(store: Store, subdirs: list[str], options: Options) -> Options:
-    """Options with the outputs and rules of the last run: a yank must not enable or disable an output.
-
-    Raises BadConfig if there is no state of an earlier run.
-    """
+def _check_indexed(store: Store, subdirs: list[str]) -> None:
+    """Raise BadConfig if a subdir has no state of an earlier run."""
     for subdir in subdirs:
-        try:
-            state = decode_state(read_whole(store, f"{subdir}/{names.STATE_FILE}")[0])
-        except Missing:
-            state = None
+        state = load_state(store, f"{subdir}/{names.STATE_FILE}").state
         if state is None or state.outputs is None or state.rules is None:
             raise BadConfig(
                 subdir, "was not indexed by this tool yet", "nothing was changed: index the channel, then repeat"
             )
-        options = replace(options, outputs=state.outputs, rules=state.rules)
-    return options

@@ -66,6 +66,8 @@ class SubdirJob(Value, frozen=True, dict=True):
             return False
         if self.options.complete and state.incomplete != 0:
             return False
+        if self.subdir == names.NOARCH and state.settings != self.options.known_settings:
+            return False  # the next run finds the settings of the channel in this state
         invalid = {rejected.filename for rejected in snapshot.invalid_filenames} - state.ignored.keys()
         if self.options.rules.strict and invalid:
             return False

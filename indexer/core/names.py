@@ -48,6 +48,8 @@ CHANNELDATA = "channeldata.json"
 RSS = "rss.xml"
 INDEX_HTML = "index.html"
 NOTICES = "notices.json"
+# The settings of the channel, at its root; overwritten, never deleted (docs/design.md, section Settings).
+SETTINGS = ".indexer-settings.json"
 # Present while `indexer gc` works on a subdir.  A crashed `indexer gc` leaves this file behind.
 GC_MARKER = ".indexer-gc.json"
 # Names the run that writes a subdir, if the store has no conditional writes.

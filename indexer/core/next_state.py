@@ -68,6 +68,7 @@ def next_state(
         all_in_v3=job.all_in_v3,
         outputs=job.options.outputs,
         rules=job.options.rules,
+        settings=job.options.known_settings,
         split_points=snapshot.split_points,
         name_digests=mark_unsure(snapshot.name_digests, names_of(transient)),
         incomplete=update.incomplete,

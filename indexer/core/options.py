@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import field
 
+from indexer.core.channel_settings import ChannelSettings
 from indexer.core.errors import BadConfig
 from indexer.core.model import Outputs, Rules
 from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from indexer.core.channel_info import Notice
+    from indexer.core.channel_settings import KnownSettings
 
 
 class Options(Value, frozen=True):
@@ -24,6 +26,11 @@ class Options(Value, frozen=True):
     again although another indexer lists them as removed.  With `create` a missing channel or subdir is created empty.
     `may_be_gone` are those of `packages` that an event named: it is no fault if neither the channel nor its index has
     them. With `fail_on_new` only a rejection that the last run did not report makes the exit code 3.
+
+    `settings` are saved in the channel and hold for later runs, unless `this_run_only` is set; so are the values of
+    `outputs`, `rules`, `notices` and `fail_on_new` that differ from their defaults.  All other values follow the
+    settings of the channel.  `origins` has fields and origins of the settings, for reports.  `unless_set` are settings
+    that hold only if the channel has none.  `known_settings` are those that the run has found.
     """
 
     outputs: Outputs = field(default_factory=Outputs)
@@ -42,6 +49,11 @@ class Options(Value, frozen=True):
     fail_on_new: bool = False
     create: bool = False
     may_be_gone: frozenset[str] = frozenset()
+    settings: ChannelSettings = field(default_factory=ChannelSettings)
+    this_run_only: bool = False
+    origins: tuple[tuple[str, str], ...] = ()
+    unless_set: ChannelSettings = field(default_factory=ChannelSettings)
+    known_settings: KnownSettings | None = None
 
     def __post_init__(self) -> None:
         """Refuse one text instead of several.  Raises BadConfig: its characters would be taken for names."""

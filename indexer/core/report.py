@@ -16,6 +16,7 @@ from indexer.core.value import Value
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from indexer.core.channel_settings import SettingChange, SettingRow
     from indexer.core.verify import Fault
 
 SCHEMA_VERSION = 1
@@ -176,11 +177,13 @@ class Report(_ChannelReport, frozen=True):
 
     `not_indexed` has the folders and packages beside the subdirs, with the reason why no run indexes them.
     `channel_files` is the result for the files at the root, None if the channel has none and wants none.
+    `settings` has the settings that the run changed, or that a plan would change.
     """
 
     subdirs: Mapping[str, SubdirReport]
     not_indexed: tuple[Note, ...] = ()
     channel_files: SubdirReport | None = None
+    settings: tuple[SettingChange, ...] = ()
 
     @property
     def _parts(self) -> tuple[SubdirReport, ...]:
@@ -194,7 +197,8 @@ class Report(_ChannelReport, frozen=True):
     @property
     def has_work(self) -> bool:
         """Whether a planned run would write or delete a file."""
-        return any(part.written or part.deleted for part in self._parts)
+        saves = any(change.saved for change in self.settings)
+        return saves or any(part.written or part.deleted for part in self._parts)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -208,6 +212,7 @@ class Report(_ChannelReport, frozen=True):
             self.exit_code,
             subdirs={name: sub.as_json() for name, sub in sorted(self.subdirs.items())},
             not_indexed=msgspec.to_builtins(self.not_indexed),
+            settings=msgspec.to_builtins(self.settings),
             **({"channel_files": _root_as_json(self.channel_files)} if self.channel_files else {}),
         )
 
@@ -216,6 +221,29 @@ def _root_as_json(root: SubdirReport) -> dict[str, object]:
     values = root.as_json()
     keys = ("outcome", "attempts", "written", "deleted", "planned", "error")
     return {"package_names": root.packages, **{key: values[key] for key in keys if key in values}}
+
+
+class SettingsReport(_ChannelReport, frozen=True):
+    """The settings of a channel in the order of the table; `saved` is true if the `changes` were written."""
+
+    settings: tuple[SettingRow, ...]
+    changes: tuple[SettingChange, ...] = ()
+    saved: bool = False
+
+    @property
+    def outcome(self) -> Outcome:
+        """PUBLISHED if the file of settings was written, else UNCHANGED."""
+        return Outcome.PUBLISHED if self.saved else Outcome.UNCHANGED
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The code that the command ends with."""
+        return ExitCode.OK
+
+    def as_json(self) -> dict[str, object]:
+        """The object that `--json` prints."""
+        settings = {row.key: {"value": row.value, "origin": row.origin} for row in self.settings}
+        return self._as_json(self.outcome, self.exit_code, settings=settings, changes=msgspec.to_builtins(self.changes))
 
 
 class SubdirCheck(Value, frozen=True):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from indexer.core.channel_settings import KnownSettings
 from indexer.core.json_stream import large_object, object_chunks
 from indexer.core.model import UNREADABLE, ETag, Outputs, Raw, Rules
 from indexer.core.proof import Proof
@@ -76,7 +77,8 @@ class State(msgspec.Struct, frozen=True):
     if there are shards only; the empty text for a name that the next run must look at.  `place` is the subdir, or
     CHANNEL for the files of a channel's root.  `has_misfiled_records` is true if a record can have another name than
     its file. `incomplete` counts the packages with unknown run exports, None if they were not counted.  `recent`
-    counts the packages of the last week by hour (core/recent.py), None if they were not counted.
+    counts the packages of the last week by hour (core/recent.py), None if they were not counted.  `settings` are the
+    settings of the channel that the run found, None in the state of an older release.
     `proof` is the test of conditional writes that the store has passed, None if the store needs no test.
     """
 
@@ -101,6 +103,7 @@ class State(msgspec.Struct, frozen=True):
     incomplete: int | None = None
     validated: bool = False
     recent: tuple[tuple[int, int], ...] | None = None
+    settings: KnownSettings | None = None
     proof: Proof | None = None
 
 

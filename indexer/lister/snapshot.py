@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from indexer.store.channel_folder import ChannelFolder
 
 
+SMALL_STATE = 2**18
+"""A state file of more bytes is that of a large subdir in a folder; it is not unpacked beside others."""
+
+
 class SavedState(NamedTuple):
     """A state file: the state in it, None if it cannot be read, and the ETag and the time of the file.
 

@@ -21,7 +21,7 @@ class Root(NamedTuple):
 
     `subdirs` are the known subdirs, always with `noarch`; `unknown_subdirs` the other folders (an empty name for keys
     with `//`).  `packages` are the packages directly at the root, `files` all files there.  `found` is false if no
-    known subdir exists.
+    known subdir exists.  `settings_etag` is the ETag of the file of settings, empty if there is none.
     """
 
     subdirs: tuple[str, ...]
@@ -29,6 +29,7 @@ class Root(NamedTuple):
     packages: tuple[str, ...] = ()
     files: frozenset[str] = frozenset()
     found: bool = True
+    settings_etag: str = ""
 
     @property
     def written(self) -> bool:
@@ -38,13 +39,15 @@ class Root(NamedTuple):
 
 def root_of(store: Store) -> Root:
     """List the root of a channel."""
-    keys = {stat.key for stat in store.list("")}
+    etags = {stat.key: stat.etag for stat in store.list("")}
+    keys = etags.keys()
     folders = {key[:-1] for key in keys if key.endswith("/")}
     files = frozenset(key for key in keys if not key.endswith("/"))
     known = folders & names.KNOWN_SUBDIRS
     packages = tuple(sorted(key for key in files if names.extension_of(key)))
     unknown = tuple(sorted(folders - known))
-    return Root(tuple(sorted(known | {names.NOARCH})), unknown, packages, files, bool(known))
+    subdirs = tuple(sorted(known | {names.NOARCH}))
+    return Root(subdirs, unknown, packages, files, bool(known), etags.get(names.SETTINGS, ""))
 
 
 def check_channel(root: Root, channel: str) -> None:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import field
 
+from indexer.core.channel_settings import ChannelSettings
 from indexer.core.errors import BadConfig
 from indexer.core.value import Value
 from indexer.settings.locations import config_files, is_file, manifests
-from indexer.settings.schema import BucketOptions, Concurrency, IndexConfig, ProxyConfig, Tls, table_of
+from indexer.settings.schema import BucketOptions, Concurrency, ProxyConfig, Tls, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,8 +58,8 @@ class File(Value, frozen=True):
     """The tables of one file, each with its source."""
 
     buckets: Mapping[str, tuple[Source, BucketOptions]] = field(default_factory=dict)
-    defaults: tuple[Source, IndexConfig] | None = None
-    channels: Mapping[str, tuple[Source, IndexConfig]] = field(default_factory=dict)
+    defaults: tuple[Source, ChannelSettings] | None = None
+    channels: Mapping[str, tuple[Source, ChannelSettings]] = field(default_factory=dict)
     downloads: FileValue | None = None
     auth_file: FileValue | None = None
     network: tuple[tuple[Source, Tls | ProxyConfig], ...] = ()
@@ -145,9 +146,9 @@ def _config(path: Path) -> File:
     downloads = table_of(str(concurrency), document.get("concurrency", {}), Concurrency).downloads
     return File(
         buckets=_buckets(top, document),
-        defaults=(index, table_of(str(index), defaults, IndexConfig)),
+        defaults=(index, table_of(str(index), defaults, ChannelSettings)),
         channels={
-            name: (index.within(name), table_of(str(index.within(name)), table, IndexConfig))
+            name: (index.within(name), table_of(str(index.within(name)), table, ChannelSettings))
             for name, table in channels.items()
         },
         downloads=FileValue(downloads, concurrency) if downloads else None,

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 import msgspec
 from msgspec import Meta, Struct
 
-from indexer.core.channel_info import ChannelRelations, Notice, Revision
 from indexer.core.errors import BadConfig
 from indexer.core.value import Value
 
@@ -43,34 +42,6 @@ class BucketOptions(Struct, frozen=True, rename="kebab"):
         if self.force_path_style is None:
             return self.addressing_style
         return "path" if self.force_path_style else "virtual-host"
-
-
-class IndexConfig(Struct, frozen=True, rename="kebab"):
-    """`[index-config]` and `[index-config."CHANNEL"]`: the files that a channel publishes, as in rattler-index."""
-
-    write_zst: Annotated[bool | None, Meta(description="Publish the JSON files as `.zst` too.")] = None
-    write_shards: Annotated[bool | None, Meta(description="Publish sharded repodata.")] = None
-    base_url: Annotated[
-        _Text | None, Meta(description="The URL of the packages, written unchanged into every subdir.")
-    ] = None
-    repodata_revisions: Annotated[
-        tuple[Revision, ...] | None, Meta(description="Revisions to announce: `v3`, with or without a `message`.")
-    ] = None
-    package_revision_assignment: Annotated[
-        Literal["from-index-json", "latest"] | None, Meta(description="Which packages are listed under `v3`.")
-    ] = None
-    notices: Annotated[tuple[Notice, ...] | None, Meta(description="The notices in `notices.json` (CEP 6).")] = None
-    channel_relations: Annotated[
-        ChannelRelations | None, Meta(description="The channels that this one builds on or overrides (CEP 42).")
-    ] = None
-    virtual_package_detectors: Annotated[
-        dict[str, tuple[str, ...]] | None, Meta(description="Virtual packages by their detector.")
-    ] = None
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a revision that is listed twice."""
-        if self.repodata_revisions is not None and len(self.repodata_revisions) > 1:
-            raise ValueError("repodata-revisions lists v3 more than once")
 
 
 class Concurrency(Struct, frozen=True, rename="kebab"):
@@ -165,7 +136,7 @@ def _refuse_unknown(source: str, value: dict[str, Any], table: type[Struct]) -> 
     known = {field.encode_name: field.type for field in msgspec.structs.fields(table)}
     for key, item in value.items():
         if key not in known:
-            raise BadConfig(f"{source} {key}", "unknown key", _nearest(key, list(known)))
+            raise BadConfig(f"{source} {key}".lstrip(), "unknown key", nearest(key, list(known)))
         inner = _struct(known[key])
         for each in item if isinstance(item, list) else [item]:
             if inner is not None and isinstance(each, dict):
@@ -179,6 +150,7 @@ def _struct(kind: Any) -> type[Struct] | None:
     return next(filter(None, map(_struct, get_args(kind))), None)
 
 
-def _nearest(key: str, known: list[str]) -> str:
+def nearest(key: str, known: list[str]) -> str:
+    """The next step after an unknown key: the most similar known key, or all known keys."""
     close = difflib.get_close_matches(key, known, 1, 0.5)
     return f"use {close[0]}" if close else f"use one of {', '.join(known)}"

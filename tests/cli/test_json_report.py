@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fixtures.bucket import Bucket
 
-TOP = {"schema_version", "channel", "outcome", "exit_code", "seconds", "subdirs", "not_indexed", "store"}
+TOP = {"settings", "schema_version", "channel", "outcome", "exit_code", "seconds", "subdirs", "not_indexed", "store"}
 SUBDIR = {
     "outcome",
     "packages",

@@ -91,7 +91,9 @@ def test_options_that_contradict_no_monolithic_are_wrong_usage(channel: Path, op
 
 
 @pytest.mark.parametrize(
-    ("first", "then"), [([], ["--no-zst"]), ([], ["--no-shards"]), (["--bz2"], []), ([], ["--no-monolithic"])], ids=str
+    ("first", "then"),
+    [([], ["--no-zst"]), ([], ["--no-shards"]), (["--bz2"], ["--no-bz2"]), ([], ["--no-monolithic"])],
+    ids=str,
 )
 def test_a_file_that_is_switched_off_is_deleted(channel: Path, first: list[str], then: list[str]) -> None:
     index(channel, *first)

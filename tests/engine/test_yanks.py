@@ -24,7 +24,7 @@ from tests.support.memory_channel import (
     channel,
     fake_context,
     fill,
-    index,
+    follow,
     keys,
     missing_shards,
     only,
@@ -58,7 +58,7 @@ def unyank(store: Store, *packages: str) -> Report:
 
 def indexed(options: Options = PLAIN) -> MemoryStore:
     store = channel(*keys(3))
-    index(store, options)
+    follow(store, options)
     return store
 
 
@@ -90,11 +90,11 @@ def test_later_runs_keep_it_out_and_the_channel_becomes_quiet() -> None:
     order(store, keys(1)[0])
     fill(store, "linux-64/new-1.0-0.conda")
     for options in (PLAIN, replace(PLAIN, force=True)):
-        index(store, options)
+        follow(store, options)
         assert set(records(store)) == {SECOND, THIRD, "new-1.0-0.conda"}
         assert repodata(store)["removed"] == [FIRST]
     first = len(store.calls)
-    report = index(store)
+    report = follow(store)
     assert report.outcome is Outcome.UNCHANGED
     assert len(store.calls) - first == 2 * 2 + 1
     assert only(report).yanked == (Note(FIRST, REASON),)
@@ -138,14 +138,14 @@ def test_a_yanked_package_whose_file_is_gone_can_be_unyanked() -> None:
     store = indexed()
     order(store, keys(1)[0])
     store.remove(keys(1)[0])
-    index(store)
+    follow(store)
     assert unyank(store, keys(1)[0]).exit_code == 0
     assert set(records(store)) == {SECOND, THIRD}
 
 
 def test_several_subdirs_are_served_at_once() -> None:
     store = channel(*keys(2), *keys(2, "osx-arm64"))
-    index(store)
+    follow(store)
     order(store, keys(1)[0], keys(1, "osx-arm64")[0])
     assert set(records(store)) == set(records(store, "osx-arm64")) == {SECOND}
 
@@ -181,7 +181,7 @@ def test_what_another_indexer_lists_as_removed_can_be_unyanked() -> None:
     content = repodata(store)
     del content["packages.conda"][FIRST]
     store.upload("linux-64/repodata.json", json.dumps({**content, "removed": [FIRST]}).encode())
-    index(store)
+    follow(store)
     assert set(records(store)) == {SECOND, THIRD}
     unyank(store, keys(1)[0])
     assert set(records(store)) == {FIRST, SECOND, THIRD}
@@ -192,14 +192,14 @@ def test_what_the_ledger_knows_of_other_packages_survives_a_yank() -> None:
     store = channel(*keys(3))
     for key in keys(3):
         store.disguise(key)
-    index(store)
+    follow(store)
     order(store, keys(1)[0])
     for key in keys(3):  # newer than their records by the clock, and the same by their versions
         store.objects[key] = dataclasses.replace(
             store.objects[key], stat=msgspec.structs.replace(store.objects[key].stat, modified_ms=NOW_MS + 1)
         )
     first = len(store.calls)
-    index(store)
+    follow(store)
     assert packages_read(store.calls, first) == []
 
 
@@ -226,7 +226,7 @@ def test_a_run_that_began_before_the_yank_does_not_undo_it() -> None:
         if call.verb == "PUT" and once:
             order(store, once.pop())
 
-    index(InterferingStore(store, before=fall_in))
+    follow(InterferingStore(store, before=fall_in))
     assert set(records(store)) == {SECOND, THIRD, "new-1.0-0.conda"}
     assert sharded(store) == set(records(store))
 
@@ -251,7 +251,7 @@ def test_a_yank_that_died_anywhere_is_made_good_by_the_next_run() -> None:
         store = indexed()
         with pytest.raises(Crash):
             order(InterferingStore(store, after=crash_at(at)), keys(1)[0])
-        index(store)
+        follow(store)
         assert (FIRST in records(store)) is (YANKED not in store.bodies()), at
         assert sharded(store) == set(records(store))
 
@@ -261,7 +261,7 @@ def test_a_list_of_yanks_that_cannot_be_read_stops_the_subdir(body: bytes) -> No
     store = indexed()
     store.upload(YANKED, body)
     before = store.bodies()
-    report = index(store)
+    report = follow(store)
     assert only(report).outcome is Outcome.FAILED
     assert YANKED in str(only(report).error)
     assert store.bodies() == before
@@ -274,7 +274,7 @@ def test_a_package_that_was_replaced_while_it_was_yanked_stays_out() -> None:
     order(store, keys(1)[0])
     store.upload(keys(1)[0], package(keys(1)[0], license="mended"))
     first = len(store.calls)
-    index(store)
+    follow(store)
     assert packages_read(store.calls, first) == [keys(1)[0]]
     assert set(records(store)) == {SECOND, THIRD}
     unyank(store, keys(1)[0])
@@ -286,7 +286,7 @@ def test_a_quiet_yanked_channel_writes_nothing() -> None:
     store = indexed()
     order(store, keys(1)[0])
     first = len(store.calls)
-    index(store)
-    index(store)
+    follow(store)
+    follow(store)
     # The first of them listed what the yank did not look at, so it leaves a better ledger.
     assert {key for _, key in changes(store.calls, first)} <= {f"linux-64/{names.STATE_FILE}"}

@@ -13,8 +13,8 @@ import pytest
 from indexer import index
 from indexer.core.options import Options
 from indexer.settings.files import load
+from indexer.settings.given import given_settings
 from indexer.settings.locations import Environment
-from indexer.settings.outputs import outputs
 from tests.support.command import run
 from tests.support.http_servers import serving_folder
 from tests.support.memory_channel import package
@@ -68,9 +68,8 @@ def lay_up(folder: Path) -> Path:
 
 def ours(folder: Path, config: Path) -> None:
     result = load(config, Environment(os.environ, folder, folder)).index(str(folder))
-    switches = dict.fromkeys(("zst", "shards", "base_url", "base_url_verbatim"))
-    shape = outputs({**switches, "bz2": True}, result)
-    assert index(str(folder), Options(outputs=shape, notices=result["notices"].value)).exit_code == 0
+    given = given_settings({"bz2": True}, result)
+    assert index(str(folder), Options(settings=given.settings, origins=tuple(given.origins.items()))).exit_code == 0
 
 
 def repodata(folder: Path, subdir: str) -> dict[str, Any]:

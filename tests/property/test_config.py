@@ -7,13 +7,13 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.core.channel_settings import ChannelSettings
 from indexer.settings.files import Config, File, Source
-from indexer.settings.schema import IndexConfig
 
 PARTS = st.lists(st.sampled_from(["a", "ab", "b"]), max_size=3)
 CHANNELS = PARTS.map(lambda parts: "/".join(["s3://reeds", *parts]))
 TABLES = st.builds(
-    IndexConfig,
+    ChannelSettings,
     write_zst=st.none() | st.booleans(),
     write_shards=st.none() | st.booleans(),
     base_url=st.none() | st.sampled_from(["x", "y"]),
@@ -21,7 +21,7 @@ TABLES = st.builds(
 FILES = st.lists(st.tuples(TABLES, st.dictionaries(CHANNELS, TABLES, max_size=4)), max_size=3)
 
 
-def config(files: list[tuple[IndexConfig, dict[str, IndexConfig]]]) -> Config:
+def config(files: list[tuple[ChannelSettings, dict[str, ChannelSettings]]]) -> Config:
     return Config(
         tuple(
             File(
@@ -33,14 +33,14 @@ def config(files: list[tuple[IndexConfig, dict[str, IndexConfig]]]) -> Config:
     )
 
 
-def by_the_book(files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel: str) -> dict[str, object]:
+def by_the_book(files: list[tuple[ChannelSettings, dict[str, ChannelSettings]]], channel: str) -> dict[str, object]:
     """One field after the other: the longest name that covers the channel and has it, else the defaults."""
     values: dict[str, object] = {}
     steps = channel.split("/")
-    for field in IndexConfig.__struct_fields__:
+    for field in ChannelSettings.__struct_fields__:
         for length in range(len(steps), -1, -1):
             tables = [
-                defaults if not length else channels.get("/".join(steps[:length]), IndexConfig())
+                defaults if not length else channels.get("/".join(steps[:length]), ChannelSettings())
                 for defaults, channels in files
             ]
             results = [value for table in tables if (value := getattr(table, field)) is not None]
@@ -52,7 +52,7 @@ def by_the_book(files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel
 
 @given(FILES, CHANNELS)
 def test_the_most_specific_table_wins_then_the_strongest_file(
-    files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel: str
+    files: list[tuple[ChannelSettings, dict[str, ChannelSettings]]], channel: str
 ) -> None:
     results = {name: value.value for name, value in config(files).index(channel).items()}
     assert results == by_the_book(files, channel)
@@ -60,7 +60,7 @@ def test_the_most_specific_table_wins_then_the_strongest_file(
 
 @given(FILES, CHANNELS)
 def test_slashes_at_the_end_of_a_name_or_channel_mean_nothing(
-    files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel: str
+    files: list[tuple[ChannelSettings, dict[str, ChannelSettings]]], channel: str
 ) -> None:
     slashed = [(defaults, {f"{name}/": table for name, table in channels.items()}) for defaults, channels in files]
     plain = {name: value.value for name, value in config(files).index(channel).items()}
@@ -69,7 +69,7 @@ def test_slashes_at_the_end_of_a_name_or_channel_mean_nothing(
 
 @given(FILES, CHANNELS)
 def test_each_value_stands_where_its_place_says(
-    files: list[tuple[IndexConfig, dict[str, IndexConfig]]], channel: str
+    files: list[tuple[ChannelSettings, dict[str, ChannelSettings]]], channel: str
 ) -> None:
     for field, result in config(files).index(channel).items():
         defaults, channels = files[int(result.source.file.name)]

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from indexer.commands.context import Context
 from indexer.commands.index import index_channel
+from indexer.commands.with_settings import index_with_settings
 from indexer.core import names
 from indexer.core.model import Outputs
 from indexer.core.options import Options
@@ -86,6 +87,11 @@ def fake_context(now_ms: int = NOW_MS, clock: FakeClock | None = None) -> Contex
 def index(store: Store, options: Options = PLAIN, *, now_ms: int = NOW_MS, clock: FakeClock | None = None) -> Report:
     """One run over a channel."""
     return index_channel(store, options, fake_context(now_ms, clock))
+
+
+def follow(store: Store, options: Options = PLAIN, *, now_ms: int = NOW_MS, clock: FakeClock | None = None) -> Report:
+    """One run that follows the settings of the channel, as a command does."""
+    return index_with_settings(store, options, fake_context(now_ms, clock))
 
 
 def only(report: Report, subdir: str = "linux-64") -> SubdirReport:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import ParamSpec
 
+    from indexer.commands.context import Context
     from indexer.core.options import Options
     from indexer.core.report import Report
     from indexer.store import Store
@@ -75,9 +76,15 @@ class Turns(Executor):
         return "\n".join(f"{turn:3} {verb:6} {key}" for turn, verb, key in sorted(self.asked))
 
 
-def run_counted(store: Store, options: Options = PLAIN, *, now_ms: int | None = None) -> tuple[Report, Turns]:
+def run_counted(
+    store: Store,
+    options: Options = PLAIN,
+    *,
+    now_ms: int | None = None,
+    run: Callable[[Store, Options, Context], Report] = index_channel,
+) -> tuple[Report, Turns]:
     """A run, and its turns."""
     turns = Turns()
     context = fake_context() if now_ms is None else fake_context(now_ms)
     context = replace(context, workers=in_threads(turns, AT_ONCE), executor=turns, subdir_executor=turns)
-    return index_channel(InterferingStore(store, before=turns.request), options, context), turns
+    return run(InterferingStore(store, before=turns.request), options, context), turns

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from indexer.core.channel_info import ChannelInfo, ChannelRelations, Revision
+from indexer.core.channel_settings import ChannelSettings, outputs_of
 from indexer.core.errors import BadConfig
 from indexer.core.model import Outputs
 from indexer.settings.files import FileValue, Source
+from indexer.settings.given import check_settings, given_settings
 from indexer.settings.locations import Environment
-from indexer.settings.outputs import outputs
 from indexer.settings.provenance import Kind, Origin, Setting, ending, lines
 from indexer.settings.resolve import Resolved, resolve
 from indexer.store.target import S3Options, Target
@@ -219,26 +220,29 @@ def said(**values: object) -> dict[str, FileValue]:
 
 def given(**values: object) -> dict[str, object]:
     """The options of a command line of which nothing was given but this."""
-    return {"zst": None, "shards": None, "base_url": None, "base_url_verbatim": None, **values}
+    return {"write_zst": None, "write_shards": None, "base_url": None, "base_url_verbatim": None, **values}
+
+
+def outputs(options: dict[str, object], files: dict[str, FileValue]) -> Outputs:
+    """What a run over a new channel publishes with these options and files."""
+    together = given_settings(options, files)
+    settings = together.unless_set.changed_by(together.settings)
+    check_settings(settings, together.origins)
+    return outputs_of(settings)
 
 
 def test_options_win_over_files_and_files_over_the_defaults() -> None:
     assert outputs(given(), {}) == Outputs()
-    assert outputs(given(zst=True), said(write_zst=False, write_shards=False)) == Outputs(zst=True, shards=False)
+    assert outputs(given(write_zst=True), said(write_zst=False, write_shards=False)) == Outputs(zst=True, shards=False)
     assert outputs(given(base_url="https://o"), said(base_url="https://f")) == Outputs(base_url="https://o")
 
 
-def test_the_base_url_of_a_file_is_verbatim_and_a_warning_says_so(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_the_base_url_of_a_file_is_verbatim_unless_a_setting_says_otherwise() -> None:
     url = said(base_url="https://f")
     assert outputs(given(base_url_verbatim=False), url) == Outputs(base_url="https://f", base_url_verbatim=False)
     assert outputs(given(base_url_verbatim=True), url) == Outputs(base_url="https://f", base_url_verbatim=True)
-    assert caplog.messages == []
-    assert outputs(given(), url) == Outputs(base_url="https://f", base_url_verbatim=True)
-    (result,) = caplog.messages
-    assert result.startswith("/c.toml [index-config]: base-url is written unchanged into every subdir")
-    assert "use --base-url-verbatim to confirm, or --no-base-url-verbatim" in result
+    assert given_settings(given(), url).unless_set == ChannelSettings(base_url_verbatim=True)
+    assert given_settings(given(base_url="https://o"), url).unless_set == ChannelSettings()
 
 
 def test_the_channel_settings_of_files_are_one_value() -> None:
@@ -280,7 +284,7 @@ def test_a_base_url_that_readers_can_follow_is_taken(url: str) -> None:
 
 def test_a_run_that_would_publish_nothing_names_the_settings() -> None:
     with pytest.raises(BadConfig, match="--no-monolithic --no-shards: leaves no file to publish"):
-        outputs(given(monolithic=False, shards=False), {})
+        outputs(given(monolithic=False, write_shards=False), {})
     with pytest.raises(BadConfig, match=r"--no-monolithic /c.toml \[index-config\] write-shards: leaves no file"):
         outputs(given(monolithic=False), said(write_shards=False))
 

@@ -1,107 +1,79 @@
-"""The options that choose which files a run publishes, and how."""
+"""The options that are settings of the channel: each has the name, the help and the default of its setting."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 from msgspec import Struct
 from msgspec.structs import asdict
 from typer import Option
 
-from indexer.cli.options import Switch, Text
-from indexer.core.model import Outputs
-from indexer.settings.outputs import outputs
+from indexer.cli.options import Number, Switch, Text
+from indexer.core.channel_settings import ChannelSettings, default_of, option_name
+from indexer.settings.given import given_settings
+from indexer.settings.schema import keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from indexer.settings.files import FileValue
+    from indexer.settings.given import GivenSettings
 
-_OUTPUTS = Outputs()
+_MEANINGS = {key.name.replace("-", "_"): key.meaning for key in keys(ChannelSettings)}
+_OTHER_NAMES = {"write_zst": ["--write-zst/--no-write-zst"], "write_shards": ["--write-shards/--no-write-shards"]}
+
+
+def _setting(name: str, default: str | None = None, **more: Any) -> Any:
+    """The option of a setting; `default` replaces its default in the help."""
+    option, value = option_name(name), default_of(name)
+    is_switch = isinstance(value, bool)
+    shown = default or ((option if value else f"--no-{option[2:]}")[2:] if is_switch else value)
+    declared = f"{option}/--no-{option[2:]}" if is_switch else option
+    help_text = f"{_MEANINGS[name]} [default: {shown}]" if shown is not None else _MEANINGS[name]
+    return Option(declared, *_OTHER_NAMES.get(name, ()), help=help_text, **more)
+
+
+class FailOn(str, Enum):
+    """Which rejected packages lead to exit code 3."""
+
+    ANY = "any"
+    NEW = "new"
+
+
+_FailOn = Optional[FailOn]  # noqa: UP045  typer reads it
 
 
 class Files(Struct, frozen=True):
-    """Which files a run publishes, and how."""
+    """The options that are settings of the channel, by the field of ChannelSettings."""
 
-    zst: Annotated[
-        Switch,
-        Option(
-            "--zst/--no-zst",
-            "--write-zst/--no-write-zst",
-            help="Also publish the JSON files as .zst. [default: zst]",
-        ),
-    ] = None
-    shards: Annotated[
-        Switch,
-        Option(
-            "--shards/--no-shards",
-            "--write-shards/--no-write-shards",
-            help="Publish sharded repodata. [default: shards]",
-        ),
-    ] = None
-    run_exports: Annotated[
-        Switch,
-        Option("--run-exports/--no-run-exports", help="Publish run_exports.json. [default: run-exports]"),
-    ] = None
-    bz2: Annotated[bool, Option("--bz2/--no-bz2", help="Also publish the JSON files as .bz2.")] = _OUTPUTS.bz2
-    current_repodata: Annotated[
-        bool,
-        Option(
-            "--current-repodata/--no-current-repodata",
-            help="Publish current_repodata.json: the newest versions, for conda's classic solver.",
-        ),
-    ] = _OUTPUTS.current_repodata
-    channeldata: Annotated[
-        bool,
-        Option(
-            "--channeldata/--no-channeldata",
-            help="Publish channeldata.json (CEP 38). With this, --html or --rss, each known package is read once more.",
-        ),
-    ] = _OUTPUTS.channeldata
-    html: Annotated[
-        bool, Option("--html/--no-html", help="Publish an index.html for people, for the channel and for each subdir.")
-    ] = _OUTPUTS.html
-    rss: Annotated[bool, Option("--rss/--no-rss", help="Publish rss.xml, a feed of the newest releases.")] = (
-        _OUTPUTS.rss
-    )
-    monolithic: Annotated[
-        bool,
-        Option(
-            "--monolithic/--no-monolithic",
-            help="Publish repodata.json and run_exports.json; otherwise only shards, which mamba 1.x cannot read.",
-        ),
-    ] = _OUTPUTS.monolithic
-    zst_level: Annotated[int, Option(min=1, max=22, metavar="N", help="Compression level of .zst files.")] = (
-        _OUTPUTS.zst_level
-    )
-    base_url: Annotated[
-        Text,
-        Option(
-            metavar="URL",
-            help="Where clients download packages; /SUBDIR/ is appended. Later runs keep the URL until '' removes it.",
-        ),
-    ] = None
+    write_zst: Annotated[Switch, _setting("write_zst")] = None
+    write_shards: Annotated[Switch, _setting("write_shards")] = None
+    run_exports: Annotated[Switch, _setting("run_exports")] = None
+    bz2: Annotated[Switch, _setting("bz2")] = None
+    current_repodata: Annotated[Switch, _setting("current_repodata")] = None
+    channeldata: Annotated[Switch, _setting("channeldata")] = None
+    html: Annotated[Switch, _setting("html")] = None
+    rss: Annotated[Switch, _setting("rss")] = None
+    monolithic: Annotated[Switch, _setting("monolithic")] = None
+    zst_level: Annotated[Number, _setting("zst_level", min=1, max=22, metavar="N")] = None
+    base_url: Annotated[Text, _setting("base_url", metavar="URL")] = None
     base_url_verbatim: Annotated[
-        Switch,
-        Option(
-            "--base-url-verbatim/--no-base-url-verbatim",
-            help="Do not append /SUBDIR/ to the base URL. [default: append, except to a URL from a configuration file]",
-        ),
+        Switch, _setting("base_url_verbatim", "append, except to a URL from a configuration file")
     ] = None
-    public_url: Annotated[
-        Text,
-        Option(
-            metavar="URL",
-            help="The channel's address for people, used in index.html and rss.xml. [default: the base URL]",
-        ),
-    ] = None
-    cache_control: Annotated[str, Option(metavar="VALUE", help="Cache-Control header of all files except shards.")] = (
-        _OUTPUTS.cache_control
-    )
-    shard_cache_control: Annotated[str, Option(metavar="VALUE", help="Cache-Control header of shards.")] = (
-        _OUTPUTS.shard_cache_control
-    )
+    public_url: Annotated[Text, _setting("public_url", "the base URL", metavar="URL")] = None
+    cache_control: Annotated[Text, _setting("cache_control", metavar="VALUE")] = None
+    shard_cache_control: Annotated[Text, _setting("shard_cache_control", metavar="VALUE")] = None
+    strict: Annotated[Switch, _setting("strict")] = None
+    lenient: Annotated[Switch, _setting("lenient")] = None
+    fail_on: Annotated[_FailOn, _setting("fail_on")] = None
+    this_run_only: Annotated[
+        bool, Option("--this-run-only", help="Do not save the settings above; the next run without them undoes them.")
+    ] = False
 
-    def outputs(self, from_files: Mapping[str, FileValue]) -> Outputs:
-        """The outputs from options and, if an option is not given, from configuration files.  Raises BadConfig."""
-        return outputs(asdict(self), from_files)
+    def given(self, from_files: Mapping[str, FileValue]) -> GivenSettings:
+        """The settings of options and, if an option is not given, of configuration files."""
+        options = asdict(self)
+        del options["this_run_only"]
+        options["fail_on"] = self.fail_on.value if self.fail_on else None
+        return given_settings(options, from_files)

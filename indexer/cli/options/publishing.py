@@ -8,8 +8,6 @@ from msgspec import Struct
 from typer import Option
 
 from indexer.cli.options.files import Files
-from indexer.core.errors import BadConfig
-from indexer.core.model import Rules
 from indexer.core.options import Options
 
 if TYPE_CHECKING:
@@ -32,10 +30,6 @@ class PublishOptions(Struct, frozen=True):
         ),
     ] = False
     dry_run: Annotated[bool, Option("--dry-run", help="Show what would be uploaded, write nothing.")] = False
-    strict: Annotated[bool, Option("--strict", help="Reject a package that has warnings.")] = False
-    lenient: Annotated[
-        bool, Option("--lenient", help="Accept a package whose file name contradicts its metadata, with a warning.")
-    ] = False
     create: Annotated[
         bool, Option("--create", help="Create the channel in an existing folder or bucket, or an unknown subdir.")
     ] = False
@@ -48,12 +42,12 @@ class PublishOptions(Struct, frozen=True):
 
     def options(self, resolved: Resolved) -> Options:
         """The options of the run, with values of configuration files if an option is not given.  Raises BadConfig."""
-        if self.strict and self.lenient:
-            raise BadConfig("--strict --lenient", "contradict each other", "remove one of the two options")
+        given = self.files_of_index.given(resolved.index)
         return Options(
-            outputs=self.files_of_index.outputs(resolved.index),
-            notices=resolved.index["notices"].value if "notices" in resolved.index else None,
-            rules=Rules(self.strict, self.lenient),
+            settings=given.settings,
+            origins=tuple(given.origins.items()),
+            unless_set=given.unless_set,
+            this_run_only=self.files_of_index.this_run_only,
             dry_run=self.dry_run,
             create=self.create,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Struct
@@ -12,40 +11,19 @@ from indexer.cli.options import Text
 from indexer.cli.options.files import Files
 from indexer.cli.options.selection import Selection
 from indexer.core.errors import BadConfig
-from indexer.core.model import Rules
 from indexer.core.options import Options
 
 if TYPE_CHECKING:
     from indexer.settings.resolve import Resolved
 
 
-class FailOn(str, Enum):
-    """Which rejected packages lead to exit code 3."""
-
-    ANY = "any"
-    NEW = "new"
-
-
 class ValidationOptions(Struct, frozen=True):
-    """Which packages a run accepts, and how it checks them."""
+    """How a run checks packages."""
 
     verify_digests: Annotated[
         bool,
         Option("--verify-digests", help="Ignore stored checksums: download, hash and decompress every package."),
     ] = False
-    strict: Annotated[
-        bool, Option("--strict", help="Treat warnings as errors; write nothing if any package is rejected.")
-    ] = False
-    lenient: Annotated[
-        bool,
-        Option(
-            "--lenient", help="Index packages whose file name or folder contradicts their metadata, with a warning."
-        ),
-    ] = False
-    fail_on: Annotated[
-        FailOn,
-        Option(help="Which rejected packages lead to exit code 3: any, or new (not reported by the last run)."),
-    ] = FailOn.ANY
     allow_mass_removal: Annotated[
         bool,
         Option("--allow-mass-removal", help="Allow removing more than half (and more than 10) of a subdir's packages."),
@@ -121,19 +99,14 @@ class RunRequest(Struct, frozen=True):
         """The options of the run, with values of configuration files if an option is not given.  Raises BadConfig."""
         selection, validation = self.index.selection, self.index.validation
         packages, of_event = selection.named_packages(resolved.target)
-        outputs = self.index.files.outputs(resolved.index)
-        contradictions = {
-            "--package --subdir": packages is not None and selection.subdirs,
-            "--strict --lenient": validation.strict and validation.lenient,
-            "--strict --fail-on new": validation.strict and validation.fail_on is FailOn.NEW,
-            "--complete --no-run-exports": selection.complete and not outputs.run_exports,
-        }
-        for both in filter(contradictions.get, contradictions):
-            raise BadConfig(both, "contradict each other", "remove one of the two options")
+        given = self.index.files.given(resolved.index)
+        if packages is not None and selection.subdirs:
+            raise BadConfig("--package --subdir", "contradict each other", "remove one of the two options")
         return Options(
-            outputs=outputs,
-            notices=resolved.index["notices"].value if "notices" in resolved.index else None,
-            rules=Rules(validation.strict, validation.lenient),
+            settings=given.settings,
+            origins=tuple(given.origins.items()),
+            unless_set=given.unless_set,
+            this_run_only=self.index.files.this_run_only,
             subdirs=tuple(selection.subdirs or ()),
             packages=packages,
             force=selection.force,
@@ -145,5 +118,4 @@ class RunRequest(Struct, frozen=True):
             dry_run=self.writing.dry_run,
             create=selection.create,
             may_be_gone=of_event,
-            fail_on_new=validation.fail_on is FailOn.NEW,
         )

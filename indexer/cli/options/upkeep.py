@@ -35,6 +35,22 @@ class DoctorOptions(Struct, frozen=True):
     ] = False
 
 
+class SettingsOptions(Struct, frozen=True):
+    """The options of `settings`."""
+
+    assignments: Annotated[
+        Texts,
+        Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a setting: a key of [index-config], and its value as in TOML; repeatable.",
+        ),
+    ] = None
+    unset: Annotated[Texts, Option("--unset", metavar="KEY", help="Return a setting to its default; repeatable.")] = (
+        None
+    )
+
+
 class GcOptions(Struct, frozen=True):
     """The options of `gc`."""
 

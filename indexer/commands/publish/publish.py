@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from functools import partial
@@ -10,27 +11,32 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict, replace
 
-from indexer.commands.index import index_channel
+from indexer.commands.find_settings import find_settings, read_settings
+from indexer.commands.index import Start, index_channel
 from indexer.commands.publish.local_files import ValidFile, read_file
 from indexer.commands.publish.send import existing_package, send
 from indexer.commands.retry import until_no_conflict
 from indexer.commands.select_subdirs import look_at_root, select_subdirs
+from indexer.commands.with_settings import given_by, settle
 from indexer.core import names
+from indexer.core.channel_settings import KnownSettings, outputs_of, rules_of
 from indexer.core.errors import NoConditions, Unavailable
 from indexer.core.publication import source_of
 from indexer.core.publishing import PackageResult, PublishReport, Sending, check_distinct, planned, result_of
 from indexer.core.report import Report
+from indexer.core.value import Value
 from indexer.store.concurrent import Limits, bounded
 from indexer.writer.lease import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from indexer.commands.context import Context
+    from indexer.commands.find_settings import Found
+    from indexer.core.model import Rules
     from indexer.core.options import Options
     from indexer.core.publishing import PublishRequest
-    from indexer.lister.subdirs import Root
     from indexer.store import Store
 
 _log = logging.getLogger(__name__)
@@ -54,9 +60,10 @@ def publish(
     """
     began = context.clock.monotonic()
     files = list(dict.fromkeys(files))
-    valid, rejected = _checked(files, options, context)
+    settings = PublishSettings(options, functools.cache(partial(read_settings, store)))
+    valid, rejected = _checked(files, settings, context)
     if valid and (request.partial or not rejected):
-        results, run = _publish_valid(store, valid, request, options, context)
+        results, run = _publish_valid(store, valid, request, settings, context)
     else:
         results, run = [result_of(file.package, Sending.NOT_SENT, _HELD_BACK) for file in valid], _no_run(store)
     by_file = {result.file: result for result in (*results, *rejected)}
@@ -64,24 +71,41 @@ def publish(
     return PublishReport(**asdict(run), packages=tuple(by_file[str(file)] for file in files), partial=request.partial)
 
 
-def _checked(files: Sequence[Path], options: Options, context: Context) -> tuple[list[ValidFile], list[PackageResult]]:
+class PublishSettings(Value, frozen=True):
+    """The options of the run, and a function that reads the file of settings once."""
+
+    options: Options
+    read: Callable[[], KnownSettings | None]
+
+    def rules(self) -> Rules:
+        """The rules of the channel, and those of the options."""
+        of_channel = (self.read() or KnownSettings()).settings
+        return rules_of(of_channel.changed_by(given_by(self.options)))
+
+
+def _checked(
+    files: Sequence[Path], settings: PublishSettings, context: Context
+) -> tuple[list[ValidFile], list[PackageResult]]:
     """The valid files, and the results of those that are rejected.  Raises BadConfig."""
-    read = [read_file(file, options.rules, context.clock.now_ms()) for file in files]
+    rules = settings.rules()
+    read = [read_file(file, rules, context.clock.now_ms()) for file in files]
     valid = [file for file in read if isinstance(file, ValidFile)]
     check_distinct(file.package for file in valid)
     return valid, [result for result in read if isinstance(result, PackageResult)]
 
 
 def _publish_valid(
-    store: Store, files: Sequence[ValidFile], request: PublishRequest, options: Options, context: Context
+    store: Store, files: Sequence[ValidFile], request: PublishRequest, settings: PublishSettings, context: Context
 ) -> tuple[list[PackageResult], Report]:
     """The result for each file, and the report of the run over the packages that the channel has now."""
-    options = replace(options, packages=frozenset(file.package.key for file in files))
-    root = _selected(store, options, context)
+    options = replace(settings.options, packages=frozenset(file.package.key for file in files))
+    found = find_settings(store, options, context, settings.read)
+    _check_channel(store, options, context, found)
+    settled = settle(store, options, context, found)
     if options.dry_run:
-        return _planned(store, files, request, context), _no_run(store)
+        return _planned(store, files, request, context), settled.finish(store, context, _no_run(store))
     results = _send_all(store, files, request, context)
-    return results, _index(store, results, options, context, root)
+    return results, settled.finish(store, context, _index(store, results, settled.options, context, found))
 
 
 def _no_run(store: Store) -> Report:
@@ -89,17 +113,16 @@ def _no_run(store: Store) -> Report:
     return Report({}, usage=store.usage)
 
 
-def _selected(store: Store, options: Options, context: Context) -> Root:
-    """The subdirs of the packages and noarch.  Raises BadConfig for a wrong target.
+def _check_channel(store: Store, options: Options, context: Context, found: Found) -> None:
+    """Raise BadConfig for a wrong target.
 
     A run over packages that exist does not look for a channel if noarch is among their subdirs: here the packages are
     sent first, so a typo would make a new channel.
     """
-    root = select_subdirs(store, options, context.channel)
     is_named = any(key.startswith(f"{names.NOARCH}/") for key in options.packages or ())
-    if is_named and not options.create and store.stat(f"{names.NOARCH}/{source_of(options.outputs)}") is None:
+    outputs = outputs_of(found.known.settings)
+    if is_named and not options.create and store.stat(f"{names.NOARCH}/{source_of(outputs)}") is None:
         look_at_root(store, options, context.channel)
-    return root
 
 
 def _planned(
@@ -157,9 +180,11 @@ def _subdir_of(file: ValidFile) -> str:
     return file.package.key.partition("/")[0]
 
 
-def _index(store: Store, results: Sequence[PackageResult], options: Options, context: Context, root: Root) -> Report:
+def _index(store: Store, results: Sequence[PackageResult], options: Options, context: Context, found: Found) -> Report:
     """Index the packages that the channel has now, and no others."""
     there = frozenset(result.key for result in results if result.result.is_in_channel)
     if not there:
         return _no_run(store)
-    return index_channel(store, replace(options, packages=there), context, root if there == options.packages else None)
+    some = replace(options, packages=there)
+    root = found.root if there == options.packages else select_subdirs(store, some, context.channel)
+    return index_channel(store, some, context, Start(root, found.saved))
