@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from indexer.core.amounts import size_in_words
 from indexer.core.printable import one_line
 from indexer.core.publishing import Sending
+from indexer.store.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,10 @@ def package_lines(report: PublishReport) -> Iterator[str]:
     shown = [package for package in report.packages if package.result is not Sending.REJECTED]
     width = max((len(package.result.value) for package in shown), default=0)
     for package in shown:
-        yield f"  {package.result.value:<{width}}  {one_line(package.key)}  {size_in_words(package.size)}"
+        more = ", with attestations" if package.attestations else ""
+        yield f"  {package.result.value:<{width}}  {one_line(package.key)}  {size_in_words(package.size)}{more}"
+    if any(package.attestations and package.result.is_in_channel for package in shown):
+        yield f"  attestations are indexed by the next run over the whole channel: {Target(report.channel).command}"
 
 
 def package_errors(report: PublishReport) -> Iterator[str]:

@@ -104,7 +104,7 @@ _EXIT_CODES = {Outcome.FAILED: ExitCode.FAILED, Outcome.REFUSED: ExitCode.REFUSE
 class PackageResult(Value, frozen=True):
     """What happened to a file, with its key, size in bytes, and the reason if it was not sent.
 
-    The key is empty, and the size 0, if the file is no valid package.
+    The key is empty, and the size 0, if the file is no valid package.  `attestations` is true if it has some.
     """
 
     file: str
@@ -112,11 +112,13 @@ class PackageResult(Value, frozen=True):
     key: str = ""
     size: int = 0
     reason: str = ""
+    attestations: bool = False
 
 
 def result_of(package: LocalPackage, result: Sending, reason: str = "") -> PackageResult:
     """The result for a valid package."""
-    return PackageResult(package.file, result, package.key, package.size, reason)
+    attested = package.attestations is not None
+    return PackageResult(package.file, result, package.key, package.size, reason, attested)
 
 
 def planned(existing: Existing | None, request: PublishRequest) -> Sending:

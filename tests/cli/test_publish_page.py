@@ -30,11 +30,13 @@ def lay(folder: Path) -> None:
         folder / "channel", [path for path in FEW if path.name != "dew-1.0-0.conda" and "reedbed-1.1" not in path.name]
     )
     invoke("fs", "channel", folder=folder)
-    for name in ("output", "changed"):
+    for name in ("output", "changed", "signed"):
         (folder / name).mkdir()
     for name in ("linux-64/mist-1.0-0.conda", "linux-64/dew-1.0-0.conda", "noarch/reedbed-1.1.0-0.conda"):
         shutil.copyfile(PACKAGES / name, folder / "output" / name.partition("/")[2])
     shutil.copyfile(BROKEN / "linux-64" / "half-1.0-0.conda", folder / "output" / "half-1.0-0.conda")
+    shutil.copyfile(PACKAGES / "linux-64" / "dew-1.0-0.conda", folder / "signed" / "dew-1.0-0.conda")
+    (folder / "signed" / "dew-1.0-0.conda.sigs").write_bytes(b'[{"mediaType":"application/vnd.dev.sigstore.bundle"}]')
     changed = Written("linux-64/mist-1.0-0.conda", "", index={"license": "BSD-3-Clause"})
     pack.write(tree.files(changed), folder / "changed" / "mist-1.0-0.conda")
 
