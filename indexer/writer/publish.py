@@ -43,7 +43,7 @@ class _Written(Value, frozen=True):
 def pending(publication: Publication, snapshot: Snapshot) -> set[tuple[str, bool]]:
     """The keys of the files to write (true) and of those to delete (false), relative to the folder."""
     known = _known_files(snapshot)
-    artifacts = (it for it in publication.artifacts if _is_pending(it, known, snapshot.etags))
+    artifacts = _pending(publication, known, snapshot.etags)
     files = {(artifact.key, artifact.content is not None) for artifact in artifacts}
     return files | {(key, True) for key in publication.new_shards.keys}
 
@@ -90,14 +90,19 @@ def _is_pending(artifact: Artifact, known: Mapping[str, PublishedFile], etags: M
     return published is None or published.digest != artifact.digest
 
 
+def _pending(publication: Publication, known: Mapping[str, PublishedFile], etags: Mapping[str, ETag]) -> list[Artifact]:
+    """The files to write or to delete, without new shards."""
+    return [artifact for artifact in publication.artifacts if _is_pending(artifact, known, etags)]
+
+
 def _publish(
     folder: ChannelFolder, publication: Publication, snapshot: Snapshot, before_rank: Callable[[Rank], None] | None
 ) -> dict[str, PublishedFile]:
     known, etags = _known_files(snapshot), dict(snapshot.etags)
-    contents = _Contents(folder.executor, [file for file in publication.artifacts if _is_pending(file, known, etags)])
+    contents = _Contents(folder.executor, _pending(publication, known, etags))
     rewritten: list[Artifact] = []
     for rank in Rank:
-        todo = [file for file in publication.artifacts if file.rank is rank and _is_pending(file, known, etags)]
+        todo = [file for file in _pending(publication, known, etags) if file.rank is rank]
         shards = publication.new_shards if rank is Rank.SHARD else ()
         write = partial(_write, folder, contents, etags=etags)
         written = _write_rank(folder, write, itertools.chain(todo, shards), before_rank and partial(before_rank, rank))
