@@ -65,7 +65,10 @@ def find_settings(
     reading = submit(read)
     jobs = {subdir: submit(_small_state, store, subdir) for subdir in sorted(_named(options))}
     states = {subdir: job.result() for subdir, job in jobs.items()}
-    known = reading.result()
+    try:
+        known = reading.result()
+    finally:
+        del reading  # with an error in it, it would be part of a cycle that keeps connections open
     if known is None:
         known, states = _without_file(store, states, is_complete=False)
     outputs = outputs_of(known.settings.changed_by(options.settings))
