@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from msgspec import field
 
+from indexer.core.errors import BadConfig
 from indexer.core.release import __version__
 from indexer.core.usage import Usage
 from indexer.core.value import Mutable
@@ -103,7 +104,12 @@ class Client(Mutable):
         response = response_of(request, self.connections.send(message))
         if request.verb == "LIST":
             self.usage.count_read(len(response.content))
-        refuse_other_server(request, response, self.endpoint)
+        try:
+            refuse_other_server(request, response, self.endpoint)
+        except BadConfig:
+            if response.body is not None:
+                response.body.close()
+            raise
         return checked(request, response)
 
     def _message(self, request: Request, address: Address) -> Message:
