@@ -19,12 +19,12 @@ def main() -> None:
     # Imported here: processes that read packages also import this module, and need no commands.
     from typer.exceptions import TyperException
 
-    from indexer.cli.app import app
+    from indexer.cli.app import only
     from indexer.cli.output import err, out_json
 
     arguments = without_values(command_first(sys.argv[1:]))
     try:
-        sys.exit(app(args=arguments or ["--help"], standalone_mode=False))
+        sys.exit(only("".join(arguments[:1]))(args=arguments or ["--help"], standalone_mode=False))
     except TyperException as error:
         command = f" {arguments[0]}" if arguments and arguments[0] in _COMMANDS else ""
         message = f"{error.format_message().rstrip('.')}; see `indexer{command} --help`"

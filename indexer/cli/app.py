@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -226,6 +228,18 @@ def doctor(channel: _URL, options: DoctorOptions, output: OutputOptions, bucket:
         return examine_store(resolved.target).page()
 
     run_command(output, channel, do_doctor)
+
+
+@functools.cache
+def only(name: str) -> typer.Typer:
+    """The application with one command; with all if no command has this name.
+
+    typer makes each registered command, which takes as long as a run with nothing to do.
+    """
+    single = copy.copy(app)
+    called = [command for command in app.registered_commands if getattr(command.callback, "__name__", "") == name]
+    single.registered_commands = called or app.registered_commands
+    return single
 
 
 def _index(channel: str, request: RunRequest, output: OutputOptions, configuration: Configuration) -> Report:

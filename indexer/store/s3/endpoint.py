@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from indexer.store.s3.providers import Provider
 
-_API_VERSION = "2006-03-01"
+_RULES = "s3/2006-03-01/endpoint-rule-set-1"
 _STEP = "check the settings; `indexer doctor --show-config` shows where each comes from"
 # The algorithm and the service of signatures.  Directory buckets (S3 Express) need a session for each bucket and list
 # in no order; Outposts and Object Lambda are services of their own.
@@ -78,5 +78,5 @@ class Endpoint(Value, frozen=True):
 def _rules() -> EndpointProvider:
     """The rules of botocore for S3, made once in a process: reading them takes 15 ms."""
     loader = create_loader()
-    rules = loader.load_service_model("s3", "endpoint-rule-set-1", _API_VERSION)
+    rules = loader.load_data(_RULES)  # load_service_model lists all services first
     return EndpointProvider(rules, loader.load_data("partitions"))
