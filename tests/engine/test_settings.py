@@ -332,10 +332,11 @@ def test_the_file_has_the_same_bytes_for_the_same_settings() -> None:
 # Channels of earlier releases and of other indexers
 
 
-def test_a_channel_of_an_earlier_release_keeps_every_published_format() -> None:
+@pytest.mark.parametrize("last", [PACKAGES[0], PACKAGES[-1]])
+def test_a_channel_of_an_earlier_release_keeps_every_published_format(last: str) -> None:
     store = channel(*PACKAGES)
     index(store, with_outputs(bz2=True, html=True))
-    index(store, replace(with_outputs(html=False, bz2=True), packages=frozenset({PACKAGES[0]})))
+    index(store, replace(with_outputs(html=False, bz2=True), packages=frozenset({last})))
     before = published(store).keys()
     report = run(store)
     assert ("html", False, True, "published by the last run", True) in changed(report)
@@ -344,11 +345,13 @@ def test_a_channel_of_an_earlier_release_keeps_every_published_format() -> None:
     assert run(store).settings == ()
 
 
-def test_the_first_run_with_settings_over_one_package_keeps_the_formats_of_all_subdirs() -> None:
+@pytest.mark.parametrize("last", [PACKAGES[0], PACKAGES[-1]])
+@pytest.mark.parametrize("named", [PACKAGES[0], PACKAGES[-1]])
+def test_the_first_run_with_settings_over_one_package_keeps_all_formats(last: str, named: str) -> None:
     store = channel(*PACKAGES)
     index(store, with_outputs(bz2=True))
-    index(store, replace(with_outputs(), packages=frozenset({PACKAGES[0]})))
-    run(store, packages=frozenset({PACKAGES[0]}))
+    index(store, replace(with_outputs(), packages=frozenset({last})))
+    run(store, packages=frozenset({named}))
     assert settings(store) == {"bz2": True, "zst-level": 1}
 
 
@@ -430,3 +433,21 @@ def test_a_contradiction_of_settings_is_refused_before_anything_is_changed() -> 
     with pytest.raises(BadConfig, match="contradict each other"):
         run(store, ChannelSettings(strict=True))
     assert store.bodies() == before
+
+
+def test_a_run_that_began_before_a_change_of_settings_is_corrected_by_the_next_one() -> None:
+    store = fresh()
+    fill(store, NEW)
+    done: list[object] = []
+
+    def change(_number: int, call: Call) -> None:
+        if (call.verb, call.key) == ("LIST", "linux-64/") and not done:
+            done.append(call)
+            run(store, ChannelSettings(bz2=True, html=True))
+
+    run(InterferingStore(store, before=change))
+    run(store)
+    wanted = fresh(replace(FAST, bz2=True, html=True))
+    run(fill(wanted, NEW))
+    assert published(store).keys() - _shards(store) == published(wanted).keys() - _shards(wanted)
+    assert run(store).outcome is Outcome.UNCHANGED
