@@ -104,7 +104,6 @@ def _without_file(store: Store, states: States, *, is_complete: bool) -> tuple[K
     known = _last_known(states.values())
     if known is None and not is_complete:
         noarch = states.get(names.NOARCH) or _load(store, names.NOARCH)
-        states = {**states, names.NOARCH: noarch}
         known = _last_known([noarch])
         if known is None and noarch.etag is not None:
             states = {**dict.fromkeys(root_of(store).subdirs), **states}
@@ -126,14 +125,23 @@ def _noarch_first(item: tuple[str, object]) -> tuple[bool, str]:
     return item[0] != names.NOARCH, item[0]
 
 
-def _load(store: Store, subdir: str, at_most: int | None = None) -> SavedState:
-    return load_state(store, f"{subdir}/{names.STATE_FILE}", at_most=at_most)
+def _load(store: Store, subdir: str) -> SavedState:
+    """The state of a subdir.  One that cannot be read counts as none: the run over that subdir fails anyway.
+
+    Raises an IndexerError that concerns the whole channel.
+    """
+    try:
+        return load_state(store, f"{subdir}/{names.STATE_FILE}")
+    except IndexerError as error:
+        if error.of_channel:
+            raise
+        return SavedState()
 
 
 def _small_state(store: Store, subdir: str) -> SavedState | None:
     """The state of a subdir; None if it is large, or cannot be read: the run over the subdir reads it itself."""
     try:
-        saved = _load(store, subdir, SMALL_STATE)
+        saved = load_state(store, f"{subdir}/{names.STATE_FILE}", at_most=SMALL_STATE)
     except IndexerError:
         return None
     return saved if saved.etag is None or saved.state is not None else None

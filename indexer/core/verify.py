@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 COMMAND = "{command}"
 # The next steps of faults.  `with_command` replaces COMMAND by the command that indexes the channel.
-RUN = f"run `{COMMAND}` with your usual options; if a run is in progress, check again afterwards"
-CREATE = f"run `{COMMAND} --create` with your usual options"
-FORCE = f"run `{COMMAND} --force` with your usual options"
-DELETE_AND_RUN = f"restore it, or delete it and run `{COMMAND}` with your usual options"
-DELETE_AND_FORCE = f"restore it, or delete it and run `{COMMAND} --force` with your usual options"
-COMPLETE = f"run `{COMMAND} --complete` with your usual options to read these packages"
+RUN = f"run `{COMMAND}`; if a run is in progress, check again afterwards"
+CREATE = f"run `{COMMAND} --create`"
+FORCE = f"run `{COMMAND} --force`"
+DELETE_AND_RUN = f"restore it, or delete it and run `{COMMAND}`"
+DELETE_AND_FORCE = f"restore it, or delete it and run `{COMMAND} --force`"
+COMPLETE = f"run `{COMMAND} --complete` to read these packages"
 UPDATE = "update the indexer"
-UPLOAD_AGAIN = f"upload a sound package, or delete it and run `{COMMAND}` with your usual options"
+UPLOAD_AGAIN = f"upload a sound package, or delete it and run `{COMMAND}`"
 END_PATCH = f"run `{COMMAND}` with `--repodata-patch FILENAME`, or with `--no-repodata-patch` to end the patch"
 
 _STEP = 2**20

@@ -164,7 +164,7 @@ def test_a_check_finds_attestations_that_a_record_does_not_name() -> None:
     assert state is not None
     attested = {**state.attestations, other: Attested("", sha256)}
     store.upload(key, encode_state(msgspec.structs.replace(state, attestations=attested)))
-    reason = "has attestations that its record does not name; run `indexer fs DIR --force` with your usual options"
+    reason = "has attestations that its record does not name; run `indexer fs DIR --force`"
     assert faults(store) == [f"linux-64/{other}: {reason}"]
 
 

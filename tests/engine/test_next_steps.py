@@ -61,7 +61,7 @@ def follow(store: MemoryStore, found: Sequence[Fault], options: Options) -> Repo
     """Do what the next steps of some faults say: delete what they name, then run the command that they name."""
     commands = set()
     for fault in found:
-        match = re.fullmatch(r"(.*?)run `([^`]+)` with (.*)", fault.next_step)
+        match = re.fullmatch(r"(.*?)run `([^`]+)`(.*)", fault.next_step)
         assert match, f"{fault} names no command"
         before, command, after = match.groups()
         assert command.startswith(COMMAND), fault
