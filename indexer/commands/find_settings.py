@@ -24,6 +24,7 @@ from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from concurrent.futures import Future
 
     from indexer.commands.context import Context
     from indexer.core.options import Options
@@ -52,19 +53,29 @@ def find_settings(
     Raises BadConfig if the target is wrong, or the file is damaged.
     """
     read = read or partial(read_settings, store)
-    submit = (context.subdir_executor or context.executor).submit
-    if options.packages is None and not options.subdirs:
-        root = select_subdirs(store, options, context.channel)
-        jobs = {subdir: submit(_small_state, store, subdir) for subdir in root.subdirs}
-        states: States = {subdir: job.result() for subdir, job in jobs.items()}
-        known = _remembered(states, root.settings_etag) or (read() if root.settings_etag else None)
-        if known is None:
-            known, states = _without_file(store, states, is_complete=True)
-        return Found(root, known, _known(states))
-    # The root is not listed, so only a request shows whether there is a file.
-    reading = submit(read)
-    jobs = {subdir: submit(_small_state, store, subdir) for subdir in sorted(_named(options))}
-    states = {subdir: job.result() for subdir, job in jobs.items()}
+    find = _of_whole_channel if options.packages is None and not options.subdirs else _of_named_subdirs
+    return find(store, options, context, read)
+
+
+def _of_whole_channel(
+    store: Store, options: Options, context: Context, read: Callable[[], KnownSettings | None]
+) -> Found:
+    """The settings if the root is listed: its listing shows whether there is a file."""
+    root = select_subdirs(store, options, context.channel)
+    states: States = {subdir: job.result() for subdir, job in _small_states(store, context, root.subdirs).items()}
+    known = _remembered(states, root.settings_etag) or (read() if root.settings_etag else None)
+    if known is None:
+        known, states = _without_file(store, states, is_complete=True)
+    return Found(root, known, _known(states))
+
+
+def _of_named_subdirs(
+    store: Store, options: Options, context: Context, read: Callable[[], KnownSettings | None]
+) -> Found:
+    """The settings if the root is not listed: only a request shows whether there is a file."""
+    reading = (context.subdir_executor or context.executor).submit(read)
+    jobs = _small_states(store, context, sorted(_named(options)))
+    states: States = {subdir: job.result() for subdir, job in jobs.items()}
     try:
         known = reading.result()
     finally:
@@ -73,6 +84,12 @@ def find_settings(
         known, states = _without_file(store, states, is_complete=False)
     outputs = outputs_of(known.settings.changed_by(options.settings))
     return Found(select_subdirs(store, replace(options, outputs=outputs), context.channel), known, _known(states))
+
+
+def _small_states(store: Store, context: Context, subdirs: Iterable[str]) -> dict[str, Future[SavedState | None]]:
+    """The states of subdirs, all requested at once."""
+    submit = (context.subdir_executor or context.executor).submit
+    return {subdir: submit(_small_state, store, subdir) for subdir in subdirs}
 
 
 def _named(options: Options) -> set[str]:

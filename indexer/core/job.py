@@ -64,14 +64,19 @@ class SubdirJob(Value, frozen=True, dict=True):
             return False
         if snapshot.gc_in_progress or snapshot.shards_in_doubt or not self.same_config_and_files(snapshot):
             return False
-        if self.options.complete and state.incomplete != 0:
+        if self._wants_more_than(state):
             return False
-        if self.subdir == names.NOARCH and state.settings != self.options.known_settings:
-            return False  # the next run finds the settings of the channel in this state
         invalid = {rejected.filename for rejected in snapshot.invalid_filenames} - state.ignored.keys()
         if self.options.rules.strict and invalid:
             return False
         return state.listing_digest == snapshot.listing_digest
+
+    def _wants_more_than(self, state: State) -> bool:
+        """Whether the last run left run exports unknown that are wanted, or does not know the channel's settings."""
+        if self.options.complete and state.incomplete != 0:
+            return True
+        # The next run finds the settings of the channel in the state of noarch.
+        return self.subdir == names.NOARCH and state.settings != self.options.known_settings
 
     def same_config_and_files(self, snapshot: Snapshot) -> bool:
         """Whether the published files are those that a run with the same options left."""
