@@ -27,7 +27,7 @@ import os, threading
 from indexer.extractor.processes import pool
 
 def busy(number):
-    print(os.getpid(), flush=True)
+    os.write(1, b"%d\\n" % os.getpid())  # in one piece: two processes write into one pipe
     threading.Event().wait()
 
 if __name__ == "__main__":
@@ -58,10 +58,10 @@ def test_processes_end_with_their_parent(tmp_path: Path, name: str) -> None:
         start_new_session=True,
     ) as parent:
         assert parent.stdout is not None
-        busy = {int(parent.stdout.readline()) for _ in range(2)}
-        parent.send_signal(getattr(signal, name))
         watch = threading.Timer(LIMIT, os.killpg, (parent.pid, signal.SIGKILL))
         watch.start()
+        busy = {int(parent.stdout.readline()) for _ in range(2)}
+        parent.send_signal(getattr(signal, name))
         rest = parent.stdout.read()  # ends when no process holds it open
         late = watch.finished.is_set()
         watch.cancel()
