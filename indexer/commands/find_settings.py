@@ -114,7 +114,7 @@ def read_settings(store: Store) -> KnownSettings | None:
 def _without_file(store: Store, states: States, *, is_complete: bool) -> tuple[KnownSettings, States]:
     """The settings of a channel without a file, and the states that are known then.
 
-    The settings are those that the last run found: somebody has deleted the file.  If no run of a release with settings
+    If the file was deleted, the settings are those that the last run found.  If no run of a release with settings
     has indexed the channel, they are what the last runs published.  `is_complete` is false if `states` has only some of
     the subdirs; then noarch, which each channel has, shows whether it makes sense to read the others.
     """

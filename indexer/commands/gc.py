@@ -21,7 +21,7 @@ from indexer.core.report import GcReport, SubdirGc
 from indexer.core.value import Mutable, Value
 from indexer.lister.subdirs import chosen
 from indexer.store import Expect
-from indexer.store.concurrent import Limits, bounded
+from indexer.store.concurrent import Limits, bounded, in_lists
 from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class _Collector(Value, frozen=True):
             note.renew()
 
     def _collect_shards(self, now_ms: int, referenced: set[bytes], note: _GcNote) -> None:
-        for batch in _batches(self._old_shards(now_ms)):
+        for batch in in_lists(self._old_shards(now_ms), _BATCH, _BATCH_BYTES):
             unused = [stat for stat in batch if _digest(stat) not in referenced]
             if self.request.delete and unused:
                 self._delete(unused, note.renew())
@@ -267,17 +267,3 @@ def _is_temporary(stat: Stat) -> bool:
     name = match["name"]
     is_shard = shards.digest_of_filename(name) is not None
     return name in _OURS or is_shard or bool(names.parse_filename(name) or package_of_sidecar(name))
-
-
-def _batches(stats: Iterator[Stat]) -> Iterator[list[Stat]]:
-    """Lists of files, bounded in number and in bytes."""
-    batch: list[Stat] = []
-    size = 0
-    for stat in stats:
-        if batch and (len(batch) == _BATCH or size + stat.size > _BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(stat)
-        size += stat.size
-    if batch:
-        yield batch

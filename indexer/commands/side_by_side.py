@@ -78,7 +78,7 @@ class Room:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Let nobody in any more; threads that wait stop waiting."""
+        """Refuse all further work; threads that wait for room stop waiting."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

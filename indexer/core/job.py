@@ -64,19 +64,12 @@ class SubdirJob(Value, frozen=True, dict=True):
             return False
         if snapshot.gc_in_progress or snapshot.shards_in_doubt or not self.same_config_and_files(snapshot):
             return False
-        if self._wants_more_than(state):
+        if _wants_more_than(self, state):
             return False
         invalid = {rejected.filename for rejected in snapshot.invalid_filenames} - state.ignored.keys()
         if self.options.rules.strict and invalid:
             return False
         return state.listing_digest == snapshot.listing_digest
-
-    def _wants_more_than(self, state: State) -> bool:
-        """Whether the last run left run exports unknown that are wanted, or does not know the channel's settings."""
-        if self.options.complete and state.incomplete != 0:
-            return True
-        # The next run finds the settings of the channel in the state of noarch.
-        return self.subdir == names.NOARCH and state.settings != self.options.known_settings
 
     def same_config_and_files(self, snapshot: Snapshot) -> bool:
         """Whether the published files are those that a run with the same options left."""
@@ -134,3 +127,11 @@ class SubdirJob(Value, frozen=True, dict=True):
     def _in_subdir(self, packages: frozenset[str]) -> frozenset[str]:
         parts = (key.rpartition("/") for key in packages)
         return frozenset(filename for subdir, _, filename in parts if subdir == self.subdir)
+
+
+def _wants_more_than(job: SubdirJob, state: State) -> bool:
+    """Whether the last run left run exports unknown that are wanted, or does not know the channel's settings."""
+    if job.options.complete and state.incomplete != 0:
+        return True
+    # The next run finds the settings of the channel in the state of noarch.
+    return job.subdir == names.NOARCH and state.settings != job.options.known_settings

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from indexer.core.usage import Usage
 from indexer.core.value import Value
-from indexer.store.concurrent import Limits, bounded
+from indexer.store.concurrent import Limits, bounded, in_lists
 from indexer.store.open import open_store
 
 if TYPE_CHECKING:
@@ -68,24 +68,10 @@ def in_threads(executor: Executor, parallel: int, in_row: int = 1) -> Workers:
         limits: Limits[Sequence[Stat]] = Limits(
             parallel, MEMORY, lambda row: max(weight_of(stat, spec) for stat in row)
         )
-        for readings in bounded(executor, read_row, _rows(packages, in_row), limits):
+        for readings in bounded(executor, read_row, in_lists(packages, in_row, _MAX_ROW), limits):
             yield from readings
 
     return workers
-
-
-def _rows(packages: Iterable[Stat], length: int) -> Iterator[list[Stat]]:
-    """The packages in rows of at most `length`, each of a limited size in bytes; a large package has its own row."""
-    row: list[Stat] = []
-    size = 0
-    for stat in packages:
-        if row and (len(row) == length or size + stat.size > _MAX_ROW):
-            yield row
-            row, size = [], 0
-        row.append(stat)
-        size += stat.size
-    if row:
-        yield row
 
 
 class BatchJob(Value, frozen=True):

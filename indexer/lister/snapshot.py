@@ -104,7 +104,7 @@ def check_packages_unchanged(folder: ChannelFolder, job: SubdirJob, snapshot: Sn
 
 
 def _without_foreign_page(etags: dict[str, ETag], state: State | None, outputs: Outputs) -> dict[str, ETag]:
-    """The index files without a page that is not wanted and that we did not write: it belongs to somebody else."""
+    """The index files without a page that is not wanted and that we did not write."""
     written = state.files.get(names.INDEX_HTML) if state else None
     is_foreign = written is None or etags.get(names.INDEX_HTML) != written.etag
     if outputs.html or not is_foreign:

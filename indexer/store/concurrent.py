@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import ParamSpec
 
+    from indexer.core.model import Stat
+
     P = ParamSpec("P")
 
 J = TypeVar("J")
@@ -86,3 +88,17 @@ class DaemonThreads(Executor):
 
         threading.Thread(target=work, daemon=True).start()
         return future
+
+
+def in_lists(stats: Iterable[Stat], count: int, size: int) -> Iterator[list[Stat]]:
+    """The objects in lists of at most `count`, and of at most `size` bytes together; a larger object is alone."""
+    batch: list[Stat] = []
+    total = 0
+    for stat in stats:
+        if batch and (len(batch) == count or total + stat.size > size):
+            yield batch
+            batch, total = [], 0
+        batch.append(stat)
+        total += stat.size
+    if batch:
+        yield batch

@@ -37,7 +37,7 @@ class Changed(Exception):
 def etag_of(status: os.stat_result) -> ETag:
     """The times of the last change of the content and of the file, the size, and the inode.
 
-    A copy that keeps the times (`cp -p`, `rsync -t`) changes the time of the file, which nobody can set.
+    A copy that keeps the times (`cp -p`, `rsync -t`) still gets a new change time (ctime): no program can set it.
     """
     return ETag(f"{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_size}-{status.st_ino}")
 

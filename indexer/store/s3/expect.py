@@ -1,6 +1,6 @@
 """Connections that wait for a store's answer to `Expect: 100-continue` before they send a body.
 
-They are botocore's, with two faults corrected: it reads for ever if the connection is closed after the first line of
+They are botocore's, with two faults corrected: it never ends if the connection is closed after the first line of
 an answer, and an answer without a reason phrase (RFC 9112, section 4) is none for it.
 """
 
