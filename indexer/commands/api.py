@@ -88,7 +88,8 @@ def publish(
 
     The subdir of a package is the one in its `info/index.json`.  If a file is rejected, nothing is sent, unless the
     `request` is `partial`.  A package that has other bytes in the channel is replaced only if the `request` says so.
-    `options` are those of `index`; `packages` is set here.  With `dry_run` nothing is written.  Raises IndexerError.
+    `options` are those of `index`; `packages` is set here.  With `dry_run` nothing is written.  `progress` is called
+    with "upload", the number of bytes sent and the number of bytes to send, then as `index` does.  Raises IndexerError.
     """
     from indexer.commands.publish import publish as verb
     from indexer.core.publishing import PublishRequest

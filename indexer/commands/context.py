@@ -38,7 +38,8 @@ class Context(Value, frozen=True):
 
     `workers` read packages, `executor` runs independent requests; no job on it waits for another job.
     `subdir_executor` runs the work on subdirs side by side; without it one subdir is indexed after the other.
-    `progress` is called with the subdir, the number of packages read and the number of packages to read.
+    `progress` is called with the subdir, the number of packages read and the number of packages to read; during an
+    upload with UPLOAD (core/publishing.py), the number of bytes sent and the number of bytes to send.
     `stored_checksums` is false for a folder: a folder has no object metadata with the digests of packages, so each byte
     is hashed.  `channel` is the target's name for messages, `title` its name for people, for pages and feeds.
     `conditions_test` is there if the store must be tested for conditional writes.

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from indexer.cli.progress import lines
+from tests.support.channels import write
 from tests.support.command import COMMAND, ROOT, invoke, limited
 
 if TYPE_CHECKING:
@@ -69,6 +71,30 @@ def test_a_bar_does_not_spoil_the_json(channel: Path) -> None:
     assert BAR in shown
     assert out.startswith("{")
     assert out.endswith("}\n")
+
+
+def test_a_bar_of_bytes_is_shown_for_an_upload(channel: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "built", "noarch/new-1.0-0.conda")
+    code, out, shown = on_a_terminal("publish", str(channel), str(file))
+    assert code == 0
+    assert "upload: " in shown
+    assert "B/s" in shown
+    assert "noarch: " in shown
+    assert "upload: " not in out
+    _, _, shown = on_a_terminal("publish", str(channel), str(file), "--no-progress", "--replace")
+    assert "upload: " not in shown
+
+
+def test_without_a_terminal_there_is_one_line_per_minute(caplog: pytest.LogCaptureFixture) -> None:
+    seconds = iter((0.0, 59.0, 60.0, 60.0, 121.0, 121.0))
+    with lines(lambda: next(seconds)) as show:
+        show("upload", 500_000, 2_000_000)
+        show("upload", 1_500_000, 2_000_000)
+        show("noarch", 1, 3)
+    assert [record.getMessage() for record in caplog.records] == [
+        "upload: 1.5 MB of 2.0 MB sent",
+        "noarch: 1 of 3 packages read",
+    ]
 
 
 @pytest.mark.parametrize("option", ["--no-progress", "--quiet", "-q"])

@@ -12,12 +12,13 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.commands.publish.publish import publish
+from indexer.commands.publish.upload_progress import UploadProgress
 from indexer.core.errors import BadConfig, GaveUp, Unavailable
 from indexer.core.exit_codes import ExitCode
 from indexer.core.model import Rules
-from indexer.core.publishing import PublishReport, PublishRequest, Sending
+from indexer.core.publishing import UPLOAD, PublishReport, PublishRequest, Sending
 from indexer.core.report import Outcome
-from indexer.core.stream import chunks_of
+from indexer.core.stream import chunks_of, stream_of
 from tests.support.channel_check import faults
 from tests.support.command import LIMIT
 from tests.support.memory import MemoryStore
@@ -237,6 +238,36 @@ def test_an_error_of_one_package_ends_the_upload_of_the_others(tmp_path: Path) -
         context = replace(fake_context(), executor=threads)
         with pytest.raises(Unavailable, match="as the test wants it"):
             publish(store, files, PublishRequest(), replace(PLAIN, create=True), context)
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_progress_counts_the_bytes_of_the_upload_then_packages(tmp_path: Path, conditional: bool) -> None:  # noqa: FBT001
+    store = indexed_channel()
+    there, different = keys(2)
+    files = [lay(tmp_path, NEW), lay(tmp_path, there), lay(tmp_path, different, license="other")]
+    shown: list[tuple[str, int, int]] = []
+    context = replace(fake_context(), progress=lambda *step: shown.append(step))
+    publish(store if conditional else UnconditionalStore(store), files, REPLACE, PLAIN, context)
+    uploads = [(done, total) for name, done, total in shown if name == UPLOAD]
+    size = sum(file.stat().st_size for file in files)
+    assert {total for _, total in uploads} == {size}
+    assert (uploads[0], uploads[-1]) == ((0, size), (size, size))
+    assert all(0 <= done <= size for done, _ in uploads)
+    assert shown[: len(uploads)] == [(UPLOAD, *step) for step in uploads]
+    assert shown[-1] == ("linux-64", 2, 2)
+
+
+def test_a_package_that_is_sent_again_is_counted_once() -> None:
+    shown: list[tuple[str, int, int]] = []
+    progress = UploadProgress(6, lambda *step: shown.append(step))
+    content = progress.counted("a", stream_of(lambda: iter((b"ab", b"cd"))))
+    for chunk in content:
+        assert chunk == b"ab"
+        break
+    assert b"".join(content) == b"abcd"
+    assert b"".join(content) == b"abcd"
+    progress.set_sent("b", 2)
+    assert [done for _, done, _ in shown] == [0, 2, 4, 2, 4, 6]
 
 
 def test_endless_conflicts_end_with_an_error(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from indexer.commands.find_settings import find_settings, read_settings
 from indexer.commands.index import Start, index_channel
 from indexer.commands.publish.local_files import ValidFile, read_file
 from indexer.commands.publish.send import existing_package, send
+from indexer.commands.publish.upload_progress import UploadProgress
 from indexer.commands.retry import until_no_conflict
 from indexer.commands.select_subdirs import look_at_root, select_subdirs
 from indexer.commands.with_settings import given_by, settle
@@ -132,48 +133,56 @@ def _planned(
     return [result_of(file.package, planned(found, request)) for file, found in zip(files, existing, strict=True)]
 
 
+class Upload(Value, frozen=True):
+    """What the uploads of all packages share."""
+
+    request: PublishRequest
+    context: Context
+    progress: UploadProgress
+
+    def send(self, store: Store, file: ValidFile, check: Callable[[], None]) -> PackageResult:
+        """Send one package; `check` is called before each chunk.  Raises Conflict: then try again."""
+        package = file.package
+        content = self.progress.counted(package.key, file.content(check))
+        result = send(store, package, content, self.request)
+        self.progress.set_sent(package.key, package.size)
+        return result_of(package, result)
+
+
 def _send_all(
     store: Store, files: Sequence[ValidFile], request: PublishRequest, context: Context
 ) -> list[PackageResult]:
     """Send files, some at the same time; if the store has no conditional writes, one after the other under a lease."""
     stop = threading.Event()
+    upload = Upload(request, context, UploadProgress(sum(file.package.size for file in files), context.progress))
 
     def check() -> None:
         if stop.is_set():
             raise Unavailable("the package", "is not sent any further", "repeat")
 
     def send_one(file: ValidFile) -> PackageResult:
-        key = file.package.key
-        result = until_no_conflict(key, context, partial(send, store, file, request, check))
-        return result_of(file.package, result)
+        return until_no_conflict(file.package.key, context, partial(upload.send, store, file, check))
 
     try:
         return list(bounded(context.executor, send_one, files, Limits(_AT_ONCE), stop.set))
     except NoConditions as error:
         _log.warning("%s; %s", error.reason, _NOT_GUARANTEED)
     by_subdir = groupby(sorted(files, key=_subdir_of), _subdir_of)
-    return [
-        result
-        for subdir, some in by_subdir
-        for result in _send_under_lease(store, subdir, list(some), (request, context))
-    ]
+    return [result for subdir, some in by_subdir for result in _send_under_lease(store, subdir, list(some), upload)]
 
 
-def _send_under_lease(
-    store: Store, subdir: str, files: Sequence[ValidFile], how: tuple[PublishRequest, Context]
-) -> list[PackageResult]:
+def _send_under_lease(store: Store, subdir: str, files: Sequence[ValidFile], upload: Upload) -> list[PackageResult]:
     """Send the files of a subdir while its lease is held: each object is looked at right before it is written.
 
     The lease is renewed during each upload.
     """
-    request, context = how
-    lease = Lease(store, f"{subdir}/", context.clock)
+    lease = Lease(store, f"{subdir}/", upload.context.clock)
 
     def send_some() -> list[PackageResult]:
         with lease.held() as leased:
-            return [result_of(file.package, send(leased, file, request, lease.keep)) for file in files]
+            return [upload.send(leased, file, lease.keep) for file in files]
 
-    return until_no_conflict(subdir, context, send_some)
+    return until_no_conflict(subdir, upload.context, send_some)
 
 
 def _subdir_of(file: ValidFile) -> str:

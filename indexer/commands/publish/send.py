@@ -12,24 +12,21 @@ from indexer.store import Expect
 from indexer.store.read import ResumingReader, read_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from indexer.commands.publish.local_files import ValidFile
     from indexer.core.publishing import LocalPackage, PublishRequest
+    from indexer.core.stream import Stream
     from indexer.store import Store
 
 _STEP = 2**20
 _HEADERS = {"Content-Type": "application/json"}
 
 
-def send(store: Store, file: ValidFile, request: PublishRequest, check: Callable[[], None]) -> Sending:
-    """Send a package, then its attestations, if it is not in the channel.
+def send(store: Store, package: LocalPackage, content: Stream, request: PublishRequest) -> Sending:
+    """Send a package with this content, then its attestations, if it is not in the channel.
 
     The package comes first: attestations of a package that does not exist are of no use.  Raises Conflict if another
     program changes an object at the same time: then try again.
     """
-    package = file.package
-    result = _send_package(store, file, request, check)
+    result = _send_package(store, package, content, request)
     if result.is_in_channel and package.attestations is not None:
         copy, alias = package.sidecars
         _send_copy(store, copy, package.attestations.content)
@@ -57,8 +54,7 @@ def existing_package(store: Store, package: LocalPackage) -> Existing | None:
         return Existing(stat.etag, is_same=sha256 == package.sha256)
 
 
-def _send_package(store: Store, file: ValidFile, request: PublishRequest, check: Callable[[], None]) -> Sending:
-    package, content = file.package, file.content(check)
+def _send_package(store: Store, package: LocalPackage, content: Stream, request: PublishRequest) -> Sending:
     try:
         store.put(package.key, content, expect=Expect.NEW, headers=package.headers)
     except Conflict:
