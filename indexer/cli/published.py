@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from indexer.core.amounts import size_in_words
 from indexer.core.printable import one_line
 from indexer.core.publishing import Sending
-from indexer.store.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +26,6 @@ def package_lines(report: PublishReport) -> Iterator[str]:
     for package in shown:
         more = ", with attestations" if package.attestations else ""
         yield f"  {package.result.value:<{width}}  {one_line(package.key)}  {size_in_words(package.size)}{more}"
-    if any(package.attestations and package.result.is_in_channel for package in shown):
-        yield f"  attestations are indexed by the next run over the whole channel: {Target(report.channel).command}"
 
 
 def package_errors(report: PublishReport) -> Iterator[str]:

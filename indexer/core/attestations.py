@@ -17,13 +17,14 @@ from msgspec.structs import replace
 from indexer.core.formats.repodata import check_utf8
 from indexer.core.model import UNREADABLE, Index
 from indexer.core.names import parse_filename
-from indexer.core.records.identity import altered
+from indexer.core.records.identity import altered, identity_of
 from indexer.core.state import Attested, listing_digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from indexer.core.model import Raw, Stat
+    from indexer.core.options import SentAttestations
 
 FIELD = "attestations_sha256"
 SUFFIX = ".sigs"
@@ -99,4 +100,14 @@ def with_attestations(index: Index, attested: Mapping[str, Attested]) -> Index:
             continue
         if known is None or not known.transient:
             changed[filename] = altered(record, {FIELD: (known and known.sha256) or None})
+    return replace(index, records={**index.records, **changed}) if changed else index
+
+
+def with_sent_attestations(index: Index, sent: Mapping[str, SentAttestations]) -> Index:
+    """An index whose records have the digests in `sent`, by file name; a record of other package bytes stays."""
+    changed = {
+        filename: altered(index.records[filename], {FIELD: attestations.sha256})
+        for filename, attestations in sent.items()
+        if filename in index.records and identity_of(index.records[filename]).sha256 == attestations.package_sha256
+    }
     return replace(index, records={**index.records, **changed}) if changed else index

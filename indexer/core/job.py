@@ -18,7 +18,7 @@ from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from indexer.core.model import Index
-    from indexer.core.options import Options
+    from indexer.core.options import Options, SentAttestations
     from indexer.core.snapshot import Snapshot
     from indexer.core.state import State
 
@@ -46,6 +46,12 @@ class SubdirJob(Value, frozen=True, dict=True):
     def named_packages(self) -> frozenset[str]:
         """The file names that a person gave: a file that does not exist is a mistake of that person."""
         return self._in_subdir((self.options.packages or frozenset()) - self.options.may_be_gone)
+
+    @cached_property
+    def sent_attestations(self) -> dict[str, SentAttestations]:
+        """The attestations that were just sent, by file name of the package."""
+        sent = self.options.sent_attestations
+        return {filename: sent[f"{self.subdir}/{filename}"] for filename in self._in_subdir(frozenset(sent))}
 
     @cached_property
     def config_fingerprint(self) -> str:

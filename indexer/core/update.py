@@ -8,7 +8,7 @@ from msgspec import field
 from msgspec.structs import replace
 
 from indexer.core import names
-from indexer.core.attestations import with_attestations
+from indexer.core.attestations import with_attestations, with_sent_attestations
 from indexer.core.formats.shards import changed_shard_names
 from indexer.core.model import Extracted, Index, Rejected
 from indexer.core.name_digests import excluding
@@ -82,14 +82,19 @@ def apply(job: SubdirJob, snapshot: Snapshot, existing: Existing, todo: Plan, ex
     removed = dropped(existing.index, todo, extracted.results)
     index = _merged(job, snapshot, existing, todo, extracted)
     patched = existing.overlay.apply(index)
-    changes = _changes(existing.index, index, extracted, _newly_attested(snapshot, attestations))
+    attested = _newly_attested(snapshot, attestations) | job.sent_attestations.keys()
+    changes = _changes(existing.index, index, extracted, attested)
     return Update(
         index,
         patched.index,
         existing.overlay,
         replace(changes, removed=removed),
         changed_names=changed_shard_names(existing.index, index) if job.can_reuse_shards(snapshot) else None,
-        has_news=_has_news(existing.index, todo, extracted) or bool(removed) or _is_news(snapshot, attestations),
+        has_news=(
+            bool(removed or changes.updated)
+            or _has_news(existing.index, todo, extracted)
+            or _is_news(snapshot, attestations)
+        ),
         rejected=_rejected(index, todo, extracted, others),
         remarks=remarks(job, snapshot, existing, todo, extracted) + remarks_on_patch(patched),
         missing=not_found(job, snapshot, existing) & job.named_packages,
@@ -118,6 +123,7 @@ def _merged(job: SubdirJob, snapshot: Snapshot, existing: Existing, todo: Plan, 
     index = merge(existing.index, todo, extracted.results, snapshot.taken_ms)
     if extracted.attestations is not None:
         index = with_attestations(index, extracted.attestations)
+    index = with_sent_attestations(index, job.sent_attestations)
     run_exports = {name: value for name, value in extracted.run_exports.items() if name in index.records}
     if run_exports:
         index = replace(index, run_exports={**index.run_exports, **run_exports})

@@ -36,6 +36,8 @@ from tests.support.memory_channel import (
     package,
     published,
     records,
+    shards,
+    unpacked,
     with_outputs,
 )
 from tests.support.unconditional_store import UnconditionalStore
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
     from indexer.core.model import ETag
     from indexer.core.options import Options
+    from indexer.core.report import Report
     from indexer.core.stream import Content
     from indexer.store import Expect, Store
     from tests.support.memory import Call
@@ -337,23 +340,81 @@ def test_a_dry_run_shows_everything_and_writes_nothing(tmp_path: Path) -> None:
 
 def test_attestations_come_after_the_package_the_copy_first(tmp_path: Path) -> None:
     store, file = indexed_channel(), lay(tmp_path, NEW)
-    file.with_name(f"{file.name}.sigs").write_bytes(SIGS)
+    attest(file)
     copy = f"{NEW}.sigs.{hashlib.sha256(SIGS).hexdigest()}"
     first = len(store.calls)
     report = run(store, file)
     assert report.exit_code is ExitCode.OK
     assert [key for _, key in changes(store.calls, first)][:3] == [NEW, copy, f"{NEW}.sigs"]
     assert store.bodies()[copy] == store.bodies()[f"{NEW}.sigs"] == SIGS
-    follow(store)
-    record = records(store)[file.name]
-    assert record["attestations_sha256"] == hashlib.sha256(SIGS).hexdigest()
+
+
+def attest(file: Path, content: bytes = SIGS) -> str:
+    """Write attestations beside a package file, and return their digest."""
+    file.with_name(f"{file.name}.sigs").write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("options", [PLAIN, with_outputs(shards=False)])
+def test_a_record_names_the_attestations_that_were_sent(tmp_path: Path, options: Options) -> None:
+    store, file = indexed_channel(options), lay(tmp_path, NEW)
+    expected = attest(file)
+    first = len(store.calls)
+    run(store, file, options=options)
+    assert not any(".sigs" in call.key for call in store.calls[first:] if call.verb != "PUT")
+    assert records(store)[file.name]["attestations_sha256"] == expected
+    assert faults(store) == []
+    before = published(store)
+    assert not any(changes_of(follow(store, options)))
+    assert published(store) == before
+
+
+def changes_of(report: Report) -> tuple[tuple[str, ...], ...]:
+    return only(report).added, only(report).updated, only(report).removed
+
+
+def test_attestations_that_come_later_change_the_record(tmp_path: Path) -> None:
+    store, file = indexed_channel(SHARDS_ONLY), lay(tmp_path, NEW)
+    run(store, file, options=SHARDS_ONLY)
+    for content in (SIGS, SIGS.replace(b"v0.3", b"v0.4")):
+        expected = attest(file, content)
+        report = run(store, file, options=SHARDS_ONLY)
+        assert results(report) == {NEW: Sending.THERE}
+        assert only(report).updated == (file.name,)
+        shard = unpacked(store.bodies()[shards(store)["new"]])
+        assert shard["packages.conda"][file.name]["attestations_sha256"].hex() == expected
+    report = run(store, file, options=SHARDS_ONLY)
+    assert (only(report).updated, report.outcome) == ((), Outcome.UNCHANGED)
+
+
+def test_attestations_of_other_bytes_of_the_package_stay_out_of_its_record(tmp_path: Path) -> None:
+    store, file = indexed_channel(), lay(tmp_path, NEW)
+    attest(file)
+    alias = f"{NEW}.sigs"
+
+    def hook(call: Call) -> None:
+        if call.key == alias:
+            store.upload(NEW, package(NEW, license="theirs"))
+
+    store.hook = hook
+    run(store, file)
+    assert "attestations_sha256" not in records(store)[file.name]
+
+
+def test_a_replaced_package_without_attestations_loses_those_of_the_old_one(tmp_path: Path) -> None:
+    store, file = indexed_channel(), lay(tmp_path, NEW)
+    attest(file)
+    run(store, file)
+    (tmp_path / "other").mkdir()
+    report = run(store, lay(tmp_path / "other", NEW, license="MIX"), request=REPLACE)
+    assert only(report).updated == (file.name,)
+    assert "attestations_sha256" not in records(store)[file.name]
 
 
 def test_newer_attestations_replace_the_older_ones_and_the_old_copy_stays(tmp_path: Path) -> None:
     store, file = indexed_channel(), lay(tmp_path, NEW)
-    sigs = file.with_name(f"{file.name}.sigs")
     for content in (SIGS, SIGS.replace(b"v0.3", b"v0.4")):
-        sigs.write_bytes(content)
+        attest(file, content)
         run(store, file)
         assert store.bodies()[f"{NEW}.sigs"] == content
     assert len([key for key in store.bodies() if ".sigs." in key]) == 2
@@ -362,7 +423,7 @@ def test_newer_attestations_replace_the_older_ones_and_the_old_copy_stays(tmp_pa
 @pytest.mark.parametrize("content", [b"{}", b"[]", b"no JSON"])
 def test_a_package_with_invalid_attestations_is_rejected(tmp_path: Path, content: bytes) -> None:
     file = lay(tmp_path, NEW)
-    file.with_name(f"{file.name}.sigs").write_bytes(content)
+    attest(file, content)
     report = run(indexed_channel(), file)
     (result,) = report.packages
     assert result.result is Sending.REJECTED

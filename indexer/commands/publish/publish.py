@@ -22,6 +22,7 @@ from indexer.commands.with_settings import given_by, settle
 from indexer.core import names
 from indexer.core.channel_settings import KnownSettings, outputs_of, rules_of
 from indexer.core.errors import NoConditions, Unavailable
+from indexer.core.options import SentAttestations
 from indexer.core.publication import source_of
 from indexer.core.publishing import PackageResult, PublishReport, Sending, check_distinct, planned, result_of
 from indexer.core.report import Report
@@ -106,7 +107,16 @@ def _publish_valid(
     if options.dry_run:
         return _planned(store, files, request, context), settled.finish(store, context, _no_run(store))
     results = _send_all(store, files, request, context)
-    return results, settled.finish(store, context, _index(store, results, settled.options, context, found))
+    attested = replace(settled.options, sent_attestations=_sent_attestations(files))
+    return results, settled.finish(store, context, _index(store, results, attested, context, found))
+
+
+def _sent_attestations(files: Sequence[ValidFile]) -> dict[str, SentAttestations]:
+    return {
+        file.package.key: SentAttestations(file.package.sha256, file.package.attestations.sha256)
+        for file in files
+        if file.package.attestations is not None
+    }
 
 
 def _no_run(store: Store) -> Report:
