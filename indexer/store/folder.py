@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import stat as st
 import uuid
@@ -15,6 +16,8 @@ from indexer.store import Expect, holds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from indexer.store.shared_sync import SharedSync, Syncs
 
 try:
     import fcntl
@@ -64,7 +67,7 @@ def open_file(root: Path, parts: Sequence[str]) -> int:
         os.close(descriptor)
 
 
-def write_file(root: Path, inside: Path, chunks: Iterable[bytes], expect: Expect | ETag) -> ETag:
+def write_file(root: Path, inside: Path, chunks: Iterable[bytes], expect: Expect | ETag, syncs: Syncs) -> ETag:
     """Write a file and return its ETag: under another name, to the disk, then renamed.  Raises OSError and Changed.
 
     Here and below, `inside` is the path from `root`, in which no part is a link.  The ETag of the file that is replaced
@@ -75,6 +78,7 @@ def write_file(root: Path, inside: Path, chunks: Iterable[bytes], expect: Expect
         scratch = f".{name}.{uuid.uuid4().hex}.tmp"
         if expect is Expect.NEW and folder.etag(name) is not None:  # before gigabytes are copied
             raise Changed
+        renamed = False
         try:
             with os.fdopen(folder.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
                 for chunk in chunks:
@@ -88,20 +92,26 @@ def write_file(root: Path, inside: Path, chunks: Iterable[bytes], expect: Expect
                 if etag is not None:
                     folder.set_later(scratch, than=name)
                 folder.replace(name, scratch)
-                return etag_of(folder.stat(name))  # the rename has set the time of the last change of the file
+                renamed = True
+                written = etag_of(folder.stat(name))  # the rename has set the time of the last change of the file
+            folder.sync(syncs.of(inside.parent))
+            return written
         finally:
-            folder.remove(scratch)
+            if not renamed:
+                folder.remove(scratch)
 
 
-def delete_file(root: Path, inside: Path, expect: Expect | ETag) -> None:
+def delete_file(root: Path, inside: Path, expect: Expect | ETag, syncs: Syncs) -> None:
     """Delete a file if it exists; its ETag is compared under the lock of the folder.  Raises OSError and Changed."""
-    with _opened(root, inside.parent) as folder, folder.locked():
-        etag = folder.etag(inside.name)
-        if etag is None:
-            return
-        if expect not in {Expect.ANYTHING, etag}:
-            raise Changed
-        folder.remove(inside.name)
+    with _opened(root, inside.parent) as folder:
+        with folder.locked():
+            etag = folder.etag(inside.name)
+            if etag is None:
+                return
+            if expect not in {Expect.ANYTHING, etag}:
+                raise Changed
+            folder.remove(inside.name)
+        folder.sync(syncs.of(inside.parent))
 
 
 @contextlib.contextmanager
@@ -168,10 +178,15 @@ class _Folder:
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         try:
             yield
-            with contextlib.suppress(OSError):  # some file systems cannot sync a folder
-                os.fsync(self._descriptor)
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def sync(self, shared: SharedSync) -> None:
+        """Return when all changes of names in the folder so far are on the disk."""
+        if self._descriptor is None:
+            return
+        with contextlib.suppress(OSError):  # some file systems cannot sync a folder
+            shared.wait_for(shared.next(), functools.partial(os.fsync, self._descriptor))
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from indexer.core.stream import chunks_of
 from indexer.core.usage import COUNTING, Usage
 from indexer.store import CHANGED, WHOLE, Opened
 from indexer.store.folder import ABSENT, FOLLOWS_NO_LINK, Changed, delete_file, etag_of, open_file, scanned, write_file
+from indexer.store.shared_sync import Syncs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,6 +86,7 @@ class FolderStore:
             raise BadConfig(str(root), "is not a folder", _NEW_CHANNEL)
         self.usage = Usage()
         self._root = root.resolve()
+        self._syncs = Syncs()
 
     def _count(self, verb: str, *, written: int = 0) -> None:
         with COUNTING:
@@ -196,7 +198,7 @@ class FolderStore:
         del headers  # a folder has none
         self._count("PUT", written=len(body))
         try:
-            return write_file(self._root, self._place_of(key), chunks_of(body), expect)
+            return write_file(self._root, self._place_of(key), chunks_of(body), expect, self._syncs)
         except Changed as error:
             raise Conflict(key, CHANGED) from error
         except OSError as error:
@@ -206,7 +208,7 @@ class FolderStore:
         """Delete a file.  Raises Conflict."""
         self._count("DELETE")
         try:
-            delete_file(self._root, self._place_of(key), expect)
+            delete_file(self._root, self._place_of(key), expect, self._syncs)
         except FileNotFoundError:
             return
         except Changed as error:
