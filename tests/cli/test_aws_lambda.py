@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import json
 import logging
 from typing import TYPE_CHECKING
@@ -9,17 +10,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fixtures.bucket import ACCESS_KEY, REGION, SECRET_KEY
-from indexer import Options, S3Options, Target
+from indexer import ChannelSettings, Options, S3Options, Target, index
 from indexer.commands.aws_lambda import handler, handler_for
 from indexer.core.errors import BadConfig, IndexerError
 from indexer.core.model import Outputs
+from indexer.core.names import SETTINGS
 from tests.support import notifications as sent
+from tests.support.channels import objects
 from tests.support.memory_channel import package
 
 if TYPE_CHECKING:
     from fixtures.bucket import Bucket
 
 REED, RUSH = "linux-64/reed-1.0-0.conda", "noarch/rush-1.0-0.conda"
+NEW = "linux-64/new-1.0-0.conda"
 FAST = Options(outputs=Outputs(zst_level=1))
 
 
@@ -69,6 +73,20 @@ def test_only_messages_whose_subdir_failed_come_again(bucket: Bucket, caplog: py
     assert indexed(bucket, "noarch") == {"rush-1.0-0.conda"}
     assert "m1: linux-64/repodata.json: is not a readable repodata.json" in caplog.text
     assert "m2: the event: is not JSON" in caplog.text
+
+
+def test_a_run_with_defaults_follows_the_settings_and_deletes_no_format(bucket: Bucket) -> None:
+    upload(bucket, REED, RUSH)
+    index(channel(bucket), Options(settings=ChannelSettings(html=True, bz2=True, zst_level=1)))
+    before = objects(bucket, "some/channel")
+    assert {"linux-64/index.html", "linux-64/repodata.json.bz2", "index.html"} <= before.keys()
+    upload(bucket, NEW)
+    assert handler_for(channel(bucket))(sent.in_sqs(event(bucket, NEW)), None) == {"batchItemFailures": []}
+    after = objects(bucket, "some/channel")
+    assert before.keys() <= after.keys()
+    assert after[SETTINGS] == before[SETTINGS]
+    assert b"new-1.0-0.conda" in bz2.decompress(after["linux-64/repodata.json.bz2"])
+    assert b"new-1.0-0.conda" in after["linux-64/index.html"]
 
 
 def test_a_bad_package_does_not_come_again_and_again(bucket: Bucket) -> None:

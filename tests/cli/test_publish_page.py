@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import re
-import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,14 +13,11 @@ from pathlib import Path
 from fixtures import pack, tree
 from fixtures.tree import Written
 from tests.support.channels import BROKEN, FEW, PACKAGES, lay_out
-from tests.support.command import ROOT, Ran, invoke
+from tests.support.command import ROOT, invoke
+from tests.support.console_blocks import comparable, with_real_output
 
 PAGE = ROOT / "docs" / "publish.md"
-_BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# Other tests count requests.
-_COUNTS = re.compile(r"^  store: .*$", re.MULTILINE)
-_TIME = re.compile(r" in \d+\.\d s$", re.MULTILINE)
 
 
 def lay(folder: Path) -> None:
@@ -41,26 +37,14 @@ def lay(folder: Path) -> None:
     pack.write(tree.files(changed), folder / "changed" / "mist-1.0-0.conda")
 
 
-def played(block: str, folder: Path) -> str:
-    """A block of the page with the output of its commands."""
-    lines, ran = [], Ran(0, "", "")
-    for line in block.splitlines():
-        if line == "$ echo $?":
-            lines += [line, str(ran.code)]
-        elif line.startswith("$ "):
-            ran = invoke(*shlex.split(line)[2:], folder=folder)
-            lines += [line, *ran.err.splitlines(), *ran.out.splitlines()]
-    return _TIME.sub(" in 0.1 s", "\n".join(lines)) + "\n"
-
-
 def page(folder: Path) -> str:
-    """The page with the outputs of all its commands, which are called in order."""
+    """The page with the outputs of all its commands."""
     lay(folder)
-    return _BLOCK.sub(lambda block: f"```console\n{played(block[1], folder)}```", PAGE.read_text())
+    return with_real_output(PAGE.read_text(), folder)
 
 
 def test_the_page_shows_the_output_of_its_commands(tmp_path: Path) -> None:
-    assert _COUNTS.sub("", page(tmp_path)) == _COUNTS.sub("", PAGE.read_text())
+    assert comparable(page(tmp_path)) == comparable(PAGE.read_text())
 
 
 def test_the_python_of_the_page_runs(tmp_path: Path) -> None:

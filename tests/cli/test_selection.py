@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import json
 import os
 from typing import TYPE_CHECKING
@@ -159,6 +160,22 @@ def test_the_packages_of_an_event_are_indexed_without_a_listing(bucket: Bucket) 
     assert done.json["store"]["requests"]["LIST"] == 0
     assert not [request for request in bucket.requests[before:] if "list-type=2" in request.path]
     assert "ignored 1 objects" in done.err
+
+
+def test_a_run_over_an_event_follows_the_settings_and_deletes_no_format(bucket: Bucket) -> None:
+    url = lay_up(bucket, "some/channel", FEW)
+    invoke("s3", url, "--html", "--bz2", env=bucket.environment())
+    before = objects(bucket, "some/channel")
+    assert {"noarch/index.html", "noarch/repodata.json.bz2"} <= before.keys()
+    bucket.client.delete_object(Bucket=bucket.bucket, Key=f"some/channel/{PACKAGE}")
+    event = json.dumps(s3(f"some/channel/{PACKAGE}", bucket=bucket.bucket))
+    done = invoke("s3", url, "--event", "-", "--json", env=bucket.environment(), stdin=event)
+    assert (done.code, done.json["settings"]) == (0, [])
+    after = objects(bucket, "some/channel")
+    assert before.keys() - after.keys() - {key for key in before if "/shards/" in key} == {PACKAGE}
+    assert after[".indexer-settings.json"] == before[".indexer-settings.json"]
+    assert b"mire-1.0-0.conda" not in bz2.decompress(after["noarch/repodata.json.bz2"])
+    assert b"mire-1.0-0.conda" not in after["noarch/index.html"]
 
 
 def test_a_name_that_clients_refuse_stops_no_other_package_of_an_event(bucket: Bucket) -> None:

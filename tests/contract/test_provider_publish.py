@@ -11,6 +11,7 @@ from indexer.commands.publish.publish import publish
 from indexer.core.publishing import PublishRequest, Sending
 from tests.contract.test_provider_runs import KINDS, NEW, OLD, Play, assert_whole, play
 from tests.support.memory_channel import PLAIN, fake_context, package
+from tests.support.package_files import build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,12 +34,11 @@ def published(play: Play, file: Path, *, replace: bool = False) -> Sending:
 def test_a_package_is_sent_once_and_replaced_on_request_only(play: Play, tmp_path: Path) -> None:
     play.upload(OLD)
     play.run()
-    file = tmp_path / NEW.partition("/")[2]
-    file.write_bytes(package(NEW))
+    file = build(tmp_path, NEW)
     assert published(play, file) is Sending.SENT
     assert stored(play) == package(NEW)
     assert published(play, file) is Sending.THERE
-    file.write_bytes(package(NEW, license="other"))
+    build(tmp_path, NEW, license="other")
     assert published(play, file) is Sending.DIFFERENT
     assert stored(play) == package(NEW)
     assert published(play, file, replace=True) is Sending.REPLACED

@@ -16,6 +16,7 @@ from indexer.commands.publish.upload_progress import UploadProgress
 from indexer.core.errors import BadConfig, GaveUp, Unavailable
 from indexer.core.exit_codes import ExitCode
 from indexer.core.model import Rules
+from indexer.core.names import SETTINGS
 from indexer.core.publishing import UPLOAD, PublishReport, PublishRequest, Sending
 from indexer.core.report import Outcome
 from indexer.core.stream import chunks_of, stream_of
@@ -40,6 +41,7 @@ from tests.support.memory_channel import (
     unpacked,
     with_outputs,
 )
+from tests.support.package_files import SIGS, attest, build
 from tests.support.unconditional_store import UnconditionalStore
 
 if TYPE_CHECKING:
@@ -53,18 +55,9 @@ if TYPE_CHECKING:
     from indexer.store import Expect, Store
     from tests.support.memory import Call
 
-SETTINGS = ".indexer-settings.json"
 NEW = "linux-64/new-1.0-0.conda"
-SIGS = b'[{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}]'
 SHARDS_ONLY = with_outputs(monolithic=False)
 REPLACE = PublishRequest(replace=True)
-
-
-def lay(folder: Path, key: str, **fields: object) -> Path:
-    """Write a package file as a build leaves it, outside of any channel."""
-    file = folder / key.rpartition("/")[2]
-    file.write_bytes(package(key, **fields))
-    return file
 
 
 def bad(folder: Path) -> Path:
@@ -99,7 +92,7 @@ def requests(calls: Sequence[Call]) -> Counter[str]:
 
 def test_a_new_package_is_sent_and_indexed(tmp_path: Path) -> None:
     store = indexed_channel()
-    report = run(store, lay(tmp_path, NEW))
+    report = run(store, build(tmp_path, NEW))
     assert results(report) == {NEW: Sending.SENT}
     assert (report.outcome, report.exit_code) == (Outcome.PUBLISHED, ExitCode.OK)
     assert only(report).added == ("new-1.0-0.conda",)
@@ -110,7 +103,7 @@ def test_a_new_package_is_sent_and_indexed(tmp_path: Path) -> None:
 
 def test_an_object_has_the_headers_of_rattler_build(tmp_path: Path) -> None:
     store = indexed_channel()
-    run(store, lay(tmp_path, NEW))
+    run(store, build(tmp_path, NEW))
     assert store.objects[NEW].headers == {
         "Content-Disposition": "attachment; filename=new-1.0-0.conda",
         "x-amz-meta-package-md5": hashlib.md5(package(NEW)).hexdigest(),
@@ -124,7 +117,7 @@ def test_it_takes_the_uploads_and_the_requests_of_a_package_run(
     tmp_path: Path, options: Options, names: list[str]
 ) -> None:
     one, other = indexed_channel(options), indexed_channel(options)
-    files = [lay(tmp_path, key) for key in names]
+    files = [build(tmp_path, key) for key in names]
     first = len(one.calls)
     run(one, *files, options=options)
     for key in names:
@@ -139,16 +132,16 @@ def test_it_takes_the_uploads_and_the_requests_of_a_package_run(
 def test_a_package_of_noarch_takes_one_request_more_to_find_the_channel(tmp_path: Path) -> None:
     store, key = indexed_channel(), "noarch/new-1.0-0.conda"
     first = len(store.calls)
-    run(store, lay(tmp_path, key), options=replace(PLAIN, create=True))
+    run(store, build(tmp_path, key), options=replace(PLAIN, create=True))
     without = requests(store.calls[first:])
     store = indexed_channel()
     first = len(store.calls)
-    run(store, lay(tmp_path, key))
+    run(store, build(tmp_path, key))
     assert requests(store.calls[first:]) - without == Counter(HEAD=1)
 
 
 def test_the_same_bytes_are_already_there(tmp_path: Path) -> None:
-    store, file = indexed_channel(), lay(tmp_path, NEW)
+    store, file = indexed_channel(), build(tmp_path, NEW)
     run(store, file)
     first = len(store.calls)
     report = run(store, file)
@@ -159,7 +152,7 @@ def test_the_same_bytes_are_already_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("known", ["etag", "metadata", "nothing"])
 def test_bytes_are_compared_by_etag_by_metadata_or_by_reading(tmp_path: Path, known: str) -> None:
-    store, file = indexed_channel(), lay(tmp_path, NEW)
+    store, file = indexed_channel(), build(tmp_path, NEW)
     digests = {
         "package-sha256": hashlib.sha256(package(NEW)).hexdigest(),
         "package-md5": hashlib.md5(package(NEW)).hexdigest(),
@@ -176,7 +169,7 @@ def test_bytes_are_compared_by_etag_by_metadata_or_by_reading(tmp_path: Path, kn
 def test_other_bytes_stay_and_the_others_are_sent(tmp_path: Path) -> None:
     store = indexed_channel()
     key = keys(1)[0]
-    report = run(store, lay(tmp_path, key, license="other"), lay(tmp_path, NEW))
+    report = run(store, build(tmp_path, key, license="other"), build(tmp_path, NEW))
     assert results(report) == {key: Sending.DIFFERENT, NEW: Sending.SENT}
     assert (report.outcome, report.exit_code) == (Outcome.REFUSED, ExitCode.REFUSED)
     assert store.bodies()[key] == package(key)
@@ -188,7 +181,7 @@ def test_other_bytes_stay_and_the_others_are_sent(tmp_path: Path) -> None:
 def test_a_package_is_replaced_on_request_and_dated_anew(tmp_path: Path, disguised: bool) -> None:  # noqa: FBT001
     store = indexed_channel()
     key = keys(1)[0]
-    file = lay(tmp_path, key, license="MIX")
+    file = build(tmp_path, key, license="MIX")
     if disguised:
         store.disguise(key)
     report = publish(store, [file], REPLACE, PLAIN, fake_context(NOW_MS + DAY_MS))
@@ -203,7 +196,7 @@ def test_a_package_is_replaced_on_request_and_dated_anew(tmp_path: Path, disguis
 def test_a_package_that_another_program_replaces_meanwhile_is_compared_again(tmp_path: Path) -> None:
     store = indexed_channel()
     key = keys(1)[0]
-    file = lay(tmp_path, key, license="ours")
+    file = build(tmp_path, key, license="ours")
     theirs = [package(key, license="theirs"), package(key, license="theirs, too")]
 
     def hook(call: Call) -> None:
@@ -236,7 +229,7 @@ class EndlessStore(MemoryStore):
 
 def test_an_error_of_one_package_ends_the_upload_of_the_others(tmp_path: Path) -> None:
     store = EndlessStore()
-    files = [lay(tmp_path, keys(1)[0]), lay(tmp_path, NEW)]
+    files = [build(tmp_path, keys(1)[0]), build(tmp_path, NEW)]
     with ThreadPoolExecutor(4) as threads:
         context = replace(fake_context(), executor=threads)
         with pytest.raises(Unavailable, match="as the test wants it"):
@@ -247,7 +240,7 @@ def test_an_error_of_one_package_ends_the_upload_of_the_others(tmp_path: Path) -
 def test_progress_counts_the_bytes_of_the_upload_then_packages(tmp_path: Path, conditional: bool) -> None:  # noqa: FBT001
     store = indexed_channel()
     there, different = keys(2)
-    files = [lay(tmp_path, NEW), lay(tmp_path, there), lay(tmp_path, different, license="other")]
+    files = [build(tmp_path, NEW), build(tmp_path, there), build(tmp_path, different, license="other")]
     shown: list[tuple[str, int, int]] = []
     context = replace(fake_context(), progress=lambda *step: shown.append(step))
     publish(store if conditional else UnconditionalStore(store), files, REPLACE, PLAIN, context)
@@ -283,13 +276,13 @@ def test_endless_conflicts_end_with_an_error(tmp_path: Path) -> None:
 
     store.hook = hook
     with pytest.raises(GaveUp, match="changed during every attempt"):
-        run(store, lay(tmp_path, key, license="ours"), request=REPLACE)
+        run(store, build(tmp_path, key, license="ours"), request=REPLACE)
 
 
 def test_nothing_is_sent_if_a_file_is_rejected(tmp_path: Path) -> None:
     store = indexed_channel()
     first = len(store.calls)
-    report = run(store, lay(tmp_path, NEW), bad(tmp_path))
+    report = run(store, build(tmp_path, NEW), bad(tmp_path))
     assert results(report) == {NEW: Sending.NOT_SENT, "half-1.0-0.conda": Sending.REJECTED}
     assert "the archive is incomplete" in report.packages[1].reason
     assert (report.outcome, report.exit_code) == (Outcome.FAILED, ExitCode.FAILED)
@@ -298,7 +291,7 @@ def test_nothing_is_sent_if_a_file_is_rejected(tmp_path: Path) -> None:
 
 def test_the_valid_files_are_sent_on_request(tmp_path: Path) -> None:
     store = indexed_channel()
-    report = run(store, bad(tmp_path), lay(tmp_path, NEW), request=PublishRequest(partial=True))
+    report = run(store, bad(tmp_path), build(tmp_path, NEW), request=PublishRequest(partial=True))
     assert results(report) == {"half-1.0-0.conda": Sending.REJECTED, NEW: Sending.SENT}
     assert (report.outcome, report.exit_code) == (Outcome.PARTIAL, ExitCode.PARTIAL)
     assert only(report).added == ("new-1.0-0.conda",)
@@ -317,7 +310,7 @@ def test_the_valid_files_are_sent_on_request(tmp_path: Path) -> None:
 def test_the_rules_of_the_index_are_those_of_publish(
     tmp_path: Path, fields: dict[str, object], rules: Rules, reason: str
 ) -> None:
-    report = run(indexed_channel(), lay(tmp_path, NEW, **fields), options=replace(PLAIN, rules=rules))
+    report = run(indexed_channel(), build(tmp_path, NEW, **fields), options=replace(PLAIN, rules=rules))
     (result,) = report.packages
     assert result.result is Sending.REJECTED
     assert reason in result.reason
@@ -326,7 +319,7 @@ def test_the_rules_of_the_index_are_those_of_publish(
 def test_a_dry_run_shows_everything_and_writes_nothing(tmp_path: Path) -> None:
     store = indexed_channel()
     first, second = keys(2)
-    files = [lay(tmp_path, NEW), lay(tmp_path, first), lay(tmp_path, second, license="other")]
+    files = [build(tmp_path, NEW), build(tmp_path, first), build(tmp_path, second, license="other")]
     before, calls = store.bodies(), len(store.calls)
     options = replace(PLAIN, dry_run=True)
     report = run(store, *files, options=options)
@@ -339,7 +332,7 @@ def test_a_dry_run_shows_everything_and_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_attestations_come_after_the_package_the_copy_first(tmp_path: Path) -> None:
-    store, file = indexed_channel(), lay(tmp_path, NEW)
+    store, file = indexed_channel(), build(tmp_path, NEW)
     attest(file)
     copy = f"{NEW}.sigs.{hashlib.sha256(SIGS).hexdigest()}"
     first = len(store.calls)
@@ -349,15 +342,9 @@ def test_attestations_come_after_the_package_the_copy_first(tmp_path: Path) -> N
     assert store.bodies()[copy] == store.bodies()[f"{NEW}.sigs"] == SIGS
 
 
-def attest(file: Path, content: bytes = SIGS) -> str:
-    """Write attestations beside a package file, and return their digest."""
-    file.with_name(f"{file.name}.sigs").write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
-
-
 @pytest.mark.parametrize("options", [PLAIN, with_outputs(shards=False)])
 def test_a_record_names_the_attestations_that_were_sent(tmp_path: Path, options: Options) -> None:
-    store, file = indexed_channel(options), lay(tmp_path, NEW)
+    store, file = indexed_channel(options), build(tmp_path, NEW)
     expected = attest(file)
     first = len(store.calls)
     run(store, file, options=options)
@@ -374,7 +361,7 @@ def changes_of(report: Report) -> tuple[tuple[str, ...], ...]:
 
 
 def test_attestations_that_come_later_change_the_record(tmp_path: Path) -> None:
-    store, file = indexed_channel(SHARDS_ONLY), lay(tmp_path, NEW)
+    store, file = indexed_channel(SHARDS_ONLY), build(tmp_path, NEW)
     run(store, file, options=SHARDS_ONLY)
     for content in (SIGS, SIGS.replace(b"v0.3", b"v0.4")):
         expected = attest(file, content)
@@ -388,7 +375,7 @@ def test_attestations_that_come_later_change_the_record(tmp_path: Path) -> None:
 
 
 def test_attestations_of_other_bytes_of_the_package_stay_out_of_its_record(tmp_path: Path) -> None:
-    store, file = indexed_channel(), lay(tmp_path, NEW)
+    store, file = indexed_channel(), build(tmp_path, NEW)
     attest(file)
     alias = f"{NEW}.sigs"
 
@@ -402,17 +389,16 @@ def test_attestations_of_other_bytes_of_the_package_stay_out_of_its_record(tmp_p
 
 
 def test_a_replaced_package_without_attestations_loses_those_of_the_old_one(tmp_path: Path) -> None:
-    store, file = indexed_channel(), lay(tmp_path, NEW)
+    store, file = indexed_channel(), build(tmp_path, NEW)
     attest(file)
     run(store, file)
-    (tmp_path / "other").mkdir()
-    report = run(store, lay(tmp_path / "other", NEW, license="MIX"), request=REPLACE)
+    report = run(store, build(tmp_path / "other", NEW, license="MIX"), request=REPLACE)
     assert only(report).updated == (file.name,)
     assert "attestations_sha256" not in records(store)[file.name]
 
 
 def test_newer_attestations_replace_the_older_ones_and_the_old_copy_stays(tmp_path: Path) -> None:
-    store, file = indexed_channel(), lay(tmp_path, NEW)
+    store, file = indexed_channel(), build(tmp_path, NEW)
     for content in (SIGS, SIGS.replace(b"v0.3", b"v0.4")):
         attest(file, content)
         run(store, file)
@@ -422,7 +408,7 @@ def test_newer_attestations_replace_the_older_ones_and_the_old_copy_stays(tmp_pa
 
 @pytest.mark.parametrize("content", [b"{}", b"[]", b"no JSON"])
 def test_a_package_with_invalid_attestations_is_rejected(tmp_path: Path, content: bytes) -> None:
-    file = lay(tmp_path, NEW)
+    file = build(tmp_path, NEW)
     attest(file, content)
     report = run(indexed_channel(), file)
     (result,) = report.packages
@@ -432,7 +418,7 @@ def test_a_package_with_invalid_attestations_is_rejected(tmp_path: Path, content
 
 @pytest.mark.parametrize("key", [NEW, "noarch/new-1.0-0.conda"])
 def test_a_wrong_target_is_refused_before_anything_is_sent(tmp_path: Path, key: str) -> None:
-    store, file = MemoryStore(), lay(tmp_path, key)
+    store, file = MemoryStore(), build(tmp_path, key)
     with pytest.raises(BadConfig, match="--create"):
         run(store, file)
     assert store.bodies() == {}
@@ -446,7 +432,7 @@ def test_an_unknown_subdir_is_refused_before_anything_is_sent(tmp_path: Path) ->
     store = indexed_channel()
     before = store.bodies()
     with pytest.raises(BadConfig, match="is not a known subdir"):
-        run(store, lay(tmp_path, "linux-65/new-1.0-0.conda"))
+        run(store, build(tmp_path, "linux-65/new-1.0-0.conda"))
     assert store.bodies() == before
 
 
@@ -457,20 +443,18 @@ def test_a_name_that_is_no_package_file_is_wrong_usage(tmp_path: Path, name: str
     store = indexed_channel()
     first = len(store.calls)
     with pytest.raises(BadConfig):
-        run(store, lay(tmp_path, NEW), tmp_path / name)
+        run(store, build(tmp_path, NEW), tmp_path / name)
     assert [call.key for call in store.calls[first:]] == [SETTINGS]
 
 
 def test_two_files_for_one_package_are_wrong_usage(tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
     with pytest.raises(BadConfig, match=r"as .* is"):
-        run(indexed_channel(), lay(tmp_path, NEW), lay(tmp_path / "other", NEW))
+        run(indexed_channel(), build(tmp_path, NEW), build(tmp_path / "other", NEW))
 
 
 def test_a_link_is_followed(tmp_path: Path) -> None:
-    (tmp_path / "store").mkdir()
     link = tmp_path / "new-1.0-0.conda"
-    link.symlink_to(lay(tmp_path / "store", NEW))
+    link.symlink_to(build(tmp_path / "store", NEW))
     assert results(run(indexed_channel(), link)) == {NEW: Sending.SENT}
 
 
@@ -478,7 +462,7 @@ def test_without_conditions_a_lease_is_held_and_other_bytes_stay(tmp_path: Path)
     store = indexed_channel()
     key = keys(1)[0]
     clock = FakeClock()
-    files = [lay(tmp_path, NEW), lay(tmp_path, key, license="other"), lay(tmp_path, keys(2)[1])]
+    files = [build(tmp_path, NEW), build(tmp_path, key, license="other"), build(tmp_path, keys(2)[1])]
     first = len(store.calls)
     report = run(UnconditionalStore(store), *files, clock=clock)
     assert results(report) == {NEW: Sending.SENT, key: Sending.DIFFERENT, keys(2)[1]: Sending.THERE}

@@ -14,7 +14,8 @@ from indexer.core.publishing import PublishRequest, Sending
 from tests.support.channel_check import faults
 from tests.support.channel_reader import indexed, unreadable
 from tests.support.fault_store import FAULTS, Fault, FaultStore
-from tests.support.memory_channel import PLAIN, channel, fake_context, index, keys, package
+from tests.support.memory_channel import PLAIN, channel, fake_context, index, keys
+from tests.support.package_files import SIGS, attest, build
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from indexer.store import Store
     from tests.support.memory import Call, MemoryStore
 
-SIGS = b'[{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}]'
 OLD = keys(3)
 NEW = ["linux-64/new-1.0-0.conda", "noarch/new-1.0-0.conda"]
 WITH_SIGS = "linux-64/signed-1.0-0.conda"
@@ -41,14 +41,9 @@ def files(tmp_path: Path) -> list[Path]:
     """Two new packages, one that is in the channel, one that differs there, and one with attestations."""
     found = []
     for number, key in enumerate([*NEW, OLD[0], WITH_SIGS]):
-        file = tmp_path / str(number) / key.partition("/")[2]
-        file.parent.mkdir()
-        file.write_bytes(package(key))
-        found.append(file)
-    found[-1].with_name(f"{found[-1].name}.sigs").write_bytes(SIGS)
-    other = tmp_path / OLD[1].partition("/")[2]
-    other.write_bytes(package(OLD[1], license="other"))
-    return [*found, other]
+        found.append(build(tmp_path / str(number), key))
+    attest(found[-1])
+    return [*found, build(tmp_path, OLD[1], license="other")]
 
 
 def run(store: Store, files: list[Path]) -> PublishReport:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Struct
 from typer import Option
 
+from indexer.cli.options import Create, DryRun
 from indexer.cli.options.files import Files
 from indexer.core.options import Options
 
@@ -29,10 +30,8 @@ class PublishOptions(Struct, frozen=True):
             help="Replace a package that has other bytes in the channel; it gets a new date. [default: an error]",
         ),
     ] = False
-    dry_run: Annotated[bool, Option("--dry-run", help="Show what would be uploaded, write nothing.")] = False
-    create: Annotated[
-        bool, Option("--create", help="Create the channel in an existing folder or bucket, or an unknown subdir.")
-    ] = False
+    dry_run: DryRun = False
+    create: Create = False
 
     def request(self) -> PublishRequest:
         """What may be uploaded."""

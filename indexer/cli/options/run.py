@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Struct
 from typer import Option
 
-from indexer.cli.options import Text
+from indexer.cli.options import DryRun, Text
 from indexer.cli.options.files import Files
 from indexer.cli.options.selection import Selection
 from indexer.core.errors import BadConfig
@@ -60,9 +60,7 @@ class Patching(Struct, frozen=True):
 class Writing(Struct, frozen=True):
     """How a run writes."""
 
-    dry_run: Annotated[
-        bool, Option("--dry-run", help="Show what would change, write nothing (as `indexer status`).")
-    ] = False
+    dry_run: DryRun = False
     disable_precondition_checks: Annotated[
         bool,
         Option(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Struct
 from typer import Option
 
-from indexer.cli.options import File, Texts
+from indexer.cli.options import Create, File, Texts
 from indexer.core import events
 from indexer.core.errors import BadConfig
 from indexer.core.names import parse_filename
@@ -67,13 +67,7 @@ class Selection(Struct, frozen=True):
         ),
     ] = None
 
-    create: Annotated[
-        bool,
-        Option(
-            "--create",
-            help="Create an unknown subdir, or an empty channel in an existing folder or bucket.",
-        ),
-    ] = False
+    create: Create = False
 
     def named_packages(self, channel: Target) -> tuple[frozenset[str] | None, frozenset[str]]:
         """The selected packages, None for all, and those of them that only the event names.  Raises BadConfig."""

@@ -1,0 +1,44 @@
+"""Console blocks of a page of the documentation: the commands in it are called, and their output is compared."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+from tests.support.command import Ran, invoke
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Other tests count requests.
+_COUNTS = re.compile(r"^  store: .*$", re.MULTILINE)
+_TIME = re.compile(r" in \d+\.\d s$", re.MULTILINE)
+
+
+def with_real_output(page: str, folder: Path) -> str:
+    """The page with the outputs of all its commands, which are called in order in a folder.
+
+    A line `$ indexer ...` is called, `$ cat FILE` shows a file, `$ echo $?` the exit code.
+    """
+    return _BLOCK.sub(lambda block: f"```console\n{_played(block[1], folder)}```", page)
+
+
+def comparable(page: str) -> str:
+    """The page without counts of requests and bytes."""
+    return _COUNTS.sub("", page)
+
+
+def _played(block: str, folder: Path) -> str:
+    lines, ran = [], Ran(0, "", "")
+    for line in block.splitlines():
+        words = shlex.split(line) if line.startswith("$ ") else []
+        if words[1:2] == ["echo"]:
+            lines += [line, str(ran.code)]
+        elif words[1:2] == ["cat"]:
+            lines += [line, *(folder / words[2]).read_text().splitlines()]
+        elif words:
+            ran = invoke(*words[2:], folder=folder)
+            lines += [line, *ran.err.splitlines(), *ran.out.splitlines()]
+    return _TIME.sub(" in 0.1 s", "\n".join(lines)) + "\n"
