@@ -19,6 +19,7 @@ from indexer.core.json_stream import dump
 from indexer.core.model import ETag, Outputs, Stat
 from indexer.core.report import GcReport, SubdirGc
 from indexer.core.value import Mutable, Value
+from indexer.lister.named_snapshots import ShardsInSnapshots
 from indexer.lister.subdirs import chosen
 from indexer.store import Expect
 from indexer.store.concurrent import Limits, bounded, in_lists
@@ -75,7 +76,7 @@ def _collect_subdir(store: Store, subdir: str, request: GcRequest, context: Cont
     """The report on one subdir; after an error it has the files that were collected before the error."""
     tally = _Tally()
     try:
-        _Collector(store, subdir, request, context, tally).collect()
+        _Collector(store, subdir, request, context, tally, ShardsInSnapshots(store, subdir, context.executor)).collect()
     except IndexerError as error:
         _log.debug("%s failed", subdir, exc_info=True)
         return tally.report(str(error), error.exit_code)
@@ -148,13 +149,18 @@ class _GcNote(Mutable):
 
 
 class _Collector(Value, frozen=True):
-    """A gc of one subdir; it counts in `tally`."""
+    """A gc of one subdir; it counts in `tally`.
+
+    The shards of named snapshots `in_snapshots` are read after the note exists: a snapshot that is made later sees the
+    note, and waits until it is gone (commands/named_snapshots.py).
+    """
 
     store: Store
     subdir: str
     request: GcRequest
     context: Context
     tally: _Tally
+    in_snapshots: ShardsInSnapshots
 
     def collect(self) -> None:
         """Collect batch by batch.  The note stays if a shard of the index is missing: then the next run looks."""
@@ -163,7 +169,8 @@ class _Collector(Value, frozen=True):
         note = _GcNote(self.store, self._key(names.GC_MARKER))
         if self.request.delete:
             note.take_over()
-        self._collect_shards(now_ms, _referenced(indexes), note)
+        planned = ShardsInSnapshots(self.store, self.subdir, self.context.executor)
+        self._collect_shards(now_ms, _referenced(indexes) | planned.digests(), note)
         self._collect_temporary_files(now_ms)
         known = _stored_here(indexes) & self.tally.seen
         self.tally.missing_shards += self._missing(_stored_here(self._indexes()) - known)
@@ -209,6 +216,10 @@ class _Collector(Value, frozen=True):
                 indexes.append(shards.decode_index(data, self._key(name)))
         return indexes
 
+    def _referenced_now(self) -> set[bytes]:
+        """The digests of all shards that the published indexes and the named snapshots name now.  Raises BadIndex."""
+        return _referenced(self._indexes()) | self.in_snapshots.digests()
+
     def _is_old(self, stat: Stat, now_ms: int) -> bool:
         return now_ms - stat.written_ms >= self.request.older_than_ms
 
@@ -222,7 +233,7 @@ class _Collector(Value, frozen=True):
 
     def _delete(self, batch: list[Stat], now_ms: int) -> None:
         """Delete the unused shards of a batch, and write again those that an index references meanwhile."""
-        referenced = _referenced(self._indexes())
+        referenced = self._referenced_now()
         deleted: dict[bytes, bytes] = {}
 
         def delete(stat: Stat) -> None:
@@ -240,7 +251,7 @@ class _Collector(Value, frozen=True):
             for _ in bounded(self.context.executor, delete, unused, _BOUNDS):
                 pass
         finally:
-            for digest in deleted.keys() & _referenced(self._indexes()):
+            for digest in deleted.keys() & self._referenced_now():
                 self.store.put(self._shard_key(digest), deleted[digest], expect=Expect.ANYTHING, headers=_HEADERS)
                 self.tally.restored.append(self._shard_key(digest))
 

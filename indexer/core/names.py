@@ -61,6 +61,10 @@ PATCH_INSTRUCTIONS = "patch_instructions.json"
 YANKS = ".indexer-yanked.json"
 OVERLAY_FILES = (PATCH_INSTRUCTIONS, YANKS)
 SHARDS_FOLDER = "shards/"
+# The named snapshots of a channel (core/named_snapshot.py): a folder each, with these two files and a folder a subdir.
+SNAPSHOTS_FOLDER = "snapshots/"
+SNAPSHOT_CONTENTS = ".indexer-snapshot.json.zst"
+SNAPSHOT_MARKER = ".indexer-snapshot-complete.json"
 SHARD_SUFFIX = ".msgpack.zst"
 # Test objects: a run on an unknown store writes the first, `indexer doctor` writes below the second.
 PROBE = ".indexer-probe"

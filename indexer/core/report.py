@@ -39,6 +39,8 @@ class Outcome(Enum):
     SOUND = "sound"
     # Of a gc.
     COLLECTED = "collected"
+    # Of a snapshot.
+    DELETED = "deleted"
 
 
 _WORST_FIRST = tuple(Outcome)
@@ -149,7 +151,7 @@ def _without_error(value: SubdirReport | SubdirGc) -> dict[str, Any]:
     return fields
 
 
-class _ChannelReport(Value, frozen=True, kw_only=True):
+class ChannelReport(Value, frozen=True, kw_only=True):
     """The values of every report on a channel: its name, the time in seconds, the requests and bytes."""
 
     channel: str = ""
@@ -172,7 +174,7 @@ class _ChannelReport(Value, frozen=True, kw_only=True):
         )
 
 
-class Report(_ChannelReport, frozen=True):
+class Report(ChannelReport, frozen=True):
     """The result of a run.
 
     `not_indexed` has the folders and packages beside the subdirs, with the reason why no run indexes them.
@@ -223,7 +225,7 @@ def _root_as_json(root: SubdirReport) -> dict[str, object]:
     return {"package_names": root.packages, **{key: values[key] for key in keys if key in values}}
 
 
-class SettingsReport(_ChannelReport, frozen=True):
+class SettingsReport(ChannelReport, frozen=True):
     """The settings of a channel in the order of the table; `saved` is true if the `changes` were written."""
 
     settings: tuple[SettingRow, ...]
@@ -259,7 +261,7 @@ class SubdirCheck(Value, frozen=True):
     packages_read: int = 0
 
 
-class CheckReport(_ChannelReport, frozen=True):
+class CheckReport(ChannelReport, frozen=True):
     """The result of a check: a channel with `faults` is faulty; `hints` do not make a channel faulty."""
 
     subdirs: Mapping[str, SubdirCheck]
@@ -313,7 +315,7 @@ class SubdirGc(Value, frozen=True):
     exit_code: ExitCode = ExitCode.OK
 
 
-class GcReport(_ChannelReport, frozen=True):
+class GcReport(ChannelReport, frozen=True):
     """The result of a gc; `deleted` is false if the unused files were only listed."""
 
     subdirs: Mapping[str, SubdirGc]

@@ -19,9 +19,10 @@ _FOLDERS_NAMED = 3
 class Root(NamedTuple):
     """The root of a channel.
 
-    `subdirs` are the known subdirs, always with `noarch`; `unknown_subdirs` the other folders (an empty name for keys
-    with `//`).  `packages` are the packages directly at the root, `files` all files there.  `found` is false if no
-    known subdir exists.  `settings_etag` is the ETag of the file of settings, empty if there is none.
+    `subdirs` are the known subdirs, always with `noarch`; `unknown_subdirs` the other folders, without that of the
+    named snapshots (an empty name for keys with `//`).  `packages` are the packages directly at the root, `files` all
+    files there.  `found` is false if no known subdir exists.  `settings_etag` is the ETag of the file of settings,
+    empty if there is none.
     """
 
     subdirs: tuple[str, ...]
@@ -41,7 +42,7 @@ def root_of(store: Store) -> Root:
     """List the root of a channel."""
     etags = {stat.key: stat.etag for stat in store.list("")}
     keys = etags.keys()
-    folders = {key[:-1] for key in keys if key.endswith("/")}
+    folders = {key[:-1] for key in keys if key.endswith("/") and key != names.SNAPSHOTS_FOLDER}
     files = frozenset(key for key in keys if not key.endswith("/"))
     known = folders & names.KNOWN_SUBDIRS
     packages = tuple(sorted(key for key in files if names.extension_of(key)))
@@ -51,7 +52,11 @@ def root_of(store: Store) -> Root:
 
 
 def check_channel(root: Root, channel: str) -> None:
-    """Raise BadConfig if the target is a subdir of a channel, or a folder of packages."""
+    """Raise BadConfig if the target is a subdir or a named snapshot of a channel, or a folder of packages."""
+    if root.files & {names.SNAPSHOT_CONTENTS, names.SNAPSHOT_MARKER}:
+        raise BadConfig(
+            channel or "the channel", "is a snapshot of a channel, which never changes", "name the channel itself"
+        )
     own_name = channel.rstrip("/").rpartition("/")[2]
     has_subdir_name = own_name in names.KNOWN_SUBDIRS
     content = root.packages or root.files & {names.REPODATA, names.SHARD_INDEX}
