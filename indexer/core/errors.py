@@ -62,6 +62,10 @@ class RangeRefused(Unavailable):
     """The store does not serve a range of an object, or a part of a listing: request all of it."""
 
 
+class CopyRefused(IndexerError):
+    """The store does not copy an object by itself: read the object, and write it."""
+
+
 class Denied(IndexerError):
     """The store refuses these credentials, or this action with them: correct the configuration."""
 

@@ -14,7 +14,7 @@ COUNTING = threading.Lock()
 
 
 class Usage(Struct):
-    """Requests by verb (GET, HEAD, LIST, PUT, POST, DELETE), and the bytes of bodies that were read and written.
+    """Requests by verb (GET, HEAD, LIST, PUT, COPY, POST, DELETE), and the bytes of bodies that were read and written.
 
     For a bucket, each request on the wire counts, retries included; for a folder, each call of the store.
     """

@@ -1,4 +1,4 @@
-"""The five operations of a store, which is a bucket or a folder, and their guarantees.
+"""The six operations of a store, which is a bucket or a folder, and their guarantees.
 
 Keys are relative to the channel and use `/`.  `put` is atomic: a reader sees all of the old bytes or all of the new
 ones.  An expectation that does not hold raises Conflict and changes nothing.
@@ -112,9 +112,16 @@ class ConditionsTest(Protocol):
 
 
 class Store(Protocol):
-    """A channel in a bucket or a folder."""
+    """A channel in a bucket or a folder.
+
+    `place` is where its objects are, for `copy`; only a store of the same kind looks inside.
+    """
 
     usage: Usage
+
+    @property
+    def place(self) -> object:
+        """The place of its objects."""
 
     def list(self, prefix: str, *, part: Part = WHOLE) -> Iterator[Stat]:
         """The objects directly under a prefix (empty, or ending in `/`), in no certain order.
@@ -135,6 +142,14 @@ class Store(Protocol):
 
     def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write an object in one step and return its ETag.  Raises Conflict."""
+
+    def copy(self, place: object, stat: Stat, *, expect: Expect) -> ETag:
+        """Copy one version of an object in another place to the same key here, and return its new ETag.
+
+        The bytes do not pass through this program.  The copy has the metadata of the object.  Raises Conflict if the
+        object is not that version any more, or if the key is not what is expected; CopyRefused if the store cannot copy
+        from that place, or not under these two conditions: then read and `put` the object.
+        """
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete one of our own files, never a package, if it exists.  Raises Conflict."""

@@ -15,7 +15,8 @@ from indexer.core.model import ETag
 from indexer.store import Expect, holds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import BinaryIO
 
     from indexer.store.shared_sync import SharedSync, Syncs
 
@@ -29,6 +30,8 @@ FOLLOWS_NO_LINK = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
+# Bytes of one read.
+_STEP = 2**20
 # The errors of looking up a file that does not exist; links in a circle lead to none.
 ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
@@ -67,8 +70,10 @@ def open_file(root: Path, parts: Sequence[str]) -> int:
         os.close(descriptor)
 
 
-def write_file(root: Path, inside: Path, chunks: Iterable[bytes], expect: Expect | ETag, syncs: Syncs) -> ETag:
+def write_file(root: Path, inside: Path, fill: Callable[[BinaryIO], None], expect: Expect | ETag, syncs: Syncs) -> ETag:
     """Write a file and return its ETag: under another name, to the disk, then renamed.  Raises OSError and Changed.
+
+    `fill` writes the content to the open file.
 
     Here and below, `inside` is the path from `root`, in which no part is a link.  The ETag of the file that is replaced
     is compared under the lock of the folder, right before the rename.
@@ -81,8 +86,7 @@ def write_file(root: Path, inside: Path, chunks: Iterable[bytes], expect: Expect
         renamed = False
         try:
             with os.fdopen(folder.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
-                for chunk in chunks:
-                    file.write(chunk)
+                fill(file)
                 file.flush()
                 os.fsync(file.fileno())
             with folder.locked():
@@ -99,6 +103,22 @@ def write_file(root: Path, inside: Path, chunks: Iterable[bytes], expect: Expect
         finally:
             if not renamed:
                 folder.remove(scratch)
+
+
+def copy_bytes(descriptor: int, target: int, size: int) -> None:
+    """Copy `size` bytes from one open file to another, within the kernel if the file systems can do that.
+
+    Both are copied from the position where they are.
+    """
+    while size and (count := _copy_some(descriptor, target, size)):
+        size -= count
+
+
+def _copy_some(descriptor: int, target: int, size: int) -> int:
+    if hasattr(os, "copy_file_range"):
+        with contextlib.suppress(OSError):  # another file system, or one without this feature
+            return os.copy_file_range(descriptor, target, size)
+    return os.write(target, os.read(descriptor, min(size, _STEP)))
 
 
 def delete_file(root: Path, inside: Path, expect: Expect | ETag, syncs: Syncs) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -9,20 +10,40 @@ import stat as st
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.core.errors import BadConfig, Conflict, Denied, IndexerError, Missing, OneUnavailable, RangeRefused
+from indexer.core.errors import (
+    BadConfig,
+    Conflict,
+    CopyRefused,
+    Denied,
+    IndexerError,
+    Missing,
+    OneUnavailable,
+    RangeRefused,
+)
 from indexer.core.model import ETag, Stat
 from indexer.core.names import extension_of
 from indexer.core.printable import one_line
 from indexer.core.stream import chunks_of
 from indexer.core.usage import COUNTING, Usage
 from indexer.store import CHANGED, WHOLE, Opened
-from indexer.store.folder import ABSENT, FOLLOWS_NO_LINK, Changed, delete_file, etag_of, open_file, scanned, write_file
+from indexer.store.folder import (
+    ABSENT,
+    FOLLOWS_NO_LINK,
+    Changed,
+    copy_bytes,
+    delete_file,
+    etag_of,
+    open_file,
+    scanned,
+    write_file,
+)
 from indexer.store.shared_sync import Syncs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from io import FileIO
     from types import TracebackType
+    from typing import BinaryIO
 
     from indexer.core.stream import Content
     from indexer.store import Expect, Part, Range
@@ -62,6 +83,12 @@ class FolderReader:
         self._uncounted += length
         return data
 
+    def copy_to(self, file: BinaryIO) -> None:
+        """Write the body to another file.  Raises Conflict if it changed since it was opened."""
+        copy_bytes(self._file.fileno(), file.fileno(), self._left)
+        if etag_of(os.fstat(self._file.fileno())) != self.opened.stat.etag:
+            raise Conflict(self.opened.stat.key, CHANGED)
+
     def close(self) -> None:
         """Close the file, and count the bytes that were read."""
         self._file.close()
@@ -87,6 +114,7 @@ class FolderStore:
         self.usage = Usage()
         self._root = root.resolve()
         self._syncs = Syncs()
+        self.place: object = self._root
 
     def _count(self, verb: str, *, written: int = 0) -> None:
         with COUNTING:
@@ -197,24 +225,23 @@ class FolderStore:
         """Write a file and return its ETag.  Raises Conflict."""
         del headers  # a folder has none
         self._count("PUT", written=len(body))
-        try:
-            return write_file(self._root, self._place_of(key), chunks_of(body), expect, self._syncs)
-        except Changed as error:
-            raise Conflict(key, CHANGED) from error
-        except OSError as error:
-            raise _write_error(key, error) from error
+        with _write_errors(key):
+            place = self._place_of(key)
+            return write_file(self._root, place, lambda file: file.writelines(chunks_of(body)), expect, self._syncs)
+
+    def copy(self, place: object, stat: Stat, *, expect: Expect) -> ETag:
+        """Copy a file of another folder.  Raises Conflict, and CopyRefused for another kind of store."""
+        if not isinstance(place, Path):
+            raise CopyRefused(stat.key, "is not in a folder")
+        self._count("COPY")
+        with FolderStore(place).open(stat.key, etag=stat.etag) as reader, _write_errors(stat.key):
+            return write_file(self._root, self._place_of(stat.key), reader.copy_to, expect, self._syncs)
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete a file.  Raises Conflict."""
         self._count("DELETE")
-        try:
+        with _write_errors(key), contextlib.suppress(FileNotFoundError):
             delete_file(self._root, self._place_of(key), expect, self._syncs)
-        except FileNotFoundError:
-            return
-        except Changed as error:
-            raise Conflict(key, CHANGED) from error
-        except OSError as error:
-            raise _write_error(key, error) from error
 
 
 def _readable(descriptor: int, key: str, etag: ETag | None) -> Stat:
@@ -255,8 +282,15 @@ def _stat_of(key: str, status: os.stat_result) -> Stat:
     return Stat(key, status.st_size, etag_of(status), arrived // _MS, mtime_ms=status.st_mtime_ns // _MS)
 
 
-def _write_error(key: str, error: OSError) -> IndexerError:
-    return Denied(key, *_OUTSIDE) if error.errno in _BECAME_LINK else _translated(key, error)
+@contextlib.contextmanager
+def _write_errors(key: str) -> Iterator[None]:
+    """Translate the errors of a write into ours."""
+    try:
+        yield
+    except Changed as error:
+        raise Conflict(key, CHANGED) from error
+    except OSError as error:
+        raise (Denied(key, *_OUTSIDE) if error.errno in _BECAME_LINK else _translated(key, error)) from error
 
 
 def _translated(key: str, error: OSError) -> IndexerError:

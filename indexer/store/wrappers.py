@@ -25,6 +25,7 @@ class Unconditional:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.usage = store.usage
+        self.place = store.place
         self.list = store.list
         self.stat = store.stat
         self.open = store.open
@@ -33,6 +34,11 @@ class Unconditional:
         """Write an object."""
         del expect
         return self._store.put(key, body, expect=Expect.ANYTHING, headers=headers)
+
+    def copy(self, place: object, stat: Stat, *, expect: Expect) -> ETag:
+        """Copy an object."""
+        del expect
+        return self._store.copy(place, stat, expect=Expect.ANYTHING)
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object."""
@@ -45,10 +51,12 @@ class Stoppable:
 
     def __init__(self, store: Store, check: Callable[[], None]) -> None:
         self.usage = store.usage
+        self.place = store.place
         self.list = _checked(store.list, check)
         self.stat = _checked(store.stat, check)
         self.open = _checked(store.open, check)
         self.put = _checked(store.put, check)
+        self.copy = _checked(store.copy, check)
         self.delete = _checked(store.delete, check)
 
 
@@ -66,8 +74,10 @@ class Metered:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.usage = Usage()
+        self.place = store.place
         self.list = store.list
         self.put = store.put
+        self.copy = store.copy
         self.delete = store.delete
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:

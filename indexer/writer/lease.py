@@ -148,6 +148,7 @@ class Leased:
         self._lease = lease
         self._written: dict[str, ETag | None] = {}
         self.usage = store.usage
+        self.place = store.place
         self.list = store.list
         self.stat = store.stat
         self.open = store.open
@@ -158,6 +159,13 @@ class Leased:
         etag = self._store.put(key, body, expect=Expect.ANYTHING, headers=headers)
         if SHARDS_FOLDER not in key:  # their names are digests of their content
             self._written[key] = etag
+        return etag
+
+    def copy(self, place: object, stat: Stat, *, expect: Expect) -> ETag:
+        """Copy an object if its key is as expected a moment before.  Raises Conflict, and CopyRefused."""
+        self._compare(stat.key, expect)
+        etag = self._store.copy(place, stat, expect=Expect.ANYTHING)
+        self._written[stat.key] = etag
         return etag
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:

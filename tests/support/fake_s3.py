@@ -48,6 +48,7 @@ class Behavior:
     `etag` is what it makes of an MD5, `listed` of that in a listing.  `missing` is the status of what is absent.
     Listings go by an `order`, and begin where they are asked to if it `starts_after`.  A bucket that is `locked` has
     object lock with a default retention: it refuses each put without Content-MD5 or a checksum, as AWS documents.
+    `copies` is the header of a condition on the target of a copy that is heeded, if any, or copies are `refused`.
     """
 
     conditions: str = "heeded"
@@ -65,6 +66,7 @@ class Behavior:
     encrypted: bool = False
     reads_refused: bool = False
     locked: bool = False
+    copies: str = "if-none-match"
 
 
 class Refusal(Exception):
@@ -124,9 +126,12 @@ class FakeS3:
     def upload(self, key: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         """Lay an object down as an uploader does, under the channel's prefix."""
         with self._lock:
-            self._count += 1
-            etag = self.behavior.etag(hashlib.md5(body).hexdigest())
-            self.objects[f"{PREFIX}/{key}"] = Object(body, etag, self._count, self.wall(), headers or {})
+            self._lay(f"{PREFIX}/{key}", body, headers or {})
+
+    def _lay(self, key: str, body: bytes, headers: Mapping[str, str]) -> None:
+        self._count += 1
+        etag = self.behavior.etag(hashlib.md5(body).hexdigest())
+        self.objects[key] = Object(body, etag, self._count, self.wall(), headers)
 
     def bodies(self) -> dict[str, bytes]:
         """What lies in the channel, by key."""
@@ -170,6 +175,8 @@ class FakeS3:
         sent_md5 = headers.get("content-md5")
         if sent_md5 is not None and sent_md5 != b64encode(hashlib.md5(request.body).digest()).decode():
             raise Refusal(400, "BadDigest")
+        if "x-amz-copy-source" in headers or "x-goog-copy-source" in headers:
+            return self._copy(request)
         now = self.clock()
         if self.behavior.pause and now - self._put_at.get(request.key, -1e9) < self.behavior.pause:
             raise Refusal(429, "TooManyRequests")
@@ -181,8 +188,28 @@ class FakeS3:
             for k, v in headers.items()
             if k.startswith(("x-amz-meta-", "x-goog-meta-"))
         }
-        self.upload(request.key.removeprefix(f"{PREFIX}/"), request.body, kept)
+        self._lay(request.key, request.body, kept)
         return Response(200, self._described(self.objects[request.key]))
+
+    def _copy(self, request: Request) -> Response:
+        """Copy an object of the bucket with all its headers."""
+        headers = {name.replace("x-goog-", "x-amz-"): value for name, value in request.headers.items()}
+        if self.behavior.copies == "refused":
+            raise Refusal(501, "NotImplemented")
+        source = unquote(headers["x-amz-copy-source"]).removeprefix(f"/{BUCKET}/")
+        copied, there = self.objects.get(source), self.objects.get(request.key)
+        if copied is None:
+            raise Refusal(404, "NoSuchKey")
+        if source == request.key and headers.get("x-amz-metadata-directive") != "REPLACE":
+            raise Refusal(400, "InvalidRequest")
+        if headers.get("x-amz-copy-source-if-match", copied.etag) != copied.etag:
+            raise Refusal(412, "PreconditionFailed")
+        if self.behavior.copies in request.headers and there is not None:
+            raise Refusal(412, "PreconditionFailed")
+        self._lay(request.key, copied.body, copied.headers)
+        etag = escape(self.objects[request.key].etag, {'"': "&quot;"})
+        body = f"<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>"
+        return Response(200, {"Content-Type": "application/xml"}, body.encode())
 
     def _check_conditions(self, headers: Mapping[str, str], there: Object | None) -> None:
         given = {it for it in headers if it in {"if-match", "if-none-match"}}
@@ -320,21 +347,22 @@ class Server:
     url: str = ""
     fake: FakeS3 = field(default_factory=lambda: FakeS3(Behavior()))
     sleep: Callable[[float], None] = lambda _: None
-    _clients: dict[str, S3Store] = field(default_factory=dict)
+    _clients: dict[tuple[str, str], S3Store] = field(default_factory=dict)
 
     def _jitter(self, longest: float) -> float:
         self.sleep(longest)
         return 0.0
 
-    def open(self, provider: str = "other") -> S3Store:
+    def open(self, provider: str = "other", prefix: str = PREFIX) -> S3Store:
         """A store that leads here and knows nothing yet."""
-        if provider not in self._clients:
+        if (provider, prefix) not in self._clients:
             options = S3Options(
                 endpoint_url=self.url, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY, provider=provider
             )
             retries = Retries(self._jitter)
-            self._clients[provider] = S3Store(BUCKET, PREFIX, Target(f"s3://{BUCKET}/{PREFIX}", options), retries)
-        store = copy.copy(self._clients[provider])
+            target = Target(f"s3://{BUCKET}/{prefix}", options)
+            self._clients[provider, prefix] = S3Store(BUCKET, prefix, target, retries)
+        store = copy.copy(self._clients[provider, prefix])
         store.writes = ConditionalWrites(store.bucket, store.provider.conditions)
         return store
 

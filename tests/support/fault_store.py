@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from indexer.store import Expect, Opened, Part, Range, Reader
 
 READS = frozenset({"GET", "HEAD", "LIST"})
-WRITES = frozenset({"PUT", "DELETE"})
+WRITES = frozenset({"PUT", "COPY", "DELETE"})
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ FAULTS = (
     Fault("lost acknowledgement", WRITES, frozenset({1})),
     Fault("denied", READS | WRITES, frozenset({0, 1, 3})),
     Fault("conflict", (READS | WRITES) - {"LIST"}, frozenset({0, 1})),
-    Fault("not there", frozenset({"GET", "PUT"}), frozenset({0, 1})),
+    Fault("not there", frozenset({"GET", "PUT", "COPY"}), frozenset({0, 1})),
     Fault("body broken off", frozenset({"GET"}), frozenset({0})),
     Fault("body cut short", frozenset({"GET"}), frozenset({0})),
     Fault("listing broken off", frozenset({"LIST"}), frozenset({1})),
@@ -132,6 +132,20 @@ class FaultStore:
         etag = self.store.put(key, body, expect=expect, headers=headers)
         self._before = before
         _lose(fault, key)
+        return etag
+
+    @property
+    def place(self) -> object:
+        """Where the objects lie."""
+        return self.store.place
+
+    def copy(self, place: object, stat: Stat, *, expect: Expect) -> ETag:
+        """Copy an object from another place."""
+        fault = self._fault(Call("COPY", stat.key, etag=stat.etag, expect=expect))
+        before = copy_of(self.store)
+        etag = self.store.copy(place, stat, expect=expect)
+        self._before = before
+        _lose(fault, stat.key)
         return etag
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:

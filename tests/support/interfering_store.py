@@ -77,6 +77,19 @@ class InterferingStore:
         self.after(number, call)
         return etag
 
+    @property
+    def place(self) -> object:
+        """Where the objects lie."""
+        return self.store.place
+
+    def copy(self, place: object, stat: Stat, *, expect: Expect) -> ETag:
+        """Copy an object from another place."""
+        call = Call("COPY", stat.key, etag=stat.etag, expect=expect)
+        number = self._begin(call)
+        etag = self.store.copy(place, stat, expect=expect)
+        self.after(number, call)
+        return etag
+
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object."""
         call = Call("DELETE", key, expect=expect)

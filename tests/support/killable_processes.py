@@ -132,6 +132,15 @@ class CrashingStore:
         """Write an object."""
         return self._call(lambda: self.store.put(key, body, expect=expect, headers=headers))
 
+    @property
+    def place(self) -> object:
+        """Where the objects lie."""
+        return self.store.place
+
+    def copy(self, place: object, stat: Stat, *, expect: Expect) -> ETag:
+        """Copy an object from another place."""
+        return self._call(lambda: self.store.copy(place, stat, expect=expect))
+
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object."""
         self._call(lambda: self.store.delete(key, expect=expect))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from indexer.core.errors import Conflict, Missing, RangeRefused, Unavailable
+from indexer.core.errors import Conflict, CopyRefused, Missing, RangeRefused, Unavailable
 from indexer.core.model import ETag, Stat
 from indexer.core.usage import Usage
 from indexer.store import WHOLE, Expect, Opened, holds, within
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Call:
-    """One call: its verb (GET, HEAD, LIST, PUT, DELETE), the key or prefix, and what else it asked."""
+    """One call: its verb (GET, HEAD, LIST, PUT, COPY, DELETE), the key or prefix, and what else it asked."""
 
     verb: str
     key: str
@@ -67,6 +67,7 @@ class Behavior:
     ignores_ranges: bool = False
     refuses_ranges: bool = False
     lists_parts: bool = True
+    copies: bool = True
     drops_metadata: bool = False
     early_by: int = 0
     breaks_after: int | None = None
@@ -213,6 +214,28 @@ class MemoryStore:
                 raise Conflict(key, "changed since it was looked at")
             self.usage.bytes_written += len(body)
             return self._lay(key, bytes(body), headers=headers or {}).etag
+
+    @property
+    def place(self) -> MemoryStore:
+        """Where the objects lie."""
+        return self
+
+    def copy(self, place: object, stat: Stat, *, expect: Expect) -> ETag:
+        """Lay an object of another store here under the same key."""
+        self._called(Call("COPY", stat.key, etag=stat.etag, expect=expect))
+        if not isinstance(place, MemoryStore) or not self.behavior.copies:
+            raise CopyRefused(stat.key, "the store does not copy from there")
+        with place._lock:
+            copied = place.objects.get(stat.key)
+        if copied is None:
+            raise Missing(stat.key, "is not there")
+        if copied.stat.etag != stat.etag:
+            raise Conflict(stat.key, "changed since it was looked at")
+        with self._lock:
+            stored = self.objects.get(stat.key)
+            if not holds(expect, stored.stat.etag if stored else None):
+                raise Conflict(stat.key, "changed since it was looked at")
+            return self._lay(stat.key, copied.body, metadata=copied.metadata, headers=copied.headers).etag
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object; an absent one is fine."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.core.errors import NoConditions
+from indexer.core.errors import CopyRefused, NoConditions
 from indexer.store import Expect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.core.model import ETag
+    from indexer.core.model import ETag, Stat
     from indexer.core.stream import Content
     from indexer.store import Store
 
@@ -21,6 +21,7 @@ class UnconditionalStore:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.usage = store.usage
+        self.place = store.place
         self.list = store.list
         self.stat = store.stat
         self.open = store.open
@@ -29,6 +30,12 @@ class UnconditionalStore:
         """Write an object whole, whatever is there."""
         self._refuse(key, expect)
         return self._store.put(key, body, expect=expect, headers=headers)
+
+    def copy(self, place: object, stat: Stat, *, expect: Expect) -> ETag:
+        """Copy an object, whatever is there."""
+        if expect is not Expect.ANYTHING:
+            raise CopyRefused(stat.key, "the store knows no conditions on copies")
+        return self._store.copy(place, stat, expect=expect)
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object, whatever it is."""

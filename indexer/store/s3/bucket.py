@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexer.core.errors import BadConfig, Missing
 from indexer.store import Opened
+from indexer.store.s3.answers import value_in
 from indexer.store.s3.client import Request
 from indexer.store.s3.errors import content_range, errors, etag_of, metadata_of, opened_stat
 from indexer.store.s3.strict import field_of
@@ -76,6 +77,12 @@ class Bucket:
         with errors(self.url(key), conditional=conditional):
             response = self.client.ask(Request("PUT", self.prefix + key, headers, body=body))
             return etag_of(field_of(response.headers, "ETag"))
+
+    def copy(self, key: str, headers: Mapping[str, str]) -> ETag:
+        """Copy the object that `headers` name, and return the new ETag."""
+        with errors(self.url(key), conditional=True):
+            response = self.client.ask(Request("PUT", self.prefix + key, headers))
+            return etag_of(value_in(response.content, "ETag"))
 
     def delete(self, key: str) -> None:
         """Delete an object if it exists."""

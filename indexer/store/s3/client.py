@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from indexer.store.s3.retry import Retries
 
 _AGENT = f"conda-channel-indexer/{__version__}"
+COPY_SOURCE = "x-amz-copy-source"
+"""The header that names the object that a PUT copies."""
 _NONE: Mapping[str, str] = MappingProxyType({})
 _REDIRECTS = {301, 302, 307}
 _OF_ANOTHER_REGION = {"PermanentRedirect", "IllegalLocationConstraintException"}
@@ -46,6 +48,8 @@ class Request(NamedTuple):
     @property
     def verb(self) -> str:
         """The name of the request in counts."""
+        if COPY_SOURCE in self.headers:
+            return "COPY"
         return "LIST" if self.query and not self.key else self.method
 
     @property

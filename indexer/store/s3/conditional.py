@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from indexer.core import names
 from indexer.core.errors import BadConfig, Conflict, NoConditions
 from indexer.store import CHANGED, Expect
+from indexer.store.s3.copying import Copies
 from indexer.store.s3.errors import is_mismatch
 from indexer.store.s3.gcs import MATCH, generation_of
 from indexer.store.s3.md5 import content_md5, md5_of
@@ -37,6 +38,7 @@ class ConditionalWrites:
     def __init__(self, bucket: Bucket, conditions: Conditions, limits: Limits = LIMITS) -> None:
         self.conditions = conditions
         self.limits = limits
+        self.copies = Copies(bucket)
         self._bucket = bucket
         # Ceph RGW 16 compares If-Match with the quotes, and so refuses the form of the standard.
         self._bare_etags = False
@@ -57,7 +59,7 @@ class ConditionalWrites:
         """
         if len(body) > self.limits.one_put and self.conditions is not Conditions.GENERATION:
             condition = self._condition(key, expect)
-            return LargePut(self._bucket, key, body, headers, self.limits).put(condition, expect)
+            return LargePut(self._bucket, key, headers, self.limits, body).write(condition, expect)
         md5 = md5_of(body)
         headers = {**headers, "Content-MD5": content_md5(md5)}
         try:

@@ -1,4 +1,4 @@
-"""Writes an object that is too large for one PUT: in parts, which the last request joins to the object.
+"""Writes an object that is too large for one PUT or one copy: in parts, which the last request joins to the object.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 from indexer.core.errors import Conflict, IndexerError, OneUnavailable
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
 class Limits(Value, frozen=True):
     """The largest body of one PUT, and the smallest part (bytes); the largest number of parts.
 
-    Stores take 5 GB in one request, and parts from 5 MiB on.  One part is in memory at a time.
+    Stores take 5 GB in one request, and parts from 5 MiB on.  One part is in memory at a time.  A `copied` part is in
+    no memory of ours.
     """
 
     one_put: int = 5 * 10**9
     part: int = 8 * 2**20
+    copied: int = 2**29
     parts: int = 10_000
 
     def part_of(self, size: int) -> int:
@@ -44,17 +47,18 @@ class Limits(Value, frozen=True):
 
 LIMITS = Limits()
 
+_MD5 = re.compile(r"[0-9a-f]{32}")
 
-class LargePut(Value, frozen=True):
+
+class LargeWrite(Value, frozen=True):
     """An object that is written in parts, with the headers that it shall have."""
 
     bucket: Bucket
     key: str
-    body: Content
     headers: Mapping[str, str]
-    limits: Limits = LIMITS
+    limits: Limits
 
-    def put(self, condition: Mapping[str, str], expect: Expect | ETag) -> ETag:
+    def write(self, condition: Mapping[str, str], expect: Expect | ETag) -> ETag:
         """Write the object and return its ETag.
 
         The request that joins the parts has the `condition`.  Not every store heeds a condition there, so the object is
@@ -90,19 +94,8 @@ class LargePut(Value, frozen=True):
             return self.bucket.client.ask(request._replace(key=self.bucket.prefix + self.key))
 
     def _send_parts(self, upload: str) -> list[tuple[str, bytes]]:
-        """The ETag of each part as the store gives it, and its MD5.  Raises OneUnavailable if the content changed."""
-        sent = []
-        digest = hashlib.sha256()
-        for number, piece in enumerate(pieces_of(self.body, self.limits.part_of(len(self.body))), 1):
-            digest.update(piece)
-            md5 = hashlib.md5(piece, usedforsecurity=False).digest()
-            query = {"partNumber": str(number), "uploadId": upload}
-            answer = self._ask(Request("PUT", headers={"Content-MD5": content_md5(md5)}, query=query, body=piece))
-            with errors(self.bucket.url(self.key)):
-                sent.append((field_of(answer.headers, "ETag"), md5))
-        if isinstance(self.body, Stream) and digest.digest() != self.body.sha256:
-            raise OneUnavailable(self.key, "its content changed while it was sent", "repeat when no program writes it")
-        return sent
+        """The ETag of each part as the store gives it, and its MD5, empty if it is not known."""
+        raise NotImplementedError
 
     def _join(self, upload: str, sent: Sequence[tuple[str, bytes]], condition: Mapping[str, str]) -> ETag:
         body = _list_of_parts([etag for etag, _ in sent])
@@ -117,6 +110,46 @@ class LargePut(Value, frozen=True):
             raise
         with errors(self.bucket.url(self.key)):
             return etag_of(value_in(joined.content, "ETag"))
+
+
+class LargePut(LargeWrite, frozen=True):
+    """A content that is sent in parts."""
+
+    body: Content
+
+    def _send_parts(self, upload: str) -> list[tuple[str, bytes]]:
+        """The ETag of each part as the store gives it, and its MD5.  Raises OneUnavailable if the content changed."""
+        sent = []
+        digest = hashlib.sha256()
+        for number, piece in enumerate(pieces_of(self.body, self.limits.part_of(len(self.body))), 1):
+            digest.update(piece)
+            md5 = hashlib.md5(piece, usedforsecurity=False).digest()
+            query = {"partNumber": str(number), "uploadId": upload}
+            answer = self._ask(Request("PUT", headers={"Content-MD5": content_md5(md5)}, query=query, body=piece))
+            with errors(self.bucket.url(self.key)):
+                sent.append((field_of(answer.headers, "ETag"), md5))
+        if isinstance(self.body, Stream) and digest.digest() != self.body.sha256:
+            raise OneUnavailable(self.key, "its content changed while it was sent", "repeat when no program writes it")
+        return sent
+
+
+class LargeCopy(LargeWrite, frozen=True):
+    """An object of the same store that is copied in parts: `source` has the headers that name its version."""
+
+    source: Mapping[str, str]
+    size: int
+
+    def _send_parts(self, upload: str) -> list[tuple[str, bytes]]:
+        sent: list[tuple[str, bytes]] = []
+        part = max(self.limits.copied, self.limits.part_of(self.size))
+        for number, start in enumerate(range(0, self.size, part), 1):
+            headers = {**self.source, "x-amz-copy-source-range": f"bytes={start}-{min(start + part, self.size) - 1}"}
+            query = {"partNumber": str(number), "uploadId": upload}
+            answer = self._ask(Request("PUT", headers=headers, query=query))
+            with errors(self.bucket.url(self.key)):
+                etag = etag_of(value_in(answer.content, "ETag"))
+            sent.append((etag, bytes.fromhex(etag) if _MD5.fullmatch(etag) else b""))
+        return sent
 
 
 def _list_of_parts(etags: Sequence[str]) -> bytes:

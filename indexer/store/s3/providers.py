@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from indexer.core.errors import BadConfig
 from indexer.core.value import Value
+from indexer.store.s3.gcs import MATCH
 
 Addressing = Literal["virtual", "path"]
 """botocore's names for a bucket that is part of the host, and one that is part of the path."""
@@ -35,7 +36,8 @@ class Provider(Value, frozen=True):
     """One row: `hosts` is a pattern of its endpoints, whose group `region` names theirs.
 
     `region` is the one that all requests are signed for, None if it may be any.  `checksums` is whether requests ask
-    for the SHA-256 that the store has checked: some stores refuse such a request.
+    for the SHA-256 that the store has checked: some stores refuse such a request.  `absent` is the header by which a
+    copy depends on the absence of its target; each run tests whether the store heeds it (store/s3/copying.py).
     """
 
     name: str
@@ -44,6 +46,7 @@ class Provider(Value, frozen=True):
     region: str | None = None
     addressing: Addressing = "path"
     checksums: bool = True
+    absent: tuple[str, str] = ("If-None-Match", "*")
 
 
 AWS = Provider(
@@ -55,13 +58,20 @@ AWS = Provider(
 OTHER = Provider("other", "", Conditions.UNPROVEN)
 PROVIDERS = (
     AWS,
-    Provider("r2", r".*\.r2\.cloudflarestorage\.com", Conditions.ETAG, region="auto"),
+    Provider(
+        "r2",
+        r".*\.r2\.cloudflarestorage\.com",
+        Conditions.ETAG,
+        region="auto",
+        absent=("cf-copy-destination-if-none-match", "*"),
+    ),
     Provider(
         "gcs",
         r"storage(?:\.[a-z0-9-]+\.rep)?\.googleapis\.com",
         Conditions.GENERATION,
         region="auto",
         checksums=False,
+        absent=(MATCH, "0"),
     ),
     Provider("b2", r"s3\.(?P<region>[a-z0-9-]+)\.backblazeb2\.com", Conditions.NONE, checksums=False),
     Provider("wasabi", r"s3\.(?:(?P<region>[a-z0-9-]+)\.)?wasabisys\.com", Conditions.NONE),

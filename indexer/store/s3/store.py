@@ -66,6 +66,11 @@ class S3Store:
         self.writes = ConditionalWrites(self.bucket, self.provider.conditions)
         self._sends_if_match = True
 
+    @property
+    def place(self) -> Bucket:
+        """The bucket."""
+        return self.bucket
+
     def list(self, prefix: str, *, part: Part = WHOLE) -> Iterator[Stat]:
         """The objects and prefixes directly under a prefix, in pages of a thousand."""
         client, above = self.bucket.client, self.bucket.prefix
@@ -108,6 +113,10 @@ class S3Store:
     def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write an object and return its ETag.  Raises Conflict."""
         return self.writes.put(key, body, headers or {}, expect)
+
+    def copy(self, place: object, stat: Stat, *, expect: Expect) -> ETag:
+        """Copy an object of a bucket of the same store.  Raises Conflict, and CopyRefused."""
+        return self.writes.copies.copy(place, stat, expect, self.writes.limits)
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object.  Raises Conflict."""
