@@ -6,9 +6,9 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
-_COMMANDS = ("s3", "fs", "status", "check", "gc", "doctor", "yank", "unyank", "ignore", "unignore")
+    from typer.exceptions import TyperException
 
 _SWITCHES = ("--write-zst", "--write-shards")
 _VALUES: dict[str, Callable[[str], str]] = {"true": str, "false": lambda name: f"--no-{name[2:]}"}
@@ -19,19 +19,29 @@ def main() -> None:
     # Imported here: processes that read packages also import this module, and need no commands.
     from typer.exceptions import TyperException
 
-    from indexer.cli.app import only
+    from indexer.cli.app import app, name_of, only
     from indexer.cli.output import err, out_json
 
-    arguments = without_values(command_first(sys.argv[1:]))
+    commands = {name_of(command) for command in app.registered_commands}
+    arguments = without_values(command_first(sys.argv[1:], commands))
     try:
-        sys.exit(only("".join(arguments[:1]))(args=arguments or ["--help"], standalone_mode=False))
+        application = only("".join(arguments[:1]))
+        sys.exit(application(args=arguments or ["--help"], prog_name="indexer", standalone_mode=False))
     except TyperException as error:
-        command = f" {arguments[0]}" if arguments and arguments[0] in _COMMANDS else ""
-        message = f"{error.format_message().rstrip('.')}; see `indexer{command} --help`"
+        command = f" {arguments[0]}" if commands.intersection(arguments[:1]) else ""
+        message = f"{_problem(error)} see `indexer{command} --help`"
         if "--json" in arguments:
             out_json(_failure(message))
         err(f"error: {message}")
         sys.exit(2)
+
+
+def _problem(error: TyperException) -> str:
+    """What is wrong, with the names that are nearly right."""
+    if similar := getattr(error, "possibilities", None):
+        return f"{error.message}; did you mean {' or '.join(similar)}?"
+    problem = error.format_message().rstrip(".").replace(". Did you mean", "; did you mean").replace(" Did", " did")
+    return problem if problem.endswith("?") else f"{problem};"
 
 
 def _failure(error: str) -> dict[str, object]:
@@ -42,9 +52,9 @@ def _failure(error: str) -> dict[str, object]:
     return failure_as_json("", error, ExitCode.WRONG_USAGE)
 
 
-def command_first(arguments: list[str]) -> list[str]:
+def command_first(arguments: list[str], commands: Collection[str]) -> list[str]:
     """The arguments with the command first: rattler-index also accepts options before the command."""
-    at = next((i for i, word in enumerate(arguments) if word in _COMMANDS), 0)
+    at = next((i for i, word in enumerate(arguments) if word in commands), 0)
     return [arguments[at], *arguments[:at], *arguments[at + 1 :]] if at else arguments
 
 

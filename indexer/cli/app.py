@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from indexer.cli.headings import Application
 from indexer.cli.option_groups import flattened
 from indexer.cli.options.bucket import Bucket, Configuration
 from indexer.cli.options.output import OutputOptions
@@ -20,13 +21,14 @@ from indexer.core.errors import BadConfig
 from indexer.core.release import __version__
 
 if TYPE_CHECKING:
+    from typer.models import CommandInfo
+
     from indexer.core.publishing import PublishReport
     from indexer.core.report import CheckReport, GcReport, Page, Report, SettingsReport
 
-app = typer.Typer(
+app = Application(
     name="indexer",
     help="Index a static conda channel in an S3 bucket or a folder.",
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -51,7 +53,7 @@ def _version(value: bool) -> None:  # noqa: FBT001  typer passes the value as a 
 def root(
     *,
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")
+        bool, typer.Option("--version", "-V", is_eager=True, callback=_version, help="Print the version.")
     ] = False,
 ) -> None:
     """Index a static conda channel in an S3 bucket or a folder."""
@@ -231,15 +233,22 @@ def doctor(channel: _URL, options: DoctorOptions, output: OutputOptions, bucket:
 
 
 @functools.cache
-def only(name: str) -> typer.Typer:
-    """The application with one command; with all if no command has this name.
+def only(name: str) -> Application:
+    """The application with one command; with all, and shell completion, if no command has this name.
 
     typer makes each registered command, which takes as long as a run with nothing to do.
     """
+    called = [command for command in app.registered_commands if name_of(command) == name]
+    if not called:
+        return app
     single = copy.copy(app)
-    called = [command for command in app.registered_commands if getattr(command.callback, "__name__", "") == name]
-    single.registered_commands = called or app.registered_commands
+    single.registered_commands, single._add_completion = called, False  # noqa: SLF001  typer has no other way
     return single
+
+
+def name_of(command: CommandInfo) -> str:
+    """The name of a command."""
+    return str(command.name or getattr(command.callback, "__name__", ""))
 
 
 def _index(channel: str, request: RunRequest, output: OutputOptions, configuration: Configuration) -> Report:

@@ -1,12 +1,17 @@
-"""Groups of options: a group is a Struct, whose fields are options for typer or other groups."""
+"""Groups of options: a group is a Struct, whose fields are options for typer or other groups.
+
+A group names in `HEADING` the heading of its options in the help.
+"""
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, TypeGuard, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard, get_type_hints
 
 from msgspec import Struct
+from typer.models import OptionInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -58,4 +63,15 @@ def _fields(group: type[Struct]) -> list[tuple[str, Any, Any]]:
     # Fields without a default come first.
     missing = [inspect.Parameter.empty] * (len(names) - len(group.__struct_defaults__))
     defaults = [*missing, *group.__struct_defaults__]
-    return [(name, hints[name], default) for name, default in zip(names, defaults, strict=True)]
+    heading = getattr(group, "HEADING", None)
+    return [(name, _under(heading, hints[name]), default) for name, default in zip(names, defaults, strict=True)]
+
+
+def _under(heading: str | None, hint: Any) -> Any:
+    """The annotation of an option under a heading; it keeps its own heading, if it has one."""
+    option = next(iter(getattr(hint, "__metadata__", ())), None)
+    if not isinstance(option, OptionInfo) or option.rich_help_panel is not None or heading is None:
+        return hint
+    option = copy.copy(option)
+    option.rich_help_panel = heading
+    return Annotated[hint.__origin__, option]

@@ -13,6 +13,7 @@ from indexer.core.errors import BadConfig, Missing
 from indexer.core.overlay import Ignore, WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn
 from indexer.core.value import Value
 from indexer.lister.snapshot import load_state
+from indexer.lister.subdirs import check_is_subdir
 from indexer.store import Expect
 from indexer.store.read import read_whole
 
@@ -76,8 +77,7 @@ def _check(store: Store, subdir: str, request: YankRequest) -> None:
         raise BadConfig(
             min(request.within("")), "is not of the form SUBDIR/FILENAME", "name it like noarch/foo-1.0-0.conda"
         )
-    if not names.is_subdir(subdir):
-        raise BadConfig(subdir, "is not a subdir", "name one such as linux-64 or noarch")
+    check_is_subdir(subdir)
     before, _ = _read(store, subdir)
     known = before.ignored if request.ignore else before.yanked
     for filename in sorted(request.within(subdir) - known.keys()):

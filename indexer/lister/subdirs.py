@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, NamedTuple
 
 from indexer.core import names
 from indexer.core.errors import BadConfig
+from indexer.core.similar import similar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,14 +89,21 @@ def check_exists(root: Root, channel: str) -> None:
     raise BadConfig(channel or "the channel", reason, f"nothing was changed: {step}, or create a channel with --create")
 
 
+def check_is_subdir(subdir: str) -> None:
+    """Raise BadConfig for a name that no subdir can have."""
+    if not names.is_subdir(subdir):
+        near = similar(subdir, names.KNOWN_SUBDIRS)
+        step = f"did you mean {near}?" if near else "name one such as linux-64 or noarch"
+        raise BadConfig(subdir or "''", "is not a subdir", step)
+
+
 def check_subdir(store: Store, subdir: str, *, create: bool) -> None:
     """Raise BadConfig for a name that no subdir can have, or for an unknown subdir that does not exist."""
-    if not names.is_subdir(subdir):
-        raise BadConfig(subdir or "''", "is not a subdir", "name one such as linux-64 or noarch")
+    check_is_subdir(subdir)
     if subdir in names.KNOWN_SUBDIRS or create or next(iter(store.list(f"{subdir}/")), None) is not None:
         return
-    near = difflib.get_close_matches(subdir, sorted(names.KNOWN_SUBDIRS), n=1, cutoff=0.5)
-    step = f"did you mean {near[0]}? " if near else ""
+    near = similar(subdir, names.KNOWN_SUBDIRS)
+    step = f"did you mean {near}? " if near else ""
     raise BadConfig(subdir, "is not a known subdir and is not in the channel", f"{step}--create creates {subdir}")
 
 

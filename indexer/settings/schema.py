@@ -5,13 +5,13 @@ Parsing, messages and docs/configuration.md all use these structs.
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
 
 from indexer.core.errors import BadConfig
+from indexer.core.similar import similar
 from indexer.core.value import Value
 
 _Table = TypeVar("_Table", bound=Struct)
@@ -152,5 +152,5 @@ def _struct(kind: Any) -> type[Struct] | None:
 
 def nearest(key: str, known: list[str]) -> str:
     """The next step after an unknown key: the most similar known key, or all known keys."""
-    close = difflib.get_close_matches(key, known, 1, 0.5)
-    return f"use {close[0]}" if close else f"use one of {', '.join(known)}"
+    near = similar(key, known)
+    return f"use {near}" if near else f"use one of {', '.join(known)}"

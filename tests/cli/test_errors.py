@@ -42,7 +42,9 @@ MISTAKES = {
     "bucket to fs": Mistake(["fs", "s3://b/c"], "s3://b/c", "not a folder", "indexer s3"),
     "no bucket": Mistake(["s3", "s3:///c"], "s3:///c", "not of the form s3://", "name the bucket"),
     "query": Mistake(["s3", "s3://b/c?x=y"], "s3://b/c?x=y", "not of the form s3://", "name the bucket"),
-    "bad subdir": Mistake(["fs", "{}", "--subdir", "Linux_64"], "Linux_64", "is not a subdir", "linux-64 or noarch"),
+    "bad subdir": Mistake(
+        ["fs", "{}", "--subdir", "Linux_64"], "Linux_64", "is not a subdir", "did you mean linux-64?"
+    ),
     "subdir of a package": Mistake(["fs", "{}", "--package", "x/a-1-0.conda"], "x", "subdir", "linux-64 or noarch"),
     "nothing to publish": Mistake(
         ["fs", "{}", "--no-shards", "--no-monolithic"], "--no-monolithic --no-shards", "no file to", "remove one"
@@ -77,6 +79,16 @@ MISTAKES = {
     ),
     "no scheduler there": Mistake(
         ["fs", "{}", "--scheduler", "tls://127.0.0.1:1"], "--scheduler tls://127.0.0.1:1", "certificate", "DASK_"
+    ),
+    "subdir that nothing is like": Mistake(["fs", "{}", "--subdir", "%"], "%", "is not a subdir", "linux-64 or noarch"),
+    "provider": Mistake(
+        ["s3", "s3://b", "--provider", "minoi", "--no-sign-request"],
+        "--provider minoi",
+        "not a known",
+        "did you mean minio?",
+    ),
+    "provider that nothing is like": Mistake(
+        ["s3", "s3://b", "--provider", "%", "--no-sign-request"], "--provider %", "not a known", "use one of"
     ),
     "no credentials": Mistake(["s3", "s3://b"], "s3://b", "credentials", "--access-key-id"),
 }
@@ -233,9 +245,18 @@ def test_wrong_usage_is_one_line_too(channel: Path, words: list[str], thing: str
     assert (done.code, done.out) == (2, "")
     assert done.error.startswith("error: ")
     assert thing.format(channel) in done.error
-    assert done.error.endswith(
-        "; see `indexer --help`" if words[0] == "no-such" else f"; see `indexer {words[0]} --help`"
-    )
+    assert done.error.endswith("see `indexer --help`" if words[0] == "no-such" else f"see `indexer {words[0]} --help`")
+
+
+@pytest.mark.parametrize(
+    ("words", "suggestion"),
+    [
+        (["fs", "{}", "--dryrun"], "No such option: --dryrun; did you mean --dry-run? see `indexer fs --help`"),
+        (["stauts", "{}"], "No such command 'stauts'; did you mean 'status'? see `indexer --help`"),
+    ],
+)
+def test_a_name_that_is_nearly_right_is_suggested(channel: Path, words: list[str], suggestion: str) -> None:
+    assert invoke(*(word.format(channel) for word in words)).error == f"error: {suggestion}"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 import indexer
 from docs.configuration import PAGE, page
+from indexer.cli.options import CONNECTION, HEADINGS, SAFETY
 from indexer.core.channel_settings import ChannelSettings
 from indexer.settings.schema import BucketOptions, Concurrency, keys
 from tests.support.command import ROOT, invoke, run, spawn
@@ -84,6 +85,37 @@ def test_help_names_the_variable_of_each_option_of_a_bucket(command: str) -> Non
     names = ("ENDPOINT_URL", "REGION", "ADDRESSING_STYLE", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
     for variable in (*(f"S3_{name}" for name in names), "AWS_PROFILE"):
         assert f"[env var: {variable}]" in " ".join(shown.split()), variable
+
+
+def test_each_option_of_a_run_is_under_a_heading() -> None:
+    sections = re.split(r"\n\n(?=\S)", invoke("s3", "--help").out.strip())
+    options = {heading: text for heading, _, text in (section.partition(":\n") for section in sections[1:])}
+    assert [*options] == ["Arguments", "Options", *HEADINGS]
+    assert options["Options"].split() == ["-h,", "--help", "Show", "this", "message", "and", "exit."]
+    assert "--dry-run" in options[SAFETY]
+    assert "--endpoint-url" in options[CONNECTION]
+
+
+@pytest.mark.parametrize("words", [["-V"], ["--version"]])
+def test_two_options_print_the_version(words: list[str]) -> None:
+    assert invoke(*words).out == f"indexer {indexer.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "suggested"),
+    [("indexer sta", {"status"}), ("indexer fs --dry", {"--dry-run"}), ("indexer s3 x --js", {"--json"})],
+)
+def test_a_shell_completes_commands_and_options(typed: str, suggested: set[str]) -> None:
+    place = str(len(typed.split()) - 1)
+    done = spawn(env={"_INDEXER_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": place})
+    assert {*done.out.split()} == suggested
+    assert done.code == 0
+
+
+def test_a_shell_gets_a_script_for_completion() -> None:
+    done = spawn(env={"_INDEXER_COMPLETE": "source_bash"})
+    assert "complete" in done.out
+    assert "indexer" in done.out
 
 
 def test_no_words_at_all_show_the_help() -> None:

@@ -18,7 +18,24 @@ File = Optional[Path]  # noqa: UP045
 Switch = Optional[bool]  # noqa: UP045
 """None if the option is not given: then a configuration file may set the value."""
 
-DryRun = Annotated[bool, Option("--dry-run", help="Show what would change, write nothing.")]
+HEADINGS = WHAT_TO_INDEX, WHAT_TO_PUBLISH, PATCH, SAFETY, SPEED, OUTPUT, CONNECTION = (
+    "What to index",
+    "What to publish",
+    "Patch",
+    "Safety",
+    "Speed",
+    "Output",
+    "Connection",
+)
+"""The headings of options in the help, in this order.  A group names its heading in `HEADING`; an option that belongs
+under another heading names that one itself."""
+
+DryRun = Annotated[bool, Option("--dry-run", help="Show what would change, write nothing.", rich_help_panel=SAFETY)]
 Create = Annotated[
-    bool, Option("--create", help="Create an unknown subdir, or a channel in an existing folder or bucket.")
+    bool,
+    Option(
+        "--create",
+        help="Create an unknown subdir, or a channel in an existing folder or bucket.",
+        rich_help_panel=SAFETY,
+    ),
 ]

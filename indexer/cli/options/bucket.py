@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Struct
 from typer import Option
 
-from indexer.cli.options import File, Text
+from indexer.cli.options import CONNECTION, File, Text
 from indexer.settings.locations import Environment
 from indexer.settings.resolve import resolve
 from indexer.store.s3.providers import NAMES
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 class Configuration(Struct, frozen=True):
     """Where settings come from, besides options and variables."""
+
+    HEADING: ClassVar[str] = CONNECTION
 
     config: Annotated[
         File,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Optional
 
 from msgspec import Struct
 from msgspec.structs import asdict
 from typer import Option
 
-from indexer.cli.options import Number, Switch, Text
+from indexer.cli.options import WHAT_TO_PUBLISH, Number, Switch, Text
 from indexer.core.channel_settings import ChannelSettings, default_of, option_name
 from indexer.settings.given import given_settings
 from indexer.settings.schema import keys
@@ -46,6 +46,8 @@ _FailOn = Optional[FailOn]  # noqa: UP045  typer reads it
 
 class Files(Struct, frozen=True):
     """The options that are settings of the channel, by the field of ChannelSettings."""
+
+    HEADING: ClassVar[str] = WHAT_TO_PUBLISH
 
     write_zst: Annotated[Switch, _setting("write_zst")] = None
     write_shards: Annotated[Switch, _setting("write_shards")] = None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Struct
 from typer import Option
 
-from indexer.cli.options import Number
+from indexer.cli.options import OUTPUT, SPEED, Number
 
 
 class OutputOptions(Struct, frozen=True):
     """The output of a command."""
+
+    HEADING: ClassVar[str] = OUTPUT
 
     verbose: Annotated[
         int, Option("--verbose", "-v", count=True, show_default=False, help="Show more; -vv also shows tracebacks.")
@@ -22,5 +24,11 @@ class OutputOptions(Struct, frozen=True):
         bool, Option("--no-progress", help="Show no progress bars. Without a terminal there are none.")
     ] = False
     max_parallel: Annotated[
-        Number, Option(min=1, metavar="N", help="Number of packages read at once. [default: by the kind of target]")
+        Number,
+        Option(
+            min=1,
+            metavar="N",
+            help="Number of packages read at once. [default: by the kind of target]",
+            rich_help_panel=SPEED,
+        ),
     ] = None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Struct
 from typer import Option
 
-from indexer.cli.options import Create, DryRun
+from indexer.cli.options import SAFETY, Create, DryRun
 from indexer.cli.options.files import Files
 from indexer.core.options import Options
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 class PublishOptions(Struct, frozen=True):
     """The options of `publish`, and those of the files that the run after the upload publishes."""
+
+    HEADING: ClassVar[str] = SAFETY
 
     files_of_index: Files
     partial: Annotated[

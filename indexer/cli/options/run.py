@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Struct
 from typer import Option
 
-from indexer.cli.options import DryRun, Text
+from indexer.cli.options import PATCH, SAFETY, SPEED, DryRun, Text
 from indexer.cli.options.files import Files
 from indexer.cli.options.selection import Selection
 from indexer.core.errors import BadConfig
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 class ValidationOptions(Struct, frozen=True):
     """How a run checks packages."""
+
+    HEADING: ClassVar[str] = SAFETY
 
     verify_digests: Annotated[
         bool,
@@ -32,6 +34,8 @@ class ValidationOptions(Struct, frozen=True):
 
 class Patching(Struct, frozen=True):
     """Which repodata patch is applied."""
+
+    HEADING: ClassVar[str] = PATCH
 
     repodata_patch: Annotated[
         Text,
@@ -60,6 +64,8 @@ class Patching(Struct, frozen=True):
 class Writing(Struct, frozen=True):
     """How a run writes."""
 
+    HEADING: ClassVar[str] = SAFETY
+
     dry_run: DryRun = False
     disable_precondition_checks: Annotated[
         bool,
@@ -81,6 +87,8 @@ class IndexOptions(Struct, frozen=True):
 
 class RunRequest(Struct, frozen=True):
     """All options of a run."""
+
+    HEADING: ClassVar[str] = SPEED
 
     index: IndexOptions
     writing: Writing

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Struct
 from typer import Option
 
-from indexer.cli.options import Create, File, Texts
+from indexer.cli.options import WHAT_TO_INDEX, Create, File, Texts
 from indexer.core import events
 from indexer.core.errors import BadConfig
 from indexer.core.names import parse_filename
@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 class Selection(Struct, frozen=True):
     """Which packages and subdirs a run indexes."""
+
+    HEADING: ClassVar[str] = WHAT_TO_INDEX
 
     force: Annotated[
         bool, Option("--force", "-f", help="Read every package again. The dates of first indexing are kept.")

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from indexer.core.errors import BadConfig
+from indexer.core.similar import similar
 from indexer.core.value import Value
 from indexer.store.s3.gcs import MATCH
 
@@ -92,7 +93,9 @@ def provider_of(endpoint: str | None, name: str | None = None) -> Provider:
     No endpoint is AWS.  Raises BadConfig for a name that is not in the table.
     """
     if name is not None and name not in _BY_NAME:
-        raise BadConfig(f"--provider {name}", "is not a known provider", f"use one of {', '.join(_BY_NAME)}")
+        near = similar(name, _BY_NAME)
+        step = f"did you mean {near}?" if near else f"use one of {', '.join(_BY_NAME)}"
+        raise BadConfig(f"--provider {name}", "is not a known provider", step)
     host = _host(endpoint)
     for provider in [_BY_NAME[name]] if name is not None else PROVIDERS:
         match = re.fullmatch(provider.hosts, host)
