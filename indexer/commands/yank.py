@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -18,6 +19,8 @@ from indexer.store import Expect
 from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from indexer.commands.context import Context
     from indexer.core.model import ETag
     from indexer.core.options import Options
@@ -67,7 +70,8 @@ def withdraw(store: Store, request: YankRequest, options: Options, context: Cont
     _check_indexed(store, subdirs)
     options = replace(options, packages=request.packages, may_be_gone=request.packages, unyanked=unyanked)
     for subdir in subdirs:
-        _change_file(store, subdir, request, context)
+        edit = partial(request.edit, filenames=request.within(subdir), now_ms=context.clock.now_ms())
+        change_withdrawn(store, subdir, context, edit)
     return index_with_settings(store, options, context)
 
 
@@ -95,13 +99,15 @@ def _read(store: Store, subdir: str) -> tuple[WithdrawnPackages, ETag | None]:
     return decode_withdrawn(data, key), opened.etag
 
 
-def _change_file(store: Store, subdir: str, request: YankRequest, context: Context) -> None:
-    """Change the file of withdrawn packages.  Raises GaveUp."""
+def change_withdrawn(
+    store: Store, subdir: str, context: Context, edit: Callable[[WithdrawnPackages], WithdrawnPackages]
+) -> None:
+    """Change the file of withdrawn packages of a subdir by compare-and-swap.  Raises GaveUp."""
     key = f"{subdir}/{names.YANKS}"
 
     def change(leased: Store) -> None:
         before, etag = _read(leased, subdir)
-        after = request.edit(before, request.within(subdir), context.clock.now_ms())
+        after = edit(before)
         if after != before:
             leased.put(key, encode_withdrawn(after), expect=etag or Expect.ABSENT, headers=JSON)
 

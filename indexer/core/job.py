@@ -50,7 +50,7 @@ class SubdirJob(Value, frozen=True, dict=True):
     @cached_property
     def sent_attestations(self) -> dict[str, SentAttestations]:
         """The attestations that were just sent, by file name of the package."""
-        sent = self.options.sent_attestations
+        sent = dict(self.options.sent_attestations)
         return {filename: sent[f"{self.subdir}/{filename}"] for filename in self._in_subdir(frozenset(sent))}
 
     @cached_property

@@ -12,8 +12,6 @@ from indexer.core.model import Outputs, Rules
 from indexer.core.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from indexer.core.channel_info import Notice
     from indexer.core.channel_settings import KnownSettings
 
@@ -34,8 +32,8 @@ class Options(Value, frozen=True):
     keeps it.  `notices` is the content of `notices.json`, None keeps it.  `unyanked` (`SUBDIR/FILENAME`) are indexed
     again although another indexer lists them as removed.  With `create` a missing channel or subdir is created empty.
     `may_be_gone` are those of `packages` that an event named: it is no fault if neither the channel nor its index has
-    them.  `sent_attestations` are those of some of `packages`; the run does not ask the store for them.  With
-    `fail_on_new` only a rejection that the last run did not report makes the exit code 3.
+    them.  `sent_attestations` has pairs of one of `packages` and its attestations; the run does not ask the store for
+    them.  With `fail_on_new` only a rejection that the last run did not report makes the exit code 3.
 
     `settings` are saved in the channel and hold for later runs, unless `this_run_only` is set; so are the values of
     `outputs`, `rules`, `notices` and `fail_on_new` that differ from their defaults.  All other values follow the
@@ -59,7 +57,7 @@ class Options(Value, frozen=True):
     fail_on_new: bool = False
     create: bool = False
     may_be_gone: frozenset[str] = frozenset()
-    sent_attestations: Mapping[str, SentAttestations] = field(default_factory=dict)
+    sent_attestations: tuple[tuple[str, SentAttestations], ...] = ()
     settings: ChannelSettings = field(default_factory=ChannelSettings)
     this_run_only: bool = False
     origins: tuple[tuple[str, str], ...] = ()

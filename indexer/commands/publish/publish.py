@@ -111,12 +111,12 @@ def _publish_valid(
     return results, settled.finish(store, context, _index(store, results, attested, context, found))
 
 
-def _sent_attestations(files: Sequence[ValidFile]) -> dict[str, SentAttestations]:
-    return {
-        file.package.key: SentAttestations(file.package.sha256, file.package.attestations.sha256)
+def _sent_attestations(files: Sequence[ValidFile]) -> tuple[tuple[str, SentAttestations], ...]:
+    return tuple(
+        (file.package.key, SentAttestations(file.package.sha256, file.package.attestations.sha256))
         for file in files
         if file.package.attestations is not None
-    }
+    )
 
 
 def _no_run(store: Store) -> Report:
