@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ignore,
         index,
         publish,
+        remove,
         status,
         unignore,
         unyank,
@@ -30,13 +31,14 @@ if TYPE_CHECKING:
     )
     from indexer.commands.context import WorkerOptions
     from indexer.commands.gc import GcRequest
+    from indexer.commands.remove import RemovalRequest, Successor
     from indexer.core.channel_settings import ChannelSettings
     from indexer.core.errors import IndexerError
     from indexer.core.exit_codes import ExitCode
     from indexer.core.model import Outputs, Rules
     from indexer.core.options import Options
     from indexer.core.publishing import PublishReport, PublishRequest
-    from indexer.core.report import CheckReport, GcReport, Outcome, Report, SettingsReport
+    from indexer.core.report import CheckReport, GcReport, Outcome, RemovalReport, Report, SettingsReport
     from indexer.store.target import S3Options, Target
 
 
@@ -52,10 +54,13 @@ __all__ = [
     "Outputs",
     "PublishReport",
     "PublishRequest",
+    "RemovalReport",
+    "RemovalRequest",
     "Report",
     "Rules",
     "S3Options",
     "SettingsReport",
+    "Successor",
     "Target",
     "WorkerOptions",
     "__version__",
@@ -66,6 +71,7 @@ __all__ = [
     "ignore",
     "index",
     "publish",
+    "remove",
     "status",
     "unignore",
     "unyank",
@@ -84,10 +90,13 @@ _HOMES = {
     "Outputs": "indexer.core.model",
     "PublishReport": "indexer.core.publishing",
     "PublishRequest": "indexer.core.publishing",
+    "RemovalReport": "indexer.core.report",
+    "RemovalRequest": "indexer.commands.remove",
     "Report": "indexer.core.report",
     "Rules": "indexer.core.model",
     "SettingsReport": "indexer.core.report",
     "S3Options": "indexer.store.target",
+    "Successor": "indexer.commands.remove",
     "Target": "indexer.store.target",
     "WorkerOptions": "indexer.commands.context",
     "change_settings": "indexer.commands.api",
@@ -97,6 +106,7 @@ _HOMES = {
     "ignore": "indexer.commands.api",
     "index": "indexer.commands.api",
     "publish": "indexer.commands.api",
+    "remove": "indexer.commands.api",
     "status": "indexer.commands.api",
     "unignore": "indexer.commands.api",
     "unyank": "indexer.commands.api",

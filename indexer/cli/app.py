@@ -14,7 +14,7 @@ from indexer.cli.options.bucket import Bucket, Configuration
 from indexer.cli.options.output import OutputOptions
 from indexer.cli.options.publishing import PublishOptions
 from indexer.cli.options.run import IndexOptions, RunRequest, Writing
-from indexer.cli.options.upkeep import CheckOptions, DoctorOptions, GcOptions, SettingsOptions
+from indexer.cli.options.upkeep import CheckOptions, DoctorOptions, GcOptions, RemovalOptions, SettingsOptions
 from indexer.cli.output import out
 from indexer.cli.run_command import progress_of, run_command
 from indexer.core.errors import BadConfig
@@ -211,6 +211,25 @@ def settings(channel: _TARGET, options: SettingsOptions, output: OutputOptions, 
         return api.settings_of(resolved.target, request)
 
     run_command(output, channel, do_settings)
+
+
+@app.command()
+@flattened
+def remove(channel: _TARGET, options: RemovalOptions, output: OutputOptions, bucket: Bucket) -> None:
+    """List what leaves a channel to another indexer; with --yes, do it.
+
+    The index is published in the formats of the other indexer alone, because clients would read an outdated file of
+    any other format; the files that only this tool reads are deleted.  Packages and shards stay.
+    """
+
+    def do_remove() -> Report:
+        from indexer.commands import api
+        from indexer.commands.remove import RemovalRequest, Successor
+
+        request = RemovalRequest(Successor(options.successor.value), options.yes)
+        return api.remove(bucket.resolve(channel).target, request)
+
+    run_command(output, channel, do_remove)
 
 
 @app.command()

@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING
 
 from indexer.cli.grouped import grouped
 from indexer.cli.published import package_errors, package_lines
+from indexer.cli.removed import removal_lines, removal_warnings
 from indexer.core.amounts import counted, size_in_words
 from indexer.core.channel_settings import in_words
 from indexer.core.printable import one_line
 from indexer.core.publishing import PublishReport
 from indexer.core.recent import DAYS
-from indexer.core.report import CheckReport, GcReport, Note, Outcome, ReadCount, Report, SettingsReport
+from indexer.core.report import (
+    CheckReport,
+    GcReport,
+    Note,
+    Outcome,
+    ReadCount,
+    RemovalReport,
+    Report,
+    SettingsReport,
+)
 from indexer.store.target import Target
 
 if TYPE_CHECKING:
@@ -48,6 +58,7 @@ def summary(report: AnyReport) -> Iterator[str]:
     if isinstance(report, Report):
         yield from package_lines(report) if isinstance(report, PublishReport) else ()
         yield from _run_lines(report)
+        yield from removal_lines(report) if isinstance(report, RemovalReport) else ()
     elif isinstance(report, CheckReport):
         yield from _aligned({name: _checked(sub) for name, sub in sorted(report.subdirs.items())})
     else:
@@ -274,6 +285,7 @@ def warning_lines(report: AnyReport) -> Iterator[str]:
         verb = "deleted" if report.deleted else "would delete"
         yield from (f"{verb}: {key}" for _, sub in sorted(report.subdirs.items()) for key in sub.unused)
     elif isinstance(report, Report):
+        yield from removal_warnings(report) if isinstance(report, RemovalReport) else ()
         yield from _note_lines(report.not_indexed, "note: ")
         for name, sub in sorted(report.subdirs.items()):
             yield from _note_lines(sub.warnings, f"warning: {name}/")

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
     from indexer.commands.channel_settings import SettingsRequest
     from indexer.commands.gc import GcRequest
+    from indexer.commands.remove import RemovalRequest
     from indexer.core.channel_settings import ChannelSettings
     from indexer.core.publishing import PublishReport, PublishRequest
-    from indexer.core.report import CheckReport, GcReport, Report, SettingsReport
+    from indexer.core.report import CheckReport, GcReport, RemovalReport, Report, SettingsReport
     from indexer.store import Store
 
     Progress = Callable[[str, int, int], None]
@@ -210,6 +211,19 @@ def gc(target: AnyTarget, request: GcRequest | None = None) -> GcReport:
     several("subdirs", request.subdirs)
     with _opened(channel, THREADS_HERE) as (store, context):
         return replace(collect(store, request, context), channel=channel.name)
+
+
+def remove(target: AnyTarget, request: RemovalRequest) -> RemovalReport:
+    """Leave the channel to another indexer if the `request` says so, else list what that would change, and report.
+
+    The index is published in the formats of the other indexer alone, and the files that only we read are deleted.
+    Raises IndexerError.
+    """
+    from indexer.commands import remove as verb
+
+    channel = target_of(target)
+    with _opened(channel, THREADS_HERE) as (store, context):
+        return replace(verb.remove(store, request, context), channel=channel.name)
 
 
 def target_of(target: AnyTarget) -> Target:

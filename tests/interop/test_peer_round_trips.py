@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import peers
 from fixtures.golden import Dated
-from indexer import Options, Target, check, index, yank
+from indexer import ChannelSettings, Options, RemovalRequest, Successor, Target, check, index, remove, yank
 from indexer.core import names
 from tests.support.buckets import options_for
 from tests.support.channels import PACKAGES, lay_out, lay_up, objects, records, repodata
@@ -34,6 +34,7 @@ NOT_FOR_RATTLER = {"rush-0.1-0.conda", "mist-1.0-0.conda"}
 # It claims what only an indexer may say, and conda-index believes it.
 FORGED = "osx-arm64/teal-1.0-0.conda"
 LONG_AGO = 1_600_000_000
+NOVA = {"name": "nova", "version": "1.0", "build": "0", "build_number": 0, "depends": [], "subdir": "noarch"}
 
 
 def by_rattler(folder: Path) -> Outcome:
@@ -193,3 +194,23 @@ def test_a_channel_of_another_indexer_is_taken_over_and_handed_back_whole(
     assert offered(folder).keys() == before.keys()
     go(peer, folder)
     assert offered(folder) == before
+
+
+@pytest.mark.parametrize("peer", [by_rattler, by_conda])
+def test_another_indexer_goes_on_with_a_channel_that_was_left_to_it(
+    peer: Callable[[Path], Outcome], tmp_path: Path
+) -> None:
+    folder = lay(tmp_path / "channel", peer)
+    every_format = ChannelSettings(html=True, bz2=True, channeldata=True, current_repodata=True, rss=True)
+    assert index(str(folder), Options(settings=every_format)).exit_code == 0
+    before = offered(folder)
+    successor = Successor.RATTLER if peer is by_rattler else Successor.CONDA
+    assert remove(str(folder), RemovalRequest(successor, delete=True)).deleted
+    left = {path: path.read_bytes() for path in folder.glob("*/*") if "repodata" in path.name}
+    new = folder / "noarch" / "nova-1.0-0.conda"
+    new.write_bytes(archive(new.name, {"info/index.json": json.dumps(NOVA).encode()}))
+    go(peer, folder)
+    assert offered(folder).keys() == {*before, f"noarch/{new.name}"}
+    assert not list(folder.rglob(".indexer*"))
+    # What the other indexer does not write again would be outdated now.
+    assert {path for path, body in left.items() if path.parent == new.parent and path.read_bytes() == body} == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import Annotated
 
 from msgspec import Struct
@@ -49,6 +50,25 @@ class SettingsOptions(Struct, frozen=True):
     unset: Annotated[Texts, Option("--unset", metavar="KEY", help="Return a setting to its default; repeatable.")] = (
         None
     )
+
+
+class SuccessorName(str, Enum):
+    """The indexer that goes on with a channel."""
+
+    RATTLER = "rattler-index"
+    CONDA = "conda-index"
+
+
+class RemovalOptions(Struct, frozen=True):
+    """The options of `remove`."""
+
+    successor: Annotated[
+        SuccessorName,
+        Option("--for", help="The indexer that goes on with the channel; only the formats of its defaults stay."),
+    ]
+    yes: Annotated[
+        bool, Option("--yes", "-y", help="Change the channel; without this option the changes are only listed.")
+    ] = False
 
 
 class GcOptions(Struct, frozen=True):

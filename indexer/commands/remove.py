@@ -1,0 +1,99 @@
+"""Leaves a channel to another indexer: publishes the formats of that one alone, and deletes what only we read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import asdict, replace
+
+from indexer.commands.with_settings import index_with_settings
+from indexer.core import names
+from indexer.core.channel_settings import ChannelSettings
+from indexer.core.exit_codes import ExitCode
+from indexer.core.options import Options
+from indexer.core.removal import RemovalReport, Successor
+from indexer.core.report import Report
+from indexer.lister.subdirs import chosen
+from indexer.store.channel_folder import ChannelFolder
+
+if TYPE_CHECKING:
+    from indexer.commands.context import Context
+    from indexer.core.model import Stat
+    from indexer.core.removal import RemovalRequest
+    from indexer.store import Store
+
+
+_NONE = ChannelSettings(
+    write_zst=False,
+    write_shards=False,
+    run_exports=False,
+    bz2=False,
+    current_repodata=False,
+    channeldata=False,
+    html=False,
+    rss=False,
+    monolithic=True,
+)
+# The files that an indexer writes by its defaults: any other file would stay as it is, and clients would go on to read
+# it (rattler-index 0.33, conda-index 0.13).
+_FORMATS = {
+    Successor.RATTLER: replace(_NONE, write_zst=True, write_shards=True),
+    Successor.CONDA: replace(_NONE, current_repodata=True),
+}
+_OF_SUBDIR = (names.YANKS, names.GC_MARKER, names.LEASE, names.STATE_FILE)
+# conda-index reads and writes these files too.
+_UNLESS_CONDA = (names.PATCH_INSTRUCTIONS, names.FROM_PACKAGES)
+_OF_ROOT = (names.PROBE, names.LEASE, names.SETTINGS, names.STATE_FILE)
+
+
+def remove(store: Store, request: RemovalRequest, context: Context) -> RemovalReport:
+    """Leave a channel to another indexer, or list what that would change.
+
+    First the index is brought up to date, in the formats of the other indexer alone; then our own files are deleted,
+    each only in the version that was listed.  If a subdir cannot be indexed, none of our files is deleted; if the
+    channel has none of them, nothing is done.  Raises what an index run raises, and Conflict if another run writes one
+    of our files.
+    """
+    began = context.clock.monotonic()
+    before = _own_files(store, request.successor, context)
+    if not before:
+        report = Report({}, seconds=context.clock.monotonic() - began, usage=store.usage)
+        return _removal(request, report, ())
+    report = index_with_settings(store, _options(request), context)
+    if report.exit_code not in {ExitCode.OK, ExitCode.PARTIAL}:
+        return _removal(request, report, ())
+    files = _own_files(store, request.successor, context)
+    if request.delete:
+        for stat in files:
+            store.delete(stat.key, expect=stat.etag)
+    report = replace(report, seconds=context.clock.monotonic() - began)
+    # The run may have made a state, and it has deleted that of a root without files.
+    return _removal(request, report, tuple(dict.fromkeys(stat.key for stat in (*before, *files))))
+
+
+def _options(request: RemovalRequest) -> Options:
+    """The options of a run that leaves the formats of the other indexer alone."""
+    settings = _FORMATS[request.successor]
+    origins = tuple((name, f"--for {request.successor.value}") for name in settings.given())
+    return Options(settings=settings, origins=origins, this_run_only=True, dry_run=not request.delete)
+
+
+def _own_files(store: Store, successor: Successor, context: Context) -> list[Stat]:
+    """The files of the channel that no other program reads; the state of a folder is the last of its files."""
+    of_subdir = _OF_SUBDIR if successor is Successor.CONDA else (*_UNLESS_CONDA, *_OF_SUBDIR)
+    files = []
+    for folder in (*chosen(store, (), context.channel, must_exist=True), ""):
+        wanted = of_subdir if folder else _OF_ROOT
+        existing = ChannelFolder(store, folder, context.executor).stats(wanted)
+        keys = {name: f"{folder}/{name}" if folder else name for name in wanted}
+        files += [replace(existing[name], key=keys[name]) for name in wanted if name in existing]
+    return files
+
+
+def _removal(request: RemovalRequest, report: Report, files: tuple[str, ...]) -> RemovalReport:
+    return RemovalReport(
+        **asdict(report),
+        successor=request.successor.value,
+        own_files=files,
+        deleted=request.delete and bool(files),
+    )

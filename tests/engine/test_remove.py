@@ -1,0 +1,102 @@
+"""`remove` leaves the formats of the other indexer and none of our own files; killed at any call, it ends the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from indexer.commands.remove import RemovalRequest, Successor, remove
+from indexer.core import names
+from indexer.core.report import Outcome, RemovalReport
+from tests.support.interfering_store import Crash, InterferingStore, crash_at
+from tests.support.memory import MemoryStore, copy_of
+from tests.support.memory_channel import NOW_MS, changes, fake_context, fill, follow, keys, with_outputs
+
+EVERYTHING = with_outputs(bz2=True, current_repodata=True, channeldata=True, html=True, rss=True)
+RATTLER = RemovalRequest(Successor.RATTLER, delete=True)
+OF_RATTLER = {names.REPODATA, names.REPODATA_ZST, names.SHARD_INDEX}
+OF_CONDA = {names.REPODATA, names.CURRENT}
+
+
+def channel() -> MemoryStore:
+    """A channel with all formats and saved settings."""
+    store = MemoryStore(NOW_MS)
+    fill(store, *keys(3), *keys(1, "noarch"))
+    follow(store, EVERYTHING)
+    return store
+
+
+def leave(store: MemoryStore | InterferingStore, request: RemovalRequest = RATTLER) -> RemovalReport:
+    return remove(store, request, fake_context())
+
+
+def files(store: MemoryStore) -> set[str]:
+    """The keys without packages and shards."""
+    return {key for key in store.bodies() if not key.endswith(names.EXTENSIONS) and names.SHARDS_FOLDER not in key}
+
+
+@pytest.mark.parametrize(("successor", "formats"), [(Successor.RATTLER, OF_RATTLER), (Successor.CONDA, OF_CONDA)])
+def test_only_the_formats_of_the_other_indexer_stay(successor: Successor, formats: set[str]) -> None:
+    store = channel()
+    report = leave(store, RemovalRequest(successor, delete=True))
+    assert (report.outcome, report.exit_code, report.deleted) == (Outcome.PUBLISHED, 0, True)
+    assert files(store) == {f"{subdir}/{name}" for subdir in ("linux-64", "noarch") for name in formats}
+
+
+def test_without_delete_nothing_changes_and_the_report_names_the_files() -> None:
+    store = channel()
+    before, first = store.bodies(), len(store.calls)
+    report = leave(store, RemovalRequest(Successor.RATTLER))
+    assert report.outcome is Outcome.PLANNED
+    assert not report.deleted
+    assert {names.SETTINGS, names.STATE_FILE, f"noarch/{names.STATE_FILE}"} <= set(report.own_files)
+    assert changes(store.calls, first) == []
+    assert store.bodies() == before
+    assert set(report.own_files) == set(leave(store).own_files)
+
+
+def test_the_index_names_the_same_packages_as_before() -> None:
+    store = channel()
+    keys_of_index = [f"{subdir}/{names.REPODATA}" for subdir in ("linux-64", "noarch")]
+    before = store.bodies()
+    leave(store)
+    assert [store.bodies()[key] for key in keys_of_index] == [before[key] for key in keys_of_index]
+
+
+def test_a_second_time_changes_nothing() -> None:
+    store = channel()
+    leave(store)
+    first = len(store.calls)
+    report = leave(store)
+    assert (report.own_files, report.deleted, report.exit_code) == ((), False, 0)
+    assert changes(store.calls, first) == []
+
+
+def test_a_page_of_another_program_stays() -> None:
+    store = MemoryStore(NOW_MS)
+    fill(store, *keys(1))
+    follow(store)
+    store.upload(names.INDEX_HTML, b"<p>ours</p>")
+    leave(store)
+    assert store.bodies()[names.INDEX_HTML] == b"<p>ours</p>"
+
+
+def test_an_index_that_cannot_be_read_keeps_all_our_files() -> None:
+    store = channel()
+    store.upload(f"linux-64/{names.REPODATA}", b"{")
+    report = leave(store)
+    assert (report.exit_code, report.own_files, report.deleted) == (1, (), False)
+    assert {names.SETTINGS, f"linux-64/{names.STATE_FILE}", f"noarch/{names.STATE_FILE}"} <= files(store)
+
+
+def test_killed_at_any_call_and_repeated_it_ends_the_same() -> None:
+    start = channel()
+    whole = copy_of(start)
+    leave(whole)
+    count = InterferingStore(copy_of(start))
+    leave(count)
+    for number in range(1, len(count.calls) + 1):
+        store = copy_of(start)
+        with pytest.raises(Crash):
+            leave(InterferingStore(store, crash_at(number)))
+        leave(store)
+        assert files(store) == files(whole), number
