@@ -34,15 +34,21 @@ _NONE = ChannelSettings(
     rss=False,
     monolithic=True,
 )
-# The files that an indexer writes by its defaults: any other file would stay as it is, and clients would go on to read
-# it (rattler-index 0.33, conda-index 0.13).
+# The formats that an indexer writes by its defaults: a file of any other format would stay as it is, and clients would
+# go on to read it (rattler-index 0.33, conda-index 0.13).  The run exports are for the shards of rattler-index.
 _FORMATS = {
-    Successor.RATTLER: replace(_NONE, write_zst=True, write_shards=True),
+    Successor.RATTLER: replace(_NONE, write_zst=True, write_shards=True, run_exports=True),
     Successor.CONDA: replace(_NONE, current_repodata=True),
 }
-_OF_SUBDIR = (names.YANKS, names.GC_MARKER, names.LEASE, names.STATE_FILE)
-# conda-index reads and writes these files too.
-_UNLESS_CONDA = (names.PATCH_INSTRUCTIONS, names.FROM_PACKAGES)
+_OURS = (names.YANKS, names.GC_MARKER, names.LEASE, names.STATE_FILE)
+_OF_SUBDIR = {
+    Successor.RATTLER: (
+        *(names.RUN_EXPORTS, names.RUN_EXPORTS_ZST, names.PATCH_INSTRUCTIONS, names.FROM_PACKAGES),
+        *_OURS,
+    ),
+    # conda-index reads and writes the instructions of a patch and the index without the patch too.
+    Successor.CONDA: _OURS,
+}
 _OF_ROOT = (names.PROBE, names.LEASE, names.SETTINGS, names.STATE_FILE)
 
 
@@ -56,7 +62,7 @@ def remove(store: Store, request: RemovalRequest, context: Context) -> RemovalRe
     """
     began = context.clock.monotonic()
     before = _own_files(store, request.successor, context)
-    if not before:
+    if not before:  # another run of `remove` has ended
         report = Report({}, seconds=context.clock.monotonic() - began, usage=store.usage)
         return _removal(request, report, ())
     report = index_with_settings(store, _options(request), context)
@@ -79,11 +85,10 @@ def _options(request: RemovalRequest) -> Options:
 
 
 def _own_files(store: Store, successor: Successor, context: Context) -> list[Stat]:
-    """The files of the channel that no other program reads; the state of a folder is the last of its files."""
-    of_subdir = _OF_SUBDIR if successor is Successor.CONDA else (*_UNLESS_CONDA, *_OF_SUBDIR)
+    """The files of the channel that the other indexer does not write; of each folder the state is the last one."""
     files = []
     for folder in (*chosen(store, (), context.channel, must_exist=True), ""):
-        wanted = of_subdir if folder else _OF_ROOT
+        wanted = _OF_SUBDIR[successor] if folder else _OF_ROOT
         existing = ChannelFolder(store, folder, context.executor).stats(wanted)
         keys = {name: f"{folder}/{name}" if folder else name for name in wanted}
         files += [replace(existing[name], key=keys[name]) for name in wanted if name in existing]
