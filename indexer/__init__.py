@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     )
     from indexer.commands.context import WorkerOptions
     from indexer.commands.gc import GcRequest
-    from indexer.commands.remove import RemovalRequest, Successor
     from indexer.core.channel_settings import ChannelSettings
     from indexer.core.errors import IndexerError
     from indexer.core.exit_codes import ExitCode
     from indexer.core.model import Outputs, Rules
     from indexer.core.options import Options
     from indexer.core.publishing import PublishReport, PublishRequest
-    from indexer.core.report import CheckReport, GcReport, Outcome, RemovalReport, Report, SettingsReport
+    from indexer.core.removal import RemovalReport, RemovalRequest, Successor
+    from indexer.core.report import CheckReport, GcReport, Outcome, Report, SettingsReport
     from indexer.store.target import S3Options, Target
 
 
@@ -90,13 +90,13 @@ _HOMES = {
     "Outputs": "indexer.core.model",
     "PublishReport": "indexer.core.publishing",
     "PublishRequest": "indexer.core.publishing",
-    "RemovalReport": "indexer.core.report",
-    "RemovalRequest": "indexer.commands.remove",
+    "RemovalReport": "indexer.core.removal",
+    "RemovalRequest": "indexer.core.removal",
     "Report": "indexer.core.report",
     "Rules": "indexer.core.model",
     "SettingsReport": "indexer.core.report",
     "S3Options": "indexer.store.target",
-    "Successor": "indexer.commands.remove",
+    "Successor": "indexer.core.removal",
     "Target": "indexer.store.target",
     "WorkerOptions": "indexer.commands.context",
     "change_settings": "indexer.commands.api",

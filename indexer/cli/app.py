@@ -224,7 +224,7 @@ def remove(channel: _TARGET, options: RemovalOptions, output: OutputOptions, buc
 
     def do_remove() -> Report:
         from indexer.commands import api
-        from indexer.commands.remove import RemovalRequest, Successor
+        from indexer.core.removal import RemovalRequest, Successor
 
         request = RemovalRequest(Successor(options.successor.value), options.yes)
         return api.remove(bucket.resolve(channel).target, request)

@@ -11,7 +11,7 @@ from indexer.core.printable import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from indexer.core.report import RemovalReport
+    from indexer.core.removal import RemovalReport
 
 
 def removal_lines(report: RemovalReport) -> Iterator[str]:

@@ -14,13 +14,13 @@ from indexer.core.channel_settings import in_words
 from indexer.core.printable import one_line
 from indexer.core.publishing import PublishReport
 from indexer.core.recent import DAYS
+from indexer.core.removal import RemovalReport
 from indexer.core.report import (
     CheckReport,
     GcReport,
     Note,
     Outcome,
     ReadCount,
-    RemovalReport,
     Report,
     SettingsReport,
 )

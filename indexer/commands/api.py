@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from indexer.commands.channel_settings import SettingsRequest
     from indexer.commands.gc import GcRequest
-    from indexer.commands.remove import RemovalRequest
     from indexer.core.channel_settings import ChannelSettings
     from indexer.core.publishing import PublishReport, PublishRequest
-    from indexer.core.report import CheckReport, GcReport, RemovalReport, Report, SettingsReport
+    from indexer.core.removal import RemovalReport, RemovalRequest
+    from indexer.core.report import CheckReport, GcReport, Report, SettingsReport
     from indexer.store import Store
 
     Progress = Callable[[str, int, int], None]

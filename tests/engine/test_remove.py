@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.commands.remove import RemovalRequest, Successor, remove
+from indexer.commands.remove import remove
 from indexer.core import names
-from indexer.core.report import Outcome, RemovalReport
+from indexer.core.removal import RemovalReport, RemovalRequest, Successor
+from indexer.core.report import Outcome
 from tests.support.interfering_store import Crash, InterferingStore, crash_at
 from tests.support.memory import MemoryStore, copy_of
 from tests.support.memory_channel import NOW_MS, changes, fake_context, fill, follow, keys, with_outputs
