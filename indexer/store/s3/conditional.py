@@ -13,10 +13,10 @@ from indexer.core.errors import BadConfig, Conflict, NoConditions
 from indexer.store import CHANGED, Expect
 from indexer.store.s3.copying import Copies
 from indexer.store.s3.errors import is_mismatch
-from indexer.store.s3.gcs import MATCH, generation_of
+from indexer.store.s3.gcs import generation_of
 from indexer.store.s3.md5 import content_md5, md5_of
 from indexer.store.s3.multipart import LIMITS, LargePut, Limits
-from indexer.store.s3.providers import Conditions
+from indexer.store.s3.providers import GOOGLE_MATCH, Conditions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +92,7 @@ class ConditionalWrites:
         if self.conditions is Conditions.NONE:
             raise NoConditions(self._bucket.url(key), _NONE, _UNSAFE)
         if self.conditions is Conditions.GENERATION:
-            return {MATCH: "0" if isinstance(expect, Expect) else self._generation(key, expect)}
+            return {GOOGLE_MATCH: "0" if isinstance(expect, Expect) else self._generation(key, expect)}
         if isinstance(expect, Expect):
             return {"If-None-Match": "*"}
         return {"If-Match": expect if self._bare_etags else f'"{expect}"'}

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 _AWS_ALGORITHM = "AWS4-HMAC-SHA256"
 _ALGORITHM = "GOOG4-HMAC-SHA256"
 _SCOPE = ("auto", "storage", "goog4_request")
-MATCH = "x-goog-if-generation-match"
-"""The header of a condition: a generation, or 0 for an absent object."""
 
 
 class Goog4Auth(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types

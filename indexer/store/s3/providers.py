@@ -17,7 +17,9 @@ from msgspec.structs import replace
 from indexer.core.errors import BadConfig
 from indexer.core.similar import similar
 from indexer.core.value import Value
-from indexer.store.s3.gcs import MATCH
+
+GOOGLE_MATCH = "x-goog-if-generation-match"
+"""Google's header of a condition: a generation, or 0 for an absent object."""
 
 Addressing = Literal["virtual", "path"]
 """botocore's names for a bucket that is part of the host, and one that is part of the path."""
@@ -72,7 +74,7 @@ PROVIDERS = (
         Conditions.GENERATION,
         region="auto",
         checksums=False,
-        absent=(MATCH, "0"),
+        absent=(GOOGLE_MATCH, "0"),
     ),
     Provider("b2", r"s3\.(?P<region>[a-z0-9-]+)\.backblazeb2\.com", Conditions.NONE, checksums=False),
     Provider("wasabi", r"s3\.(?:(?P<region>[a-z0-9-]+)\.)?wasabisys\.com", Conditions.NONE),

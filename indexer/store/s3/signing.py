@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 
-from indexer.store.s3.gcs import MATCH, Goog4Auth
+from indexer.store.s3.gcs import Goog4Auth
+from indexer.store.s3.providers import GOOGLE_MATCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +48,6 @@ def sign(message: Message, keys: Any, region: str) -> Mapping[str, str]:
     request = AWSRequest(message.method, message.origin + message.target, message.headers)
     body = message.body
     request.context["payload"] = (hashlib.sha256(body).digest() if isinstance(body, bytes) else body.sha256).hex()
-    signer = _GoogleAuth if MATCH in message.headers else _Auth
+    signer = _GoogleAuth if GOOGLE_MATCH in message.headers else _Auth
     signer(keys, "s3", region).add_auth(request)
     return dict(request.headers.items())
