@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec.structs import replace
 
 from indexer.commands.retry import Interrupted
 from indexer.core import names
@@ -14,6 +14,7 @@ from indexer.core.errors import BadConfig, Conflict, Missing
 from indexer.core.job import SubdirJob
 from indexer.core.options import Options
 from indexer.core.pages import catalog
+from indexer.core.pages.pages_plan import plan_pages, wanted_pages
 from indexer.core.release import __version__
 from indexer.core.report import Outcome, SubdirReport
 from indexer.core.snapshot import Snapshot
@@ -21,14 +22,15 @@ from indexer.core.state import CHANNEL, State, config_fingerprint
 from indexer.core.value import Value
 from indexer.lister.existing import load_existing
 from indexer.lister.overlay import load_overlay
+from indexer.lister.pages import find_pages, list_pages, unwanted_pages_of_ours
 from indexer.lister.snapshot import load_state, take_index_snapshot
 from indexer.store.channel_folder import ChannelFolder
+from indexer.writer.pages import finish_pages, write_pages
 from indexer.writer.publish import pending, publish, save_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
-    from indexer.core.artifact import Publication
     from indexer.core.model import ETag, Stat
     from indexer.core.pages.catalog import Catalog
 
@@ -44,12 +46,17 @@ class ChannelJob(Value, frozen=True):
     dry_run: bool = False
 
 
-def index_root(job: ChannelJob, root: ChannelFolder) -> SubdirReport:
-    """Write the wanted files of the root, and delete unwanted ones that we wrote.  Raises Conflict."""
+def index_root(job: ChannelJob, root: ChannelFolder, *, trust_state: bool = True) -> SubdirReport:
+    """Write the wanted files of the root, and delete unwanted ones that we wrote.  Raises Conflict.
+
+    After a conflict the state is not trusted: then the pages of packages are listed.
+    """
     state, state_etag, _ = load_state(root.store, root.prefix + names.STATE_FILE)
     _check_target(job, state)
     listing = {stat.key: stat for stat in root.store.list("")}
     snapshot = Snapshot(_our_files(job, listing, state), state, state_etag)
+    # Before the sources: a page is replaced only if it was like that before them.
+    listed = _list_pages(job, root, snapshot, trust_state=trust_state)
     sources = _sources(job, root, listing)
     fingerprint = config_fingerprint(job.options.outputs, job.options.rules, __version__)
     digest = sources_digest({subdir: stat.etag for subdir, stat in sources.items()}, job.options.notices)
@@ -57,17 +64,37 @@ def index_root(job: ChannelJob, root: ChannelFolder) -> SubdirReport:
     if state is not None and before == (fingerprint, digest) and not job.options.force:
         return SubdirReport(Outcome.UNCHANGED, packages=state.packages)
 
-    with root.requesting(_catalogs_among(sources.values())) as requested:
+    pages_etag = snapshot.etags.get(names.PAGES_STATE)
+    saved = {} if pages_etag is None else {names.PAGES_STATE: pages_etag}
+    with root.requesting(_catalogs_among(sources.values()) | saved) as requested:
         catalogs = {subdir: _load_catalog(job, requested, subdir, stat) for subdir, stat in sources.items()}
+        found = find_pages(requested, pages_etag, listed)
     publication = channel_publication(catalogs, job.options.outputs, job.options.notices)
-    report = _planned_report(job, catalogs, sorted(pending(publication, snapshot)))
+    wanted = wanted_pages(catalogs, job.options.outputs, fingerprint)
+    pages = plan_pages(wanted, found, unwanted_pages_of_ours(root, found, wanted.sources))
+    files = pending(publication, snapshot)
+    report = _report(job, catalogs, files | pages.files)
     if job.dry_run:
         return report
     try:
-        _write(root, snapshot, publication, State(fingerprint, digest, report.packages, place=CHANNEL))
+        # Before the page of the channel, which links to them.
+        written = write_pages(root, pages, pages_etag)
+        published = publish(root, publication, snapshot)
+        published |= finish_pages(root, pages, written)
+        _save(root, snapshot, State(fingerprint, digest, report.packages, files=published, place=CHANNEL))
     except Conflict as conflict:
         raise Interrupted(conflict, report) from conflict
-    return report
+    # A page that was made anew can have the same content.
+    return _report(job, catalogs, files | replace(pages, write=written.names).files)
+
+
+def _list_pages(
+    job: ChannelJob, root: ChannelFolder, snapshot: Snapshot, *, trust_state: bool
+) -> dict[str, Stat] | None:
+    """The pages of packages; None if there are none, or if they are as the state of the pages has them."""
+    has_pages = job.options.outputs.html or names.PAGES_STATE in snapshot.etags
+    is_trusted = trust_state and snapshot.files_match_state and not job.options.force
+    return list_pages(root) if has_pages and not is_trusted else None
 
 
 def _check_target(job: ChannelJob, state: State | None) -> None:
@@ -81,21 +108,20 @@ def _check_target(job: ChannelJob, state: State | None) -> None:
         )
 
 
-def _planned_report(job: ChannelJob, catalogs: Mapping[str, Catalog], files: list[tuple[str, bool]]) -> SubdirReport:
-    """The report on the files, which is also the report after they were written."""
+def _report(job: ChannelJob, catalogs: Mapping[str, Catalog], files: Collection[tuple[str, bool]]) -> SubdirReport:
+    """The report on the files to write (true) and to delete (false)."""
     outcome = Outcome.PUBLISHED if files else Outcome.UNCHANGED
     return SubdirReport(
         Outcome.PLANNED if job.dry_run else outcome,
         packages=len({entry.name for known in catalogs.values() for entry in known.packages.values()}),
-        written=tuple(key for key, is_written in files if is_written),
-        deleted=tuple(key for key, is_written in files if not is_written),
+        written=tuple(sorted(key for key, is_written in files if is_written)),
+        deleted=tuple(sorted(key for key, is_written in files if not is_written)),
     )
 
 
-def _write(root: ChannelFolder, snapshot: Snapshot, publication: Publication, state: State) -> None:
-    files = publish(root, publication, snapshot)
-    if files:
-        save_state(root, msgspec.structs.replace(state, files=files), snapshot)
+def _save(root: ChannelFolder, snapshot: Snapshot, state: State) -> None:
+    if state.files:
+        save_state(root, state, snapshot)
     elif snapshot.state_etag is not None:  # without files there is nothing to remember
         root.store.delete(root.prefix + names.STATE_FILE, expect=snapshot.state_etag)
 
@@ -108,6 +134,7 @@ def _our_files(job: ChannelJob, listing: Mapping[str, Stat], state: State | None
     outputs, written = job.options.outputs, state.files if state else {}
     wanted = {names.CHANNELDATA: outputs.channeldata, names.RSS: outputs.rss, names.INDEX_HTML: outputs.html}
     wanted[names.NOTICES] = job.options.notices is not None
+    wanted[names.PAGES_STATE] = True  # no other program has a file of this name
     return {
         key: listing[key].etag
         for key in wanted
@@ -129,7 +156,7 @@ def _sources(job: ChannelJob, root: ChannelFolder, listing: Mapping[str, Stat]) 
             key = f"{subdir}/{name}"
             stat = root.store.stat(key)
             if stat is not None:
-                return msgspec.structs.replace(stat, key=key)
+                return replace(stat, key=key)
         return None
 
     stats = root.executor.map(source, subdirs)

@@ -168,7 +168,11 @@ def _index_root(channel: _Channel, options: Options, root: Root) -> SubdirReport
     job = ChannelJob(options, channel.context.channel, options.dry_run)
     try:
         return run_attempts(
-            "the channel", channel.folder(""), channel.context, lambda root, _: index_root(job, root), channel.warn
+            "the channel",
+            channel.folder(""),
+            channel.context,
+            lambda root, attempt: index_root(job, root, trust_state=attempt.number == 1),
+            channel.warn,
         )
     except IndexerError as error:
         return _failed(error, "the channel as a whole")
@@ -177,7 +181,7 @@ def _index_root(channel: _Channel, options: Options, root: Root) -> SubdirReport
 def _not_indexed(root: Root) -> tuple[Note, ...]:
     """The folders and packages at the root that are not indexed, with the reason."""
     return (
-        *(Note(f"{folder}/", _reason(folder)) for folder in root.unknown_subdirs),
+        *(Note(f"{folder}/", _reason(folder)) for folder in root.unknown_subdirs if folder != names.PAGES_FOLDER),
         *(Note(filename, "is a package beside the subdirs, so it is not indexed") for filename in root.packages),
     )
 

@@ -36,7 +36,7 @@ def channel_publication(
         content = encode_feed(catalogs, outputs.title, outputs.address)
         artifacts.append(_artifact(names.RSS, content, outputs, "application/rss+xml"))
     if outputs.html:
-        from indexer.core.pages.html import root_page
+        from indexer.core.pages.root_page import root_page
 
         artifacts.append(_artifact(names.INDEX_HTML, root_page(catalogs, outputs), outputs, "text/html; charset=utf-8"))
     if notices is not None:

@@ -47,6 +47,9 @@ CATALOG = ".indexer-catalogue.json.zst"
 CHANNELDATA = "channeldata.json"
 RSS = "rss.xml"
 INDEX_HTML = "index.html"
+# The pages of packages: their folder at the root, and their state (docs/adr/0032-a-page-for-each-package.md).
+PAGES_FOLDER = "packages"
+PAGES_STATE = ".indexer-pages.json.zst"
 NOTICES = "notices.json"
 # The settings of the channel, at its root; overwritten, never deleted (docs/design.md, section Settings).
 SETTINGS = ".indexer-settings.json"
@@ -94,6 +97,10 @@ TRACKED = (*OWNED, FROM_PACKAGES)
 
 # The files at the root of a channel.  Each is changed only if the indexer is known to have written it.
 CHANNEL_FILES = (CHANNELDATA, RSS, INDEX_HTML)
+
+_PAGE_SUFFIX = ".html"
+# The names that conda finds, and that are a file name on every file system.
+_NAME_WITH_PAGE = re.compile(r"[a-z0-9_][a-z0-9._-]{0,127}")
 
 CONDA = ".conda"
 TAR_BZ2 = ".tar.bz2"
@@ -149,3 +156,14 @@ def parse_filename(filename: str) -> PackageName | None:
 def is_subdir(name: str) -> bool:
     """Whether `name` is a valid subdir (CEP 26): `noarch`, or two words of `[a-z0-9]` and a dash."""
     return name == NOARCH or (len(name) <= _MAX_SUBDIR and _SUBDIR.fullmatch(name) is not None)
+
+
+def page_key(name: str) -> str | None:
+    """The key of the page of a package; None for a name that has no page."""
+    return f"{PAGES_FOLDER}/{name}{_PAGE_SUFFIX}" if _NAME_WITH_PAGE.fullmatch(name) else None
+
+
+def name_of_page(key: str) -> str | None:
+    """The package whose page has this key; None for any other key."""
+    name = key.removeprefix(f"{PAGES_FOLDER}/").removesuffix(_PAGE_SUFFIX)
+    return name if page_key(name) == key else None

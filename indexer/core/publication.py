@@ -297,7 +297,9 @@ def _described(index: Index, context: RenderContext) -> list[Artifact]:
     content, headers = catalog.encode_catalog(known), mutable(outputs, _ZSTD)
     found = [Artifact(names.CATALOG, Rank.DERIVED, content, Codec.ZSTD, _CATALOG_LEVEL, headers)]
     if outputs.html:
-        from indexer.core.pages.html import subdir_page  # its template, styles and script are made as it is imported
+        from indexer.core.pages.subdir_page import (
+            subdir_page,
+        )  # its template, styles and script are made as it is imported
 
         page = subdir_page(context.subdir, known, outputs)
         found.append(Artifact(names.INDEX_HTML, Rank.DERIVED, page, headers=mutable(outputs, _HTML)))

@@ -35,7 +35,7 @@ class Root(NamedTuple):
     @property
     def written(self) -> bool:
         """Whether we have written files at the root."""
-        return names.STATE_FILE in self.files
+        return not self.files.isdisjoint((names.STATE_FILE, names.PAGES_STATE))
 
 
 def root_of(store: Store) -> Root:

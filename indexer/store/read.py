@@ -33,6 +33,22 @@ def read_whole(store: Store, key: str, etag: ETag | None = None) -> tuple[bytes,
     raise _given_up(key) from broken
 
 
+def read_start(store: Store, stat: Stat, size: int) -> bytes:
+    """At most `size` bytes of the start of an object.  Raises the errors of `read_whole`, and Conflict."""
+    wanted = min(size, stat.size)
+    broken: Unavailable | None = None
+    for _ in range(_ATTEMPTS):
+        with open_range(store, stat, 0, wanted) as reader:
+            try:
+                data = reader.read(wanted)
+            except Unavailable as error:
+                broken = error
+                continue
+            if len(data) == wanted:
+                return data
+    raise _given_up(stat.key) from broken
+
+
 def open_range(store: Store, stat: Stat, start: int, stop: int) -> Reader:
     """Open the bytes from `start` to `stop`; the whole object if the store serves no parts."""
     try:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 ALL = with_outputs(channeldata=True, rss=True, html=True, current_repodata=True)
 ROOT = {names.CHANNELDATA, names.RSS, names.INDEX_HTML}
+PAGES = {f"packages/{name}.html" for name in ("p00", "p01", "p02", "singer")}
 SINGER = "linux-64/singer-1.0-0.conda"
 ABOUT = {"summary": "Sings", "home": "https://singer.example/"}
 
@@ -61,14 +62,14 @@ def test_what_packages_say_is_read_in_the_same_request_and_published() -> None:
     report = index(store, ALL)
     assert report.exit_code == 0
     assert report.channel_files is not None
-    assert set(report.channel_files.written) == ROOT
+    assert set(report.channel_files.written) == ROOT | PAGES
     assert len(packages_read(store.calls)) == 5
     singer = channeldata(store)["packages"]["singer"]
     assert (singer["summary"], singer["activate.d"], singer["subdirs"]) == ("Sings", True, ["linux-64"])
     bodies = store.bodies()
     assert b"Sings" in bodies[names.INDEX_HTML]
     assert b"Sings" in bodies[names.RSS]
-    assert b"Sings" in bodies[f"linux-64/{names.INDEX_HTML}"]
+    assert b"Sings" in bodies["packages/singer.html"]
     assert f"linux-64/{names.CURRENT}.zst" in bodies
 
 
@@ -77,7 +78,7 @@ def test_the_channels_files_come_after_all_subdirs() -> None:
     index(store, ALL)
     written = [key for _, key in changes(store.calls)]
     first = min(written.index(key) for key in ROOT)
-    assert all("/" not in key for key in written[first:])
+    assert all("/" not in key or key in PAGES for key in written[first:])
     assert written[-1] == names.STATE_FILE
 
 
@@ -108,7 +109,7 @@ def test_one_new_package_reads_one_and_puts_only_what_changed() -> None:
     first = len(store.calls)
     index(store, ALL, now_ms=NOW_MS + DAY_MS)
     assert packages_read(store.calls, first) == [new]
-    assert {key for _, key in root_writes(store.calls, first)} == {*ROOT, names.STATE_FILE}
+    assert {key for _, key in root_writes(store.calls, first)} == {*ROOT, names.STATE_FILE, names.PAGES_STATE}
     assert store.bodies()["linux-64/index.html"] == before["linux-64/index.html"]
     assert channeldata(store)["packages"]["singer"]["summary"] == "Sings"
 
@@ -281,7 +282,7 @@ def test_the_report_has_the_files_of_the_channel() -> None:
     report = index(singing(), ALL).as_json()
     wide = report["channel_files"]
     assert isinstance(wide, dict)
-    assert (wide["outcome"], wide["written"]) == ("published", tuple(sorted(ROOT)))
+    assert (wide["outcome"], wide["written"]) == ("published", tuple(sorted(ROOT | PAGES)))
 
 
 def test_a_yanked_package_is_shown_with_the_reason_and_asked_nothing_more() -> None:

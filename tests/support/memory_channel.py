@@ -244,10 +244,9 @@ def missing_shards(bodies: Mapping[str, bytes] | MemoryStore) -> set[str]:
 
 
 def published(store: MemoryStore) -> dict[str, bytes]:
-    """Everything that readers see besides packages: not the ledger."""
-    return {
-        key: body for key, body in store.bodies().items() if not is_package(key) and not key.endswith(names.STATE_FILE)
-    }
+    """Everything that readers see besides packages: not the states."""
+    states = (names.STATE_FILE, names.PAGES_STATE)
+    return {key: body for key, body in store.bodies().items() if not is_package(key) and not key.endswith(states)}
 
 
 def _bodies(bodies: Mapping[str, bytes] | MemoryStore) -> Mapping[str, bytes]:

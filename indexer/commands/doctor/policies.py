@@ -22,7 +22,12 @@ class Policy(NamedTuple):
 
 
 _OF_SUBDIR = (*names.TRACKED, *names.OVERLAY_FILES, names.STATE_FILE, names.GC_MARKER, names.LEASE)
-_OF_CHANNEL = (*names.CHANNEL_FILES, names.NOTICES, names.SETTINGS, names.STATE_FILE, names.LEASE, names.PROBE)
+_OF_CHANNEL = (
+    *names.CHANNEL_FILES,
+    *(names.NOTICES, names.SETTINGS, names.STATE_FILE, names.LEASE, names.PROBE),
+    names.PAGES_STATE,
+    f"{names.PAGES_FOLDER}/*.html",
+)
 # The files that an indexer writes and deletes, by exact name: `*/repodata*` would also match some packages.
 _WRITTEN = (
     *sorted(f"*/{name}" for name in _OF_SUBDIR),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core.metadata import Metadata
+from indexer.core.model import Raw
 from indexer.core.names import parse_filename
 from indexer.core.records.dates import built_ms
 from indexer.core.zstd import SHORT_ENTRY, decompress_saved, needs_short_entries
@@ -18,14 +19,17 @@ from indexer.core.zstd import SHORT_ENTRY, decompress_saved, needs_short_entries
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from indexer.core.model import Index, Raw
+    from indexer.core.model import Index
 
 # The last millisecond of the year 9999, the last year that Python's calendar has.
 _LAST_MS = 253402300799000
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A package: fields of its record, the size in bytes, and its metadata, None if it is not known."""
+    """A package: fields of its record, the size in bytes, and its metadata, None if it is not known.
+
+    `depends` and `constrains` are JSON as in the record, empty if the record has none.
+    """
 
     name: str
     version: str = ""
@@ -36,6 +40,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     license: str | None = None
     timestamp: int | float | None = None
     indexed_timestamp: int | None = None
+    depends: Raw = Raw()
+    constrains: Raw = Raw()
     metadata: Metadata | None = msgspec.field(default=None, name="about")
 
     @property
@@ -116,7 +122,7 @@ def _short(entry: Entry) -> Entry:
     if len(msgspec.json.encode(entry)) <= SHORT_ENTRY:
         return entry
     metadata = None if entry.metadata is None else Metadata(sha256=entry.metadata.sha256)
-    return msgspec.structs.replace(entry, license=None, metadata=metadata)
+    return msgspec.structs.replace(entry, license=None, depends=Raw(), constrains=Raw(), metadata=metadata)
 
 
 def decode_catalog(data: bytes) -> Catalog | None:

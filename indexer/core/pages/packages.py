@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from indexer.core.metadata import Metadata
-from indexer.core.names import prefer_conda
+from indexer.core.names import CONDA, TAR_BZ2, parse_filename, prefer_conda, with_extension
 from indexer.core.specs.version import order_of
 from indexer.core.value import Value
 
@@ -19,11 +19,18 @@ _NO_METADATA = Metadata()
 
 
 class Release(Value, frozen=True):
-    """One package file and its subdir."""
+    """One build in a subdir, and its file; `twin` is the `.tar.bz2` of the same build if the file is a `.conda`."""
 
     subdir: str
     filename: str
     entry: Entry
+    twin: Entry | None = None
+
+    @property
+    def files(self) -> dict[str, Entry]:
+        """Its one file or two, by file name."""
+        twin = {} if self.twin is None else {with_extension(self.filename, TAR_BZ2): self.twin}
+        return {self.filename: self.entry, **twin}
 
     @property
     def metadata(self) -> Metadata:
@@ -36,11 +43,23 @@ class Release(Value, frozen=True):
         return self.entry.license or self.metadata.license
 
 
+class RemovedFile(Value, frozen=True, order=True):
+    """A package file that was removed from the index (yanked), and the reason, empty if it is not known."""
+
+    subdir: str
+    filename: str
+    reason: str
+
+
 class Package(Value, frozen=True):
-    """All releases of one name: the newest version last, of one version the last built one last."""
+    """All releases of one name: the newest version last, of one version the last built one last.
+
+    `removed` has the files of the name that were removed from the index.
+    """
 
     name: str
     releases: tuple[Release, ...]
+    removed: tuple[RemovedFile, ...] = ()
 
     @property
     def latest(self) -> Release:
@@ -76,23 +95,41 @@ def last_indexed_ms(releases: Iterable[Release]) -> int:
     return max(release.entry.indexed_ms for release in releases)
 
 
+def file_count(releases: Iterable[Release]) -> int:
+    """The number of package files: a build can have two."""
+    return sum(len(release.files) for release in releases)
+
+
 def packages_of(catalogs: Mapping[str, Catalog]) -> list[Package]:
-    """Every package of a channel, by name.  Of two files of the same build only the `.conda` counts."""
+    """Every package of a channel, by name.  Of two files of the same build the `.conda` is the release."""
+    return [package for package in known_packages(catalogs) if package.releases]
+
+
+def known_packages(catalogs: Mapping[str, Catalog]) -> list[Package]:
+    """The packages of a channel by name, with those of which all files were removed."""
     order = functools.cache(order_of)
 
     def age(release: Release) -> tuple[object, ...]:
         entry = release.entry
         return order(entry.version), entry.built_ms, entry.build_number, release.subdir, release.filename
 
-    groups: dict[str, list[Release]] = {}
+    releases: dict[str, list[Release]] = {}
+    removed: dict[str, list[RemovedFile]] = {}
     for subdir, catalog in sorted(catalogs.items()):
         for release in releases_of(subdir, catalog):
-            groups.setdefault(release.entry.name, []).append(release)
-    ordered = sorted(groups, key=lambda name: (name.lower(), name))
-    return [Package(name, tuple(sorted(groups[name], key=age))) for name in ordered]
+            releases.setdefault(release.entry.name, []).append(release)
+        for filename, reason in catalog.removed.items():
+            if parsed := parse_filename(filename):
+                removed.setdefault(parsed.name, []).append(RemovedFile(subdir, filename, reason))
+    return [
+        Package(name, tuple(sorted(releases.get(name, ()), key=age)), tuple(sorted(removed.get(name, ()))))
+        for name in sorted(releases.keys() | removed.keys(), key=lambda name: (name.lower(), name))
+    ]
 
 
 def releases_of(subdir: str, catalog: Catalog) -> Iterator[Release]:
-    """The releases of one subdir by file name.  Of two files of the same build only the `.conda` counts."""
-    for filename in prefer_conda(catalog.packages):
-        yield Release(subdir, filename, catalog.packages[filename])
+    """The releases of one subdir by file name."""
+    entries = catalog.packages
+    for filename in prefer_conda(entries):
+        twin = entries.get(with_extension(filename, TAR_BZ2)) if filename.endswith(CONDA) else None
+        yield Release(subdir, filename, entries[filename], twin)
