@@ -14,7 +14,7 @@ from indexer.core.errors import BadConfig, Conflict, Missing
 from indexer.core.job import SubdirJob
 from indexer.core.options import Options
 from indexer.core.pages import catalog
-from indexer.core.pages.pages_plan import plan_pages, wanted_pages
+from indexer.core.pages_plan import plan_pages, wanted_pages
 from indexer.core.release import __version__
 from indexer.core.report import Outcome, SubdirReport
 from indexer.core.snapshot import Snapshot

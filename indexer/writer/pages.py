@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from indexer.core.artifact import Artifact
     from indexer.core.model import ETag
-    from indexer.core.pages.pages_plan import PagesPlan
+    from indexer.core.pages_plan import PagesPlan
     from indexer.store.channel_folder import ChannelFolder
 
 _LIMITS: Limits[tuple[str, Artifact]] = Limits(32)

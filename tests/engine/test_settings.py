@@ -94,7 +94,7 @@ def test_each_kind_of_run_follows_the_settings(subdirs: tuple[str, ...], named: 
         report = run(store, **options)
         assert not any(sub.deleted for sub in report.subdirs.values())
         assert report.channel_files is not None
-        assert report.channel_files.written == ("index.html",)
+        assert report.channel_files.written == ("index.html", "packages/new.html")
         assert {"index.html", "repodata.json.bz2"} <= files(store)
     run(store)
     whole = fresh(replace(FAST, html=True, bz2=True))

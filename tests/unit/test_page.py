@@ -20,9 +20,9 @@ from indexer.core.pages import root_page as root
 from indexer.core.pages import subdir_page as one_subdir
 from indexer.core.pages.catalog import Catalog, Entry
 from indexer.core.pages.dependencies import name_in
-from indexer.core.pages.pages_plan import wanted_pages
 from indexer.core.pages.root_page import root_page
 from indexer.core.pages.subdir_page import subdir_page
+from indexer.core.pages_plan import wanted_pages
 from tests.support.html_reader import HtmlReader
 
 if TYPE_CHECKING:

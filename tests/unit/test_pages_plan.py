@@ -13,12 +13,12 @@ from indexer.core.model import ETag, Outputs, Raw, Stat
 from indexer.core.names import name_of_page, page_key
 from indexer.core.pages.catalog import Catalog, Entry
 from indexer.core.pages.package_page import HEAD, is_our_page
-from indexer.core.pages.pages_plan import plan_pages, wanted_pages
 from indexer.core.pages.pages_state import PagesFound, PublishedPage, decode_pages, encode_pages
 from indexer.core.pages.root_page import root_page
+from indexer.core.pages_plan import plan_pages, wanted_pages
 
 if TYPE_CHECKING:
-    from indexer.core.pages.pages_plan import PagesPlan, WantedPages
+    from indexer.core.pages_plan import PagesPlan, WantedPages
 
 OUTPUTS = Outputs(html=True)
 NAMES = ("a", "b", "c")
