@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # The last millisecond of the year 9999, the last year that Python's calendar has.
 _LAST_MS = 253402300799000
+# Not even null.  An encoder leaves out this very object, and no other one.
+_NOTHING = Raw()
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -40,8 +42,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     license: str | None = None
     timestamp: int | float | None = None
     indexed_timestamp: int | None = None
-    depends: Raw = Raw()
-    constrains: Raw = Raw()
+    depends: Raw = _NOTHING
+    constrains: Raw = _NOTHING
     metadata: Metadata | None = msgspec.field(default=None, name="about")
 
     @property
@@ -122,7 +124,7 @@ def _short(entry: Entry) -> Entry:
     if len(msgspec.json.encode(entry)) <= SHORT_ENTRY:
         return entry
     metadata = None if entry.metadata is None else Metadata(sha256=entry.metadata.sha256)
-    return msgspec.structs.replace(entry, license=None, depends=Raw(), constrains=Raw(), metadata=metadata)
+    return msgspec.structs.replace(entry, license=None, depends=_NOTHING, constrains=_NOTHING, metadata=metadata)
 
 
 def decode_catalog(data: bytes) -> Catalog | None:
