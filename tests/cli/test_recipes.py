@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -13,6 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from indexer.cli.app import app
+from indexer.commands.doctor.policies import policies
 from tests.support.command import LIMIT, ROOT
 
 if TYPE_CHECKING:
@@ -98,10 +100,23 @@ def test_the_options_of_a_recipe_are_options_of_the_command(recipe: str, command
             assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", known), f"{recipe}: {word}"
 
 
-def test_the_lambda_template_names_a_handler_that_is_there() -> None:
+def lambda_function() -> Any:
+    """The properties of the function in the template of the Lambda recipe."""
     template: Any = yaml.load(shown("aws-lambda.md", "template.yaml"), Loader=_Tagged)
-    module, _, name = template["Resources"]["Indexer"]["Properties"]["Handler"].rpartition(".")
+    return template["Resources"]["Indexer"]["Properties"]
+
+
+def test_the_lambda_template_names_a_handler_that_is_there() -> None:
+    module, _, name = lambda_function()["Handler"].rpartition(".")
     assert callable(getattr(__import__(module, fromlist=[name]), name))
+
+
+def test_the_rights_of_the_lambda_are_those_of_doctor_policy() -> None:
+    statements = json.dumps(lambda_function()["Policies"][0]["Statement"])
+    for variable, value in {"AWS::Partition": "aws", "BucketName": "bucket", "Prefix": "some/channel"}.items():
+        statements = statements.replace(f"${{{variable}}}", value)
+    (policy, *_) = policies("aws", "bucket", "some/channel/")
+    assert json.loads(statements) == json.loads(policy.text)["Statement"], "`make docs` writes the rights anew"
 
 
 class _Tagged(yaml.SafeLoader):
