@@ -7,16 +7,19 @@ FROM ${BASE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 COPY locks ./locks
-RUN python -m venv /opt/indexer && /opt/indexer/bin/pip install --require-hashes -r locks/runtime.lock \
-    && python -m venv /opt/build && /opt/build/bin/pip install --require-hashes -r locks/build.lock
+# The environment of the command has no pip: the one of the build installs into it.
+RUN python -m venv --without-pip /opt/indexer && python -m venv /opt/build \
+    && /opt/build/bin/pip --python /opt/indexer/bin/python install --require-hashes -r locks/runtime.lock \
+    && /opt/build/bin/pip install --require-hashes -r locks/build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY indexer ./indexer
-RUN /opt/build/bin/python -m hatchling build -t wheel -d /wheels && /opt/indexer/bin/pip install --no-deps /wheels/*.whl
+RUN /opt/build/bin/python -m hatchling build -t wheel -d /wheels \
+    && /opt/build/bin/pip --python /opt/indexer/bin/python install --no-deps /wheels/*.whl
 
 FROM ${BASE}
 COPY --from=build /opt/indexer /opt/indexer
-RUN useradd --system --uid 10001 indexer
-USER indexer
-ENV PATH=/opt/indexer/bin:$PATH
+# A number: Kubernetes decides by it whether the user is root, and no base needs a tool that adds users.
+USER 10001:10001
+ENV PATH=/opt/indexer/bin:$PATH HOME=/home/indexer
 ENTRYPOINT ["indexer"]
 CMD ["--help"]

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help lock test-lowest fuzz demo test check pytest test-s3 fixtures docs bench image clean
+.PHONY: help lock test-lowest fuzz demo test check pytest test-s3 fixtures docs bench image release-check clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -69,6 +69,10 @@ fuzz: $(READY) ## throw what strangers could write at every reader, SECONDS=20 e
 
 image: ## build the container image
 	docker build -t indexer .
+
+release-check: $(READY) ## build, install and use the wheel, the conda package and the image, IMAGE_ARGS="..." for the image
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[release]'
+	@$(BIN)/python -m tests.release --image-args '$(IMAGE_ARGS)'
 
 clean: ## remove what make has made
 	@rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

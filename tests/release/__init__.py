@@ -1,0 +1,1 @@
+"""Checks of a release: quick ones as tests, and `python -m tests.release`, which builds and uses what a release has."""
