@@ -42,10 +42,11 @@ fixtures: $(READY) ## make the test packages anew (their bytes are committed)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fixtures]'
 	@$(BIN)/python -m fixtures.build
 
-docs: $(READY) ## write docs/cli.md and the tables of docs/configuration.md anew from the code
+docs: $(READY) ## write docs/cli.md, the JSON Schema and the tables of docs/configuration.md anew from the code
 	@$(BIN)/python docs/cli.py > docs/cli.md
 	@$(BIN)/python docs/configuration.py
 	@$(BIN)/python docs/providers.py
+	@$(BIN)/python docs/schema.py
 
 lock: $(READY) ## write locks/ anew: each dependency of the image and the action with its hashes
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv

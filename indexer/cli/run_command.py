@@ -69,7 +69,7 @@ def _print(output: OutputOptions, report: AnyReport, code: int) -> None:
 
     if isinstance(report, Page):
         if output.json:
-            out_json(report.as_json())
+            _print_json(report.as_json())
         else:
             out(*report.lines)
         return
@@ -77,9 +77,16 @@ def _print(output: OutputOptions, report: AnyReport, code: int) -> None:
     if not output.quiet:
         err(*summary.warning_lines(report))
     if output.json:
-        out_json({**report.as_json(), "exit_code": code})
+        _print_json({**report.as_json(), "exit_code": code})
     elif not output.quiet:
         out(*summary.summary(report))
+
+
+def _print_json(value: dict[str, object]) -> None:
+    """Print the object of a command; each one has the version of its form."""
+    from indexer.core.report import SCHEMA_VERSION
+
+    out_json({"schema_version": SCHEMA_VERSION, **value})
 
 
 def _fail(output: OutputOptions, channel: str, error: IndexerError) -> NoReturn:
@@ -88,7 +95,7 @@ def _fail(output: OutputOptions, channel: str, error: IndexerError) -> NoReturn:
     if output.json:
         from indexer.core.report import failure_as_json
 
-        out_json(failure_as_json(channel, str(error), error.exit_code))
+        _print_json(failure_as_json(channel, str(error), error.exit_code))
     err(f"error: {error}")
     raise typer.Exit(error.exit_code)
 

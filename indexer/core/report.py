@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003  the JSON Schema is made from the annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import field
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from indexer.core.exit_codes import ExitCode, worst_code
 from indexer.core.usage import Usage
 from indexer.core.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from indexer.core.channel_settings import SettingChange, SettingRow
     from indexer.core.verify import Fault
@@ -130,22 +131,39 @@ class SubdirReport(Value, frozen=True):
         )
 
     def as_json(self) -> dict[str, object]:
-        """The object of the subdir; files that a plan would write and delete are under `planned`."""
-        values = _without_error(self)
-        files = {"write": values["written"], "delete": values["deleted"]}
+        """The object of the subdir in a report."""
+        values = asdict(self)
         if self.outcome is Outcome.PLANNED:
-            return {**values, "written": (), "deleted": (), "planned": files}
-        return {**values, "planned": {"write": (), "delete": ()}}
+            values |= {would: values[done] for would, done in _PLANNED.items()} | dict.fromkeys(_PLANNED.values(), ())
+        return without_null_error(SubdirObject(**values))
+
+
+class SubdirObject(SubdirReport, frozen=True):
+    """The JSON form of a SubdirReport: what a plan would do has other keys than what a run has done."""
+
+    would_add: tuple[str, ...] = ()
+    would_update: tuple[str, ...] = ()
+    would_remove: tuple[str, ...] = ()
+    would_write: tuple[str, ...] = ()
+    would_delete: tuple[str, ...] = ()
+
+
+_PLANNED = {
+    "would_add": "added",
+    "would_update": "updated",
+    "would_remove": "removed",
+    "would_write": "written",
+    "would_delete": "deleted",
+}
 
 
 def _union(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(sorted({name for some in names for name in some}))
 
 
-def _without_error(value: SubdirReport | SubdirGc) -> dict[str, Any]:
-    """The fields of a value as JSON: the error only if there is one, and no exit code."""
+def without_null_error(value: Value) -> dict[str, Any]:
+    """The fields of a value as JSON: the error only if there is one."""
     fields: dict[str, Any] = msgspec.to_builtins(value)
-    fields.pop("exit_code")
     if fields["error"] is None:
         fields.pop("error")
     return fields
@@ -221,7 +239,7 @@ class Report(ChannelReport, frozen=True):
 
 def _root_as_json(root: SubdirReport) -> dict[str, object]:
     values = root.as_json()
-    keys = ("outcome", "attempts", "written", "deleted", "planned", "error")
+    keys = ("outcome", "attempts", "written", "deleted", "would_write", "would_delete", "error", "exit_code")
     return {"package_names": root.packages, **{key: values[key] for key in keys if key in values}}
 
 
@@ -315,6 +333,18 @@ class SubdirGc(Value, frozen=True):
     exit_code: ExitCode = ExitCode.OK
 
 
+class GcObject(Value, frozen=True, kw_only=True):
+    """The JSON form of a SubdirGc: files that a gc would delete have another key than those it has deleted."""
+
+    deleted: tuple[str, ...] = ()
+    would_delete: tuple[str, ...] = ()
+    bytes: int = 0
+    restored: tuple[str, ...] = ()
+    missing_shards: tuple[str, ...] = ()
+    error: str | None = None
+    exit_code: ExitCode = ExitCode.OK
+
+
 class GcReport(ChannelReport, frozen=True):
     """The result of a gc; `deleted` is false if the unused files were only listed."""
 
@@ -337,8 +367,14 @@ class GcReport(ChannelReport, frozen=True):
 
     def as_json(self) -> dict[str, object]:
         """The object that `--json` prints."""
-        subdirs = {name: _without_error(sub) for name, sub in sorted(self.subdirs.items())}
+        subdirs = {name: self._subdir(sub) for name, sub in sorted(self.subdirs.items())}
         return self._as_json(self.outcome, self.exit_code, subdirs=subdirs)
+
+    def _subdir(self, sub: SubdirGc) -> dict[str, Any]:
+        done, would = (sub.unused, ()) if self.deleted else ((), sub.unused)
+        fields = asdict(sub)
+        fields.pop("unused")
+        return without_null_error(GcObject(deleted=done, would_delete=would, **fields))
 
 
 class Page(Value, frozen=True):

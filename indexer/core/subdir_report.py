@@ -75,7 +75,7 @@ def refused_report(job: SubdirJob, report: SubdirReport, packages: int) -> Subdi
     count = len(report.rejected)
     error = f"{job.subdir}: {count} rejected, so nothing was changed; rebuild and upload them again, or delete them"
     refused = replace(report, outcome=Outcome.FAILED, exit_code=ExitCode.FAILED, error=error, packages=packages)
-    return replace(refused, written=(), deleted=(), run_exports_unknown=0)
+    return replace(refused, added=(), updated=(), removed=(), written=(), deleted=(), run_exports_unknown=0)
 
 
 def published_report(report: SubdirReport) -> SubdirReport:

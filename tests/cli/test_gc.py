@@ -53,7 +53,7 @@ def test_with_yes_the_orphan_goes_and_the_channel_stays_sound(orphaned: Path) ->
     before = shards(orphaned)
     done = invoke("gc", orphaned, "--yes", "--json")
     assert (done.code, done.json["outcome"]) == (0, "collected")
-    assert done.json["subdirs"]["noarch"]["unused"] == sorted(before - shards(orphaned))
+    assert done.json["subdirs"]["noarch"]["deleted"] == sorted(before - shards(orphaned))
     assert len(before - shards(orphaned)) == 1
     assert not list(orphaned.glob("*/.indexer-gc.json"))
     assert invoke("check", orphaned, "--deep").code == 0
@@ -66,7 +66,7 @@ def test_with_yes_the_orphan_goes_and_the_channel_stays_sound(orphaned: Path) ->
 )
 def test_younger_files_stay(orphaned: Path, words: list[str], goes: bool) -> None:  # noqa: FBT001
     done = invoke("gc", orphaned, *words, "--json").json
-    assert bool(done["subdirs"]["noarch"]["unused"]) is goes
+    assert bool(done["subdirs"]["noarch"]["would_delete"]) is goes
 
 
 def test_only_the_named_subdir_is_cleaned(orphaned: Path) -> None:
@@ -100,6 +100,6 @@ def test_a_bucket_is_tidied_by_single_deletes(bucket: Bucket) -> None:
     done = invoke("gc", url, "--older-than", "0s", "--yes", "--json", env=env)
     assert (done.code, done.json["outcome"]) == (0, "collected")
     gone = [f"{key}" for key in before if key not in objects(bucket, "ch")]
-    assert gone == done.json["subdirs"]["noarch"]["unused"]
+    assert gone == done.json["subdirs"]["noarch"]["deleted"]
     assert "POST" not in {request.method for request in bucket.requests[start:]}
     assert invoke("check", url, env=env).code == 0

@@ -27,7 +27,18 @@ SUBDIR = {
     "written",
     "deleted",
 }
-SUBDIR |= {"planned", "read", "metadata_read", "reread", "yanked", "run_exports_unknown"}
+SUBDIR |= {
+    "would_add",
+    "would_update",
+    "would_remove",
+    "would_write",
+    "would_delete",
+    "read",
+    "metadata_read",
+    "reread",
+    "yanked",
+    "run_exports_unknown",
+}
 VERBS = {"GET", "HEAD", "LIST", "PUT", "DELETE"}
 
 

@@ -19,15 +19,21 @@ if TYPE_CHECKING:
 WAYS = [["status", "{}"], ["fs", "{}", "--dry-run"]]
 OPTIONS = [[], ["--force"], ["--no-zst"], ["--no-monolithic"], ["--strict"], ["--subdir", "noarch"], ["--bz2"]]
 SHARD = re.compile(r"[0-9a-f]{64}")  # a new record has the date of its run, so its shard has another name
-PLAN = ("added", "updated", "removed", "rejected", "reread", "packages")
+PLAN = ("rejected", "reread", "packages")
+WOULD = {
+    "added": "would_add",
+    "updated": "would_update",
+    "removed": "would_remove",
+    "written": "would_write",
+    "deleted": "would_delete",
+}
 
 
 def without_digests(subdirs: Any) -> Any:
     published = {
         name: {
             **{key: sub[key] for key in PLAN},
-            "write": sub["written"] or sub["planned"]["write"],
-            "delete": sub["deleted"] or sub["planned"]["delete"],
+            **{would: sub[done] or sub[would] for done, would in WOULD.items()},
         }
         for name, sub in subdirs.items()
     }
@@ -61,7 +67,7 @@ def test_an_indexed_folder_that_changed_stays_as_it_is(channel: Path, words: lis
     change(channel)
     before = snapshot(channel)
     done = invoke(*(word.format(channel) for word in words), *options, "--json")
-    assert any(sub["planned"]["write"] or sub["rejected"] for sub in done.json["subdirs"].values())
+    assert any(sub["would_write"] or sub["rejected"] for sub in done.json["subdirs"].values())
     assert not any(sub["written"] or sub["deleted"] for sub in done.json["subdirs"].values())
     assert snapshot(channel) == before
 
@@ -85,7 +91,7 @@ def test_a_bucket_sees_neither_put_nor_delete(bucket: Bucket, words: list[str]) 
         methods = {request.method for request in bucket.requests[start:]}
         assert (done.code, done.json["outcome"]) == (0, "planned")
         noarch = done.json["subdirs"]["noarch"]
-        assert noarch["planned"]["write"] or noarch["planned"]["delete"], "there was something to do"
+        assert noarch["would_write"] or noarch["would_delete"], "there was something to do"
         assert "GET" in methods
         assert methods <= {"GET", "HEAD"}
         assert objects(bucket, "ch") == before
@@ -94,7 +100,7 @@ def test_a_bucket_sees_neither_put_nor_delete(bucket: Bucket, words: list[str]) 
 
 def test_a_folder_that_is_no_channel_yet_is_planned_as_one(tmp_path: Path) -> None:
     done = invoke("status", tmp_path, "--json", "--create")
-    assert "noarch/repodata.json" in done.json["subdirs"]["noarch"]["planned"]["write"]
+    assert "noarch/repodata.json" in done.json["subdirs"]["noarch"]["would_write"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -114,7 +120,7 @@ def test_a_plan_names_what_it_would_change_and_caps_each_list(channel: Path, wor
     assert added.endswith("late-09.0-0.conda and 2 more (--json lists all)")
     assert any(line.startswith("  noarch would write: noarch/repodata.json, ") for line in lines)
     planned = invoke(*(word.format(channel) for word in words), "--json").json["subdirs"]["osx-arm64"]
-    assert len(planned["added"]) == 12
+    assert len(planned["would_add"]) == 12
 
 
 def test_packages_that_are_read_again_and_say_the_same_are_not_updated(channel: Path) -> None:
@@ -124,7 +130,7 @@ def test_packages_that_are_read_again_and_say_the_same_are_not_updated(channel: 
     for path in (channel / "linux-64").iterdir():
         path.touch()
     done = invoke("status", channel, "--json").json["subdirs"]["linux-64"]
-    assert (done["updated"], done["added"]) == (["dew-1.0-0.conda"], [])
+    assert (done["would_update"], done["would_add"]) == (["dew-1.0-0.conda"], [])
     assert (done["reread"], done["packages"]) == (11, 12)
     lines = invoke("status", channel).out.splitlines()
     assert any("~1 -0" in line and "11 re-read" in line for line in lines)

@@ -114,8 +114,8 @@ def test_status_shows_the_changes_of_a_patch_and_changes_nothing(channel: Path) 
     invoke("fs", channel)
     before = snapshot(channel)
     done = invoke("status", channel, "--repodata-patch", patch, "--json")
-    assert "linux-64/repodata.json" in done.json["subdirs"]["linux-64"]["planned"]["write"]
-    assert "linux-64/patch_instructions.json" in done.json["subdirs"]["linux-64"]["planned"]["write"]
+    assert "linux-64/repodata.json" in done.json["subdirs"]["linux-64"]["would_write"]
+    assert "linux-64/patch_instructions.json" in done.json["subdirs"]["linux-64"]["would_write"]
     assert done.json["subdirs"]["linux-64"]["warnings"] == [
         {"filename": "patch_instructions.json", "reason": f"sets sha256 of {NAME}, which no patch may change"}
     ]
