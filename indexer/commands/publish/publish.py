@@ -17,7 +17,6 @@ from indexer.commands.with_settings import given_by, settle
 from indexer.core.channel_settings import KnownSettings, rules_of
 from indexer.core.options import SentAttestations
 from indexer.core.publishing import PackageResult, PublishReport, Sending, check_distinct, planned, result_of
-from indexer.core.report import Report
 from indexer.core.value import Value
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from indexer.core.model import Rules
     from indexer.core.options import Options
     from indexer.core.publishing import PublishRequest
+    from indexer.core.report import Report
     from indexer.store import Store
 
 # How many packages are sent at the same time: as many as rattler-build sends.
