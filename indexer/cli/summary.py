@@ -46,6 +46,7 @@ _STRATEGIES = {
     "tail": "read by their tail",
     "head": "read by their head",
     "stream": "read as a stream",
+    "record": "known from the other channel",
 }
 
 

@@ -116,7 +116,7 @@ def _current_identity(filename: str, stat: Stat, index: Index, known: DiffContex
     if not known.index_matches_state and filename not in index.v3 and may_need_v3(record):
         return None
     identity = identity_of(record)
-    return identity if _is_current(filename, stat, identity, known) else None
+    return identity if is_current(filename, stat, identity, known) else None
 
 
 def _rejected_before(packages: Mapping[str, Stat], known: DiffContext) -> list[Rejected]:
@@ -148,7 +148,7 @@ def _carried(index: Index, scope: frozenset[str] | None) -> frozenset[str]:
     return frozenset() if scope is None else frozenset(index.run_exports.keys() - index.records.keys() - scope)
 
 
-def _is_current(filename: str, stat: Stat, identity: RecordIdentity, known: DiffContext) -> bool:
+def is_current(filename: str, stat: Stat, identity: RecordIdentity, known: DiffContext) -> bool:
     """Whether a record was made from the object that a listing shows."""
     if not identity.name or identity.size != stat.size or filename in known.replaced_in_run:
         return False

@@ -1,4 +1,4 @@
-"""Decides about each file of `publish`, and reports on it: sent, already there, different, or rejected."""
+"""Decides about each package of `publish`, and reports on it and on `promote`: sent, already there, and so on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from indexer.core.attestations import SUFFIX
 from indexer.core.errors import BadConfig
 from indexer.core.exit_codes import ExitCode, worst_code
-from indexer.core.report import Outcome, Report, worst_outcome
+from indexer.core.report import Note, Outcome, Report, worst_outcome
 from indexer.core.value import Value
 
 if TYPE_CHECKING:
@@ -74,12 +74,14 @@ class Existing(Value, frozen=True):
 
 
 class Sending(Enum):
-    """What happened to a file, or would happen."""
+    """What happened to a package, or would happen."""
 
     SENT = "sent"
+    PROMOTED = "promoted"
     REPLACED = "replaced"
     THERE = "already there"
     WOULD_SEND = "would send"
+    WOULD_PROMOTE = "would promote"
     WOULD_REPLACE = "would replace"
     DIFFERENT = "different"
     REJECTED = "rejected"
@@ -88,14 +90,16 @@ class Sending(Enum):
     @property
     def is_in_channel(self) -> bool:
         """Whether the channel has the package now, so that it is to be indexed."""
-        return self in {Sending.SENT, Sending.REPLACED, Sending.THERE}
+        return self in {Sending.SENT, Sending.PROMOTED, Sending.REPLACED, Sending.THERE}
 
 
 _OUTCOMES = {
     Sending.SENT: Outcome.PUBLISHED,
+    Sending.PROMOTED: Outcome.PUBLISHED,
     Sending.REPLACED: Outcome.PUBLISHED,
     Sending.THERE: Outcome.UNCHANGED,
     Sending.WOULD_SEND: Outcome.PLANNED,
+    Sending.WOULD_PROMOTE: Outcome.PLANNED,
     Sending.WOULD_REPLACE: Outcome.PLANNED,
     Sending.DIFFERENT: Outcome.REFUSED,
     Sending.REJECTED: Outcome.FAILED,
@@ -124,10 +128,10 @@ def result_of(package: LocalPackage, result: Sending, reason: str = "") -> Packa
     return PackageResult(package.file, result, package.key, package.size, reason, attested)
 
 
-def planned(existing: Existing | None, request: PublishRequest) -> Sending:
-    """What `publish` would do with a package, by the object under its key."""
+def planned(existing: Existing | None, request: PublishRequest, new: Sending = Sending.WOULD_SEND) -> Sending:
+    """What would be done with a package, by the object under its key; `new` is what is done without an object."""
     if existing is None:
-        return Sending.WOULD_SEND
+        return new
     if existing.is_same:
         return Sending.THERE
     return Sending.WOULD_REPLACE if request.replace else Sending.DIFFERENT
@@ -170,3 +174,18 @@ class PublishReport(Report, frozen=True):
         """The object that `--json` prints: that of a run, and `packages`."""
         packages: list[dict[str, Any]] = msgspec.to_builtins(self.packages)
         return {**super().as_json(), "packages": packages}
+
+
+class PromoteReport(PublishReport, frozen=True):
+    """The result of `promote`: of each package, by its key, and of the run over those that the channel has now.
+
+    `source` is the name of the channel that they were copied from.  `notes` are remarks on packages by their key.
+    """
+
+    source: str = ""
+    notes: tuple[Note, ...] = ()
+
+    def as_json(self) -> dict[str, object]:
+        """The object that `--json` prints: that of `publish`, `from` and `notes`."""
+        notes: list[dict[str, Any]] = msgspec.to_builtins(self.notes)
+        return {**super().as_json(), "from": self.source, "notes": notes}

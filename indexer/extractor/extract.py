@@ -65,6 +65,7 @@ class ReadStrategy(Enum):
     TAIL = "tail"
     HEAD = "head"
     STREAM = "stream"
+    RECORD = "record"  # the record of another channel was used, and nothing was read
 
 
 class Vanished(Value, frozen=True):

@@ -29,7 +29,7 @@ def send(store: Store, package: LocalPackage, content: Stream, request: PublishR
     result = _send_package(store, package, content, request)
     if result.is_in_channel and package.attestations is not None:
         copy, alias = package.sidecars
-        _send_copy(store, copy, package.attestations.content)
+        send_copy(store, copy, package.attestations.content)
         _send_alias(store, alias, package.attestations.content)
     return result
 
@@ -71,7 +71,7 @@ def _send_package(store: Store, package: LocalPackage, content: Stream, request:
     return Sending.REPLACED
 
 
-def _send_copy(store: Store, key: str, content: bytes) -> None:
+def send_copy(store: Store, key: str, content: bytes) -> None:
     """Send the copy of attestations whose name has their digest; it is never replaced.  Raises Refused."""
     try:
         store.put(key, content, expect=Expect.ABSENT, headers=_HEADERS)

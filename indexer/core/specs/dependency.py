@@ -64,7 +64,7 @@ def v3_fault(spec: str) -> str | None:
     match = _V3_SPEC.fullmatch(spec)
     if match is None:
         return "is not an exact name, with brackets for everything else (CEP 48)"
-    for key in _fields_of(match["fields"] or ""):
+    for key in fields_of(match["fields"] or ""):
         if key not in _V3_FIELDS:
             return f"sets {key}, which CEP 48 does not allow"
     return None
@@ -76,7 +76,7 @@ def bad_extra(spec: str) -> str | None:
         return None
     _, fields = _without_brackets(spec.strip())
     with contextlib.suppress(_Fault):  # brackets that no client can parse request no extra
-        names = _items(_fields_of(fields or "").get("extras", "x"))
+        names = _items(fields_of(fields or "").get("extras", "x"))
         return next((name for name in names if name and not EXTRA.fullmatch(name)), None)
     return None
 
@@ -161,7 +161,7 @@ def _is_version(text: str) -> bool:
     )
 
 
-def _fields_of(text: str) -> dict[str, str]:
+def fields_of(text: str) -> dict[str, str]:
     """The fields in brackets, without the quotes of values.  Raises _Fault if the text cannot be parsed."""
     fields: dict[str, str] = {}
     at = 0
@@ -180,7 +180,7 @@ def _fields_of(text: str) -> dict[str, str]:
 
 
 def _check_fields(text: str, *, conditional: bool) -> None:
-    for key, value in _fields_of(text).items():
+    for key, value in fields_of(text).items():
         check = _FIELDS.get(key)
         if check is None or (key == "when" and not conditional):
             raise _Fault(f"sets {key!r}, which readers do not know")
