@@ -4,18 +4,52 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import field
 
 from indexer.core import names
 from indexer.core.errors import BadConfig
+from indexer.core.model import UNREADABLE
 from indexer.core.report import Note
-from indexer.core.specs.pattern import Described, Pattern, dependency_of, described, pattern_of
+from indexer.core.specs.pattern import Pattern, dependency_of, pattern_of
+from indexer.core.specs.version import order_of
 from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from indexer.core.model import Index
+    from indexer.core.model import Index, Raw
+    from indexer.core.specs.version import Version
+
+
+class Described(msgspec.Struct, frozen=True):
+    """The fields of a record that packages are selected by."""
+
+    name: str = ""
+    version: str = ""
+    build: str = ""
+    build_number: int = 0
+    depends: tuple[str, ...] = ()
+
+    @property
+    def age(self) -> tuple[tuple[bool, Version | str], int]:
+        """The sort key of the packages of one name, the newest last."""
+        return order_of(self.version), self.build_number
+
+    def matches(self, pattern: Pattern) -> bool:
+        """Whether a pattern selects the package."""
+        return pattern.matches(self.name, self.version, self.build)
+
+
+_described = msgspec.json.Decoder(Described)
+
+
+def described(record: Raw) -> Described | None:
+    """The fields of a record; None if they have wrong types."""
+    try:
+        return _described.decode(record)
+    except UNREADABLE:
+        return None
 
 
 class Wanted(Value, frozen=True):
@@ -92,8 +126,8 @@ def selected(wanted: Wanted, source: Packages) -> Selection:
     keys = set(wanted.keys)
     notes = [Note(key, "is yanked, and copied because its full name is given") for key in keys & source.yanked.keys()]
     for pattern in wanted.patterns:
-        matching = {key for key, package in source.visible.items() if pattern.matches(package)}
-        skipped = {key for key, package in source.yanked.items() if pattern.matches(package)} - keys
+        matching = {key for key, package in source.visible.items() if package.matches(pattern)}
+        skipped = {key for key, package in source.yanked.items() if package.matches(pattern)} - keys
         if not matching and not skipped:
             raise BadConfig(pattern.text, "matches no package of the channel", "nothing was changed: check the pattern")
         keys |= matching
@@ -117,7 +151,7 @@ class _ByName:
         """The newest package for a platform that a dependency accepts, None if there is none."""
         places = dict.fromkeys((platform, names.NOARCH))
         found = [item for place in places for item in self._packages.get((place, pattern.name), ())]
-        accepted = [(key, package) for key, package in found if pattern.matches(package)]
+        accepted = [(key, package) for key, package in found if package.matches(pattern)]
         return max(accepted, key=lambda item: (item[1].age, item[0]), default=None)
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from indexer.core.errors import BadConfig
-from indexer.core.model import UNREADABLE
 from indexer.core.specs.dependency import fields_of
 from indexer.core.specs.matchspec import parts_of
 from indexer.core.specs.version import Version, constraint_of, matches_glob, order_of
@@ -17,36 +14,8 @@ from indexer.core.value import Value
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from indexer.core.model import Raw
-
 _EXACT = re.compile(r"(?P<name>[\w.*-]+)=(?P<version>[^=<>!~,|\s]+)=(?P<build>[^=\s]+)")
 _FORMS = "use SUBDIR/FILENAME, NAME, NAME=VERSION or NAME=VERSION=BUILD; `*` stands for any text"
-
-
-class Described(msgspec.Struct, frozen=True):
-    """The fields of a record that packages are selected by."""
-
-    name: str = ""
-    version: str = ""
-    build: str = ""
-    build_number: int = 0
-    depends: tuple[str, ...] = ()
-
-    @property
-    def age(self) -> tuple[tuple[bool, Version | str], int]:
-        """The sort key of the packages of one name, the newest last."""
-        return order_of(self.version), self.build_number
-
-
-_described = msgspec.json.Decoder(Described)
-
-
-def described(record: Raw) -> Described | None:
-    """The fields of a record; None if they have wrong types."""
-    try:
-        return _described.decode(record)
-    except UNREADABLE:
-        return None
 
 
 class Pattern(Value, frozen=True):
@@ -57,12 +26,12 @@ class Pattern(Value, frozen=True):
     is_version: Callable[[Version], bool] = lambda _: True
     build: str = "*"
 
-    def matches(self, package: Described) -> bool:
+    def matches(self, name: str, version: str, build: str) -> bool:
         """Whether a package is one of those that the pattern selects."""
-        if not matches_glob(self.name, package.name.lower()) or not matches_glob(self.build, package.build):
+        if not matches_glob(self.name, name.lower()) or not matches_glob(self.build, build):
             return False
-        is_readable, version = order_of(package.version)
-        return is_readable and isinstance(version, Version) and self.is_version(version)
+        _, parsed = order_of(version)
+        return isinstance(parsed, Version) and self.is_version(parsed)
 
 
 def pattern_of(text: str) -> Pattern:
