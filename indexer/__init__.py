@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         get_settings,
         ignore,
         index,
+        promote,
         publish,
         remove,
         status,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from indexer.core.exit_codes import ExitCode
     from indexer.core.model import Outputs, Rules
     from indexer.core.options import Options
-    from indexer.core.publishing import PublishReport, PublishRequest
+    from indexer.core.publishing import PromoteReport, PublishReport, PublishRequest
     from indexer.core.removal import RemovalReport, RemovalRequest, Successor
     from indexer.core.report import CheckReport, GcReport, Outcome, Report, SettingsReport
     from indexer.store.target import S3Options, Target
@@ -52,6 +53,7 @@ __all__ = [
     "Options",
     "Outcome",
     "Outputs",
+    "PromoteReport",
     "PublishReport",
     "PublishRequest",
     "RemovalReport",
@@ -70,6 +72,7 @@ __all__ = [
     "get_settings",
     "ignore",
     "index",
+    "promote",
     "publish",
     "remove",
     "status",
@@ -88,6 +91,7 @@ _HOMES = {
     "Options": "indexer.core.options",
     "Outcome": "indexer.core.report",
     "Outputs": "indexer.core.model",
+    "PromoteReport": "indexer.core.publishing",
     "PublishReport": "indexer.core.publishing",
     "PublishRequest": "indexer.core.publishing",
     "RemovalReport": "indexer.core.removal",
@@ -105,6 +109,7 @@ _HOMES = {
     "get_settings": "indexer.commands.api",
     "ignore": "indexer.commands.api",
     "index": "indexer.commands.api",
+    "promote": "indexer.commands.api",
     "publish": "indexer.commands.api",
     "remove": "indexer.commands.api",
     "status": "indexer.commands.api",

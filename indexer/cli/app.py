@@ -12,6 +12,7 @@ from indexer.cli.headings import Application
 from indexer.cli.option_groups import flattened
 from indexer.cli.options.bucket import Bucket, Configuration
 from indexer.cli.options.output import OutputOptions
+from indexer.cli.options.promoting import PromoteOptions
 from indexer.cli.options.publishing import PublishOptions
 from indexer.cli.options.run import IndexOptions, RunRequest, Writing
 from indexer.cli.options.upkeep import CheckOptions, DoctorOptions, GcOptions, RemovalOptions, SettingsOptions
@@ -23,7 +24,7 @@ from indexer.core.release import __version__
 if TYPE_CHECKING:
     from typer.models import CommandInfo
 
-    from indexer.core.publishing import PublishReport
+    from indexer.core.publishing import PromoteReport, PublishReport
     from indexer.core.report import CheckReport, GcReport, Page, Report, SettingsReport
 
 app = Application(
@@ -40,6 +41,9 @@ _DIR = Annotated[str, typer.Argument(metavar="DIR", show_default=False)]
 _TARGET = Annotated[str, typer.Argument(metavar="TARGET", show_default=False)]
 _REASON = Annotated[str, typer.Option(metavar="TEXT", help="The reason; `indexer status` shows it.")]
 _FILES = Annotated[list[str], typer.Argument(metavar="FILE", show_default=False)]
+_FROM = Annotated[str, typer.Argument(metavar="FROM", show_default=False)]
+_TO = Annotated[str, typer.Argument(metavar="TO", show_default=False)]
+_SELECTED = Annotated[list[str], typer.Argument(metavar="PACKAGE", show_default=False)]
 _PACKAGES = Annotated[list[str], typer.Argument(metavar="SUBDIR/FILENAME", show_default=False)]
 
 
@@ -118,6 +122,27 @@ def publish(channel: _TARGET, files: _FILES, options: PublishOptions, output: Ou
             return api.publish(resolved.target, files, options.request(), options.options(resolved), progress=progress)
 
     run_command(output, channel, do_publish)
+
+
+@app.command()
+@flattened
+def promote(source: _FROM, channel: _TO, packages: _SELECTED, options: PromoteOptions, output: OutputOptions) -> None:
+    """Copy packages from the channel FROM to the channel TO, and index them there.
+
+    PACKAGE is SUBDIR/FILENAME, or NAME, NAME=VERSION or NAME=VERSION=BUILD, where * stands for any text.  Within one
+    store no package is downloaded or uploaded.  Other bytes under the same name in TO stay.
+    """
+
+    def do_promote() -> PromoteReport:
+        from indexer.commands import api
+
+        origin, resolved = options.resolve(source, channel)
+        what = options.promoting
+        return api.promote(
+            origin, resolved.target, packages, what.options(resolved), with_dependencies=what.with_dependencies
+        )
+
+    run_command(output, channel, do_promote)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Lines for a person about the files of `publish`: one for each file, and one for each that was not sent."""
+"""Lines for a person about the packages of `publish` and `promote`: one for each, and one for each that stays."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core.amounts import size_in_words
 from indexer.core.printable import one_line
-from indexer.core.publishing import Sending
+from indexer.core.publishing import PromoteReport, Sending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _DIFFERENT = (
     "has other bytes in the channel; give the package a new build number, or replace it with --replace, after which "
     "lock files that have the old digest fail"
+)
+_DIFFERENT_THERE = (
+    "has other bytes in the channel, which stay; give the package a new build number, or promote the others only"
 )
 
 
@@ -39,4 +42,11 @@ def package_errors(report: PublishReport) -> Iterator[str]:
         if package.result is Sending.REJECTED:
             yield f"rejected: {one_line(package.file)}: {one_line(package.reason)}; {step}"
         elif package.result is Sending.DIFFERENT:
-            yield f"refused: {one_line(package.key)}: {_DIFFERENT}"
+            reason = _DIFFERENT_THERE if isinstance(report, PromoteReport) else _DIFFERENT
+            yield f"refused: {one_line(package.key)}: {reason}"
+
+
+def package_warnings(report: PublishReport) -> Iterator[str]:
+    """A line for each remark on a package."""
+    for note in report.notes if isinstance(report, PromoteReport) else ():
+        yield f"warning: {one_line(note.filename)}: {one_line(note.reason)}"

@@ -7,7 +7,7 @@ from operator import add
 from typing import TYPE_CHECKING
 
 from indexer.cli.grouped import grouped
-from indexer.cli.published import package_errors, package_lines
+from indexer.cli.published import package_errors, package_lines, package_warnings
 from indexer.cli.removed import removal_lines, removal_warnings
 from indexer.core.amounts import counted, size_in_words
 from indexer.core.channel_settings import in_words
@@ -287,6 +287,7 @@ def warning_lines(report: AnyReport) -> Iterator[str]:
         yield from (f"{verb}: {key}" for _, sub in sorted(report.subdirs.items()) for key in sub.unused)
     elif isinstance(report, Report):
         yield from removal_warnings(report) if isinstance(report, RemovalReport) else ()
+        yield from package_warnings(report) if isinstance(report, PublishReport) else ()
         yield from _note_lines(report.not_indexed, "note: ")
         for name, sub in sorted(report.subdirs.items()):
             yield from _note_lines(sub.warnings, f"warning: {name}/")

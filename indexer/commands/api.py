@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from indexer.commands.channel_settings import SettingsRequest
     from indexer.commands.gc import GcRequest
     from indexer.core.channel_settings import ChannelSettings
-    from indexer.core.publishing import PublishReport, PublishRequest
+    from indexer.core.publishing import PromoteReport, PublishReport, PublishRequest
     from indexer.core.removal import RemovalReport, RemovalRequest
     from indexer.core.report import CheckReport, GcReport, Report, SettingsReport
     from indexer.store import Store
@@ -100,6 +100,34 @@ def publish(
     paths = [Path(file) for file in files]
     with _opened(channel, THREADS_HERE, progress) as (store, context):
         report = verb.publish(store, paths, request or PublishRequest(), options or Options(), context)
+        return replace(report, channel=channel.name)
+
+
+def promote(
+    source: AnyTarget,
+    target: AnyTarget,
+    packages: Sequence[str],
+    options: Options | None = None,
+    *,
+    with_dependencies: bool = False,
+) -> PromoteReport:
+    """Copy packages of the channel at `source` to the channel at `target`, index just these there, and report.
+
+    Each of `packages` is `SUBDIR/FILENAME`, or a pattern such as `NAME`, `NAME=VERSION` or `NAME=VERSION=BUILD`, with
+    `*` for any text.  A package that has other bytes at `target` stays there.  `options` are those of `index`;
+    `packages` is set here.  With `dry_run` nothing is written.  Raises IndexerError; if a package is not in the index
+    of the source, before anything is changed.
+    """
+    from indexer.commands.promote import promote as verb
+
+    several("packages", packages)
+    channel, origin = target_of(target), target_of(source)
+    if channel == origin:
+        raise BadConfig(channel.name, "is both FROM and TO", "name two channels")
+    request = verb.PromoteRequest(tuple(packages), with_dependencies)
+    with _opened(channel, THREADS_HERE) as (store, context):
+        opened = verb.Source(open_store(dataclasses.replace(origin, connections=channel.connections)), origin.name)
+        report = verb.promote(opened, store, request, options or Options(), context)
         return replace(report, channel=channel.name)
 
 

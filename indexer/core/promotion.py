@@ -114,14 +114,14 @@ class Selection(Value, frozen=True):
     notes: tuple[Note, ...] = ()
 
 
-def selected(wanted: Wanted, source: Packages) -> Selection:
-    """The packages that are named.  A pattern does not select yanked packages, a key does.
+def selected(wanted: Wanted, source: Packages, channel: str) -> Selection:
+    """The packages of a channel that are named.  A pattern does not select yanked packages, a key does.
 
     Raises BadConfig for a key that the index does not have, and for a pattern that selects nothing.
     """
     for key in sorted(wanted.keys - source.visible.keys() - source.yanked.keys()):
         raise BadConfig(
-            key, "is not in the index of the channel", "nothing was changed: check the name, or index the channel first"
+            key, f"is not in the index of {channel}", "nothing was changed: check the name, or index that channel first"
         )
     keys = set(wanted.keys)
     notes = [Note(key, "is yanked, and copied because its full name is given") for key in keys & source.yanked.keys()]
@@ -129,7 +129,7 @@ def selected(wanted: Wanted, source: Packages) -> Selection:
         matching = {key for key, package in source.visible.items() if package.matches(pattern)}
         skipped = {key for key, package in source.yanked.items() if package.matches(pattern)} - keys
         if not matching and not skipped:
-            raise BadConfig(pattern.text, "matches no package of the channel", "nothing was changed: check the pattern")
+            raise BadConfig(pattern.text, f"matches no package of {channel}", "nothing was changed: check the pattern")
         keys |= matching
         notes += [Note(key, "is yanked, so a pattern does not select it; give its full name") for key in skipped]
     return Selection(frozenset(keys), tuple(sorted(set(notes))))

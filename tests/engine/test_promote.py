@@ -371,7 +371,7 @@ def test_a_package_that_is_replaced_meanwhile_never_gets_the_old_record(
             source.upload(FIRST, package(FIRST, license="new"))
 
     target.hook = replace_it
-    with pytest.raises(OneUnavailable, match="index the channel that it is copied from"):
+    with pytest.raises(OneUnavailable, match="index the channel FROM"):
         run(source, target, FIRST)
     assert FIRST not in target.bodies()
     target.hook = lambda _: None

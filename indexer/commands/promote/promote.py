@@ -78,7 +78,7 @@ def _find(
     subdirs = _subdirs_of(source, None if request.with_dependencies else wanted.subdirs)
     read = {subdir.name: subdir for subdir in _read_all(source.store, subdirs, context)}
     every = union_of(subdir.packages for subdir in read.values())
-    selection = selected(wanted, every)
+    selection = selected(wanted, every, source.channel)
     if request.with_dependencies:
         there = union_of(subdir.packages for subdir in _read_all(store, subdirs, context))
         selection = with_dependencies(selection, every, Packages(there.visible), subdirs)

@@ -60,7 +60,7 @@ class SourceSubdir(Value, frozen=True):
         fault = source_fault(filename, stat, index, self.known)
         identity = identity_of(index.records[filename])
         if fault or stat is None:
-            step = "nothing was changed: index the channel that it is copied from, then repeat"
+            step = "nothing was changed: index the channel FROM, then repeat"
             raise Refused(f"{self.name}/{filename}", fault, step)
         key = f"{self.name}/{filename}"
         package = LocalPackage(key, key, stat.size, identity.sha256 or "", identity.md5 or "")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _STEP = 512 * 2**10
-_REPEAT = "index the channel that it is copied from, then repeat"
+_REPEAT = "index the channel FROM, then repeat"
 
 
 class Transferred(Value, frozen=True):
