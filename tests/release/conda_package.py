@@ -17,7 +17,7 @@ import rattler
 import rattler_build
 
 from indexer.core.release import __version__
-from tests.release.called import call, expect
+from tests.release.called import CheckFailed, call, expect
 from tests.support.command import ROOT
 from tests.support.memory_channel import package
 
@@ -36,7 +36,10 @@ def check(folder: Path) -> Iterator[str]:
     channel = _stand_ins(folder / "stand-ins")
     (variant,) = _rendered(rattler_build.VariantConfig({"python_min": [_SERIES]}))
     tools = rattler_build.ToolConfiguration(test_strategy="native", use_sharded=True)
-    built = variant.run_build(tools, output_dir=folder / "conda", channels=[channel.as_uri()], no_build_id=True)
+    try:
+        built = variant.run_build(tools, output_dir=folder / "conda", channels=[channel.as_uri()], no_build_id=True)
+    except rattler_build.RattlerBuildError as error:
+        raise CheckFailed(f"rattler-build: {error}") from error
     (path,) = built.packages
     yield f"rattler-build built {Path(path).name} and ran its tests"
     published = folder / "published"
