@@ -42,11 +42,12 @@ fixtures: $(READY) ## make the test packages anew (their bytes are committed)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fixtures]'
 	@$(BIN)/python -m fixtures.build
 
-docs: $(READY) ## write docs/cli.md, the JSON Schema and the tables of docs/configuration.md anew from the code
+docs: $(READY) ## write all pages and tables that are made from the code anew
 	@$(BIN)/python docs/cli.py > docs/cli.md
 	@$(BIN)/python docs/configuration.py
 	@$(BIN)/python docs/providers.py
 	@$(BIN)/python docs/schema.py
+	@$(BIN)/python docs/troubleshooting.py
 
 lock: $(READY) ## write locks/ anew: each dependency of the image and the action with its hashes
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv

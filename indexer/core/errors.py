@@ -95,7 +95,10 @@ class BadPatch(IndexerError):
 
 
 class BadPackage(IndexerError):
-    """A package cannot be indexed: rebuild it, or delete it.  A skipped package is a `Rejected` value."""
+    """A package cannot be indexed: rebuild and upload it again, delete it, or hide it with `indexer ignore`.
+
+    A skipped package is a `Rejected` value.
+    """
 
 
 class Damaged(BadPackage):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from typing import TYPE_CHECKING
 
 from tests.support.command import Ran, invoke
@@ -22,7 +23,8 @@ _TIME = re.compile(r" in \d+\.\d s$", re.MULTILINE)
 def with_real_output(page: str, folder: Path) -> str:
     """The page with the outputs of all its commands, which are called in order in a folder.
 
-    A line `$ indexer ...` is called, `$ cat FILE` shows a file, `$ echo $?` the exit code.
+    A line `$ indexer ...` is called, `$ cat FILE` shows a file, `$ echo $?` the exit code; `rm` and `cp` are
+    called as they are.
     """
     return _BLOCK.sub(lambda block: f"```console\n{_played(block[1], folder)}```", page)
 
@@ -40,6 +42,9 @@ def _played(block: str, folder: Path) -> str:
             lines += [line, str(ran.code)]
         elif words[1:2] == ["cat"]:
             lines += [line, *(folder / words[2]).read_text().splitlines()]
+        elif words[1:2] in (["rm"], ["cp"]):
+            subprocess.run(words[1:], cwd=folder, check=True)
+            lines.append(line)
         elif words:
             ran = invoke(*words[2:], folder=folder)
             lines += [line, *ran.err.splitlines(), *ran.out.splitlines()]
