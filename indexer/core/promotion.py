@@ -148,11 +148,11 @@ class _ByName:
         self._packages.setdefault((key.partition("/")[0], package.name.lower()), []).append((key, package))
 
     def newest(self, pattern: Pattern, platform: str) -> tuple[str, Described] | None:
-        """The newest package for a platform that a dependency accepts, None if there is none."""
+        """The newest package for a platform that a dependency accepts, a .conda if there are both; None without any."""
         places = dict.fromkeys((platform, names.NOARCH))
         found = [item for place in places for item in self._packages.get((place, pattern.name), ())]
         accepted = [(key, package) for key, package in found if package.matches(pattern)]
-        return max(accepted, key=lambda item: (item[1].age, item[0]), default=None)
+        return max(accepted, key=lambda item: (item[1].age, item[0].endswith(names.CONDA), item[0]), default=None)
 
 
 def with_dependencies(selection: Selection, source: Packages, target: Packages, subdirs: Sequence[str]) -> Selection:

@@ -246,6 +246,8 @@ def dependent() -> MemoryStore:
         built("lib", "base", version=version)
     built("base", "lib", subdir="noarch")
     built("there")
+    twin = "linux-64/lib-2.10-0.tar.bz2"
+    bodies[twin] = package(twin, depends=["base"])
     built("tool", build="a1")
     built("tool", build="b1")
     built("everywhere", "base", "only", subdir="noarch")

@@ -18,12 +18,17 @@ CHANGED = {KEYS[1]: package(KEYS[1], license="replaced"), **{key: package(key) f
 GONE = [KEYS[0]]
 
 
-def killed_everywhere(runner: Runner, new: Callable[[], Location], moment: str, step: int = 1) -> int:
-    """Kill an indexer at every moment of one kind, or each so many, in a channel of its own; how many there are."""
+def until_not_killed(killed_at: Callable[[int], bool], step: int = 1) -> int:
+    """Call a function for each moment, or each so many, until it is not killed any more; how many there are."""
     at = 1
-    while _killed_at(runner, new(), moment, at):
+    while killed_at(at):
         at += step
     return at - step
+
+
+def killed_everywhere(runner: Runner, new: Callable[[], Location], moment: str, step: int = 1) -> int:
+    """Kill an indexer at every moment of one kind, or each so many, in a channel of its own; how many there are."""
+    return until_not_killed(lambda at: _killed_at(runner, new(), moment, at), step)
 
 
 def _killed_at(runner: Runner, where: Location, moment: str, at: int) -> bool:

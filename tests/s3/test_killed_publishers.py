@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.s3.killed import until_not_killed
 from tests.support.channel_check import faults
 from tests.support.channel_reader import indexed, unreadable
 from tests.support.killable_processes import KILLED, Job, Location, Runner, content, store_at
@@ -36,10 +37,7 @@ def has_all(where: Location, expected: Mapping[str, bytes]) -> None:
 
 def killed_everywhere(runner: Runner, new: Callable[[], Location], moment: str, step: int = 1) -> int:
     """Kill a publisher at every moment of one kind, or each so many, in a channel of its own; how many there are."""
-    at = 1
-    while killed_at(runner, new(), moment, at):
-        at += step
-    return at - step
+    return until_not_killed(lambda at: killed_at(runner, new(), moment, at), step)
 
 
 def killed_at(runner: Runner, where: Location, moment: str, at: int) -> bool:

@@ -25,6 +25,7 @@ import msgspec
 
 from indexer.commands.context import Context
 from indexer.commands.index import index_channel
+from indexer.commands.promote.promote import PromoteRequest, Source, promote
 from indexer.commands.publish.publish import publish
 from indexer.core.errors import Missing
 from indexer.core.model import Outputs
@@ -77,7 +78,8 @@ class Location(msgspec.Struct, frozen=True):
 class Job(msgspec.Struct):
     """What one process does: put and delete packages, then index the channel, unless it only reads.
 
-    With `publish` it publishes these packages, by file name, instead of all that.
+    With `publish` it publishes these packages, by file name, instead of all that; with `promote` it promotes all that
+    another channel has.
     It is killed `before` or `after` call number `at` of the store, or before `deed` number `at` on the folder.
     """
 
@@ -85,6 +87,7 @@ class Job(msgspec.Struct):
     put: dict[str, bytes] = {}
     delete: list[str] = []
     publish: dict[str, bytes] = {}
+    promote: Location | None = None
     reads: bool = False
     at: int = 0
     moment: str = ""
@@ -192,6 +195,9 @@ def _index(job: Job, count: _Count) -> int:
         context = Context(local, threads, subdir_executor=DaemonThreads())
         if job.publish:
             report: Report = publish(store, _files(job, Path(folder)), PublishRequest(), options, context)
+        elif job.promote:
+            source = Source(CrashingStore(open_store(job.promote.target), count.tick))
+            report = promote(source, store, PromoteRequest(("*",)), options, context)
         else:
             report = index_channel(store, options, context)
     for sub in report.subdirs.values():

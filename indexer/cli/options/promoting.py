@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from typer import Option
 
-from indexer.cli.options import Text
+from indexer.cli.options import Create, DryRun, Text
 from indexer.cli.options.bucket import Bucket
 from indexer.core.options import Options
 from indexer.settings.given import given_settings
@@ -62,10 +62,8 @@ class Promoting(Struct, frozen=True):
         bool,
         Option("--with-dependencies", help="Also promote the packages that these need, that FROM has and TO lacks."),
     ] = False
-    dry_run: Annotated[bool, Option("--dry-run", help="Show what would be promoted, write nothing.")] = False
-    create: Annotated[
-        bool, Option("--create", help="Create the channel in an existing folder or bucket, or an unknown subdir.")
-    ] = False
+    dry_run: DryRun = False
+    create: Create = False
 
     def options(self, resolved: Resolved) -> Options:
         """The options of the run over TO, with the values of its configuration files.  Raises BadConfig."""

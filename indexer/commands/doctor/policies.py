@@ -35,7 +35,7 @@ _WRITTEN = (
     *sorted(_OF_CHANNEL),
     f"{names.SCRATCH_PREFIX}*/*",
 )
-# The files that `indexer publish` writes besides, and never deletes.
+# The files that `indexer publish` and `promote` write besides, and never deletes.
 _SENT = tuple(f"*/*{extension}{end}" for extension in names.EXTENSIONS for end in ("", SUFFIX, f"{SUFFIX}.*"))
 _IAM = frozenset({"aws", "minio", "wasabi", "ceph", "seaweedfs", "hetzner", "other"})
 
@@ -86,7 +86,11 @@ def _iam(provider: str, bucket: str, prefix: str) -> Iterator[Policy]:
     )
     # To begin an upload in parts, to send parts and to join them is s3:PutObject too.
     sent = _statement(["s3:PutObject", "s3:AbortMultipartUpload"], [here + pattern for pattern in _SENT])
-    yield Policy("publisher (`indexer publish`)", "besides that of the indexer", _document(sent))
+    yield Policy(
+        "publisher (`indexer publish`, `indexer promote` to this channel)",
+        "besides that of the indexer",
+        _document(sent),
+    )
     yield Policy(
         "reader",
         where.replace("the indexer's", "the reader's").replace(" indexer ", " reader "),
