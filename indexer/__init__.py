@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from indexer.commands.api import (
         change_settings,
         check,
+        delete_snapshot,
         gc,
         get_settings,
         ignore,
         index,
+        list_snapshots,
         promote,
         publish,
         remove,
+        rollback,
+        snapshot,
         status,
         unignore,
         unyank,
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     )
     from indexer.commands.context import WorkerOptions
     from indexer.commands.gc import GcRequest
+    from indexer.commands.rollback import RollbackRequest
     from indexer.core.channel_settings import ChannelSettings
     from indexer.core.errors import IndexerError
     from indexer.core.exit_codes import ExitCode
@@ -40,6 +45,8 @@ if TYPE_CHECKING:
     from indexer.core.publishing import PromoteReport, PublishReport, PublishRequest
     from indexer.core.removal import RemovalReport, RemovalRequest, Successor
     from indexer.core.report import CheckReport, GcReport, Outcome, Report, SettingsReport
+    from indexer.core.rollback import RollbackReport
+    from indexer.core.snapshot_report import SnapshotReport
     from indexer.store.target import S3Options, Target
 
 
@@ -59,22 +66,29 @@ __all__ = [
     "RemovalReport",
     "RemovalRequest",
     "Report",
+    "RollbackReport",
+    "RollbackRequest",
     "Rules",
     "S3Options",
     "SettingsReport",
+    "SnapshotReport",
     "Successor",
     "Target",
     "WorkerOptions",
     "__version__",
     "change_settings",
     "check",
+    "delete_snapshot",
     "gc",
     "get_settings",
     "ignore",
     "index",
+    "list_snapshots",
     "promote",
     "publish",
     "remove",
+    "rollback",
+    "snapshot",
     "status",
     "unignore",
     "unyank",
@@ -97,21 +111,28 @@ _HOMES = {
     "RemovalReport": "indexer.core.removal",
     "RemovalRequest": "indexer.core.removal",
     "Report": "indexer.core.report",
+    "RollbackReport": "indexer.core.rollback",
+    "RollbackRequest": "indexer.commands.rollback",
     "Rules": "indexer.core.model",
     "SettingsReport": "indexer.core.report",
+    "SnapshotReport": "indexer.core.snapshot_report",
     "S3Options": "indexer.store.target",
     "Successor": "indexer.core.removal",
     "Target": "indexer.store.target",
     "WorkerOptions": "indexer.commands.context",
     "change_settings": "indexer.commands.api",
     "check": "indexer.commands.api",
+    "delete_snapshot": "indexer.commands.api",
     "gc": "indexer.commands.api",
     "get_settings": "indexer.commands.api",
     "ignore": "indexer.commands.api",
     "index": "indexer.commands.api",
+    "list_snapshots": "indexer.commands.api",
     "promote": "indexer.commands.api",
     "publish": "indexer.commands.api",
     "remove": "indexer.commands.api",
+    "rollback": "indexer.commands.api",
+    "snapshot": "indexer.commands.api",
     "status": "indexer.commands.api",
     "unignore": "indexer.commands.api",
     "unyank": "indexer.commands.api",

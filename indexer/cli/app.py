@@ -10,11 +10,13 @@ import typer
 
 from indexer.cli.headings import Application
 from indexer.cli.option_groups import flattened
+from indexer.cli.options import Text
 from indexer.cli.options.bucket import Bucket, Configuration
 from indexer.cli.options.output import OutputOptions
 from indexer.cli.options.promoting import PromoteOptions
 from indexer.cli.options.publishing import PublishOptions
 from indexer.cli.options.run import IndexOptions, RunRequest, Writing
+from indexer.cli.options.snapshots import RollbackOptions, SnapshotOptions
 from indexer.cli.options.upkeep import CheckOptions, DoctorOptions, GcOptions, RemovalOptions, SettingsOptions
 from indexer.cli.output import out
 from indexer.cli.run_command import progress_of, run_command
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
     from indexer.core.publishing import PromoteReport, PublishReport
     from indexer.core.report import CheckReport, GcReport, Page, Report, SettingsReport
+    from indexer.core.rollback import RollbackReport
+    from indexer.core.snapshot_report import SnapshotReport
 
 app = Application(
     name="indexer",
@@ -44,6 +48,8 @@ _FILES = Annotated[list[str], typer.Argument(metavar="FILE", show_default=False)
 _FROM = Annotated[str, typer.Argument(metavar="FROM", show_default=False)]
 _TO = Annotated[str, typer.Argument(metavar="TO", show_default=False)]
 _SELECTED = Annotated[list[str], typer.Argument(metavar="PACKAGE", show_default=False)]
+_NAME = Annotated[str, typer.Argument(metavar="NAME", show_default=False)]
+_NEW_NAME = Annotated[Text, typer.Argument(metavar="NAME", show_default=False)]
 _PACKAGES = Annotated[list[str], typer.Argument(metavar="SUBDIR/FILENAME", show_default=False)]
 
 
@@ -216,6 +222,47 @@ def unignore(channel: _TARGET, packages: _PACKAGES, output: OutputOptions, bucke
     from indexer.commands import api
 
     run_command(output, channel, lambda: api.unignore(bucket.resolve(channel).target, packages))
+
+
+@app.command()
+@flattened
+def snapshot(
+    channel: _TARGET, options: SnapshotOptions, output: OutputOptions, bucket: Bucket, *, name: _NEW_NAME = None
+) -> None:
+    """Freeze the index of a channel under a name, as a channel TARGET/snapshots/NAME; list or delete such snapshots.
+
+    Packages and shards are not copied.
+    """
+
+    def do_snapshot() -> SnapshotReport:
+        from indexer.commands import api
+
+        options.check(name)
+        target = bucket.resolve(channel).target
+        if name is not None:
+            return api.snapshot(target, name, monolithic=options.monolithic)
+        if options.delete is not None:
+            return api.delete_snapshot(target, options.delete, plan=not options.yes)
+        return api.list_snapshots(target)
+
+    run_command(output, channel, do_snapshot)
+
+
+@app.command()
+@flattened
+def rollback(channel: _TARGET, name: _NAME, options: RollbackOptions, output: OutputOptions, bucket: Bucket) -> None:
+    """Show how to make the index say what a snapshot says; with --yes, do it.
+
+    Packages that were indexed later are withdrawn, as by `indexer yank`; those that were withdrawn later come back.
+    """
+
+    def do_rollback() -> RollbackReport:
+        from indexer.commands import api
+        from indexer.commands.rollback import RollbackRequest
+
+        return api.rollback(bucket.resolve(channel).target, RollbackRequest(name, options.reason.strip(), options.yes))
+
+    run_command(output, channel, do_rollback)
 
 
 @app.command()

@@ -1,18 +1,29 @@
-"""Groups similar lines: one line with an example and a count."""
+"""Shortens what is shown: one line with an example and a count for similar lines, the first of many names."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, TypeVar
 
+from indexer.core.printable import one_line
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 T = TypeVar("T")
 
 # Up to this number, similar lines are shown one by one.
 _SHOWN = 3
+# The number of names in a line of a plan.
+_NAMES_SHOWN = 10
 _NUMBER = re.compile(r"\d+")
+
+
+def shortened(names: Sequence[str]) -> str:
+    """The first of some names, and the number of the others."""
+    first = ", ".join(map(one_line, names[:_NAMES_SHOWN]))
+    more = len(names) - _NAMES_SHOWN
+    return f"{first} and {more:,} more (--json lists all)" if more > 0 else first
 
 
 def grouped(items: Iterable[T], kind: Callable[[T], tuple[str, ...]], line: Callable[[T, str], str]) -> Iterator[str]:

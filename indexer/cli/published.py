@@ -48,5 +48,8 @@ def package_errors(report: PublishReport) -> Iterator[str]:
 
 def package_warnings(report: PublishReport) -> Iterator[str]:
     """A line for each remark on a package."""
+    for package in report.packages:
+        if package.result.replaces and package.reason:
+            yield f"warning: {one_line(package.key)}: {one_line(package.reason)}"
     for note in report.notes if isinstance(report, PromoteReport) else ():
         yield f"warning: {one_line(note.filename)}: {one_line(note.reason)}"

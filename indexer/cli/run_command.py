@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from indexer.cli.options.output import OutputOptions
     from indexer.core.report import CheckReport, GcReport, Page, Report, SettingsReport
+    from indexer.core.snapshot_report import SnapshotReport
 
-    AnyReport = Report | CheckReport | GcReport | SettingsReport | Page
+    AnyReport = Report | CheckReport | GcReport | SettingsReport | SnapshotReport | Page
 
 
 def run_command(

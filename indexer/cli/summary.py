@@ -6,9 +6,10 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING
 
-from indexer.cli.grouped import grouped
+from indexer.cli.grouped import grouped, shortened
 from indexer.cli.published import package_errors, package_lines, package_warnings
 from indexer.cli.removed import removal_lines, removal_warnings
+from indexer.cli.snapshots import rollback_lines, rollback_warnings, snapshot_lines
 from indexer.core.amounts import counted, size_in_words
 from indexer.core.channel_settings import in_words
 from indexer.core.printable import one_line
@@ -24,20 +25,20 @@ from indexer.core.report import (
     Report,
     SettingsReport,
 )
+from indexer.core.rollback import RollbackReport
+from indexer.core.snapshot_report import SnapshotReport
 from indexer.store.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from indexer.core.channel_settings import SettingChange
     from indexer.core.report import SubdirCheck, SubdirGc, SubdirReport
     from indexer.core.usage import Usage
     from indexer.core.verify import Fault
 
-    AnyReport = Report | CheckReport | GcReport | SettingsReport
+    AnyReport = Report | CheckReport | GcReport | SettingsReport | SnapshotReport
 
-# The number of names in a line of a plan.
-_NAMES_SHOWN = 10
 # The longest value that the column of values is made for.
 _WIDE = 40
 _STRATEGIES = {
@@ -58,10 +59,13 @@ def summary(report: AnyReport) -> Iterator[str]:
     yield f"{report.channel}: {report.outcome.value} in {report.seconds:.1f} s"
     if isinstance(report, Report):
         yield from package_lines(report) if isinstance(report, PublishReport) else ()
+        yield from rollback_lines(report) if isinstance(report, RollbackReport) else ()
         yield from _run_lines(report)
         yield from removal_lines(report) if isinstance(report, RemovalReport) else ()
     elif isinstance(report, CheckReport):
         yield from _aligned({name: _checked(sub) for name, sub in sorted(report.subdirs.items())})
+    elif isinstance(report, SnapshotReport):
+        yield from snapshot_lines(report)
     else:
         yield from _aligned({name: _collected(sub, report) for name, sub in sorted(report.subdirs.items())})
         if report.outcome is Outcome.PLANNED:
@@ -114,14 +118,7 @@ def _changes(name: str, plan: SubdirReport) -> Iterator[str]:
         "write": plan.written,
         "delete": plan.deleted,
     }
-    yield from (f"  {name} would {verb}: {_shortened(names)}" for verb, names in lists.items() if names)
-
-
-def _shortened(names: Sequence[str]) -> str:
-    """The first of some names, and the number of the others."""
-    first = ", ".join(map(one_line, names[:_NAMES_SHOWN]))
-    more = len(names) - _NAMES_SHOWN
-    return f"{first} and {more:,} more (--json lists all)" if more > 0 else first
+    yield from (f"  {name} would {verb}: {shortened(names)}" for verb, names in lists.items() if names)
 
 
 def _too_new(report: Report) -> Iterator[str]:
@@ -291,3 +288,5 @@ def warning_lines(report: AnyReport) -> Iterator[str]:
         yield from _note_lines(report.not_indexed, "note: ")
         for name, sub in sorted(report.subdirs.items()):
             yield from _note_lines(sub.warnings, f"warning: {name}/")
+        if isinstance(report, RollbackReport):
+            yield from _note_lines(rollback_warnings(report), "warning: ")

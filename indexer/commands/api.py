@@ -30,10 +30,13 @@ if TYPE_CHECKING:
 
     from indexer.commands.channel_settings import SettingsRequest
     from indexer.commands.gc import GcRequest
+    from indexer.commands.rollback import RollbackRequest
     from indexer.core.channel_settings import ChannelSettings
     from indexer.core.publishing import PromoteReport, PublishReport, PublishRequest
     from indexer.core.removal import RemovalReport, RemovalRequest
     from indexer.core.report import CheckReport, GcReport, Report, SettingsReport
+    from indexer.core.rollback import RollbackReport
+    from indexer.core.snapshot_report import SnapshotReport
     from indexer.store import Store
 
     Progress = Callable[[str, int, int], None]
@@ -252,6 +255,49 @@ def remove(target: AnyTarget, request: RemovalRequest) -> RemovalReport:
     channel = target_of(target)
     with _opened(channel, THREADS_HERE) as (store, context):
         return replace(verb.remove(store, request, context), channel=channel.name)
+
+
+def snapshot(target: AnyTarget, name: str, *, monolithic: bool = False) -> SnapshotReport:
+    """Freeze the index of the channel under a name, and report.  With `monolithic` also as repodata.json.
+
+    If the snapshot is there already with the same content, nothing is written.  Raises IndexerError.
+    """
+    from indexer.commands.named_snapshots import SnapshotRequest, make_snapshot
+
+    channel = target_of(target)
+    with _opened(channel, THREADS_HERE) as (store, context):
+        return replace(make_snapshot(store, SnapshotRequest(name, monolithic), context), channel=channel.name)
+
+
+def list_snapshots(target: AnyTarget) -> SnapshotReport:
+    """Report all snapshots of the channel; write nothing.  Raises IndexerError."""
+    from indexer.commands import named_snapshots as verb
+
+    channel = target_of(target)
+    with _opened(channel, THREADS_HERE) as (store, context):
+        return replace(verb.list_snapshots(store, context), channel=channel.name)
+
+
+def delete_snapshot(target: AnyTarget, name: str, *, plan: bool = False) -> SnapshotReport:
+    """Delete a snapshot of the channel, and report; with `plan` only report.  Raises IndexerError."""
+    from indexer.commands import named_snapshots as verb
+
+    channel = target_of(target)
+    with _opened(channel, THREADS_HERE) as (store, context):
+        return replace(verb.delete_snapshot(store, name, context, delete=not plan), channel=channel.name)
+
+
+def rollback(target: AnyTarget, request: RollbackRequest) -> RollbackReport:
+    """Make the index of the channel say what a snapshot says, and report; without `request.apply` only report.
+
+    Packages that were indexed later are withdrawn as by `yank`, those that were withdrawn later come back.  The
+    settings of the channel apply.  Raises IndexerError; if there is no such snapshot, before anything is changed.
+    """
+    from indexer.commands.rollback import roll_back
+
+    channel = target_of(target)
+    with _opened(channel, THREADS_HERE) as (store, context):
+        return replace(roll_back(store, request, context), channel=channel.name)
 
 
 def target_of(target: AnyTarget) -> Target:

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from indexer.core.attestations import SUFFIX
 from indexer.core.errors import BadConfig
@@ -14,7 +15,7 @@ from indexer.core.report import Note, Outcome, Report, worst_outcome
 from indexer.core.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from indexer.core.model import ETag
 
@@ -92,6 +93,11 @@ class Sending(Enum):
         """Whether the channel has the package now, so that it is to be indexed."""
         return self in {Sending.SENT, Sending.PROMOTED, Sending.REPLACED, Sending.THERE}
 
+    @property
+    def replaces(self) -> bool:
+        """Whether other bytes of the channel are replaced."""
+        return self in {Sending.REPLACED, Sending.WOULD_REPLACE}
+
 
 _OUTCOMES = {
     Sending.SENT: Outcome.PUBLISHED,
@@ -109,7 +115,7 @@ _EXIT_CODES = {Outcome.FAILED: ExitCode.FAILED, Outcome.REFUSED: ExitCode.REFUSE
 
 
 class PackageResult(Value, frozen=True):
-    """What happened to a file, with its key, size in bytes, and the reason if it was not sent.
+    """What happened to a file, with its key, size in bytes, and the reason if it was not sent, or a warning.
 
     The key is empty, and the size 0, if the file is no valid package.  `attestations` is true if it has some.
     """
@@ -126,6 +132,15 @@ def result_of(package: LocalPackage, result: Sending, reason: str = "") -> Packa
     """The result for a valid package."""
     attested = package.attestations is not None
     return PackageResult(package.file, result, package.key, package.size, reason, attested)
+
+
+def with_snapshot_warning(result: PackageResult, frozen: Mapping[str, frozenset[str]]) -> PackageResult:
+    """The result of a replacement, with a warning if a named snapshot has the package; `frozen` has those by subdir."""
+    subdir, _, filename = result.key.partition("/")
+    if not result.result.replaces or filename not in frozen.get(subdir, ()):
+        return result
+    verb = "is" if result.result is Sending.REPLACED else "would be"
+    return replace(result, reason=f"{verb} replaced, so installs of it from a snapshot fail")
 
 
 def planned(existing: Existing | None, request: PublishRequest, new: Sending = Sending.WOULD_SEND) -> Sending:

@@ -12,6 +12,7 @@ from indexer.commands.check.findings import Findings, PublishedFiles
 from indexer.commands.check.formats import read_formats
 from indexer.commands.check.hints import hints_of
 from indexer.commands.check.packages import PackagesCheck
+from indexer.commands.check.snapshots import check_snapshots
 from indexer.core import names
 from indexer.core.errors import BadIndex, BadPatch, Conflict, GaveUp
 from indexer.core.formats import repodata
@@ -49,7 +50,7 @@ _STATE_STEPS = {names.FROM_PACKAGES: DELETE_AND_FORCE, names.PATCH_INSTRUCTIONS:
 def check_channel(
     store: Store, context: Context, *, subdirs: Sequence[str] = (), deep: bool = False, command: str = "indexer"
 ) -> CheckReport:
-    """Check all subdirs of a channel, or the named ones.
+    """Check all subdirs of a channel and its named snapshots, or only the named subdirs.
 
     With `deep` every indexed package is read and compared with its record.  `command` is the command that indexes this
     channel, for the next steps.  Raises GaveUp if a subdir changes during every try, and errors of the whole channel.
@@ -59,6 +60,8 @@ def check_channel(
     for subdir in chosen(store, subdirs, context.channel):
         folder = ChannelFolder(store, subdir, context.executor)
         checks[subdir] = _with_command(_check_until_stable(folder, context, deep=deep), command)
+    if not subdirs:
+        checks |= check_snapshots(store, context)
     return CheckReport(checks, seconds=context.clock.monotonic() - began, usage=store.usage)
 
 

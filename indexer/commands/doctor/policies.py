@@ -1,4 +1,4 @@
-"""The least rights of an indexer, a publisher, a reader and the public for a channel, as each provider grants them."""
+"""The least rights of each user of a channel, from the indexer to the public, as each provider grants them."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ _WRITTEN = (
 )
 # The files that `indexer publish` and `promote` write besides, and never deletes.
 _SENT = tuple(f"*/*{extension}{end}" for extension in names.EXTENSIONS for end in ("", SUFFIX, f"{SUFFIX}.*"))
+# The files that `indexer snapshot` writes and deletes besides.
+_SNAPSHOTS = tuple(f"{names.SNAPSHOTS_FOLDER}*/{name}" for name in (names.SNAPSHOT_CONTENTS, names.SNAPSHOT_MARKER))
 _IAM = frozenset({"aws", "minio", "wasabi", "ceph", "seaweedfs", "hetzner", "other"})
 
 
@@ -91,6 +93,8 @@ def _iam(provider: str, bucket: str, prefix: str) -> Iterator[Policy]:
         "besides that of the indexer",
         _document(sent),
     )
+    frozen = _statement(["s3:PutObject", "s3:DeleteObject"], [here + pattern for pattern in _SNAPSHOTS])
+    yield Policy("snapshots (`indexer snapshot`)", "besides that of the indexer", _document(frozen))
     yield Policy(
         "reader",
         where.replace("the indexer's", "the reader's").replace(" indexer ", " reader "),

@@ -16,8 +16,17 @@ from indexer.commands.publish.upload_progress import UploadProgress
 from indexer.commands.with_settings import given_by, settle
 from indexer.core.channel_settings import KnownSettings, rules_of
 from indexer.core.options import SentAttestations
-from indexer.core.publishing import PackageResult, PublishReport, Sending, check_distinct, planned, result_of
+from indexer.core.publishing import (
+    PackageResult,
+    PublishReport,
+    Sending,
+    check_distinct,
+    planned,
+    result_of,
+    with_snapshot_warning,
+)
 from indexer.core.value import Value
+from indexer.lister.named_snapshots import packages_in_snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,9 +60,18 @@ def publish(
         results, run = _publish_valid(store, valid, request, settings, context)
     else:
         results, run = [result_of(file.package, Sending.NOT_SENT, _HELD_BACK) for file in valid], no_run(store)
+    results = _with_snapshots(store, results, context)
     by_file = {result.file: result for result in (*results, *rejected)}
     run = replace(run, seconds=context.clock.monotonic() - began)
     return PublishReport(**asdict(run), packages=tuple(by_file[str(file)] for file in files), partial=request.partial)
+
+
+def _with_snapshots(store: Store, results: list[PackageResult], context: Context) -> list[PackageResult]:
+    """The results; each replaced package that is in a named snapshot has a warning as its reason."""
+    if not any(result.result.replaces for result in results):
+        return results
+    frozen = packages_in_snapshots(store, context.executor)
+    return [with_snapshot_warning(result, frozen) for result in results]
 
 
 class PublishSettings(Value, frozen=True):
