@@ -12,6 +12,8 @@ from indexer.core.channel_settings import SettingChange
 from indexer.core.exit_codes import ExitCode
 from indexer.core.publishing import PackageResult
 from indexer.core.report import GcObject, Note, Outcome, SubdirObject
+from indexer.core.rollback import SubdirRollback
+from indexer.core.snapshot_report import SnapshotInfo
 
 PAGE = Path(__file__).with_name("report.schema.json")
 
@@ -165,7 +167,21 @@ class DoctorShowConfig(Struct):
     settings: list[ShownSetting]
 
 
-FORMS = (Run, Publish, Check, Gc, Settings, Doctor, DoctorPolicy, DoctorShowConfig)
+class Snapshots(Report, kw_only=True):
+    """snapshot."""
+
+    snapshots: list[SnapshotInfo]
+
+
+class Rollback(Run, kw_only=True):
+    """rollback."""
+
+    snapshot: str
+    applied: bool
+    rollback: dict[str, SubdirRollback]
+
+
+FORMS = (Run, Publish, Check, Gc, Snapshots, Rollback, Settings, Doctor, DoctorPolicy, DoctorShowConfig)
 
 
 def schema() -> dict[str, Any]:

@@ -35,6 +35,10 @@ FORMS = {
     "unyank {} noarch/mire-1.0-0.conda": "Run",
     "ignore {} noarch/mire-1.0-0.conda --reason r": "Run",
     "unignore {} noarch/mire-1.0-0.conda": "Run",
+    "snapshot {} --list": "Snapshots",
+    "snapshot {} --delete v1": "Snapshots",
+    "rollback {} v1": "Rollback",
+    "rollback {} v1 --yes": "Rollback",
     "settings {} --set html=true": "Settings",
 }
 OF_BUCKETS = {
@@ -59,6 +63,7 @@ def faults(report: Any, form: str) -> list[str]:
 def test_a_report_has_the_form_of_the_schema(channel: Path, tmp_path: Path, line: str) -> None:
     copy(BROKEN / "linux-64" / "half-1.0-0.conda", channel)
     invoke("fs", channel)
+    invoke("snapshot", channel, "v1")
     (channel / "osx-arm64" / "repodata.json").unlink()
     new = write(tmp_path / "built", "noarch/new-1.0-0.conda")
     done = invoke(*line.replace("{new}", str(new)).replace("{}", str(channel)).split(), "--json")
