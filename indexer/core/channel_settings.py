@@ -42,7 +42,10 @@ class ChannelSettings(Struct, frozen=True, rename="kebab", omit_defaults=True):
         ),
     ] = None
     html: Annotated[
-        bool | None, Meta(description="Publish an index.html for people, for the channel and for each subdir.")
+        bool | None,
+        Meta(
+            description="Publish pages for people: of the channel, its subdirs and its packages (packages/NAME.html)."
+        ),
     ] = None
     rss: Annotated[bool | None, Meta(description="Publish rss.xml, a feed of the newest releases.")] = None
     monolithic: Annotated[
@@ -60,7 +63,7 @@ class ChannelSettings(Struct, frozen=True, rename="kebab", omit_defaults=True):
     ] = None
     base_url_verbatim: Annotated[bool | None, Meta(description="Do not append /SUBDIR/ to the base URL.")] = None
     public_url: Annotated[
-        str | None, Meta(description="The channel's address for people, used in index.html and rss.xml.")
+        str | None, Meta(description="The channel's address for people, used in the pages and in rss.xml.")
     ] = None
     cache_control: Annotated[str | None, Meta(description="Cache-Control header of all files except shards.")] = None
     shard_cache_control: Annotated[str | None, Meta(description="Cache-Control header of shards.")] = None

@@ -26,10 +26,14 @@ _DIGITS = 16
 
 
 class WantedPages(Value, frozen=True):
-    """The packages that have a page, by name, and a digest of all that each page is made from."""
+    """The packages that have a page, by name, and a digest of all that each page is made from.
+
+    `indexed` has the names of those that are in the index: other pages link to their pages.
+    """
 
     outputs: Outputs
     packages: Mapping[str, Package]
+    indexed: frozenset[str]
     sources: Mapping[str, str]
 
     def make(self, name: str) -> Artifact:
@@ -37,7 +41,7 @@ class WantedPages(Value, frozen=True):
         from indexer.core.pages.package_page import PackagePage  # its style and script are read as it is imported
 
         package = self.packages[name]
-        content = PackagePage(package, _linked(package, self.packages), self.outputs).encode()
+        content = PackagePage(package, names_in(package) & self.indexed, self.outputs).encode()
         headers = mutable(self.outputs, "text/html; charset=utf-8")
         page = with_digest(Artifact(f"{names.page_key(name)}", Rank.DERIVED, content, headers=headers))
         return msgspec.structs.replace(page, digest=page.digest[:_DIGITS])
@@ -65,19 +69,14 @@ def wanted_pages(catalogs: Mapping[str, Catalog], outputs: Outputs, fingerprint:
     """
     known = known_packages(catalogs) if outputs.html else []
     packages = {package.name: package for package in known if names.page_key(package.name)}
-    return WantedPages(
-        outputs, packages, {name: _source(package, packages, fingerprint) for name, package in packages.items()}
-    )
+    indexed = frozenset(name for name, package in packages.items() if package.releases)
+    sources = {name: _source(package, indexed, fingerprint) for name, package in packages.items()}
+    return WantedPages(outputs, packages, indexed, sources)
 
 
-def _source(package: Package, packages: Mapping[str, Package], fingerprint: str) -> str:
-    content = (fingerprint, package, sorted(_linked(package, packages)))
+def _source(package: Package, indexed: frozenset[str], fingerprint: str) -> str:
+    content = (fingerprint, package, sorted(names_in(package) & indexed))
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:_DIGITS]
-
-
-def _linked(package: Package, packages: Mapping[str, Package]) -> frozenset[str]:
-    """The names among the dependencies of a package to which its page links."""
-    return frozenset(name for name in names_in(package) if name in packages and packages[name].releases)
 
 
 def plan_pages(wanted: WantedPages, found: PagesFound, ours: Mapping[str, ETag]) -> PagesPlan:

@@ -293,7 +293,7 @@ def _described(index: Index, context: RenderContext) -> list[Artifact]:
     outputs = context.outputs
     if not outputs.needs_metadata:
         return []
-    known = catalog.make_catalog(index, context.metadata, context.yanked)
+    known = catalog.make_catalog(index, context.metadata, context.yanked, dependencies=outputs.html)
     content, headers = catalog.encode_catalog(known), mutable(outputs, _ZSTD)
     found = [Artifact(names.CATALOG, Rank.DERIVED, content, Codec.ZSTD, _CATALOG_LEVEL, headers)]
     if outputs.html:

@@ -73,12 +73,21 @@ _entry = msgspec.json.Decoder(Entry)
 _catalog = msgspec.json.Decoder(Catalog)
 
 
-def make_catalog(index: Index, metadata: Mapping[str, Metadata], yanked: Mapping[str, str]) -> Catalog:
+def make_catalog(
+    index: Index, metadata: Mapping[str, Metadata], yanked: Mapping[str, str], *, dependencies: bool = True
+) -> Catalog:
     """The catalog of an index, with the `metadata` that has the same sha256 as the record.
 
-    `yanked` has the reasons for removed packages by file name.
+    `yanked` has the reasons for removed packages by file name.  Only pages show `dependencies`, which can be half of a
+    catalog.
     """
-    return Catalog(dict(_entries(index, metadata)), {name: yanked.get(name, "") for name in sorted(index.removed)})
+    entries = _entries(index, metadata)
+    packages = dict(entries) if dependencies else {name: _without_dependencies(entry) for name, entry in entries}
+    return Catalog(packages, {name: yanked.get(name, "") for name in sorted(index.removed)})
+
+
+def _without_dependencies(entry: Entry) -> Entry:
+    return msgspec.structs.replace(entry, depends=_NOTHING, constrains=_NOTHING)
 
 
 def _entries(index: Index, metadata: Mapping[str, Metadata]) -> Iterator[tuple[str, Entry]]:
@@ -124,7 +133,7 @@ def _short(entry: Entry) -> Entry:
     if len(msgspec.json.encode(entry)) <= SHORT_ENTRY:
         return entry
     metadata = None if entry.metadata is None else Metadata(sha256=entry.metadata.sha256)
-    return msgspec.structs.replace(entry, license=None, depends=_NOTHING, constrains=_NOTHING, metadata=metadata)
+    return msgspec.structs.replace(_without_dependencies(entry), license=None, metadata=metadata)
 
 
 def decode_catalog(data: bytes) -> Catalog | None:

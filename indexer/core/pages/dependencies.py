@@ -16,7 +16,7 @@ _NAME = re.compile(r"\s*([\w.-]+)(?![:\w.-])", re.ASCII)
 _texts = msgspec.json.Decoder(list[str])
 
 
-def texts_of(raw: Raw) -> list[str]:
+def texts_of(raw: Raw | bytes) -> list[str]:
     """The texts of a list in JSON; none if it is anything else, as another indexer may have written it."""
     try:
         return _texts.decode(raw)
@@ -35,4 +35,5 @@ def name_in(spec: str) -> str:
 def names_in(package: Package) -> set[str]:
     """The names of all packages that the releases of a package depend on or constrain."""
     raws = {bytes(raw) for one in package.releases for raw in (one.entry.depends, one.entry.constrains)}
-    return {name_in(spec) for raw in raws for spec in texts_of(msgspec.Raw(raw))}
+    specs = {spec for raw in raws for spec in texts_of(raw)}
+    return set(map(name_in, specs))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 from indexer.core.metadata import Metadata
 from indexer.core.names import CONDA, TAR_BZ2, parse_filename, prefer_conda, with_extension
-from indexer.core.specs.version import order_of
+from indexer.core.specs.version import ranks_of
 from indexer.core.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from indexer.core.pages.catalog import Catalog, Entry
 
@@ -107,12 +106,6 @@ def packages_of(catalogs: Mapping[str, Catalog]) -> list[Package]:
 
 def known_packages(catalogs: Mapping[str, Catalog]) -> list[Package]:
     """The packages of a channel by name, with those of which all files were removed."""
-    order = functools.cache(order_of)
-
-    def age(release: Release) -> tuple[object, ...]:
-        entry = release.entry
-        return order(entry.version), entry.built_ms, entry.build_number, release.subdir, release.filename
-
     releases: dict[str, list[Release]] = {}
     removed: dict[str, list[RemovedFile]] = {}
     for subdir, catalog in sorted(catalogs.items()):
@@ -122,9 +115,19 @@ def known_packages(catalogs: Mapping[str, Catalog]) -> list[Package]:
             if parsed := parse_filename(filename):
                 removed.setdefault(parsed.name, []).append(RemovedFile(subdir, filename, reason))
     return [
-        Package(name, tuple(sorted(releases.get(name, ()), key=age)), tuple(sorted(removed.get(name, ()))))
+        Package(name, _by_age(releases.get(name, ())), tuple(sorted(removed.get(name, ()))))
         for name in sorted(releases.keys() | removed.keys(), key=lambda name: (name.lower(), name))
     ]
+
+
+def _by_age(releases: Collection[Release]) -> tuple[Release, ...]:
+    ranks = ranks_of(release.entry.version for release in releases)
+
+    def age(release: Release) -> tuple[object, ...]:
+        entry = release.entry
+        return ranks[entry.version], entry.built_ms, entry.build_number, release.subdir, release.filename
+
+    return tuple(sorted(releases, key=age))
 
 
 def releases_of(subdir: str, catalog: Catalog) -> Iterator[Release]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 from indexer.core import names
@@ -10,10 +9,10 @@ from indexer.core.pages.document import Look, Page, document, feed_link, resourc
 from indexer.core.pages.packages import file_count, releases_of
 from indexer.core.pages.safe_html import counts, day, download, downloads, page_link, removed_files, size, text
 from indexer.core.pages.table import Table, links_to_files, table
-from indexer.core.specs.version import order_of
+from indexer.core.specs.version import ranks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from indexer.core.model import Outputs
     from indexer.core.pages.catalog import Catalog
@@ -34,7 +33,7 @@ _FILTERS = {"License": "one"}
 def subdir_page(subdir: str, catalog: Catalog, outputs: Outputs) -> bytes:
     """The page of a subdir, from its catalog."""
     releases = list(releases_of(subdir, catalog))
-    ranks = _ranks(release.entry.version for release in releases)
+    ranks = ranks_of(release.entry.version for release in releases)
     folder = downloads(subdir, outputs, "./")
     caption = counts(len({release.entry.name for release in releases}), file_count(releases))
     files = {
@@ -55,12 +54,6 @@ def subdir_page(subdir: str, catalog: Catalog, outputs: Outputs) -> bytes:
         + "\n</main>"
     )
     return document(Page(title, "..", content, feed_link("..", outputs)), LOOK)
-
-
-def _ranks(versions: Iterable[str]) -> dict[str, int]:
-    """The position of each version in the order of all versions, by which the script sorts; 1.0 and 1.0.0 share one."""
-    groups = itertools.groupby(sorted(sorted(set(versions)), key=order_of), key=order_of)
-    return {version: rank for rank, (_, group) in enumerate(groups) for version in group}
 
 
 def _rows(release: Release, folder: str, ranks: Mapping[str, int]) -> Iterator[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 _CHARACTERS = re.compile(r"[*.+!_0-9a-z]+")
 _RUNS = re.compile(r"[0-9]+|[*]+|[^0-9*]+")
@@ -101,6 +102,8 @@ def _compare(one: _Segments, other: _Segments) -> int:
     return 0
 
 
+# Many packages have the same version.
+@functools.lru_cache(maxsize=2**14)
 def order_of(text: str) -> tuple[bool, Version | str]:
     """The sort key of a record's version; a text that is not a version comes first."""
     try:
@@ -206,3 +209,12 @@ def matches_glob(pattern: str, text: str) -> bool:
             return False
         at = start + len(part)
     return True
+
+
+def ranks_of(versions: Iterable[str]) -> dict[str, int]:
+    """The position of each version in the order of all of them; 1.0 and 1.0.0 share one."""
+    unique = sorted(set(versions))
+    if len(unique) == 1:
+        return {unique[0]: 0}
+    groups = itertools.groupby(sorted(unique, key=order_of), key=order_of)
+    return {version: rank for rank, (_, group) in enumerate(groups) for version in group}
