@@ -12,6 +12,7 @@ import pytest
 from indexer.core.errors import Conflict, CopyRefused, Missing
 from indexer.store import Expect
 from indexer.store.fs import FolderStore
+from indexer.store.s3.chain import Keys
 from indexer.store.s3.multipart import Limits
 from indexer.store.s3.store import S3Store
 from indexer.store.target import Target
@@ -186,16 +187,17 @@ def test_without_conditions_on_the_target_only_an_unconditional_copy_is_made(ser
         assert content(pair.target) == TEN
 
 
-def test_other_credentials_are_another_store(served: Server) -> None:
+@pytest.mark.parametrize("theirs", [None, Keys("another-key", "secret", None)], ids=["anonymous", "another key"])
+def test_other_credentials_are_another_store(served: Server, theirs: Keys | None) -> None:
     served.fake = FakeS3(Behavior())
     pair = Pair(served.open("minio", "from"), served.open("minio"))
     assert isinstance(pair.source, S3Store)
     client = pair.source.bucket.client
-    keys, anonymous = client.keys, lambda: None
+    keys = client.keys
     stat = pair.lay()
     before = pair.target.usage.requests.copy()
     try:
-        client.keys = anonymous
+        client.keys = lambda: theirs
         with pytest.raises(CopyRefused, match="other credentials"):
             pair.copy(stat)
     finally:
@@ -239,3 +241,13 @@ def test_the_folder_of_a_copy_is_made_and_nothing_else_is_left(tmp_path: Path) -
     with pytest.raises(Conflict):
         pair.copy(stat)
     assert [path.name for path in (tmp_path / "to" / "linux-64").iterdir()] == [KEY.partition("/")[2]]
+
+
+def test_a_file_that_changes_while_it_is_copied_is_not_copied(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    pair = Pair(store, store)
+    stat = pair.lay()
+    with store.open(KEY, etag=stat.etag) as reader, (tmp_path / "copy").open("wb") as file:
+        (tmp_path / KEY).write_bytes(TEN[::-1])
+        with pytest.raises(Conflict):
+            reader.copy_to(file)

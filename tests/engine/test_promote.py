@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -298,6 +299,15 @@ def test_bytes_pass_through_if_the_store_does_not_copy(source: MemoryStore) -> N
     assert packages_read(target.calls) == []
     assert only(report).read["record"].packages == 1
     assert faults(target, deep=True) == []
+
+
+def test_bytes_that_are_not_those_of_the_record_are_not_written(source: MemoryStore) -> None:
+    target = MemoryStore(behavior=Behavior(copies=False))
+    stored = source.objects[FIRST]
+    source.objects[FIRST] = dataclasses.replace(stored, body=stored.body[::-1])  # as a damaged disk
+    with pytest.raises(OneUnavailable, match="has other bytes than its record says"):
+        run(source, target, FIRST, options=replace(PLAIN, create=True))
+    assert FIRST not in target.bodies()
 
 
 @pytest.mark.parametrize("copied", [True, False])
