@@ -12,11 +12,11 @@ from indexer.core.errors import BadConfig
 from indexer.core.model import UNREADABLE
 from indexer.core.report import Note
 from indexer.core.specs.pattern import Pattern, dependency_of, pattern_of
-from indexer.core.specs.version import order_of
+from indexer.core.specs.version import matches_glob, order_of
 from indexer.core.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from indexer.core.model import Index, Raw
     from indexer.core.specs.version import Version
@@ -63,21 +63,34 @@ class Wanted(Value, frozen=True):
         """The subdirs of the packages; None if they can be in any."""
         return None if self.patterns else frozenset(key.partition("/")[0] for key in self.keys)
 
+    def may_be(self, key: str) -> bool:
+        """Whether a package can be one of these, by its key alone."""
+        parsed = names.parse_filename(key.partition("/")[2])
+        name = parsed.name.lower() if parsed else ""
+        return key in self.keys or any(matches_glob(pattern.name, name) for pattern in self.patterns)
+
 
 def wanted_of(packages: Iterable[str]) -> Wanted:
     """The packages that some texts name.  Raises BadConfig."""
-    keys = frozenset(text for text in packages if "/" in text)
-    for key in keys:
-        subdir, _, filename = key.partition("/")
-        if not names.is_subdir(subdir) or names.parse_filename(filename) is None:
-            raise BadConfig(key, "is not of the form SUBDIR/FILENAME", "name it like noarch/foo-1.0-0.conda")
-    texts = [text for text in packages if "/" not in text]
-    for text in texts:
-        if names.extension_of(text):
-            raise BadConfig(text, "has no subdir", f"name it like noarch/{text}")
-    if not keys and not texts:
+    texts = list(packages)
+    if not texts:
         raise BadConfig("PACKAGE", "is missing", "name packages as SUBDIR/FILENAME, or by a pattern")
-    return Wanted(keys, tuple(pattern_of(text) for text in texts))
+    keys = frozenset(text for text in texts if "/" in text)
+    for key in keys:
+        _check_key(key)
+    return Wanted(keys, tuple(_pattern(text) for text in texts if text not in keys))
+
+
+def _check_key(key: str) -> None:
+    subdir, _, filename = key.partition("/")
+    if not names.is_subdir(subdir) or names.parse_filename(filename) is None:
+        raise BadConfig(key, "is not of the form SUBDIR/FILENAME", "name it like noarch/foo-1.0-0.conda")
+
+
+def _pattern(text: str) -> Pattern:
+    if names.extension_of(text):
+        raise BadConfig(text, "has no subdir", f"name it like noarch/{text}")
+    return pattern_of(text)
 
 
 class Packages(Value, frozen=True):
@@ -87,12 +100,16 @@ class Packages(Value, frozen=True):
     yanked: Mapping[str, Described] = field(default_factory=dict)
 
 
-def packages_in(subdir: str, published: Index, unpatched: Index) -> Packages:
-    """The packages of a subdir, by the index that readers see, and by the index before patches and yanks."""
+def packages_in(subdir: str, published: Index, unpatched: Index, wanted: Wanted | None = None) -> Packages:
+    """The packages of a subdir, by the index that readers see, and by the index before patches and yanks.
 
-    def by_key(index: Index, without: Iterable[str] = ()) -> dict[str, Described]:
-        found = {f"{subdir}/{name}": described(index.records[name]) for name in index.records.keys() - set(without)}
-        return {key: package for key, package in sorted(found.items()) if package is not None}
+    With `wanted`, only those that can be named by it.
+    """
+
+    def by_key(index: Index, without: Collection[str] = ()) -> dict[str, Described]:
+        keys = {f"{subdir}/{name}": name for name in sorted(index.records) if name not in without}
+        found = {key: described(index.records[name]) for key, name in keys.items() if not wanted or wanted.may_be(key)}
+        return {key: package for key, package in found.items() if package is not None}
 
     return Packages(by_key(published), by_key(unpatched, published.records))
 
@@ -114,6 +131,14 @@ class Selection(Value, frozen=True):
     notes: tuple[Note, ...] = ()
 
 
+def named(wanted: Wanted, packages: Packages) -> frozenset[str]:
+    """The keys of the packages that are named."""
+    of_patterns = {
+        key for key, package in packages.visible.items() if any(package.matches(one) for one in wanted.patterns)
+    }
+    return frozenset(of_patterns | (wanted.keys & (packages.visible.keys() | packages.yanked.keys())))
+
+
 def selected(wanted: Wanted, source: Packages, channel: str) -> Selection:
     """The packages of a channel that are named.  A pattern does not select yanked packages, a key does.
 
@@ -123,16 +148,14 @@ def selected(wanted: Wanted, source: Packages, channel: str) -> Selection:
         raise BadConfig(
             key, f"is not in the index of {channel}", "nothing was changed: check the name, or index that channel first"
         )
-    keys = set(wanted.keys)
-    notes = [Note(key, "is yanked, and copied because its full name is given") for key in keys & source.yanked.keys()]
+    given = wanted.keys & source.yanked.keys()
+    notes = [Note(key, "is yanked, and copied because its full name is given") for key in given]
     for pattern in wanted.patterns:
-        matching = {key for key, package in source.visible.items() if package.matches(pattern)}
-        skipped = {key for key, package in source.yanked.items() if package.matches(pattern)} - keys
-        if not matching and not skipped:
+        skipped = {key for key, package in source.yanked.items() if package.matches(pattern)} - given
+        if not skipped and not any(package.matches(pattern) for package in source.visible.values()):
             raise BadConfig(pattern.text, f"matches no package of {channel}", "nothing was changed: check the pattern")
-        keys |= matching
         notes += [Note(key, "is yanked, so a pattern does not select it; give its full name") for key in skipped]
-    return Selection(frozenset(keys), tuple(sorted(set(notes))))
+    return Selection(named(wanted, source), tuple(sorted(set(notes))))
 
 
 class _ByName:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from indexer.store import Store
 
 
-def with_promoted_records(workers: Workers, promoted: Mapping[str, PromotedRecord]) -> Workers:
+def with_promoted_records(workers: Workers, promoted: Mapping[str, PromotedRecord | None]) -> Workers:
     """The workers; they read a package only if `promoted` has no record under its key that may be used."""
 
     def read(store: Store, spec: ExtractSpec, packages: Sequence[Stat]) -> Iterator[Reading]:

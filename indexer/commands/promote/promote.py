@@ -14,24 +14,25 @@ from indexer.commands.promote.transfer import transfer
 from indexer.commands.publish.send import existing_package
 from indexer.commands.retry import until_no_conflict
 from indexer.commands.with_settings import settle
+from indexer.core.errors import BadConfig
 from indexer.core.options import SentAttestations
-from indexer.core.promotion import Packages, selected, union_of, wanted_of, with_dependencies
+from indexer.core.promotion import Packages, named, selected, union_of, wanted_of, with_dependencies
 from indexer.core.publishing import PromoteReport, PublishRequest, Sending, planned, result_of
 from indexer.core.usage import Usage
 from indexer.core.value import Value
 from indexer.extractor.promoted import with_promoted_records
 from indexer.lister.subdirs import check_channel as check_root
-from indexer.lister.subdirs import check_exists, root_of
+from indexer.lister.subdirs import root_of
 from indexer.store.channel_folder import ChannelFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from indexer.commands.context import Context
     from indexer.commands.promote.source import SourcePackage, SourceSubdir
     from indexer.commands.promote.transfer import Transferred
     from indexer.core.options import Options
-    from indexer.core.promotion import Selection
+    from indexer.core.promotion import Selection, Wanted
     from indexer.core.publishing import PackageResult
     from indexer.core.report import Report
     from indexer.store import Store
@@ -75,31 +76,46 @@ def _find(
 ) -> tuple[Selection, list[SourcePackage]]:
     """The selected packages, as they are in the channel that they are copied from."""
     wanted = wanted_of(request.packages)
-    subdirs = _subdirs_of(source, None if request.with_dependencies else wanted.subdirs)
-    read = {subdir.name: subdir for subdir in _read_all(source.store, subdirs, context)}
-    every = union_of(subdir.packages for subdir in read.values())
-    selection = selected(wanted, every, source.channel)
     if request.with_dependencies:
-        there = union_of(subdir.packages for subdir in _read_all(store, subdirs, context))
-        selection = with_dependencies(selection, every, Packages(there.visible), subdirs)
+        return _find_with_dependencies(source, store, wanted, context)
+    parts = []
+    found: dict[str, SourcePackage] = {}
+    for subdir in _read_each(source.store, _subdirs_of(source, wanted.subdirs), context):
+        parts.append(subdir.packages(wanted))
+        found |= {key: subdir.package(key.partition("/")[2]) for key in named(wanted, parts[-1])}
+    return selected(wanted, union_of(parts), source.channel), list(found.values())
+
+
+def _find_with_dependencies(
+    source: Source, store: Store, wanted: Wanted, context: Context
+) -> tuple[Selection, list[SourcePackage]]:
+    """The same with all that these packages need.  The indexes of FROM are in memory, of TO what packages need."""
+    subdirs = _subdirs_of(source, None)
+    read = {subdir.name: subdir for subdir in _read_each(source.store, subdirs, context)}
+    every = union_of(subdir.packages() for subdir in read.values())
+    there = union_of(subdir.packages() for subdir in _read_each(store, subdirs, context))
+    selection = with_dependencies(selected(wanted, every, source.channel), every, Packages(there.visible), subdirs)
     parts = [key.partition("/") for key in sorted(selection.keys)]
     return selection, [read[subdir].package(filename) for subdir, _, filename in parts]
 
 
-def _subdirs_of(source: Source, named: Collection[str] | None) -> Sequence[str]:
+def _subdirs_of(source: Source, only: Collection[str] | None) -> Sequence[str]:
     """The subdirs to read: the named ones, or all of the channel.  Raises BadConfig if there is no such channel."""
-    if named is not None:
-        return sorted(named)
+    if only is not None:
+        return sorted(only)
     root = root_of(source.store)
     check_root(root, source.channel)
-    check_exists(root, source.channel)
+    if not root.found:
+        reason = "has no subdir such as noarch or linux-64"
+        raise BadConfig(source.channel, reason, "nothing was changed: name the channel that has the packages")
     return root.subdirs
 
 
-def _read_all(store: Store, subdirs: Iterable[str], context: Context) -> list[SourceSubdir]:
+def _read_each(store: Store, subdirs: Iterable[str], context: Context) -> Iterator[SourceSubdir]:
     """Subdirs of a channel, one after the other, each without a write in between."""
-    folders = (ChannelFolder(store, subdir, context.executor) for subdir in subdirs)
-    return [until_no_conflict(folder.name, context, partial(read_subdir, folder)) for folder in folders]
+    for subdir in subdirs:
+        folder = ChannelFolder(store, subdir, context.executor)
+        yield until_no_conflict(subdir, context, partial(read_subdir, folder))
 
 
 def _promote(
@@ -117,19 +133,22 @@ def _promote(
         return _planned(store, found, context), settled.finish(store, context, no_run(store))
     transferred = _transfer_all(source, store, found, context)
     there = frozenset(key for key, done in transferred.items() if done.result.is_in_channel)
-    promoted = {
-        key: replace(record, etag=transferred[key].etag) for key in there if (record := by_key[key].record) is not None
-    }
-    attested = {
-        key: SentAttestations(by_key[key].package.sha256, done.attestations)
+    records = {key: by_key[key].record_of_copy(transferred[key].etag) for key in there}
+    context = replace(context, workers=with_promoted_records(context.workers, records))
+    attested = replace(settled.options, sent_attestations=_attestations(by_key, transferred))
+    report = index_arrived(store, there, attested, context, settings)
+    results = [_result_of(one, transferred[key]) for key, one in by_key.items()]
+    return results, settled.finish(store, context, report)
+
+
+def _attestations(
+    packages: Mapping[str, SourcePackage], transferred: Mapping[str, Transferred]
+) -> dict[str, SentAttestations]:
+    return {
+        key: SentAttestations(packages[key].package.sha256, done.attestations)
         for key, done in transferred.items()
         if done.attestations
     }
-    run_options = replace(settled.options, sent_attestations=attested)
-    context = replace(context, workers=with_promoted_records(context.workers, promoted))
-    report = index_arrived(store, there, run_options, context, settings)
-    results = [_result_of(one, transferred[key]) for key, one in by_key.items()]
-    return results, settled.finish(store, context, report)
 
 
 def _planned(store: Store, found: Sequence[SourcePackage], context: Context) -> list[PackageResult]:

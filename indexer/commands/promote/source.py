@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from indexer.core import names
 from indexer.core.attestations import SUFFIX
 from indexer.core.errors import Refused
@@ -22,9 +24,9 @@ from indexer.lister.snapshot import take_read_only_snapshot
 
 if TYPE_CHECKING:
     from indexer.core.existing import Existing
-    from indexer.core.model import Index, Stat
+    from indexer.core.model import ETag, Index, Stat
     from indexer.core.promoted_record import PromotedRecord
-    from indexer.core.promotion import Packages
+    from indexer.core.promotion import Packages, Wanted
     from indexer.core.snapshot import Snapshot
     from indexer.store.channel_folder import ChannelFolder
 
@@ -39,6 +41,10 @@ class SourcePackage(Value, frozen=True):
     sidecar: Stat | None
     record: PromotedRecord | None
 
+    def record_of_copy(self, etag: ETag) -> PromotedRecord | None:
+        """The record for the copy that got an ETag."""
+        return self.record and replace(self.record, etag=etag)
+
 
 class SourceSubdir(Value, frozen=True):
     """A subdir as it was read: its snapshot, its index before patches and yanks, and as readers see it."""
@@ -49,20 +55,17 @@ class SourceSubdir(Value, frozen=True):
     published: Index
     known: DiffContext
 
-    @property
-    def packages(self) -> Packages:
-        """The packages that can be selected."""
-        return packages_in(self.name, self.published, self.existing.index)
+    def packages(self, wanted: Wanted | None = None) -> Packages:
+        """The packages that can be selected; with `wanted`, only those that it can name."""
+        return packages_in(self.name, self.published, self.existing.index, wanted)
 
     def package(self, filename: str) -> SourcePackage:
         """A package of the index.  Raises Refused if its object is not the package that the index describes."""
-        index, stat = self.existing.index, self.snapshot.packages.get(filename)
+        index, stat, key = self.existing.index, self.snapshot.packages.get(filename), f"{self.name}/{filename}"
         fault = source_fault(filename, stat, index, self.known)
-        identity = identity_of(index.records[filename])
         if fault or stat is None:
-            step = "nothing was changed: index the channel FROM, then repeat"
-            raise Refused(f"{self.name}/{filename}", fault, step)
-        key = f"{self.name}/{filename}"
+            raise Refused(key, fault, "nothing was changed: index the channel FROM, then repeat")
+        identity = identity_of(index.records[filename])
         package = LocalPackage(key, key, stat.size, identity.sha256 or "", identity.md5 or "")
         sidecar = self.snapshot.sidecars.get(filename + SUFFIX)
         state = self.known.state if self.known.index_matches_state else None
