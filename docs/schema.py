@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from indexer.core.channel_settings import SettingChange
 from indexer.core.exit_codes import ExitCode
+from indexer.core.pruning import JudgedPackage
 from indexer.core.publishing import PackageResult
 from indexer.core.report import GcObject, Note, Outcome, SubdirObject
 from indexer.core.rollback import SubdirRollback
@@ -65,6 +66,13 @@ class Publish(Run, kw_only=True):
     """publish."""
 
     packages: list[PackageResult]
+
+
+class Prune(Run, kw_only=True):
+    """prune."""
+
+    packages: list[JudgedPackage]
+    errors: list[str]
 
 
 class Fault(Struct):
@@ -181,7 +189,7 @@ class Rollback(Run, kw_only=True):
     rollback: dict[str, SubdirRollback]
 
 
-FORMS = (Run, Publish, Check, Gc, Snapshots, Rollback, Settings, Doctor, DoctorPolicy, DoctorShowConfig)
+FORMS = (Run, Publish, Prune, Check, Gc, Snapshots, Rollback, Settings, Doctor, DoctorPolicy, DoctorShowConfig)
 
 
 def schema() -> dict[str, Any]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         index,
         list_snapshots,
         promote,
+        prune,
         publish,
         remove,
         rollback,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from indexer.core.exit_codes import ExitCode
     from indexer.core.model import Outputs, Rules
     from indexer.core.options import Options
+    from indexer.core.pruning import PruneReport, PruneRequest
     from indexer.core.publishing import PromoteReport, PublishReport, PublishRequest
     from indexer.core.removal import RemovalReport, RemovalRequest, Successor
     from indexer.core.report import CheckReport, GcReport, Outcome, Report, SettingsReport
@@ -61,6 +63,8 @@ __all__ = [
     "Outcome",
     "Outputs",
     "PromoteReport",
+    "PruneReport",
+    "PruneRequest",
     "PublishReport",
     "PublishRequest",
     "RemovalReport",
@@ -85,6 +89,7 @@ __all__ = [
     "index",
     "list_snapshots",
     "promote",
+    "prune",
     "publish",
     "remove",
     "rollback",
@@ -106,6 +111,8 @@ _HOMES = {
     "Outcome": "indexer.core.report",
     "Outputs": "indexer.core.model",
     "PromoteReport": "indexer.core.publishing",
+    "PruneReport": "indexer.core.pruning",
+    "PruneRequest": "indexer.core.pruning",
     "PublishReport": "indexer.core.publishing",
     "PublishRequest": "indexer.core.publishing",
     "RemovalReport": "indexer.core.removal",
@@ -129,6 +136,7 @@ _HOMES = {
     "index": "indexer.commands.api",
     "list_snapshots": "indexer.commands.api",
     "promote": "indexer.commands.api",
+    "prune": "indexer.commands.api",
     "publish": "indexer.commands.api",
     "remove": "indexer.commands.api",
     "rollback": "indexer.commands.api",

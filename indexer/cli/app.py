@@ -14,6 +14,7 @@ from indexer.cli.options import Text
 from indexer.cli.options.bucket import Bucket, Configuration
 from indexer.cli.options.output import OutputOptions
 from indexer.cli.options.promoting import PromoteOptions
+from indexer.cli.options.pruning import PruneOptions
 from indexer.cli.options.publishing import PublishOptions
 from indexer.cli.options.run import IndexOptions, RunRequest, Writing
 from indexer.cli.options.snapshots import RollbackOptions, SnapshotOptions
@@ -26,6 +27,7 @@ from indexer.core.release import __version__
 if TYPE_CHECKING:
     from typer.models import CommandInfo
 
+    from indexer.core.pruning import PruneReport
     from indexer.core.publishing import PromoteReport, PublishReport
     from indexer.core.report import CheckReport, GcReport, Page, Report, SettingsReport
     from indexer.core.rollback import RollbackReport
@@ -182,6 +184,24 @@ def gc(channel: _TARGET, options: GcOptions, output: OutputOptions, bucket: Buck
         return api.gc(bucket.resolve(channel).target, request)
 
     run_command(output, channel, do_gc)
+
+
+@app.command()
+@flattened
+def prune(channel: _TARGET, options: PruneOptions, output: OutputOptions, bucket: Bucket) -> None:
+    """List packages that no rule of retention keeps; with --yes, remove them.
+
+    They leave the index first, and a later run deletes their files.  The last version of a package name always stays,
+    and so does what a kept package needs.
+    """
+
+    def do_prune() -> PruneReport:
+        from indexer.commands import api
+
+        resolved = bucket.resolve(channel)
+        return api.prune(resolved.target, options.request(resolved))
+
+    run_command(output, channel, do_prune)
 
 
 @app.command()

@@ -7,12 +7,14 @@ from operator import add
 from typing import TYPE_CHECKING
 
 from indexer.cli.grouped import grouped, shortened
+from indexer.cli.pruned import pruned_errors, pruned_lines
 from indexer.cli.published import package_errors, package_lines, package_warnings
 from indexer.cli.removed import removal_lines, removal_warnings
 from indexer.cli.snapshots import rollback_lines, rollback_warnings, snapshot_lines
 from indexer.core.amounts import counted, size_in_words
 from indexer.core.channel_settings import in_words
 from indexer.core.printable import one_line
+from indexer.core.pruning import PruneReport
 from indexer.core.publishing import PublishReport
 from indexer.core.recent import DAYS
 from indexer.core.removal import RemovalReport
@@ -60,6 +62,7 @@ def summary(report: AnyReport) -> Iterator[str]:
     if isinstance(report, Report):
         yield from package_lines(report) if isinstance(report, PublishReport) else ()
         yield from rollback_lines(report) if isinstance(report, RollbackReport) else ()
+        yield from pruned_lines(report) if isinstance(report, PruneReport) else ()
         yield from _run_lines(report)
         yield from removal_lines(report) if isinstance(report, RemovalReport) else ()
     elif isinstance(report, CheckReport):
@@ -196,6 +199,8 @@ def _subdir(sub: SubdirReport) -> str:
         remarks.append(f"{len(sub.yanked)} yanked")
     if sub.ignored:
         remarks.append(f"{len(sub.ignored)} ignored")
+    if sub.pruned:
+        remarks.append(f"{len(sub.pruned)} pruned")
     if sub.attempts > 1:
         remarks.append(f"{sub.attempts} attempts")
     return f"{counted(sub.packages, 'package'):>14}  {changes:<12}  {', '.join(remarks)}"
@@ -229,6 +234,7 @@ def error_lines(report: AnyReport) -> Iterator[str]:
         yield from _gc_errors(report)
     elif isinstance(report, Report):
         yield from package_errors(report) if isinstance(report, PublishReport) else ()
+        yield from pruned_errors(report) if isinstance(report, PruneReport) else ()
         yield from _run_errors(report)
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from indexer.commands.gc import GcRequest
     from indexer.commands.rollback import RollbackRequest
     from indexer.core.channel_settings import ChannelSettings
+    from indexer.core.pruning import PruneReport, PruneRequest
     from indexer.core.publishing import PromoteReport, PublishReport, PublishRequest
     from indexer.core.removal import RemovalReport, RemovalRequest
     from indexer.core.report import CheckReport, GcReport, Report, SettingsReport
@@ -298,6 +299,20 @@ def rollback(target: AnyTarget, request: RollbackRequest) -> RollbackReport:
     channel = target_of(target)
     with _opened(channel, THREADS_HERE) as (store, context):
         return replace(roll_back(store, request, context), channel=channel.name)
+
+
+def prune(target: AnyTarget, request: PruneRequest | None = None) -> PruneReport:
+    """Judge which packages of a channel stay by its rules of retention and those of the `request`, and report.
+
+    Nothing is changed unless the `request` says so.  Then the packages that go leave the index, and a later call
+    deletes their objects.  Raises IndexerError; a BadConfig if there is no rule.
+    """
+    from indexer.commands.prune import prune as verb
+    from indexer.core.pruning import PruneRequest
+
+    channel = target_of(target)
+    with _opened(channel, THREADS_HERE) as (store, context):
+        return replace(verb.prune(store, request or PruneRequest(), context), channel=channel.name)
 
 
 def target_of(target: AnyTarget) -> Target:

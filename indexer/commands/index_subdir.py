@@ -102,7 +102,7 @@ def _index_changed(run: SubdirRun, folder: ChannelFolder, attempt: Attempt, snap
     if needs_all_records(existing, update):
         raise NeedsAllRecords  # the next attempt finds the packages that were read in the cache
     if not job.options.allow_mass_removal:
-        check_mass_removal(existing.index, update.changes.removed, job.subdir)
+        check_mass_removal(existing.index, update.changes.removed - overlay.withdrawn.pruned.keys(), job.subdir)
     if _is_refused(job, snapshot, update):
         return refused_report(job, planned_report(job, snapshot, update, set()), existing.index.count)
 
@@ -144,8 +144,8 @@ def _check_few(attempt: Attempt, todo: Plan) -> None:
 
 
 def _relevant(job: SubdirJob, snapshot: Snapshot, overlay: Overlay) -> Snapshot:
-    """The snapshot without ignored packages, with a digest for each package name if the job needs digests."""
-    snapshot = snapshot.excluding(overlay.ignored)
+    """The snapshot without withdrawn packages, with a digest for each package name if the job needs digests."""
+    snapshot = snapshot.excluding(overlay.withdrawn.left_out(snapshot.packages))
     return snapshot.with_name_digests() if job.independent_shards and job.scope is None else snapshot
 
 

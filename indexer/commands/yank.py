@@ -10,20 +10,20 @@ from msgspec.structs import replace
 from indexer.commands.change_file import JSON, change_file
 from indexer.commands.with_settings import index_with_settings
 from indexer.core import names
-from indexer.core.errors import BadConfig, Missing
-from indexer.core.overlay import Ignore, WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn
+from indexer.core.errors import BadConfig
+from indexer.core.overlay import Ignore, Yank, encode_withdrawn
 from indexer.core.value import Value
+from indexer.lister.overlay import read_withdrawn
 from indexer.lister.snapshot import load_state
 from indexer.lister.subdirs import check_is_subdir
 from indexer.store import Expect
-from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from indexer.commands.context import Context
-    from indexer.core.model import ETag
     from indexer.core.options import Options
+    from indexer.core.overlay import WithdrawnPackages
     from indexer.core.report import Report
     from indexer.store import Store
 
@@ -51,7 +51,7 @@ class YankRequest(Value, frozen=True):
             else:
                 yank = yanked.get(name)
                 yanked[name] = Yank(self.reason, yank.yanked_timestamp if yank else now_ms)
-        return WithdrawnPackages(yanked, ignored)
+        return replace(before, yanked=yanked, ignored=ignored)
 
     def is_package(self, filename: str) -> bool:
         """Whether the request accepts a file name: an invalid name can be ignored, but not yanked."""
@@ -82,21 +82,12 @@ def _check(store: Store, subdir: str, request: YankRequest) -> None:
             min(request.within("")), "is not of the form SUBDIR/FILENAME", "name it like noarch/foo-1.0-0.conda"
         )
     check_is_subdir(subdir)
-    before, _ = _read(store, subdir)
+    before, _ = read_withdrawn(store, subdir)
     known = before.ignored if request.ignore else before.yanked
     for filename in sorted(request.within(subdir) - known.keys()):
         key = f"{subdir}/{filename}"
         if not request.is_package(filename) or store.stat(key) is None:
             raise BadConfig(key, "is not a package of the channel", "nothing was changed: check the name")
-
-
-def _read(store: Store, subdir: str) -> tuple[WithdrawnPackages, ETag | None]:
-    key = f"{subdir}/{names.YANKS}"
-    try:
-        data, opened = read_whole(store, key)
-    except Missing:
-        return WithdrawnPackages(), None
-    return decode_withdrawn(data, key), opened.etag
 
 
 def change_withdrawn(
@@ -106,7 +97,7 @@ def change_withdrawn(
     key = f"{subdir}/{names.YANKS}"
 
     def change(leased: Store) -> None:
-        before, etag = _read(leased, subdir)
+        before, etag = read_withdrawn(leased, subdir)
         after = edit(before)
         if after != before:
             leased.put(key, encode_withdrawn(after), expect=etag or Expect.ABSENT, headers=JSON)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 
+from indexer.core.errors import BadConfig
+
 _UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _AGE = re.compile(r"(\d{1,6})([smhd])")
 
-EXAMPLES = "30m, 12h or 7d"
-"""What a person can write, for messages."""
 
-
-def milliseconds(age: str) -> int | None:
-    """The milliseconds of an age, None for a text that is not an age."""
+def checked_ms(setting: str, age: str) -> int:
+    """The milliseconds of an age that a `setting` has.  Raises BadConfig."""
     match = _AGE.fullmatch(age)
-    return None if match is None else int(match[1]) * _UNITS[match[2]]
+    if match is None:
+        raise BadConfig(f"{setting} {age}", "is not an age", "give one such as 30m, 12h or 7d")
+    return int(match[1]) * _UNITS[match[2]]

@@ -48,6 +48,7 @@ def likely_new(job: SubdirJob, snapshot: Snapshot) -> tuple[Stat, ...]:
     if state is None or job.options.force or not job.same_config_and_files(snapshot):
         return ()
     out = {name for name, bad in state.rejected.items() if not bad.kept} | state.yanked.keys() | state.ignored.keys()
+    out |= {*state.pruned}
     more = len(snapshot.packages) - state.packages - len(out) if job.scope is None else len(job.scope)
     if not 0 < more <= _FEW:
         return ()

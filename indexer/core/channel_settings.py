@@ -92,6 +92,16 @@ class ChannelSettings(Struct, frozen=True, rename="kebab", omit_defaults=True):
         dict[str, tuple[str, ...]] | None, Meta(description="Virtual packages by their detector.")
     ] = None
 
+    keep_newest: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="`prune` keeps so many versions of each package name.")
+    ] = None
+    keep_newer_than: Annotated[
+        str | None, Meta(description="`prune` keeps versions that were indexed less than this ago: 12h, 30d.")
+    ] = None
+    keep: Annotated[
+        tuple[str, ...] | None, Meta(description="`prune` keeps packages that match one of these specs.")
+    ] = None
+
     def __post_init__(self) -> None:
         """Raise ValueError for a revision that is listed twice."""
         if self.repodata_revisions is not None and len(self.repodata_revisions) > 1:
@@ -153,7 +163,7 @@ _OF_INFO = {
     "virtual_package_detectors": "detectors",
 }
 _OF_RULES = ("strict", "lenient")
-_OTHERS = ("fail_on", "notices")
+_OTHERS = ("fail_on", "notices", "keep_newest", "keep_newer_than", "keep")
 _OF_OUTPUTS = {name: _OPTIONS.get(name, name) for name in KEYS if name not in {*_OF_INFO, *_OF_RULES, *_OTHERS}}
 # A published index keeps these values until an empty one removes them.
 _EMPTY: Mapping[str, Any] = {

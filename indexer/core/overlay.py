@@ -1,4 +1,4 @@
-"""The overlay: a repodata patch, yanks and ignored packages, which change the index that the packages alone would make.
+"""The overlay: a repodata patch and withdrawn packages, which change the index that the packages alone would make.
 
 They are files in the subdir.  indexer writes them and never deletes them, and each later run applies them
 (docs/design.md, section Patches and yanks).
@@ -14,17 +14,18 @@ from msgspec.structs import replace
 
 from indexer.core import patch
 from indexer.core.errors import BadPatch
-from indexer.core.model import UNREADABLE
+from indexer.core.model import UNREADABLE, ETag
 from indexer.core.patch import Instructions, Patched
 from indexer.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.core.model import Index
+    from indexer.core.model import Index, Stat
 
-# Versions of the file of yanks.  Version 2 has ignored packages too; an older release refuses it, so it loses none.
-_PLAIN, _WITH_IGNORED = 1, 2
+# Versions of the file of yanks.  Version 2 has ignored packages too, version 3 pruned ones; an older release refuses a
+# version that it does not know, so it loses none.
+_PLAIN, _WITH_IGNORED, _WITH_PRUNED = 1, 2, 3
 UPDATE = "update the indexer"
 
 
@@ -42,14 +43,39 @@ class Ignore(msgspec.Struct, frozen=True):
     ignored_timestamp: int
 
 
+class Prune(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The version of a package that a retention rule removed: its ETag, its size, and the time of its object.
+
+    `pruned_timestamp` is when it was judged; `unlisted_timestamp` is a time at which the published index did not have
+    the package any more, None if no run has found this yet.  All times are in milliseconds.
+    """
+
+    etag: ETag
+    size: int
+    modified_timestamp: int
+    pruned_timestamp: int
+    unlisted_timestamp: int | None = None
+
+    def is_of(self, stat: Stat | None) -> bool:
+        """Whether an object has the ETag of the version that was judged."""
+        return stat is not None and stat.etag == self.etag
+
+
 class WithdrawnPackages(msgspec.Struct, frozen=True):
     """The packages of a subdir that its owner withdrew, by file name.
 
-    `yanked` packages keep their record in the unpatched index; `ignored` packages are not even read.
+    `yanked` packages keep their record in the unpatched index; `ignored` packages are not even read.  `pruned` ones are
+    ignored as long as their object is the version that was judged, and then deleted.
     """
 
     yanked: dict[str, Yank] = {}
     ignored: dict[str, Ignore] = {}
+    pruned: dict[str, Prune] = {}
+
+    def left_out(self, packages: Mapping[str, Stat]) -> frozenset[str]:
+        """The file names that a run treats as absent, by the packages in a listing."""
+        pruned = {name for name, prune in self.pruned.items() if prune.is_of(packages.get(name))}
+        return frozenset(self.ignored.keys() | pruned)
 
 
 class _File(WithdrawnPackages, frozen=True):
@@ -60,21 +86,25 @@ _file = msgspec.json.Decoder(_File)
 
 
 class Overlay(Value, frozen=True):
-    """The patch, the yanks and the ignored packages of a subdir.
+    """The patch and the withdrawn packages of a subdir.
 
     `published_patch` is the content of its `patch_instructions.json` (`key`), None if there is no such file;
-    `new_patch` is the content that this run puts in its place, None if it puts none.  `yanks` and `ignored` are by file
-    name.  `published_instructions` and `new_instructions` are the parsed patches; a BadPatch if they cannot be parsed,
-    which is raised only if the patch is applied.
+    `new_patch` is the content that this run puts in its place, None if it puts none.  `published_instructions` and
+    `new_instructions` are the parsed patches; a BadPatch if they cannot be parsed, which is raised only if the patch is
+    applied.
     """
 
     key: str = ""
     published_patch: bytes | None = None
     new_patch: bytes | None = None
-    yanks: Mapping[str, Yank] = field(default_factory=dict)
-    ignored: Mapping[str, Ignore] = field(default_factory=dict)
+    withdrawn: WithdrawnPackages = field(default_factory=WithdrawnPackages)
     published_instructions: Instructions | BadPatch = field(default_factory=Instructions)
     new_instructions: Instructions | BadPatch | None = None
+
+    @property
+    def yanks(self) -> Mapping[str, Yank]:
+        """The yanked packages by file name."""
+        return self.withdrawn.yanked
 
     @property
     def patch(self) -> bytes | None:
@@ -114,7 +144,7 @@ class Overlay(Value, frozen=True):
 def make_overlay(key: str, published_patch: bytes | None, withdrawn: WithdrawnPackages) -> Overlay:
     """The overlay of a subdir from the content of its files; `key` is the place of its patch instructions."""
     instructions = Instructions() if published_patch is None else _parsed(published_patch, key)
-    return Overlay(key, published_patch, None, withdrawn.yanked, withdrawn.ignored, instructions)
+    return Overlay(key, published_patch, None, withdrawn, instructions)
 
 
 def _parsed(content: bytes, key: str) -> Instructions | BadPatch:
@@ -130,12 +160,12 @@ def decode_withdrawn(data: bytes, key: str) -> WithdrawnPackages:
         file = _file.decode(data) if data.strip() else _File()
     except UNREADABLE as error:
         raise BadPatch(key, f"is not a readable list of yanks ({error})", _RESTORE) from error
-    if file.version > _WITH_IGNORED:
+    if file.version > _WITH_PRUNED:
         raise BadPatch(key, f"is of version {file.version}, which this release does not know", UPDATE)
-    return WithdrawnPackages(file.yanked, file.ignored)
+    return WithdrawnPackages(file.yanked, file.ignored, file.pruned)
 
 
-_RESTORE = "nothing was changed: restore it, or delete it to bring back all packages that were yanked or ignored"
+_RESTORE = "nothing was changed: restore it, or delete it to bring back all packages that were withdrawn"
 
 
 def encode_withdrawn(withdrawn: WithdrawnPackages) -> bytes:
@@ -143,4 +173,6 @@ def encode_withdrawn(withdrawn: WithdrawnPackages) -> bytes:
     values: dict[str, object] = {"version": _PLAIN, "yanked": withdrawn.yanked}
     if withdrawn.ignored:
         values |= {"version": _WITH_IGNORED, "ignored": withdrawn.ignored}
+    if withdrawn.pruned:
+        values |= {"version": _WITH_PRUNED, "pruned": withdrawn.pruned}
     return msgspec.json.encode(values, order="deterministic")

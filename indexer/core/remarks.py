@@ -46,7 +46,7 @@ def remarks(
 def not_found(job: SubdirJob, snapshot: Snapshot, existing: Existing) -> frozenset[str]:
     """The packages that the caller named and that are neither in the channel nor in its index."""
     wanted = job.scope or frozenset()
-    return wanted - snapshot.packages.keys() - snapshot.ignored - existing.index.records.keys()
+    return wanted - snapshot.packages.keys() - snapshot.left_out - existing.index.records.keys()
 
 
 def remarks_on_listing(snapshot: Snapshot) -> Iterator[Note]:

@@ -33,6 +33,7 @@ class Outcome(Enum):
     CONFLICT = "conflict"
     PARTIAL = "partial"
     PLANNED = "planned"
+    PRUNED = "pruned"
     PUBLISHED = "published"
     UNCHANGED = "unchanged"
     # Of a check.
@@ -84,7 +85,8 @@ class ReadCount(Value, frozen=True):
 class SubdirReport(Value, frozen=True):
     """The result of a run for one subdir; the fields are the keys of its JSON object.
 
-    `yanked` and `ignored` have all such packages, with the reason.  `new_rejected` has the file names among `rejected`
+    `yanked` and `ignored` have all such packages, with the reason; `pruned` has those that were left out because a
+    retention rule removed them.  `new_rejected` has the file names among `rejected`
     that the last run did not report.  `missing` has the packages that the caller named and that are neither in the
     channel nor in its index.  `updated` has the packages whose record changed; `reread` counts packages that were read
     again and whose record is the same.  `read` counts the packages by the strategy of reading; `kept` are those that
@@ -106,6 +108,7 @@ class SubdirReport(Value, frozen=True):
     missing: tuple[str, ...] = ()
     yanked: tuple[Note, ...] = ()
     ignored: tuple[Note, ...] = ()
+    pruned: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     read: Mapping[str, ReadCount] = field(default_factory=dict)

@@ -64,3 +64,11 @@ def _requirement(parts: Parts) -> Requirement:
     except ValueError:
         constraint, is_exact = None, False
     return Requirement(parts.name.lower(), constraint, build, is_exact)
+
+
+def version_of(text: str) -> Version | None:
+    """The version of a package, None if it cannot be parsed."""
+    try:
+        return Version(text)
+    except ValueError:
+        return None

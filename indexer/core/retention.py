@@ -13,7 +13,7 @@ import msgspec
 from msgspec import field
 
 from indexer.core.names import NOARCH
-from indexer.core.requirements import requirement_of
+from indexer.core.requirements import requirement_of, version_of
 from indexer.core.specs.version import Version, matches_glob, order_of
 from indexer.core.value import Mutable, Value
 
@@ -138,7 +138,7 @@ class _Channel(Mutable):
         for package in self.packages:
             versions = by_name.setdefault(package.name.lower(), {})
             if package.version not in versions:
-                versions[package.version] = _Release(_version(package.version))
+                versions[package.version] = _Release(version_of(package.version))
             versions[package.version].packages.append(package)
         for name, versions in by_name.items():
             newest_first = sorted(versions, key=lambda text: (order_of(text), text), reverse=True)
@@ -200,10 +200,3 @@ class _Channel(Mutable):
                 yield from satisfying
             elif (newest := next(satisfying, None)) is not None:
                 yield newest
-
-
-def _version(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except ValueError:
-        return None

@@ -35,7 +35,7 @@ class Snapshot(Value, frozen=True):
     listing in parts shows no folders).
     `listing_digest` is a digest of all that records are made from.  `name_digests` has a digest for each package name;
     it is empty unless `with_name_digests` made it.  `split_points` are file names at which the next listing can be
-    split.  `ignored` has the ignored packages, which `packages` and `invalid_filenames` do not have.
+    split.  `left_out` has ignored and pruned packages, which `packages` and `invalid_filenames` do not have.
     `taken_ms` is a time before the first request: a package that was uploaded later is younger than its record.
     """
 
@@ -54,7 +54,7 @@ class Snapshot(Value, frozen=True):
     listing_digest: str = ""
     name_digests: Mapping[str, str] = field(default_factory=dict)
     split_points: tuple[str, ...] = ()
-    ignored: frozenset[str] = frozenset()
+    left_out: frozenset[str] = frozenset()
     taken_ms: int = 0
     state_saved_ms: int = 0
 
@@ -102,13 +102,13 @@ class Snapshot(Value, frozen=True):
         sidecars = {key: stat for key, stat in self.sidecars.items() if name_of(key) in package_names}
         return replace(self, packages=packages, sidecars=sidecars)
 
-    def excluding(self, ignored: Collection[str]) -> Snapshot:
-        """The snapshot without the ignored packages."""
-        if not ignored:
+    def excluding(self, left_out: Collection[str]) -> Snapshot:
+        """The snapshot without some packages, which the run treats as absent."""
+        if not left_out:
             return self
-        packages = {name: stat for name, stat in self.packages.items() if name not in ignored}
-        invalid = tuple(rejected for rejected in self.invalid_filenames if rejected.filename not in ignored)
-        return replace(self, packages=packages, invalid_filenames=invalid, ignored=frozenset(ignored))
+        packages = {name: stat for name, stat in self.packages.items() if name not in left_out}
+        invalid = tuple(rejected for rejected in self.invalid_filenames if rejected.filename not in left_out)
+        return replace(self, packages=packages, invalid_filenames=invalid, left_out=frozenset(left_out))
 
 
 def index_files(etags: Mapping[str, ETag]) -> dict[str, ETag]:

@@ -68,8 +68,9 @@ class State(msgspec.Struct, frozen=True):
     `config_fingerprint` is a digest of the options that shape the output, `listing_digest` one of all listed packages
     (empty if not all were listed).  `packages` counts the records.  `files` has the published files.
     `package_etags` has the ETags of indexed packages whose record does not have the ETag as its MD5; it has all of
-    them if `etags_complete`.  `yanked` and `ignored` have the reasons by file name.  `rejected` has bad packages,
-    `reported` the ETags of other rejected files (an invalid name, no permission to read).
+    them if `etags_complete`.  `yanked` and `ignored` have the reasons by file name; `pruned` has the packages that were
+    left out because a retention rule removed them.  `rejected` has bad packages, `reported` the ETags of other rejected
+    files (an invalid name, no permission to read).
     `validated` is true if readers can parse all records: an index of another indexer is checked once.  `outputs` and
     `rules` are those of the run: a yank publishes with the same ones.  `all_in_v3` is true if records can be under
     `v3` by assignment only.  `attestations` is by file name of the package.  `split_points` are file names at which
@@ -91,6 +92,7 @@ class State(msgspec.Struct, frozen=True):
     rejected: dict[str, Bad] = {}
     yanked: dict[str, str] = {}
     ignored: dict[str, str] = {}
+    pruned: tuple[str, ...] = ()
     reported: dict[str, ETag] = {}
     outputs: Outputs | None = None
     rules: Rules | None = None
@@ -122,6 +124,7 @@ def encode_state(state: State) -> bytes:
     values: dict[str, object] = {
         key: Raw(msgspec.json.encode(value, order="deterministic"))
         for key, value in msgspec.structs.asdict(small).items()
+        if key != "pruned" or value  # most channels prune nothing
     }
     values["format"] = FORMAT
     # In chunks: encoded at once, the ETags were the memory peak of a first run of half a million packages.

@@ -37,6 +37,7 @@ def unchanged_report(job: SubdirJob, snapshot: Snapshot, state: State) -> Subdir
         warnings=tuple(sorted(remarks)),
         yanked=_notes(state.yanked.items()),
         ignored=_notes(state.ignored.items()),
+        pruned=state.pruned,
         run_exports_unknown=state.incomplete or 0,
         newer_than_7_days=None if state.recent is None else count_recent(dict(state.recent), snapshot.taken_ms),
     )
@@ -62,7 +63,8 @@ def planned_report(
         reread=len(update.changes.reread),
         warnings=tuple(sorted(update.remarks)),
         yanked=_notes((name, yank.reason) for name, yank in overlay.yanks.items()),
-        ignored=_notes((name, ignored.reason) for name, ignored in overlay.ignored.items()),
+        ignored=_notes((name, ignored.reason) for name, ignored in overlay.withdrawn.ignored.items()),
+        pruned=tuple(sorted(snapshot.left_out & overlay.withdrawn.pruned.keys())),
         written=tuple(key for key, is_written in files if is_written),
         deleted=tuple(key for key, is_written in files if not is_written),
         run_exports_unknown=update.incomplete,

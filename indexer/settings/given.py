@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from indexer.core import names
 from indexer.core.channel_settings import KEYS, ChannelSettings, option_of
 from indexer.core.errors import BadConfig
+from indexer.core.pruning import rules_of_retention
 from indexer.core.records.about import link_of
 from indexer.core.value import Value
 
@@ -61,6 +62,7 @@ def check_settings(settings: ChannelSettings, origins: Mapping[str, str]) -> Non
         _check_public_url(_named("public_url", origins), settings.public_url)
     if settings.base_url:
         _check_base_url(_named("base_url", origins), settings.base_url)
+    rules_of_retention(settings, {name: _named(name, origins) for name in KEYS})
     if settings.monolithic is not False and settings.virtual_package_detectors:
         _log.warning(
             "%s: libsolv's reader (the only one of mamba 1.x) crashes on this key; "

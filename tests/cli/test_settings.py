@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     from fixtures.bucket import Bucket
 
 PAGE = ROOT / "docs" / "settings.md"
-# Keys that are tables or lists have no option.
+# Keys that are tables or lists have no option; those of the rules of retention are options of `prune`.
 _WITHOUT_OPTION = {
     "repodata_revisions",
     "package_revision_assignment",
     "notices",
     "channel_relations",
     "virtual_package_detectors",
+    "keep_newest",
+    "keep_newer_than",
+    "keep",
 }
 
 
@@ -68,6 +71,8 @@ def test_the_page_lists_each_setting() -> None:
         (["--set", "html=on"], "error: --set html: expected bool, got str; set true or false"),
         (["--set", "zst-level=40"], "error: --set zst-level: expected int <= 22; set a number from 1"),
         (["--set", "public-url=a b"], "error: --set public-url: has a blank, a quote or a bracket in it: a b"),
+        (["--set", "keep-newer-than=soon"], "error: --set keep-newer-than soon: is not an age; give one such as 30m"),
+        (["--set", 'keep=["foo >>1"]'], "error: --set keep foo >>1: is not a spec; give one such as"),
         (["--unset", "base_url"], "error: --unset base_url: unknown key; use base-url"),
         (["--set", "strict=true", "--set", "lenient=true"], "error: --set strict --set lenient: contradict each other"),
     ],

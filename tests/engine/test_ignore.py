@@ -116,8 +116,8 @@ def test_a_file_without_ignored_packages_is_readable_by_older_releases() -> None
         "version": 1,
         "yanked": {"a-1-0.conda": {"reason": "old", "yanked_timestamp": 1}},
     }
-    with pytest.raises(BadPatch, match="of version 3"):
-        decode_withdrawn(b'{"version": 3}', STATE)
+    with pytest.raises(BadPatch, match="of version 4"):
+        decode_withdrawn(b'{"version": 4}', STATE)
 
 
 @pytest.mark.parametrize("name", ["linux-64/not-there-1-0.conda", "linux-64/repodata.json", "nowhere/a-1-0.conda"])

@@ -256,7 +256,7 @@ def test_a_yank_that_died_anywhere_is_made_good_by_the_next_run() -> None:
         assert sharded(store) == set(records(store))
 
 
-@pytest.mark.parametrize("body", [b"[]", b'{"yanked":{"a":1}}', b'{"version":3}', b"\xff"])
+@pytest.mark.parametrize("body", [b"[]", b'{"yanked":{"a":1}}', b'{"version":4}', b"\xff"])
 def test_a_list_of_yanks_that_cannot_be_read_stops_the_subdir(body: bytes) -> None:
     store = indexed()
     store.upload(YANKED, body)

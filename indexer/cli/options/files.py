@@ -24,7 +24,7 @@ _MEANINGS = {key.name.replace("-", "_"): key.meaning for key in keys(ChannelSett
 _OTHER_NAMES = {"write_zst": ["--write-zst/--no-write-zst"], "write_shards": ["--write-shards/--no-write-shards"]}
 
 
-def _setting(name: str, default: str | None = None, **more: Any) -> Any:
+def setting(name: str, default: str | None = None, **more: Any) -> Any:
     """The option of a setting; `default` replaces its default in the help."""
     option, value = option_name(name), default_of(name)
     is_switch = isinstance(value, bool)
@@ -49,26 +49,26 @@ class Files(Struct, frozen=True):
 
     HEADING: ClassVar[str] = WHAT_TO_PUBLISH
 
-    write_zst: Annotated[Switch, _setting("write_zst")] = None
-    write_shards: Annotated[Switch, _setting("write_shards")] = None
-    run_exports: Annotated[Switch, _setting("run_exports")] = None
-    bz2: Annotated[Switch, _setting("bz2")] = None
-    current_repodata: Annotated[Switch, _setting("current_repodata")] = None
-    channeldata: Annotated[Switch, _setting("channeldata")] = None
-    html: Annotated[Switch, _setting("html")] = None
-    rss: Annotated[Switch, _setting("rss")] = None
-    monolithic: Annotated[Switch, _setting("monolithic")] = None
-    zst_level: Annotated[Number, _setting("zst_level", min=1, max=22, metavar="N")] = None
-    base_url: Annotated[Text, _setting("base_url", metavar="URL")] = None
+    write_zst: Annotated[Switch, setting("write_zst")] = None
+    write_shards: Annotated[Switch, setting("write_shards")] = None
+    run_exports: Annotated[Switch, setting("run_exports")] = None
+    bz2: Annotated[Switch, setting("bz2")] = None
+    current_repodata: Annotated[Switch, setting("current_repodata")] = None
+    channeldata: Annotated[Switch, setting("channeldata")] = None
+    html: Annotated[Switch, setting("html")] = None
+    rss: Annotated[Switch, setting("rss")] = None
+    monolithic: Annotated[Switch, setting("monolithic")] = None
+    zst_level: Annotated[Number, setting("zst_level", min=1, max=22, metavar="N")] = None
+    base_url: Annotated[Text, setting("base_url", metavar="URL")] = None
     base_url_verbatim: Annotated[
-        Switch, _setting("base_url_verbatim", "append, except to a URL from a configuration file")
+        Switch, setting("base_url_verbatim", "append, except to a URL from a configuration file")
     ] = None
-    public_url: Annotated[Text, _setting("public_url", "the base URL", metavar="URL")] = None
-    cache_control: Annotated[Text, _setting("cache_control", metavar="VALUE")] = None
-    shard_cache_control: Annotated[Text, _setting("shard_cache_control", metavar="VALUE")] = None
-    strict: Annotated[Switch, _setting("strict")] = None
-    lenient: Annotated[Switch, _setting("lenient")] = None
-    fail_on: Annotated[_FailOn, _setting("fail_on")] = None
+    public_url: Annotated[Text, setting("public_url", "the base URL", metavar="URL")] = None
+    cache_control: Annotated[Text, setting("cache_control", metavar="VALUE")] = None
+    shard_cache_control: Annotated[Text, setting("shard_cache_control", metavar="VALUE")] = None
+    strict: Annotated[Switch, setting("strict")] = None
+    lenient: Annotated[Switch, setting("lenient")] = None
+    fail_on: Annotated[_FailOn, setting("fail_on")] = None
     this_run_only: Annotated[
         bool, Option("--this-run-only", help="Do not save the settings above; the next run without them undoes them.")
     ] = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from typing import Annotated
 
@@ -10,7 +9,7 @@ from msgspec import Struct
 from typer import Option
 
 from indexer.cli.options import Texts
-from indexer.core.errors import BadConfig
+from indexer.core.ages import checked_ms
 
 _Subdirs = Annotated[Texts, Option("--subdir", metavar="SUBDIR", help="Only this subdir; repeatable.")]
 
@@ -89,7 +88,4 @@ class GcOptions(Struct, frozen=True):
 
     def older_than_ms(self) -> int:
         """The age in milliseconds.  Raises BadConfig."""
-        match = re.fullmatch(r"(\d{1,6})([smhd])", self.older_than)
-        if match is None:
-            raise BadConfig(f"--older-than {self.older_than}", "is not an age", "give one such as 30m, 12h or 7d")
-        return int(match[1]) * {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}[match[2]]
+        return checked_ms("--older-than", self.older_than)

@@ -79,7 +79,7 @@ def _check_until_stable(folder: ChannelFolder, context: Context, *, deep: bool) 
     for pause in _PAUSES:
         with contextlib.suppress(Conflict):
             snapshot = take_read_only_snapshot(folder, Outputs())
-            check = _check_snapshot(folder, _without_ignored(folder, snapshot), context, contents)
+            check = _check_snapshot(folder, _without_withdrawn(folder, snapshot), context, contents)
             if not check.faults:
                 return check
             if not snapshot.files_match_state:  # an indexer may be about to write the next file
@@ -90,12 +90,12 @@ def _check_until_stable(folder: ChannelFolder, context: Context, *, deep: bool) 
     raise GaveUp(folder.name, "changed during every check", "repeat when no indexer is running")
 
 
-def _without_ignored(folder: ChannelFolder, snapshot: Snapshot) -> Snapshot:
-    """The snapshot without the packages that are ignored and have no record."""
+def _without_withdrawn(folder: ChannelFolder, snapshot: Snapshot) -> Snapshot:
+    """The snapshot without the packages that are ignored or pruned and have no record."""
     if names.YANKS not in snapshot.etags:
         return snapshot
     with contextlib.suppress(BadPatch):  # _patch_faults reports it
-        return snapshot.excluding(load_overlay(folder, snapshot).ignored)
+        return snapshot.excluding(load_overlay(folder, snapshot).withdrawn.left_out(snapshot.packages))
     return snapshot
 
 
