@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
+from indexer.commands.named_snapshots import SnapshotRequest, delete_snapshot, make_snapshot
 from indexer.commands.prune.prune import prune
 from indexer.commands.yank import YankRequest, withdraw
 from indexer.core import names
@@ -365,6 +366,56 @@ def test_a_package_that_another_indexer_lists_again_is_not_deleted() -> None:
     assert found(report, Result.DELETED) == set()
     assert "app-1-0.conda" not in records(store)
     assert found(run(store, at=2), Result.DELETED) == {app(1), app(2)}
+
+
+def freeze(store: Store, name: str = "v1") -> None:
+    make_snapshot(store, SnapshotRequest(name), fake_context())
+
+
+@pytest.mark.parametrize("grace_ms", [GRACE_MS, 0])
+def test_packages_of_a_snapshot_leave_the_index_and_stay_in_the_channel(grace_ms: int) -> None:
+    store = nightlies()
+    freeze(store)
+    for day in range(3):
+        report = run(store, at=day, grace_ms=grace_ms)
+        assert packages(store) == set(map(app, range(1, 5)))
+        assert set(records(store)) == {"app-3-0.conda", "app-4-0.conda"}
+    assert found(report, Result.HELD) == {app(1), app(2)}
+    since = len(store.calls)
+    run(store, at=4, grace_ms=grace_ms)
+    assert changes(store.calls, since) == []
+    assert follow(store).outcome is Outcome.UNCHANGED
+
+
+def test_after_a_snapshot_was_deleted_its_packages_wait_for_the_grace() -> None:
+    store = nightlies()
+    freeze(store)
+    run(store)
+    delete_snapshot(store, "v1", fake_context(), delete=True)
+    assert found(run(store, at=9), Result.DELETED) == set()
+    assert packages(store) == set(map(app, range(1, 5)))
+    assert found(run(store, at=10), Result.DELETED) == {app(1), app(2)}
+
+
+@pytest.mark.parametrize(("at", "moment"), [(0, ("PUT", "linux-64/repodata.json")), (1, ("LIST", "linux-64/"))])
+def test_a_snapshot_that_is_made_while_prune_runs_keeps_its_packages(at: int, moment: tuple[str, str]) -> None:
+    """It has read the index before the packages left."""
+    store = nightlies()
+    late = copy_of(store)
+    freeze(late)
+    made = late.bodies("snapshots/")
+    if at:
+        run(store)
+
+    def appear(call: Call) -> None:
+        if (call.verb, call.key) == moment:
+            store.hook = lambda _: None
+            for key, body in made.items():
+                store.upload(key, body)
+
+    store.hook = appear
+    run(store, at=at, grace_ms=0 if not at else GRACE_MS)
+    assert packages(store) == set(map(app, range(1, 5)))
 
 
 def test_a_store_without_conditions_is_refused_before_anything_changes() -> None:

@@ -27,6 +27,7 @@ from indexer.core.pruning import PruneReport, SubdirPlan, rules_of_retention, wi
 from indexer.core.report import Outcome, Report
 from indexer.core.retention import judge
 from indexer.core.value import Value
+from indexer.lister.named_snapshots import packages_in_snapshots
 from indexer.lister.overlay import read_withdrawn
 from indexer.store import Expect
 
@@ -69,7 +70,7 @@ def prune(store: Store, request: PruneRequest, context: Context) -> PruneReport:
         subdir: until_no_conflict(subdir, context, partial(read_contents, store, subdir, options, context))
         for subdir in found.root.subdirs
     }
-    plans = _plans(contents, settings, request, context, _held(store, context))
+    plans = _plans(contents, settings, request, context, packages_in_snapshots(store, context.executor))
     if request.delete:
         report = _Work(store, context, {subdir: some.sidecars for subdir, some in contents.items()}).carry_out(plans)
     else:
@@ -105,12 +106,6 @@ def _plans(
         )
         for subdir, some in contents.items()
     ]
-
-
-def _held(store: Store, context: Context) -> dict[str, frozenset[str]]:
-    """The file names that named snapshots name, by subdir."""
-    del store, context
-    return {}
 
 
 def _warn_of_caches(settings: ChannelSettings, request: PruneRequest) -> None:
@@ -173,5 +168,7 @@ class _Work(Value, frozen=True):
 
     def _still_due(self, plan: SubdirPlan, due: Mapping[str, Prune]) -> Mapping[str, Prune]:
         """Those of the due entries that no snapshot names, which may have been made meanwhile."""
-        held = _held(self.store, self.context).get(plan.subdir, frozenset()) if due else frozenset()
+        if not due:
+            return due
+        held = packages_in_snapshots(self.store, self.context.executor).get(plan.subdir, frozenset())
         return {filename: entry for filename, entry in due.items() if filename not in held}
