@@ -129,7 +129,8 @@ def _plan(store: Store, subdir: str, name: str, contents: Contents, context: Con
     if not snapshot.matches_state:  # what readers see can be newer than the source that the run reads
         unfinished = {
             *overlay.yanks,
-            *overlay.ignored,
+            *overlay.withdrawn.ignored,
+            *overlay.withdrawn.pruned,
             *(found.frozen.keys() - _source_records(folder, snapshot).keys()),
         }
     return _SubdirPlan(plan_rollback(found.frozen, found.published, today), frozenset(unfinished))

@@ -92,11 +92,12 @@ def _sha256(record: Raw) -> str | None:
 def rolled_back(before: WithdrawnPackages, plan: SubdirRollback, reason: str, now_ms: int) -> WithdrawnPackages:
     """The withdrawn packages of a subdir after a rollback; what was yanked before keeps its reason and date."""
     leaving = {name: Yank(reason, now_ms) for name in plan.leaving}
-    yanked, ignored = {**leaving, **before.yanked}, dict(before.ignored)
+    yanked, ignored, pruned = {**leaving, **before.yanked}, dict(before.ignored), dict(before.pruned)
     for name in plan.restored:
         yanked.pop(name, None)
         ignored.pop(name, None)
-    return replace(before, yanked=yanked, ignored=ignored)
+        pruned.pop(name, None)
+    return replace(before, yanked=yanked, ignored=ignored, pruned=pruned)
 
 
 class RollbackReport(Report, frozen=True):

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from indexer.commands.named_snapshots import SnapshotRequest, delete_snapshot, make_snapshot
 from indexer.commands.prune.prune import prune
+from indexer.commands.rollback import RollbackRequest, roll_back
 from indexer.commands.yank import YankRequest, withdraw
 from indexer.core import names
 from indexer.core.channel_settings import ChannelSettings
@@ -385,6 +386,18 @@ def test_packages_of_a_snapshot_leave_the_index_and_stay_in_the_channel(grace_ms
     run(store, at=4, grace_ms=grace_ms)
     assert changes(store.calls, since) == []
     assert follow(store).outcome is Outcome.UNCHANGED
+
+
+@pytest.mark.parametrize("options", [PLAIN, SHARDS_ONLY])
+def test_a_rollback_brings_the_packages_of_its_snapshot_back(options: Any) -> None:
+    store = channel(*map(app, range(1, 5)))
+    follow(store, options)
+    freeze(store)
+    run(store)
+    roll_back(store, RollbackRequest("v1", apply=True), fake_context())
+    assert sharded(store) == {f"app-{version}-0.conda" for version in range(1, 5)}
+    assert entries(store) == {}
+    assert faults(store) == []
 
 
 def test_after_a_snapshot_was_deleted_its_packages_wait_for_the_grace() -> None:
