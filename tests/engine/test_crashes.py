@@ -123,6 +123,7 @@ SCENES = {
     "a patch of shards alone comes into force": Scene(
         lambda: _patched(SHARDS_ONLY, now=False), replace(SHARDS_ONLY, repodata_patch=PATCH)
     ),
+    "pages switched on": Scene(_changed, with_outputs(html=True)),
 }
 
 

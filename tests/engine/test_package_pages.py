@@ -25,6 +25,7 @@ from tests.support.memory_channel import (
     published,
     with_outputs,
 )
+from tests.support.unconditional_store import UnconditionalStore
 
 if TYPE_CHECKING:
     from tests.support.memory import Call, MemoryStore
@@ -130,6 +131,24 @@ def test_dependencies_are_linked_when_the_channel_has_them() -> None:
         *(page(name) for name in ("new", "user")),
         names.PAGES_STATE,
     }
+
+
+def test_an_option_that_no_page_shows_puts_no_page() -> None:
+    store = shown()
+    first = len(store.calls)
+    report = index(store, with_outputs(html=True, rss=True), now_ms=LATER)
+    assert report.channel_files is not None
+    assert report.channel_files.written == (names.INDEX_HTML, names.RSS)
+    assert {key for verb, key in of_pages(store.calls, first) if verb == "PUT"} == {names.PAGES_STATE}
+
+
+def test_a_store_without_conditional_writes_gets_the_same_pages() -> None:
+    store = channel(*keys(3), "noarch/tool-1.0-0.conda")
+    for _ in range(2):
+        report = index(UnconditionalStore(store), PAGES)
+        assert report.exit_code == 0
+    assert report.outcome is Outcome.UNCHANGED
+    assert published(store) == published(shown())
 
 
 def test_what_is_switched_off_is_deleted_without_a_listing() -> None:

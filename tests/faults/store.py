@@ -45,7 +45,8 @@ def run(store: FaultStore | MemoryStore, scene: Scene) -> Ended:
         report = index(store, scene.options, now_ms=LATER_MS)
     except IndexerError as error:
         return Ended(error.exit_code, (str(error),))
-    return Ended(report.exit_code, tuple(sub.error for sub in report.subdirs.values() if sub.error))
+    parts = [*report.subdirs.values(), *([report.channel_files] if report.channel_files else [])]
+    return Ended(report.exit_code, tuple(part.error for part in parts if part.error))
 
 
 def calls_of(name: str) -> list[Call]:
