@@ -65,7 +65,7 @@ def progress_of(output: OutputOptions) -> AbstractContextManager[Callable[[str, 
 
 
 def _print(output: OutputOptions, report: AnyReport, code: int) -> None:
-    from indexer.cli import summary
+    from indexer.cli.text import text_of
     from indexer.core.report import Page
 
     if isinstance(report, Page):
@@ -74,13 +74,14 @@ def _print(output: OutputOptions, report: AnyReport, code: int) -> None:
         else:
             out(*report.lines)
         return
-    err(*summary.error_lines(report))
+    text = text_of(report)
+    err(*text.errors(report))
     if not output.quiet:
-        err(*summary.warning_lines(report))
+        err(*text.warnings(report))
     if output.json:
         _print_json({**report.as_json(), "exit_code": code})
     elif not output.quiet:
-        out(*summary.summary(report))
+        out(*text.lines(report))
 
 
 def _print_json(value: dict[str, object]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexer.cli import output
-from indexer.cli.summary import error_lines, summary, warning_lines
+from indexer.cli.text.run import errors, lines, warnings
 from indexer.core.report import Note, Outcome, Report, SubdirReport
 from tests.support.memory_channel import package
 
@@ -115,7 +115,7 @@ def test_json_through_a_pipe_has_every_text_whole_and_no_old_command() -> None:
 
 def test_every_line_of_a_report_is_fit() -> None:
     report = hostile()
-    for line in (*error_lines(report), *warning_lines(report), *summary(report)):
+    for line in (*errors(report), *warnings(report), *lines(report)):
         assert output.fit(line).isprintable()
         assert len(output.fit(line)) < 1500
         assert "##[" not in output.fit(line)

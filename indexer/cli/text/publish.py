@@ -1,9 +1,11 @@
-"""Lines for a person about the packages of `publish` and `promote`: one for each, and one for each that stays."""
+"""The text of `publish` and `promote`: a line for each package, and one for each that was not sent."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from indexer.cli.text import run
+from indexer.cli.text.lines import first_line, requests_line
 from indexer.core.amounts import size_in_words
 from indexer.core.printable import one_line
 from indexer.core.publishing import PromoteReport, Sending
@@ -22,7 +24,15 @@ _DIFFERENT_THERE = (
 )
 
 
-def package_lines(report: PublishReport) -> Iterator[str]:
+def lines(report: PublishReport) -> Iterator[str]:
+    """The lines on standard output."""
+    yield first_line(report, report.outcome)
+    yield from _package_lines(report)
+    yield from run.body(report)
+    yield requests_line(report.usage)
+
+
+def _package_lines(report: PublishReport) -> Iterator[str]:
     """A line for each valid file: the result, the key and the size."""
     shown = [package for package in report.packages if package.result is not Sending.REJECTED]
     width = max((len(package.result.value) for package in shown), default=0)
@@ -31,7 +41,7 @@ def package_lines(report: PublishReport) -> Iterator[str]:
         yield f"  {package.result.value:<{width}}  {one_line(package.key)}  {size_in_words(package.size)}{more}"
 
 
-def package_errors(report: PublishReport) -> Iterator[str]:
+def errors(report: PublishReport) -> Iterator[str]:
     """A line for each file that is rejected, and for each that has other bytes in the channel."""
     step = (
         "rebuild the package"
@@ -44,12 +54,14 @@ def package_errors(report: PublishReport) -> Iterator[str]:
         elif package.result is Sending.DIFFERENT:
             reason = _DIFFERENT_THERE if isinstance(report, PromoteReport) else _DIFFERENT
             yield f"refused: {one_line(package.key)}: {reason}"
+    yield from run.errors(report)
 
 
-def package_warnings(report: PublishReport) -> Iterator[str]:
-    """A line for each remark on a package."""
+def warnings(report: PublishReport) -> Iterator[str]:
+    """A line for each remark on a package, and the warnings of the run."""
     for package in report.packages:
         if package.result.replaces and package.reason:
             yield f"warning: {one_line(package.key)}: {one_line(package.reason)}"
     for note in report.notes if isinstance(report, PromoteReport) else ():
         yield f"warning: {one_line(note.filename)}: {one_line(note.reason)}"
+    yield from run.warnings(report)

@@ -1,10 +1,12 @@
-"""Lines for a person about the packages of `prune`: those that go, by what happens to them, and why the others stay."""
+"""The text of `prune`: the packages that go, by what happens to them, and why the others stay."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from indexer.cli.text import run
+from indexer.cli.text.lines import first_line, requests_line
 from indexer.core.amounts import counted, size_in_words
 from indexer.core.printable import one_line
 from indexer.core.pruning import Result
@@ -29,7 +31,18 @@ _WORDS = {
 }
 
 
-def pruned_lines(report: PruneReport) -> Iterator[str]:
+warnings = run.warnings
+
+
+def lines(report: PruneReport) -> Iterator[str]:
+    """The lines on standard output."""
+    yield first_line(report, report.outcome)
+    yield from _pruned_lines(report)
+    yield from run.body(report)
+    yield requests_line(report.usage)
+
+
+def _pruned_lines(report: PruneReport) -> Iterator[str]:
     """The packages that do not simply stay, and how many stay for each reason."""
     for result, words in _WORDS.items():
         some = [package for package in report.packages if package.result is result]
@@ -44,9 +57,10 @@ def pruned_lines(report: PruneReport) -> Iterator[str]:
         yield "  nothing was changed; repeat with --yes"
 
 
-def pruned_errors(report: PruneReport) -> Iterator[str]:
-    """A line for each error of a deletion."""
+def errors(report: PruneReport) -> Iterator[str]:
+    """A line for each error of a deletion and of the run."""
     yield from (f"error: {error}" for error in report.errors)
+    yield from run.errors(report)
 
 
 def _amount(packages: Sequence[JudgedPackage]) -> str:

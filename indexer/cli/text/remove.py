@@ -1,9 +1,11 @@
-"""Lines for a person about `remove`: the files that only we read, and what the other indexer does not go on with."""
+"""The text of `remove`: the files that only we read, and what the other indexer does not go on with."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from indexer.cli.text import run
+from indexer.cli.text.lines import first_line, requests_line
 from indexer.core import names
 from indexer.core.amounts import counted
 from indexer.core.printable import one_line
@@ -14,7 +16,18 @@ if TYPE_CHECKING:
     from indexer.core.removal import RemovalReport
 
 
-def removal_lines(report: RemovalReport) -> Iterator[str]:
+errors = run.errors
+
+
+def lines(report: RemovalReport) -> Iterator[str]:
+    """The lines on standard output."""
+    yield first_line(report, report.outcome)
+    yield from run.body(report)
+    yield from _own_files(report)
+    yield requests_line(report.usage)
+
+
+def _own_files(report: RemovalReport) -> Iterator[str]:
     """A line for each file that only we read, and the next step."""
     verb = "deleted" if report.deleted else "would delete"
     yield from (f"  {verb}: {one_line(key)}" for key in report.own_files)
@@ -24,7 +37,7 @@ def removal_lines(report: RemovalReport) -> Iterator[str]:
         yield f"  the channel is ready for {report.successor}"
 
 
-def removal_warnings(report: RemovalReport) -> Iterator[str]:
+def warnings(report: RemovalReport) -> Iterator[str]:
     """A line for each thing that the other indexer does not go on with."""
     for subdir, sub in sorted(report.subdirs.items()):
         for note in sub.yanked:
@@ -40,3 +53,4 @@ def removal_warnings(report: RemovalReport) -> Iterator[str]:
     for key in report.own_files:
         if key.endswith(names.PATCH_INSTRUCTIONS):
             yield f"warning: {key}: the patch ends; name the patch package in each run of {report.successor}"
+    yield from run.warnings(report)

@@ -1,19 +1,18 @@
-"""Lines for a person about named snapshots and rollbacks."""
+"""The text of `rollback`: the packages that it withdraws and brings back, and those that it cannot bring back."""
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from indexer.cli.grouped import shortened
-from indexer.core.amounts import counted, size_in_words
-from indexer.core.report import Note, Outcome
+from indexer.cli.text import run
+from indexer.cli.text.lines import first_line, note_lines, requests_line, shortened
+from indexer.core.amounts import counted
+from indexer.core.report import Note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from indexer.core.rollback import RollbackReport, SubdirRollback
-    from indexer.core.snapshot_report import SnapshotInfo, SnapshotReport
 
 _REPLACED = "has other bytes than in {name}, so it {verb}; lock files with the old digest fail all the same"
 _GONE = (
@@ -22,22 +21,24 @@ _GONE = (
 _HIDDEN = "is in {name}, and the patch of the channel removes it, which a rollback does not change"
 
 
-def snapshot_lines(report: SnapshotReport) -> Iterator[str]:
-    """A line for each snapshot: its name, date, number of packages and size."""
-    width = max((len(info.name) for info in report.snapshots), default=0)
-    yield from (f"  {info.name:<{width}}  {_described(info)}" for info in report.snapshots)
-    if report.outcome is Outcome.PLANNED:
-        yield "  nothing was deleted; repeat with --yes to delete"
+errors = run.errors
 
 
-def _described(info: SnapshotInfo) -> str:
-    if info.created_timestamp is None:
-        return "not complete"
-    made = datetime.fromtimestamp(info.created_timestamp / 1000, tz=timezone.utc)
-    return f"{made:%Y-%m-%d %H:%M} UTC  {counted(info.packages, 'package')}  {size_in_words(info.bytes)}"
+def lines(report: RollbackReport) -> Iterator[str]:
+    """The lines on standard output."""
+    yield first_line(report, report.outcome)
+    yield from _rollback_lines(report)
+    yield from run.body(report)
+    yield requests_line(report.usage)
 
 
-def rollback_lines(report: RollbackReport) -> Iterator[str]:
+def warnings(report: RollbackReport) -> Iterator[str]:
+    """The warnings of the run, and a line for each package that does not come back as it was."""
+    yield from run.warnings(report)
+    yield from note_lines(_rollback_notes(report), "warning: ")
+
+
+def _rollback_lines(report: RollbackReport) -> Iterator[str]:
     """What a rollback changes in each subdir."""
     withdrew, restored = ("withdrew", "restored") if report.applied else ("would withdraw", "would restore")
     for subdir, plan in sorted(report.plans.items()):
@@ -50,7 +51,7 @@ def rollback_lines(report: RollbackReport) -> Iterator[str]:
         yield "  nothing was changed; repeat with --yes to roll back"
 
 
-def rollback_warnings(report: RollbackReport) -> Iterator[Note]:
+def _rollback_notes(report: RollbackReport) -> Iterator[Note]:
     """The key and the reason of each package that a rollback cannot bring back as it is in the snapshot."""
     verb = "is withdrawn" if report.applied else "would be withdrawn"
     for subdir, plan in sorted(report.plans.items()):

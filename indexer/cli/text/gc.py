@@ -1,0 +1,53 @@
+"""The text of `gc`: the unused files of each subdir, and shards that are missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from indexer.cli.text.lines import aligned, first_line, grouped, requests_line
+from indexer.core.amounts import counted, size_in_words
+from indexer.core.report import Outcome
+from indexer.store.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from indexer.core.report import GcReport, SubdirGc
+
+
+def lines(report: GcReport) -> Iterator[str]:
+    """The lines on standard output."""
+    yield first_line(report, report.outcome)
+    yield from aligned({name: _collected(sub, report) for name, sub in sorted(report.subdirs.items())})
+    if report.outcome is Outcome.PLANNED:
+        yield "  nothing was deleted; repeat with --yes to delete"
+    yield requests_line(report.usage)
+
+
+def errors(report: GcReport) -> Iterator[str]:
+    """A line for each error, and for each shard that is missing."""
+    command = Target(report.channel).command
+    for _, sub in sorted(report.subdirs.items()):
+        if sub.error is not None:
+            yield f"error: {sub.error}"
+        yield from grouped(
+            sub.missing_shards,
+            lambda _: (),
+            lambda key, more: f"fault: {key}: is in the shard index, but missing{more}; run `{command} --force`",
+        )
+
+
+def warnings(report: GcReport) -> Iterator[str]:
+    """A line for each file that is unused."""
+    verb = "deleted" if report.deleted else "would delete"
+    return (f"{verb}: {key}" for _, sub in sorted(report.subdirs.items()) for key in sub.unused)
+
+
+def _collected(sub: SubdirGc, report: GcReport) -> str:
+    if sub.error is not None:
+        return "failed"
+    if not sub.unused:
+        return "nothing to delete"
+    verb = "deleted" if report.deleted else "would delete"
+    restored = f", restored {len(sub.restored)}" if sub.restored else ""
+    return f"{verb} {counted(len(sub.unused), 'file')}, {size_in_words(sub.bytes)}{restored}"
