@@ -255,6 +255,24 @@ def test_two_runs_at_once_end_with_the_pages_of_both() -> None:
     raise AssertionError("the run has more calls than were tried")
 
 
+def test_a_slow_run_puts_no_older_page_over_a_newer_one() -> None:
+    store = shown()
+    fill(store, KNOWN)
+    fell_in: list[int] = []
+
+    def other(number: int, call: Call) -> None:
+        if fell_in:
+            raise Crash
+        if (call.verb, call.key) == ("PUT", page("p00")):
+            fell_in.append(number)
+            fill(store, "linux-64/p00-3.0-0.conda")
+            index(store, PAGES, now_ms=LATER)
+
+    with pytest.raises(Crash):
+        index(InterferingStore(store, before=other), PAGES, now_ms=LATER)
+    assert b"p00==3.0" in store.bodies()[page("p00")]
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("then", ["the same", "a name less", "switched off"])
 @pytest.mark.parametrize("first_run", [True, False])
