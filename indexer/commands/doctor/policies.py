@@ -35,7 +35,7 @@ _WRITTEN = (
     *sorted(_OF_CHANNEL),
     f"{names.SCRATCH_PREFIX}*/*",
 )
-# The files that `indexer publish` and `promote` write besides, and never deletes.
+# The files that `indexer publish` and `promote` write besides, and only `indexer prune` deletes.
 _SENT = tuple(f"*/*{extension}{end}" for extension in names.EXTENSIONS for end in ("", SUFFIX, f"{SUFFIX}.*"))
 # The files that `indexer snapshot` writes and deletes besides.
 _SNAPSHOTS = tuple(f"{names.SNAPSHOTS_FOLDER}*/{name}" for name in (names.SNAPSHOT_CONTENTS, names.SNAPSHOT_MARKER))
@@ -93,6 +93,8 @@ def _iam(provider: str, bucket: str, prefix: str) -> Iterator[Policy]:
         "besides that of the indexer",
         _document(sent),
     )
+    pruned = _statement(["s3:DeleteObject"], [here + pattern for pattern in _SENT])
+    yield Policy("pruner (`indexer prune --yes`)", "besides that of the indexer", _document(pruned))
     frozen = _statement(["s3:PutObject", "s3:DeleteObject"], [here + pattern for pattern in _SNAPSHOTS])
     yield Policy("snapshots (`indexer snapshot`)", "besides that of the indexer", _document(frozen))
     yield Policy(
