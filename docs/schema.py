@@ -68,6 +68,13 @@ class Publish(Run, kw_only=True):
     packages: list[PackageResult]
 
 
+class Promote(Publish, kw_only=True):
+    """promote; `from` is the channel that packages are copied from, the `filename` of a note is `SUBDIR/FILENAME`."""
+
+    from_: str = msgspec.field(name="from")
+    notes: list[Note]
+
+
 class Prune(Run, kw_only=True):
     """prune."""
 
@@ -189,7 +196,7 @@ class Rollback(Run, kw_only=True):
     rollback: dict[str, SubdirRollback]
 
 
-FORMS = (Run, Publish, Prune, Check, Gc, Snapshots, Rollback, Settings, Doctor, DoctorPolicy, DoctorShowConfig)
+FORMS = (Run, Publish, Promote, Prune, Check, Gc, Snapshots, Rollback, Settings, Doctor, DoctorPolicy, DoctorShowConfig)
 
 
 def schema() -> dict[str, Any]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fixtures.bucket import Bucket
 
-# {} is the channel, {new} a package file that the channel does not have.
+# {} is the channel, {new} a package file that the channel does not have, {prod} a second channel.
 FORMS = {
     "fs {}": "Run",
     "fs {} --html": "Run",
@@ -28,6 +28,8 @@ FORMS = {
     "status {} --html": "Run",
     "publish {} {new}": "Publish",
     "publish {} {new} --dry-run": "Publish",
+    "promote {} {prod} mire": "Promote",
+    "promote {} {prod} mire --dry-run": "Promote",
     "prune {}": "Run",
     "prune {} --keep-newest 1": "Prune",
     "prune {} --keep-newest 1 --yes": "Prune",
@@ -69,7 +71,10 @@ def test_a_report_has_the_form_of_the_schema(channel: Path, tmp_path: Path, line
     invoke("snapshot", channel, "v1")
     (channel / "osx-arm64" / "repodata.json").unlink()
     new = write(tmp_path / "built", "noarch/new-1.0-0.conda")
-    done = invoke(*line.replace("{new}", str(new)).replace("{}", str(channel)).split(), "--json")
+    prod = lay_out(tmp_path / "prod", [new])
+    done = invoke(
+        *line.replace("{new}", str(new)).replace("{prod}", str(prod)).replace("{}", str(channel)).split(), "--json"
+    )
     assert faults(done.json, FORMS[line]) == []
     Draft202012Validator(schema()).validate(done.json)
 
