@@ -42,7 +42,7 @@
     const kept = new URLSearchParams();
     if (box.value) kept.set("search", box.value);
     for (const { key, select } of filters) if (select.value) kept.set(key, select.value);
-    history.replaceState(null, "", kept.size ? `#${kept}` : location.pathname + location.search);
+    history.replaceState(null, "", String(kept) ? `#${kept}` : location.pathname + location.search);
   };
   const restore = () => {
     const kept = new URLSearchParams(location.hash.slice(1));
