@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from indexer.commands.index import Start, index_channel
 from indexer.commands.retry import until_no_conflict
 from indexer.commands.select_subdirs import look_at_root, select_subdirs
+from indexer.commands.yank import end_pruning
 from indexer.core import names
 from indexer.core.channel_settings import outputs_of
 from indexer.core.errors import NoConditions, Unavailable
@@ -113,4 +114,10 @@ def index_arrived(store: Store, there: frozenset[str], options: Options, context
         return no_run(store)
     some = replace(options, packages=there)
     root = found.root if there == options.packages else select_subdirs(store, some, context.channel)
-    return index_channel(store, some, context, Start(root, found.saved))
+    report = index_channel(store, some, context, Start(root, found.saved))
+    pruned = there & {f"{subdir}/{name}" for subdir, sub in report.subdirs.items() for name in sub.pruned}
+    if not pruned:
+        return report
+    # The channel had the very objects, and was about to delete them: whoever publishes them again wants them.
+    end_pruning(store, pruned, context)
+    return index_channel(store, some, context, Start(root))

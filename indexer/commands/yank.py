@@ -19,7 +19,7 @@ from indexer.lister.subdirs import check_is_subdir
 from indexer.store import Expect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from indexer.commands.context import Context
     from indexer.core.options import Options
@@ -103,6 +103,17 @@ def change_withdrawn(
             leased.put(key, encode_withdrawn(after), expect=etag or Expect.ABSENT, headers=JSON)
 
     change_file(store, key, context, change)
+
+
+def end_pruning(store: Store, packages: Collection[str], context: Context) -> None:
+    """Let runs index pruned packages (`SUBDIR/FILENAME`) again.  Raises GaveUp."""
+
+    def without(filenames: frozenset[str], before: WithdrawnPackages) -> WithdrawnPackages:
+        return replace(before, pruned={name: one for name, one in before.pruned.items() if name not in filenames})
+
+    for subdir in sorted({key.rpartition("/")[0] for key in packages}):
+        filenames = YankRequest(frozenset(packages)).within(subdir)
+        change_withdrawn(store, subdir, context, partial(without, filenames))
 
 
 def _check_indexed(store: Store, subdirs: list[str]) -> None:

@@ -202,3 +202,36 @@ def test_a_store_that_refuses_the_right_etag_is_read_and_compared_here(served: S
     with pytest.raises(Conflict):
         store.open(KEY, etag=etag)
     assert len([it for it in served.fake.of("GET") if "if-match" in it.headers]) == 1
+
+
+# Deletions on the condition of an ETag
+
+
+@pytest.mark.parametrize("behavior", [Behavior(deletions="heeded"), Behavior(conditions="generation")])
+def test_an_upload_between_the_check_and_the_deletion_stays(served: Server, behavior: Behavior) -> None:
+    store = at(served, behavior, "gcs" if behavior.conditions == "generation" else "minio")
+    etag = store.put(KEY, b"old", expect=Expect.ANYTHING)
+    other = served.open("gcs" if behavior.conditions == "generation" else "minio")
+
+    def upload(request: Request) -> None:
+        if request.method == "DELETE":
+            served.fake.hook = lambda _: None
+            other.put(KEY, b"new", expect=Expect.ANYTHING)
+
+    served.fake.hook = upload
+    with pytest.raises(Conflict):
+        store.delete(KEY, expect=etag)
+    with store.open(KEY) as reader:
+        assert reader.read() == b"new"
+
+
+@pytest.mark.parametrize("how", ["ignored", "refused", "never"])
+def test_a_store_without_conditions_on_deletion_deletes_after_a_look(served: Server, how: str) -> None:
+    store = at(served, Behavior(deletions=how), "minio")
+    for _ in range(2):
+        etag = store.put(KEY, b"one", expect=Expect.ANYTHING)
+        store.delete(KEY, expect=etag)
+        assert store.stat(KEY) is None
+    store.delete(KEY, expect=etag)
+    with_condition = [request for request in served.fake.of("DELETE") if "if-match" in request.headers]
+    assert len(with_condition) == (2 if how == "ignored" else 1)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from indexer.commands.named_snapshots import SnapshotRequest, delete_snapshot, make_snapshot
 from indexer.commands.prune.prune import prune
+from indexer.commands.publish.publish import publish
 from indexer.commands.rollback import RollbackRequest, roll_back
 from indexer.commands.yank import YankRequest, withdraw
 from indexer.core import names
@@ -19,6 +20,7 @@ from indexer.core.exit_codes import ExitCode
 from indexer.core.overlay import Prune, WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn
 from indexer.core.pruning import DAY_MS as GRACE_MS
 from indexer.core.pruning import PruneReport, PruneRequest, Result
+from indexer.core.publishing import PublishRequest, Sending
 from indexer.core.report import Outcome
 from tests.support.channel_check import faults
 from tests.support.interfering_store import Crash, InterferingStore, crash_at
@@ -42,6 +44,8 @@ from tests.support.memory_channel import (
 from tests.support.unconditional_store import UnconditionalStore
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from indexer.store import Store
     from tests.support.memory import Call
 
@@ -273,6 +277,18 @@ def test_newer_attestations_stay() -> None:
     store.hook = upload
     run(store, at=1)
     assert {OLD, f"{OLD}.sigs"} <= store.bodies().keys()
+
+
+def test_publishing_a_pruned_package_again_keeps_it(tmp_path: Path) -> None:
+    store, file = nightlies(), tmp_path / "app-1-0.conda"
+    run(store)
+    file.write_bytes(package(OLD))
+    report = publish(store, [file], PublishRequest(), PLAIN, fake_context())
+    assert [one.result for one in report.packages] == [Sending.THERE]
+    assert "app-1-0.conda" in sharded(store)
+    assert set(entries(store)) == {"app-2-0.conda"}
+    run(store, ChannelSettings(keep_newest=9), at=1)
+    assert OLD in packages(store)
 
 
 def test_a_pin_that_is_given_in_time_brings_a_package_back() -> None:

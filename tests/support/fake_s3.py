@@ -48,10 +48,12 @@ class Behavior:
     `etag` is what it makes of an MD5, `listed` of that in a listing.  `missing` is the status of what is absent.
     Listings go by an `order`, and begin where they are asked to if it `starts_after`.  A bucket that is `locked` has
     object lock with a default retention: it refuses each put without Content-MD5 or a checksum, as AWS documents.
+    The condition of a deletion is `heeded`, `ignored`, `refused` (501) or `never` held (412).
     `copies` is the header of a condition on the target of a copy that is heeded, if any, or copies are `refused`.
     """
 
     conditions: str = "heeded"
+    deletions: str = "ignored"
     etag: Callable[[str], str] = '"{}"'.format
     listed: Callable[[str], str] = str
     missing: int = 404
@@ -250,6 +252,15 @@ class FakeS3:
         return Response(206, headers, there.body[int(first) : stop])
 
     def _delete(self, request: Request) -> Response:
+        there, wanted = self.objects.get(request.key), request.headers.get("if-match")
+        how = self.behavior.deletions
+        if wanted is not None and how == "refused":
+            raise Refusal(501, "NotImplemented")
+        if wanted is not None and (how == "never" or (how == "heeded" and there is not None and wanted != there.etag)):
+            raise Refusal(412, "PreconditionFailed")
+        generation = request.headers.get("x-goog-if-generation-match")
+        if generation is not None and int(generation) != (there.generation if there else 0):
+            raise Refusal(412, "PreconditionFailed")
         self.objects.pop(request.key, None)
         return Response(204, {})
 

@@ -84,7 +84,7 @@ class Bucket:
             response = self.client.ask(Request("PUT", self.prefix + key, headers))
             return etag_of(value_in(response.content, "ETag"))
 
-    def delete(self, key: str) -> None:
-        """Delete an object if it exists."""
-        with contextlib.suppress(Missing), errors(self.url(key)):
-            self.client.ask(Request("DELETE", self.prefix + key))
+    def delete(self, key: str, condition: Mapping[str, str] | None = None) -> None:
+        """Delete an object if it exists.  Raises Conflict, and NoConditions if the store refuses a `condition`."""
+        with contextlib.suppress(Missing), errors(self.url(key), conditional=condition is not None):
+            self.client.ask(Request("DELETE", self.prefix + key, condition or {}))

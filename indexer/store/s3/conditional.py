@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from indexer.core import names
-from indexer.core.errors import BadConfig, Conflict, NoConditions
+from indexer.core.errors import BadConfig, Conflict, Missing, NoConditions
 from indexer.store import CHANGED, Expect
 from indexer.store.s3.copying import Copies
 from indexer.store.s3.errors import is_mismatch
@@ -42,6 +42,7 @@ class ConditionalWrites:
         self._bucket = bucket
         # Ceph RGW 16 compares If-Match with the quotes, and so refuses the form of the standard.
         self._bare_etags = False
+        self._deletes_if_match = True
         self._proving = threading.Lock()
         self.passed = False
         self.accepted: Proof | None = None
@@ -155,13 +156,39 @@ class ConditionalWrites:
         return written
 
     def delete(self, key: str, expect: Expect | ETag) -> None:
-        """Delete an object.  Few stores have conditions on DELETE, so the ETag is compared before.  Raises Conflict."""
-        if expect is not Expect.ANYTHING:
-            if self.conditions is Conditions.NONE:
-                raise NoConditions(self._bucket.url(key), _NONE, _UNSAFE)
-            existing = self._bucket.stat(key)
-            if existing is None:
+        """Delete an object if it exists.  Raises Conflict if it is not what is expected, and NoConditions."""
+        if expect is Expect.ANYTHING:
+            self._bucket.delete(key)
+        elif self.conditions is Conditions.NONE:
+            raise NoConditions(self._bucket.url(key), _NONE, _UNSAFE)
+        elif self.conditions is Conditions.GENERATION and not isinstance(expect, Expect):
+            with contextlib.suppress(Missing):
+                self._bucket.delete(key, {GOOGLE_MATCH: self._generation(key, expect)})
+        else:
+            self._delete_version(key, expect)
+
+    def _delete_version(self, key: str, etag: Expect | ETag) -> None:
+        """Delete an object with an ETag.  Few stores have conditions on DELETE, so the ETag is compared before."""
+        if not self._has(key, etag):
+            return
+        if self._deletes_if_match:
+            try:
+                self._bucket.delete(key, {"If-Match": f'"{etag}"'})
+            except NoConditions:
+                pass
+            except Conflict as conflict:
+                if not is_mismatch(conflict):
+                    raise
+                if not self._has(key, etag):
+                    return
+            else:
                 return
-            if existing.etag != expect:
-                raise Conflict(self._bucket.url(key), CHANGED)
+            self._deletes_if_match = False  # the store has no condition on DELETE, or compares wrongly
         self._bucket.delete(key)
+
+    def _has(self, key: str, etag: Expect | ETag) -> bool:
+        """Whether an object exists.  Raises Conflict if it has another ETag."""
+        existing = self._bucket.stat(key)
+        if existing is not None and existing.etag != etag:
+            raise Conflict(self._bucket.url(key), CHANGED)
+        return existing is not None
