@@ -17,9 +17,10 @@ from indexer.core.exit_codes import ExitCode
 from indexer.core.formats import shards
 from indexer.core.json_stream import dump
 from indexer.core.model import ETag, Outputs, Stat
+from indexer.core.named_snapshot import prefix_of
 from indexer.core.report import GcReport, SubdirGc
 from indexer.core.value import Mutable, Value
-from indexer.lister.named_snapshots import ShardsInSnapshots
+from indexer.lister.named_snapshots import ShardsInSnapshots, snapshot_names
 from indexer.lister.subdirs import chosen
 from indexer.store import Expect
 from indexer.store.concurrent import Limits, bounded, in_lists
@@ -44,7 +45,7 @@ _DEAD_AFTER_MS = 3_600_000
 _INDEXES = (names.SHARD_INDEX, "repodata_shards_from_packages.msgpack.zst")
 # A temporary file of the folder store, left by a process that was killed (store/fs.py).
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.tmp")
-_OURS = frozenset({*names.OWNED, names.STATE_FILE, names.GC_MARKER})
+_OURS = frozenset({*names.OWNED, names.STATE_FILE, names.GC_MARKER, names.SNAPSHOT_CONTENTS, names.SNAPSHOT_MARKER})
 _HEADERS = {"Cache-Control": Outputs().shard_cache_control, "Content-Type": "application/zstd"}
 
 
@@ -188,12 +189,18 @@ class _Collector(Value, frozen=True):
                 self.tally.count(unused)
 
     def _collect_temporary_files(self, now_ms: int) -> None:
-        for folder in ("", names.SHARDS_FOLDER) if self.request.temporary_files else ():
-            for stat in self.store.list(self._key(folder)):
+        for prefix in self._written_folders() if self.request.temporary_files else ():
+            for stat in self.store.list(prefix):
                 if _is_temporary(stat) and self._is_old(stat, now_ms):
                     if self.request.delete:
                         self.store.delete(stat.key, expect=stat.etag)
                     self.tally.count([stat])
+
+    def _written_folders(self) -> list[str]:
+        """The folders of the subdir that a process may have been writing; those of snapshots go with noarch."""
+        frozen = [prefix_of(name) for name in snapshot_names(self.store)]
+        folders = [self._key(""), self._key(names.SHARDS_FOLDER), *(f"{prefix}{self.subdir}/" for prefix in frozen)]
+        return folders + (frozen if self.subdir == names.NOARCH else [])
 
     def _missing(self, digests: set[bytes]) -> list[str]:
         """The keys of those shards that do not exist."""

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from indexer.commands.gc import GcRequest, collect
 from indexer.commands.named_snapshots import SnapshotRequest, delete_snapshot, list_snapshots, make_snapshot
+from indexer.commands.publish.publish import publish
 from indexer.core import names
 from indexer.core.errors import BadConfig, GaveUp, Refused
 from indexer.core.formats import shards as shard_format
+from indexer.core.publishing import PublishRequest
 from indexer.core.report import Outcome
 from indexer.core.snapshot_report import SnapshotInfo, SnapshotReport
 from indexer.lister.named_snapshots import packages_in_snapshots
-from tests.support.channel_check import faults
+from tests.support.channel_check import check, faults
 from tests.support.interfering_store import Crash, InterferingStore, crash_at
 from tests.support.memory import MemoryStore, copy_of, made_once
 from tests.support.memory_channel import (
@@ -36,10 +39,12 @@ from tests.support.memory_channel import (
     unpacked,
     with_outputs,
 )
+from tests.support.package_files import build
 from tests.support.unconditional_store import UnconditionalStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from indexer.core.options import Options
     from indexer.store import Store
@@ -468,3 +473,74 @@ def test_a_store_without_conditions_is_written_under_a_lease() -> None:
     freeze(UnconditionalStore(store))
     freeze(other)
     assert store.bodies() == other.bodies()
+
+
+def test_a_check_sees_what_a_snapshot_has_lost() -> None:
+    store = indexed()
+    freeze(store, monolithic=True)
+    assert check(store).subdirs["snapshots/v1"].packages == 4
+    shard = shards(store)["p00"]
+    store.remove("linux-64/p02-1.0-0.conda")
+    follow(store)
+    store.remove(shard)
+    store.upload(f"{PREFIX}noarch/{names.REPODATA}", b"{}")
+    store.remove(f"{PREFIX}noarch/{names.REPODATA_ZST}")
+    found = [(fault.key, fault.reason) for fault in check(store).faults if fault.key.startswith(PREFIX)]
+    assert found == [
+        (PREFIX + names.SNAPSHOT_CONTENTS, "has 1 package of linux-64 that do not exist: p02-1.0-0.conda"),
+        (f"{PREFIX}linux-64/{names.SHARD_INDEX}", f"names 1 shard that do not exist: {shard.rpartition('/')[2]}"),
+        (f"{PREFIX}noarch/{names.REPODATA}", "has other content than when the snapshot was made"),
+        (f"{PREFIX}noarch/{names.REPODATA_ZST}", "does not exist"),
+    ]
+
+
+def test_a_check_of_some_subdirs_and_an_incomplete_snapshot_is_no_fault() -> None:
+    store = indexed()
+    freeze(store)
+    assert "snapshots/v1" not in check(store, subdirs=["linux-64"]).subdirs
+    store.remove(_marker_of("v1"))
+    report = check(store)
+    assert [hint.reason for hint in report.hints] == ["is of a snapshot that is not complete"]
+    assert report.faults == ()
+
+
+def test_a_snapshot_that_cannot_be_read_stops_a_gc_and_is_a_fault() -> None:
+    store = with_old_shards()
+    freeze(store)
+    store.upload(f"{PREFIX}linux-64/{names.SHARD_INDEX}", b"damaged")
+    replaced(store)
+    before = store.bodies()
+    report = collect(store, GcRequest(delete=True), fake_context())
+    assert "is not a readable shard index" in (report.subdirs["linux-64"].error or "")
+    assert store.bodies() == before
+    assert any(fault.startswith(f"{PREFIX}linux-64") for fault in faults(store))
+
+
+def test_a_gc_deletes_what_a_killed_process_was_writing() -> None:
+    store = with_old_shards()
+    freeze(store)
+    store.clock_ms = NOW_MS - 30 * DAY_MS
+    old = [
+        f"{PREFIX}.{names.SNAPSHOT_CONTENTS}.{'0' * 32}.tmp",
+        f"{PREFIX}linux-64/.{names.SHARD_INDEX}.{'0' * 32}.tmp",
+    ]
+    for key in old:
+        store.upload(key, b"half")
+    store.clock_ms = NOW_MS
+    report = collect(store, GcRequest(delete=True, temporary_files=True), fake_context())
+    assert {key for sub in report.subdirs.values() for key in sub.unused} == set(old)
+    assert not store.bodies().keys() & set(old)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_replacement_of_a_package_in_a_snapshot_warns(tmp_path: Path, dry_run: bool) -> None:  # noqa: FBT001
+    store = indexed()
+    freeze(store)
+    files = [build(tmp_path, key, license="MIT") for key in keys(1)] + [build(tmp_path, NEW)]
+    options = replace(PLAIN, dry_run=dry_run)
+    report = publish(store, files, PublishRequest(replace=True), options, fake_context())
+    verb = "would be" if dry_run else "is"
+    assert [package.reason for package in report.packages] == [
+        f"{verb} replaced, so installs of it from a snapshot fail",
+        "",
+    ]

@@ -25,8 +25,10 @@ import msgspec
 
 from indexer.commands.context import Context
 from indexer.commands.index import index_channel
+from indexer.commands.named_snapshots import SnapshotRequest, make_snapshot
 from indexer.commands.promote.promote import PromoteRequest, Source, promote
 from indexer.commands.publish.publish import publish
+from indexer.commands.rollback import RollbackRequest, roll_back
 from indexer.core.errors import Missing
 from indexer.core.model import Outputs
 from indexer.core.options import Options
@@ -79,7 +81,7 @@ class Job(msgspec.Struct):
     """What one process does: put and delete packages, then index the channel, unless it only reads.
 
     With `publish` it publishes these packages, by file name, instead of all that; with `promote` it promotes all that
-    another channel has.
+    another channel has; with `snapshot` it makes a named snapshot, with `rollback` it rolls back to one.
     It is killed `before` or `after` call number `at` of the store, or before `deed` number `at` on the folder.
     """
 
@@ -88,6 +90,8 @@ class Job(msgspec.Struct):
     delete: list[str] = []
     publish: dict[str, bytes] = {}
     promote: Location | None = None
+    snapshot: str = ""
+    rollback: str = ""
     reads: bool = False
     at: int = 0
     moment: str = ""
@@ -193,11 +197,15 @@ def _index(job: Job, count: _Count) -> int:
         tempfile.TemporaryDirectory() as folder,
     ):
         context = Context(local, threads, subdir_executor=DaemonThreads())
+        if job.snapshot:
+            return make_snapshot(store, SnapshotRequest(job.snapshot), context).exit_code
         if job.publish:
             report: Report = publish(store, _files(job, Path(folder)), PublishRequest(), options, context)
         elif job.promote:
             source = Source(CrashingStore(open_store(job.promote.target), count.tick))
             report = promote(source, store, PromoteRequest(("*",)), options, context)
+        elif job.rollback:
+            report = roll_back(store, RollbackRequest(job.rollback, apply=True), context)
         else:
             report = index_channel(store, options, context)
     for sub in report.subdirs.values():
