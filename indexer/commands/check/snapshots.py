@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from msgspec import field
 
 from indexer.core import names
-from indexer.core.amounts import counted
 from indexer.core.errors import BadIndex, Missing
 from indexer.core.formats.shards import decode_index, filename_of
 from indexer.core.named_snapshot import prefix_of
@@ -81,7 +80,7 @@ def _faults(channel: _Channel, name: str, contents: Contents) -> Iterator[Fault]
     step = _RESTORE.format(name=name)
     for subdir, entry in sorted(contents.subdirs.items()):
         if gone := set(entry.packages) - channel.packages(subdir):
-            reason = f"has {counted(len(gone), 'package')} of {subdir} that do not exist: {shortened_list(gone)}"
+            reason = f"names packages of {subdir} that do not exist: {shortened_list(gone)}"
             yield Fault(prefix_of(name) + names.SNAPSHOT_CONTENTS, reason, step)
         for key, reason in _file_faults(channel, name, subdir, entry):
             yield Fault(key, reason, step)
@@ -102,4 +101,4 @@ def _file_faults(channel: _Channel, name: str, subdir: str, entry: FrozenSubdir)
             missing = set(decode_index(data, key).shards.values()) - channel.shards(subdir)
             if missing:
                 listed = shortened_list(set(map(filename_of, missing)))
-                yield key, f"names {counted(len(missing), 'shard')} that do not exist: {listed}"
+                yield key, f"names shards that do not exist: {listed}"
