@@ -6,10 +6,11 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
-from tests.support.channels import FEW, lay_out
+from tests.support.channels import BROKEN, FEW, lay_out
 from tests.support.command import ROOT, invoke
 from tests.support.console_blocks import comparable, with_real_output
 
@@ -21,6 +22,7 @@ _PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def page(folder: Path) -> str:
     """The page with the outputs of all its commands."""
     lay_out(folder / "channel", FEW)
+    shutil.copyfile(BROKEN / "linux-64" / "half-1.0-0.conda", folder / "half-1.0-0.conda")
     (folder / "broken.json").write_text('{"packages": ')
     invoke("fs", "channel", folder=folder)
     return with_real_output(PAGE.read_text(), folder)
