@@ -544,3 +544,24 @@ def test_a_replacement_of_a_package_in_a_snapshot_warns(tmp_path: Path, dry_run:
         f"{verb} replaced, so installs of it from a snapshot fail",
         "",
     ]
+
+
+def test_a_snapshot_that_ends_before_the_note_of_a_gc_keeps_its_shards() -> None:
+    """A snapshot has read the index before a run, and its files come while a gc has looked at everything already."""
+    start = with_old_shards()
+    frozen = copy_of(start)
+    freeze(frozen)
+    files = frozen.bodies(names.SNAPSHOTS_FOLDER)
+    replaced(start)
+    counted = InterferingStore(copy_of(start))
+    gc(counted)
+    note = [(call.verb, call.key) for call in counted.calls].index(("PUT", f"linux-64/{names.GC_MARKER}"))
+
+    def end(store: MemoryStore) -> None:
+        for key, body in files.items():
+            store.upload(key, body)
+
+    for number in range(1, note + 2):
+        store = _aged(copy_of(start))
+        gc(falls_in(store, number, end))
+        assert named_shards(store) <= store.bodies().keys(), number
