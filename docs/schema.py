@@ -82,6 +82,20 @@ class Prune(Run, kw_only=True):
     errors: list[str]
 
 
+class OwnFiles(Struct):
+    """The keys of the files that only indexer reads."""
+
+    deleted: list[str]
+    would_delete: list[str]
+
+
+class Remove(Run, kw_only=True):
+    """remove."""
+
+    successor: str
+    own_files: OwnFiles
+
+
 class Fault(Struct):
     """An error in a published file: the key in the channel, the reason, the next step."""
 
@@ -196,12 +210,27 @@ class Rollback(Run, kw_only=True):
     rollback: dict[str, SubdirRollback]
 
 
-FORMS = (Run, Publish, Promote, Prune, Check, Gc, Snapshots, Rollback, Settings, Doctor, DoctorPolicy, DoctorShowConfig)
+FORMS = {
+    **dict.fromkeys(("s3", "fs", "status", "yank", "unyank", "ignore", "unignore"), Run),
+    "publish": Publish,
+    "promote": Promote,
+    "remove": Remove,
+    "prune": Prune,
+    "check": Check,
+    "gc": Gc,
+    "snapshot": Snapshots,
+    "rollback": Rollback,
+    "settings": Settings,
+    "doctor": Doctor,
+    "doctor --policy": DoctorPolicy,
+    "doctor --show-config": DoctorShowConfig,
+}
+"""The form of the report of each command."""
 
 
 def schema() -> dict[str, Any]:
     """The whole schema.  A report has all keys of its form, except `error` and `channel_files`."""
-    forms, definitions = msgspec.json.schema_components(FORMS, ref_template="#/$defs/{name}")
+    forms, definitions = msgspec.json.schema_components(dict.fromkeys(FORMS.values()), ref_template="#/$defs/{name}")
     for definition in definitions.values():
         properties = definition.get("properties", {})
         if properties:

@@ -43,5 +43,5 @@ class RemovalReport(Report, frozen=True):
     def as_json(self) -> dict[str, object]:
         """The object that `--json` prints."""
         deleted, planned = (self.own_files, ()) if self.deleted else ((), self.own_files)
-        own = {"deleted": deleted, "planned": planned}
+        own = {"deleted": deleted, "would_delete": planned}
         return {**super().as_json(), "successor": self.successor, "own_files": own}

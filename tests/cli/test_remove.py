@@ -37,8 +37,8 @@ def test_json_has_the_files_apart(channel: Path) -> None:
     invoke("fs", channel)
     plan = invoke("remove", channel, *FOR_RATTLER, "--json").json
     done = invoke("remove", channel, *FOR_RATTLER, "--yes", "--json").json
-    assert (plan["own_files"]["deleted"], done["own_files"]["planned"]) == ([], [])
-    assert plan["own_files"]["planned"] == done["own_files"]["deleted"]
+    assert (plan["own_files"]["deleted"], done["own_files"]["would_delete"]) == ([], [])
+    assert plan["own_files"]["would_delete"] == done["own_files"]["deleted"]
     assert done["successor"] == "rattler-index"
 
 
