@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from indexer.core.exit_codes import ExitCode
     from indexer.core.model import Outputs, Rules
     from indexer.core.options import Options
+    from indexer.core.progress import Phase, Step
     from indexer.core.pruning import PruneReport, PruneRequest
     from indexer.core.publishing import PromoteReport, PublishReport, PublishRequest
     from indexer.core.removal import RemovalReport, RemovalRequest, Successor
@@ -62,6 +63,7 @@ __all__ = [
     "Options",
     "Outcome",
     "Outputs",
+    "Phase",
     "PromoteReport",
     "PruneReport",
     "PruneRequest",
@@ -76,6 +78,7 @@ __all__ = [
     "S3Options",
     "SettingsReport",
     "SnapshotReport",
+    "Step",
     "Successor",
     "Target",
     "WorkerOptions",
@@ -110,6 +113,7 @@ _HOMES = {
     "Options": "indexer.core.options",
     "Outcome": "indexer.core.report",
     "Outputs": "indexer.core.model",
+    "Phase": "indexer.core.progress",
     "PromoteReport": "indexer.core.publishing",
     "PruneReport": "indexer.core.pruning",
     "PruneRequest": "indexer.core.pruning",
@@ -123,6 +127,7 @@ _HOMES = {
     "Rules": "indexer.core.model",
     "SettingsReport": "indexer.core.report",
     "SnapshotReport": "indexer.core.snapshot_report",
+    "Step": "indexer.core.progress",
     "S3Options": "indexer.store.target",
     "Successor": "indexer.core.removal",
     "Target": "indexer.store.target",

@@ -12,6 +12,7 @@ from indexer.cli.headings import Application
 from indexer.cli.option_groups import flattened
 from indexer.cli.options import Text
 from indexer.cli.options.bucket import Bucket, Configuration
+from indexer.cli.options.monitoring import MonitoringOptions
 from indexer.cli.options.output import OutputOptions
 from indexer.cli.options.promoting import PromoteOptions
 from indexer.cli.options.pruning import PruneOptions
@@ -20,7 +21,7 @@ from indexer.cli.options.run import IndexOptions, RunRequest, Writing
 from indexer.cli.options.snapshots import RollbackOptions, SnapshotOptions
 from indexer.cli.options.upkeep import CheckOptions, DoctorOptions, GcOptions, RemovalOptions, SettingsOptions
 from indexer.cli.output import out
-from indexer.cli.run_command import progress_of, run_command
+from indexer.cli.run_command import progress_of, run_command, with_metrics
 from indexer.core.errors import BadConfig
 from indexer.core.release import __version__
 
@@ -73,19 +74,27 @@ def root(
 
 @app.command()
 @flattened
-def s3(channel: _URL, request: RunRequest, output: OutputOptions, bucket: Bucket) -> None:
+def s3(
+    channel: _URL, request: RunRequest, output: OutputOptions, monitoring: MonitoringOptions, bucket: Bucket
+) -> None:
     """Index a channel in a bucket."""
 
     def do_index() -> Report:
         _check_is_url(channel, "for a folder call `indexer fs`")
         return _index(channel, request, output, bucket)
 
-    run_command(output, channel, do_index)
+    run_command(output, channel, with_metrics(monitoring, channel, do_index))
 
 
 @app.command()
 @flattened
-def fs(channel: _DIR, request: RunRequest, output: OutputOptions, configuration: Configuration) -> None:
+def fs(
+    channel: _DIR,
+    request: RunRequest,
+    output: OutputOptions,
+    monitoring: MonitoringOptions,
+    configuration: Configuration,
+) -> None:
     """Index a channel in a folder."""
 
     def do_index() -> Report:
@@ -93,7 +102,7 @@ def fs(channel: _DIR, request: RunRequest, output: OutputOptions, configuration:
             raise BadConfig(channel, "is not a folder", "for a bucket call `indexer s3`")
         return _index(channel, request, output, configuration)
 
-    run_command(output, channel, do_index)
+    run_command(output, channel, with_metrics(monitoring, channel, do_index))
 
 
 @app.command()
@@ -129,7 +138,7 @@ def publish(channel: _TARGET, files: _FILES, options: PublishOptions, output: Ou
         with progress_of(output) as progress:
             return api.publish(resolved.target, files, options.request(), options.options(resolved), progress=progress)
 
-    run_command(output, channel, do_publish)
+    run_command(output, channel, with_metrics(options.monitoring, channel, do_publish))
 
 
 @app.command()

@@ -1,4 +1,7 @@
-"""Prints all output: each line is without secrets, printable, encodable and not a workflow command."""
+"""Prints all output: each line is without secrets, printable, encodable and not a workflow command.
+
+On a terminal `error:` and `warning:` have a colour.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 # A line has our own words and some texts from files or servers.
 _LONGEST_LINE = 6 * LONGEST
+_COLOURS = {"error": 31, "warning": 33}  # red and yellow
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
@@ -36,7 +40,7 @@ def out(*lines: str) -> None:
 
 def err(*lines: str) -> None:
     """Print lines on standard error."""
-    _write(sys.stderr, map(fit, lines))
+    _write(sys.stderr, [_coloured(fit(line)) for line in lines])
 
 
 def out_json(value: object) -> None:
@@ -64,7 +68,21 @@ class Formatter(logging.Formatter):
         """The text of a record."""
         # A quoted text may have line breaks; only the lines of a traceback are real ones.
         message = logging.makeLogRecord({**record.__dict__, "msg": escaped(record.getMessage()), "args": None})
-        return "\n".join(map(fit, super().format(message).split("\n")))
+        return _coloured("\n".join(map(fit, super().format(message).split("\n"))))
+
+
+def _coloured(text: str) -> str:
+    """A text with its first word in colour, if it is `error:` or `warning:` and standard error shows colours."""
+    word, colon, rest = text.partition(":")
+    if not colon or word not in _COLOURS or not _shows_colours():
+        return text
+    return f"\x1b[{_COLOURS[word]}m{word}:\x1b[0m{rest}"
+
+
+def _shows_colours() -> bool:
+    """Whether standard error is a terminal with colours, and nobody has set NO_COLOR (https://no-color.org)."""
+    no_colours = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or sys.platform == "win32"
+    return not no_colours and sys.stderr.isatty()
 
 
 def _dumped(value: object) -> str:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from indexer.cli.options.monitoring import MonitoringOptions
     from indexer.cli.options.output import OutputOptions
+    from indexer.core.progress import Step
     from indexer.core.report import CheckReport, GcReport, Page, Report, SettingsReport
     from indexer.core.snapshot_report import SnapshotReport
 
@@ -55,7 +57,16 @@ def _has_work(report: AnyReport) -> bool:
     return isinstance(report, Report) and report.has_work
 
 
-def progress_of(output: OutputOptions) -> AbstractContextManager[Callable[[str, int, int], None] | None]:
+def with_metrics(monitoring: MonitoringOptions, channel: str, command: Callable[[], Report]) -> Callable[[], Report]:
+    """A command that also writes the metrics that were asked for."""
+    if monitoring.metrics_file is None:
+        return command
+    from indexer.cli.metrics_file import measured  # most runs write none
+
+    return measured(monitoring.metrics_file, channel, command)
+
+
+def progress_of(output: OutputOptions) -> AbstractContextManager[Callable[[Step], None] | None]:
     """A context with a function that shows progress, None if the output is quiet."""
     if output.quiet:
         return contextlib.nullcontext()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from indexer.commands.gc import GcRequest
     from indexer.commands.rollback import RollbackRequest
     from indexer.core.channel_settings import ChannelSettings
+    from indexer.core.progress import Step
     from indexer.core.pruning import PruneReport, PruneRequest
     from indexer.core.publishing import PromoteReport, PublishReport, PublishRequest
     from indexer.core.removal import RemovalReport, RemovalRequest
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from indexer.core.snapshot_report import SnapshotReport
     from indexer.store import Store
 
-    Progress = Callable[[str, int, int], None]
+    Progress = Callable[[Step], None]
     AnyTarget = Target | str | os.PathLike[str]
 
 _REQUESTS = 32
@@ -61,8 +62,8 @@ def index(
     `target` is an `s3://BUCKET[/PREFIX]` URL, a folder, or a Target.  For a URL, variables such as
     `S3_ENDPOINT_URL` are read; a Target has all options itself.  boto3's chain adds missing keys.  `workers` sets
     where packages are read and how many at once; by default threads of this process read them.  `progress` is called
-    with the subdir, the number of packages read and the number of packages to read: by any thread, but never by two at
-    once.  `options.settings` are saved in the channel; all other settings are those of the channel.  Raises
+    with a `Step` whenever some objects were listed, a package was read or a file was written: by any thread, but never
+    by two at once.  `options.settings` are saved in the channel; all other settings are those of the channel.  Raises
     IndexerError if the channel as a whole fails; an error of one subdir is in its report.
     """
     channel = target_of(target)
@@ -94,7 +95,7 @@ def publish(
     The subdir of a package is the one in its `info/index.json`.  If a file is rejected, nothing is sent, unless the
     `request` is `partial`.  A package that has other bytes in the channel is replaced only if the `request` says so.
     `options` are those of `index`; `packages` is set here.  With `dry_run` nothing is written.  `progress` is called
-    with "upload", the number of bytes sent and the number of bytes to send, then as `index` does.  Raises IndexerError.
+    with a `Step` whenever some bytes were uploaded, then as `index` does.  Raises IndexerError.
     """
     from indexer.commands.publish import publish as verb
     from indexer.core.publishing import PublishRequest

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import field
 
+from indexer.core.progress import silent
 from indexer.core.value import Value
 from indexer.store.clock import Clock
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
+    from indexer.core.progress import Step
     from indexer.extractor.workers import Workers
     from indexer.store import ConditionsTest
 
@@ -38,8 +40,7 @@ class Context(Value, frozen=True):
 
     `workers` read packages, `executor` runs independent requests; no job on it waits for another job.
     `subdir_executor` runs the work on subdirs side by side; without it one subdir is indexed after the other.
-    `progress` is called with the subdir, the number of packages read and the number of packages to read; during an
-    upload with UPLOAD (core/publishing.py), the number of bytes sent and the number of bytes to send.
+    `progress` is called with each step of a phase, never by two threads at once.
     `stored_checksums` is false for a folder: a folder has no object metadata with the digests of packages, so each byte
     is hashed.  `channel` is the target's name for messages, `title` its name for people, for pages and feeds.
     `conditions_test` is there if the store must be tested for conditional writes.
@@ -50,7 +51,7 @@ class Context(Value, frozen=True):
     clock: Clock = field(default_factory=Clock)
     # Full jitter: two indexers that had a conflict do not retry at the same time again.
     jitter: Callable[[float], float] = lambda pause: random.uniform(0, pause)  # noqa: S311  no secret
-    progress: Callable[[str, int, int], None] = lambda _subdir, _done, _total: None
+    progress: Callable[[Step], None] = silent
     stored_checksums: bool = True
     channel: str = ""
     title: str = ""

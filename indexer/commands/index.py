@@ -58,6 +58,7 @@ def index_channel(store: Store, options: Options, context: Context, start: Start
     Raises only errors that concern the whole channel: a store that cannot be reached, a wrong option.
     """
     began = context.clock.monotonic()
+    context = replace(context, progress=one_at_a_time(context.progress))
     if not options.preconditions:
         _log.warning("without conditional writes, indexers that run at the same time can undo each other's work")
         store = Unconditional(store)
@@ -96,7 +97,7 @@ class _Channel(Value, frozen=True):
 
     def folder(self, name: str) -> ChannelFolder:
         """A folder of the channel."""
-        return ChannelFolder(self.store, name, self.context.executor)
+        return ChannelFolder(self.store, name, self.context.executor, self.context.progress)
 
     def warn(self, error: NoConditions) -> None:
         """Log once that the store knows no conditional writes."""
@@ -107,14 +108,13 @@ class _Channel(Value, frozen=True):
 
 def _subdir_runs(store: Store, options: Options, context: Context, root: Root) -> list[SubdirRun]:
     patch = _patches(store, options)
-    progress = one_at_a_time(context.progress)
     root_was_listed = not options.subdirs and options.packages is None
     confirm = (lambda: None) if root_was_listed else partial(look_at_root, store, options, context.channel)
     return [
         SubdirRun(
             SubdirJob(subdir, _options_of(subdir, options), patch(subdir)),
             context,
-            ExtractionCache(context.workers, progress),
+            ExtractionCache(context.workers, context.progress),
             confirm,
         )
         for subdir in root.subdirs

@@ -19,6 +19,7 @@ from indexer.commands.index_subdir import index_subdir
 from indexer.commands.retry import Attempt, NeedsTheWholeRun
 from indexer.core import names
 from indexer.core.errors import IndexerError
+from indexer.core.progress import silent
 from indexer.core.state import SMALL
 from indexer.core.value import Mutable, Value
 from indexer.extractor.workers import MEMORY
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from indexer.commands.index_subdir import SubdirRun
     from indexer.core.job import SubdirJob
     from indexer.core.model import Stat
+    from indexer.core.progress import Step
     from indexer.core.report import SubdirReport
     from indexer.extractor.extract import ExtractSpec, Reading
     from indexer.extractor.workers import Workers
@@ -141,7 +143,8 @@ class FirstAttempts(Mutable):
         wait(self._futures.values(), _GRACE)
 
     def _first(self, run: SubdirRun) -> SubdirReport | NotSmall:
-        folder = ChannelFolder(Stoppable(self.store, self._check), run.job.subdir, self.context.executor)
+        store, context = Stoppable(self.store, self._check), self.context
+        folder = ChannelFolder(store, run.job.subdir, context.executor, context.progress)
         try:
             return self._attempt(run, folder)
         except NeedsTheWholeRun:
@@ -214,12 +217,14 @@ def _is_small(job: SubdirJob, saved: SavedState) -> bool:
     return state.packages <= SMALL
 
 
-def one_at_a_time(progress: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:
+def one_at_a_time(progress: Callable[[Step], None]) -> Callable[[Step], None]:
     """A function that shows progress and that several threads may call."""
+    if progress is silent:
+        return silent
     showing = threading.Lock()
 
-    def show(subdir: str, done: int, total: int) -> None:
+    def show(step: Step) -> None:
         with showing:
-            progress(subdir, done, total)
+            progress(step)
 
     return show

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from indexer.core.model import ETag
 
-UPLOAD = "upload"
-"""The name of the upload for `progress`, which counts bytes then; for a subdir it counts packages."""
-
 
 class PublishRequest(Value, frozen=True):
     """What `publish` may do: with `partial` send the valid files although others are rejected; with `replace` replace

@@ -11,6 +11,7 @@ from indexer.core.errors import Conflict, Denied
 from indexer.core.extraction import Extraction
 from indexer.core.metadata import Metadata
 from indexer.core.model import Extracted, Rejected
+from indexer.core.progress import Phase, Step, silent
 from indexer.core.records.dates import is_other_package, is_undated
 from indexer.core.records.identity import identity_of
 from indexer.core.report import ReadCount
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from indexer.extractor.extract import ExtractSpec, Reading
     from indexer.extractor.workers import Workers
     from indexer.store import Store
-
-    Progress = Callable[[str, int, int], None]
 
 
 # How many records share a buffer.
@@ -62,7 +61,7 @@ class ExtractionCache(Value, frozen=True):
     """
 
     workers: Workers
-    progress: Progress = lambda _subdir, _done, _total: None
+    progress: Callable[[Step], None] = silent
     results: dict[str, Extracted | Rejected] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
     read_counts: dict[str, ReadCount] = field(default_factory=dict)
@@ -84,7 +83,7 @@ class ExtractionCache(Value, frozen=True):
         vanished: list[str] = []
         fresh: list[Extracted] = []
         stats = {stat.key: stat for stat in missing}
-        self.progress(spec.subdir, 0, len(missing))
+        self.progress(Step(Phase.READING, spec.subdir, 0, len(missing)))
         for done, reading in enumerate(self.workers(store, spec, missing), 1):
             self._count(reading)
             result = reading.result
@@ -97,7 +96,7 @@ class ExtractionCache(Value, frozen=True):
             if len(fresh) == _TOGETHER:
                 self.results.update(_compact(fresh, stats))
                 fresh = []
-            self.progress(spec.subdir, done, len(missing))
+            self.progress(Step(Phase.READING, spec.subdir, done, len(missing)))
         self.results.update(_compact(fresh, stats))
         if vanished:
             raise Conflict(f"{spec.subdir}/{min(vanished)}", "changed while it was read")

@@ -16,7 +16,7 @@ from indexer.core.names import parse_filename
 from indexer.store.concurrent import Limits, bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from indexer.core.model import Stat
@@ -24,21 +24,42 @@ if TYPE_CHECKING:
 
 # How many pages are requested at once.  To read a page takes 20 ms of a core, so more would wait for the core.
 _AT_ONCE = 8
+_SHOWN_EACH = 1000
 
 
-def listed(store: Store, prefix: str, split_points: Iterable[str], executor: Executor) -> dict[str, Stat]:
+def listed(
+    store: Store,
+    prefix: str,
+    split_points: Iterable[str],
+    executor: Executor,
+    show: Callable[[int], None] | None = None,
+) -> dict[str, Stat]:
     """The objects directly under a prefix, by their key without the prefix.
 
-    The listing has one part if there are no `split_points` (then with the folders), or if the store cannot list from a
-    name on.
+    `show` is called with the number of objects, once for each thousand of them.  The listing has one part if there are
+    no `split_points` (then with the folders), or if the store cannot list from a name on.
     """
     # Only the name of a package can be sent to a store.
     ends = sorted({prefix + point for point in split_points if parse_filename(point)})
     if ends:
         with contextlib.suppress(RangeRefused):
-            return _by_name(_in_parts(store, prefix, ["", *ends, ""], executor), prefix)
-    found = _by_name(store.list(prefix), prefix)
+            return _by_name(_counted(_in_parts(store, prefix, ["", *ends, ""], executor), show), prefix)
+    found = _by_name(_counted(store.list(prefix), show), prefix)
     return {name: stat for name, stat in found.items() if not name.endswith("/")} if ends else found
+
+
+def _counted(stats: Iterable[Stat], show: Callable[[int], None] | None) -> Iterable[Stat]:
+    """The same objects; `show` is called after each thousand."""
+    if show is None:
+        return stats
+
+    def counted() -> Iterator[Stat]:
+        for count, stat in enumerate(stats, 1):
+            if count % _SHOWN_EACH == 0:
+                show(count)
+            yield stat
+
+    return counted()
 
 
 def _by_name(stats: Iterable[Stat], prefix: str) -> dict[str, Stat]:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.errors import Conflict, Missing
+from indexer.core.progress import Phase, Step, silent
 from indexer.core.snapshot import Snapshot, etags_in, etags_of, index_files, snapshot_of_listing
 from indexer.core.state import State, decode_state
 from indexer.lister.listing import listed
@@ -117,4 +118,13 @@ def _list(folder: ChannelFolder, scope: frozenset[str] | None, state: State | No
     if scope is not None:
         return folder.stats((*names.OVERLAY_FILES, names.GC_MARKER, *scope))
     last = state or State()
-    return listed(folder.store, folder.prefix, last.split_points, folder.executor)
+    if folder.progress is silent:
+        return listed(folder.store, folder.prefix, last.split_points, folder.executor)
+
+    def show(count: int) -> None:
+        # The packages of the last run are an estimate of the objects.
+        folder.progress(Step(Phase.LISTING, folder.name, count, last.packages if last.packages > count else 0))
+
+    found = listed(folder.store, folder.prefix, last.split_points, folder.executor, show)
+    folder.progress(Step(Phase.LISTING, folder.name, len(found), len(found)))
+    return found

@@ -10,26 +10,30 @@ from typing import TYPE_CHECKING
 from msgspec import field
 from msgspec.structs import replace
 
+from indexer.core.progress import silent
 from indexer.core.value import Value
 from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Executor, Future
 
     from indexer.core.model import ETag, Stat
+    from indexer.core.progress import Step
     from indexer.store import Store
 
 
 class ChannelFolder(Value, frozen=True, dict=True):
     """A folder of a channel, with an executor for requests that do not wait for each other.
 
-    `name` is the subdir, or the empty text for the root of the channel.
+    `name` is the subdir, or the empty text for the root of the channel.  `progress` is called with each step of a
+    phase of the work in the folder.
     """
 
     store: Store
     name: str
     executor: Executor
+    progress: Callable[[Step], None] = silent
     _requested: dict[tuple[str, ETag], Future[bytes]] = field(default_factory=dict)
 
     @cached_property

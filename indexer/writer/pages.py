@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.pages.pages_state import PublishedPage, encode_pages
+from indexer.core.progress import Phase, Step
 from indexer.core.state import PublishedFile
 from indexer.core.value import Value
 from indexer.store import Expect
@@ -45,7 +46,8 @@ def write_pages(root: ChannelFolder, plan: PagesPlan, state_etag: ETag | None) -
         announced = {**found.known, **dict.fromkeys((found.announced | set(new)) - found.known.keys(), PublishedPage())}
         state_etag = _put_state(root, encode_pages(announced), state_etag)
     pages = {name: page for name, page in found.known.items() if name in plan.wanted.sources}
-    written = []
+    written: list[str] = []
+    total = len(plan.write)
 
     def changed() -> Iterator[tuple[str, Artifact]]:
         for name in plan.write:
@@ -65,6 +67,9 @@ def write_pages(root: ChannelFolder, plan: PagesPlan, state_etag: ETag | None) -
     for name, published in bounded(root.executor, put, changed(), _LIMITS):
         pages[name] = published
         written.append(name)
+        root.progress(Step(Phase.WRITING, root.name, len(written), total))
+    if len(written) < total:
+        root.progress(Step(Phase.WRITING, root.name, total, total))  # the others have the right content
     return WrittenPages(pages, tuple(sorted(written)), state_etag)
 
 

@@ -11,6 +11,7 @@ import msgspec
 from indexer.core import names
 from indexer.core.artifact import Artifact, Codec, Publication, Rank
 from indexer.core.errors import Conflict
+from indexer.core.progress import Phase, Step, silent
 from indexer.core.state import PublishedFile, State, encode_state
 from indexer.core.value import Value
 from indexer.store import Expect
@@ -101,11 +102,13 @@ def _publish(
     known, etags = _known_files(snapshot), dict(snapshot.etags)
     contents = _Contents(folder.executor, _pending(publication, known, etags))
     rewritten: list[Artifact] = []
+    shown = _shown(folder, publication, snapshot)
     for rank in Rank:
         todo = [file for file in _pending(publication, known, etags) if file.rank is rank]
         shards = publication.new_shards if rank is Rank.SHARD else ()
         write = partial(_write, folder, contents, etags=etags)
-        written = _write_rank(folder, write, itertools.chain(todo, shards), before_rank and partial(before_rank, rank))
+        before = before_rank and partial(before_rank, rank)
+        written = list(shown(_write_rank(folder, write, itertools.chain(todo, shards), before)))
         rewritten += [one.artifact for one in written if one.rewritten]
         files = _files_of(written)
         # A file that is in the publication twice is written again only if its second content differs.
@@ -154,14 +157,30 @@ def _write_rank(
     write: Callable[[Artifact], _Written],
     artifacts: Iterator[Artifact],
     before: Callable[[], None] | None,
-) -> list[_Written]:
+) -> Iterator[_Written]:
     """Write the files of one rank; all are written, or have failed, before anything else happens."""
     first = next(artifacts, None)
     if first is None:
-        return []
+        return iter(())
     if before is not None:
         before()
-    return list(bounded(folder.executor, write, itertools.chain([first], artifacts), _LIMITS))
+    return bounded(folder.executor, write, itertools.chain([first], artifacts), _LIMITS)
+
+
+def _shown(
+    folder: ChannelFolder, publication: Publication, snapshot: Snapshot
+) -> Callable[[Iterator[_Written]], Iterator[_Written]]:
+    """A function that shows progress for each file that is written, and returns what was written."""
+    if folder.progress is silent:
+        return iter
+    total, count = len(pending(publication, snapshot)), itertools.count(1)
+
+    def shown(written: Iterator[_Written]) -> Iterator[_Written]:
+        for one in written:
+            yield one
+            folder.progress(Step(Phase.WRITING, folder.name, min(next(count), total), total))
+
+    return shown
 
 
 def _write(folder: ChannelFolder, contents: _Contents, artifact: Artifact, *, etags: Mapping[str, ETag]) -> _Written:

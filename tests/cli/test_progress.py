@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.cli.progress import lines
+from indexer.cli.progress import bars, lines
+from indexer.core.progress import Phase, Step
 from tests.support.channels import write
 from tests.support.command import COMMAND, ROOT, invoke, limited
 
@@ -85,16 +86,72 @@ def test_a_bar_of_bytes_is_shown_for_an_upload(channel: Path, tmp_path: Path) ->
     assert "upload: " not in shown
 
 
-def test_without_a_terminal_there_is_one_line_per_minute(caplog: pytest.LogCaptureFixture) -> None:
-    seconds = iter((0.0, 59.0, 60.0, 60.0, 121.0, 121.0))
+def test_without_a_terminal_there_is_a_line_every_30_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = {
+        0.0: Step(Phase.UPLOADING, "", 0, 2_000_000),
+        29.0: Step(Phase.UPLOADING, "", 500_000, 2_000_000),
+        30.0: Step(Phase.UPLOADING, "", 1_500_000, 2_000_000),
+        31.0: Step(Phase.UPLOADING, "", 2_000_000, 2_000_000),
+        40.0: Step(Phase.LISTING, "noarch", 1000),
+        60.0: Step(Phase.LISTING, "noarch", 5000),
+        61.0: Step(Phase.READING, "noarch", 0, 60_000),
+        161.0: Step(Phase.READING, "noarch", 1000, 60_000),
+        200.0: Step(Phase.WRITING, "", 3, 12),
+    }
+    seconds = iter((0.0, *steps))
     with lines(lambda: next(seconds)) as show:
-        show("upload", 500_000, 2_000_000)
-        show("upload", 1_500_000, 2_000_000)
-        show("noarch", 1, 3)
-    assert [record.getMessage() for record in caplog.records] == [
-        "upload: 1.5 MB of 2.0 MB sent",
-        "noarch: 1 of 3 packages read",
+        for step in steps.values():
+            show(step)
+    assert capsys.readouterr().err.splitlines() == [
+        "upload: 1.5 MB of 2.0 MB sent, 50.0 kB/s, about 10 s left",
+        "noarch: listing: 5,000 objects listed, 200/s",
+        "noarch: reading: 1,000 of 60,000 packages read, 10/s, about 1.6 h left",
+        "channel: writing: 3 of 12 files written",
     ]
+
+
+def test_a_bar_is_shown_for_each_phase(capsys: pytest.CaptureFixture[str]) -> None:
+    with bars() as show:
+        show(Step(Phase.LISTING, "noarch", 1000))
+        show(Step(Phase.LISTING, "noarch", 1500, 1500))
+        show(Step(Phase.WRITING, "noarch", 1, 3))
+    shown = capsys.readouterr().err
+    assert "noarch: listing: " in shown
+    assert "obj/s" in shown
+    assert "noarch: writing: " in shown
+    assert "file/s" in shown
+
+
+def test_a_terminal_without_a_name_shows_bars(channel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TERM", raising=False)
+    _, _, shown = on_a_terminal("fs", str(channel))
+    assert BAR in shown
+    assert "noarch: writing: " in shown
+
+
+@pytest.mark.parametrize(
+    ("env", "coloured"), [({}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)]
+)
+def test_an_error_and_a_warning_have_a_colour_on_a_terminal(
+    channel: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    env: dict[str, str],
+    coloured: bool,  # noqa: FBT001
+) -> None:
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    _, out, shown = on_a_terminal("fs", str(channel), "--no-progress")
+    assert ("\x1b[33mwarning:\x1b[0m linux-64/" in shown) is coloured
+    assert "\x1b" not in out
+    _, _, shown = on_a_terminal("fs", str(channel / "nowhere"))
+    assert ("\x1b[31merror:\x1b[0m " in shown) is coloured
+    assert "error:" in shown
+
+
+def test_an_error_has_no_colour_without_a_terminal(channel: Path) -> None:
+    assert "\x1b" not in invoke("fs", channel / "nowhere").err
 
 
 @pytest.mark.parametrize("option", ["--no-progress", "--quiet", "-q"])

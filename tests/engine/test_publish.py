@@ -17,7 +17,8 @@ from indexer.core.errors import BadConfig, GaveUp, Unavailable
 from indexer.core.exit_codes import ExitCode
 from indexer.core.model import Rules
 from indexer.core.names import SETTINGS
-from indexer.core.publishing import UPLOAD, PublishReport, PublishRequest, Sending
+from indexer.core.progress import Phase, Step
+from indexer.core.publishing import PublishReport, PublishRequest, Sending
 from indexer.core.report import Outcome
 from indexer.core.stream import chunks_of, stream_of
 from tests.support.channel_check import faults
@@ -241,21 +242,23 @@ def test_progress_counts_the_bytes_of_the_upload_then_packages(tmp_path: Path, c
     store = indexed_channel()
     there, different = keys(2)
     files = [build(tmp_path, NEW), build(tmp_path, there), build(tmp_path, different, license="other")]
-    shown: list[tuple[str, int, int]] = []
-    context = replace(fake_context(), progress=lambda *step: shown.append(step))
+    shown: list[Step] = []
+    context = replace(fake_context(), progress=shown.append)
     publish(store if conditional else UnconditionalStore(store), files, REPLACE, PLAIN, context)
-    uploads = [(done, total) for name, done, total in shown if name == UPLOAD]
+    uploads = [(step.done, step.total) for step in shown if step.phase is Phase.UPLOADING]
     size = sum(file.stat().st_size for file in files)
     assert {total for _, total in uploads} == {size}
     assert (uploads[0], uploads[-1]) == ((0, size), (size, size))
     assert all(0 <= done <= size for done, _ in uploads)
-    assert shown[: len(uploads)] == [(UPLOAD, *step) for step in uploads]
-    assert shown[-1] == ("linux-64", 2, 2)
+    assert [step.phase for step in shown[: len(uploads)]] == [Phase.UPLOADING] * len(uploads)
+    assert Step(Phase.READING, "linux-64", 2, 2) in shown
+    assert shown[-1].phase is Phase.WRITING
+    assert shown[-1].done == shown[-1].total
 
 
 def test_a_package_that_is_sent_again_is_counted_once() -> None:
-    shown: list[tuple[str, int, int]] = []
-    progress = UploadProgress(6, lambda *step: shown.append(step))
+    shown: list[Step] = []
+    progress = UploadProgress(6, shown.append)
     content = progress.counted("a", stream_of(lambda: iter((b"ab", b"cd"))))
     for chunk in content:
         assert chunk == b"ab"
@@ -263,7 +266,7 @@ def test_a_package_that_is_sent_again_is_counted_once() -> None:
     assert b"".join(content) == b"abcd"
     assert b"".join(content) == b"abcd"
     progress.set_sent("b", 2)
-    assert [done for _, done, _ in shown] == [0, 2, 4, 2, 4, 6]
+    assert [step.done for step in shown] == [0, 2, 4, 2, 4, 6]
 
 
 def test_endless_conflicts_end_with_an_error(tmp_path: Path) -> None:

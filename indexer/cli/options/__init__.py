@@ -18,13 +18,14 @@ File = Optional[Path]  # noqa: UP045
 Switch = Optional[bool]  # noqa: UP045
 """None if the option is not given: then a configuration file may set the value."""
 
-HEADINGS = WHAT_TO_INDEX, WHAT_TO_PUBLISH, PATCH, SAFETY, SPEED, OUTPUT, CONNECTION = (
+HEADINGS = WHAT_TO_INDEX, WHAT_TO_PUBLISH, PATCH, SAFETY, SPEED, OUTPUT, MONITORING, CONNECTION = (
     "What to index",
     "What to publish",
     "Patch",
     "Safety",
     "Speed",
     "Output",
+    "Monitoring",
     "Connection",
 )
 """The headings of options in the help, in this order.  A group names its heading in `HEADING`; an option that belongs

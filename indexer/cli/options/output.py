@@ -21,7 +21,7 @@ class OutputOptions(Struct, frozen=True):
     quiet: Annotated[int, Option("--quiet", "-q", count=True, show_default=False, help="Show only errors.")] = 0
     json: Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")] = False
     no_progress: Annotated[
-        bool, Option("--no-progress", help="Show no progress bars. Without a terminal there are none.")
+        bool, Option("--no-progress", help="Show lines instead of progress bars, one every 30 seconds.")
     ] = False
     max_parallel: Annotated[
         Number,

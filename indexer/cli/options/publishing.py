@@ -9,6 +9,7 @@ from typer import Option
 
 from indexer.cli.options import SAFETY, Create, DryRun
 from indexer.cli.options.files import Files
+from indexer.cli.options.monitoring import MonitoringOptions
 from indexer.core.options import Options
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class PublishOptions(Struct, frozen=True):
     HEADING: ClassVar[str] = SAFETY
 
     files_of_index: Files
+    monitoring: MonitoringOptions
     partial: Annotated[
         bool, Option("--partial", help="If some files are rejected, upload the others. [default: upload nothing]")
     ] = False

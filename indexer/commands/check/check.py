@@ -58,7 +58,7 @@ def check_channel(
     began = context.clock.monotonic()
     checks: dict[str, SubdirCheck] = {}
     for subdir in chosen(store, subdirs, context.channel):
-        folder = ChannelFolder(store, subdir, context.executor)
+        folder = ChannelFolder(store, subdir, context.executor, context.progress)
         checks[subdir] = _with_command(_check_until_stable(folder, context, deep=deep), command)
     if not subdirs:
         checks |= check_snapshots(store, context)

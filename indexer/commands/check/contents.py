@@ -9,6 +9,7 @@ from indexer.core import names
 from indexer.core.errors import BadIndex, Conflict, Missing
 from indexer.core.formats import repodata
 from indexer.core.model import Rejected, Rules
+from indexer.core.progress import Phase, Step
 from indexer.core.verify import FORCE, UPLOAD_AGAIN, Fault, package_differences, same_json
 from indexer.extractor.extract import ExtractSpec, Vanished
 from indexer.store.read import read_whole
@@ -39,9 +40,9 @@ class ContentsCheck:
         stats = [snapshot.packages[name] for name in sorted(index.records.keys() & snapshot.packages.keys())]
         versions = {stat.key: (stat.key, stat.etag, hash(bytes(index.records[stat.key]))) for stat in stats}
         to_read = [stat for stat in stats if versions[stat.key] not in self._matching]
-        self._context.progress(self._folder.name, 0, len(to_read))
+        self._context.progress(Step(Phase.READING, self._folder.name, 0, len(to_read)))
         for done, reading in enumerate(self._context.workers(self._folder.store, self._spec(), to_read), 1):
-            self._context.progress(self._folder.name, done, len(to_read))
+            self._context.progress(Step(Phase.READING, self._folder.name, done, len(to_read)))
             result = reading.result
             key = self._folder.prefix + result.filename
             if isinstance(result, Vanished):

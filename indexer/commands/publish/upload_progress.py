@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from indexer.core.publishing import UPLOAD
+from indexer.core.progress import Phase, Step
 from indexer.core.stream import Stream
 
 if TYPE_CHECKING:
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 class UploadProgress:
     """Shows how many bytes of all packages were sent; several threads may count at the same time.
 
-    `show` is called with UPLOAD, the number of bytes sent and the number of bytes to send.
+    `show` is called with the number of bytes sent and the number of bytes to send.
     """
 
-    def __init__(self, total: int, show: Callable[[str, int, int], None]) -> None:
+    def __init__(self, total: int, show: Callable[[Step], None]) -> None:
         self._total, self._show = total, show
         self._sent: dict[str, int] = {}
         self._done = 0
         self._lock = threading.Lock()
-        show(UPLOAD, 0, total)
+        show(Step(Phase.UPLOADING, "", 0, total))
 
     def set_sent(self, key: str, size: int) -> None:
         """Set how many bytes of one package were sent: a package that is sent again begins at 0."""
         with self._lock:
             self._done += size - self._sent.get(key, 0)
             self._sent[key] = size
-            self._show(UPLOAD, self._done, self._total)
+            self._show(Step(Phase.UPLOADING, "", self._done, self._total))
 
     def counted(self, key: str, content: Stream) -> Stream:
         """The content of a package; each chunk is counted when the next one is asked for."""
