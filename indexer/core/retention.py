@@ -5,7 +5,8 @@ A version stays or goes as a whole, in all subdirs, so that no platform loses a 
 
 from __future__ import annotations
 
-from collections import defaultdict
+import itertools
+from collections import Counter, defaultdict
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +19,7 @@ from indexer.core.specs.version import Version, matches_glob, order_of
 from indexer.core.value import Mutable, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from indexer.core.requirements import Requirement
 
@@ -150,19 +151,14 @@ class _Channel(Mutable):
 
     def keep_by_age_and_number(self, rules: Rules, now_ms: int) -> None:
         """Keep the last version and the newest ones of each name in each subdir, and all that is young."""
-        oldest_ms = None if rules.newer_than_ms is None else now_ms - rules.newer_than_ms
         for releases in self.releases.values():
-            seen: dict[str, int] = defaultdict(int)
+            seen: Counter[str] = Counter()
             for release in releases:
                 subdirs = {package.subdir for package in release.packages}
-                if any(seen[subdir] == 0 for subdir in subdirs):
-                    self.keep(release.packages, Reason.LAST)
-                if rules.newest is not None and any(seen[subdir] < rules.newest for subdir in subdirs):
-                    self.keep(release.packages, Reason.NEWEST)
-                if oldest_ms is not None and any(package.indexed_ms >= oldest_ms for package in release.packages):
-                    self.keep(release.packages, Reason.NEWER)
-                for subdir in subdirs:
-                    seen[subdir] += 1
+                newer = min(seen[subdir] for subdir in subdirs)
+                seen.update(subdirs)
+                for reason in _reasons(release, newer, rules, now_ms):
+                    self.keep(release.packages, reason)
                 self.keep((package for package in release.packages if package.is_replaced), Reason.REPLACED)
 
     def keep_pinned(self, pins: Iterable[str]) -> None:
@@ -184,19 +180,34 @@ class _Channel(Mutable):
         done: set[tuple[str, str]] = set()
         while todo:
             package = todo.pop()
-            for platform in platforms if package.subdir == NOARCH else (package.subdir,):
-                wanted = {spec for spec in package.depends if (platform, spec) not in done}
-                done |= {(platform, spec) for spec in wanted}
-                for needed in self._satisfying(wanted, frozenset({platform, NOARCH})):
-                    todo += [one for one in needed.packages if one.key not in self.reasons]
-                    self.keep(needed.packages, Reason.NEEDED)
+            wanted = _needs(package, platforms) - done
+            done |= wanted
+            for needed in (release for platform, spec in wanted for release in self._satisfying(platform, spec)):
+                todo += [one for one in needed.packages if one.key not in self.reasons]
+                self.keep(needed.packages, Reason.NEEDED)
 
-    def _satisfying(self, specs: Iterable[str], subdirs: frozenset[str]) -> Iterable[_Release]:
-        """The newest version for each dependency; all versions that may be meant if it is not understood."""
-        for requirement in filter(None, map(requirement_of, specs)):
-            releases = self.releases.get(requirement.name, ())
-            satisfying = (release for release in releases if release.satisfies(requirement, subdirs))
-            if not requirement.is_exact:
-                yield from satisfying
-            elif (newest := next(satisfying, None)) is not None:
-                yield newest
+    def _satisfying(self, platform: str, spec: str) -> Iterable[_Release]:
+        """The newest version that satisfies a dependency; all that may be meant if it is not understood."""
+        requirement = requirement_of(spec)
+        if requirement is None:
+            return ()
+        releases, subdirs = self.releases.get(requirement.name, ()), frozenset({platform, NOARCH})
+        satisfying = (release for release in releases if release.satisfies(requirement, subdirs))
+        return itertools.islice(satisfying, 1 if requirement.is_exact else None)
+
+
+def _needs(package: Candidate, platforms: Collection[str]) -> set[tuple[str, str]]:
+    """The dependencies of a package, each with the platform that it is installed on."""
+    where = platforms if package.subdir == NOARCH else (package.subdir,)
+    return {(platform, spec) for platform in where for spec in package.depends}
+
+
+def _reasons(release: _Release, newer: int, rules: Rules, now_ms: int) -> Iterator[Reason]:
+    """Why a whole version stays; `newer` counts the newer versions in the subdir that has fewest of them."""
+    if newer == 0:
+        yield Reason.LAST
+    if rules.newest is not None and newer < rules.newest:
+        yield Reason.NEWEST
+    youngest = max(package.indexed_ms for package in release.packages)
+    if rules.newer_than_ms is not None and youngest >= now_ms - rules.newer_than_ms:
+        yield Reason.NEWER

@@ -27,11 +27,14 @@ from indexer.commands.context import Context
 from indexer.commands.index import index_channel
 from indexer.commands.named_snapshots import SnapshotRequest, make_snapshot
 from indexer.commands.promote.promote import PromoteRequest, Source, promote
+from indexer.commands.prune.prune import prune
 from indexer.commands.publish.publish import publish
 from indexer.commands.rollback import RollbackRequest, roll_back
+from indexer.core.channel_settings import ChannelSettings
 from indexer.core.errors import Missing
 from indexer.core.model import Outputs
 from indexer.core.options import Options
+from indexer.core.pruning import PruneRequest
 from indexer.core.publishing import PublishRequest
 from indexer.extractor import workers
 from indexer.store import WHOLE, Expect
@@ -90,6 +93,7 @@ class Job(msgspec.Struct):
     delete: list[str] = []
     publish: dict[str, bytes] = {}
     promote: Location | None = None
+    prune: bool = False
     snapshot: str = ""
     rollback: str = ""
     reads: bool = False
@@ -201,6 +205,9 @@ def _index(job: Job, count: _Count) -> int:
             return make_snapshot(store, SnapshotRequest(job.snapshot), context).exit_code
         if job.publish:
             report: Report = publish(store, _files(job, Path(folder)), PublishRequest(), options, context)
+        elif job.prune:  # all but the newest version of each name, without a grace
+            rules = PruneRequest(ChannelSettings(keep_newest=1), grace_ms=0, delete=True)
+            report = prune(store, rules, context)
         elif job.promote:
             source = Source(CrashingStore(open_store(job.promote.target), count.tick))
             report = promote(source, store, PromoteRequest(("*",)), options, context)
