@@ -158,3 +158,15 @@ def test_the_reasons_are_named() -> None:
         "noarch/lib-1-0.conda": {Reason.NEEDED},
         "noarch/lib-0-0.conda": set(),
     }
+
+
+def test_a_package_of_noarch_keeps_what_it_needs_on_each_platform() -> None:
+    channel = [
+        candidate(("noarch", "app", "1.0", "0"), depends=("lib <2",)),
+        *(candidate(("linux-64", "lib", version, "0")) for version in ("0.9", "1.0", "1.1", "2.0", "3.0")),
+        *(candidate(("osx-64", "lib", version, "0")) for version in ("0.9", "1.0", "3.0")),
+    ]
+    stays = {one.key for one in staying(judge(channel, Rules(1), NOW)) if one.name == "lib"}
+    assert stays == {
+        f"{subdir}/lib-{version}-0.conda" for subdir in ("linux-64", "osx-64") for version in ("1.0", "3.0")
+    } | {"linux-64/lib-1.1-0.conda"}
