@@ -128,13 +128,13 @@ class SubdirPlan(Value, frozen=True):
     """What happens in a subdir at `now_ms`, by file name.
 
     `packages` are the objects in its listing, `indexed` the withdrawn packages that its index has nevertheless, `held`
-    the packages that snapshots name, `verdicts` those about packages that readers find.  An object can be deleted if
-    the index without it was written at `latest_ms` or before.
+    the packages that snapshots name, `verdicts` those about packages that readers find.  An object can be deleted
+    `grace_ms` after the index without it was written.
     """
 
     subdir: str
     now_ms: int
-    latest_ms: int
+    grace_ms: int
     packages: Mapping[str, Stat]
     withdrawn: WithdrawnPackages
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
@@ -153,7 +153,7 @@ class SubdirPlan(Value, frozen=True):
             return Step.HOLD
         if entry.unlisted_timestamp is None or filename in self.indexed:
             return Step.UNLIST
-        return Step.DELETE if entry.unlisted_timestamp <= self.latest_ms else Step.WAIT
+        return Step.DELETE if entry.unlisted_timestamp + self.grace_ms <= self.now_ms else Step.WAIT
 
     def first_changes(self) -> EntryChanges:
         """The changes of entries before the index is written: new ones, and those that end or begin again."""
@@ -180,9 +180,10 @@ class SubdirPlan(Value, frozen=True):
         has not.
         """
         due = {}
+        now_ms = max(self.now_ms, unlisted_ms or 0)
         for filename, entry in entries.items():
             unlisted = unlisted_ms if entry.unlisted_timestamp is None else entry.unlisted_timestamp
-            is_old = unlisted is not None and unlisted <= self.latest_ms
+            is_old = unlisted is not None and unlisted + self.grace_ms <= now_ms
             if is_old and filename not in self.held and entry.is_of(self.packages.get(filename)):
                 due[filename] = entry
         return due

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from indexer.core.pruning import DAY_MS as GRACE_MS
 from indexer.core.pruning import PruneReport, PruneRequest, Result
 from indexer.core.publishing import PublishRequest, Sending
 from indexer.core.report import Outcome
+from indexer.store.clock import Clock
 from tests.support.channel_check import faults
 from tests.support.interfering_store import Crash, InterferingStore, crash_at
 from tests.support.memory import MemoryStore, copy_of
@@ -129,7 +131,9 @@ def test_packages_leave_the_index_first_and_the_channel_after_the_grace(options:
 def test_a_grace_of_zero_deletes_in_the_same_run() -> None:
     store = nightlies()
     since = len(store.calls)
-    report = run(store, grace_ms=0)
+    times = itertools.count(NOW_MS)  # time passes while the index is written
+    context = replace(fake_context(), clock=Clock(lambda: next(times)))
+    report = prune(store, PruneRequest(NEWEST_2, 0, delete=True), context)
     assert found(report, Result.DELETED) == {app(1), app(2)}
     assert packages(store) == {app(3), app(4)}
     done = changes(store.calls, since)

@@ -96,7 +96,7 @@ def _plans(
         SubdirPlan(
             subdir,
             now_ms,
-            now_ms - request.grace_ms,
+            request.grace_ms,
             some.packages,
             some.withdrawn,
             by_subdir[subdir],
