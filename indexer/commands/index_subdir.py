@@ -146,7 +146,7 @@ def _check_few(attempt: Attempt, todo: Plan) -> None:
 def _relevant(job: SubdirJob, snapshot: Snapshot, overlay: Overlay) -> Snapshot:
     """The snapshot without withdrawn packages, with a digest for each package name if the job needs digests."""
     snapshot = snapshot.excluding(overlay.withdrawn.left_out(snapshot.packages))
-    return snapshot.with_name_digests() if job.independent_shards and job.scope is None else snapshot
+    return snapshot.with_name_digests() if job.independent_names and job.scope is None else snapshot
 
 
 def _is_refused(job: SubdirJob, snapshot: Snapshot, update: Update) -> bool:
@@ -177,7 +177,7 @@ def _render(
     if not has_something_to_publish(job, snapshot, existing, update):
         return None
     shards = load_published_shards(folder, snapshot, existing) if job.options.outputs.shards else NO_SHARDS
-    return render(job, snapshot, update, shards)
+    return render(job, snapshot, existing, update, shards)
 
 
 def _publish(

@@ -29,7 +29,9 @@ def files_to_read(job: SubdirJob, snapshot: Snapshot) -> dict[str, ETag]:
         return {}
     source = snapshot.source(monolithic=outputs.monolithic)
     wanted = {source, *names.OVERLAY_FILES}
-    if source != names.SHARD_INDEX:
+    if source == names.REPODATA and job.can_load_some_names(snapshot):
+        wanted = {*job.chunked_files, *names.OVERLAY_FILES}
+    elif source != names.SHARD_INDEX:
         wanted.add(names.RUN_EXPORTS if names.RUN_EXPORTS in snapshot.etags else names.RUN_EXPORTS_ZST)
     if outputs.shards:
         wanted.add(names.SHARD_INDEX)

@@ -32,14 +32,14 @@ def _slice(value: object) -> orjson.Fragment:
     raise TypeError(f"JSON has no {type(value).__name__}")
 
 
-def object_chunks(values: Mapping[str, object], last: str | None = None) -> Iterator[bytes]:
-    """The chunks of a JSON object with sorted keys; the key `last`, if there is one, follows all others.
+def object_chunks(values: Mapping[str, object]) -> Iterator[bytes]:
+    """The chunks of a JSON object with sorted keys.
 
     The value of a large member is a function that returns its chunks, as `large_object` does.
     """
     chunk: list[bytes] = []
     separator = b"{"
-    for key in sorted(values, key=lambda key: (key == last, key)):
+    for key in sorted(values):
         chunk += (separator, msgspec.json.encode(key), b":")
         separator = b","
         value = values[key]

@@ -50,8 +50,15 @@ def mark_unsure(digests: Mapping[str, str], names: Iterable[str]) -> dict[str, s
 
 
 def has_misfiled_records(records: Mapping[str, Raw]) -> bool:
-    """Whether a record has another name than its file, so that it is in another shard than the file name shows."""
-    return any(identity_of(record).name.lower() != name_of(filename) for filename, record in records.items())
+    """Whether a record is not where its package name is looked for.
+
+    It has another name than its file, so it is in another shard; or its file name has upper case, so it is in another
+    place of repodata.json.
+    """
+    return any(
+        (name := identity_of(record).name.lower()) != name_of(filename) or not filename.startswith(name)
+        for filename, record in records.items()
+    )
 
 
 def excluding(names: frozenset[str], state: State) -> State:

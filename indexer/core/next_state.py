@@ -74,7 +74,7 @@ def next_state(
         name_digests=mark_unsure(snapshot.name_digests, names_of(transient)),
         incomplete=update.incomplete,
         place=job.subdir,
-        has_misfiled_records=job.independent_shards and has_misfiled_records(update.index.records),
+        has_misfiled_records=job.independent_names and has_misfiled_records(update.index.records),
         recent=None if update.recent is None else tuple(update.recent.items()),
     )
     return state if job.scope is None else _with_other_packages(job, snapshot, existing, update, state)
@@ -126,5 +126,5 @@ def _with_other_packages(job: SubdirJob, snapshot: Snapshot, existing: Existing,
         all_in_v3=state.all_in_v3 or last.all_in_v3,
         split_points=last.split_points,
         incomplete=0 if are_lost else state.incomplete,
-        name_digests=mark_unsure(known.name_digests, names_of(scope)),
+        name_digests=mark_unsure(known.name_digests, names_of(scope | update.carried)),
     )

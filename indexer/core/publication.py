@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from indexer.core.channel_info import ChannelInfo, Revision
+    from indexer.core.formats.repodata import PublishedRecords
     from indexer.core.metadata import Metadata
     from indexer.core.model import Index, Outputs
     from indexer.core.stream import Content
@@ -50,6 +51,7 @@ class RenderContext(Value, frozen=True):
     `instructions` are those of a patch that is not published yet.  `keeps_unpatched` is true if an unpatched index is
     published already.  `changed_names` are the package names, in lower case, whose shards can differ from the published
     ones; None if any can.  `metadata` has the metadata of packages and `yanked` the reasons of yanks, by file name.
+    `published` has the files, by key, in which the records that were not loaded stay as they are.
     """
 
     subdir: str
@@ -63,6 +65,7 @@ class RenderContext(Value, frozen=True):
     changed_names: frozenset[str] | None = None
     metadata: Mapping[str, Metadata] = field(default_factory=dict)
     yanked: Mapping[str, str] = field(default_factory=dict)
+    published: Mapping[str, PublishedRecords] = field(default_factory=dict)
 
 
 def publication(index: Index, context: RenderContext, unpatched: Index | None = None) -> Publication:
@@ -271,14 +274,17 @@ def _created_at(index: ShardIndex, context: RenderContext) -> object:
 def _monolith(index: Index, info: Mapping[str, object], context: RenderContext, source: str) -> list[Artifact]:
     if not context.outputs.monolithic:
         return []
+    if index.records_not_loaded is not None and names.REPODATA not in context.published:
+        raise ValueError("an index of some names is published together with the published chunks, never alone")
     rank = Rank.SOURCE if source == names.REPODATA else Rank.DERIVED
-    return _variants(names.REPODATA, encode_repodata(index, info), rank, context.outputs)
+    content = encode_repodata(index, info, context.published.get(names.REPODATA))
+    return _variants(names.REPODATA, content, rank, context.outputs)
 
 
 def _run_exports(index: Index, context: RenderContext) -> list[Artifact]:
     if not context.outputs.run_exports or not context.outputs.monolithic:
         return []
-    content = encode_run_exports(index, context.subdir)
+    content = encode_run_exports(index, context.subdir, context.published.get(names.RUN_EXPORTS))
     return _variants(names.RUN_EXPORTS, content, Rank.DERIVED, context.outputs)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.core import names
+from indexer.core.formats.repodata import PublishedRecords
 from indexer.core.formats.shards import ShardIndex
 from indexer.core.publication import RenderContext, publication
 from indexer.core.value import Value
@@ -38,7 +39,9 @@ def has_something_to_publish(job: SubdirJob, snapshot: Snapshot, existing: Exist
     return update.has_news or not job.same_config_and_files(snapshot) or not snapshot.shards_trusted
 
 
-def render(job: SubdirJob, snapshot: Snapshot, update: Update, shards: PublishedShards) -> Publication:
+def render(
+    job: SubdirJob, snapshot: Snapshot, existing: Existing, update: Update, shards: PublishedShards
+) -> Publication:
     """The files that the subdir shall have."""
     overlay = update.overlay
     context = RenderContext(
@@ -53,6 +56,7 @@ def render(job: SubdirJob, snapshot: Snapshot, update: Update, shards: Published
         changed_names=update.changed_names if shards.index.info else None,
         metadata=update.metadata,
         yanked={name: yank.reason for name, yank in overlay.yanks.items()},
+        published={key: PublishedRecords(saved, existing.index) for key, saved in existing.chunks.items()},
     )
     keeps_unpatched = overlay or context.keeps_unpatched
     return publication(update.published, context, update.index if keeps_unpatched else None)

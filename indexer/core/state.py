@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core.channel_settings import KnownSettings
+from indexer.core.chunks import ChunkTable
 from indexer.core.json_stream import large_object, object_chunks
 from indexer.core.model import UNREADABLE, ETag, Outputs, Raw, Rules
 from indexer.core.proof import Proof
@@ -35,11 +36,15 @@ _MAX_PARTS = 64
 _LINES = 10_000
 
 
-class PublishedFile(msgspec.Struct, frozen=True):
-    """One of our files: its ETag, and the digest of the content and the headers that we wrote."""
+class PublishedFile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of our files: its ETag, the digest of the content and the headers that we wrote, and its chunks.
+
+    `chunks` is None if the file is not compressed in chunks (core/chunks.py).
+    """
 
     etag: ETag
     digest: str
+    chunks: ChunkTable | None = None
 
 
 class Bad(msgspec.Struct, frozen=True):
@@ -107,6 +112,11 @@ class State(msgspec.Struct, frozen=True):
     recent: tuple[tuple[int, int], ...] | None = None
     settings: KnownSettings | None = None
     proof: Proof | None = None
+
+    @property
+    def chunks(self) -> dict[str, ChunkTable]:
+        """The tables of the files that are compressed in chunks, by file name."""
+        return {name: file.chunks for name, file in self.files.items() if file.chunks is not None}
 
 
 class _StateFile(State, frozen=True):

@@ -52,7 +52,8 @@ class Update(Value, frozen=True):
     exist. `etags` has the ETags that the records do not have, `attestations` is None if the run did not look at
     attestations, `metadata` is by file name.  `incomplete` counts the packages whose run exports are unknown, `recent`
     the packages of the last week by hour (None if they cannot be counted), `metadata_read` the packages that were read
-    for their metadata only.
+    for their metadata only.  `carried` has the packages of another run whose run exports are published before their
+    records.
     """
 
     index: Index
@@ -70,6 +71,7 @@ class Update(Value, frozen=True):
     incomplete: int = 0
     recent: HourlyCounts | None = None
     metadata_read: int = 0
+    carried: frozenset[str] = frozenset()
 
 
 def apply(job: SubdirJob, snapshot: Snapshot, existing: Existing, todo: Plan, extracted: Extraction) -> Update:
@@ -104,6 +106,7 @@ def apply(job: SubdirJob, snapshot: Snapshot, existing: Existing, todo: Plan, ex
         incomplete=_incomplete(job, snapshot, existing, index),
         recent=_recent(snapshot, existing, todo, extracted, patched.index),
         metadata_read=len(todo.to_describe),
+        carried=todo.carried,
     )
 
 

@@ -60,3 +60,30 @@ def decompress_saved(data: bytes) -> bytes:
 def needs_short_entries(size: int) -> bool:
     """Whether a content of `size` bytes is so large that only short entries compress to an accepted size."""
     return size > _ALWAYS_ACCEPTED
+
+
+ZSTD_VERSION = ".".join(map(str, zstandard.ZSTD_VERSION))
+# The window of a frame of jobs; a job refers to nothing before it, and no further back than this.
+WINDOW_LOG = 21
+# An empty block that is the last one.
+FRAME_END = b"\x01\x00\x00"
+_MAGIC = b"\x28\xb5\x2f\xfd"
+# Descriptors of a frame header with eight bytes of content size: the content is the window, or a window is given.
+_SINGLE_SEGMENT, _WITH_WINDOW = 0xE0, 0xC0
+_SMALLEST_WINDOW_LOG = 10
+
+
+def frame_header(size: int) -> bytes:
+    """The header of a frame of jobs with `size` bytes of content (RFC 8878, section 3.1.1.1)."""
+    window = bytes([_SINGLE_SEGMENT])
+    if size > 1 << WINDOW_LOG:
+        window = bytes([_WITH_WINDOW, (WINDOW_LOG - _SMALLEST_WINDOW_LOG) << 3])
+    return _MAGIC + window + size.to_bytes(8, "little")
+
+
+def unpack_job(packed: bytes | memoryview, size: int) -> bytes:
+    """The `size` bytes of a job that refers to nothing before it.  Raises ValueError if there are other bytes."""
+    try:
+        return zstandard.ZstdDecompressor().decompress(b"".join((frame_header(size), packed, FRAME_END)))
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from error

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import bz2
+import hashlib
 import io
 import os
 import threading
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import zstandard
 
 from indexer.core.artifact import Artifact, Codec
-from indexer.core.stream import chunks_of
+from indexer.core.chunks import Chunk, ChunkedStream, ChunkTable, Row, table_of
+from indexer.core.stream import Stream, chunks_of
+from indexer.core.zstd import FRAME_END, WINDOW_LOG, frame_header
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from indexer.core.stream import Content
 
 # Jobs of one mebibyte that overlap by an eighth of it (a sixteenth of the window): they need less time for 0.2 to 1.7 %
 # more bytes, and the other cores have work from the second mebibyte on (docs/adr/0006-zstd.md).
 _JOB_SIZE = 2**20
 OVERLAP_LOG = 5
+# A chunk is a job that refers to nothing before it.  Zstd splits a larger chunk; each core has buffers of this size.
+_LARGEST_JOB = 2**22
+_NO_OVERLAP = 1
 # A window that holds such a job, and small tables: 3 MiB for each core instead of 32, and no slower.
-_WINDOW_LOG = 21
 _CHAIN_LOG = 19
 _HASH_LOG = 18
 # Shorter matches are mostly inside digests and save no bytes; a match of the long length is used without a search for a
@@ -33,14 +42,23 @@ MOST_THREADS = 8
 _FRAMES = threading.Lock()
 
 
-def compressed(artifact: Artifact) -> Content:
+class Packed(NamedTuple):
+    """The content of a file as it is put, and the table of its chunks if it has chunks."""
+
+    content: Content
+    chunks: ChunkTable | None = None
+
+
+def compressed(artifact: Artifact) -> Packed:
     """The content of an artifact as it is put."""
     content = b"" if artifact.content is None else artifact.content
+    if artifact.codec is Codec.ZSTD and isinstance(content, ChunkedStream):
+        return frame_of_chunks(content, artifact.level)
     if artifact.codec is Codec.ZSTD:
-        return frame(content, artifact.level)
+        return Packed(frame(content, artifact.level))
     if artifact.codec is Codec.BZIP2:
-        return _packed(content, bz2.BZ2Compressor())
-    return bytes(content) if artifact.immutable else content
+        return Packed(_packed(content, bz2.BZ2Compressor()))
+    return Packed(bytes(content) if artifact.immutable else content)
 
 
 def _packed(content: Content, packer: zstandard.ZstdCompressionObj | bz2.BZ2Compressor) -> bytes:
@@ -58,26 +76,78 @@ def frame(content: Content, level: int, threads: int | None = None) -> bytes:
     Always in zstd's threaded mode: its bytes are the same for any number of threads, and other than
     those of the mode without threads.
     """
-    shape = zstandard.ZstdCompressionParameters.from_level(level, source_size=len(content))
+    size = len(content)
+    parameters = _parameters(
+        level,
+        source_size=size,
+        threads=threads or _thread_count(),
+        job_size=_JOB_SIZE,
+        overlap_log=OVERLAP_LOG,
+        write_content_size=True,
+    )
+    with _FRAMES:
+        compressor = zstandard.ZstdCompressor(compression_params=parameters)
+        return _packed(content, compressor.compressobj(size=size))
+
+
+def _thread_count() -> int:
+    return min(os.cpu_count() or 1, MOST_THREADS)
+
+
+def _parameters(level: int, *, source_size: int = 0, **jobs: int) -> zstandard.ZstdCompressionParameters:
+    """The parameters of a level for a content of `source_size` bytes, 0 for one of any size."""
+    shape = zstandard.ZstdCompressionParameters.from_level(level, source_size=source_size)
     thorough = {}
     if shape.strategy >= zstandard.STRATEGY_BTOPT:
         # There are fewer matches, so fewer need to be searched (docs/adr/0006-zstd.md).
         thorough = {"search_log": shape.search_log - 2, "target_length": _LONG_MATCH}
-    parameters = zstandard.ZstdCompressionParameters.from_level(
+    return zstandard.ZstdCompressionParameters.from_level(
         level,
-        source_size=len(content),
-        window_log=min(shape.window_log, _WINDOW_LOG),
+        source_size=source_size,
+        window_log=min(shape.window_log, WINDOW_LOG),
         chain_log=min(shape.chain_log, _CHAIN_LOG),
         hash_log=min(shape.hash_log, _HASH_LOG),
         min_match=_MIN_MATCH,
         **thorough,
-        threads=threads or min(os.cpu_count() or 1, MOST_THREADS),
-        job_size=_JOB_SIZE,
-        overlap_log=OVERLAP_LOG,
-        write_content_size=True,
         write_checksum=False,
+        **jobs,
     )
-    size = len(content)
-    with _FRAMES:
-        compressor = zstandard.ZstdCompressor(compression_params=parameters)
-        return _packed(content, compressor.compressobj(size=size))
+
+
+def frame_of_chunks(content: ChunkedStream, level: int, threads: int | None = None) -> Packed:
+    """One frame of chunks, each a job of its own, with the content size in the header (docs/adr/0031-chunks.md).
+
+    Only chunks that were not compressed before are compressed.  The bytes are the same for any number of threads.
+    """
+    packers = threading.local()
+
+    def packed(chunk: Chunk) -> tuple[Row, bytes | memoryview]:
+        if chunk.packed is not None:
+            return Row(chunk.section, chunk.first, chunk.size, len(chunk.packed)), chunk.packed
+        if not hasattr(packers, "pack"):
+            packers.pack = _packer(level)
+        text = chunk.text()
+        job: bytes = packers.pack(text)
+        return Row(chunk.section, chunk.first, len(text), len(job)), job
+
+    with _FRAMES, ThreadPoolExecutor(threads or _thread_count()) as pool:
+        done = list(pool.map(packed, content.chunks))
+    parts = [frame_header(content.size), *(job for _, job in done), FRAME_END]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    whole = Stream(partial(iter, parts), sum(map(len, parts)), digest.digest())
+    return Packed(whole, table_of((row for row, _ in done), parts))
+
+
+def _packer(level: int) -> Callable[[bytes], bytes]:
+    """A function that compresses a text to a job that can be anywhere in a frame, except at its beginning."""
+    parameters = _parameters(level, threads=1, job_size=_LARGEST_JOB, overlap_log=_NO_OVERLAP)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+
+    def pack(text: bytes) -> bytes:
+        job: bytes = compressor.compress(text) + compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+        return job
+
+    pack(b"-")  # with the header of a frame; the first job can use the offsets that a decoder begins with
+    return pack

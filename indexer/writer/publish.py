@@ -16,12 +16,13 @@ from indexer.core.state import PublishedFile, State, encode_state
 from indexer.core.value import Value
 from indexer.store import Expect
 from indexer.store.concurrent import Limits, bounded
-from indexer.writer.compress import compressed
+from indexer.writer.compress import Packed, compressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
+    from indexer.core.chunks import ChunkTable
     from indexer.core.model import ETag
     from indexer.core.proof import Proof
     from indexer.core.snapshot import Snapshot
@@ -34,11 +35,15 @@ _COMPRESSED_EARLY = 32 * 2**20
 
 
 class _Written(Value, frozen=True):
-    """A file that was written, or deleted (then without an ETag); `rewritten` if a shard existed already."""
+    """A file that was written, or deleted (then without an ETag); `rewritten` if a shard existed already.
+
+    `chunks` is the table of its chunks if it has chunks.
+    """
 
     artifact: Artifact
     etag: ETag | None = None
     rewritten: bool = False
+    chunks: ChunkTable | None = None
 
 
 def pending(publication: Publication, snapshot: Snapshot) -> set[tuple[str, bool]]:
@@ -127,8 +132,11 @@ def _wanted(publication: Publication) -> set[str]:
 
 def _files_of(written: Sequence[_Written]) -> dict[str, PublishedFile]:
     """The files that were written, without shards and deleted files."""
-    files = (one for one in written if not one.artifact.immutable)
-    return {one.artifact.key: PublishedFile(one.etag, one.artifact.digest) for one in files if one.etag is not None}
+    return {
+        one.artifact.key: PublishedFile(one.etag, one.artifact.digest, one.chunks)
+        for one in written
+        if one.etag is not None and not one.artifact.immutable
+    }
 
 
 class _Contents:
@@ -146,7 +154,7 @@ class _Contents:
             and len(artifact.content) <= _COMPRESSED_EARLY
         }
 
-    def of(self, artifact: Artifact) -> Content:
+    def of(self, artifact: Artifact) -> Packed:
         """The content of one file, compressed if the file is."""
         begun = self._begun.get((artifact.key, artifact.digest))
         return compressed(artifact) if begun is None else begun.result()
@@ -188,9 +196,9 @@ def _write(folder: ChannelFolder, contents: _Contents, artifact: Artifact, *, et
     if artifact.content is None:
         folder.store.delete(folder.prefix + artifact.key, expect=expect)
         return _Written(artifact)
-    content = contents.of(artifact)
+    content, chunks = contents.of(artifact)
     try:
-        return _Written(artifact, _put(folder, artifact, expect, content))
+        return _Written(artifact, _put(folder, artifact, expect, content), chunks=chunks)
     except Conflict:
         if not artifact.immutable:
             raise
@@ -223,5 +231,5 @@ def _restore_source(folder: ChannelFolder, publication: Publication, snapshot: S
 
 
 def _put(folder: ChannelFolder, artifact: Artifact, expect: Expect | ETag, content: Content | None = None) -> ETag:
-    content = compressed(artifact) if content is None else content
+    content = compressed(artifact).content if content is None else content
     return folder.store.put(folder.prefix + artifact.key, content, expect=expect, headers=artifact.headers)

@@ -94,7 +94,7 @@ def test_a_file_that_changes_after_it_was_requested_makes_another_attempt() -> N
     failed: list[Call] = []
 
     def conflict(_number: int, call: Call) -> None:
-        if (call.verb, call.key) == ("GET", "linux-64/run_exports.json") and not failed:
+        if (call.verb, call.key) == ("GET", "linux-64/run_exports.json.zst") and not failed:
             failed.append(call)
             raise Conflict(call.key, "changed since it was read")
 

@@ -1,4 +1,4 @@
-"""In a channel of shards alone, a whole run looks only at package names of which the listing shows a change."""
+"""A whole run looks only at package names of which the listing shows a change, in their shards or in their chunks."""
 
 from __future__ import annotations
 
@@ -34,11 +34,15 @@ from tests.support.memory_channel import (
     with_outputs,
 )
 from tests.support.memory_channel import shards as shard_keys
+from tests.support.strategies import first_of_a_chunk
 
 if TYPE_CHECKING:
+    from indexer.core.options import Options
     from tests.support.memory import Call, MemoryStore
 
 SHARDS_ONLY = with_outputs(monolithic=False)
+CHUNKS_ONLY = with_outputs(shards=False)
+BOTH = with_outputs()
 OURS = f"linux-64/{STATE_FILE}"
 LATER = NOW_MS + DAY_MS
 NEW = "linux-64/p07-2.0-0.conda"
@@ -49,10 +53,11 @@ def shards_asked(store: MemoryStore, first: int) -> list[str]:
 
 
 def forget_names(store: MemoryStore) -> None:
-    """Leave the ledger that a run before this release left: without a word of names."""
+    """Leave the ledger that a run before this release left: without a word of names and chunks."""
     state = decode_state(store.bodies()[OURS])
     assert state is not None
-    store.upload(OURS, encode_state(msgspec.structs.replace(state, name_digests={})))
+    files = {name: msgspec.structs.replace(file, chunks=None) for name, file in state.files.items()}
+    store.upload(OURS, encode_state(msgspec.structs.replace(state, name_digests={}, files=files)))
 
 
 @pytest.mark.parametrize("many", [10, 40])
@@ -194,7 +199,12 @@ def test_wheels_of_other_names_are_counted_on() -> None:
         assert result["n_packages"] == 1
 
 
-KEYS = [f"linux-64/{name}-{version}-0.conda" for name in ("a", "a-b", "A", "c") for version in "12"]
+# A chunk begins at the second version of each name.
+KEYS = [
+    f"linux-64/{filename}"
+    for name in ("a", "a-b", "A", "c")
+    for filename in (f"{name}-1-0.conda", first_of_a_chunk(name, ".conda"))
+]
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["put", "replace", "remove", "spoil", "attest", "attest falsely"]),
@@ -219,10 +229,11 @@ def take(step: str, key: str, number: int, store: MemoryStore) -> None:
         store.upload(key, b"no package" if step == "spoil" else package(key, depends=depends))
 
 
+@pytest.mark.parametrize("kept", [SHARDS_ONLY, CHUNKS_ONLY, BOTH], ids=["shards", "chunks", "both"])
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(STEPS, st.booleans()), min_size=1, max_size=5))
-def test_a_run_over_changed_names_equals_a_run_that_reads_all_shards(
-    laps: list[tuple[list[tuple[str, str, bool]], bool]],
+@given(laps=st.lists(st.tuples(STEPS, st.booleans()), min_size=1, max_size=5))
+def test_a_run_over_changed_names_equals_a_run_that_reads_everything(
+    kept: Options, laps: list[tuple[list[tuple[str, str, bool]], bool]]
 ) -> None:
     stores = few, whole = [channel(*keys(2), *keys(1, "noarch")) for _ in range(2)]
     for number, (steps, scoped) in enumerate([([], False), *laps, ([], False)]):
@@ -233,7 +244,7 @@ def test_a_run_over_changed_names_equals_a_run_that_reads_all_shards(
                     store.disguise(key)  # of an ETag that tells nothing, only the ledger knows what was read
         if OURS in whole.bodies():
             forget_names(whole)
-        options = replace(SHARDS_ONLY, allow_mass_removal=True)
+        options = replace(kept, allow_mass_removal=True)
         if scoped and steps:
             options = replace(options, packages=frozenset(key for _, key, _ in steps))
         first = len(few.calls)

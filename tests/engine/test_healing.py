@@ -70,7 +70,7 @@ def test_a_run_in_step_asks_for_no_shard_and_makes_not_one_request_more() -> Non
     first = len(store.calls)
     index(store)
     calls = [(call.verb, call.key.partition("/")[2]) for call in store.calls[first:] if call.key.startswith("linux")]
-    results = [("GET", names.STATE_FILE), ("LIST", ""), ("GET", names.REPODATA), ("GET", names.RUN_EXPORTS)]
+    results = [("GET", names.STATE_FILE), ("LIST", ""), ("GET", names.REPODATA_ZST), ("GET", names.RUN_EXPORTS_ZST)]
     results += [("GET", "new-1.0-0.conda"), ("GET", names.SHARD_INDEX)]
     files = (shards(store)["new"].partition("/")[2], *OURS, names.STATE_FILE)
     assert sorted(calls) == sorted([*results, *(("PUT", name) for name in files)])

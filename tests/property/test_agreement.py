@@ -29,7 +29,7 @@ def publish(index: Index, outputs: Outputs) -> MemoryStore:
     store = MemoryStore()
     for artifact in publication(index, first_context(outputs)):
         if artifact.content is not None:
-            store.upload(f"noarch/{artifact.key}", bytes(compressed(artifact)))
+            store.upload(f"noarch/{artifact.key}", bytes(compressed(artifact).content))
     return store
 
 

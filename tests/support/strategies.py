@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
+from indexer.core.chunks import begins_chunk
 from indexer.core.json_stream import dump
 from indexer.core.model import ETag, Extracted, Index, Raw, Rejected, Stat
 from indexer.core.names import EXTENSIONS, parse_filename
@@ -150,3 +152,9 @@ def values(raws: Mapping[str, Raw]) -> dict[str, Any]:
     """What raw JSON says, however it is spelled."""
     parse: Callable[[bytes], Any] = json.loads
     return {key: parse(bytes(raw)) for key, raw in raws.items()}
+
+
+def first_of_a_chunk(name: str, extension: str) -> str:
+    """The file name of a package at which a chunk of a repodata.json begins."""
+    filenames = (f"{name}-{version}-0{extension}" for version in itertools.count())
+    return next(filename for filename in filenames if begins_chunk(filename))

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from indexer.core import names
+from indexer.core.chunks import saved_chunks
 from indexer.core.errors import BadIndex, NewerIndex
 from indexer.core.formats import repodata
 from indexer.core.value import Value
@@ -92,3 +93,12 @@ class PublishedFiles(Value, frozen=True):
                 yield from differences(decompress_file(packed, name, 2 * len(data) + MAX_SURPLUS_BYTES))
             except BadIndex as error:
                 yield error.reason
+        elif not self._fits_state(name, packed):
+            yield "has other chunks than the state has"
+
+    def _fits_state(self, name: str, packed: bytes) -> bool:
+        """Whether a compressed file that the last run left has the chunks that the state has."""
+        state = self.snapshot.state
+        if state is None or name not in state.chunks or not self.snapshot.is_unchanged(name):
+            return True
+        return saved_chunks(packed, state.chunks[name], self.folder.prefix + name) is not None

@@ -5,24 +5,25 @@ from __future__ import annotations
 import codecs
 import contextlib
 import re
-from functools import partial
 from sys import intern
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
+from indexer.core import chunks
+from indexer.core.chunks import Section, chunked_object
 from indexer.core.errors import BadIndex, NewerIndex
-from indexer.core.json_stream import dump, large_object, object_chunks
+from indexer.core.json_stream import dump
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import CONDA, EXTENSIONS, TAR_BZ2
 from indexer.core.records.identity import identity_of
-from indexer.core.stream import stream_of
+from indexer.core.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from indexer.core.json_stream import MakeChunks
+    from indexer.core.chunks import ChunkedStream, SavedChunks
     from indexer.core.stream import Stream
 
 _raw_map = msgspec.json.Decoder(dict[str, Raw])
@@ -37,6 +38,8 @@ _OURS = frozenset({"info", "v3", "removed", "repodata_version", "signatures", *_
 # Keys of revisions of repodata (CEP 48).  v3 is the only revision today.
 _REVISION = re.compile(r"v([0-9]+)")
 _V3 = 3
+# The names of the maps under `v3` begin with this in a table of chunks.
+_V3_MAP = "v3/"
 
 _STEP = 2**20
 _RUN_EXPORTS = "run_exports"
@@ -202,37 +205,85 @@ def run_exports_by_kind(run_exports: Raw) -> Raw:
     return dump({"weak": specs} if specs else {})
 
 
-def encode_repodata(index: Index, info: Mapping[str, object]) -> Stream:
+class PublishedRecords(Value, frozen=True):
+    """A file that is published: its chunks, and those of its records that are loaded, `before` an update."""
+
+    chunks: SavedChunks
+    before: Index
+
+
+def encode_repodata(
+    index: Index, info: Mapping[str, object], published: PublishedRecords | None = None
+) -> ChunkedStream:
     """The content of a `repodata.json`: everything sorted, compact, records copied as they are.
 
     `info` is the whole `info` key.  It is the last key: libsolv's own reader (mamba 1.x) ends the document after an
     `info` with an object in it, so the package maps must come before.  The maps are sorted by plain file name;
-    `v3` is written if it has records, or if `info` announces it (CEP 48).
+    `v3` is written if it has records, or if `info` announces it (CEP 48).  With a `published` file, records that were
+    not loaded stay as they are there.
     """
+    sections = _sections(_records, index, published)
     top: dict[str, object] = {
         **index.rest,
-        **_sections((name for name in index.records if name not in index.v3), index.records.__getitem__),
+        **{section: sections.get(section, Section()) for section in _SECTIONS},
         "info": info,
         "removed": index.removed,
         "repodata_version": _MAX_REPODATA_VERSION if "base_url" in info else 1,
     }
     announced = info.get("repodata_revisions")
-    if index.v3 or index.v3_rest or (isinstance(announced, dict) and "v3" in announced):
-        top["v3"] = partial(object_chunks, {**index.v3_rest, **_v3_members(index)})
-    return stream_of(partial(object_chunks, top, last="info"))
+    v3 = {name.removeprefix(_V3_MAP): section for name, section in sections.items() if name.startswith(_V3_MAP)}
+    if v3 or index.v3_rest or (isinstance(announced, dict) and "v3" in announced):
+        top["v3"] = {**index.v3_rest, **v3}
+    return chunked_object(top, last="info")
 
 
-def _sections(filenames: Iterable[str], value_of: Callable[[str], object]) -> dict[str, MakeChunks]:
-    """The two legacy maps."""
-    sections: dict[str, list[str]] = {section: [] for section in _SECTIONS}
-    for filename in sorted(filenames):
-        sections[section_of(filename)].append(filename)
-    return {section: large_object(members, value_of) for section, members in sections.items()}
+def _sections(
+    members_of: Callable[[Index], dict[str, Members]], index: Index, published: PublishedRecords | None
+) -> dict[str, Section]:
+    """The large maps of a file that have members, by name."""
+    after = members_of(index)
+    if published is None:
+        return {name: chunks.section_of(name, *members) for name, members in after.items()}
+    before, saved = members_of(published.before), published.chunks.sections()
+    sections = {
+        name: chunks.spliced(name, saved.get(name, ()), _changes(before.get(name), after.get(name)))
+        for name in saved.keys() | after.keys()
+    }
+    return {name: section for name, section in sections.items() if section.chunks}
 
 
-def _v3_members(index: Index) -> dict[str, MakeChunks]:
-    buckets = v3_buckets(index.v3, index.records)
-    return {bucket: large_object(sorted(records), records.__getitem__) for bucket, records in buckets.items()}
+class Members(NamedTuple):
+    """The members of a large map: the keys, and a function that returns the value of each."""
+
+    keys: Collection[str] = ()
+    value_of: Callable[[str], object] = dict[str, object]().__getitem__
+
+
+def _changes(before: Members | None, after: Members | None) -> dict[str, object]:
+    """The members that differ, by key; None for those that are gone."""
+    old, new = before or Members(), after or Members()
+    known = set(old.keys)
+    values = {key: new.value_of(key) for key in new.keys}
+    changes = {key: value for key, value in values.items() if key not in known or old.value_of(key) != value}
+    return {**changes, **dict.fromkeys(known - values.keys())}
+
+
+def _records(index: Index) -> dict[str, Members]:
+    """The records of each map."""
+    legacy = _by_section(name for name in index.records if name not in index.v3)
+    v3 = v3_buckets(index.v3, index.records)
+    return {
+        **{section: Members(filenames, index.records.__getitem__) for section, filenames in legacy.items()},
+        **{_V3_MAP + bucket: Members(records.keys(), records.__getitem__) for bucket, records in v3.items()},
+    }
+
+
+def _by_section(filenames: Iterable[str]) -> dict[str, list[str]]:
+    """File names by their legacy map."""
+    sections: dict[str, list[str]] = {}
+    for filename in filenames:
+        sections.setdefault(section_of(filename), []).append(filename)
+    return sections
 
 
 def encode_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[str, Raw]) -> Stream:
@@ -303,10 +354,18 @@ def v3_buckets(filenames: Iterable[str], records: Mapping[str, V]) -> dict[str, 
     return buckets
 
 
-def encode_run_exports(index: Index, subdir: str) -> Stream:
+def encode_run_exports(index: Index, subdir: str, published: PublishedRecords | None = None) -> ChunkedStream:
     """The content of a `run_exports.json` (CEP 12): every package whose run exports are known.
 
     If another run is about to publish a package, its run exports are here before its record is.
     """
-    sections = _sections(index.run_exports, lambda name: {_RUN_EXPORTS: index.run_exports[name]})
-    return stream_of(partial(object_chunks, {"info": {"subdir": subdir, "version": 1}, **sections}))
+    sections = _sections(_known_run_exports, index, published)
+    maps = {section: sections.get(section, Section()) for section in _SECTIONS}
+    return chunked_object({"info": {"subdir": subdir, "version": 1}, **maps})
+
+
+def _known_run_exports(index: Index) -> dict[str, Members]:
+    def entry(filename: str) -> object:
+        return {_RUN_EXPORTS: index.run_exports[filename]}
+
+    return {section: Members(filenames, entry) for section, filenames in _by_section(index.run_exports).items()}

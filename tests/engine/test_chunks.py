@@ -1,0 +1,138 @@
+"""A run replaces only the chunks of repodata.json with changed records, and believes no table that does not fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace as replaced
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from indexer.core import names
+from indexer.core.chunks import ChunkTable
+from indexer.core.state import State, decode_state, encode_state
+from tests.support.channel_check import faults
+from tests.support.memory import copy_of
+from tests.support.memory_channel import (
+    DAY_MS,
+    NOW_MS,
+    PLAIN,
+    channel,
+    fill,
+    index,
+    keys,
+    only,
+    package,
+    packages_read,
+    published,
+)
+
+if TYPE_CHECKING:
+    from tests.support.memory import MemoryStore
+
+LATER = NOW_MS + DAY_MS
+NEW = "linux-64/p03-2.0-0.conda"
+STATE = f"linux-64/{names.STATE_FILE}"
+ZST = f"linux-64/{names.REPODATA_ZST}"
+WHOLE = {f"linux-64/{name}" for name in (names.REPODATA, names.RUN_EXPORTS)}
+
+
+def indexed(count: int) -> MemoryStore:
+    """A channel that a run has left, with a package that came later."""
+    store = channel(*keys(count), *keys(1, "noarch"))
+    index(store)
+    return fill(store, NEW)
+
+
+def read(store: MemoryStore, first: int) -> set[str]:
+    return {call.key for call in store.calls[first:] if call.verb == "GET" and call.key.startswith("linux-64/")}
+
+
+def state_of(store: MemoryStore) -> State:
+    state = decode_state(store.bodies()[STATE])
+    assert state is not None
+    return state
+
+
+def with_table(store: MemoryStore, table: ChunkTable | None) -> None:
+    """Leave another table of the chunks of repodata.json.zst."""
+    state = state_of(store)
+    files = {**state.files, names.REPODATA_ZST: msgspec.structs.replace(state.files[names.REPODATA_ZST], chunks=table)}
+    store.upload(STATE, encode_state(msgspec.structs.replace(state, files=files)))
+
+
+def test_the_plain_files_are_not_read() -> None:
+    store = indexed(20)
+    first = len(store.calls)
+    report = only(index(store, now_ms=LATER))
+    assert (report.added, report.packages) == (("p03-2.0-0.conda",), 21)
+    assert not read(store, first) & WHOLE
+    assert packages_read(store.calls, first) == [NEW]
+    assert faults(store) == []
+
+
+@pytest.mark.parametrize("damage", ["no table", "empty table", "another table", "another size", "another file"])
+def test_a_table_that_does_not_fit_is_not_believed(damage: str) -> None:
+    store, undisturbed = indexed(5), indexed(5)
+    table = state_of(store).chunks[names.REPODATA_ZST]
+    first_row = next(row for row in table.rows if row.section)
+    if damage == "no table":
+        with_table(store, None)
+    elif damage == "empty table":
+        with_table(store, ChunkTable((), table.digest))
+    elif damage == "another table":
+        with_table(store, state_of(indexed(6)).chunks[names.REPODATA_ZST])
+    elif damage == "another size":
+        rows = tuple(msgspec.structs.replace(row, first="z") if row == first_row else row for row in table.rows)
+        with_table(store, ChunkTable(rows, table.digest))
+    else:  # with the same ETag
+        stored = store.objects[ZST]
+        store.objects[ZST] = replaced(stored, body=stored.body[:-9] + bytes(9))
+    first = len(store.calls)
+    index(store, now_ms=LATER)
+    index(undisturbed, now_ms=LATER)
+    assert read(store, first) >= WHOLE
+    assert published(store) == published(undisturbed)
+    assert state_of(store).chunks == state_of(undisturbed).chunks
+
+
+def test_a_check_names_a_table_that_does_not_fit() -> None:
+    store = indexed(5)
+    index(store, now_ms=LATER)
+    assert faults(store) == []
+    with_table(store, ChunkTable((), "0"))
+    (fault,) = faults(store)
+    assert "has other chunks than the state has" in str(fault)
+
+
+@pytest.mark.parametrize("level", [3, 16])
+def test_other_options_make_all_chunks_anew(level: int) -> None:
+    store = indexed(5)
+    options = replace(PLAIN, outputs=replace(PLAIN.outputs, zst_level=level))
+    whole = copy_of(store)
+    whole.remove(STATE)
+    index(store, options, now_ms=LATER)
+    index(whole, options, now_ms=LATER)
+    assert store.bodies()[ZST] == whole.bodies()[ZST]
+
+
+@pytest.mark.parametrize("count", [5, 50])
+def test_one_named_package_takes_as_many_requests_in_a_channel_of_any_size(count: int) -> None:
+    store = indexed(count)
+    first = len(store.calls)
+    index(store, replace(PLAIN, packages=frozenset({NEW})), now_ms=LATER)
+    calls = store.calls[first:]
+    assert not read(store, first) & WHOLE
+    assert len(calls) == 18
+    assert [call.key for call in calls if call.verb == "LIST"] == []
+    assert faults(store) == []
+
+
+def test_a_replaced_package_of_a_name_with_upper_case_is_found() -> None:
+    key = "linux-64/Up-1.0-0.conda"
+    store = channel(key, *keys(3), *keys(1, "noarch"))
+    index(store)
+    store.upload(key, package(key, depends=["replaced"]))
+    assert only(index(store, now_ms=LATER)).updated == ("Up-1.0-0.conda",)
+    assert faults(store) == []
