@@ -126,7 +126,7 @@ def _files(subdir: str, index: Index, shard_index: ShardIndex, outputs: Outputs,
         base_url = index.info.get("base_url")
         url = None if base_url is None else msgspec.json.decode(base_url)
         artifacts = frozen_repodata(index, url, subdir, outputs)
-        files += [File(artifact.key, compressed(artifact), artifact.headers) for artifact in artifacts]
+        files += [File(artifact.key, compressed(artifact).content, artifact.headers) for artifact in artifacts]
     return files
 
 
