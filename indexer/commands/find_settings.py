@@ -1,7 +1,7 @@
 """Finds the settings of a channel, if possible without a request of their own.
 
 The listing of the root shows the ETag of the file of settings, and each state has the settings that its run found under
-an ETag (docs/design.md, section Settings).
+an ETag (docs/design/choices.md, section Settings).
 """
 
 from __future__ import annotations

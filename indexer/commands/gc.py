@@ -1,4 +1,4 @@
-"""Deletes unused shard files, safely beside indexers that run at the same time (docs/design.md)."""
+"""Deletes unused shard files, safely beside indexers that run at the same time (docs/design/upkeep.md)."""
 
 from __future__ import annotations
 

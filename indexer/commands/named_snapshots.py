@@ -1,4 +1,4 @@
-"""Makes, lists and deletes named snapshots (docs/design.md has the order, core/named_snapshot.py the format)."""
+"""Makes, lists and deletes named snapshots (docs/design/upkeep.md has the order, core/named_snapshot.py the format)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A subdir is small if its state says so.  All other attempts are made one after the other: at large subdirs, at subdirs
 without a state, after a conflict, under a lease.  So one large subdir is in memory at a time, and only the thread of
-the run waits, starts processes and holds leases (docs/design.md, section Subdirs side by side).
+the run waits, starts processes and holds leases (docs/design/runs.md, section Orders).
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ INDEX_HTML = "index.html"
 PAGES_FOLDER = "packages"
 PAGES_STATE = ".indexer-pages.json.zst"
 NOTICES = "notices.json"
-# The settings of the channel, at its root; overwritten, never deleted (docs/design.md, section Settings).
+# The settings of the channel, at its root; overwritten, never deleted (docs/design/choices.md, section Settings).
 SETTINGS = ".indexer-settings.json"
 # Present while `indexer gc` works on a subdir.  A crashed `indexer gc` leaves this file behind.
 GC_MARKER = ".indexer-gc.json"
@@ -59,7 +59,8 @@ GC_MARKER = ".indexer-gc.json"
 LEASE = ".indexer-lease.json"
 # The index without patch and yanks.  It exists if a subdir has or ever had a patch or a yank; it is the source then.
 FROM_PACKAGES = "repodata_from_packages.json"
-# The patch and the yanks, which each later run applies.  These files are overwritten, never deleted (docs/design.md).
+# The patch and the yanks, which each later run applies.  These files are overwritten, never deleted
+# (docs/design/choices.md).
 PATCH_INSTRUCTIONS = "patch_instructions.json"
 YANKS = ".indexer-yanked.json"
 OVERLAY_FILES = (PATCH_INSTRUCTIONS, YANKS)

@@ -1,7 +1,7 @@
 """The overlay: a repodata patch and withdrawn packages, which change the index that the packages alone would make.
 
 They are files in the subdir.  indexer writes them and never deletes them, and each later run applies them
-(docs/design.md, section Patches and yanks).
+(docs/design/choices.md, section Patches and yanks).
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class ReadStrategy(Enum):
-    """How a package was read (docs/design.md, section Reading)."""
+    """How a package was read (docs/design/packages.md)."""
 
     WHOLE = "whole"
     TAIL = "tail"

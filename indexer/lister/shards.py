@@ -34,7 +34,7 @@ _BESIDE = (None, "", ".", "./")
 
 
 class LostShard(BadIndex):
-    """The shard index names a shard that does not exist: a gc that was killed may have deleted it (docs/design.md)."""
+    """The shard index names a shard that does not exist: a killed gc may have deleted it (docs/design/upkeep.md)."""
 
 
 def load_shard_index(folder: ChannelFolder, snapshot: Snapshot) -> ShardIndex:

@@ -1,6 +1,7 @@
 """Takes a snapshot of a subdir in the safe order: first the ETags of the index files, then the packages.
 
-In the other order a run could remove a package that another indexer has published between the two (docs/design.md).
+In the other order a run could remove a package that another indexer has published between the two
+(docs/design/runs.md).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The holder of the lease writes; other indexers wait as after any conflict.  The lease compares what the store does not
 compare: before each write whether the object has the expected ETag, and at the end whether all written objects are
-still there (docs/design.md has the guarantees).
+still there (docs/design/runs.md has the guarantees).
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Writers at once, and rounds: a store that compares first and writes later accepts two writers only sometimes.
 _AT_ONCE = 8
 _ROUNDS = 3
-# Stores refuse signatures that are off by more than 15 minutes; a lease tolerates two seconds (docs/design.md).
+# Stores refuse signatures that are off by more than 15 minutes; a lease tolerates two seconds (docs/design/runs.md).
 _SKEW_SECONDS = 60
 _BODY = b"0123456789"
 _HEADERS = {"Cache-Control": "public, max-age=300", "Content-Type": "application/json"}

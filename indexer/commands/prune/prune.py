@@ -1,6 +1,7 @@
 """Removes packages that no retention rule keeps: first from the index, and after the grace their objects.
 
-Each step can be repeated: an entry in the file of withdrawn packages says how far a package has come (docs/design.md).
+Each step can be repeated: an entry in the file of withdrawn packages says how far a package has come
+(docs/design/upkeep.md).
 """
 
 from __future__ import annotations

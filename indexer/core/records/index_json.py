@@ -106,7 +106,7 @@ def parse_json(data: bytes, thing: str) -> Any:
 
 
 def validate(index_json: bytes, package: PackageFile, rules: Rules, now_ms: int) -> Validated:
-    """The record of a package, from its `info/index.json` (the rules of docs/design.md, section Records).
+    """The record of a package, from its `info/index.json` (the rules of docs/design/packages.md, section Records).
 
     A package that would break or mislead readers is rejected; other faults are warnings.  Keys that only an indexer may
     set are never taken from the package.  Raises BadPackage.

@@ -26,7 +26,7 @@ Addressing = Literal["virtual", "path"]
 
 
 class Conditions(Enum):
-    """How a write to a store can depend on the existing object (docs/design.md)."""
+    """How a write to a store can depend on the existing object (docs/design/runs.md)."""
 
     ETAG = "etag"
     GENERATION = "generation"

@@ -1,4 +1,4 @@
-"""Decides which requests are sent again, and when: the lowest of three layers (docs/design.md, section Faults)."""
+"""Decides which requests are sent again, and when: the lowest of three layers (docs/design/faults.md)."""
 
 from __future__ import annotations
 
