@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from indexer.commands.change_file import JSON, change_file
+from indexer.commands.delete_files import delete_files
 from indexer.commands.frozen_view import File, frozen_view
 from indexer.commands.retry import backoff
 from indexer.core import names
@@ -84,11 +85,12 @@ def delete_snapshot(store: Store, name: str, context: Context, *, delete: bool) 
     check_name(name)
     began = context.clock.monotonic()
     files = list(_files_of(store, name))
-    if not files:
+    own = {prefix_of(name) + file for file in (names.SNAPSHOT_MARKER, names.SNAPSHOT_CONTENTS)}
+    if own.isdisjoint(stat.key for stat in files):  # a folder of somebody else, perhaps a channel
         raise BadConfig(name, "is not a snapshot of this channel", "`indexer snapshot TARGET --list` lists all")
     info = _info(name, load_marker(store, name))
-    for stat in files if delete else ():
-        store.delete(stat.key, expect=stat.etag)
+    if delete:
+        delete_files(store, prefix_of(name), files, context)
     seconds = context.clock.monotonic() - began
     outcome = Outcome.DELETED if delete else Outcome.PLANNED
     return SnapshotReport(outcome, (info,), seconds=seconds, usage=store.usage)

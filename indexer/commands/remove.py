@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict, replace
 
+from indexer.commands.delete_files import delete_files
 from indexer.commands.with_settings import index_with_settings
 from indexer.core import names
 from indexer.core.channel_settings import ChannelSettings
@@ -57,8 +59,8 @@ def remove(store: Store, request: RemovalRequest, context: Context) -> RemovalRe
 
     First the index is brought up to date, in the formats of the other indexer alone; then our own files are deleted,
     each only in the version that was listed.  If a subdir cannot be indexed, none of our files is deleted; if the
-    channel has none of them, nothing is done.  Raises what an index run raises, and Conflict if another run writes one
-    of our files.
+    channel has none of them, nothing is done.  Raises what an index run raises, and GaveUp if another run writes one of
+    our files.
     """
     began = context.clock.monotonic()
     before = _own_files(store, request.successor, context)
@@ -70,8 +72,8 @@ def remove(store: Store, request: RemovalRequest, context: Context) -> RemovalRe
         return _removal(request, report, ())
     files = _own_files(store, request.successor, context)
     if request.delete:
-        for stat in files:
-            store.delete(stat.key, expect=stat.etag)
+        for folder, some in groupby(files, lambda stat: stat.key[: stat.key.rfind("/") + 1]):
+            delete_files(store, folder, list(some), context)
     report = replace(report, seconds=context.clock.monotonic() - began)
     # The run may have made a state, and it has deleted that of a root without files.
     return _removal(request, report, tuple(dict.fromkeys(stat.key for stat in (*before, *files))))

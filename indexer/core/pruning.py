@@ -120,7 +120,7 @@ _RESULTS = {
     Step.HOLD: Result.HELD,
     Step.UNLIST: Result.LEFT,
     Step.WAIT: Result.WAITS,
-    Step.DELETE: Result.DELETED,
+    Step.DELETE: Result.WAITS,  # unless it is deleted now
 }
 
 
@@ -200,6 +200,11 @@ class SubdirPlan(Value, frozen=True):
                 changes[filename] = (entry, replace(entry, unlisted_timestamp=unlisted_ms))
         return changes
 
+    def would_delete(self) -> frozenset[str]:
+        """The file names whose objects a prune without an error would delete now."""
+        entries = with_changes(self.withdrawn, self.first_changes()).pruned
+        return frozenset(self.due(entries, self.now_ms))
+
     def judged(self, deleted: Collection[str]) -> Iterator[JudgedPackage]:
         """What happens to each package, of which some are `deleted` now."""
         for filename, verdict in self.verdicts.items():
@@ -210,7 +215,8 @@ class SubdirPlan(Value, frozen=True):
         for filename, entry in self.withdrawn.pruned.items():
             step = self.step(filename)
             if step is not Step.FORGET:
-                yield JudgedPackage(f"{self.subdir}/{filename}", entry.size, _RESULTS[step], (step.value,))
+                result = Result.DELETED if filename in deleted else _RESULTS[step]
+                yield JudgedPackage(f"{self.subdir}/{filename}", entry.size, result, (step.value,))
 
 
 def is_pinned(filename: str, pins: Collection[str]) -> bool:

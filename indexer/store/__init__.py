@@ -152,4 +152,4 @@ class Store(Protocol):
         """
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
-        """Delete one of our own files, never a package, if it exists.  Raises Conflict."""
+        """Delete an object if it exists.  Raises Conflict.  Only `prune` deletes packages."""

@@ -108,7 +108,8 @@ def write_file(root: Path, inside: Path, fill: Callable[[BinaryIO], None], expec
 def copy_bytes(descriptor: int, target: int, size: int) -> None:
     """Copy `size` bytes from one open file to another, within the kernel if the file systems can do that.
 
-    Both are copied from the position where they are.
+    Both are used from the position where they are.  Raises OSError.  Fewer bytes are copied only if the file that is
+    read has become shorter.
     """
     while size and (count := _copy_some(descriptor, target, size)):
         size -= count
@@ -117,8 +118,14 @@ def copy_bytes(descriptor: int, target: int, size: int) -> None:
 def _copy_some(descriptor: int, target: int, size: int) -> int:
     if hasattr(os, "copy_file_range"):
         with contextlib.suppress(OSError):  # another file system, or one without this feature
-            return os.copy_file_range(descriptor, target, size)
-    return os.write(target, os.read(descriptor, min(size, _STEP)))
+            if copied := os.copy_file_range(descriptor, target, size):
+                return copied
+        # Some file systems copy nothing, and report no error.
+    data = os.read(descriptor, min(size, _STEP))
+    left = memoryview(data)
+    while left:  # a disk that becomes full takes a part first
+        left = left[os.write(target, left) :]
+    return len(data)
 
 
 def delete_file(root: Path, inside: Path, expect: Expect | ETag, syncs: Syncs) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from tests.support.channels import snapshot
@@ -31,6 +32,13 @@ def test_yanked_and_ignored_packages_and_a_patch_are_named(channel: Path) -> Non
     assert "noarch/mire-1.0-0.conda: is yanked, and rattler-index will list the package again" in done.err
     assert not list(channel.rglob(".indexer*"))
     assert "the channel is ready for rattler-index" in done.out
+
+
+def test_pruned_packages_are_counted(channel: Path) -> None:
+    invoke("fs", channel)
+    assert invoke("prune", channel, "--keep-newest", "1", "--yes").code == 0
+    done = invoke("remove", channel, *FOR_RATTLER)
+    assert re.search(r"rattler-index will list \d pruned packages? again; to delete the files, first repeat", done.err)
 
 
 def test_json_has_the_files_apart(channel: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import errno
+import os
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ import pytest
 
 from indexer.core.errors import Conflict, CopyRefused, Missing
 from indexer.store import Expect
+from indexer.store.folder import copy_bytes
 from indexer.store.fs import FolderStore
 from indexer.store.s3.chain import Keys
 from indexer.store.s3.multipart import Limits
@@ -251,3 +254,17 @@ def test_a_file_that_changes_while_it_is_copied_is_not_copied(tmp_path: Path) ->
         (tmp_path / KEY).write_bytes(TEN[::-1])
         with pytest.raises(Conflict):
             reader.copy_to(file)
+
+
+def test_a_copy_is_whole_or_an_error(tmp_path: Path) -> None:
+    """A pipe takes a part of a write, as a disk does that becomes full."""
+    file = tmp_path / "file"
+    file.write_bytes(bytes(MIB))
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        with file.open("rb") as source, pytest.raises(OSError, match=os.strerror(errno.EAGAIN)):
+            copy_bytes(source.fileno(), writer, MIB)
+    finally:
+        os.close(reader)
+        os.close(writer)

@@ -233,6 +233,23 @@ def test_a_deleted_snapshot_leaves_the_channel_as_before() -> None:
         delete_snapshot(store, "v1", fake_context(), delete=True)
 
 
+def test_a_folder_of_somebody_else_is_no_snapshot_to_delete() -> None:
+    store = indexed()
+    store.upload(f"snapshots/v1/linux-64/{names.REPODATA}", b"{}")
+    before = store.bodies()
+    with pytest.raises(BadConfig, match="v1: is not a snapshot of this channel"):
+        delete_snapshot(store, "v1", fake_context(), delete=True)
+    assert store.bodies() == before
+
+
+def test_on_a_store_without_conditions_it_is_deleted_under_a_lease() -> None:
+    store = indexed()
+    before = store.bodies()
+    freeze(store)
+    delete_snapshot(UnconditionalStore(store), "v1", fake_context(), delete=True)
+    assert store.bodies() == before
+
+
 def test_a_channel_of_another_indexer_is_refused() -> None:
     store = indexed()
     store.remove(f"linux-64/{names.STATE_FILE}")

@@ -13,10 +13,10 @@ from indexer.commands.named_snapshots import SnapshotRequest, delete_snapshot, m
 from indexer.commands.prune.prune import prune
 from indexer.commands.publish.publish import publish
 from indexer.commands.rollback import RollbackRequest, roll_back
-from indexer.commands.yank import YankRequest, withdraw
+from indexer.commands.yank import YankRequest, end_pruning, withdraw
 from indexer.core import names
 from indexer.core.channel_settings import ChannelSettings
-from indexer.core.errors import BadConfig, BadPatch, NoConditions
+from indexer.core.errors import BadConfig, BadPatch, Denied, NoConditions
 from indexer.core.exit_codes import ExitCode
 from indexer.core.overlay import Prune, WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn
 from indexer.core.pruning import DAY_MS as GRACE_MS
@@ -46,6 +46,7 @@ from tests.support.memory_channel import (
 from tests.support.unconditional_store import UnconditionalStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from indexer.store import Store
@@ -293,6 +294,57 @@ def test_publishing_a_pruned_package_again_keeps_it(tmp_path: Path) -> None:
     assert set(entries(store)) == {"app-2-0.conda"}
     run(store, ChannelSettings(keep_newest=9), at=1)
     assert OLD in packages(store)
+
+
+def publish_again(store: MemoryStore) -> None:
+    end_pruning(store, {OLD}, fake_context())
+    follow(store)
+
+
+def yank(store: MemoryStore) -> None:
+    withdraw(store, YankRequest(frozenset({OLD}), "broken"), PLAIN, fake_context())
+
+
+@pytest.mark.parametrize("want", [publish_again, yank])
+def test_a_package_that_is_wanted_while_prune_runs_stays(want: Callable[[MemoryStore], None]) -> None:
+    store = nightlies()
+    run(store)
+
+    def meanwhile(call: Call) -> None:
+        if (call.verb, call.key) == ("LIST", names.SNAPSHOTS_FOLDER):  # the subdirs have been read
+            store.hook = lambda _: None
+            want(store)
+
+    store.hook = meanwhile
+    report = run(store, at=1)
+    assert found(report, Result.DELETED) == {app(2)}
+    assert packages(store) == {app(1), app(3), app(4)}
+    assert faults(store) == []
+
+
+def test_a_package_that_cannot_be_deleted_is_not_reported_as_deleted() -> None:
+    store = nightlies()
+    run(store)
+
+    def refuse(call: Call) -> None:
+        if call.verb == "DELETE":
+            raise Denied(call.key, "no right to delete", "grant it")
+
+    store.hook = refuse
+    report = run(store, at=1)
+    assert found(report, Result.DELETED) == set()
+    assert found(report, Result.WAITS) == {app(1), app(2)}
+    assert (report.outcome, report.exit_code) == (Outcome.FAILED, ExitCode.FAILED)
+
+
+@pytest.mark.parametrize("pruned_before", [True, False])
+def test_a_plan_has_the_files_that_a_grace_of_zero_deletes(*, pruned_before: bool) -> None:
+    store = nightlies()
+    if pruned_before:
+        run(store)
+    plan = run(store, delete=False, grace_ms=0)
+    assert found(plan, Result.WOULD_DELETE) == {app(1), app(2)}
+    assert found(run(store, grace_ms=0), Result.DELETED) == {app(1), app(2)}
 
 
 def test_a_pin_that_is_given_in_time_brings_a_package_back() -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from indexer.commands.remove import remove
 from indexer.core import names
+from indexer.core.errors import GaveUp
 from indexer.core.removal import RemovalReport, RemovalRequest, Successor
 from indexer.core.report import Outcome
 from tests.support.interfering_store import Crash, InterferingStore, crash_at
 from tests.support.memory import MemoryStore, copy_of
 from tests.support.memory_channel import NOW_MS, changes, fake_context, fill, follow, keys, with_outputs
+from tests.support.unconditional_store import UnconditionalStore
+
+if TYPE_CHECKING:
+    from indexer.store import Store
+    from tests.support.memory import Call
 
 EVERYTHING = with_outputs(bz2=True, current_repodata=True, channeldata=True, html=True, rss=True)
 RATTLER = RemovalRequest(Successor.RATTLER, delete=True)
@@ -26,7 +34,7 @@ def channel() -> MemoryStore:
     return store
 
 
-def leave(store: MemoryStore | InterferingStore, request: RemovalRequest = RATTLER) -> RemovalReport:
+def leave(store: Store, request: RemovalRequest = RATTLER) -> RemovalReport:
     return remove(store, request, fake_context())
 
 
@@ -101,3 +109,24 @@ def test_killed_at_any_call_and_repeated_it_ends_the_same() -> None:
             leave(InterferingStore(store, crash_at(number)))
         leave(store)
         assert files(store) == files(whole), number
+
+
+def test_a_store_without_conditions_is_left_under_leases() -> None:
+    store = channel()
+    store.upload(f"noarch/{names.LEASE}", b"{}")  # of a run that was killed
+    report = leave(UnconditionalStore(store))
+    assert (report.exit_code, report.deleted) == (0, True)
+    assert files(store) == {f"{subdir}/{name}" for subdir in ("linux-64", "noarch") for name in OF_RATTLER}
+
+
+def test_a_file_that_another_run_writes_meanwhile_stays_and_is_named() -> None:
+    store = channel()
+
+    def write(call: Call) -> None:
+        if (call.verb, call.key) == ("DELETE", f"noarch/{names.STATE_FILE}"):
+            store.upload(call.key, b"newer")
+
+    store.hook = write
+    with pytest.raises(GaveUp, match=r"noarch/\.indexer\.json\.zst: was written by another program meanwhile; stop"):
+        leave(store)
+    assert store.bodies()[f"noarch/{names.STATE_FILE}"] == b"newer"

@@ -50,6 +50,11 @@ def warnings(report: RemovalReport) -> Iterator[str]:
                 f"warning: {subdir}: {report.successor} will read {counted(len(sub.ignored), 'ignored package')}; "
                 "delete these packages if they are broken"
             )
+        if sub.pruned:
+            yield (
+                f"warning: {subdir}: {report.successor} will list {counted(len(sub.pruned), 'pruned package')} again; "
+                "to delete the files, first repeat `indexer prune` with --yes --grace 0s"
+            )
     for key in report.own_files:
         if key.endswith(names.PATCH_INSTRUCTIONS):
             yield f"warning: {key}: the patch ends; name the patch package in each run of {report.successor}"

@@ -75,7 +75,8 @@ def prune(store: Store, request: PruneRequest, context: Context) -> PruneReport:
     if request.delete:
         report = _Work(store, context, {subdir: some.sidecars for subdir, some in contents.items()}).carry_out(plans)
     else:
-        report = PruneReport({}, packages=tuple(one.planned() for plan in plans for one in plan.judged(())))
+        judged = (one for plan in plans for one in plan.judged(plan.would_delete()))
+        report = PruneReport({}, packages=tuple(one.planned() for one in judged))
     return replace(report, seconds=context.clock.monotonic() - began, usage=store.usage)
 
 
@@ -168,8 +169,17 @@ class _Work(Value, frozen=True):
         return index_with_settings(self.store, Options(subdirs=subdirs), self.context)
 
     def _still_due(self, plan: SubdirPlan, due: Mapping[str, Prune]) -> Mapping[str, Prune]:
-        """Those of the due entries that no snapshot names, which may have been made meanwhile."""
+        """Those of the due entries that nobody wants now.
+
+        Meanwhile a package may have been published again, which ends its entry, or yanked, or named by a new snapshot.
+        """
         if not due:
             return due
+        withdrawn, _ = read_withdrawn(self.store, plan.subdir)
         held = packages_in_snapshots(self.store, self.context.executor).get(plan.subdir, frozenset())
-        return {filename: entry for filename, entry in due.items() if filename not in held}
+        wanted = withdrawn.yanked.keys() | withdrawn.ignored.keys() | held
+        return {
+            filename: entry
+            for filename, entry in due.items()
+            if withdrawn.pruned.get(filename) == entry and filename not in wanted
+        }
