@@ -200,8 +200,8 @@ def gc(channel: _TARGET, options: GcOptions, output: OutputOptions, bucket: Buck
 def prune(channel: _TARGET, options: PruneOptions, output: OutputOptions, bucket: Bucket) -> None:
     """List packages that no rule of retention keeps; with --yes, remove them.
 
-    They leave the index first, and a later run deletes their files.  The last version of a package name always stays,
-    and so does what a kept package needs.
+    They leave the index first, and a later `prune` deletes their files.  The last version of a package name always
+    stays, and so does what a kept package needs.
     """
 
     def do_prune() -> PruneReport:

@@ -117,7 +117,10 @@ def _plan(store: Store, subdir: str, name: str, contents: Contents, context: Con
     folder = ChannelFolder(store, subdir, context.executor)
     entry = contents.subdirs.get(subdir, FrozenSubdir())
     snapshot = take_index_snapshot(folder, Outputs())
-    if snapshot.state is None and (entry.files or snapshot.source(monolithic=True)):
+    is_indexed = snapshot.state is not None
+    if not is_indexed and next(iter(store.list(folder.prefix)), None) is None:  # no run would index the subdir
+        return _SubdirPlan(SubdirRollback(gone=tuple(sorted(entry.packages))))
+    if not is_indexed and (entry.files or snapshot.source(monolithic=True)):
         raise BadConfig(
             subdir, "was not indexed by this tool yet", "nothing was changed: index the channel, then repeat"
         )

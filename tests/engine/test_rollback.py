@@ -262,3 +262,16 @@ def test_a_store_without_conditions_is_rolled_back_under_a_lease() -> None:
     back(UnconditionalStore(store))
     assert readable(store) == {P1, P2}
     assert not any(key.endswith(names.LEASE) for key in store.bodies())
+
+
+def test_a_subdir_that_was_deleted_is_gone_and_the_others_are_rolled_back() -> None:
+    store = frozen()
+    fill(store, "noarch/later-1.0-0.conda")
+    follow(store)
+    for key in store.bodies("linux-64/"):
+        store.remove(key)
+    report = back(store)
+    assert report.plans["linux-64"].gone == (P0, P1, P2)
+    assert report.plans["noarch"].withdrawn == ("later-1.0-0.conda",)
+    assert readable(store, "noarch") == {P0}
+    assert store.bodies("linux-64/") == {}
