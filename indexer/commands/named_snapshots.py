@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from indexer.commands.context import Context
     from indexer.commands.frozen_view import FrozenView
     from indexer.core.model import Stat
+    from indexer.lister.subdirs import Root
     from indexer.store import Store
 
 _ZSTD = {"Content-Type": "application/zstd"}
@@ -58,20 +59,22 @@ def make_snapshot(store: Store, request: SnapshotRequest, context: Context) -> S
     """
     check_name(request.name)
     began = context.clock.monotonic()
-    root = root_of(store)
-    check_channel(root, context.channel)
-    check_exists(root, context.channel)
-    work = partial(_make, root.subdirs, request, context)
+    work = partial(_make, _root_of(store, context).subdirs, request, context)
     outcome, marker = change_file(store, request.prefix + names.SNAPSHOT_MARKER, context, work)
     seconds = context.clock.monotonic() - began
     return SnapshotReport(outcome, (_info(request.name, marker),), seconds=seconds, usage=store.usage)
 
 
 def list_snapshots(store: Store, context: Context) -> SnapshotReport:
-    """The snapshots of a channel by name; those that are not complete have no date."""
+    """The snapshots of a channel by name; those that are not complete have no date.
+
+    Raises BadConfig if there is no snapshot because the target is no channel.
+    """
     began = context.clock.monotonic()
     found = context.executor.map(partial(_listed, store), snapshot_names(store))
     snapshots = tuple(info for info in found if info)
+    if not snapshots:
+        _root_of(store, context)
     seconds = context.clock.monotonic() - began
     return SnapshotReport(Outcome.UNCHANGED, snapshots, seconds=seconds, usage=store.usage)
 
@@ -94,6 +97,14 @@ def delete_snapshot(store: Store, name: str, context: Context, *, delete: bool) 
     seconds = context.clock.monotonic() - began
     outcome = Outcome.DELETED if delete else Outcome.PLANNED
     return SnapshotReport(outcome, (info,), seconds=seconds, usage=store.usage)
+
+
+def _root_of(store: Store, context: Context) -> Root:
+    """The root of the channel.  Raises BadConfig if the target is no channel."""
+    root = root_of(store)
+    check_channel(root, context.channel)
+    check_exists(root, context.channel)
+    return root
 
 
 def _files_of(store: Store, name: str) -> Iterator[Stat]:

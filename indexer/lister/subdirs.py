@@ -86,7 +86,8 @@ def check_exists(root: Root, channel: str) -> None:
         reason = f"{reason}, only other folders ({some}{', ...' if len(folders) > _FOLDERS_NAMED else ''})"
     else:
         step = "check the name"
-    raise BadConfig(channel or "the channel", reason, f"nothing was changed: {step}, or create a channel with --create")
+    create = "create a channel with --create of `indexer s3`, `fs` or `publish`"
+    raise BadConfig(channel or "the channel", reason, f"nothing was changed: {step}, or {create}")
 
 
 def check_is_subdir(subdir: str) -> None:

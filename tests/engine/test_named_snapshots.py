@@ -220,6 +220,13 @@ def test_all_are_listed_by_name_with_date_packages_and_size() -> None:
     assert report.snapshots == (made[1], made[0])
 
 
+def test_a_list_of_snapshots_of_no_channel_is_an_error() -> None:
+    store = indexed()
+    assert list_snapshots(store, fake_context()).snapshots == ()
+    with pytest.raises(BadConfig, match="has no subdir such as noarch or linux-64"):
+        list_snapshots(MemoryStore(0), fake_context())
+
+
 def test_a_deleted_snapshot_leaves_the_channel_as_before() -> None:
     store = indexed()
     before = store.bodies()

@@ -29,6 +29,8 @@ def _snapshot_lines(report: SnapshotReport) -> Iterator[str]:
     """A line for each snapshot: its name, date, number of packages and size."""
     width = max((len(info.name) for info in report.snapshots), default=0)
     yield from (f"  {info.name:<{width}}  {_described(info)}" for info in report.snapshots)
+    if not report.snapshots:
+        yield "  no snapshot"
     if report.outcome is Outcome.PLANNED:
         yield "  nothing was deleted; repeat with --yes to delete"
 
