@@ -5,22 +5,29 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import asdict, replace
 
+from indexer.commands.change_file import JSON
 from indexer.commands.delete_files import delete_files
 from indexer.commands.with_settings import index_with_settings
 from indexer.core import names
 from indexer.core.channel_settings import ChannelSettings
+from indexer.core.errors import Missing
 from indexer.core.exit_codes import ExitCode
+from indexer.core.model import UNREADABLE, Stat
 from indexer.core.options import Options
 from indexer.core.removal import RemovalReport, Successor
 from indexer.core.report import Report
 from indexer.lister.subdirs import chosen
+from indexer.store import Expect
 from indexer.store.channel_folder import ChannelFolder
+from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from indexer.commands.context import Context
-    from indexer.core.model import Stat
     from indexer.core.removal import RemovalRequest
     from indexer.store import Store
 
@@ -51,6 +58,8 @@ _OF_SUBDIR = {
     # conda-index reads and writes the instructions of a patch and the index without the patch too.
     Successor.CONDA: _OURS,
 }
+# A channel of another indexer can have the other files.
+_ONLY_OURS = frozenset({*_OURS, names.SETTINGS})
 _OF_ROOT = (names.PROBE, names.LEASE, names.SETTINGS, names.STATE_FILE)
 
 
@@ -64,19 +73,42 @@ def remove(store: Store, request: RemovalRequest, context: Context) -> RemovalRe
     """
     began = context.clock.monotonic()
     before = _own_files(store, request.successor, context)
-    if not before:  # another run of `remove` has ended
-        report = Report({}, seconds=context.clock.monotonic() - began, usage=store.usage)
-        return _removal(request, report, ())
-    report = index_with_settings(store, _options(request), context)
-    if report.exit_code not in {ExitCode.OK, ExitCode.PARTIAL}:
-        return _removal(request, report, ())
-    files = _own_files(store, request.successor, context)
+    ours = any(stat.key.rpartition("/")[2] in _ONLY_OURS for stat in before)
+    if not ours and store.stat(names.REMOVAL) is None:  # another run of `remove` has ended
+        return _removal(request, Report({}, usage=store.usage), ())
+    report, files = Report({}, usage=store.usage), before
+    if not _is_begun(store, before):
+        report = index_with_settings(store, _options(request), context)
+        if report.exit_code not in {ExitCode.OK, ExitCode.PARTIAL}:
+            return _removal(request, report, ())
+        files = _own_files(store, request.successor, context)
     if request.delete:
-        for folder, some in groupby(files, lambda stat: stat.key[: stat.key.rfind("/") + 1]):
-            delete_files(store, folder, list(some), context)
+        _delete(store, files, context)
     report = replace(report, seconds=context.clock.monotonic() - began)
     # The run may have made a state, and it has deleted that of a root without files.
     return _removal(request, report, tuple(dict.fromkeys(stat.key for stat in (*before, *files))))
+
+
+def _delete(store: Store, files: Sequence[Stat], context: Context) -> None:
+    """Delete files, between a marker that names them and its own deletion."""
+    marker = msgspec.json.encode({stat.key: stat.etag for stat in files}, order="deterministic")
+    etag = store.put(names.REMOVAL, marker, expect=Expect.ANYTHING, headers=JSON)
+    for folder, some in groupby(files, lambda stat: stat.key[: stat.key.rfind("/") + 1]):
+        delete_files(store, folder, list(some), context)
+    delete_files(store, "", [Stat(names.REMOVAL, len(marker), etag, 0)], context)
+
+
+def _is_begun(store: Store, files: Sequence[Stat]) -> bool:
+    """Whether a killed `remove` has begun to delete these files, and no run has written one of them since.
+
+    Then the index is in the formats of the other indexer already.  A run now would publish an index without the yanks
+    and patches that are deleted.
+    """
+    try:
+        marked = msgspec.json.decode(read_whole(store, names.REMOVAL)[0], type=dict[str, str])
+    except (Missing, *UNREADABLE):
+        return False
+    return all(marked.get(stat.key) == stat.etag for stat in files)
 
 
 def _options(request: RemovalRequest) -> Options:

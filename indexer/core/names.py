@@ -53,6 +53,8 @@ PAGES_STATE = ".indexer-pages.json.zst"
 NOTICES = "notices.json"
 # The settings of the channel, at its root; overwritten, never deleted (docs/design/choices.md, section Settings).
 SETTINGS = ".indexer-settings.json"
+# Present while `indexer remove` deletes our files: their ETags.  A killed `indexer remove` leaves this file behind.
+REMOVAL = ".indexer-removal.json"
 # Present while `indexer gc` works on a subdir.  A crashed `indexer gc` leaves this file behind.
 GC_MARKER = ".indexer-gc.json"
 # Names the run that writes a subdir, if the store has no conditional writes.

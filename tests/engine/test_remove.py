@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from indexer.commands.remove import remove
+from indexer.commands.yank import YankRequest, withdraw
 from indexer.core import names
 from indexer.core.errors import GaveUp
 from indexer.core.removal import RemovalReport, RemovalRequest, Successor
 from indexer.core.report import Outcome
 from tests.support.interfering_store import Crash, InterferingStore, crash_at
 from tests.support.memory import MemoryStore, copy_of
-from tests.support.memory_channel import NOW_MS, changes, fake_context, fill, follow, keys, with_outputs
+from tests.support.memory_channel import NOW_MS, PLAIN, changes, fake_context, fill, follow, keys, with_outputs
 from tests.support.unconditional_store import UnconditionalStore
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def test_an_index_that_cannot_be_read_keeps_all_our_files() -> None:
 
 def test_killed_at_any_call_and_repeated_it_ends_the_same() -> None:
     start = channel()
+    withdraw(start, YankRequest(frozenset({keys(3)[0]}), "broken"), PLAIN, fake_context())
     whole = copy_of(start)
     leave(whole)
     count = InterferingStore(copy_of(start))
@@ -108,7 +110,15 @@ def test_killed_at_any_call_and_repeated_it_ends_the_same() -> None:
         with pytest.raises(Crash):
             leave(InterferingStore(store, crash_at(number)))
         leave(store)
-        assert files(store) == files(whole), number
+        assert store.bodies() == whole.bodies(), number
+
+
+def test_files_that_another_indexer_writes_too_stay_without_ours() -> None:
+    store = MemoryStore(NOW_MS)
+    fill(store, *keys(1))
+    store.upload(f"linux-64/{names.RUN_EXPORTS}", b"{}")
+    assert leave(store).own_files == ()
+    assert f"linux-64/{names.RUN_EXPORTS}" in store.bodies()
 
 
 def test_a_store_without_conditions_is_left_under_leases() -> None:

@@ -24,7 +24,7 @@ class Policy(NamedTuple):
 _OF_SUBDIR = (*names.TRACKED, *names.OVERLAY_FILES, names.STATE_FILE, names.GC_MARKER, names.LEASE)
 _OF_CHANNEL = (
     *names.CHANNEL_FILES,
-    *(names.NOTICES, names.SETTINGS, names.STATE_FILE, names.LEASE, names.PROBE),
+    *(names.NOTICES, names.SETTINGS, names.REMOVAL, names.STATE_FILE, names.LEASE, names.PROBE),
     names.PAGES_STATE,
     f"{names.PAGES_FOLDER}/*.html",
 )
