@@ -30,6 +30,7 @@ OVERLAP_LOG = 5
 # A chunk is a job that refers to nothing before it.  Zstd splits a larger chunk; each core has buffers of this size.
 _LARGEST_JOB = 2**22
 _NO_OVERLAP = 1
+_FOR_A_THREAD = 2**21
 # A window that holds such a job, and small tables: 3 MiB for each core instead of 32, and no slower.
 _CHAIN_LOG = 19
 _HASH_LOG = 18
@@ -130,8 +131,14 @@ def frame_of_chunks(content: ChunkedStream, level: int, threads: int | None = No
         job: bytes = packers.pack(text)
         return Row(chunk.section, chunk.first, len(text), len(job)), job
 
-    with _FRAMES, ThreadPoolExecutor(threads or _thread_count()) as pool:
-        done = list(pool.map(packed, content.chunks))
+    # Each thread needs some 4 MiB: a content of one or two chunks is compressed in this one.
+    count = threads or min(_thread_count(), 1 + content.size // _FOR_A_THREAD)
+    with _FRAMES:
+        if count == 1:
+            done = list(map(packed, content.chunks))
+        else:
+            with ThreadPoolExecutor(count) as pool:
+                done = list(pool.map(packed, content.chunks))
     parts = [frame_header(content.size), *(job for _, job in done), FRAME_END]
     digest = hashlib.sha256()
     for part in parts:
