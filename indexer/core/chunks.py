@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # A chunk has so many records on average: half a second of compression, and a file that is 1 % larger than one job.
 _RECORDS = 3000
 # A chunk of more bytes is not read by itself: a megabyte of zstd can hold tens of gigabytes.
+# Strangers may upload a state and a file: the files of an index compress to a tenth.
+_MAX_RATIO = 128
 _LARGEST = 64 * 2**20
 _COMMA = b","
 
@@ -146,20 +148,28 @@ class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class ChunkTable(msgspec.Struct, frozen=True):
-    """The chunks of a compressed file in order, with a digest of the file and of the table."""
+    """The chunks of a compressed file in order, with a digest of the file and of the table.
+
+    `zstd` is the version of zstd that made the chunks: another version can compress the same text to other bytes.
+    """
 
     rows: tuple[Row, ...]
     digest: str
+    zstd: str = ""
+
+    @property
+    def is_of_this_zstd(self) -> bool:
+        """Whether this version of zstd made the chunks."""
+        return self.zstd == ZSTD_VERSION
 
 
 def table_of(rows: Iterable[Row], packed: Iterable[bytes | memoryview]) -> ChunkTable:
     """The table of a compressed file, whose bytes are `packed`."""
     rows = tuple(rows)
-    # Another version of zstd can compress the same text to other bytes.
     digest = hashlib.sha256(msgspec.json.encode((ZSTD_VERSION, rows)))
     for part in packed:
         digest.update(part)
-    return ChunkTable(rows, digest.hexdigest())
+    return ChunkTable(rows, digest.hexdigest(), ZSTD_VERSION)
 
 
 class SavedChunks(Value, frozen=True):
@@ -203,7 +213,9 @@ def _chunks_in(chunks: Sequence[Chunk], ranges: Iterable[tuple[str, str]]) -> It
 
 def saved_chunks(data: bytes, table: ChunkTable, key: str) -> SavedChunks | None:
     """The chunks of the compressed file `key`; None if the table is not the one of these bytes."""
-    if any(row.size > _LARGEST for row in table.rows) or table_of(table.rows, [data]) != table:
+    too_large = sum(row.size for row in table.rows) > _LARGEST + _MAX_RATIO * len(data)
+    invalid = any(not 0 <= row.size <= _LARGEST or row.packed < 0 for row in table.rows)
+    if too_large or invalid or table_of(table.rows, [data]) != table:
         return None
     view = memoryview(data)
     position = len(frame_header(sum(row.size for row in table.rows)))

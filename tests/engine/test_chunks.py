@@ -10,8 +10,9 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.core import names
-from indexer.core.chunks import ChunkTable
+from indexer.core.chunks import ChunkTable, Row, saved_chunks, table_of
 from indexer.core.state import State, decode_state, encode_state
+from indexer.core.zstd import ZSTD_VERSION
 from tests.support.channel_check import faults
 from tests.support.memory import copy_of
 from tests.support.memory_channel import (
@@ -101,9 +102,22 @@ def test_a_check_names_a_table_that_does_not_fit() -> None:
     store = indexed(5)
     index(store, now_ms=LATER)
     assert faults(store) == []
-    with_table(store, ChunkTable((), "0"))
+    with_table(store, ChunkTable((), "0", ZSTD_VERSION))
     (fault,) = faults(store)
     assert "has other chunks than the state has" in str(fault)
+
+
+def test_a_table_of_another_version_of_zstd_is_no_fault() -> None:
+    store = indexed(5)
+    index(store, now_ms=LATER)
+    with_table(store, ChunkTable((), "0", "0.1"))
+    assert faults(store) == []
+
+
+@pytest.mark.parametrize("sizes", [(-1, 1), (1, -1), (2**26, 1), (2**62, 1)])
+def test_a_forged_table_is_not_believed(sizes: tuple[int, int]) -> None:
+    rows = [Row("packages", f"p{number}", *sizes) for number in range(8)]
+    assert saved_chunks(b"x", table_of(rows, [b"x"]), "repodata.json.zst") is None
 
 
 @pytest.mark.parametrize("level", [3, 16])

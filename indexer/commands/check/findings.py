@@ -97,8 +97,12 @@ class PublishedFiles(Value, frozen=True):
             yield "has other chunks than the state has"
 
     def _fits_state(self, name: str, packed: bytes) -> bool:
-        """Whether a compressed file that the last run left has the chunks that the state has."""
+        """Whether a compressed file that the last run left has the chunks that the state has.
+
+        Nothing is known about the chunks of another version of zstd: the next run reads the whole file.
+        """
         state = self.snapshot.state
         if state is None or name not in state.chunks or not self.snapshot.is_unchanged(name):
             return True
-        return saved_chunks(packed, state.chunks[name], self.folder.prefix + name) is not None
+        table = state.chunks[name]
+        return not table.is_of_this_zstd or saved_chunks(packed, table, self.folder.prefix + name) is not None
