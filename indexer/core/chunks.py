@@ -241,14 +241,7 @@ def spliced(name: str, saved: Sequence[Chunk], changes: Mapping[str, object]) ->
 
     The chunks are those that `section_of` makes of all members.  Those without a change stay as they are.
     """
-    changed: dict[int, set[str]] = {}
-    firsts = [chunk.first for chunk in saved]
-    for key in changes:
-        changed.setdefault(max(bisect_right(firsts, key) - 1, 0), set()).add(key)
-    # If the first record of a chunk leaves, the others belong to the chunk before it.
-    for number in [number for number in changed if number and firsts[number] in changes]:
-        if changes[firsts[number]] is None:
-            changed.setdefault(number - 1, set())
+    changed = _changed_chunks([chunk.first for chunk in saved], changes)
     found: list[Chunk] = []
     for is_changed, numbers in itertools.groupby(range(max(len(saved), 1)), changed.__contains__):
         if not is_changed:
@@ -261,6 +254,18 @@ def spliced(name: str, saved: Sequence[Chunk], changes: Mapping[str, object]) ->
         members = {key: value for key, value in members.items() if value is not None}
         found += section_of(name, members, members.__getitem__).chunks
     return Section(found)
+
+
+def _changed_chunks(firsts: Sequence[str], changes: Mapping[str, object]) -> dict[int, set[str]]:
+    """The numbers of the chunks that change, with the keys that change in each; `firsts` has their first keys."""
+    changed: dict[int, set[str]] = {}
+    for key in changes:
+        changed.setdefault(max(bisect_right(firsts, key) - 1, 0), set()).add(key)
+    # If the first record of a chunk leaves, the others belong to the chunk before it.
+    for number in [number for number in changed if number and firsts[number] in changes]:
+        if changes[firsts[number]] is None:
+            changed.setdefault(number - 1, set())
+    return changed
 
 
 def _members(chunk: Chunk) -> dict[str, Raw]:
