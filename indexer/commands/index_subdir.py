@@ -17,6 +17,7 @@ from indexer.core.model import Index
 from indexer.core.next_state import next_state, overlay_files
 from indexer.core.plan import check_mass_removal
 from indexer.core.render import NO_SHARDS, has_something_to_publish, render
+from indexer.core.some_names import independent_names, names_to_load
 from indexer.core.state import CHANNEL
 from indexer.core.subdir_report import planned_report, published_report, refused_report, unchanged_report
 from indexer.core.todo import find_todo
@@ -90,7 +91,7 @@ def _index_changed(run: SubdirRun, folder: ChannelFolder, attempt: Attempt, snap
     overlay = overlay_in_force(job, snapshot, load_overlay(folder, snapshot))
     # From here on the snapshot has only the packages to look at; its listing digest stays that of the whole listing.
     snapshot = _relevant(job, snapshot, overlay)
-    changed_names = None if attempt.load_all else job.changed_names(snapshot)
+    changed_names = None if attempt.load_all else names_to_load(job, snapshot)
     existing = load_existing(folder, job, snapshot, overlay, changed_names)
     if existing.names_loaded is not None:
         snapshot = snapshot.restrict_to(existing.names_loaded)
@@ -146,7 +147,7 @@ def _check_few(attempt: Attempt, todo: Plan) -> None:
 def _relevant(job: SubdirJob, snapshot: Snapshot, overlay: Overlay) -> Snapshot:
     """The snapshot without withdrawn packages, with a digest for each package name if the job needs digests."""
     snapshot = snapshot.excluding(overlay.withdrawn.left_out(snapshot.packages))
-    return snapshot.with_name_digests() if job.independent_names and job.scope is None else snapshot
+    return snapshot.with_name_digests() if independent_names(job) and job.scope is None else snapshot
 
 
 def _is_refused(job: SubdirJob, snapshot: Snapshot, update: Update) -> bool:

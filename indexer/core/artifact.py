@@ -11,6 +11,7 @@ from msgspec import field
 from msgspec.structs import replace
 
 from indexer.core import names
+from indexer.core.chunks import CHUNKS_OF, ChunkedStream
 from indexer.core.formats import shards
 from indexer.core.value import Value
 
@@ -66,12 +67,16 @@ class Artifact(Value, frozen=True):
 
 
 def with_digest(artifact: Artifact) -> Artifact:
-    """The artifact with a digest of its content and headers, made without compressing the content."""
+    """The artifact with a digest of its content and headers, made without compressing the content.
+
+    A file of chunks that another version of zstd made has another digest, so the next run that writes makes it anew.
+    """
     content = artifact.content
     if content is None:
         return artifact
     sha256 = hashlib.sha256(content).digest() if isinstance(content, bytes) else content.sha256
-    shape = msgspec.json.encode((artifact.codec.value, artifact.level, artifact.headers), order="deterministic")
+    made = [CHUNKS_OF] if artifact.codec is Codec.ZSTD and isinstance(content, ChunkedStream) else []
+    shape = msgspec.json.encode((artifact.codec.value, artifact.level, artifact.headers, *made), order="deterministic")
     return replace(artifact, digest=hashlib.sha256(sha256 + shape).hexdigest())
 
 

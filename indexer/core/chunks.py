@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # A chunk has so many records on average: half a second of compression, and a file that is 1 % larger than one job.
 _RECORDS = 3000
 # A chunk of more bytes is not read by itself: a megabyte of zstd can hold tens of gigabytes.
+CHUNKS_OF = f"chunks 1, zstd {ZSTD_VERSION}"
+"""How chunks are cut and compressed: another number for another rule of cutting or other parameters."""
 # Strangers may upload a state and a file: the files of an index compress to a tenth.
 _MAX_RATIO = 128
 _LARGEST = 64 * 2**20

@@ -9,7 +9,6 @@ import msgspec
 from msgspec.structs import replace
 
 from indexer.core import names
-from indexer.core.name_digests import changed_names, names_of
 from indexer.core.patch import NO_INSTRUCTIONS as NO_PATCH
 from indexer.core.publication import instructions_of
 from indexer.core.release import __version__
@@ -93,44 +92,6 @@ class SubdirJob(Value, frozen=True, dict=True):
         """Whether a shard whose records do not change is the one that this run would make."""
         reads_all_again = self.options.force or self.options.unyanked
         return self.same_config_and_files(snapshot) and snapshot.shards_trusted and not reads_all_again
-
-    @cached_property
-    def independent_names(self) -> bool:
-        """Whether what is published of one package name is made from the packages of this name alone.
-
-        It is in a shard, and in chunks of repodata.json.zst.  With lenient rules a package can be in the shard of
-        another name than the name in its file name.
-        """
-        outputs = self.options.outputs
-        needs_all = outputs.current_repodata or outputs.needs_metadata or self.all_in_v3
-        has_parts = outputs.zst if outputs.monolithic else outputs.shards
-        return has_parts and not needs_all and not self.options.rules.lenient
-
-    def can_load_some_names(self, snapshot: Snapshot) -> bool:
-        """Whether the published files allow to read and to replace only what belongs to some package names."""
-        state = snapshot.state
-        if state is None or names.FROM_PACKAGES in snapshot.etags:
-            return False
-        if not self.independent_names or state.has_misfiled_records or not self.can_reuse_shards(snapshot):
-            return False
-        return not self.options.outputs.monolithic or self.chunked_files <= state.chunks.keys()
-
-    @cached_property
-    def chunked_files(self) -> frozenset[str]:
-        """The files that a run reads if the index is read in chunks."""
-        outputs = self.options.outputs
-        return frozenset({names.REPODATA_ZST, *([names.RUN_EXPORTS_ZST] * outputs.run_exports)})
-
-    def changed_names(self, snapshot: Snapshot) -> frozenset[str] | None:
-        """The names of the only packages that the run must look at; None if the run must read all records."""
-        state = snapshot.state
-        if state is None or not self.can_load_some_names(snapshot):
-            return None
-        if self.scope is not None:
-            return names_of(self.scope)
-        if not state.validated or (self.options.complete and state.incomplete != 0):
-            return None
-        return changed_names(snapshot.name_digests, state)
 
     def usable_state(self, state: State | None) -> State | None:
         """The state as far as it holds under the rules of this job: a rejected package can be good under other

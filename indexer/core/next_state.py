@@ -10,6 +10,7 @@ from indexer.core import names
 from indexer.core.name_digests import has_misfiled_records, mark_unsure, names_of
 from indexer.core.patch import is_empty_form_of_conda_index
 from indexer.core.publication import instructions_of
+from indexer.core.some_names import independent_names
 from indexer.core.state import Bad, PublishedFile, State
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def next_state(
         name_digests=mark_unsure(snapshot.name_digests, names_of(transient)),
         incomplete=update.incomplete,
         place=job.subdir,
-        has_misfiled_records=job.independent_names and has_misfiled_records(update.index.records),
+        has_misfiled_records=independent_names(job) and has_misfiled_records(update.index.records),
         recent=None if update.recent is None else tuple(update.recent.items()),
     )
     return state if job.scope is None else _with_other_packages(job, snapshot, existing, update, state)

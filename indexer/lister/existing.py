@@ -16,6 +16,7 @@ from indexer.core.formats import repodata
 from indexer.core.name_digests import name_of
 from indexer.core.pages import catalog
 from indexer.core.records.dates import has_undated_records
+from indexer.core.some_names import chunked_files
 from indexer.lister.recovered_dates import with_recovered_dates
 from indexer.lister.shards import load_records, load_shard_index
 
@@ -92,7 +93,7 @@ def _load_names(
         _check_source(folder, snapshot)
     try:
         shard_index = load_shard_index(folder, snapshot) if job.options.outputs.shards else None
-        chunks = {name.removesuffix(".zst"): _load_chunks(folder, snapshot, state, name) for name in job.chunked_files}
+        chunks = {name.removesuffix(".zst"): _load_chunks(folder, snapshot, state, name) for name in chunked_files(job)}
         index = _index_of_names(chunks, package_names, folder.prefix)
     except NewerIndex:
         raise

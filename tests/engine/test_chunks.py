@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.core import names
-from indexer.core.chunks import ChunkTable, Row, saved_chunks, table_of
+from indexer.core.artifact import Artifact, Codec, Rank, with_digest
+from indexer.core.chunks import ChunkTable, Row, chunked_object, saved_chunks, table_of
 from indexer.core.state import State, decode_state, encode_state
 from indexer.core.zstd import ZSTD_VERSION
 from tests.support.channel_check import faults
@@ -81,12 +82,12 @@ def test_a_table_that_does_not_fit_is_not_believed(damage: str) -> None:
     if damage == "no table":
         with_table(store, None)
     elif damage == "empty table":
-        with_table(store, ChunkTable((), table.digest))
+        with_table(store, ChunkTable((), table.digest, table.zstd))
     elif damage == "another table":
         with_table(store, state_of(indexed(6)).chunks[names.REPODATA_ZST])
     elif damage == "another size":
         rows = tuple(msgspec.structs.replace(row, first="z") if row == first_row else row for row in table.rows)
-        with_table(store, ChunkTable(rows, table.digest))
+        with_table(store, ChunkTable(rows, table.digest, table.zstd))
     else:  # with the same ETag
         stored = store.objects[ZST]
         store.objects[ZST] = replaced(stored, body=stored.body[:-9] + bytes(9))
@@ -107,11 +108,25 @@ def test_a_check_names_a_table_that_does_not_fit() -> None:
     assert "has other chunks than the state has" in str(fault)
 
 
-def test_a_table_of_another_version_of_zstd_is_no_fault() -> None:
-    store = indexed(5)
+def test_a_table_of_another_version_of_zstd_is_no_fault_and_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    store, undisturbed = indexed(5), indexed(5)
+    table = state_of(store).chunks[names.REPODATA_ZST]
+    with_table(store, msgspec.structs.replace(table, zstd="0.1"))
+    first = len(store.calls)
     index(store, now_ms=LATER)
+    index(undisturbed, now_ms=LATER)
+    assert read(store, first) >= WHOLE
+    assert (published(store), caplog.messages) == (published(undisturbed), [])
     with_table(store, ChunkTable((), "0", "0.1"))
     assert faults(store) == []
+
+
+def test_a_file_of_chunks_has_a_digest_of_its_own() -> None:
+    text = b'{"packages":{}}'
+    chunked = with_digest(Artifact("a.zst", Rank.DERIVED, chunked_object({"packages": {}}), Codec.ZSTD))
+    plain = with_digest(Artifact("a", Rank.DERIVED, chunked_object({"packages": {}})))
+    assert chunked.digest != with_digest(Artifact("a.zst", Rank.DERIVED, text, Codec.ZSTD)).digest
+    assert plain.digest == with_digest(Artifact("a", Rank.DERIVED, text)).digest
 
 
 @pytest.mark.parametrize("sizes", [(-1, 1), (1, -1), (2**26, 1), (2**62, 1)])
