@@ -80,7 +80,7 @@ def _coloured(text: str) -> str:
 
 
 def _shows_colours() -> bool:
-    """Whether standard error is a terminal with colours, and nobody has set NO_COLOR (https://no-color.org)."""
+    """Whether standard error is a terminal with colours, and NO_COLOR is not set (https://no-color.org)."""
     no_colours = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or sys.platform == "win32"
     return not no_colours and sys.stderr.isatty()
 

@@ -118,6 +118,6 @@ def index_arrived(store: Store, there: frozenset[str], options: Options, context
     pruned = there & {f"{subdir}/{name}" for subdir, sub in report.subdirs.items() for name in sub.pruned}
     if not pruned:
         return report
-    # The channel had the very objects, and was about to delete them: whoever publishes them again wants them.
+    # A later `prune` would delete these objects, but now a person has published the same packages again.
     end_pruning(store, pruned, context)
     return index_channel(store, some, context, Start(root))

@@ -58,7 +58,7 @@ def packages_in_snapshots(store: Store, executor: Executor) -> dict[str, frozens
     """The file names of the packages of all snapshots by subdir: one listing, and one request for each snapshot.
 
     Those of an incomplete snapshot too: it may be about to become complete.  Raises BadIndex for contents that cannot
-    be read: whoever deletes packages must not guess.
+    be read: a caller that deletes packages must know all of them.
     """
     found: dict[str, set[str]] = {}
     for contents in executor.map(partial(load_contents, store), snapshot_names(store)):

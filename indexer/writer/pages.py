@@ -1,4 +1,4 @@
-"""Writes the pages of packages and their state, so that a run that is killed leaves no page that nobody knows."""
+"""Writes the pages of packages and their state, so that the next run knows all pages of a killed run."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _expected(plan: PagesPlan, name: str) -> Expect | ETag:
 
 
 def finish_pages(root: ChannelFolder, plan: PagesPlan, written: WrittenPages) -> dict[str, PublishedFile]:
-    """Delete the pages that nobody wants, then write the state of the pages; without pages delete the state too.
+    """Delete the pages of packages that are gone, then write their state; without pages delete the state too.
 
     Returns the file of the state, for the state of the root.  Raises Conflict.
     """

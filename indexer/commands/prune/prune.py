@@ -169,9 +169,10 @@ class _Work(Value, frozen=True):
         return index_with_settings(self.store, Options(subdirs=subdirs), self.context)
 
     def _still_due(self, plan: SubdirPlan, due: Mapping[str, Prune]) -> Mapping[str, Prune]:
-        """Those of the due entries that nobody wants now.
+        """The due entries of packages that still are to be deleted.
 
-        Meanwhile a package may have been published again, which ends its entry, or yanked, or named by a new snapshot.
+        Meanwhile a package may have been published again, which ends its entry, or yanked, ignored, or named by a new
+        snapshot.
         """
         if not due:
             return due

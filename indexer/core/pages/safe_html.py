@@ -36,7 +36,7 @@ def link(address: str, words: str) -> str:
 
 
 def link_outside(address: str, words: str) -> str:
-    """A link to an address that a package names; empty if nobody should follow it."""
+    """A link to an address that a package names; empty if the address is not safe."""
     return f"<a href={quoted(address)} rel=noreferrer>{text(words)}</a>" if link_of(address) else ""
 
 
