@@ -13,7 +13,7 @@ from indexer.cli.option_groups import flattened
 from indexer.cli.options import Text
 from indexer.cli.options.bucket import Bucket, Configuration
 from indexer.cli.options.monitoring import MonitoringOptions
-from indexer.cli.options.output import OutputOptions
+from indexer.cli.options.output import OutputOptions, ProgressOptions, ReadingOptions
 from indexer.cli.options.promoting import PromoteOptions
 from indexer.cli.options.pruning import PruneOptions
 from indexer.cli.options.publishing import PublishOptions
@@ -75,7 +75,7 @@ def root(
 @app.command()
 @flattened
 def s3(
-    channel: _URL, request: RunRequest, output: OutputOptions, monitoring: MonitoringOptions, bucket: Bucket
+    channel: _URL, request: RunRequest, output: ReadingOptions, monitoring: MonitoringOptions, bucket: Bucket
 ) -> None:
     """Index a channel in a bucket."""
 
@@ -91,7 +91,7 @@ def s3(
 def fs(
     channel: _DIR,
     request: RunRequest,
-    output: OutputOptions,
+    output: ReadingOptions,
     monitoring: MonitoringOptions,
     configuration: Configuration,
 ) -> None:
@@ -110,7 +110,7 @@ def fs(
 def status(
     channel: _TARGET,
     options: IndexOptions,
-    output: OutputOptions,
+    output: ReadingOptions,
     bucket: Bucket,
     *,
     exit_code: Annotated[
@@ -124,7 +124,7 @@ def status(
 
 @app.command()
 @flattened
-def publish(channel: _TARGET, files: _FILES, options: PublishOptions, output: OutputOptions, bucket: Bucket) -> None:
+def publish(channel: _TARGET, files: _FILES, options: PublishOptions, output: ProgressOptions, bucket: Bucket) -> None:
     """Check package files, upload those that the channel does not have, and index these.
 
     The subdir is that of info/index.json in the package.  Attestations beside a package (FILE.sigs) are uploaded after
@@ -164,7 +164,7 @@ def promote(source: _FROM, channel: _TO, packages: _SELECTED, options: PromoteOp
 
 @app.command()
 @flattened
-def check(channel: _TARGET, options: CheckOptions, output: OutputOptions, bucket: Bucket) -> None:
+def check(channel: _TARGET, options: CheckOptions, output: ReadingOptions, bucket: Bucket) -> None:
     """Check that index files and packages match each other.  Nothing is written."""
 
     def do_check() -> CheckReport:
@@ -371,7 +371,7 @@ def name_of(command: CommandInfo) -> str:
     return str(command.name or getattr(command.callback, "__name__", ""))
 
 
-def _index(channel: str, request: RunRequest, output: OutputOptions, configuration: Configuration) -> Report:
+def _index(channel: str, request: RunRequest, output: ReadingOptions, configuration: Configuration) -> Report:
     """Index a channel, or plan this, with all settings that apply to it."""
     resolved = configuration.resolve(channel)
     options = request.options(resolved)

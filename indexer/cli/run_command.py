@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from indexer.cli.options.monitoring import MonitoringOptions
-    from indexer.cli.options.output import OutputOptions
+    from indexer.cli.options.output import OutputOptions, ProgressOptions
     from indexer.core.progress import Step
     from indexer.core.report import CheckReport, GcReport, Page, Report, SettingsReport
     from indexer.core.snapshot_report import SnapshotReport
@@ -66,7 +66,7 @@ def with_metrics(monitoring: MonitoringOptions, channel: str, command: Callable[
     return measured(monitoring.metrics_file, channel, command)
 
 
-def progress_of(output: OutputOptions) -> AbstractContextManager[Callable[[Step], None] | None]:
+def progress_of(output: ProgressOptions) -> AbstractContextManager[Callable[[Step], None] | None]:
     """A context with a function that shows progress, None if the output is quiet."""
     if output.quiet:
         return contextlib.nullcontext()

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import re
 import shutil
 import tempfile
 from pathlib import Path
 
 from tests.support.channels import BROKEN, FEW, lay_out
 from tests.support.command import ROOT, invoke
-from tests.support.console_blocks import comparable, with_real_output
+from tests.support.console_blocks import comparable, output_of_python, with_real_output
 
 PAGE = ROOT / "docs" / "operations.md"
 PYTHON = ROOT / "docs" / "python.md"
-_PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def page(folder: Path) -> str:
@@ -34,16 +29,8 @@ def test_the_page_shows_the_output_of_its_commands(tmp_path: Path) -> None:
 
 def test_the_python_of_the_page_runs(tmp_path: Path) -> None:
     lay_out(tmp_path / "channel", FEW)
-    before = Path.cwd()
-    os.chdir(tmp_path)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()) as out:
-            for code in _PYTHON.findall(PYTHON.read_text()):
-                exec(compile(code, str(PYTHON), "exec"), {})
-    finally:
-        os.chdir(before)
     lines = [f"would index {len(FEW)} packages", "published 0", "sound", "s3://conda/main"]
-    assert out.getvalue().splitlines() == lines
+    assert output_of_python(PYTHON, tmp_path) == lines
 
 
 if __name__ == "__main__":

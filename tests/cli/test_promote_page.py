@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import re
 import tempfile
 from pathlib import Path
 
@@ -13,10 +9,9 @@ from fixtures import pack, tree
 from fixtures.tree import Written
 from tests.support.channels import PACKAGES, lay_out
 from tests.support.command import ROOT, invoke
-from tests.support.console_blocks import comparable, with_real_output
+from tests.support.console_blocks import comparable, output_of_python, with_real_output
 
 PAGE = ROOT / "docs" / "promote.md"
-_PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _STAGED = ("mist", "dew", "rush", "sundew", "bittern", "libreed")
 
 
@@ -46,15 +41,7 @@ def test_the_page_shows_the_output_of_its_commands(tmp_path: Path) -> None:
 
 def test_the_python_of_the_page_runs(tmp_path: Path) -> None:
     lay(tmp_path)
-    (code,) = _PYTHON.findall(PAGE.read_text())
-    before = Path.cwd()
-    os.chdir(tmp_path)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()) as out:
-            exec(compile(code, str(PAGE), "exec"), {})
-    finally:
-        os.chdir(before)
-    assert "promoted linux-64/mist-1.0-0.conda\n" in out.getvalue()
+    assert "promoted linux-64/mist-1.0-0.conda" in output_of_python(PAGE, tmp_path)
 
 
 if __name__ == "__main__":

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import re
 import tempfile
 from pathlib import Path
 
 from tests.support.command import ROOT, invoke
-from tests.support.console_blocks import comparable, with_real_output
+from tests.support.console_blocks import comparable, output_of_python, with_real_output
 from tests.support.memory_channel import package
 
 PAGE = ROOT / "docs" / "prune.md"
-_PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def lay(folder: Path) -> None:
@@ -40,15 +35,7 @@ def test_the_page_shows_the_output_of_its_commands(tmp_path: Path) -> None:
 
 def test_the_python_of_the_page_runs(tmp_path: Path) -> None:
     lay(tmp_path)
-    (code,) = _PYTHON.findall(PAGE.read_text())
-    before = Path.cwd()
-    os.chdir(tmp_path)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()) as out:
-            exec(compile(code, str(PAGE), "exec"), {})
-    finally:
-        os.chdir(before)
-    assert "linux-64/app-1.0-0.conda left the index" in out.getvalue().splitlines()
+    assert "linux-64/app-1.0-0.conda left the index" in output_of_python(PAGE, tmp_path)
 
 
 if __name__ == "__main__":

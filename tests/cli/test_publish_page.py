@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,10 +10,9 @@ from fixtures import pack, tree
 from fixtures.tree import Written
 from tests.support.channels import BROKEN, FEW, PACKAGES, lay_out
 from tests.support.command import ROOT, invoke
-from tests.support.console_blocks import comparable, with_real_output
+from tests.support.console_blocks import comparable, output_of_python, with_real_output
 
 PAGE = ROOT / "docs" / "publish.md"
-_PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def lay(folder: Path) -> None:
@@ -49,15 +44,7 @@ def test_the_page_shows_the_output_of_its_commands(tmp_path: Path) -> None:
 
 def test_the_python_of_the_page_runs(tmp_path: Path) -> None:
     lay(tmp_path)
-    (code,) = _PYTHON.findall(PAGE.read_text())
-    before = Path.cwd()
-    os.chdir(tmp_path)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()) as out:
-            exec(compile(code, str(PAGE), "exec"), {})
-    finally:
-        os.chdir(before)
-    assert out.getvalue() == "sent linux-64/mist-1.0-0.conda\n"
+    assert output_of_python(PAGE, tmp_path) == ["sent linux-64/mist-1.0-0.conda"]
 
 
 if __name__ == "__main__":

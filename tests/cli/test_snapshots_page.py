@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
 import re
 import shutil
 import tempfile
@@ -12,10 +9,9 @@ from pathlib import Path
 
 from tests.support.channels import FEW, PACKAGES, lay_out
 from tests.support.command import ROOT, invoke
-from tests.support.console_blocks import comparable, with_real_output
+from tests.support.console_blocks import comparable, output_of_python, with_real_output
 
 PAGE = ROOT / "docs" / "snapshots.md"
-_PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
 _SIZE = re.compile(r"(packages  )\d+ B")
 
@@ -46,15 +42,7 @@ def test_the_page_shows_the_output_of_its_commands(tmp_path: Path) -> None:
 
 def test_the_python_of_the_page_runs(tmp_path: Path) -> None:
     lay(tmp_path)
-    (code,) = _PYTHON.findall(PAGE.read_text())
-    before = Path.cwd()
-    os.chdir(tmp_path)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()) as out:
-            exec(compile(code, str(PAGE), "exec"), {})
-    finally:
-        os.chdir(before)
-    assert out.getvalue() == "nightly 4\nunchanged\n"
+    assert output_of_python(PAGE, tmp_path) == ["nightly 4", "unchanged"]
 
 
 if __name__ == "__main__":

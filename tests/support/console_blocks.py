@@ -1,18 +1,19 @@
-"""Console blocks of a page of the documentation: the commands in it are called, and their output is compared."""
+"""The code of a page of the documentation: its commands and its Python run, and their output is compared."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import re
 import shlex
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tests.support.command import Ran, invoke
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Other tests count requests.
 _COUNTS = re.compile(r"^  store: .*$", re.MULTILINE)
 # The names of shards depend on the dates in records.
@@ -32,6 +33,19 @@ def with_real_output(page: str, folder: Path) -> str:
 def comparable(page: str) -> str:
     """The page without counts of requests and bytes, and without digests."""
     return _DIGEST.sub("DIGEST", _COUNTS.sub("", page))
+
+
+def output_of_python(page: Path, folder: Path) -> list[str]:
+    """The lines that the Python blocks of a page print, which run in order in a folder."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            for code in _PYTHON.findall(page.read_text()):
+                exec(compile(code, str(page), "exec"), {})
+    finally:
+        os.chdir(before)
+    return out.getvalue().splitlines()
 
 
 def _played(block: str, folder: Path) -> str:

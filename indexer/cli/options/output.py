@@ -1,4 +1,4 @@
-"""The options for the output of a command, and for how much it does at once."""
+"""The options for the output of a command, for its progress, and for how much it reads at once."""
 
 from __future__ import annotations
 
@@ -20,9 +20,19 @@ class OutputOptions(Struct, frozen=True):
     ] = 0
     quiet: Annotated[int, Option("--quiet", "-q", count=True, show_default=False, help="Show only errors.")] = 0
     json: Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")] = False
+
+
+class ProgressOptions(OutputOptions, frozen=True):
+    """The output of a command that shows its progress."""
+
     no_progress: Annotated[
         bool, Option("--no-progress", help="Show lines instead of progress bars, one every 30 seconds.")
     ] = False
+
+
+class ReadingOptions(ProgressOptions, frozen=True):
+    """The output of a command that reads packages, and how many it reads at once."""
+
     max_parallel: Annotated[
         Number,
         Option(

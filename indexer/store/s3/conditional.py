@@ -12,10 +12,11 @@ from indexer.core import names
 from indexer.core.errors import BadConfig, Conflict, Missing, NoConditions
 from indexer.store import CHANGED, Expect
 from indexer.store.s3.copying import Copies
+from indexer.store.s3.deletes import ConditionalDeletes
 from indexer.store.s3.errors import is_mismatch
 from indexer.store.s3.gcs import generation_of
 from indexer.store.s3.md5 import content_md5, md5_of
-from indexer.store.s3.multipart import LIMITS, LargePut, Limits
+from indexer.store.s3.multipart import LIMITS, LargeWrite, Limits, sending
 from indexer.store.s3.providers import GOOGLE_MATCH, Conditions
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class ConditionalWrites:
         self._bucket = bucket
         # Ceph RGW 16 compares If-Match with the quotes, and so refuses the form of the standard.
         self._bare_etags = False
-        self._deletes_if_match = True
+        self._deletes = ConditionalDeletes(bucket)
         self._proving = threading.Lock()
         self.passed = False
         self.accepted: Proof | None = None
@@ -60,7 +61,7 @@ class ConditionalWrites:
         """
         if len(body) > self.limits.one_put and self.conditions is not Conditions.GENERATION:
             condition = self._condition(key, expect)
-            return LargePut(self._bucket, key, headers, self.limits, body).write(condition, expect)
+            return LargeWrite(self._bucket, key, headers, self.limits, sending(body)).write(condition, expect)
         md5 = md5_of(body)
         headers = {**headers, "Content-MD5": content_md5(md5)}
         try:
@@ -165,30 +166,4 @@ class ConditionalWrites:
             with contextlib.suppress(Missing):
                 self._bucket.delete(key, {GOOGLE_MATCH: self._generation(key, expect)})
         else:
-            self._delete_version(key, expect)
-
-    def _delete_version(self, key: str, etag: Expect | ETag) -> None:
-        """Delete an object with an ETag.  Few stores have conditions on DELETE, so the ETag is compared before."""
-        if not self._has(key, etag):
-            return
-        if self._deletes_if_match:
-            try:
-                self._bucket.delete(key, {"If-Match": f'"{etag}"'})
-            except NoConditions:
-                pass
-            except Conflict as conflict:
-                if not is_mismatch(conflict):
-                    raise
-                if not self._has(key, etag):
-                    return
-            else:
-                return
-            self._deletes_if_match = False  # the store has no condition on DELETE, or compares wrongly
-        self._bucket.delete(key)
-
-    def _has(self, key: str, etag: Expect | ETag) -> bool:
-        """Whether an object exists.  Raises Conflict if it has another ETag."""
-        existing = self._bucket.stat(key)
-        if existing is not None and existing.etag != etag:
-            raise Conflict(self._bucket.url(key), CHANGED)
-        return existing is not None
+            self._deletes.delete(key, expect)

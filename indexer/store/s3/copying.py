@@ -16,7 +16,7 @@ from indexer.store import CHANGED, Expect
 from indexer.store.s3.bucket import Bucket
 from indexer.store.s3.client import COPY_SOURCE
 from indexer.store.s3.md5 import content_md5, md5_of
-from indexer.store.s3.multipart import LargeCopy
+from indexer.store.s3.multipart import LargeWrite, copying
 from indexer.store.s3.providers import Conditions
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Copies:
         if stat.size <= limits.one_put or bucket.client.endpoint.provider.conditions is Conditions.GENERATION:
             return bucket.copy(stat.key, {**source, **condition})
         headers = _headers_of(place, stat)
-        return LargeCopy(bucket, stat.key, headers, limits, source, stat.size).write(condition, expect)
+        return LargeWrite(bucket, stat.key, headers, limits, copying(source, stat.size)).write(condition, expect)
 
     def _heeded(self) -> _Heeded:
         """What the store heeds: a copy of the test object onto itself must fail for each condition that does not hold.

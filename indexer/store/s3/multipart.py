@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from indexer.core.errors import Conflict, IndexerError, OneUnavailable
@@ -51,12 +52,13 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class LargeWrite(Value, frozen=True):
-    """An object that is written in parts, with the headers that it shall have."""
+    """An object that is written in parts, with the headers that it shall have; `send_parts` sends or copies them."""
 
     bucket: Bucket
     key: str
     headers: Mapping[str, str]
     limits: Limits
+    send_parts: SendParts
 
     def write(self, condition: Mapping[str, str], expect: Expect | ETag) -> ETag:
         """Write the object and return its ETag.
@@ -67,18 +69,18 @@ class LargeWrite(Value, frozen=True):
         """
         self._check(expect)
         headers = {name: value for name, value in self.headers.items() if name != "Content-MD5"}
-        begun = self._ask(Request("POST", headers=headers, query={"uploads": ""}))
+        begun = self.ask(Request("POST", headers=headers, query={"uploads": ""}))
         upload = value_in(begun.content, "UploadId")
         if not upload:
             with errors(self.bucket.url(self.key)):
                 raise BadAnswer("it has no 'UploadId'")
         try:
-            md5s = self._send_parts(upload)
+            md5s = self.send_parts(self, upload)
             self._check(expect)
             return self._join(upload, md5s, condition)
         except BaseException:
             with contextlib.suppress(IndexerError):
-                self._ask(Request("DELETE", query={"uploadId": upload}))
+                self.ask(Request("DELETE", query={"uploadId": upload}))
             raise
 
     def _check(self, expect: Expect | ETag) -> None:
@@ -89,19 +91,16 @@ class LargeWrite(Value, frozen=True):
         if not holds(expect, existing.etag if existing else None):
             raise Conflict(self.bucket.url(self.key), CHANGED)
 
-    def _ask(self, request: Request, *, conditional: bool = False) -> Response:
+    def ask(self, request: Request, *, conditional: bool = False) -> Response:
+        """The answer to a request for the object.  Raises the errors of the store."""
         with errors(self.bucket.url(self.key), conditional=conditional):
             return self.bucket.client.ask(request._replace(key=self.bucket.prefix + self.key))
-
-    def _send_parts(self, upload: str) -> list[tuple[str, bytes]]:
-        """The ETag of each part as the store gives it, and its MD5, empty if it is not known."""
-        raise NotImplementedError
 
     def _join(self, upload: str, sent: Sequence[tuple[str, bytes]], condition: Mapping[str, str]) -> ETag:
         body = _list_of_parts([etag for etag, _ in sent])
         request = Request("POST", headers=condition, query={"uploadId": upload}, body=body)
         try:
-            joined = self._ask(request, conditional=bool(condition))
+            joined = self.ask(request, conditional=bool(condition))
         except Conflict:
             # If an answer was lost, the request is sent again, and the second one does not find the parts any more.
             existing = self.bucket.stat(self.key)
@@ -112,44 +111,46 @@ class LargeWrite(Value, frozen=True):
             return etag_of(value_in(joined.content, "ETag"))
 
 
-class LargePut(LargeWrite, frozen=True):
-    """A content that is sent in parts."""
+SendParts = Callable[[LargeWrite, str], list[tuple[str, bytes]]]
+"""Sends the parts of a write with its id: their ETags as the store gives them, with their MD5 or an empty one."""
 
-    body: Content
 
-    def _send_parts(self, upload: str) -> list[tuple[str, bytes]]:
-        """The ETag of each part as the store gives it, and its MD5.  Raises OneUnavailable if the content changed."""
+def sending(body: Content) -> SendParts:
+    """The parts of a content, one in memory at a time.  Sending raises OneUnavailable if the content changed."""
+
+    def send(write: LargeWrite, upload: str) -> list[tuple[str, bytes]]:
         sent = []
         digest = hashlib.sha256()
-        for number, piece in enumerate(pieces_of(self.body, self.limits.part_of(len(self.body))), 1):
+        for number, piece in enumerate(pieces_of(body, write.limits.part_of(len(body))), 1):
             digest.update(piece)
             md5 = hashlib.md5(piece, usedforsecurity=False).digest()
             query = {"partNumber": str(number), "uploadId": upload}
-            answer = self._ask(Request("PUT", headers={"Content-MD5": content_md5(md5)}, query=query, body=piece))
-            with errors(self.bucket.url(self.key)):
+            answer = write.ask(Request("PUT", headers={"Content-MD5": content_md5(md5)}, query=query, body=piece))
+            with errors(write.bucket.url(write.key)):
                 sent.append((field_of(answer.headers, "ETag"), md5))
-        if isinstance(self.body, Stream) and digest.digest() != self.body.sha256:
-            raise OneUnavailable(self.key, "its content changed while it was sent", "repeat when no program writes it")
+        if isinstance(body, Stream) and digest.digest() != body.sha256:
+            raise OneUnavailable(write.key, "its content changed while it was sent", "repeat when no program writes it")
         return sent
 
+    return send
 
-class LargeCopy(LargeWrite, frozen=True):
-    """An object of the same store that is copied in parts: `source` has the headers that name its version."""
 
-    source: Mapping[str, str]
-    size: int
+def copying(source: Mapping[str, str], size: int) -> SendParts:
+    """The parts of an object of the same store; `source` has the headers that name its version."""
 
-    def _send_parts(self, upload: str) -> list[tuple[str, bytes]]:
+    def copy(write: LargeWrite, upload: str) -> list[tuple[str, bytes]]:
         sent: list[tuple[str, bytes]] = []
-        part = max(self.limits.copied, self.limits.part_of(self.size))
-        for number, start in enumerate(range(0, self.size, part), 1):
-            headers = {**self.source, "x-amz-copy-source-range": f"bytes={start}-{min(start + part, self.size) - 1}"}
+        part = max(write.limits.copied, write.limits.part_of(size))
+        for number, start in enumerate(range(0, size, part), 1):
+            headers = {**source, "x-amz-copy-source-range": f"bytes={start}-{min(start + part, size) - 1}"}
             query = {"partNumber": str(number), "uploadId": upload}
-            answer = self._ask(Request("PUT", headers=headers, query=query))
-            with errors(self.bucket.url(self.key)):
+            answer = write.ask(Request("PUT", headers=headers, query=query))
+            with errors(write.bucket.url(write.key)):
                 etag = etag_of(value_in(answer.content, "ETag"))
             sent.append((etag, bytes.fromhex(etag) if _MD5.fullmatch(etag) else b""))
         return sent
+
+    return copy
 
 
 def _list_of_parts(etags: Sequence[str]) -> bytes:
