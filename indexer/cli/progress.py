@@ -62,7 +62,7 @@ def lines(clock: Callable[[], float] = time.monotonic) -> Iterator[Callable[[Ste
         nonlocal last
         now = clock()
         since, before = begun.setdefault((step.phase, step.subdir), (now, step.done))
-        if now - last >= _EVERY:
+        if now - last >= _EVERY and (step.done < step.total or not step.total):
             last = now
             rate = (step.done - before) / (now - since) if now > since else 0.0
             err(f"{_title(step)}: {_counts(step)}{_speed(step, rate)}")

@@ -97,6 +97,7 @@ def test_without_a_terminal_there_is_a_line_every_30_seconds(capsys: pytest.Capt
         61.0: Step(Phase.READING, "noarch", 0, 60_000),
         161.0: Step(Phase.READING, "noarch", 1000, 60_000),
         200.0: Step(Phase.WRITING, "", 3, 12),
+        300.0: Step(Phase.WRITING, "", 12, 12),  # the report says that it has ended
     }
     seconds = iter((0.0, *steps))
     with lines(lambda: next(seconds)) as show:
