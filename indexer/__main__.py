@@ -40,7 +40,14 @@ def _problem(error: TyperException) -> str:
     """What is wrong, with the names that are nearly right."""
     if similar := getattr(error, "possibilities", None):
         return f"{error.message}; did you mean {' or '.join(similar)}?"
-    problem = error.format_message().rstrip(".").replace(". Did you mean", "; did you mean").replace(" Did", " did")
+    # typer lists the values of an option in lines.
+    problem = (
+        " ".join(error.format_message().split())
+        .replace(". Choose from:", "; choose from")
+        .rstrip(".")
+        .replace(". Did you mean", "; did you mean")
+        .replace(" Did", " did")
+    )
     return problem if problem.endswith("?") else f"{problem};"
 
 

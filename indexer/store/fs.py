@@ -54,7 +54,9 @@ _log = logging.getLogger(__name__)
 _MS = 1_000_000
 _LARGE = 64 * 2**20
 _OUTSIDE = ("is behind a link that leaves the channel", "replace the link by a folder of the channel")
-_NEW_CHANNEL = "check the name; for a new channel, make the folder, then use --create of `indexer fs` or `publish`"
+_NEW_CHANNEL = (
+    "check the name; for a new channel, make the folder, then use --create of `indexer fs`, `publish` or `promote`"
+)
 # The errors of opening a folder that has become a link: the link is not followed.
 _BECAME_LINK = {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}
 # Parts of a path that name no file.

@@ -253,9 +253,13 @@ def test_wrong_usage_is_one_line_too(channel: Path, words: list[str], thing: str
     [
         (["fs", "{}", "--dryrun"], "No such option: --dryrun; did you mean --dry-run? see `indexer fs --help`"),
         (["stauts", "{}"], "No such command 'stauts'; did you mean 'status'? see `indexer --help`"),
+        (
+            ["remove", "{}"],
+            "Missing option '--for'; choose from rattler-index, conda-index; see `indexer remove --help`",
+        ),
     ],
 )
-def test_a_name_that_is_nearly_right_is_suggested(channel: Path, words: list[str], suggestion: str) -> None:
+def test_wrong_usage_is_one_line_with_a_suggestion(channel: Path, words: list[str], suggestion: str) -> None:
     assert invoke(*(word.format(channel) for word in words)).error == f"error: {suggestion}"
 
 
