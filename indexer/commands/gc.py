@@ -15,7 +15,7 @@ from indexer.core.attestations import package_of_sidecar
 from indexer.core.errors import Conflict, GaveUp, IndexerError, Missing
 from indexer.core.exit_codes import ExitCode
 from indexer.core.formats import shards
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import ETag, Outputs, Stat
 from indexer.core.named_snapshot import prefix_of
 from indexer.core.report import GcReport, SubdirGc

@@ -14,10 +14,11 @@ from indexer.core.artifact import Rank
 from indexer.core.errors import BadConfig, Conflict
 from indexer.core.in_force import overlay_in_force
 from indexer.core.model import Index
+from indexer.core.name_digests import name_of
 from indexer.core.next_state import next_state, overlay_files
 from indexer.core.plan import check_mass_removal
 from indexer.core.render import NO_SHARDS, has_something_to_publish, render
-from indexer.core.some_names import independent_names, names_to_load
+from indexer.core.some_names import names_to_load
 from indexer.core.state import CHANNEL
 from indexer.core.subdir_report import planned_report, published_report, refused_report, unchanged_report
 from indexer.core.todo import find_todo
@@ -79,22 +80,24 @@ def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt, saved:
         return unchanged_report(job, snapshot, snapshot.state)
     _check_target(run, folder, snapshot)
     accept_proof(run.context, snapshot, force=job.options.force)
+    package_names = None if attempt.load_all else names_to_load(job, snapshot)
+    snapshot = snapshot.unpacked(package_names)
     files = {**files_to_read(job, snapshot), **(first_sidecars_to_read(snapshot) if job.scope is None else {})}
     with folder.requesting(files) as requested:
         _read_new_packages(run, folder, snapshot)
-        return _index_changed(run, requested, attempt, snapshot)
+        return _index_changed(run, requested, attempt, snapshot, package_names)
 
 
-def _index_changed(run: SubdirRun, folder: ChannelFolder, attempt: Attempt, snapshot: Snapshot) -> SubdirReport:
-    """Index a subdir that is not as the last run left it."""
+def _index_changed(
+    run: SubdirRun, folder: ChannelFolder, attempt: Attempt, snapshot: Snapshot, package_names: frozenset[str] | None
+) -> SubdirReport:
+    """Index a subdir that is not as the last run left it; packages of other names did not change."""
     job = run.job
     overlay = overlay_in_force(job, snapshot, load_overlay(folder, snapshot))
-    # From here on the snapshot has only the packages to look at; its listing digest stays that of the whole listing.
-    snapshot = _relevant(job, snapshot, overlay)
-    changed_names = None if attempt.load_all else names_to_load(job, snapshot)
-    existing = load_existing(folder, job, snapshot, overlay, changed_names)
-    if existing.names_loaded is not None:
-        snapshot = snapshot.restrict_to(existing.names_loaded)
+    existing = load_existing(folder, job, snapshot, overlay, package_names)
+    if existing.names_loaded != package_names:
+        snapshot = snapshot.unpacked(existing.names_loaded)
+    snapshot = snapshot.excluding(_left_out(snapshot, overlay, existing.names_loaded))
 
     todo = find_todo(job, snapshot, existing, run.cache.replaced_among(snapshot.packages))
     _check_few(attempt, todo)
@@ -134,7 +137,7 @@ def _check_target(run: SubdirRun, folder: ChannelFolder, snapshot: Snapshot) -> 
     """Raise BadConfig if the subdir is a channel itself, or if its channel does not exist."""
     if snapshot.state is not None and snapshot.state.place == CHANNEL:
         raise BadConfig(folder.prefix, "is a channel, not a subdir", "nothing was changed: index it by its name")
-    if not snapshot.packages and not snapshot.source(monolithic=run.job.options.outputs.monolithic):
+    if not snapshot.listing.packages and not snapshot.source(monolithic=run.job.options.outputs.monolithic):
         run.confirm_target()
 
 
@@ -144,10 +147,12 @@ def _check_few(attempt: Attempt, todo: Plan) -> None:
         raise NeedsTheWholeRun
 
 
-def _relevant(job: SubdirJob, snapshot: Snapshot, overlay: Overlay) -> Snapshot:
-    """The snapshot without withdrawn packages, with a digest for each package name if the job needs digests."""
-    snapshot = snapshot.excluding(overlay.withdrawn.left_out(snapshot.packages))
-    return snapshot.with_name_digests() if independent_names(job) and job.scope is None else snapshot
+def _left_out(snapshot: Snapshot, overlay: Overlay, package_names: frozenset[str] | None) -> frozenset[str]:
+    """The withdrawn packages that the run treats as absent; those of other names are the ones of the last run."""
+    left_out = overlay.withdrawn.left_out(snapshot.packages)
+    if package_names is None or snapshot.state is None:
+        return left_out
+    return left_out | {filename for filename in snapshot.state.pruned if name_of(filename) not in package_names}
 
 
 def _is_refused(job: SubdirJob, snapshot: Snapshot, update: Update) -> bool:

@@ -52,8 +52,7 @@ def likely_new(job: SubdirJob, snapshot: Snapshot) -> tuple[Stat, ...]:
         return ()
     out = {name for name, bad in state.rejected.items() if not bad.kept} | state.yanked.keys() | state.ignored.keys()
     out |= {*state.pruned}
-    more = len(snapshot.packages) - state.packages - len(out) if job.scope is None else len(job.scope)
+    more = snapshot.listing.packages - state.packages - len(out) if job.scope is None else len(job.scope)
     if not 0 < more <= _FEW:
         return ()
-    later = (stat for stat in snapshot.packages.values() if stat.modified_ms > snapshot.state_saved_ms)
-    return tuple(sorted(later, key=lambda stat: (-stat.modified_ms, stat.key))[:more])
+    return tuple(sorted(snapshot.listing.later, key=lambda stat: (-stat.modified_ms, stat.key))[:more])

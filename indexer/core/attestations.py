@@ -15,16 +15,17 @@ import msgspec
 from msgspec.structs import replace
 
 from indexer.core.formats.repodata import check_utf8
+from indexer.core.listing_digest import digest_of
 from indexer.core.model import UNREADABLE, Index
 from indexer.core.names import parse_filename
 from indexer.core.records.identity import altered, identity_of
-from indexer.core.state import Attested, listing_digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from indexer.core.model import Raw, Stat
     from indexer.core.options import SentAttestations
+    from indexer.core.package_notes import Attested
 
 FIELD = "attestations_sha256"
 SUFFIX = ".sigs"
@@ -62,7 +63,7 @@ def sidecars_by_package(sidecars: Mapping[str, Stat]) -> dict[str, dict[str, Sta
 
 def sidecars_digest(sidecars: Mapping[str, Stat]) -> str:
     """A digest of the names, sizes and ETags of one package's sidecars in a listing."""
-    return listing_digest_of(sidecars)
+    return digest_of(sidecars)
 
 
 def bundles_digest(content: bytes) -> str:

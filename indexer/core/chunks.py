@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core.errors import BadIndex
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import Raw
 from indexer.core.stream import Stream, stream_of
 from indexer.core.value import Value

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from indexer.core.metadata import Metadata
     from indexer.core.model import Extracted, Raw, Rejected
-    from indexer.core.state import Attested
+    from indexer.core.package_notes import Attested
 
 
 class Extraction(Value, frozen=True):

@@ -74,7 +74,7 @@ class SubdirJob(Value, frozen=True, dict=True):
         invalid = {rejected.filename for rejected in snapshot.invalid_filenames} - state.ignored.keys()
         if self.options.rules.strict and invalid:
             return False
-        return state.listing_digest == snapshot.listing_digest
+        return state.listing_digest == snapshot.listing.digest
 
     def same_config_and_files(self, snapshot: Snapshot) -> bool:
         """Whether the published files are those that a run with the same options left."""

@@ -26,7 +26,7 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """The errors of a decoder for bytes that do not have the requested form, or are nested too deeply."""
 
 
-class Stat(msgspec.Struct, frozen=True, gc=False):
+class Stat(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One object as a listing shows it.
 
     `key` is relative to the listed prefix, `size` is in bytes.  `modified_ms` is when the object came to its place, in

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, TypeVar
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from indexer.core.attestations import package_of_sidecar
 from indexer.core.names import parse_filename
 from indexer.core.records.identity import identity_of
-from indexer.core.state import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from indexer.core.model import Raw, Stat
+    from indexer.core.model import Raw
     from indexer.core.state import State
-
-_Value = TypeVar("_Value")
-
-# Of 32 bytes: enough to notice a change, and a state has one digest for each name.
-_LENGTH = 8
 
 
 def name_of(filename: str) -> str:
@@ -33,15 +24,6 @@ def name_of(filename: str) -> str:
 def names_of(filenames: Iterable[str]) -> frozenset[str]:
     """The package names of some files."""
     return frozenset(map(name_of, filenames)) - {""}
-
-
-def digests_of(listed: Mapping[str, Stat]) -> dict[str, str]:
-    """A digest for each package name of the listed file names, sizes and ETags."""
-    digests: dict[str, bytes] = {}
-    for filename in sorted(listed):
-        name = name_of(filename)
-        digests[name] = hashlib.sha256(digests.get(name, b"") + line_of(filename, listed[filename]).encode()).digest()
-    return {name: digest[:_LENGTH].hex() for name, digest in digests.items() if name}
 
 
 def mark_unsure(digests: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
@@ -58,20 +40,6 @@ def has_misfiled_records(records: Mapping[str, Raw]) -> bool:
     return any(
         (name := identity_of(record).name.lower()) != name_of(filename) or not filename.startswith(name)
         for filename, record in records.items()
-    )
-
-
-def excluding(names: frozenset[str], state: State) -> State:
-    """The part of a state about packages of other names."""
-
-    def others(values: Mapping[str, _Value]) -> dict[str, _Value]:
-        return {filename: value for filename, value in values.items() if name_of(filename) not in names}
-
-    return msgspec.structs.replace(
-        state,
-        package_etags=others(state.package_etags),
-        rejected=others(state.rejected),
-        attestations=others(state.attestations),
     )
 
 

@@ -11,7 +11,7 @@ from indexer.core.name_digests import has_misfiled_records, mark_unsure, names_o
 from indexer.core.patch import is_empty_form_of_conda_index
 from indexer.core.publication import instructions_of
 from indexer.core.some_names import independent_names
-from indexer.core.state import Bad, PublishedFile, State
+from indexer.core.state import Bad, PublishedFile, State, with_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from indexer.core.job import SubdirJob
     from indexer.core.model import ETag
     from indexer.core.overlay import Ignore, Yank
+    from indexer.core.package_notes import Attested
     from indexer.core.snapshot import Snapshot
-    from indexer.core.state import Attested
     from indexer.core.update import Update
 
 V = TypeVar("V")
@@ -54,9 +54,10 @@ def next_state(
     transient = {bad.filename for bad in update.rejected if bad.transient}
     transient |= {filename for filename, known in attestations.items() if known.transient}
     rejected = {bad.filename: Bad(bad.etag, bad.reason, bad.kept) for bad in update.rejected if not bad.transient}
+    name_digests = snapshot.listing.name_digests if independent_names(job) and job.scope is None else {}
     state = State(
         config_fingerprint=job.config_fingerprint,
-        listing_digest="" if transient else snapshot.listing_digest,
+        listing_digest="" if transient else snapshot.listing.digest,
         packages=update.published.count,
         validated=True,
         files=dict(files),
@@ -67,18 +68,23 @@ def next_state(
         pruned=tuple(sorted(snapshot.left_out & update.overlay.withdrawn.pruned.keys())),
         reported=_reported_otherwise(snapshot, update, rejected),
         attestations=attestations,
+        unattested=dict(update.unattested),
         all_in_v3=job.all_in_v3,
         outputs=job.options.outputs,
         rules=job.options.rules,
         settings=job.options.known_settings,
-        split_points=snapshot.split_points,
-        name_digests=mark_unsure(snapshot.name_digests, names_of(transient)),
+        split_points=snapshot.listing.split_points,
+        name_digests=mark_unsure(name_digests, names_of(transient)),
         incomplete=update.incomplete,
         place=job.subdir,
         has_misfiled_records=independent_names(job) and has_misfiled_records(update.index.records),
         recent=None if update.recent is None else tuple(update.recent.items()),
     )
-    return state if job.scope is None else _with_other_packages(job, snapshot, existing, update, state)
+    blocks = snapshot.state.blocks if snapshot.state else ()
+    if job.scope is not None:
+        known = _known_others(job, snapshot, existing)
+        state, blocks = _with_other_packages(job, snapshot, known, update, state), known.blocks
+    return with_blocks(state, blocks, existing.names_loaded)
 
 
 def _reasons(withdrawn: Mapping[str, Yank | Ignore]) -> dict[str, str]:
@@ -100,18 +106,22 @@ def _attestations(job: SubdirJob, snapshot: Snapshot, update: Update) -> dict[st
     return {filename: known for filename, known in before.items() if filename not in scope}
 
 
-def _with_other_packages(job: SubdirJob, snapshot: Snapshot, existing: Existing, update: Update, state: State) -> State:
-    """The state after a run over a few packages, with the data of the last run about all others."""
-    scope = job.scope or frozenset()
-    last = snapshot.state or State()
+def _known_others(job: SubdirJob, snapshot: Snapshot, existing: Existing) -> State:
+    """The state of the last run as far as it holds for packages that a run over a few packages did not look at."""
     # ETags and rejected packages of the last run belong to the records in the source.
     is_known = existing.source and snapshot.is_unchanged(existing.source)
-    before = job.usable_state(snapshot.state) if is_known else None
+    known = job.usable_state(snapshot.state) if is_known else None
+    return known or State(etags_complete=False, validated=not existing.source)
+
+
+def _with_other_packages(job: SubdirJob, snapshot: Snapshot, known: State, update: Update, state: State) -> State:
+    """The state after a run over a few packages, with what is known about all others."""
+    scope = job.scope or frozenset()
+    last = snapshot.state or State()
 
     def others(values: Mapping[str, V]) -> dict[str, V]:
         return {filename: value for filename, value in values.items() if filename not in scope}
 
-    known = before or State(etags_complete=False)
     without_run_exports = update.index.records.keys() - update.index.run_exports.keys()
     # If all run exports were known, those of other packages were lost since.  With 0 the next whole run reads them.
     are_lost = known.incomplete == 0 and not without_run_exports & scope
@@ -119,8 +129,9 @@ def _with_other_packages(job: SubdirJob, snapshot: Snapshot, existing: Existing,
         state,
         listing_digest="",
         etags_complete=known.etags_complete,
-        validated=not existing.source or known.validated,
+        validated=known.validated,
         package_etags={**others(known.package_etags), **state.package_etags},
+        unattested=others(last.unattested),
         rejected={**others(known.rejected), **state.rejected},
         pruned=tuple(sorted({*state.pruned, *(filename for filename in last.pruned if filename not in scope)})),
         reported={**others(last.reported), **state.reported},

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from indexer.core.errors import BadPackage, BadPatch
 from indexer.core.formats.repodata import section_of
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import CONDA, TAR_BZ2, with_extension
 from indexer.core.records.identity import altered

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from indexer.core.model import Index, Plan
     from indexer.core.patch import Patched
     from indexer.core.snapshot import Snapshot
-    from indexer.core.state import Attested, Bad
+    from indexer.core.state import Bad
 
 _REPLACED = "was replaced: another artifact has its name now, so it gets a new date (CEP 47)"
 
@@ -39,7 +39,6 @@ def remarks(
         *(Note(result.filename, warning) for result in read for warning in result.warnings),
         *(Note(result.filename, _REPLACED) for result in read if was_replaced(index, result)),
         *_unreadable(index, {result.filename for result in read}),
-        *remarks_on_attestations(extracted.attestations or {}),
     )
 
 
@@ -56,11 +55,10 @@ def remarks_on_listing(snapshot: Snapshot) -> Iterator[Note]:
     yield from (Note(folder, reason) for folder in snapshot.folders)
 
 
-def remarks_on_attestations(attestations: Mapping[str, Attested]) -> Iterator[Note]:
-    """The remarks on attestations that no record names, by file name of the package."""
-    for filename, known in sorted(attestations.items()):
-        if known.reason:
-            yield Note(filename + SUFFIX, f"{known.reason}, so the record does not name it")
+def remarks_on_attestations(unattested: Mapping[str, str]) -> Iterator[Note]:
+    """The remarks on attestations that no record names, by the reason for each file name of a package."""
+    for filename, reason in sorted(unattested.items()):
+        yield Note(filename + SUFFIX, f"{reason}, so the record does not name it")
 
 
 def remarks_on_patch(patched: Patched) -> tuple[Note, ...]:

@@ -34,7 +34,7 @@ def has_something_to_publish(job: SubdirJob, snapshot: Snapshot, existing: Exist
     A subdir without packages and without an index gets no index if the run is for a few packages only.
     """
     wants_empty_index = job.scope is None or job.options.create or job.subdir == names.NOARCH
-    if not snapshot.packages and not existing.source and not wants_empty_index:
+    if not snapshot.listing.packages and not existing.source and not wants_empty_index:
         return False
     return update.has_news or not job.same_config_and_files(snapshot) or not snapshot.shards_trusted
 

@@ -8,10 +8,9 @@ from msgspec import field
 from msgspec.structs import replace
 
 from indexer.core import names
-from indexer.core.attestations import package_of_sidecar
 from indexer.core.model import Rejected
-from indexer.core.name_digests import digests_of, name_of
-from indexer.core.state import listing_digest_of, split_points_of
+from indexer.core.packed_listing import Listing
+from indexer.core.state import with_notes
 from indexer.core.value import Value
 
 if TYPE_CHECKING:
@@ -30,12 +29,10 @@ class Snapshot(Value, frozen=True):
     `modified_ms` has the times of the files of the index; it is empty if the state and the listing agree.
     `gc_in_progress` is true if a gc runs or has been killed.  `shards_in_doubt` is true if a run must look which shards
     exist.  `all_listed` is false if the run looked at a few packages only.
-    `packages` has the files that can be packages by their name, `invalid_filenames` those that only have the extension
-    of one, `wheels` the wheels, `sidecars` the attestations beside packages, `folders` the folders that are not ours (a
-    listing in parts shows no folders).
-    `listing_digest` is a digest of all that records are made from.  `name_digests` has a digest for each package name;
-    it is empty unless `with_name_digests` made it.  `split_points` are file names at which the next listing can be
-    split.  `left_out` has ignored and pruned packages, which `packages` and `invalid_filenames` do not have.
+    `listing` has all packages and sidecars.  `packages` has the packages that the run looks at by file name, `sidecars`
+    the attestations beside them; they are empty until `unpacked`.  `invalid_filenames` are the files that only have the
+    extension of a package, `wheels` the wheels, `folders` the folders that are not ours (a listing in parts shows no
+    folders).  `left_out` has ignored and pruned packages, which `packages` and `invalid_filenames` do not have.
     `taken_ms` is a time before the first request: a package that was uploaded later is younger than its record.
     """
 
@@ -46,14 +43,12 @@ class Snapshot(Value, frozen=True):
     gc_in_progress: bool = False
     shards_in_doubt: bool = False
     all_listed: bool = True
+    listing: Listing = Listing()
     packages: Mapping[str, Stat] = field(default_factory=dict)
     invalid_filenames: tuple[Rejected, ...] = ()
     wheels: tuple[str, ...] = ()
     sidecars: Mapping[str, Stat] = field(default_factory=dict)
     folders: tuple[str, ...] = ()
-    listing_digest: str = ""
-    name_digests: Mapping[str, str] = field(default_factory=dict)
-    split_points: tuple[str, ...] = ()
     left_out: frozenset[str] = frozenset()
     taken_ms: int = 0
     state_saved_ms: int = 0
@@ -92,15 +87,16 @@ class Snapshot(Value, frozen=True):
             return indexes[0] if indexes else ""
         return max(reversed(indexes), key=lambda name: self.modified_ms.get(name, 0))
 
-    def with_name_digests(self) -> Snapshot:
-        """The snapshot with a digest for each package name."""
-        return replace(self, name_digests=digests_of({**self.packages, **self.sidecars}))
+    def unpacked(self, package_names: frozenset[str] | None = None) -> Snapshot:
+        """The snapshot with the packages, the sidecars and the notes of the state on some package names.
 
-    def restrict_to(self, package_names: frozenset[str]) -> Snapshot:
-        """The snapshot with only the packages and the sidecars of some package names."""
-        packages = {key: stat for key, stat in self.packages.items() if name_of(key) in package_names}
-        sidecars = {key: stat for key, stat in self.sidecars.items() if name_of(key) in package_names}
-        return replace(self, packages=packages, sidecars=sidecars)
+        The names are in lower case; None is for all names.
+        """
+        files = self.listing.files_of(package_names)
+        packages = {name: stat for name, stat in files.items() if names.extension_of(name) is not None}
+        sidecars = {name: stat for name, stat in files.items() if name not in packages}
+        state = self.state and with_notes(self.state, package_names)
+        return replace(self, state=state, packages=packages, sidecars=sidecars)
 
     def excluding(self, left_out: Collection[str]) -> Snapshot:
         """The snapshot without some packages, which the run treats as absent."""
@@ -121,49 +117,38 @@ def etags_of(state: State) -> dict[str, ETag]:
     return {filename: published.etag for filename, published in state.files.items()}
 
 
-def etags_in(listing: Mapping[str, Stat], filenames: Iterable[str]) -> dict[str, ETag]:
-    """The ETags of those of some files that a listing shows."""
-    return {name: listing[name].etag for name in filenames if name in listing}
+def etags_in(listing: Listing, filenames: Iterable[str]) -> dict[str, ETag]:
+    """The ETags of those of some files, none of them a package, that a listing shows."""
+    return {name: listing.others[name].etag for name in filenames if name in listing.others}
 
 
-def _shards_gone(listing: Mapping[str, Stat], snapshot: Snapshot) -> bool:
+def _shards_gone(listing: Listing, snapshot: Snapshot) -> bool:
     """Whether a listing with folders has no folder of shards although the last run left shards."""
     state = snapshot.state
     if state is None or state.split_points or not snapshot.all_listed:
         return False
-    return state.packages > 0 and names.SHARD_INDEX in state.files and names.SHARDS_FOLDER not in listing
+    return state.packages > 0 and names.SHARD_INDEX in state.files and names.SHARDS_FOLDER not in listing.others
 
 
-def snapshot_of_listing(listing: Mapping[str, Stat], before: Snapshot) -> Snapshot:
-    """The snapshot `before` with the files that a listing of the subdir, by file name, shows."""
-    packages: dict[str, Stat] = {}
+def snapshot_of_listing(listing: Listing, before: Snapshot) -> Snapshot:
+    """The snapshot `before` with the files that a listing of the subdir shows."""
     invalid: list[Rejected] = []
     wheels: list[str] = []
-    sidecars: dict[str, Stat] = {}
     folders: list[str] = []
-    for filename, stat in listing.items():
+    for filename, stat in listing.others.items():
         if filename.endswith("/"):
             folders += [filename] * (filename != names.SHARDS_FOLDER and not filename.startswith("."))
-        elif names.parse_filename(filename) is not None:
-            packages[filename] = stat
         elif names.extension_of(filename) is not None:
             invalid.append(Rejected(filename, stat.etag, "the file name is not of the form name-version-build"))
-        elif package_of_sidecar(filename) is not None:
-            sidecars[filename] = stat
         elif filename.endswith(".whl"):
             wheels.append(filename)
-    # A new file with a bad name changes the report, although no record is made from the file.
-    others = {**sidecars, **{rejected.filename: listing[rejected.filename] for rejected in invalid}}
     return replace(
         before,
         etags={**before.etags, **etags_in(listing, names.OVERLAY_FILES)},
-        gc_in_progress=names.GC_MARKER in listing,
+        gc_in_progress=names.GC_MARKER in listing.others,
         shards_in_doubt=before.shards_in_doubt or _shards_gone(listing, before),
-        packages=packages,
+        listing=listing,
         invalid_filenames=tuple(invalid),
         wheels=tuple(wheels),
-        sidecars=sidecars,
         folders=tuple(folders),
-        listing_digest=listing_digest_of({**packages, **others} if others else packages),
-        split_points=split_points_of(packages),
     )

@@ -49,4 +49,4 @@ def names_to_load(job: SubdirJob, snapshot: Snapshot) -> frozenset[str] | None:
         return names_of(job.scope)
     if not state.validated or (job.options.complete and state.incomplete != 0):
         return None
-    return changed_names(snapshot.name_digests, state)
+    return changed_names(snapshot.listing.name_digests, state)

@@ -7,33 +7,30 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import struct
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from indexer.core.channel_settings import KnownSettings
 from indexer.core.chunks import ChunkTable
-from indexer.core.json_stream import large_object, object_chunks
-from indexer.core.model import UNREADABLE, ETag, Outputs, Raw, Rules
+from indexer.core.model import UNREADABLE, ETag, Outputs, Rules
+from indexer.core.package_notes import Attested, Note, blocks_with, notes_of
 from indexer.core.proof import Proof
-from indexer.core.zstd import compress_chunks, decompress_saved
+from indexer.core.zstd import compress, decompress_saved
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from indexer.core.model import Stat
+    from collections.abc import Sequence
 
 # The `place` in the state of the files of a channel's root; no subdir has this name.
 CHANNEL = "channel"
 # The number of the form in which a state is written.  A state of another format counts as none.
-FORMAT = 2
+FORMAT = 3
 # A subdir of at most so many packages is small: a run that changes its index takes some 250 MB.
 SMALL = 50_000
-# A part of a listing: a little less than three pages, so that some new packages need no fourth.
-_PART = 2_900
-_MAX_PARTS = 64
-# How many lines of a listing are hashed at once.
-_LINES = 10_000
+# A state file begins with a skippable zstd frame (RFC 8878, section 3.1.2) of four bytes: the size of the first frame.
+_START = struct.Struct("<III")
+_SKIPPABLE = 0x184D2A50
 
 
 class PublishedFile(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,31 +52,22 @@ class Bad(msgspec.Struct, frozen=True):
     kept: bool = False
 
 
-class Attested(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The attestations of a package: a digest of its sidecars as they were read, and their SHA-256.
-
-    Attestations that do not count have a `reason` instead; the reason can be gone next time if it is `transient`.
-    """
-
-    sidecars_digest: str
-    sha256: str = ""
-    reason: str = ""
-    transient: bool = False
-
-
 class State(msgspec.Struct, frozen=True):
     """What one run leaves for the next.
 
     `config_fingerprint` is a digest of the options that shape the output, `listing_digest` one of all listed packages
     (empty if not all were listed).  `packages` counts the records.  `files` has the published files.
-    `package_etags` has the ETags of indexed packages whose record does not have the ETag as its MD5; it has all of
-    them if `etags_complete`.  `yanked` and `ignored` have the reasons by file name; `pruned` has the packages that were
-    left out because a retention rule removed them.  `rejected` has bad packages, `reported` the ETags of other rejected
-    files (an invalid name, no permission to read).
+    `blocks` has the ETags and the attestations of packages (core/package_notes.py).  `package_etags` and `attestations`
+    have those of the packages that the run looks at; they are empty until `with_notes`.  `package_etags` has the ETags
+    of indexed packages whose record does not have the ETag as its MD5; it has all of them if `etags_complete`.
+    `unattested` has the reason of attestations that do not count, by file name of the package.
+    `yanked` and `ignored` have the reasons by file name; `pruned` has the packages that were left out because a
+    retention rule removed them.  `rejected` has bad packages, `reported` the ETags of other rejected files (an invalid
+    name, no permission to read).
     `validated` is true if readers can parse all records: an index of another indexer is checked once.  `outputs` and
     `rules` are those of the run: a yank publishes with the same ones.  `all_in_v3` is true if records can be under
-    `v3` by assignment only.  `attestations` is by file name of the package.  `split_points` are file names at which
-    the next listing can be split into even parts.  `name_digests` has a digest of the listing for each package name,
+    `v3` by assignment only.  `split_points` are file names at which the next listing can be split into even parts.
+    `name_digests` has a digest of the listing for each package name,
     if there are shards only; the empty text for a name that the next run must look at.  `place` is the subdir, or
     CHANNEL for the files of a channel's root.  `has_misfiled_records` is true if a record can have another name than
     its file. `incomplete` counts the packages with unknown run exports, None if they were not counted.  `recent`
@@ -103,6 +91,7 @@ class State(msgspec.Struct, frozen=True):
     rules: Rules | None = None
     all_in_v3: bool = False
     attestations: dict[str, Attested] = {}
+    unattested: dict[str, str] = {}
     split_points: tuple[str, ...] = ()
     name_digests: dict[str, str] = {}
     has_misfiled_records: bool = False
@@ -112,6 +101,7 @@ class State(msgspec.Struct, frozen=True):
     recent: tuple[tuple[int, int], ...] | None = None
     settings: KnownSettings | None = None
     proof: Proof | None = None
+    blocks: tuple[bytes, ...] = ()
 
     @property
     def chunks(self) -> dict[str, ChunkTable]:
@@ -120,63 +110,93 @@ class State(msgspec.Struct, frozen=True):
 
 
 class _StateFile(State, frozen=True):
-    """The content of a state file; files of format 1 have no number."""
+    """The first frame of a state file; files of format 1 have no number.
+
+    `block_sizes` has the size of each block, a frame each, which follow; `blocks_digest` is the SHA-256 of them all.
+    """
 
     format: int = 1
+    block_sizes: tuple[int, ...] = ()
+    blocks_digest: str = ""
 
 
 _state_file = msgspec.json.Decoder(_StateFile)
+_NOT_IN_FIRST_FRAME = ("package_etags", "attestations", "blocks")
 
 
 def encode_state(state: State) -> bytes:
-    """The content of the state file."""
-    small = msgspec.structs.replace(state, package_etags={})
-    values: dict[str, object] = {
-        key: Raw(msgspec.json.encode(value, order="deterministic"))
-        for key, value in msgspec.structs.asdict(small).items()
-        if key != "pruned" or value  # most channels prune nothing
-    }
-    values["format"] = FORMAT
-    # In chunks: encoded at once, the ETags were the memory peak of a first run of half a million packages.
-    values["package_etags"] = large_object(sorted(state.package_etags), state.package_etags.__getitem__)
-    return compress_chunks(object_chunks(values))
+    """The content of the state file: its blocks, and all else except what `with_notes` made of them."""
+    values = {key: value for key, value in msgspec.structs.asdict(state).items() if key not in _NOT_IN_FIRST_FRAME}
+    if not state.pruned:  # most channels prune nothing
+        del values["pruned"]
+    sizes = tuple(map(len, state.blocks))
+    values |= {"format": FORMAT, "block_sizes": sizes, "blocks_digest": _digest(state.blocks)}
+    return state_file(msgspec.json.encode(values, order="deterministic"), state.blocks)
+
+
+def state_file(first: bytes, blocks: Sequence[bytes] = ()) -> bytes:
+    """A state file of the content of its first frame, and of blocks."""
+    frame = compress(first)
+    return b"".join([_START.pack(_SKIPPABLE, 4, len(frame)), frame, *blocks])
 
 
 def decode_state(data: bytes) -> State | None:
     """The state in a state file; None if the file cannot be read or has another format."""
     try:
-        content = _state_file.decode(decompress_saved(data))
-    except (*UNREADABLE, ValueError):
+        magic, _, size = _START.unpack_from(data)
+        content = _state_file.decode(decompress_saved(data[_START.size : _START.size + size]))
+    except (*UNREADABLE, ValueError, struct.error):
         return None
-    if content.format != FORMAT:
+    blocks = _blocks_in(data, _START.size + size, content.block_sizes)
+    if magic != _SKIPPABLE or content.format != FORMAT or _digest(blocks) != content.blocks_digest:
         return None
-    fields = {key: getattr(content, key) for key in State.__struct_fields__}
-    return State(**fields)
+    fields = {key: getattr(content, key) for key in State.__struct_fields__ if key not in _NOT_IN_FIRST_FRAME}
+    return State(**fields, blocks=blocks)
+
+
+def _blocks_in(data: bytes, start: int, sizes: Sequence[int]) -> tuple[bytes, ...]:
+    ends = list(itertools.accumulate(sizes, initial=start))
+    return tuple(data[begin:end] for begin, end in itertools.pairwise(ends))
+
+
+def _digest(blocks: Sequence[bytes]) -> str:
+    digest = hashlib.sha256()
+    for block in blocks:
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def with_notes(state: State, package_names: frozenset[str] | None) -> State:
+    """The state with the ETags and attestations of the packages of some names (lower case), of all names if None.
+
+    If a block cannot be read, the state has none of them, and is not complete.
+    """
+    try:
+        notes = notes_of(state.blocks, package_names)
+    except ValueError:
+        return msgspec.structs.replace(state, blocks=(), etags_complete=False)
+    return msgspec.structs.replace(
+        state,
+        package_etags={filename: note.etag for filename, note in notes.items() if note.etag},
+        attestations={filename: note.attested for filename, note in notes.items() if note.attested is not None},
+    )
+
+
+def with_blocks(state: State, before: Sequence[bytes], package_names: frozenset[str] | None) -> State:
+    """The state whose blocks have its ETags and attestations, and those of other names in the blocks `before`.
+
+    `package_names` are the names (lower case) that the run looked at, None for all.
+    """
+    etags, attestations = state.package_etags, state.attestations
+    filenames = {*etags, *attestations}
+    notes = {filename: Note(etags.get(filename, ETag("")), attestations.get(filename)) for filename in filenames}
+    try:
+        blocks = blocks_with(before, package_names, notes, state.packages)
+    except ValueError:
+        return msgspec.structs.replace(state, blocks=blocks_with((), None, notes, state.packages), etags_complete=False)
+    return msgspec.structs.replace(state, blocks=blocks)
 
 
 def config_fingerprint(outputs: Outputs, rules: Rules, release: str) -> str:
     """A digest of all that shapes the output besides the packages; another release looks at everything again."""
     return hashlib.sha256(msgspec.json.encode((release, outputs, rules))).hexdigest()
-
-
-def line_of(filename: str, stat: Stat) -> str:
-    """The line of a file in a listing digest: its name, its size and its ETag."""
-    return f"{filename}\0{stat.size}\0{stat.etag}\n"
-
-
-def listing_digest_of(packages: Mapping[str, Stat]) -> str:
-    """A digest of all packages of a listing: their names, sizes and ETags."""
-    digest = hashlib.sha256()
-    lines = (line_of(name, packages[name]) for name in sorted(packages))
-    while batch := "".join(itertools.islice(lines, _LINES)):
-        digest.update(batch.encode())
-    return digest.hexdigest()
-
-
-def split_points_of(filenames: Collection[str]) -> tuple[str, ...]:
-    """The file names that split a listing into even parts (some kilobytes at most); none for a small listing."""
-    parts = min(len(filenames) // _PART, _MAX_PARTS)
-    if parts < 2:  # noqa: PLR2004  one part is no part
-        return ()
-    ordered = sorted(filenames)
-    return tuple(ordered[len(ordered) * number // parts] for number in range(1, parts))

@@ -28,7 +28,7 @@ def unchanged_report(job: SubdirJob, snapshot: Snapshot, state: State) -> Subdir
     snapshot = snapshot.excluding(state.ignored)
     rejected = [rejected_before(filename, bad) for filename, bad in state.rejected.items()]
     report = _with_rejected(SubdirReport(Outcome.UNCHANGED), [*snapshot.invalid_filenames, *rejected], state)
-    remarks = (*remarks_on_listing(snapshot), *remarks_on_attestations(state.attestations))
+    remarks = (*remarks_on_listing(snapshot), *remarks_on_attestations(state.unattested))
     return replace(
         report,
         outcome=Outcome.PLANNED if job.dry_run else report.outcome,

@@ -11,12 +11,12 @@ from indexer.core import names
 from indexer.core.attestations import with_attestations, with_sent_attestations
 from indexer.core.formats.shards import changed_shard_names
 from indexer.core.model import Extracted, Index, Rejected
-from indexer.core.name_digests import excluding
+from indexer.core.name_digests import name_of
 from indexer.core.overlay import Overlay
 from indexer.core.plan import dropped, etags_to_remember, merge
 from indexer.core.recent import hourly_counts, updated_hourly_counts
 from indexer.core.records.v3 import latest
-from indexer.core.remarks import not_found, rejected_before, remarks, remarks_on_patch
+from indexer.core.remarks import not_found, rejected_before, remarks, remarks_on_attestations, remarks_on_patch
 from indexer.core.state import State
 from indexer.core.value import Value
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from indexer.core.job import SubdirJob
     from indexer.core.metadata import Metadata
     from indexer.core.model import ETag, Plan
+    from indexer.core.package_notes import Attested
     from indexer.core.recent import HourlyCounts
     from indexer.core.report import Note
     from indexer.core.snapshot import Snapshot
-    from indexer.core.state import Attested
 
 
 class Changes(Value, frozen=True):
@@ -49,8 +49,9 @@ class Update(Value, frozen=True):
     `index` has the records before any patch, `published` those that readers shall see.  `changed_names` are the package
     names (lower case) whose shards can differ from the published ones; None if any shard can differ.  `has_news` is
     false if nothing was read, removed or found out.  `missing` has the packages that a person named and that do not
-    exist. `etags` has the ETags that the records do not have, `attestations` is None if the run did not look at
-    attestations, `metadata` is by file name.  `incomplete` counts the packages whose run exports are unknown, `recent`
+    exist. `etags` has the ETags that the records do not have, and `attestations` those of the packages that were looked
+    at, None if the run did not look at attestations; `unattested` has the reasons of all attestations that do not
+    count.  `metadata` is by file name.  `incomplete` counts the packages whose run exports are unknown, `recent`
     the packages of the last week by hour (None if they cannot be counted), `metadata_read` the packages that were read
     for their metadata only.  `carried` has the packages of another run whose run exports are published before their
     records.
@@ -67,6 +68,7 @@ class Update(Value, frozen=True):
     missing: frozenset[str] = frozenset()
     etags: Mapping[str, ETag] = field(default_factory=dict)
     attestations: Mapping[str, Attested] | None = None
+    unattested: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Metadata] = field(default_factory=dict)
     incomplete: int = 0
     recent: HourlyCounts | None = None
@@ -78,9 +80,7 @@ def apply(job: SubdirJob, snapshot: Snapshot, existing: Existing, todo: Plan, ex
     """The update that a plan and the packages that were read make of the existing index.  Raises BadPatch."""
     others = _not_looked_at(job, snapshot, existing)
     attestations = extracted.attestations
-    if attestations is not None:
-        attestations = {**others.attestations, **attestations}
-        extracted = replace(extracted, attestations=attestations)
+    unattested = others.unattested | _reasons(attestations or {})
     removed = dropped(existing.index, todo, extracted.results)
     index = _merged(job, snapshot, existing, todo, extracted)
     patched = existing.overlay.apply(index)
@@ -98,10 +98,15 @@ def apply(job: SubdirJob, snapshot: Snapshot, existing: Existing, todo: Plan, ex
             or _is_news(snapshot, attestations)
         ),
         rejected=_rejected(index, todo, extracted, others),
-        remarks=remarks(job, snapshot, existing, todo, extracted) + remarks_on_patch(patched),
+        remarks=(
+            *remarks(job, snapshot, existing, todo, extracted),
+            *remarks_on_attestations(unattested),
+            *remarks_on_patch(patched),
+        ),
         missing=not_found(job, snapshot, existing) & job.named_packages,
-        etags={**others.package_etags, **todo.etags_to_remember, **etags_to_remember(extracted.results)},
+        etags={**todo.etags_to_remember, **etags_to_remember(extracted.results)},
         attestations=attestations,
+        unattested=unattested,
         metadata={**existing.metadata, **extracted.metadata},
         incomplete=_incomplete(job, snapshot, existing, index),
         recent=_recent(snapshot, existing, todo, extracted, patched.index),
@@ -134,10 +139,16 @@ def _merged(job: SubdirJob, snapshot: Snapshot, existing: Existing, todo: Plan, 
 
 
 def _not_looked_at(job: SubdirJob, snapshot: Snapshot, existing: Existing) -> State:
-    """The part of the state about packages of names that a whole run did not look at: that part still holds."""
-    if existing.names_loaded is None or job.scope is not None or snapshot.state is None:
+    """What the report and the next state have of packages of names that a whole run did not look at."""
+    looked_at, last = existing.names_loaded, snapshot.state
+    if looked_at is None or job.scope is not None or last is None:
         return State()
-    return excluding(existing.names_loaded, snapshot.state)
+    return State(
+        rejected={filename: bad for filename, bad in last.rejected.items() if name_of(filename) not in looked_at},
+        unattested={
+            filename: reason for filename, reason in last.unattested.items() if name_of(filename) not in looked_at
+        },
+    )
 
 
 def _rejected(index: Index, todo: Plan, extracted: Extraction, others: State) -> tuple[Rejected, ...]:
@@ -164,6 +175,11 @@ def _newly_attested(snapshot: Snapshot, attestations: Mapping[str, Attested] | N
         return set()
     now, before = attestations, snapshot.state.attestations if snapshot.state else {}
     return {filename for filename in now.keys() | before.keys() if now.get(filename) != before.get(filename)}
+
+
+def _reasons(attestations: Mapping[str, Attested]) -> dict[str, str]:
+    """Why attestations do not count, by file name of the package."""
+    return {filename: known.reason for filename, known in attestations.items() if known.reason}
 
 
 def _is_news(snapshot: Snapshot, attestations: Mapping[str, Attested] | None) -> bool:

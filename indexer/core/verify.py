@@ -11,7 +11,7 @@ import zstandard
 
 from indexer.core.amounts import counted
 from indexer.core.errors import BadIndex
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import UNREADABLE, Raw, Rejected
 from indexer.core.records.index_json import RUN_EXPORTS_KINDS
 from indexer.core.specs.matchspec import canonical

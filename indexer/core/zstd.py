@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import zstandard
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 # Shards are rewritten often and read one by one, so this is the default level of zstd.
 _LEVEL = 3
@@ -28,12 +23,6 @@ def compress(data: bytes) -> bytes:
     Its header has the size of the content, which older conda-libmamba-solver needs (conda-libmamba-solver#748).
     """
     return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)
-
-
-def compress_chunks(chunks: Iterable[bytes]) -> bytes:
-    """One zstd frame of all chunks, without the size of its content."""
-    compressor = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
-    return b"".join([*map(compressor.compress, chunks), compressor.flush()])
 
 
 def decompress(data: bytes, limit: int) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import field
 
 from indexer.core.errors import BadConfig, BadPackage, Conflict, Damaged, Denied, RangeRefused, Unavailable
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.metadata import Metadata
 from indexer.core.model import Extracted, Rejected, Rules, Stat
 from indexer.core.names import CONDA

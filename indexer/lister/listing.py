@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -22,52 +22,41 @@ if TYPE_CHECKING:
     from indexer.core.model import Stat
     from indexer.store import Part, Store
 
+T = TypeVar("T")
+
 # How many pages are requested at once.  To read a page takes 20 ms of a core, so more would wait for the core.
 _AT_ONCE = 8
 _SHOWN_EACH = 1000
 
 
 def listed(
-    store: Store,
-    prefix: str,
-    split_points: Iterable[str],
-    executor: Executor,
-    show: Callable[[int], None] | None = None,
-) -> dict[str, Stat]:
-    """The objects directly under a prefix, by their key without the prefix.
+    store: Store, prefix: str, split_points: Iterable[str], executor: Executor, collect: Callable[[Iterable[Stat]], T]
+) -> T:
+    """What `collect` makes of the objects directly under a prefix, whose keys are without the prefix.
 
-    `show` is called with the number of objects, once for each thousand of them.  The listing has one part if there are
-    no `split_points` (then with the folders), or if the store cannot list from a name on.
+    The listing has one part if there are no `split_points` (then with the folders), or if the store cannot list from a
+    name on.  If this shows late, `collect` is called again, with all objects.
     """
     # Only the name of a package can be sent to a store.
     ends = sorted({prefix + point for point in split_points if parse_filename(point)})
     if ends:
         with contextlib.suppress(RangeRefused):
-            return _by_name(_counted(_in_parts(store, prefix, ["", *ends, ""], executor), show), prefix)
-    found = _by_name(_counted(store.list(prefix), show), prefix)
-    return {name: stat for name, stat in found.items() if not name.endswith("/")} if ends else found
+            return collect(_by_name(_in_parts(store, prefix, ["", *ends, ""], executor), prefix))
+    found = _by_name(store.list(prefix), prefix)
+    return collect((stat for stat in found if not stat.key.endswith("/")) if ends else found)
 
 
-def _counted(stats: Iterable[Stat], show: Callable[[int], None] | None) -> Iterable[Stat]:
-    """The same objects; `show` is called after each thousand."""
-    if show is None:
-        return stats
-
-    def counted() -> Iterator[Stat]:
-        for count, stat in enumerate(stats, 1):
-            if count % _SHOWN_EACH == 0:
-                show(count)
-            yield stat
-
-    return counted()
+def counted(stats: Iterable[Stat], show: Callable[[int], None]) -> Iterator[Stat]:
+    """The same objects; `show` is called with the number of objects, once for each thousand of them."""
+    for count, stat in enumerate(stats, 1):
+        if count % _SHOWN_EACH == 0:
+            show(count)
+        yield stat
 
 
-def _by_name(stats: Iterable[Stat], prefix: str) -> dict[str, Stat]:
-    found = {}
-    for stat in stats:
-        name = stat.key[len(prefix) :]
-        found[name] = msgspec.structs.replace(stat, key=name)
-    return found
+def _by_name(stats: Iterable[Stat], prefix: str) -> Iterator[Stat]:
+    start = len(prefix)
+    return (msgspec.structs.replace(stat, key=stat.key[start:]) for stat in stats)
 
 
 def _in_parts(store: Store, prefix: str, ends: Sequence[str], executor: Executor) -> Iterator[Stat]:

@@ -11,7 +11,7 @@ from indexer.core import names
 from indexer.core.errors import BadIndex, Missing, NewerIndex
 from indexer.core.formats import shards
 from indexer.core.formats.shards import ShardIndex
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import Index
 from indexer.core.render import PublishedShards
 from indexer.store.read import read_whole

@@ -12,15 +12,19 @@ from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.errors import Conflict, Missing
+from indexer.core.packed_listing import pack
 from indexer.core.progress import Phase, Step, silent
 from indexer.core.snapshot import Snapshot, etags_in, etags_of, index_files, snapshot_of_listing
 from indexer.core.state import State, decode_state
-from indexer.lister.listing import listed
+from indexer.lister.listing import counted, listed
 from indexer.store.read import read_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from indexer.core.job import SubdirJob
     from indexer.core.model import ETag, Outputs, Stat
+    from indexer.core.packed_listing import Listing
     from indexer.store import Store
     from indexer.store.channel_folder import ChannelFolder
 
@@ -72,13 +76,13 @@ def take_snapshot(
     )
     if state is not None and trust_state:
         etags = index_files(etags_of(state))
-        listing = _list(folder, scope, state)
+        listing = _list(folder, scope, saved)
         if scope is not None or _without_foreign_page(etags_in(listing, names.TRACKED), state, outputs) == etags:
             return snapshot_of_listing(listing, replace(empty, etags=etags))
     stats = folder.stats(names.TRACKED)
     etags = _without_foreign_page({name: stat.etag for name, stat in stats.items()}, state, outputs)
     modified_ms = {name: stat.written_ms for name, stat in stats.items()}
-    return snapshot_of_listing(_list(folder, scope, state), replace(empty, etags=etags, modified_ms=modified_ms))
+    return snapshot_of_listing(_list(folder, scope, saved), replace(empty, etags=etags, modified_ms=modified_ms))
 
 
 def take_index_snapshot(folder: ChannelFolder, outputs: Outputs) -> Snapshot:
@@ -92,16 +96,16 @@ def take_index_snapshot(folder: ChannelFolder, outputs: Outputs) -> Snapshot:
 
 def take_read_only_snapshot(folder: ChannelFolder, outputs: Outputs) -> Snapshot:
     """A snapshot from one listing, for a command that only reads and takes a second snapshot to compare."""
-    state, state_etag, _ = load_state(folder.store, folder.prefix + names.STATE_FILE)
-    listing = _list(folder, None, state)
-    etags = _without_foreign_page(etags_in(listing, names.TRACKED), state, outputs)
-    return snapshot_of_listing(listing, Snapshot(etags, state, state_etag))
+    saved = load_state(folder.store, folder.prefix + names.STATE_FILE)
+    listing = _list(folder, None, saved)
+    etags = _without_foreign_page(etags_in(listing, names.TRACKED), saved.state, outputs)
+    return snapshot_of_listing(listing, Snapshot(etags, saved.state, saved.etag))
 
 
 def check_packages_unchanged(folder: ChannelFolder, job: SubdirJob, snapshot: Snapshot) -> None:
     """List the packages again.  Raises Conflict if they are not those of the snapshot."""
-    now = snapshot_of_listing(_list(folder, job.scope, snapshot.state), snapshot)
-    if now.listing_digest != snapshot.listing_digest:
+    now = _list(folder, job.scope, SavedState(snapshot.state))
+    if now.digest != snapshot.listing.digest:
         raise Conflict(folder.prefix, "packages were added or removed during this run")
 
 
@@ -114,18 +118,21 @@ def _without_foreign_page(etags: dict[str, ETag], state: State | None, outputs: 
     return {name: etag for name, etag in etags.items() if name != names.INDEX_HTML}
 
 
-def _list(folder: ChannelFolder, scope: frozenset[str] | None, state: State | None) -> dict[str, Stat]:
-    """The files of a subdir by file name; with a scope only these packages and the files of the overlay."""
+def _list(folder: ChannelFolder, scope: frozenset[str] | None, saved: SavedState) -> Listing:
+    """The files of a subdir; with a scope only these packages and the files of the overlay."""
+    last_run_ms = None if saved.state is None else saved.saved_ms
     if scope is not None:
-        return folder.stats((*names.OVERLAY_FILES, names.GC_MARKER, *scope))
-    last = state or State()
-    if folder.progress is silent:
-        return listed(folder.store, folder.prefix, last.split_points, folder.executor)
+        return pack(folder.stats((*names.OVERLAY_FILES, names.GC_MARKER, *scope)).values(), last_run_ms)
+    last = saved.state or State()
 
     def show(count: int) -> None:
         # The packages of the last run are an estimate of the objects.
         folder.progress(Step(Phase.LISTING, folder.name, count, last.packages if last.packages > count else 0))
 
-    found = listed(folder.store, folder.prefix, last.split_points, folder.executor, show)
-    folder.progress(Step(Phase.LISTING, folder.name, len(found), len(found)))
-    return found
+    def collect(stats: Iterable[Stat]) -> Listing:
+        return pack(stats if folder.progress is silent else counted(stats, show), last_run_ms)
+
+    listing = listed(folder.store, folder.prefix, last.split_points, folder.executor, collect)
+    count = listing.packages + len(listing.others)
+    folder.progress(Step(Phase.LISTING, folder.name, count, count))
+    return listing

@@ -53,7 +53,7 @@ def test_each_part_begins_after_its_first_bound_and_ends_with_its_last(
 ) -> None:
     store = at(served, Behavior(page=page), "minio")
     filled(served.fake)
-    assert {it for it in listed(store, "noarch/", CUTS, threads) if not it.endswith("/")} == ALL
+    assert {it.key for it in listed(store, "noarch/", CUTS, threads, list) if not it.key.endswith("/")} == ALL
     assert {*asked(served.fake, "start-after")} == {f"ch/noarch/{cut}" for cut in CUTS}
     pages = len(served.fake.requests)
     assert pages <= -(-(len(ALL) + len(FOLDERS)) // page) + 2 * len(CUTS)
@@ -78,7 +78,7 @@ def test_a_store_without_start_after_or_order_is_listed_as_a_whole(
 ) -> None:
     store = at(served, behavior, "minio")
     filled(served.fake)
-    assert {it for it in listed(store, "noarch/", cuts, threads) if not it.endswith("/")} == ALL
+    assert {it.key for it in listed(store, "noarch/", cuts, threads, list) if not it.key.endswith("/")} == ALL
 
 
 def test_a_part_that_fails_fails_the_listing(served: Server) -> None:
@@ -90,4 +90,4 @@ def test_a_part_that_fails_fails_the_listing(served: Server) -> None:
 
     served.fake.hook = refuse
     with pytest.raises(Unavailable, match="501"):
-        listed(store, "noarch/", CUTS, Inline())
+        listed(store, "noarch/", CUTS, Inline(), list)

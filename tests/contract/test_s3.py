@@ -202,7 +202,7 @@ def test_the_parts_of_a_listing_are_the_whole(s3: S3Store, wire: Wire, page: int
 
     wire.change = in_pages_of(page)
     with ThreadPoolExecutor(3) as threads:
-        found = {it for it in listed(s3, "noarch/", cuts, threads) if not it.endswith("/")}
+        found = {it.key for it in listed(s3, "noarch/", cuts, threads, list) if not it.key.endswith("/")}
     assert found == {it for it in ONE_LEVEL if not it.endswith("/")}
 
 

@@ -269,7 +269,7 @@ def test_a_listing_is_the_same_in_parts(store: Store, cuts: list[str]) -> None:
     whole = {stat.key: stat for stat in store.list("noarch/") if not stat.key.endswith("/")}
     assert len(whole) == len(keys)
     with ThreadPoolExecutor(3) as threads:
-        found = listed(store, "noarch/", cuts, threads)
+        found = {stat.key: stat for stat in listed(store, "noarch/", cuts, threads, list)}
     assert cuts or {"c/", "shards/"} <= found.keys()
     found = {key: stat for key, stat in found.items() if not key.endswith("/")}
     assert found.keys() == {*keys}

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from indexer.commands.with_settings import index_with_settings
 from indexer.core.progress import Phase, Step
-from indexer.lister.listing import listed
+from indexer.lister.listing import counted, listed
 from tests.support.memory import MemoryStore
 from tests.support.memory_channel import PLAIN, Inline, channel, fake_context, keys, with_outputs
 
@@ -56,5 +56,5 @@ def test_a_long_listing_shows_each_thousand_objects() -> None:
     for number in range(2100):
         store.upload(f"noarch/{number:04}.txt", b"")
     counts: list[int] = []
-    assert len(listed(store, "noarch/", (), Inline(), counts.append)) == 2100
+    assert len([*listed(store, "noarch/", (), Inline(), lambda stats: [*counted(stats, counts.append)])]) == 2100
     assert counts == [1000, 2000]

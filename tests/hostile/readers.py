@@ -17,6 +17,7 @@ from indexer.core.formats import shards
 from indexer.core.formats.repodata import decode_repodata, decode_run_exports, inline_run_exports
 from indexer.core.model import ETag, Index, Rules, Stat
 from indexer.core.names import parse_filename
+from indexer.core.packed_listing import pack
 from indexer.core.plan import DiffContext, check_mass_removal, diff, dropped, merge
 from indexer.core.records.index_json import PackageFile, parse_run_exports, validate
 from indexer.core.snapshot import Snapshot, snapshot_of_listing
@@ -86,13 +87,13 @@ def _shard_index(data: bytes) -> object:
 
 
 def _ledger(data: bytes) -> object:
-    result = state.decode_state(compress(data))
+    result = state.decode_state(state.state_file(data))
     return result and state.decode_state(state.encode_state(result))
 
 
 def _listing(data: bytes) -> object:
     names = data.decode("utf-8", "replace").split("\0")
-    seen = snapshot_of_listing({name: Stat(f"noarch/{name}", 1, ETag("v"), 0) for name in names}, Snapshot())
+    seen = snapshot_of_listing(pack(Stat(name, 1, ETag("v"), 0) for name in names), Snapshot()).unpacked()
     index = Index()
     plan = diff(index, seen.packages, DiffContext())
     return plan, seen.invalid_filenames, seen.wheels, published(merge(index, plan, (), _NOW_MS))
@@ -105,7 +106,7 @@ def _pages(data: bytes) -> object:
 
 def _listed(pages: list[bytes], cuts: list[str]) -> object:
     following = itertools.chain(pages, itertools.repeat(pages[-1]))
-    return listed(_paged().store(lambda _: next(following)), "noarch/", cuts, Inline())
+    return listed(_paged().store(lambda _: next(following)), "noarch/", cuts, Inline(), list)
 
 
 @cache

@@ -20,6 +20,8 @@ from tests.support.memory_channel import Inline
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from indexer.core.model import Stat
+
 _UNDER = f"{PREFIX}/noarch/"
 NAMES = [f"p{letter}+{number}-1-0.conda" for letter in "abcd" for number in range(3)]
 FOLDERS = ["pb/", "shards/"]
@@ -113,16 +115,16 @@ def paged() -> Paged:
     return Paged()
 
 
-def files(names: Iterable[str]) -> set[str]:
+def files(stats: Iterable[Stat]) -> set[str]:
     """Names without those of folders, which only a listing in one piece has."""
-    return {name for name in names if not name.endswith("/")}
+    return {stat.key for stat in stats if not stat.key.endswith("/")}
 
 
 def found(odd: Callable[[str], str], which: set[int], size: int, cuts: list[str]) -> set[str]:
     """The names that are listed where some of the pages, in the order of requests, are odd."""
     count = itertools.count()
     store = paged().store(lambda url: (odd if next(count) in which else str)(page(url, size)).encode())
-    return files(listed(store, "noarch/", cuts, Inline()))
+    return files(listed(store, "noarch/", cuts, Inline(), list))
 
 
 def outcome(odd: Callable[[str], str], which: set[int], size: int, cuts: list[str]) -> set[str] | str:
@@ -162,7 +164,7 @@ def test_a_token_may_be_the_key_that_the_next_page_begins_with() -> None:
             "(<NextC.*?>).*?(</NextC)", rf"\g<1>{keys[min(keys.index(first) + 2, len(keys) - 1)]}\2", text
         ).encode()
 
-    assert files(listed(paged().store(answer), "noarch/", [], Inline())) == {*NAMES}
+    assert files(listed(paged().store(answer), "noarch/", [], Inline(), list)) == {*NAMES}
 
 
 @pytest.mark.parametrize("token", ["same", "{}"])
@@ -175,7 +177,7 @@ def test_a_listing_that_goes_round_in_a_circle_ends(token: str) -> None:
 
     store = paged().store(lambda url: _without_second_token(again(url)))
     with pytest.raises(IndexerError, match="repeats a page"):
-        listed(store, "noarch/", [], Inline())
+        listed(store, "noarch/", [], Inline(), list)
 
 
 def _without_second_token(body: bytes) -> bytes:

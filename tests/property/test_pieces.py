@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.core.formats.repodata import encode_repodata, encode_run_exports, section_of, v3_buckets
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import Index, Raw
 from indexer.core.stream import chunks_of, stream_of
 from indexer.writer.compress import frame

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from indexer.core.chunks import begins_chunk
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import ETag, Extracted, Index, Raw, Rejected, Stat
 from indexer.core.names import EXTENSIONS, parse_filename
 from indexer.core.records.index_json import RUN_EXPORTS_KINDS

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.metadata import Metadata
 from indexer.core.model import Index
 from indexer.core.pages.catalog import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import Index
 from indexer.core.pages.current import current_filenames, encode_current_repodata
 

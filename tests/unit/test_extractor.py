@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from indexer.core.errors import Denied, Unavailable
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import Extracted, Rejected, Rules
 from indexer.core.records.identity import identity_of
 from indexer.extractor.extract import ExtractSpec, Reading, ReadStrategy, Vanished, first_strategy, read, weight_of

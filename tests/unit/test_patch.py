@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from indexer.core.errors import BadPatch
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import Index, Raw
 from indexer.core.overlay import WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn, make_overlay
 from indexer.core.patch import (

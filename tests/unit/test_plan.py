@@ -7,7 +7,7 @@ import json
 import pytest
 
 from indexer.core.errors import Refused
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import ETag, Extracted, Index, Plan, Raw, Rejected, Stat
 from indexer.core.plan import MASS_REMOVAL, DiffContext, check_mass_removal, dated, diff, dropped, merge
 from indexer.core.state import Bad, State

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.metadata import Metadata
 from indexer.core.model import ETag, Index, Outputs, Raw, Rules, Stat
 from indexer.core.plan import DiffContext

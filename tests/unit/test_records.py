@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from indexer.core.errors import BadPackage
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import Rules
 from indexer.core.records.index_json import PackageFile, Validated, parse_json, validate
 

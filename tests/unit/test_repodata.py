@@ -7,7 +7,7 @@ import pytest
 from indexer.core.errors import BadIndex, IndexerError, NewerIndex
 from indexer.core.formats.repodata import decode_repodata, encode_repodata
 from indexer.core.formats.shards import ShardIndex, decode_index, encode_index, filenames_by_name, index_of_shard
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import Index, Raw
 from indexer.core.publication import publication
 from indexer.core.records.identity import altered, identity_of

@@ -6,7 +6,7 @@ import pytest
 
 from indexer.core.errors import BadIndex, BadPackage
 from indexer.core.formats.repodata import decode_run_exports, inline_run_exports
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import ETag, Extracted, Index, Plan, Raw
 from indexer.core.plan import merge
 from indexer.core.records.index_json import parse_run_exports, run_exports_faults

@@ -92,6 +92,7 @@ def _check_until_stable(folder: ChannelFolder, context: Context, *, deep: bool) 
 
 def _without_withdrawn(folder: ChannelFolder, snapshot: Snapshot) -> Snapshot:
     """The snapshot without the packages that are ignored or pruned and have no record."""
+    snapshot = snapshot.unpacked()
     if names.YANKS not in snapshot.etags:
         return snapshot
     with contextlib.suppress(BadPatch):  # _patch_faults reports it

@@ -11,7 +11,7 @@ from indexer.commands.check.findings import NONE, Findings
 from indexer.core import names
 from indexer.core.errors import BadIndex, Missing, NewerIndex
 from indexer.core.formats import shards
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.records.identity import identity_of
 from indexer.core.value import Value
 from indexer.core.verify import (

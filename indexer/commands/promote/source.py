@@ -79,7 +79,7 @@ class SourceSubdir(Value, frozen=True):
 
 def read_subdir(folder: ChannelFolder) -> SourceSubdir:
     """A subdir of a channel.  Raises Conflict if its index changes while it is read, BadIndex and BadPatch."""
-    snapshot = take_read_only_snapshot(folder, Outputs())
+    snapshot = take_read_only_snapshot(folder, Outputs()).unpacked()
     state = snapshot.state
     outputs = state.outputs if state and state.outputs else Outputs()
     overlay = load_overlay(folder, snapshot)

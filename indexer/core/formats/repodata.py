@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from indexer.core import chunks
 from indexer.core.chunks import Section, chunked_object
 from indexer.core.errors import BadIndex, NewerIndex
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import CONDA, EXTENSIONS, TAR_BZ2
 from indexer.core.records.identity import identity_of

@@ -14,7 +14,7 @@ from msgspec import field
 
 from indexer.core.errors import BadIndex
 from indexer.core.formats.repodata import refuse_unknown_revisions, run_exports_by_kind, section_of, v3_buckets
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import UNREADABLE, Index, Raw
 from indexer.core.names import EXTENSIONS, SHARD_SUFFIX, SHARDS_FOLDER, parse_filename
 from indexer.core.records.identity import identity_of

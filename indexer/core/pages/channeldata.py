@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.pages.packages import last_built_ms, packages_of
 from indexer.core.records.about import TRAITS
 

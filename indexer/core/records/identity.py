@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import UNREADABLE, Raw
 
 if TYPE_CHECKING:

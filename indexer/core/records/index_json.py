@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from indexer.core.errors import BadPackage
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.names import parse_filename
 from indexer.core.printable import one_line
 from indexer.core.records.dates import built_ms, in_milliseconds

@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
 from indexer.core.errors import BadPackage
-from indexer.core.json_stream import dump
+from indexer.core.json_form import dump
 from indexer.core.model import UNREADABLE, Index
 from indexer.core.printable import one_line
 from indexer.core.records.dates import in_milliseconds
