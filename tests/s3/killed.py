@@ -1,51 +1,61 @@
-"""An indexer is killed at one moment after the other: what readers find then, and after one more run."""
+"""A program is killed once at each kind of moment that its run has, each time in a new channel.
+
+A kind is a call that writes one sort of file, or one system call: before the first shard, after the index.
+Reads change nothing, so all reads are one kind.  tests/engine/test_crashes.py stops a run at every single call of a
+store in memory.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from tests.support.channel_check import faults
-from tests.support.channel_reader import indexed, unreadable
+from tests.support.channel_reader import unreadable
 from tests.support.killable_processes import KILLED, Job, Location, Runner, content, store_at
-from tests.support.memory_channel import keys, package
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KEYS = keys(4)
-FIRST = {key: package(key) for key in (*KEYS, *keys(1, "noarch"))}
-CHANGED = {KEYS[1]: package(KEYS[1], license="replaced"), **{key: package(key) for key in keys(2, start=7)}}
-GONE = [KEYS[0]]
 
-
-def until_not_killed(killed_at: Callable[[int], bool], step: int = 1) -> int:
-    """Call a function for each moment, or each so many, until it is not killed any more; how many there are."""
-    at = 1
-    while killed_at(at):
-        at += step
-    return at - step
-
-
-def killed_everywhere(runner: Runner, new: Callable[[], Location], moment: str, step: int = 1) -> int:
-    """Kill an indexer at every moment of one kind, or each so many, in a channel of its own; how many there are."""
-    return until_not_killed(lambda at: _killed_at(runner, new(), moment, at), step)
-
-
-def _killed_at(runner: Runner, where: Location, moment: str, at: int) -> bool:
-    """Whether the run came so far, and was killed."""
-    assert runner.one(Job(where, put=FIRST)).code == 0
-    before = content(where)
-    kept = indexed({**before, **CHANGED}) - set(GONE)
-    ended = runner.one(Job(where, put=CHANGED, delete=GONE, at=at, moment=moment))
-    if ended.code != KILLED:
-        assert ended.code == 0, ended.said
-        return False
-    left = content(where)
-    assert unreadable(left) == [], f"after a kill {moment} {at}"
-    assert kept <= indexed(left), f"after a kill {moment} {at}"
-    ended = runner.one(Job(where))
+def done(runner: Runner, job: Job) -> list[str]:
+    """Do a job to its end; the names of its moments."""
+    ended = runner.one(job)
     assert ended.code == 0, ended.said
-    assert faults(store_at(where)) == [], f"after a kill {moment} {at}"
-    healed = content(where)
-    assert {key for key in healed if key.endswith(".conda")} == indexed(healed)
-    return True
+    return ended.moments
+
+
+def killed_everywhere(
+    runner: Runner, prepare: Callable[[], Job], check: Callable[[Job, dict[str, bytes]], None]
+) -> list[str]:
+    """Kill a job at each kind of moment, and repeat it; the names of the moments.
+
+    `prepare` makes a new channel and the job.  `check` gets the content of the channel after the kill, and repeats the
+    job.  Then the channel is without a fault.
+    """
+    moments = done(runner, prepare())
+    for moment in moments:
+        job = prepare()
+        job.moment = moment
+        ended = runner.one(job)
+        assert ended.code == KILLED, f"not killed at {moment}: {ended.said}"
+        try:
+            left = content(job.where)
+            assert unreadable(readable(left)) == []
+            job.moment = ""
+            check(job, left)
+            assert faults(store_at(job.where)) == []
+        except AssertionError as error:
+            raise AssertionError(f"after a kill at {moment}") from error
+    return moments
+
+
+def readable(bodies: dict[str, bytes]) -> dict[str, bytes]:
+    """The channel without its snapshots."""
+    return {key: body for key, body in bodies.items() if not key.startswith("snapshots/")}
+
+
+def new_channel(runner: Runner, new: Callable[[], Location], packages: dict[str, bytes]) -> Location:
+    """A new channel that has packages and is indexed."""
+    where = new()
+    done(runner, Job(where, put=packages))
+    return where

@@ -37,21 +37,31 @@ def real_bucket() -> Iterator[Bucket]:
 
     It is of the server that INDEXER_TEST_S3_ENDPOINT, _KEY and _SECRET name, else of SeaweedFS, started for this.
     """
-    named = [os.environ.get(f"INDEXER_TEST_S3_{name}") for name in ("ENDPOINT", "KEY", "SECRET")]
-    with contextlib.ExitStack() as stack:
-        if not all(named):
-            try:
-                named = [stack.enter_context(seaweed.running(ACCESS_KEY, SECRET_KEY)).endpoint, ACCESS_KEY, SECRET_KEY]
-            except seaweed.NoServerError as error:
-                pytest.skip(f"{error}; INDEXER_TEST_S3_ENDPOINT, INDEXER_TEST_S3_KEY, INDEXER_TEST_S3_SECRET name none")
-        endpoint, access_key, secret_key = (str(value) for value in named)
-        client = connect(endpoint, access_key, secret_key)
-        bucket = new_bucket(Bucket(endpoint, "", client, access_key=access_key, secret_key=secret_key))
+    named = [os.environ.get(f"INDEXER_TEST_S3_{name}", "") for name in ("ENDPOINT", "KEY", "SECRET")]
+    if all(named):
+        bucket = _first_bucket(*named)
         yield bucket
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket.bucket):
-            for entry in page.get("Contents", ()):
-                client.delete_object(Bucket=bucket.bucket, Key=entry["Key"])
-        client.delete_bucket(Bucket=bucket.bucket)
+        _delete(bucket)
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(seaweed.running(ACCESS_KEY, SECRET_KEY))
+        except seaweed.NoServerError as error:
+            pytest.skip(f"{error}; INDEXER_TEST_S3_ENDPOINT, INDEXER_TEST_S3_KEY, INDEXER_TEST_S3_SECRET name none")
+        yield _first_bucket(server.endpoint, ACCESS_KEY, SECRET_KEY)
+
+
+def _first_bucket(endpoint: str, access_key: str, secret_key: str) -> Bucket:
+    client = connect(endpoint, access_key, secret_key)
+    return new_bucket(Bucket(endpoint, "", client, access_key=access_key, secret_key=secret_key))
+
+
+def _delete(bucket: Bucket) -> None:
+    """Delete a bucket with all that it has."""
+    for page in bucket.client.get_paginator("list_objects_v2").paginate(Bucket=bucket.bucket):
+        for entry in page.get("Contents", ()):
+            bucket.client.delete_object(Bucket=bucket.bucket, Key=entry["Key"])
+    bucket.client.delete_bucket(Bucket=bucket.bucket)
 
 
 def new_bucket(server: Bucket) -> Bucket:

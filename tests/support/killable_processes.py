@@ -2,6 +2,9 @@
 
 A runner imports all that they need once and forks a process for each: `Job` says what it shall do.  A killed one
 dies of SIGKILL, as in a container that is taken away: nothing is tidied up, nothing is flushed.
+
+The moments of a process have names: in a bucket `before read`, `before put repodata.json`, `after put repodata.json`;
+in a folder each change by a system call, `os.rename repodata.json`.  The names do not depend on the order of threads.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import contextlib
 import faulthandler
 import functools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -62,6 +66,9 @@ _LIMIT = 900
 _READINGS = 30
 # What a process does to a folder, as Python's own audit events tell it.
 _DEEDS = {"open", "os.rename", "os.remove", "os.utime", "os.mkdir", "fcntl.flock"}
+# Of these events the name of the file matters: readers see the change.  A rename has its new name second.
+_NAMED_DEEDS = {"os.rename": 1, "os.remove": 0}
+_DIGEST = re.compile(r"[0-9a-f]{32,}")
 
 
 class Location(msgspec.Struct, frozen=True):
@@ -85,7 +92,7 @@ class Job(msgspec.Struct):
 
     With `publish` it publishes these packages, by file name, instead of all that; with `promote` it promotes all that
     another channel has; with `snapshot` it makes a named snapshot, with `rollback` it rolls back to one.
-    It is killed `before` or `after` call number `at` of the store, or before `deed` number `at` on the folder.
+    It is killed when the first moment named `moment` begins, or when moment number `at` of any name begins.
     """
 
     where: Location
@@ -102,10 +109,10 @@ class Job(msgspec.Struct):
 
 
 class ExitReport(msgspec.Struct):
-    """How a process ended: its exit code or minus the signal, how many calls or deeds it had begun, what it said."""
+    """How a process ended: its exit code or minus the signal, the names of the moments that began, what it said."""
 
     code: int
-    count: int
+    moments: list[str]
     said: str
 
 
@@ -121,27 +128,33 @@ class CrashingStore:
         """Count what the store counts."""
         self.usage = self.store.usage
 
-    def _call(self, call: Callable[[], T]) -> T:
-        self.tick("before")
+    def _read(self, call: Callable[[], T]) -> T:
+        self.tick("before read")
+        return call()
+
+    def _write(self, name: str, call: Callable[[], T]) -> T:
+        self.tick(f"before {name}")
         answer = call()
-        self.tick("after")
+        self.tick(f"after {name}")
         return answer
 
     def list(self, prefix: str, *, part: Part = WHOLE) -> Iterator[Stat]:
         """What lies directly under a prefix."""
-        return iter(self._call(lambda: [*self.store.list(prefix, part=part)]))
+        return iter(self._read(lambda: [*self.store.list(prefix, part=part)]))
 
     def stat(self, key: str, *, checksum: bool = False) -> Stat | None:
         """One object."""
-        return self._call(lambda: self.store.stat(key, checksum=checksum))
+        return self._read(lambda: self.store.stat(key, checksum=checksum))
 
     def open(self, key: str, *, range: Range | None = None, etag: ETag | None = None) -> Reader:
         """Read an object."""
-        return self._call(lambda: self.store.open(key, range=range, etag=etag))
+        return self._read(lambda: self.store.open(key, range=range, etag=etag))
 
     def put(self, key: str, body: Content, *, expect: Expect | ETag, headers: Mapping[str, str] | None = None) -> ETag:
         """Write an object."""
-        return self._call(lambda: self.store.put(key, body, expect=expect, headers=headers))
+        return self._write(
+            f"put {_kind_of_file(key)}", lambda: self.store.put(key, body, expect=expect, headers=headers)
+        )
 
     @property
     def place(self) -> object:
@@ -150,29 +163,36 @@ class CrashingStore:
 
     def copy(self, place: object, stat: Stat, *, expect: Expect) -> ETag:
         """Copy an object from another place."""
-        return self._call(lambda: self.store.copy(place, stat, expect=expect))
+        return self._write(f"copy {_kind_of_file(stat.key)}", lambda: self.store.copy(place, stat, expect=expect))
 
     def delete(self, key: str, *, expect: Expect | ETag) -> None:
         """Delete an object."""
-        self._call(lambda: self.store.delete(key, expect=expect))
+        self._write(f"delete {_kind_of_file(key)}", lambda: self.store.delete(key, expect=expect))
 
 
-class _Count:
-    """Counts moments of one kind, and kills this process at one of them."""
+def _kind_of_file(key: str) -> str:
+    """The name of a file without its folder; all packages have one name, and all shards."""
+    name = key.rpartition("/")[2]
+    return "package" if name.endswith((".conda", ".tar.bz2")) else _DIGEST.sub("DIGEST", name)
+
+
+class _Moments:
+    """Reports the moments of this process, and kills it at one of them."""
 
     def __init__(self, job: Job, report: int) -> None:
         self._job = job
         self._report = report
         self._lock = threading.Lock()
         self._number = 0
+        self._names: set[str] = set()
 
     def tick(self, moment: str) -> None:
-        if moment != (self._job.moment or "before"):
-            return
         with self._lock:
             self._number += 1
-            os.pwrite(self._report, self._number.to_bytes(8, "little"), 0)
-            if self._number == self._job.at:
+            if moment not in self._names:
+                self._names.add(moment)
+                os.write(self._report, f"{moment}\n".encode())
+            if moment == self._job.moment or self._number == self._job.at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def hook(self, event: str, arguments: tuple[object, ...]) -> None:
@@ -183,17 +203,18 @@ class _Count:
         # The store names files by their folder's descriptor, so without a path; nothing else does.
         path = Path(str(arguments[0]))
         if event == "fcntl.flock" or not path.is_absolute() or path.is_relative_to(self._job.where.location):
-            self.tick("deed")
+            named = event in _NAMED_DEEDS
+            self.tick(f"{event} {_kind_of_file(str(arguments[_NAMED_DEEDS[event]]))}" if named else event)
 
 
-def _index(job: Job, count: _Count) -> int:
+def _index(job: Job, moments: _Moments) -> int:
     target = job.where.target
     store: Store = open_store(target)
     _change(job, store)
-    if job.moment in {"before", "after", ""}:
-        store = CrashingStore(store, count.tick)
+    if target.in_bucket:
+        store = CrashingStore(store, moments.tick)
     else:
-        sys.addaudithook(count.hook)
+        sys.addaudithook(moments.hook)
     options = Options(Outputs(zst_level=1), verify_digests=not target.in_bucket, create=True)
     with (
         workers.local(target, 4) as local,
@@ -209,7 +230,7 @@ def _index(job: Job, count: _Count) -> int:
             rules = PruneRequest(ChannelSettings(keep_newest=1), grace_ms=0, delete=True)
             report = prune(store, rules, context)
         elif job.promote:
-            source = Source(CrashingStore(open_store(job.promote.target), count.tick))
+            source = Source(CrashingStore(open_store(job.promote.target), moments.tick))
             report = promote(source, store, PromoteRequest(("*",)), options, context)
         elif job.rollback:
             report = roll_back(store, RollbackRequest(job.rollback, apply=True), context)
@@ -283,7 +304,7 @@ def _child(job: Job, report: int, output: int) -> None:
         os.dup2(output, 1)
         os.dup2(output, 2)
         faulthandler.dump_traceback_later(_LIMIT, exit=True)
-        code = _read(job) if job.reads else _index(job, _Count(job, report))
+        code = _read(job) if job.reads else _index(job, _Moments(job, report))
     except BaseException:  # noqa: BLE001  whatever it is, the parent is told
         traceback.print_exc()
     finally:
@@ -306,9 +327,8 @@ def _serve() -> None:
         ended = []
         for pid, report, output in started:
             _, status = os.waitpid(pid, 0)
-            count = int.from_bytes(os.pread(report, 8, 0), "little")
-            text = os.pread(output, 2**16, 0).decode(errors="replace")
-            ended.append(ExitReport(os.waitstatus_to_exitcode(status), count, text))
+            moments, text = (os.pread(file, 2**16, 0).decode(errors="replace") for file in (report, output))
+            ended.append(ExitReport(os.waitstatus_to_exitcode(status), moments.splitlines(), text))
             os.close(report)
             os.close(output)
         sys.stdout.buffer.write(msgspec.json.encode(ended) + b"\n")
