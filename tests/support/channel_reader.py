@@ -57,6 +57,12 @@ def indexed(bodies: Mapping[str, bytes]) -> set[str]:
     return results
 
 
+def listed(bodies: Mapping[str, bytes]) -> set[str]:
+    """The keys of the packages that any format names, there or not."""
+    subdirs = {key.partition("/")[0] for key in bodies}
+    return {f"{subdir}/{name}" for subdir in subdirs for _, view in views(subdir, bodies) for name in view}
+
+
 def _inside(subdir: str, bodies: Mapping[str, bytes]) -> dict[str, bytes]:
     return {key.partition("/")[2]: body for key, body in bodies.items() if key.startswith(f"{subdir}/")}
 
