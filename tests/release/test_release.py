@@ -92,3 +92,12 @@ def test_the_pythons_of_the_classifiers_are_those_that_the_workflow_tests() -> N
 def test_the_changelog_has_the_version() -> None:
     headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[0].startswith(f"{__version__} - ")
+
+
+def test_make_test_s3_names_each_folder_that_has_a_test_of_a_real_server() -> None:
+    command = next(line for line in (ROOT / "Makefile").read_text().splitlines() if " -m s3 " in line)
+    mark = "mark" + ".s3"
+    files = [path for path in (ROOT / "tests").rglob("*.py") if mark in path.read_text()]
+    assert {f"tests/{path.relative_to(ROOT / 'tests').parts[0]}" for path in files} == {
+        word for word in command.split() if word.startswith("tests/")
+    }

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.s3
 
 ACTORS = 8
-ROUNDS = 8
+ROUNDS = 4
 # In a bucket every conflict costs a real pause.
-ROUNDS_IN_BUCKET = 4
+ROUNDS_IN_BUCKET = 2
 
 
 def key(actor: int, number: int) -> str:
