@@ -36,5 +36,5 @@ def change_file(store: Store, key: str, context: Context, change: Callable[[Stor
         except Conflict as conflict:
             wait = next(pauses, None)
             if wait is None:
-                raise GaveUp(key, "changed during every attempt", "repeat: nothing was changed") from conflict
+                raise GaveUp(key, "changed during every attempt", "nothing was changed: repeat") from conflict
             context.clock.sleep(wait)

@@ -155,7 +155,7 @@ def check_distinct(packages: Iterable[LocalPackage]) -> None:
     for package in packages:
         other = files.setdefault(package.key, package.file)
         if other != package.file:
-            raise BadConfig(package.file, f"is {package.key}, as {other} is", "nothing was sent: name one of them")
+            raise BadConfig(package.file, f"is {package.key}, as {other} is", "nothing was changed: name one of them")
 
 
 class PublishReport(Report, frozen=True):

@@ -75,7 +75,7 @@ def planned_report(
 def refused_report(job: SubdirJob, report: SubdirReport, packages: int) -> SubdirReport:
     """The report of a strict run that writes nothing because packages were rejected."""
     count = len(report.rejected)
-    error = f"{job.subdir}: {count} rejected, so nothing was changed; rebuild and upload them again, or delete them"
+    error = f"{job.subdir}: {count} rejected; nothing was changed: rebuild and upload them again, or delete them"
     refused = replace(report, outcome=Outcome.FAILED, exit_code=ExitCode.FAILED, error=error, packages=packages)
     return replace(refused, added=(), updated=(), removed=(), written=(), deleted=(), run_exports_unknown=0)
 

@@ -104,7 +104,7 @@ def test_without_yes_nothing_is_written() -> None:
 def test_without_a_rule_nothing_goes(given: ChannelSettings, *, delete: bool) -> None:
     store = nightlies()
     before = store.bodies()
-    with pytest.raises(BadConfig, match="has no rule of retention, so nothing is deleted") as error:
+    with pytest.raises(BadConfig, match="has no rule of retention; nothing was changed") as error:
         run(store, given, delete=delete)
     assert error.value.exit_code == ExitCode.WRONG_USAGE
     assert store.bodies() == before

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.cli.text.lines import aligned, first_line, grouped, requests_line
+from indexer.cli.text.lines import REPEAT_WITH_YES, aligned, delete_verb, first_line, grouped, requests_line
 from indexer.core.amounts import counted, size_in_words
+from indexer.core.printable import one_line
 from indexer.core.report import Outcome
 from indexer.store.target import Target
 
@@ -20,7 +21,7 @@ def lines(report: GcReport) -> Iterator[str]:
     yield first_line(report, report.outcome)
     yield from aligned({name: _collected(sub, report) for name, sub in sorted(report.subdirs.items())})
     if report.outcome is Outcome.PLANNED:
-        yield "  nothing was deleted; repeat with --yes to delete"
+        yield REPEAT_WITH_YES
     yield requests_line(report.usage)
 
 
@@ -39,8 +40,8 @@ def errors(report: GcReport) -> Iterator[str]:
 
 def warnings(report: GcReport) -> Iterator[str]:
     """A line for each file that is unused."""
-    verb = "deleted" if report.deleted else "would delete"
-    return (f"{verb}: {key}" for _, sub in sorted(report.subdirs.items()) for key in sub.unused)
+    verb = delete_verb(done=report.deleted)
+    return (f"{verb}: {one_line(key)}" for _, sub in sorted(report.subdirs.items()) for key in sub.unused)
 
 
 def _collected(sub: SubdirGc, report: GcReport) -> str:
@@ -48,6 +49,6 @@ def _collected(sub: SubdirGc, report: GcReport) -> str:
         return "failed"
     if not sub.unused:
         return "nothing to delete"
-    verb = "deleted" if report.deleted else "would delete"
+    verb = delete_verb(done=report.deleted)
     restored = f", restored {len(sub.restored)}" if sub.restored else ""
     return f"{verb} {counted(len(sub.unused), 'file')}, {size_in_words(sub.bytes)}{restored}"

@@ -21,6 +21,8 @@ _SHOWN = 3
 # The number of names in a line of a plan.
 _NAMES_SHOWN = 10
 _NUMBER = re.compile(r"\d+")
+# The last line of each plan that --yes carries out.
+REPEAT_WITH_YES = "  nothing was changed; repeat with --yes"
 
 
 def shortened(names: Sequence[str]) -> str:
@@ -73,6 +75,11 @@ def note_lines(notes: Iterable[Note], before: str, after: str = "") -> Iterator[
 def first_line(report: ChannelReport, outcome: Outcome) -> str:
     """The channel, how the command ended, and how long it took."""
     return f"{report.channel}: {outcome.value} in {report.seconds:.1f} s"
+
+
+def delete_verb(*, done: bool) -> str:
+    """The verb before files that were deleted, or before files of a plan."""
+    return "deleted" if done else "would delete"
 
 
 def nothing(_report: object) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from indexer.cli.text import run
-from indexer.cli.text.lines import first_line, requests_line
+from indexer.cli.text.lines import REPEAT_WITH_YES, delete_verb, first_line, requests_line
 from indexer.core.amounts import counted, size_in_words
 from indexer.core.printable import one_line
 from indexer.core.pruning import Result
@@ -22,12 +22,12 @@ _SHOWN = 10
 _WORDS = {
     Result.LEFT: "left the index",
     Result.WOULD_LEAVE: "would leave the index",
-    Result.DELETED: "deleted",
-    Result.WOULD_DELETE: "would be deleted",
-    Result.RESTORED: "came back into the index",
-    Result.WOULD_RESTORE: "would come back into the index",
-    Result.WAITS: "wait for their deletion",
-    Result.HELD: "are kept for a snapshot only",
+    Result.DELETED: delete_verb(done=True),
+    Result.WOULD_DELETE: delete_verb(done=False),
+    Result.RESTORED: "restored",
+    Result.WOULD_RESTORE: "would restore",
+    Result.WAITS: "waiting for the end of the grace",
+    Result.HELD: "kept only for a snapshot",
 }
 
 
@@ -52,9 +52,9 @@ def _pruned_lines(report: PruneReport) -> Iterator[str]:
             if len(some) > _SHOWN:
                 yield f"    and {len(some) - _SHOWN:,} more (--json lists all)"
     kept = [package for package in report.packages if package.result is Result.KEPT]
-    yield f"  stay in the index: {_amount(kept)}{_reasons(kept)}"
+    yield f"  kept in the index: {_amount(kept)}{_reasons(kept)}"
     if report.outcome is Outcome.PLANNED:
-        yield "  nothing was changed; repeat with --yes"
+        yield REPEAT_WITH_YES
 
 
 def errors(report: PruneReport) -> Iterator[str]:

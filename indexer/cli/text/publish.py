@@ -46,7 +46,7 @@ def errors(report: PublishReport) -> Iterator[str]:
     step = (
         "rebuild the package"
         if report.partial
-        else "nothing was sent: rebuild the package, or send the others with --partial"
+        else "nothing was changed: rebuild the package, or send the others with --partial"
     )
     for package in report.packages:
         if package.result is Sending.REJECTED:

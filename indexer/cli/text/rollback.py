@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.cli.text import run
-from indexer.cli.text.lines import first_line, note_lines, requests_line, shortened
+from indexer.cli.text.lines import REPEAT_WITH_YES, first_line, note_lines, requests_line, shortened
 from indexer.core.amounts import counted
 from indexer.core.report import Note
 
@@ -48,7 +48,7 @@ def _rollback_lines(report: RollbackReport) -> Iterator[str]:
     if not any(plan.changed for plan in report.plans.values()):
         yield "  nothing to change"
     elif not report.applied:
-        yield "  nothing was changed; repeat with --yes to roll back"
+        yield REPEAT_WITH_YES
 
 
 def _rollback_notes(report: RollbackReport) -> Iterator[Note]:

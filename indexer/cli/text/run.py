@@ -6,7 +6,7 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING
 
-from indexer.cli.text.lines import aligned, first_line, grouped, note_lines, requests_line, shortened
+from indexer.cli.text.lines import aligned, delete_verb, first_line, grouped, note_lines, requests_line, shortened
 from indexer.cli.text.settings import setting_lines
 from indexer.core.amounts import counted, size_in_words
 from indexer.core.printable import one_line
@@ -157,6 +157,7 @@ def _root(root: SubdirReport) -> str:
 
 
 def _files(sub: SubdirReport) -> str:
-    write, delete = ("would write", "would delete") if sub.outcome is Outcome.PLANNED else ("wrote", "deleted")
+    done = sub.outcome is not Outcome.PLANNED
+    write, delete = "wrote" if done else "would write", delete_verb(done=done)
     written = f"{write} {counted(len(sub.written), 'file')}" if sub.written or sub.deleted else "nothing to write"
     return f"{written}, {delete} {len(sub.deleted)}" if sub.deleted else written

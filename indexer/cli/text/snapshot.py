@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from indexer.cli.text.lines import first_line, nothing, requests_line
+from indexer.cli.text.lines import REPEAT_WITH_YES, delete_verb, first_line, nothing, requests_line
 from indexer.core.amounts import counted, size_in_words
 from indexer.core.report import Outcome
 
@@ -28,11 +28,13 @@ def lines(report: SnapshotReport) -> Iterator[str]:
 def _snapshot_lines(report: SnapshotReport) -> Iterator[str]:
     """A line for each snapshot: its name, date, number of packages and size."""
     width = max((len(info.name) for info in report.snapshots), default=0)
-    yield from (f"  {info.name:<{width}}  {_described(info)}" for info in report.snapshots)
+    deletes = report.outcome in {Outcome.PLANNED, Outcome.DELETED}
+    verb = f"{delete_verb(done=report.outcome is Outcome.DELETED)}: " if deletes else ""
+    yield from (f"  {verb}{info.name:<{width}}  {_described(info)}" for info in report.snapshots)
     if not report.snapshots:
         yield "  no snapshot"
     if report.outcome is Outcome.PLANNED:
-        yield "  nothing was deleted; repeat with --yes to delete"
+        yield REPEAT_WITH_YES
 
 
 def _described(info: SnapshotInfo) -> str:

@@ -62,8 +62,9 @@ def prune(store: Store, request: PruneRequest, context: Context) -> PruneReport:
     if not rules_of_retention(settings):
         raise BadConfig(
             context.channel or "the channel",
-            "has no rule of retention, so nothing is deleted",
-            "give --keep-newest or --keep-newer-than, or save one with `indexer settings TARGET --set keep-newest=3`",
+            "has no rule of retention",
+            "nothing was changed: give --keep-newest or --keep-newer-than, or save a rule with "
+            "`indexer settings TARGET --set keep-newest=3`",
         )
     _warn_of_caches(settings, request)
     options = Options(outputs=outputs_of(settings), rules=rules_of(settings))

@@ -68,7 +68,7 @@ def _located(file: Path, real: Path) -> tuple[FolderStore, Stat]:
         folder = FolderStore(real.parent)
         stat = folder.stat(real.name)
     if stat is None:
-        raise BadConfig(str(file), "is not a file, or does not exist", "nothing was sent: check the name")
+        raise BadConfig(str(file), "is not a file, or does not exist", "nothing was changed: check the name")
     return folder, stat
 
 
