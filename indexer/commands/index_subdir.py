@@ -18,7 +18,7 @@ from indexer.core.name_digests import name_of
 from indexer.core.next_state import next_state, overlay_files
 from indexer.core.plan import check_mass_removal
 from indexer.core.render import NO_SHARDS, has_something_to_publish, render
-from indexer.core.some_names import names_to_load
+from indexer.core.some_names import names_to_load, with_withdrawn
 from indexer.core.state import CHANNEL
 from indexer.core.subdir_report import planned_report, published_report, refused_report, unchanged_report
 from indexer.core.todo import find_todo
@@ -91,10 +91,11 @@ def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt, saved:
 def _index_changed(
     run: SubdirRun, folder: ChannelFolder, attempt: Attempt, snapshot: Snapshot, package_names: frozenset[str] | None
 ) -> SubdirReport:
-    """Index a subdir that is not as the last run left it; packages of other names did not change."""
+    """Index a subdir that is not as the last run left it; the listing shows no change of other names."""
     job = run.job
     overlay = overlay_in_force(job, snapshot, load_overlay(folder, snapshot))
-    existing = load_existing(folder, job, snapshot, overlay, package_names)
+    wanted = with_withdrawn(package_names, snapshot, overlay)
+    existing = load_existing(folder, job, snapshot, overlay, wanted)
     if existing.names_loaded != package_names:
         snapshot = snapshot.unpacked(existing.names_loaded)
     snapshot = snapshot.excluding(_left_out(snapshot, overlay, existing.names_loaded))

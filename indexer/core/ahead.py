@@ -30,8 +30,8 @@ def files_to_read(job: SubdirJob, snapshot: Snapshot) -> dict[str, ETag]:
         return {}
     source = snapshot.source(monolithic=outputs.monolithic)
     wanted = {source, *names.OVERLAY_FILES}
-    if source == names.REPODATA and can_load_some_names(job, snapshot):
-        wanted = {*chunked_files(job), *names.OVERLAY_FILES}
+    if source != names.SHARD_INDEX and can_load_some_names(job, snapshot):
+        wanted = {*chunked_files(job, snapshot), *names.OVERLAY_FILES}
     elif source != names.SHARD_INDEX:
         wanted.add(names.RUN_EXPORTS if names.RUN_EXPORTS in snapshot.etags else names.RUN_EXPORTS_ZST)
     if outputs.shards:

@@ -13,7 +13,7 @@ from indexer.core.value import Value
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.core.chunks import SavedChunks
+    from indexer.core.formats.repodata import PublishedRecords
     from indexer.core.formats.shards import ShardIndex
     from indexer.core.metadata import Metadata
 
@@ -24,8 +24,9 @@ class Existing(Value, frozen=True):
     `index` has the records before any patch, `source` is the file that they were read from (empty if there was none).
     `overlay` has the patch, the yanks and the ignored packages that this run follows.  `metadata` has the metadata of
     packages by file name.  `shard_index` is there if it was read to read the index.  `names_loaded` has the package
-    names (lower case) whose records were loaded, None if all records were.  `chunks` has, by name, the files whose
-    records of other names stay as they are.
+    names (lower case) whose records were loaded, None if all records were.  `published` has these records as readers
+    see them, None if all records were loaded.  `chunks` has, by name, the files whose records of other names stay as
+    they are.
     """
 
     index: Index = field(default_factory=Index)
@@ -34,4 +35,5 @@ class Existing(Value, frozen=True):
     metadata: Mapping[str, Metadata] = field(default_factory=dict)
     shard_index: ShardIndex | None = None
     names_loaded: frozenset[str] | None = None
-    chunks: Mapping[str, SavedChunks] = field(default_factory=dict)
+    published: Index | None = None
+    chunks: Mapping[str, PublishedRecords] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from indexer.core import names
 from indexer.core.patch import NO_INSTRUCTIONS as NO_PATCH
 from indexer.core.publication import instructions_of
 from indexer.core.release import __version__
+from indexer.core.snapshot import etags_of
 from indexer.core.state import config_fingerprint
 from indexer.core.value import Value
 
@@ -53,6 +54,11 @@ class SubdirJob(Value, frozen=True, dict=True):
         return {filename: sent[f"{self.subdir}/{filename}"] for filename in self._in_subdir(frozenset(sent))}
 
     @cached_property
+    def unyanked(self) -> frozenset[str]:
+        """The file names of the packages that this run unyanks."""
+        return self._in_subdir(self.options.unyanked)
+
+    @cached_property
     def config_fingerprint(self) -> str:
         """A digest of all that shapes the published files besides the packages."""
         return config_fingerprint(self.options.outputs, self.options.rules, __version__)
@@ -78,8 +84,14 @@ class SubdirJob(Value, frozen=True, dict=True):
 
     def same_config_and_files(self, snapshot: Snapshot) -> bool:
         """Whether the published files are those that a run with the same options left."""
+        return snapshot.matches_state and self.same_config_and_patch(snapshot)
+
+    def same_config_and_patch(self, snapshot: Snapshot) -> bool:
+        """Whether the files of the index are those that a run with the same options and the same patch left."""
         state = snapshot.state
-        if state is None or not snapshot.matches_state or state.config_fingerprint != self.config_fingerprint:
+        if state is None or not snapshot.files_match_state or state.config_fingerprint != self.config_fingerprint:
+            return False
+        if snapshot.etags.get(names.PATCH_INSTRUCTIONS) != etags_of(state).get(names.PATCH_INSTRUCTIONS):
             return False
         if self.patch is None:
             return True
@@ -90,7 +102,7 @@ class SubdirJob(Value, frozen=True, dict=True):
 
     def can_reuse_shards(self, snapshot: Snapshot) -> bool:
         """Whether a shard whose records do not change is the one that this run would make."""
-        reads_all_again = self.options.force or self.options.unyanked
+        reads_all_again = self.options.force or self.unyanked
         return self.same_config_and_files(snapshot) and snapshot.shards_trusted and not reads_all_again
 
     def usable_state(self, state: State | None) -> State | None:
@@ -103,8 +115,7 @@ class SubdirJob(Value, frozen=True, dict=True):
 
     def without_unyanked(self, index: Index) -> Index:
         """The index in which the packages that this run unyanks are not listed as removed by another indexer."""
-        unyanked = self._in_subdir(self.options.unyanked)
-        return replace(index, removed=tuple(name for name in index.removed if name not in unyanked))
+        return replace(index, removed=tuple(name for name in index.removed if name not in self.unyanked))
 
     def _in_subdir(self, packages: frozenset[str]) -> frozenset[str]:
         parts = (key.rpartition("/") for key in packages)

@@ -61,6 +61,7 @@ GC_MARKER = ".indexer-gc.json"
 LEASE = ".indexer-lease.json"
 # The index without patch and yanks.  It exists if a subdir has or ever had a patch or a yank; it is the source then.
 FROM_PACKAGES = "repodata_from_packages.json"
+FROM_PACKAGES_ZST = "repodata_from_packages.json.zst"
 # The patch and the yanks, which each later run applies.  These files are overwritten, never deleted
 # (docs/design/choices.md).
 PATCH_INSTRUCTIONS = "patch_instructions.json"
@@ -89,6 +90,7 @@ OWNED = (
     RUN_EXPORTS,
     RUN_EXPORTS_ZST,
     RUN_EXPORTS_BZ2,
+    FROM_PACKAGES_ZST,
     REPODATA,
     CATALOG,
     INDEX_HTML,

@@ -123,6 +123,8 @@ def _with_other_packages(job: SubdirJob, snapshot: Snapshot, known: State, updat
         return {filename: value for filename, value in values.items() if filename not in scope}
 
     without_run_exports = update.index.records.keys() - update.index.run_exports.keys()
+    # The records of other packages that are ignored since the last run, or not any more, stay for the next whole run.
+    ignored = last.ignored.keys() ^ update.overlay.withdrawn.ignored.keys()
     # If all run exports were known, those of other packages were lost since.  With 0 the next whole run reads them.
     are_lost = known.incomplete == 0 and not without_run_exports & scope
     return msgspec.structs.replace(
@@ -138,5 +140,5 @@ def _with_other_packages(job: SubdirJob, snapshot: Snapshot, known: State, updat
         all_in_v3=state.all_in_v3 or last.all_in_v3,
         split_points=last.split_points,
         incomplete=0 if are_lost else state.incomplete,
-        name_digests=mark_unsure(known.name_digests, names_of(scope | update.carried)),
+        name_digests=mark_unsure(known.name_digests, names_of(scope | update.carried | ignored)),
     )

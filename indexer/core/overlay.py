@@ -19,7 +19,7 @@ from indexer.core.patch import Instructions, Patched
 from indexer.core.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from indexer.core.model import Index, Stat
 
@@ -139,6 +139,11 @@ class Overlay(Value, frozen=True):
         instructions = self.instructions()
         patched = patch.apply_instructions(index, instructions) if instructions else Patched(index)
         return Patched(patch.withdraw(patched.index, self.yanks), patched.warnings)
+
+    def applied_before(self, index: Index, yanked: Iterable[str]) -> Index:
+        """The index that readers saw when other packages were yanked.  Raises BadPatch."""
+        before = dict.fromkeys(yanked, Yank("", 0))
+        return replace(self, withdrawn=WithdrawnPackages(before)).apply(index).index
 
 
 def make_overlay(key: str, published_patch: bytes | None, withdrawn: WithdrawnPackages) -> Overlay:

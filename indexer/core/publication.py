@@ -114,18 +114,19 @@ def _instructions(context: RenderContext) -> list[Artifact]:
 
 
 def _unpatched(index: Index, unpatched: Index | None, context: RenderContext) -> list[Artifact]:
-    """The unpatched index; the first time it is written twice.
+    """The unpatched index and its compressed form; the first time the plain file is written twice.
 
     The run exports that run_exports.json has are left out of it.  The first time no such file has them yet.
     """
     if unpatched is None:
         return []
-    headers, info = mutable(context.outputs, _JSON), _info(unpatched, context)
-    published = index.run_exports if context.outputs.monolithic else {}
-    last = Artifact(names.FROM_PACKAGES, Rank.SOURCE, encode_unpatched(unpatched, info, published), headers=headers)
+    info, shape = _info(unpatched, context), replace(context.outputs, bz2=False)
+    patched = index.run_exports if context.outputs.monolithic else {}
+    content = encode_unpatched(unpatched, info, patched, context.published.get(names.FROM_PACKAGES))
+    files = _variants(names.FROM_PACKAGES, content, Rank.SOURCE, shape)
     if context.keeps_unpatched:
-        return [last]
-    return [replace(last, rank=Rank.UNPATCHED, content=encode_unpatched(unpatched, info, {})), last]
+        return files
+    return [replace(files[0], rank=Rank.UNPATCHED, content=encode_unpatched(unpatched, info, {})), *files]
 
 
 def _deletion_rank(key: str, context: RenderContext) -> Rank:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.core import names
-from indexer.core.formats.repodata import PublishedRecords
 from indexer.core.formats.shards import ShardIndex
 from indexer.core.publication import RenderContext, publication
 from indexer.core.value import Value
@@ -56,7 +55,7 @@ def render(
         changed_names=update.changed_names if shards.index.info else None,
         metadata=update.metadata,
         yanked={name: yank.reason for name, yank in overlay.yanks.items()},
-        published={key: PublishedRecords(saved, existing.index) for key, saved in existing.chunks.items()},
+        published=existing.chunks,
     )
     keeps_unpatched = overlay or context.keeps_unpatched
     return publication(update.published, context, update.index if keeps_unpatched else None)

@@ -84,14 +84,15 @@ def apply(job: SubdirJob, snapshot: Snapshot, existing: Existing, todo: Plan, ex
     removed = dropped(existing.index, todo, extracted.results)
     index = _merged(job, snapshot, existing, todo, extracted)
     patched = existing.overlay.apply(index)
+    published = _with_other_names(patched.index, existing)
     attested = _newly_attested(snapshot, attestations) | job.sent_attestations.keys()
     changes = _changes(existing.index, index, extracted, attested)
     return Update(
         index,
-        patched.index,
+        published,
         existing.overlay,
         replace(changes, removed=removed),
-        changed_names=changed_shard_names(existing.index, index) if job.can_reuse_shards(snapshot) else None,
+        changed_names=_changed_names(job, snapshot, existing, index, published),
         has_news=(
             bool(removed or changes.updated)
             or _has_news(existing.index, todo, extracted)
@@ -109,7 +110,7 @@ def apply(job: SubdirJob, snapshot: Snapshot, existing: Existing, todo: Plan, ex
         unattested=unattested,
         metadata={**existing.metadata, **extracted.metadata},
         incomplete=_incomplete(job, snapshot, existing, index),
-        recent=_recent(snapshot, existing, todo, extracted, patched.index),
+        recent=_recent(snapshot, existing, published),
         metadata_read=len(todo.to_describe),
         carried=todo.carried,
     )
@@ -117,8 +118,32 @@ def apply(job: SubdirJob, snapshot: Snapshot, existing: Existing, todo: Plan, ex
 
 def needs_all_records(existing: Existing, update: Update) -> bool:
     """Whether some records were not loaded although `info` counts all records of a later revision (CEP 48)."""
+    if existing.index.records_not_loaded is None:
+        return False
     has_v3 = any(index.v3 or index.v3_rest for index in (existing.index, update.index))
-    return existing.index.records_not_loaded is not None and has_v3
+    # The unpatched index counts withdrawn records too, so only repodata.json has the numbers for readers.
+    is_counted = names.REPODATA in existing.chunks or existing.source == names.SHARD_INDEX
+    return has_v3 or (not is_counted and "repodata_revisions" in existing.index.info)
+
+
+def _with_other_names(index: Index, existing: Existing) -> Index:
+    """The index that readers shall see, with what is published besides records of the names that were not loaded."""
+    before, loaded = existing.published, existing.names_loaded
+    if before is None or loaded is None:
+        return index
+    removed = {*index.removed, *(filename for filename in before.removed if name_of(filename) not in loaded)}
+    if removed != set(index.removed):
+        index = replace(index, removed=tuple(sorted(removed)))
+    return replace(index, info=before.info, records_not_loaded=before.records_not_loaded)
+
+
+def _changed_names(
+    job: SubdirJob, snapshot: Snapshot, existing: Existing, index: Index, published: Index
+) -> frozenset[str] | None:
+    """The package names whose shards can differ from the published ones; None if any shard can differ."""
+    if existing.published is not None:
+        return changed_shard_names(existing.published, published)  # no other name can have changed
+    return changed_shard_names(existing.index, index) if job.can_reuse_shards(snapshot) else None
 
 
 def incomplete_in(index: Index) -> int:
@@ -211,25 +236,27 @@ def _incomplete(job: SubdirJob, snapshot: Snapshot, existing: Existing, index: I
     return incomplete_in(index) + others
 
 
-def _recent(
-    snapshot: Snapshot, existing: Existing, todo: Plan, extracted: Extraction, published: Index
-) -> HourlyCounts | None:
+def _recent(snapshot: Snapshot, existing: Existing, published: Index) -> HourlyCounts | None:
     """The packages of the last week that readers shall see, by hour; None if not all of them are known."""
     before = _counted_before(snapshot, existing)
     if before is None:
         if published.records_not_loaded is not None:
             return None
         return hourly_counts(published.records.values(), snapshot.taken_ms)
-    old = existing.index
-    filenames = {result.filename for result in extracted.results} | todo.dates.keys()
-    filenames |= dropped(old, todo, extracted.results)
-    gone, come = ([index.records[name] for name in filenames & index.records.keys()] for index in (old, published))
+    old, new = _published_before(existing).records, published.records
+    filenames = {filename for filename in old.keys() | new.keys() if old.get(filename) != new.get(filename)}
+    gone, come = ([records[name] for name in filenames & records.keys()] for records in (old, new))
     return updated_hourly_counts(before, gone, come, snapshot.taken_ms)
 
 
 def _counted_before(snapshot: Snapshot, existing: Existing) -> Mapping[int, int] | None:
-    """The count of the last run; None if a patch or a yank makes readers see other records than those before it."""
+    """The count of the last run; None if the records that it counted are not known."""
     if snapshot.state is None or not snapshot.files_match_state or snapshot.state.recent is None:
         return None
     patched = existing.overlay or names.FROM_PACKAGES in snapshot.etags
-    return None if patched else dict(snapshot.state.recent)
+    return None if patched and existing.published is None else dict(snapshot.state.recent)
+
+
+def _published_before(existing: Existing) -> Index:
+    """The records that were loaded, as readers see them; all of them are as they were read if there is no overlay."""
+    return existing.index if existing.published is None else existing.published

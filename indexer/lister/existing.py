@@ -9,27 +9,21 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from indexer.core import names, patch
-from indexer.core.chunks import saved_chunks
-from indexer.core.errors import BadIndex, Conflict, NewerIndex, Refused
+from indexer.core.errors import BadIndex, NewerIndex, Refused
 from indexer.core.existing import Existing
 from indexer.core.formats import repodata
-from indexer.core.name_digests import name_of
 from indexer.core.pages import catalog
 from indexer.core.records.dates import has_undated_records
-from indexer.core.some_names import chunked_files
 from indexer.lister.recovered_dates import with_recovered_dates
 from indexer.lister.shards import load_records, load_shard_index
+from indexer.lister.some_names import load_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from indexer.core.chunks import SavedChunks
     from indexer.core.job import SubdirJob
     from indexer.core.metadata import Metadata
     from indexer.core.model import Index, Outputs, Raw
     from indexer.core.overlay import Overlay
     from indexer.core.snapshot import Snapshot
-    from indexer.core.state import State
     from indexer.store.channel_folder import ChannelFolder
 
 _log = logging.getLogger(__name__)
@@ -48,13 +42,15 @@ def load_existing(
 ) -> Existing:
     """The index before any patch, from the unpatched index, from repodata.json, or from shards if there is no other.
 
-    Only the shards of some `package_names` (lower case) can be read, or the chunks of repodata.json that have their
+    Only the shards of some `package_names` (lower case) can be read, or the chunks of other files that have their
     records.  What readers cannot parse is marked or left out, unless our last run has checked all of the index.  Raises
     BadIndex, Refused for an index that another indexer has patched by unknown instructions, and Conflict if a file
     changed since the snapshot.
     """
     source = snapshot.source(monolithic=job.options.outputs.monolithic)
-    loaded = _load_names(folder, job, snapshot, package_names) if source == names.REPODATA else None
+    loaded = None
+    if package_names is not None and source != names.SHARD_INDEX:
+        loaded = load_names(folder, job, snapshot, overlay, package_names)
     if loaded is None:
         loaded = _load_all(folder, job, snapshot, overlay, package_names)
     index = loaded.index
@@ -78,62 +74,9 @@ def _load_all(
     if source == names.SHARD_INDEX:
         shard_index = load_shard_index(folder, snapshot)
         index = load_records(folder, snapshot, shard_index, package_names)
-        return Existing(index, shard_index=shard_index, names_loaded=package_names)
+        published = None if package_names is None else index
+        return Existing(index, shard_index=shard_index, names_loaded=package_names, published=published)
     return Existing(_load_repodata(folder, job, snapshot, overlay, source))
-
-
-def _load_names(
-    folder: ChannelFolder, job: SubdirJob, snapshot: Snapshot, package_names: frozenset[str] | None
-) -> Existing | None:
-    """The index of some names from the chunks of repodata.json; None if these files are not as the state has them."""
-    state = snapshot.state
-    if package_names is None or state is None:
-        return None
-    if not snapshot.all_listed:
-        _check_source(folder, snapshot)
-    try:
-        shard_index = load_shard_index(folder, snapshot) if job.options.outputs.shards else None
-        chunks = {name.removesuffix(".zst"): _load_chunks(folder, snapshot, state, name) for name in chunked_files(job)}
-        index = _index_of_names(chunks, package_names, folder.prefix)
-    except NewerIndex:
-        raise
-    except BadIndex as error:
-        _log.warning("%s: %s; it is written again", error.thing, error.reason)
-        return None
-    index = replace(index, records_not_loaded=max(state.packages - len(index.records), 0))
-    return Existing(index, shard_index=shard_index, names_loaded=package_names, chunks=chunks)
-
-
-def _check_source(folder: ChannelFolder, snapshot: Snapshot) -> None:
-    """Raise Conflict if repodata.json, which is not read, is not the one of the snapshot, which no listing showed."""
-    found = folder.stats([names.REPODATA]).get(names.REPODATA)
-    if found is None or found.etag != snapshot.etags[names.REPODATA]:
-        raise Conflict(folder.prefix + names.REPODATA, "changed since the last run")
-
-
-def _load_chunks(folder: ChannelFolder, snapshot: Snapshot, state: State, name: str) -> SavedChunks:
-    """The chunks of a compressed file.  Raises BadIndex if they are not those that the last run left."""
-    key = folder.prefix + name
-    found = saved_chunks(folder.read(name, snapshot.etags[name]), state.chunks[name], key)
-    if found is None:
-        raise BadIndex(key, "is not as the last run left it", "repeat with --force")
-    return found
-
-
-def _index_of_names(chunks: Mapping[str, SavedChunks], package_names: frozenset[str], prefix: str) -> Index:
-    """The records and the run exports of some names, and all that a repodata.json has besides records."""
-    index = repodata.decode_repodata(chunks[names.REPODATA].excerpt(package_names), prefix + names.REPODATA_ZST)
-    run_exports: Mapping[str, Raw] = {}
-    if names.RUN_EXPORTS in chunks:
-        excerpt = chunks[names.RUN_EXPORTS].excerpt(package_names)
-        run_exports = repodata.decode_run_exports(excerpt, prefix + names.RUN_EXPORTS_ZST)
-    records = {name: record for name, record in index.records.items() if name_of(name) in package_names}
-    return replace(
-        index,
-        records=records,
-        v3=index.v3 & records.keys(),
-        run_exports={name: value for name, value in run_exports.items() if name_of(name) in package_names},
-    )
 
 
 def load_metadata(folder: ChannelFolder, snapshot: Snapshot, outputs: Outputs) -> dict[str, Metadata]:

@@ -14,13 +14,15 @@ from msgspec.structs import replace
 
 from indexer.core.errors import Denied
 from indexer.core.model import Rules
-from indexer.core.names import STATE_FILE
+from indexer.core.names import STATE_FILE, YANKS
+from indexer.core.overlay import Ignore, Prune, WithdrawnPackages, Yank, decode_withdrawn, encode_withdrawn
 from indexer.core.report import Outcome
 from indexer.core.state import decode_state, encode_state
 from tests.support.channel_check import faults
 from tests.support.memory_channel import (
     DAY_MS,
     NOW_MS,
+    PATCH,
     channel,
     fill,
     index,
@@ -31,6 +33,7 @@ from tests.support.memory_channel import (
     published,
     sharded,
     unpacked,
+    upload_patch,
     with_outputs,
 )
 from tests.support.memory_channel import shards as shard_keys
@@ -215,17 +218,42 @@ STEPS = st.lists(
 )
 
 
+WITHDRAWING = ("yank", "ignore", "prune", "restore")
+
+
+def withdraw(step: str, key: str, number: int, store: MemoryStore) -> None:
+    """Change the file of withdrawn packages as a command does before its run."""
+    subdir, _, filename = key.partition("/")
+    path = f"{subdir}/{YANKS}"
+    body = store.bodies().get(path)
+    before = WithdrawnPackages() if body is None else decode_withdrawn(body, path)
+    reason, stored = f"{number}", store.objects.get(key)
+    fields = {kind: {k: v for k, v in getattr(before, kind).items() if k != filename} for kind in KINDS}
+    if step == "yank":
+        fields["yanked"][filename] = Yank(reason, number)
+    elif step == "ignore":
+        fields["ignored"][filename] = Ignore(reason, number)
+    elif step == "prune" and stored is not None:
+        fields["pruned"][filename] = Prune(stored.stat.etag, len(stored.body), number, number)
+    store.upload(path, encode_withdrawn(WithdrawnPackages(**fields)))
+
+
+KINDS = ("yanked", "ignored", "pruned")
+
+
 def take(step: str, key: str, number: int, store: MemoryStore) -> None:
     """Change something in a channel, in its lap of this number."""
     content = b"[%d]" % number
     if step == "remove":
         store.objects.pop(key, None)
+    elif step in WITHDRAWING:
+        withdraw(step, key, number, store)
     elif step.startswith("attest"):
         store.upload(f"{key}.sigs", content)
         if step == "attest":
             store.upload(f"{key}.sigs.{hashlib.sha256(content).hexdigest()}", content)
     else:
-        depends = [f"d{number}"] if step == "replace" else []
+        depends = {"replace": [f"d{number}"], "revise": [f"d{number}[when='b']"]}.get(step, [])
         store.upload(key, b"no package" if step == "spoil" else package(key, depends=depends))
 
 
@@ -235,21 +263,81 @@ def take(step: str, key: str, number: int, store: MemoryStore) -> None:
 def test_a_run_over_changed_names_equals_a_run_that_reads_everything(
     kept: Options, laps: list[tuple[list[tuple[str, str, bool]], bool]]
 ) -> None:
-    stores = few, whole = [channel(*keys(2), *keys(1, "noarch")) for _ in range(2)]
+    stores = [channel(*keys(2), *keys(1, "noarch")) for _ in range(2)]
     for number, (steps, scoped) in enumerate([([], False), *laps, ([], False)]):
-        for store in stores:
-            for step, key, vouched in steps:
-                take(step, key, number, store)
-                if key in store.objects and not vouched:
-                    store.disguise(key)  # of an ETag that tells nothing, only the ledger knows what was read
-        if OURS in whole.bodies():
-            forget_names(whole)
-        options = replace(kept, allow_mass_removal=True)
-        if scoped and steps:
-            options = replace(options, packages=frozenset(key for _, key, _ in steps))
-        first = len(few.calls)
-        reports = [only(index(store, options, now_ms=NOW_MS + number * DAY_MS)) for store in stores]
-        assert published(few) == published(whole)
-        assert reports[0] == reports[1]
-        assert set(packages_read(few.calls, first)) <= {key for _, key, _ in steps} or not number
-    assert faults(few) == []
+        run_a_lap(stores, kept, number, steps, scoped=scoped)
+    assert faults(stores[0]) == []
+
+
+def run_a_lap(
+    stores: list[MemoryStore], kept: Options, number: int, steps: list[tuple[str, str, bool]], *, scoped: bool
+) -> None:
+    """Change two channels in the same way, and index both: the second one forgets its names and chunks before."""
+    few, whole = stores
+    for store in stores:
+        for step, key, vouched in steps:
+            take(step, key, number, store)
+            if key in store.objects and not vouched and step not in WITHDRAWING:
+                store.disguise(key)  # of an ETag that tells nothing, only the ledger knows what was read
+    if OURS in whole.bodies():
+        forget_names(whole)
+    options = replace(kept, allow_mass_removal=True)
+    if scoped and steps:
+        unyanked = frozenset(key for step, key, _ in steps if step == "restore")
+        options = replace(options, packages=frozenset(key for _, key, _ in steps), unyanked=unyanked)
+    first = len(few.calls)
+    reports = [only(index(store, options, now_ms=NOW_MS + number * DAY_MS)) for store in stores]
+    few_files, whole_files = (without_withdrawn(published(store)) for store in stores)
+    assert few_files == whole_files
+    assert reports[0] == reports[1]
+    read = {key for key in packages_read(few.calls, first) if key.startswith("linux-64/")}
+    assert read <= {key for _, key, _ in steps} or not number
+
+
+def without_withdrawn(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Files without the list of withdrawn packages, which has ETags of one store."""
+    return {key: body for key, body in files.items() if not key.endswith(YANKS)}
+
+
+PATCHES: list[dict[str, object] | None] = [
+    {"packages.conda": {"a-1-0.conda": {"depends": ["fixed"]}}, "remove": ["c-1-0.conda"]},
+    {
+        "patch_instructions_version": 2,
+        "packages.conda": {
+            "a-b-1-0.conda": {"run_exports": {"weak": ["patched"]}},
+            "p00-1.0-0.conda": {"license": "x"},
+        },
+        "revoke": ["a-1-0.conda"],
+    },
+    None,
+]
+OVERLAY_STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["put", "replace", "revise", "remove", "spoil", "yank", "ignore", "prune", "restore"]),
+        st.sampled_from(KEYS),
+        st.booleans(),
+    ),
+    max_size=4,
+)
+
+
+@pytest.mark.parametrize("kept", [SHARDS_ONLY, CHUNKS_ONLY, BOTH], ids=["shards", "chunks", "both"])
+@settings(max_examples=60, deadline=None)
+@given(
+    laps=st.lists(
+        st.tuples(OVERLAY_STEPS, st.booleans(), st.sampled_from([0, 0, 0, 0, *PATCHES])), min_size=1, max_size=6
+    )
+)
+def test_withdrawn_and_patched_packages_are_as_in_a_run_that_reads_everything(
+    kept: Options, laps: list[tuple[list[tuple[str, str, bool]], bool, dict[str, object] | int | None]]
+) -> None:
+    stores = [channel(*keys(2), *keys(1, "noarch")) for _ in range(2)]
+    nothing: list[tuple[str, str, bool]] = []
+    for number, (steps, scoped, patch) in enumerate([(nothing, False, 0), *laps, (nothing, False, 0)]):
+        options = kept
+        if not isinstance(patch, int):
+            for store in stores:
+                upload_patch(store, patch or {})
+            options = replace(kept, repodata_patch=PATCH if patch else "")
+        run_a_lap(stores, options, number, steps, scoped=scoped)
+    assert faults(stores[0]) == []

@@ -215,6 +215,7 @@ def test_what_is_switched_off_is_deleted(outputs: Outputs, gone: set[str]) -> No
     artifacts = publication(INDEX, first_context(outputs))
     assert {artifact.key for artifact in artifacts if artifact.content is None} == gone | never_ours | {
         names.CATALOG,
+        names.FROM_PACKAGES_ZST,
         names.INDEX_HTML,
     }
 

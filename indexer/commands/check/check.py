@@ -105,7 +105,8 @@ def _check_snapshot(
 ) -> SubdirCheck:
     """The faults and hints in a snapshot.  Raises Conflict if a file has changed since the snapshot."""
     findings = Findings(hints=tuple(hints_of(folder, snapshot)))
-    published = read_formats(PublishedFiles(folder, snapshot))
+    files = PublishedFiles(folder, snapshot)
+    published = read_formats(files)
     findings += published.findings
     index = published.index
     if index is None:
@@ -113,7 +114,7 @@ def _check_snapshot(
             next_step = RUN if snapshot.packages else CREATE
             findings += Findings((Fault(folder.prefix + names.REPODATA, "does not exist", next_step),))
         return SubdirCheck(findings.faults, findings.hints, shards=published.shards)
-    findings += Findings(tuple(_patch_faults(folder, snapshot, index)))
+    findings += Findings(tuple(_patch_faults(files, index)))
     packages = PackagesCheck(
         folder, snapshot, index, context.clock.now_ms(), deep=contents is not None, unread=published.unread
     )
@@ -129,14 +130,17 @@ def _check_snapshot(
     )
 
 
-def _patch_faults(folder: ChannelFolder, snapshot: Snapshot, index: Index) -> Iterator[Fault]:
+def _patch_faults(files: PublishedFiles, index: Index) -> Iterator[Fault]:
     """Faults if the published records are not the packages' own records with our patch and yanks."""
+    folder, snapshot = files.folder, files.snapshot
     try:
-        if names.FROM_PACKAGES not in snapshot.etags:
-            if names.YANKS in snapshot.etags:
+        data = files.read(names.FROM_PACKAGES) if files.has(names.FROM_PACKAGES) else b""
+        different = f"has other content than {names.FROM_PACKAGES}"
+        yield from files.packed_faults(names.FROM_PACKAGES_ZST, data, lambda _: [different]).faults
+        if not files.has(names.FROM_PACKAGES):
+            if files.has(names.YANKS):
                 load_overlay(folder, snapshot)
             return
-        data = folder.read(names.FROM_PACKAGES, snapshot.etags[names.FROM_PACKAGES])
         unpatched, _ = repodata.decode_unpatched(data, names.FROM_PACKAGES)
         if not snapshot.is_unchanged(names.FROM_PACKAGES):
             return  # written by another indexer, which has its own patch

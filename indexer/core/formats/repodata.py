@@ -9,6 +9,7 @@ from sys import intern
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
+from msgspec import field
 from msgspec.structs import replace
 
 from indexer.core import chunks
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from indexer.core.chunks import ChunkedStream, SavedChunks
-    from indexer.core.stream import Stream
 
 _raw_map = msgspec.json.Decoder(dict[str, Raw])
 V = TypeVar("V")
@@ -151,7 +151,7 @@ class _RunExportsFile(msgspec.Struct):
     """The two maps of a run_exports.json (CEP 12)."""
 
     packages: dict[str, Raw] = {}
-    conda: dict[str, Raw] = msgspec.field(default={}, name="packages.conda")
+    conda: dict[str, Raw] = field(default={}, name="packages.conda")
 
 
 class _RunExports(msgspec.Struct):
@@ -206,10 +206,14 @@ def run_exports_by_kind(run_exports: Raw) -> Raw:
 
 
 class PublishedRecords(Value, frozen=True):
-    """A file that is published: its chunks, and those of its records that are loaded, `before` an update."""
+    """A file that is published: its chunks, and those of its records that are loaded, `before` an update.
+
+    `own_run_exports` are those of the loaded names that only a `repodata_from_packages.json` has.
+    """
 
     chunks: SavedChunks
     before: Index
+    own_run_exports: Mapping[str, Raw] = field(default_factory=dict)
 
 
 def encode_repodata(
@@ -222,7 +226,12 @@ def encode_repodata(
     `v3` is written if it has records, or if `info` announces it (CEP 48).  With a `published` file, records that were
     not loaded stay as they are there.
     """
-    sections = _sections(_records, index, published)
+    before = None if published is None else _records(published.before)
+    return _encoded(index, info, _sections(_records(index), published, before))
+
+
+def _encoded(index: Index, info: Mapping[str, object], sections: Mapping[str, Section]) -> ChunkedStream:
+    """The content of a file with the large maps `sections`, and with all that an index has besides records."""
     top: dict[str, object] = {
         **index.rest,
         **{section: sections.get(section, Section()) for section in _SECTIONS},
@@ -234,17 +243,21 @@ def encode_repodata(
     v3 = {name.removeprefix(_V3_MAP): section for name, section in sections.items() if name.startswith(_V3_MAP)}
     if v3 or index.v3_rest or (isinstance(announced, dict) and "v3" in announced):
         top["v3"] = {**index.v3_rest, **v3}
+    if _RUN_EXPORTS in sections:
+        top[_RUN_EXPORTS] = sections[_RUN_EXPORTS]
     return chunked_object(top, last="info")
 
 
 def _sections(
-    members_of: Callable[[Index], dict[str, Members]], index: Index, published: PublishedRecords | None
+    after: Mapping[str, Members], published: PublishedRecords | None, before: Mapping[str, Members] | None
 ) -> dict[str, Section]:
-    """The large maps of a file that have members, by name."""
-    after = members_of(index)
-    if published is None:
-        return {name: chunks.section_of(name, *members) for name, members in after.items()}
-    before, saved = members_of(published.before), published.chunks.sections()
+    """The large maps of a file that have members, by name.
+
+    If the file is `published`, `before` has the members that its loaded records made.
+    """
+    if published is None or before is None:
+        return {name: chunks.section_of(name, *members) for name, members in after.items() if members.keys}
+    saved = published.chunks.sections()
     sections = {
         name: chunks.spliced(name, saved.get(name, ()), _changes(before.get(name), after.get(name)))
         for name in saved.keys() | after.keys()
@@ -286,7 +299,9 @@ def _by_section(filenames: Iterable[str]) -> dict[str, list[str]]:
     return sections
 
 
-def encode_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[str, Raw]) -> Stream:
+def encode_unpatched(
+    index: Index, info: Mapping[str, object], patched: Mapping[str, Raw], published: PublishedRecords | None = None
+) -> ChunkedStream:
     """The content of a `repodata_from_packages.json`.
 
     Every other file has the `patched` run exports.  If a patch changed those of a package, the package's own
@@ -294,9 +309,12 @@ def encode_unpatched(index: Index, info: Mapping[str, object], patched: Mapping[
     """
     own = {name: value for name, value in index.run_exports.items() if patched.get(name) is not value}
     own |= dict.fromkeys(patched.keys() - index.run_exports.keys(), _UNKNOWN)
-    if own:
-        index = replace(index, rest={**index.rest, _RUN_EXPORTS: dump(own)})
-    return encode_repodata(index, info)
+    before = None if published is None else _unpatched_members(published.before, published.own_run_exports)
+    return _encoded(index, info, _sections(_unpatched_members(index, own), published, before))
+
+
+def _unpatched_members(index: Index, own_run_exports: Mapping[str, Raw]) -> dict[str, Members]:
+    return {**_records(index), _RUN_EXPORTS: Members(own_run_exports.keys(), own_run_exports.__getitem__)}
 
 
 def decode_unpatched(data: bytes, key: str) -> tuple[Index, Mapping[str, Raw]]:
@@ -359,7 +377,8 @@ def encode_run_exports(index: Index, subdir: str, published: PublishedRecords | 
 
     If another run is about to publish a package, its run exports are here before its record is.
     """
-    sections = _sections(_known_run_exports, index, published)
+    before = None if published is None else _known_run_exports(published.before)
+    sections = _sections(_known_run_exports(index), published, before)
     maps = {section: sections.get(section, Section()) for section in _SECTIONS}
     return chunked_object({"info": {"subdir": subdir, "version": 1}, **maps})
 
