@@ -78,12 +78,20 @@ def test_the_last_version_of_a_name_in_a_subdir_never_goes(channel: list[Candida
         assert {other for other in same if other.version == newest} <= stays
 
 
+def weaker(one: int | None, other: int | None) -> int | None:
+    """The number that keeps more; None keeps nothing, and an age of 0 keeps what is indexed now."""
+    return max((number for number in (one, other) if number is not None), default=None)
+
+
 @given(channel=CHANNELS, one=RULES, other=RULES)
+@example(
+    channel=[candidate(("noarch", "app", version, "0"), indexed_ms=NOW) for version in ("1.0", "1.1")],
+    one=Rules(),
+    other=Rules(newer_than_ms=0),
+)
 def test_more_rules_keep_more(channel: list[Candidate], one: Rules, other: Rules) -> None:
     both = Rules(
-        max(one.newest or 0, other.newest or 0) or None,
-        max(one.newer_than_ms or 0, other.newer_than_ms or 0) or None,
-        one.pins + other.pins,
+        weaker(one.newest, other.newest), weaker(one.newer_than_ms, other.newer_than_ms), one.pins + other.pins
     )
     assert staying(judge(channel, one, NOW)) | staying(judge(channel, other, NOW)) <= staying(judge(channel, both, NOW))
 
