@@ -19,13 +19,13 @@ def main() -> None:
     # Imported here: processes that read packages also import this module, and need no commands.
     from typer.exceptions import TyperException
 
-    from indexer.cli.app import app, name_of, only
+    from indexer.cli.app import app
     from indexer.cli.output import err, out_json
 
-    commands = {name_of(command) for command in app.registered_commands}
+    commands = app.names
     arguments = without_values(command_first(sys.argv[1:], commands))
     try:
-        application = only("".join(arguments[:1]))
+        application = app.only("".join(arguments[:1]))
         sys.exit(application(args=arguments or ["--help"], prog_name="indexer", standalone_mode=False))
     except TyperException as error:
         command = f" {arguments[0]}" if commands.intersection(arguments[:1]) else ""

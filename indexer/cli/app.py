@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from indexer.cli.headings import Application
 from indexer.cli.option_groups import flattened
-from indexer.cli.options import Text
+from indexer.cli.options.arguments import (
+    Channel,
+    Files,
+    Folder,
+    From,
+    NewName,
+    Packages,
+    Reason,
+    Selected,
+    SnapshotName,
+    To,
+    Url,
+)
 from indexer.cli.options.bucket import Bucket, Configuration
 from indexer.cli.options.monitoring import MonitoringOptions
 from indexer.cli.options.output import OutputOptions, ProgressOptions, ReadingOptions
@@ -26,8 +36,6 @@ from indexer.core.errors import BadConfig
 from indexer.core.release import __version__
 
 if TYPE_CHECKING:
-    from typer.models import CommandInfo
-
     from indexer.core.pruning import PruneReport
     from indexer.core.publishing import PromoteReport, PublishReport
     from indexer.core.report import CheckReport, GcReport, Page, Report, SettingsReport
@@ -42,18 +50,6 @@ app = Application(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-_URL = Annotated[str, typer.Argument(metavar="s3://BUCKET[/PREFIX]", show_default=False)]
-_DIR = Annotated[str, typer.Argument(metavar="DIR", show_default=False)]
-_TARGET = Annotated[str, typer.Argument(metavar="TARGET", show_default=False)]
-_REASON = Annotated[str, typer.Option(metavar="TEXT", help="The reason; `indexer status` shows it.")]
-_FILES = Annotated[list[str], typer.Argument(metavar="FILE", show_default=False)]
-_FROM = Annotated[str, typer.Argument(metavar="FROM", show_default=False)]
-_TO = Annotated[str, typer.Argument(metavar="TO", show_default=False)]
-_SELECTED = Annotated[list[str], typer.Argument(metavar="PACKAGE", show_default=False)]
-_NAME = Annotated[str, typer.Argument(metavar="NAME", show_default=False)]
-_NEW_NAME = Annotated[Text, typer.Argument(metavar="NAME", show_default=False)]
-_PACKAGES = Annotated[list[str], typer.Argument(metavar="SUBDIR/FILENAME", show_default=False)]
 
 
 def _version(value: bool) -> None:  # noqa: FBT001  typer passes the value as a positional argument
@@ -75,7 +71,7 @@ def root(
 @app.command()
 @flattened
 def s3(
-    channel: _URL, request: RunRequest, output: ReadingOptions, monitoring: MonitoringOptions, bucket: Bucket
+    channel: Url, request: RunRequest, output: ReadingOptions, monitoring: MonitoringOptions, bucket: Bucket
 ) -> None:
     """Index a channel in a bucket."""
 
@@ -89,7 +85,7 @@ def s3(
 @app.command()
 @flattened
 def fs(
-    channel: _DIR,
+    channel: Folder,
     request: RunRequest,
     output: ReadingOptions,
     monitoring: MonitoringOptions,
@@ -108,7 +104,7 @@ def fs(
 @app.command()
 @flattened
 def status(
-    channel: _TARGET,
+    channel: Channel,
     options: IndexOptions,
     output: ReadingOptions,
     bucket: Bucket,
@@ -124,11 +120,11 @@ def status(
 
 @app.command()
 @flattened
-def publish(channel: _TARGET, files: _FILES, options: PublishOptions, output: ProgressOptions, bucket: Bucket) -> None:
-    """Check package files, upload those that the channel does not have, and index these.
+def publish(channel: Channel, files: Files, options: PublishOptions, output: ProgressOptions, bucket: Bucket) -> None:
+    """Check and upload package files, and index them.
 
-    The subdir is that of info/index.json in the package.  Attestations beside a package (FILE.sigs) are uploaded after
-    the package.
+    Files that the channel has already are not uploaded.  The subdir is that of info/index.json in the package.
+    Attestations beside a package (FILE.sigs) are uploaded after the package.
     """
 
     def do_publish() -> PublishReport:
@@ -143,11 +139,10 @@ def publish(channel: _TARGET, files: _FILES, options: PublishOptions, output: Pr
 
 @app.command()
 @flattened
-def promote(source: _FROM, channel: _TO, packages: _SELECTED, options: PromoteOptions, output: OutputOptions) -> None:
-    """Copy packages from the channel FROM to the channel TO, and index them there.
+def promote(source: From, channel: To, packages: Selected, options: PromoteOptions, output: OutputOptions) -> None:
+    """Copy packages to another channel, and index them there.
 
-    PACKAGE is SUBDIR/FILENAME, or NAME, NAME=VERSION or NAME=VERSION=BUILD, where * stands for any text.  Within one
-    store no package is downloaded or uploaded.  Other bytes under the same name in TO stay.
+    Within one store no package is downloaded or uploaded.  Other bytes under the same name in TO stay.
     """
 
     def do_promote() -> PromoteReport:
@@ -164,7 +159,7 @@ def promote(source: _FROM, channel: _TO, packages: _SELECTED, options: PromoteOp
 
 @app.command()
 @flattened
-def check(channel: _TARGET, options: CheckOptions, output: ReadingOptions, bucket: Bucket) -> None:
+def check(channel: Channel, options: CheckOptions, output: ReadingOptions, bucket: Bucket) -> None:
     """Check that index files and packages match each other.  Nothing is written."""
 
     def do_check() -> CheckReport:
@@ -182,7 +177,7 @@ def check(channel: _TARGET, options: CheckOptions, output: ReadingOptions, bucke
 
 @app.command()
 @flattened
-def gc(channel: _TARGET, options: GcOptions, output: OutputOptions, bucket: Bucket) -> None:
+def gc(channel: Channel, options: GcOptions, output: OutputOptions, bucket: Bucket) -> None:
     """List unused shard files; with --yes, delete them."""
 
     def do_gc() -> GcReport:
@@ -197,8 +192,8 @@ def gc(channel: _TARGET, options: GcOptions, output: OutputOptions, bucket: Buck
 
 @app.command()
 @flattened
-def prune(channel: _TARGET, options: PruneOptions, output: OutputOptions, bucket: Bucket) -> None:
-    """List packages that no rule of retention keeps; with --yes, remove them.
+def prune(channel: Channel, options: PruneOptions, output: OutputOptions, bucket: Bucket) -> None:
+    """List packages that no rule keeps; with --yes, remove them.
 
     They leave the index first, and a later `prune` deletes their files.  The last version of a package name always
     stays, and so does what a kept package needs.
@@ -215,11 +210,11 @@ def prune(channel: _TARGET, options: PruneOptions, output: OutputOptions, bucket
 
 @app.command()
 @flattened
-def yank(channel: _TARGET, packages: _PACKAGES, reason: _REASON, output: OutputOptions, bucket: Bucket) -> None:
-    """Withdraw packages from the index; later runs of indexer keep them out.
+def yank(channel: Channel, packages: Packages, reason: Reason, output: OutputOptions, bucket: Bucket) -> None:
+    """Withdraw packages from the index; their files stay.
 
-    The package files stay.  A run of another indexer, such as rattler-index, adds the packages to the index again
-    until the next run of indexer.
+    Later runs of indexer keep the packages out.  A run of another indexer, such as rattler-index, adds the packages to
+    the index again until the next run of indexer.
     """
     from indexer.commands import api
 
@@ -228,7 +223,7 @@ def yank(channel: _TARGET, packages: _PACKAGES, reason: _REASON, output: OutputO
 
 @app.command()
 @flattened
-def unyank(channel: _TARGET, packages: _PACKAGES, output: OutputOptions, bucket: Bucket) -> None:
+def unyank(channel: Channel, packages: Packages, output: OutputOptions, bucket: Bucket) -> None:
     """Add yanked packages to the index again."""
     from indexer.commands import api
 
@@ -237,8 +232,8 @@ def unyank(channel: _TARGET, packages: _PACKAGES, output: OutputOptions, bucket:
 
 @app.command()
 @flattened
-def ignore(channel: _TARGET, packages: _PACKAGES, reason: _REASON, output: OutputOptions, bucket: Bucket) -> None:
-    """Skip these packages in this and later runs, for example broken ones.  The files stay in the channel."""
+def ignore(channel: Channel, packages: Packages, reason: Reason, output: OutputOptions, bucket: Bucket) -> None:
+    """Skip packages in all runs, for example broken ones.  The files stay in the channel."""
     from indexer.commands import api
 
     run_command(output, channel, lambda: api.ignore(bucket.resolve(channel).target, packages, _words(reason)))
@@ -246,7 +241,7 @@ def ignore(channel: _TARGET, packages: _PACKAGES, reason: _REASON, output: Outpu
 
 @app.command()
 @flattened
-def unignore(channel: _TARGET, packages: _PACKAGES, output: OutputOptions, bucket: Bucket) -> None:
+def unignore(channel: Channel, packages: Packages, output: OutputOptions, bucket: Bucket) -> None:
     """Read ignored packages again, and index those that are valid."""
     from indexer.commands import api
 
@@ -256,11 +251,12 @@ def unignore(channel: _TARGET, packages: _PACKAGES, output: OutputOptions, bucke
 @app.command()
 @flattened
 def snapshot(
-    channel: _TARGET, options: SnapshotOptions, output: OutputOptions, bucket: Bucket, *, name: _NEW_NAME = None
+    channel: Channel, options: SnapshotOptions, output: OutputOptions, bucket: Bucket, *, name: NewName = None
 ) -> None:
-    """Freeze the index of a channel under a name, as a channel TARGET/snapshots/NAME; list or delete such snapshots.
+    """Freeze the index of a channel under a name.
 
-    Packages and shards are not copied.
+    A snapshot is a channel for clients: TARGET/snapshots/NAME.  Packages and shards are not copied.  Other options list
+    and delete snapshots.
     """
 
     def do_snapshot() -> SnapshotReport:
@@ -279,10 +275,13 @@ def snapshot(
 
 @app.command()
 @flattened
-def rollback(channel: _TARGET, name: _NAME, options: RollbackOptions, output: OutputOptions, bucket: Bucket) -> None:
-    """Show how to make the index say what a snapshot says; with --yes, do it.
+def rollback(
+    channel: Channel, name: SnapshotName, options: RollbackOptions, output: OutputOptions, bucket: Bucket
+) -> None:
+    """Show how to go back to a snapshot; with --yes, do it.
 
-    Packages that were indexed later are withdrawn, as by `indexer yank`; those that were withdrawn later come back.
+    The index then says what the snapshot says: packages that were indexed later are withdrawn, as by `indexer yank`,
+    and those that were withdrawn later come back.
     """
 
     def do_rollback() -> RollbackReport:
@@ -296,8 +295,11 @@ def rollback(channel: _TARGET, name: _NAME, options: RollbackOptions, output: Ou
 
 @app.command()
 @flattened
-def settings(channel: _TARGET, options: SettingsOptions, output: OutputOptions, bucket: Bucket) -> None:
-    """Show each setting of a channel and its origin; change settings, which all later runs follow."""
+def settings(channel: Channel, options: SettingsOptions, output: OutputOptions, bucket: Bucket) -> None:
+    """Show or change the settings of a channel.
+
+    All later runs follow them, however they are started.
+    """
 
     def do_settings() -> SettingsReport:
         from indexer.commands import api
@@ -316,8 +318,8 @@ def settings(channel: _TARGET, options: SettingsOptions, output: OutputOptions, 
 
 @app.command()
 @flattened
-def remove(channel: _TARGET, options: RemovalOptions, output: OutputOptions, bucket: Bucket) -> None:
-    """List what leaves a channel to another indexer; with --yes, do it.
+def remove(channel: Channel, options: RemovalOptions, output: OutputOptions, bucket: Bucket) -> None:
+    """Show how to leave a channel to another tool; with --yes, do it.
 
     The index is published in the formats of the other indexer alone, because clients would read an outdated file of
     any other format; the files that only this tool reads are deleted.  Packages and shards stay.
@@ -335,8 +337,11 @@ def remove(channel: _TARGET, options: RemovalOptions, output: OutputOptions, buc
 
 @app.command()
 @flattened
-def doctor(channel: _URL, options: DoctorOptions, output: OutputOptions, bucket: Bucket) -> None:
-    """Test permissions, region and conditional writes of a store, under a temporary prefix, and print advice."""
+def doctor(channel: Url, options: DoctorOptions, output: OutputOptions, bucket: Bucket) -> None:
+    """Test permissions, region and conditional writes of a store.
+
+    The tests use a temporary prefix, which is deleted.  Advice is printed.
+    """
 
     def do_doctor() -> Page:
         _check_is_url(channel, "doctor works on buckets only")
@@ -350,25 +355,6 @@ def doctor(channel: _URL, options: DoctorOptions, output: OutputOptions, bucket:
         return examine_store(resolved.target).page()
 
     run_command(output, channel, do_doctor)
-
-
-@functools.cache
-def only(name: str) -> Application:
-    """The application with one command; with all, and shell completion, if no command has this name.
-
-    typer makes each registered command, which takes as long as a run with nothing to do.
-    """
-    called = [command for command in app.registered_commands if name_of(command) == name]
-    if not called:
-        return app
-    single = copy.copy(app)
-    single.registered_commands, single._add_completion = called, False  # noqa: SLF001  typer has no other way
-    return single
-
-
-def name_of(command: CommandInfo) -> str:
-    """The name of a command."""
-    return str(command.name or getattr(command.callback, "__name__", ""))
 
 
 def _index(channel: str, request: RunRequest, output: ReadingOptions, configuration: Configuration) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,6 +12,8 @@ from indexer.cli.options import HEADINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from typer.models import CommandInfo
 
 _ARGUMENTS, _OF_COMMAND = "Arguments", "Options"
 
@@ -24,7 +27,8 @@ class Command(TyperCommand):
         for parameter in self.get_params(ctx):
             own = _ARGUMENTS if parameter.param_type_name == "argument" else _OF_COMMAND
             if record := parameter.get_help_record(ctx):
-                sections[getattr(parameter, "rich_help_panel", None) or own].append(record)
+                name = record[0].partition(" <")[0] if own == _ARGUMENTS else record[0]  # without the Python type
+                sections[getattr(parameter, "rich_help_panel", None) or own].append((name, record[1]))
         for name, records in sections.items():
             if records:
                 with formatter.section(name):
@@ -34,6 +38,27 @@ class Command(TyperCommand):
 class Application(typer.Typer):
     """An application whose commands are of the class above."""
 
+    @property
+    def names(self) -> set[str]:
+        """The names of all commands."""
+        return {_name_of(command) for command in self.registered_commands}
+
+    def only(self, name: str) -> Application:
+        """The application with one command; with all, and shell completion, if no command has this name.
+
+        typer makes each registered command, which takes as long as a run with nothing to do.
+        """
+        called = [command for command in self.registered_commands if _name_of(command) == name]
+        if not called:
+            return self
+        single = copy.copy(self)
+        single.registered_commands, single._add_completion = called, False  # noqa: SLF001  typer has no other way
+        return single
+
     def command(self, name: str | None = None, **more: Any) -> Callable[[Any], Any]:
         """A decorator that registers a command."""
         return super().command(name, **{"cls": Command, **more})
+
+
+def _name_of(command: CommandInfo) -> str:
+    return str(command.name or getattr(command.callback, "__name__", ""))

@@ -10,6 +10,7 @@ import pytest
 
 import indexer
 from docs.configuration import PAGE, page
+from indexer.cli.app import app
 from indexer.cli.options import CONNECTION, HEADINGS, SAFETY
 from indexer.core.channel_settings import ChannelSettings
 from indexer.settings.schema import BucketOptions, Concurrency, keys
@@ -70,6 +71,18 @@ def test_help_names_every_command() -> None:
     done = invoke("--help")
     assert done.code == 0
     assert {line.split()[0] for line in done.out.splitlines() if line.startswith("  ")} >= {"s3", "fs", "status"}
+
+
+def test_help_shows_each_command_with_a_whole_sentence() -> None:
+    assert "..." not in invoke("--help").out.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("command", sorted(app.names))
+def test_help_says_what_each_argument_is(command: str) -> None:
+    arguments = invoke(command, "--help").out.partition("Arguments:\n")[2].partition("\n\n")[0]
+    assert arguments
+    assert "<str>" not in arguments
+    assert not re.search(r"^  \S+ +\[required\]", arguments, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", ["s3", "fs", "status"])

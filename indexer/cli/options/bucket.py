@@ -40,7 +40,7 @@ class Bucket(Configuration, frozen=True):
     """How to reach a bucket.  Each missing value comes from variables or files, independent of the others."""
 
     endpoint_url: Annotated[Text, Option(metavar="URL", help="The store's endpoint. [env var: S3_ENDPOINT_URL]")] = None
-    region: Annotated[Text, Option(help="The bucket's region. [env var: S3_REGION]")] = None
+    region: Annotated[Text, Option(metavar="REGION", help="The bucket's region. [env var: S3_REGION]")] = None
     addressing_style: Annotated[
         Text,
         Option(
@@ -57,10 +57,14 @@ class Bucket(Configuration, frozen=True):
             help=f"Storage provider: {', '.join(NAMES)}. [default: by the endpoint] [env var: S3_PROVIDER]",
         ),
     ] = None
-    access_key_id: Annotated[Text, Option(help="Access key. [env var: S3_ACCESS_KEY_ID]")] = None
-    secret_access_key: Annotated[Text, Option(help="Secret key. [env var: S3_SECRET_ACCESS_KEY]")] = None
-    session_token: Annotated[Text, Option(help="Session token. [env var: S3_SESSION_TOKEN]")] = None
-    profile: Annotated[Text, Option(help="Profile of the AWS configuration files. [env var: AWS_PROFILE]")] = None
+    access_key_id: Annotated[Text, Option(metavar="KEY", help="Access key. [env var: S3_ACCESS_KEY_ID]")] = None
+    secret_access_key: Annotated[Text, Option(metavar="SECRET", help="Secret key. [env var: S3_SECRET_ACCESS_KEY]")] = (
+        None
+    )
+    session_token: Annotated[Text, Option(metavar="TOKEN", help="Session token. [env var: S3_SESSION_TOKEN]")] = None
+    profile: Annotated[
+        Text, Option(metavar="NAME", help="Profile of the AWS configuration files. [env var: AWS_PROFILE]")
+    ] = None
     no_sign_request: Annotated[bool, Option("--no-sign-request", help="Send unsigned (anonymous) requests.")] = False
 
     def given(self) -> S3Options:

@@ -31,8 +31,10 @@ class SourceOptions(Struct, frozen=True):
             help="The endpoint of FROM. With any --from- option, the other options and S3_ variables reach TO only.",
         ),
     ] = None
-    from_region: Annotated[Text, Option(help="The region of FROM.")] = None
-    from_profile: Annotated[Text, Option(help="The profile of the AWS configuration files for FROM.")] = None
+    from_region: Annotated[Text, Option(metavar="REGION", help="The region of FROM.")] = None
+    from_profile: Annotated[
+        Text, Option(metavar="NAME", help="The profile of the AWS configuration files for FROM.")
+    ] = None
     from_no_sign_request: Annotated[
         bool, Option("--from-no-sign-request", help="Read FROM with unsigned (anonymous) requests.")
     ] = False

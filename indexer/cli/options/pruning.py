@@ -26,7 +26,7 @@ class PruneOptions(Struct, frozen=True):
         str,
         Option(
             metavar="AGE",
-            help="Delete a package so long after the index without it was written: clients may use an older index.",
+            help="Delete a package file this long after the package left the index: clients may use an older index.",
         ),
     ] = "1d"
     yes: Annotated[
