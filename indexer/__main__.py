@@ -15,6 +15,15 @@ _VALUES: dict[str, Callable[[str], str]] = {"true": str, "false": lambda name: f
 
 
 def main() -> None:
+    """Run the command line and exit with its code; Ctrl-C before a command has begun is not a traceback."""
+    try:
+        _run()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+
+
+def _run() -> None:
     """Run the command line and exit with its code; wrong usage is reported in one line, too."""
     # Imported here: processes that read packages also import this module, and need no commands.
     from typer.exceptions import TyperException
@@ -44,6 +53,7 @@ def _problem(error: TyperException) -> str:
     problem = (
         " ".join(error.format_message().split())
         .replace(". Choose from:", "; choose from")
+        .replace("Value error, ", "")
         .rstrip(".")
         .replace(". Did you mean", "; did you mean")
         .replace(" Did", " did")

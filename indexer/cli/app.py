@@ -33,6 +33,7 @@ from indexer.cli.options.upkeep import CheckOptions, DoctorOptions, GcOptions, R
 from indexer.cli.output import out
 from indexer.cli.run_command import progress_of, run_command, with_metrics
 from indexer.core.errors import BadConfig
+from indexer.core.names import extension_of
 from indexer.core.release import __version__
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def s3(
     """Index a channel in a bucket."""
 
     def do_index() -> Report:
-        _check_is_url(channel, "for a folder call `indexer fs`")
+        _check_is_url(channel, "or call `indexer fs` for a folder")
         return _index(channel, request, output, bucket)
 
     run_command(output, channel, with_metrics(monitoring, channel, do_index))
@@ -130,6 +131,8 @@ def publish(channel: Channel, files: Files, options: PublishOptions, output: Pro
     def do_publish() -> PublishReport:
         from indexer.commands import api
 
+        if extension_of(channel) and "://" not in channel:
+            raise BadConfig(channel, "is a package, not a channel", "name the channel first, then the packages")
         resolved = bucket.resolve(channel)
         with progress_of(output) as progress:
             return api.publish(resolved.target, files, options.request(), options.options(resolved), progress=progress)
@@ -344,7 +347,7 @@ def doctor(channel: Url, options: DoctorOptions, output: OutputOptions, bucket: 
     """
 
     def do_doctor() -> Page:
-        _check_is_url(channel, "doctor works on buckets only")
+        _check_is_url(channel, "doctor tests buckets only")
         from indexer.commands.doctor.doctor import examine_store, policy_page, settings_page
 
         resolved = bucket.resolve(channel)
@@ -369,10 +372,10 @@ def _index(channel: str, request: RunRequest, output: ReadingOptions, configurat
         return api.index(resolved.target, options, workers=workers, progress=progress)
 
 
-def _check_is_url(channel: str, step: str) -> None:
-    """Raise BadConfig, with the next step, if a channel is not in a bucket."""
+def _check_is_url(channel: str, more: str) -> None:
+    """Raise BadConfig, with `more` in the next step, if a channel is not in a bucket."""
     if not channel.startswith("s3://"):
-        raise BadConfig(channel, "is not an s3:// URL", step)
+        raise BadConfig(channel or "''", "is not an s3:// URL", f"write it like s3://my-bucket/my-channel; {more}")
 
 
 def _words(reason: str) -> str:

@@ -179,9 +179,10 @@ def _index_root(channel: _Channel, options: Options, root: Root) -> SubdirReport
 
 
 def _not_indexed(root: Root) -> tuple[Note, ...]:
-    """The folders and packages at the root that are not indexed, with the reason."""
+    """The folders and packages at the root that are not indexed, with the reason; no hidden folders of any tool."""
+    folders = [name for name in root.unknown_subdirs if name != names.PAGES_FOLDER and not name.startswith(".")]
     return (
-        *(Note(f"{folder}/", _reason(folder)) for folder in root.unknown_subdirs if folder != names.PAGES_FOLDER),
+        *(Note(f"{folder}/", _reason(folder)) for folder in folders),
         *(Note(filename, "is a package beside the subdirs, so it is not indexed") for filename in root.packages),
     )
 

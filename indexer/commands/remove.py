@@ -10,6 +10,7 @@ from msgspec.structs import asdict, replace
 
 from indexer.commands.change_file import JSON
 from indexer.commands.delete_files import delete_files
+from indexer.commands.select_subdirs import look_at_root
 from indexer.commands.with_settings import index_with_settings
 from indexer.core import names
 from indexer.core.channel_settings import ChannelSettings
@@ -19,7 +20,6 @@ from indexer.core.model import UNREADABLE, Stat
 from indexer.core.options import Options
 from indexer.core.removal import RemovalReport, Successor
 from indexer.core.report import Report
-from indexer.lister.subdirs import chosen
 from indexer.store import Expect
 from indexer.store.channel_folder import ChannelFolder
 from indexer.store.read import read_whole
@@ -120,9 +120,12 @@ def _options(request: RemovalRequest) -> Options:
 
 def _own_files(store: Store, successor: Successor, context: Context) -> list[Stat]:
     """The files of the channel that the other indexer does not write; of each folder the state is the last one."""
+    root = look_at_root(store, Options(), context.channel)
+    wanted_of = dict.fromkeys(root.subdirs, _OF_SUBDIR[successor])
+    # No other indexer goes on with a subdir of an unknown platform, so its formats stay.
+    wanted_of |= dict.fromkeys(filter(names.is_subdir, root.unknown_subdirs), _OURS)
     files = []
-    for folder in (*chosen(store, (), context.channel, must_exist=True), ""):
-        wanted = _OF_SUBDIR[successor] if folder else _OF_ROOT
+    for folder, wanted in {**wanted_of, "": _OF_ROOT}.items():
         existing = ChannelFolder(store, folder, context.executor).stats(wanted)
         keys = {name: f"{folder}/{name}" if folder else name for name in wanted}
         files += [replace(existing[name], key=keys[name]) for name in wanted if name in existing]

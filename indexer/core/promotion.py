@@ -154,7 +154,9 @@ def selected(wanted: Wanted, source: Packages, channel: str) -> Selection:
         skipped = {key for key, package in source.yanked.items() if package.matches(pattern)} - given
         if not skipped and not any(package.matches(pattern) for package in source.visible.values()):
             raise BadConfig(pattern.text, f"matches no package of {channel}", "nothing was changed: check the pattern")
-        notes += [Note(key, "is yanked, so a pattern does not select it; give its full name") for key in skipped]
+        notes += [
+            Note(key, "is yanked, so a pattern does not select it; to copy it, give its full name") for key in skipped
+        ]
     return Selection(named(wanted, source), tuple(sorted(set(notes))))
 
 

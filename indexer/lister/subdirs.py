@@ -78,7 +78,7 @@ def check_exists(root: Root, channel: str) -> None:
     """Raise BadConfig if there is neither a package nor an index: the name can be wrong."""
     if root.found:
         return
-    folders = [folder for folder in root.unknown_subdirs if folder]
+    folders = [folder for folder in root.unknown_subdirs if folder and not folder.startswith(".")]
     reason = f"has no subdir such as {names.NOARCH} or linux-64"
     if folders:
         some = ", ".join(folders[:_FOLDERS_NAMED])
@@ -92,6 +92,8 @@ def check_exists(root: Root, channel: str) -> None:
 
 def check_is_subdir(subdir: str) -> None:
     """Raise BadConfig for a name that no subdir can have."""
+    if "," in subdir:
+        raise BadConfig(subdir, "is not one subdir", "repeat --subdir for each")
     if not names.is_subdir(subdir):
         near = similar(subdir, names.KNOWN_SUBDIRS)
         step = f"did you mean {near}?" if near else "name one such as linux-64 or noarch"

@@ -13,6 +13,7 @@ from indexer.settings.files import load
 from indexer.settings.network import network_of, network_settings
 from indexer.settings.provenance import Kind, Origin, Setting, kebab, of_file
 from indexer.store.header_values import trimmed
+from indexer.store.s3.providers import check_provider
 from indexer.store.target import S3Options, Target
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def _validate(settings: Mapping[str, Setting]) -> None:
         thing = str(origin) if origin.kind in {Kind.OPTION, Kind.VARIABLE} else f"{origin}: {kebab(field)}"
         value = f" {settings[field].value}" if field == "addressing_style" else ""
         raise BadConfig(f"{thing}{value}", reason, step)
+    if provider := settings.get("provider"):
+        check_provider(str(provider.value), str(provider.origin))
 
 
 def of_variables(env: Environment) -> S3Options:

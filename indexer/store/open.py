@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.core.errors import BadConfig
+
 if TYPE_CHECKING:
     from indexer.store import ConditionsTest, Store
     from indexer.store.target import Target
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
 
 def open_store(target: Target) -> Store:
     """The store that holds a channel.  Raises BadConfig."""
+    if not target.location.strip():  # the current folder is not meant: a variable of a script can be unset
+        raise BadConfig("''", "names no channel", "name a folder or s3://BUCKET[/PREFIX]; is a variable not set?")
     # boto3 takes 0.3 s to import and a folder does not need it.
     if not target.in_bucket:
         from indexer.store.fs import FolderStore

@@ -151,7 +151,7 @@ def test_without_keys_for_another_store_the_error_lists_searched_places(server: 
         f"error: s3://some-bucket/ch: there are no credentials for {server.url} in any of: the options, S3_*, "
         f"/no/keys (does not exist), the keyring, {home}/.rattler/credentials.json (does not exist), "
         "AWS_* and profile default of AWS; run `pixi auth login s3://some-bucket`, "
-        "or use --access-key-id and --secret-access-key, a --profile, or --no-sign-request"
+        "set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY, or use a --profile or --no-sign-request"
     )
     assert server.requests == []
 

@@ -90,7 +90,28 @@ MISTAKES = {
     "provider that nothing is like": Mistake(
         ["s3", "s3://b", "--provider", "%", "--no-sign-request"], "--provider %", "not a known", "use one of"
     ),
-    "no credentials": Mistake(["s3", "s3://b"], "s3://b", "credentials", "--access-key-id"),
+    "provider by variable": Mistake(
+        ["s3", "s3://b"], "S3_PROVIDER minoi", "not a known", "did you mean minio?", env={"S3_PROVIDER": "minoi"}
+    ),
+    "no credentials": Mistake(["s3", "s3://b"], "s3://b", "credentials", "set S3_ACCESS_KEY_ID and"),
+    "perhaps another store": Mistake(["s3", "s3://b"], "s3://b", "credentials", "than AWS, set S3_ENDPOINT_URL too"),
+    "scheme in capitals": Mistake(["s3", "S3://b/c"], "S3://b/c", "not an s3:// URL", "write it like s3://my-bucket/"),
+    "address of a web page": Mistake(["doctor", "https://b"], "https://b", "not an s3:// URL", "write it like s3://"),
+    "unset variable for a folder": Mistake(["fs", ""], "''", "names no channel", "is a variable not set?"),
+    "unset variable for a bucket": Mistake(["s3", ""], "''", "not an s3:// URL", "write it like s3://"),
+    "several subdirs in one option": Mistake(
+        ["fs", "{}", "--subdir", "linux-64,noarch"], "linux-64,noarch", "not one subdir", "repeat --subdir for each"
+    ),
+    "package before the channel": Mistake(
+        ["publish", "{}/a-1-0.conda", "{}"], "{}/a-1-0.conda", "is a package, not a channel", "name the channel first"
+    ),
+    "folder to publish": Mistake(["publish", "{}", "{}/noarch"], "{}/noarch", "is a folder", "name package files"),
+    "another file to publish": Mistake(
+        ["publish", "{}", "{}/file"], "{}/file", "does not end in .conda or .tar.bz2", "name package files"
+    ),
+    "check of a folder that is no channel": Mistake(
+        ["check", "{}/no"], "{}/no", "has no subdir such as noarch", "check the name"
+    ),
 }
 
 
@@ -106,6 +127,7 @@ def name_the_fault(done: Ran, mistake: Mistake, folder: Path) -> None:
 @pytest.fixture
 def faulty(channel: Path) -> Path:
     (channel / "file").write_bytes(b"")
+    (channel / "no").mkdir()
     (channel / "binary").write_bytes(b"\xff\xfe\x00")
     return channel
 
@@ -152,8 +174,18 @@ def test_a_missing_bucket_is_wrong_usage(bucket: Bucket) -> None:
     done = invoke("s3", "s3://no-such-bucket/ch", env=bucket.environment())
     assert done.code == 2
     assert done.error == (
-        "error: s3://no-such-bucket/ch/: the bucket does not exist; check the name of the bucket and the endpoint URL"
+        "error: s3://no-such-bucket/ch/: the bucket does not exist; "
+        "check the name of the bucket, and the endpoint URL: it must not have the bucket in its path"
     )
+
+
+def test_an_endpoint_with_the_bucket_in_it_is_wrong_usage() -> None:
+    answer = Response(404, b"<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>")
+    with answering(lambda _: answer) as server:
+        done = invoke("s3", "s3://conda/ch", "--endpoint-url", f"{server.url}/conda", env=server.environment())
+    assert done.code == 2
+    assert "s3://conda/ch/: the bucket does not exist" in done.error
+    assert "must not have the bucket in its path" in done.error
 
 
 def test_a_missing_bucket_has_a_traceback_with_vv(bucket: Bucket) -> None:

@@ -59,6 +59,23 @@ def test_an_interrupted_run_prints_one_line_that_the_index_is_whole(name: str, c
     assert child.returncode == code
 
 
+def test_ctrl_c_while_the_command_loads_is_no_traceback() -> None:
+    program = """
+import sys
+from indexer.__main__ import main
+
+class Pressed:
+    def find_spec(self, name, *_):
+        if name == "indexer.cli.app":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Pressed())
+main()
+"""
+    child = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (child.returncode, child.stdout, child.stderr) == (130, "", "interrupted\n")
+
+
 def test_a_run_whose_threads_wait_for_a_silent_server_ends_at_a_signal() -> None:
     over = threading.Event()
     asked = threading.Semaphore(0)

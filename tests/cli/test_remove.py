@@ -55,3 +55,8 @@ def test_the_other_indexer_must_be_named(channel: Path) -> None:
     assert done.code == 2
     assert "--for" in done.err
     assert "see `indexer remove --help`" in done.err
+    wrong = invoke("remove", channel, "--for", "rattler")
+    assert wrong.error == (
+        "error: Invalid value for '--for': 'rattler' is not one of 'rattler-index', 'conda-index'; "
+        "see `indexer remove --help`"
+    )

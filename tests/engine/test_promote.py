@@ -226,7 +226,7 @@ def test_a_yanked_package_is_promoted_by_its_full_name_only(source: MemoryStore,
     withdraw(source, YankRequest(frozenset([FIRST]), "broken"), PLAIN, fake_context(NOW_MS + 1))
     report = run(source, target, "p0*")
     assert FIRST not in results(report)
-    assert notes(report) == [f"{FIRST} is yanked, so a pattern does not select it; give its full name"]
+    assert notes(report) == [f"{FIRST} is yanked, so a pattern does not select it; to copy it, give its full name"]
     report = run(source, target, FIRST)
     assert results(report) == {FIRST: Sending.PROMOTED}
     assert notes(report) == [f"{FIRST} is yanked, and copied because its full name is given"]

@@ -10,6 +10,7 @@ from indexer.commands.remove import remove
 from indexer.commands.yank import YankRequest, withdraw
 from indexer.core import names
 from indexer.core.errors import GaveUp
+from indexer.core.options import Options
 from indexer.core.removal import RemovalReport, RemovalRequest, Successor
 from indexer.core.report import Outcome
 from tests.support.interfering_store import Crash, InterferingStore, crash_at
@@ -50,6 +51,18 @@ def test_only_the_formats_of_the_other_indexer_stay(successor: Successor, format
     report = leave(store, RemovalRequest(successor, delete=True))
     assert (report.outcome, report.exit_code, report.deleted) == (Outcome.PUBLISHED, 0, True)
     assert files(store) == {f"{subdir}/{name}" for subdir in ("linux-64", "noarch") for name in formats}
+
+
+def test_a_subdir_of_an_unknown_platform_keeps_its_index_and_none_of_our_files() -> None:
+    store = channel()
+    fill(store, *keys(2, "espidf-xtensa"))
+    store.upload("of-others/readme.txt", b"x")
+    follow(store, Options(subdirs=("espidf-xtensa",)))
+    before = files(store)
+    leave(store)
+    gone = {key for key in before - files(store) if key.startswith(("espidf-xtensa/", "of-others/"))}
+    assert gone == {"espidf-xtensa/.indexer.json.zst"}
+    assert leave(store).outcome is Outcome.UNCHANGED
 
 
 def test_without_delete_nothing_changes_and_the_report_names_the_files() -> None:

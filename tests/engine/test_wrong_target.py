@@ -186,6 +186,7 @@ def test_a_channel_taken_for_a_subdir_is_refused() -> None:
 def test_packages_where_no_run_looks_are_named_with_the_reason() -> None:
     store = channel(*keys(1), "espidf-xtensa/p-1-0.conda", "linux-64/old/p-1-0.conda")
     store.upload("loose-1-0.conda", b"x")
+    store.upload(".cache/cache.db", b"x")  # a hidden folder of any tool
     store.upload("/noarch/p-1-0.conda", b"x")
     store.upload("noarch//p-1-0.conda", b"x")
     report = index(store)

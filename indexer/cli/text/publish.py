@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.cli.text import run
-from indexer.cli.text.lines import first_line, requests_line
+from indexer.cli.text.lines import first_line, note_lines, requests_line
 from indexer.core.amounts import size_in_words
 from indexer.core.printable import one_line
 from indexer.core.publishing import PromoteReport, Sending
@@ -62,6 +62,6 @@ def warnings(report: PublishReport) -> Iterator[str]:
     for package in report.packages:
         if package.result.replaces and package.reason:
             yield f"warning: {one_line(package.key)}: {one_line(package.reason)}"
-    for note in report.notes if isinstance(report, PromoteReport) else ():
-        yield f"warning: {one_line(note.filename)}: {one_line(note.reason)}"
+    if isinstance(report, PromoteReport):
+        yield from note_lines(report.notes, "warning: ")
     yield from run.warnings(report)

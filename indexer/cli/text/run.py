@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from indexer.cli.text.lines import aligned, delete_verb, first_line, grouped, note_lines, requests_line, shortened
 from indexer.cli.text.settings import setting_lines
+from indexer.core import names
 from indexer.core.amounts import counted, size_in_words
 from indexer.core.printable import one_line
 from indexer.core.recent import DAYS
@@ -87,7 +88,14 @@ def _changes(name: str, plan: SubdirReport) -> Iterator[str]:
         "write": plan.written,
         "delete": plan.deleted,
     }
-    yield from (f"  {name} would {verb}: {shortened(names)}" for verb, names in lists.items() if names)
+    yield from (f"  {name} would {verb}: {shortened(_files_and_shards(keys))}" for verb, keys in lists.items() if keys)
+
+
+def _files_and_shards(keys: Collection[str]) -> list[str]:
+    """Keys of files, and at the end the number of shards: their names are digests, which say nothing to a person."""
+    files = [key for key in keys if f"/{names.SHARDS_FOLDER}" not in key]
+    shards = len(keys) - len(files)
+    return [*files, *([counted(shards, "shard")] if shards else [])]
 
 
 def _too_new(report: Report) -> Iterator[str]:
@@ -152,8 +160,8 @@ def _root(root: SubdirReport) -> str:
     if root.error is not None:
         return root.outcome.value
     # A channel that has only notices has no names.
-    names = counted(root.packages, "name") if root.packages else ""
-    return f"{names:>14}  {'':<12}  {_files(root)}"
+    count = counted(root.packages, "name") if root.packages else ""
+    return f"{count:>14}  {'':<12}  {_files(root)}"
 
 
 def _files(sub: SubdirReport) -> str:

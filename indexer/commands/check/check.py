@@ -57,7 +57,7 @@ def check_channel(
     """
     began = context.clock.monotonic()
     checks: dict[str, SubdirCheck] = {}
-    for subdir in chosen(store, subdirs, context.channel):
+    for subdir in chosen(store, subdirs, context.channel, must_exist=not subdirs):
         folder = ChannelFolder(store, subdir, context.executor, context.progress)
         checks[subdir] = _with_command(_check_until_stable(folder, context, deep=deep), command)
     if not subdirs:

@@ -14,6 +14,7 @@ from indexer.commands.doctor.policies import policies, text
 from indexer.commands.doctor.probes import CONCURRENCY_PROBES, Finding, run_probes
 from indexer.commands.doctor.scratch import Scratch
 from indexer.core import names
+from indexer.core.errors import IndexerError
 from indexer.core.exit_codes import ExitCode
 from indexer.core.report import Page, json_object
 from indexer.core.usage import Usage
@@ -101,6 +102,13 @@ class Diagnosis(Value, frozen=True):
 
 def examine_store(target: Target) -> Diagnosis:
     """The diagnosis of a store, tested under a temporary prefix.  Raises IndexerError if the store is not reachable."""
+    try:
+        return _examine(target)
+    except IndexerError as error:  # it names the temporary prefix
+        raise type(error)(target.name, error.reason, error.next_step) from error
+
+
+def _examine(target: Target) -> Diagnosis:
     bucket, prefix = target.bucket_and_prefix
     folder = f"{names.SCRATCH_PREFIX}{uuid.uuid4().hex}/"
     scratch_target = replace(target, location=f"s3://{bucket}/{prefix}{folder}")

@@ -49,7 +49,7 @@ class ValidFile(Value, frozen=True):
 def read_file(file: Path, rules: Rules, now_ms: int) -> ValidFile | PackageResult:
     """A package file by the rules of the index; the result if it is rejected.  A link is followed.
 
-    Raises BadConfig if there is no such file, or if it has not the name of a package.
+    Raises BadConfig if there is no such file, or if it does not end like a package.
     """
     real = Path(os.path.realpath(file))
     folder, stat = _located(file, real)
@@ -62,7 +62,8 @@ def read_file(file: Path, rules: Rules, now_ms: int) -> ValidFile | PackageResul
 
 def _located(file: Path, real: Path) -> tuple[FolderStore, Stat]:
     if extension_of(real.name) is None:
-        raise BadConfig(str(file), "has not the name of a package (.conda, .tar.bz2)", "name package files")
+        reason = "is a folder" if real.is_dir() else "does not end in .conda or .tar.bz2, as a package does"
+        raise BadConfig(str(file), reason, "nothing was sent: name package files, such as output/*/*.conda")
     stat = None
     if real.parent.is_dir():
         folder = FolderStore(real.parent)

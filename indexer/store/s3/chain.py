@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from indexer.store.target import S3Options, Target
 
 _DEFAULT_REGION = "us-east-1"
-_STEP = "use --access-key-id and --secret-access-key, a --profile, or --no-sign-request"
+_STEP = "set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY, or use a --profile or --no-sign-request"
 # The types that boto3 raises if it cannot get or renew credentials.
 _OF_CREDENTIALS = (BotoCoreError, ClientError, ValueError, RuntimeError, KeyError)
 _AWS = re.compile(r"(.*\.)?amazonaws\.com(\.cn)?")
@@ -228,12 +228,13 @@ def _no_keys(chain: Chain, target: Target, error: Exception) -> IndexerError:
     endpoint = endpoint_of(chain, target.s3).value
     if not endpoint or _AWS.fullmatch(urlsplit(endpoint).hostname or ""):
         expired = isinstance(error, (SSOError, TokenRetrievalError))
-        step = f"run `aws sso login --{chain.profile}`" if expired else _STEP
+        other = "" if endpoint else "; for another store than AWS, set S3_ENDPOINT_URL too"
+        step = f"run `aws sso login --{chain.profile}`" if expired else f"{_STEP}{other}"
         return kind(target.name, f"there are no credentials for {chain.profile} of AWS ({error})", step)
     # The message of boto3 would be that the session with AWS has expired; but the bucket is not at AWS.
     searched = ("the options", "S3_*", *target.s3.searched, f"AWS_* and {chain.profile} of AWS")
     return kind(
         target.name,
         f"there are no credentials for {endpoint} in any of: {', '.join(searched)}",
-        f"run `pixi auth login s3://{urlsplit(target.location).netloc}`, or {_STEP}",
+        f"run `pixi auth login s3://{urlsplit(target.location).netloc}`, {_STEP}",
     )

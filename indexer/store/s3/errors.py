@@ -74,6 +74,12 @@ def errors(name: str, *, ranged: bool = False, conditional: bool = False) -> Ite
         raise BadCredentials(name, f"no valid credentials ({reason})", step) from error
 
 
+def no_bucket(name: str) -> BadConfig:
+    """The error if a store has no such bucket."""
+    step = "check the name of the bucket, and the endpoint URL: it must not have the bucket in its path"
+    return BadConfig(name, "the bucket does not exist", step)
+
+
 def is_mismatch(conflict: Conflict) -> bool:
     """Whether a store refused a request because a condition does not hold (412), and for no other reason."""
     return isinstance(conflict.__cause__, Refused) and "412" in _codes(conflict.__cause__.response)
@@ -94,7 +100,7 @@ def _refusal(name: str, response: Response) -> IndexerError:
     codes = _codes(response)
     text = f"{response.code}: {response.error.message if response.error else ''}".strip(": ")
     if "NoSuchBucket" in codes:
-        return BadConfig(name, "the bucket does not exist", "check the name of the bucket and the endpoint URL")
+        return no_bucket(name)
     if codes & _CONFLICTS:
         return Conflict(name, CHANGED)
     if codes & _MISSING:
@@ -102,7 +108,7 @@ def _refusal(name: str, response: Response) -> IndexerError:
     if codes & _DENIED:
         # Without permission to list the bucket, the answer for a missing object is 403 too.
         kind = BadCredentials if codes & _BAD_CREDENTIALS else Denied
-        step = "check the credentials, their permissions (also to list the bucket) and the region"
+        step = "check the credentials, their permissions (`indexer doctor --policy` prints all) and the region"
         return kind(name, f"the store refuses the request ({text})", step)
     if codes & {"301", "307", "400"}:
         return BadConfig(name, f"the store refuses the request ({text})", "check the region and the endpoint URL")

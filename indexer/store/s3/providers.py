@@ -89,15 +89,21 @@ _BY_NAME = {provider.name: provider for provider in PROVIDERS}
 NAMES = tuple(_BY_NAME)
 
 
+def check_provider(name: str, setting: str = "--provider") -> None:
+    """Raise BadConfig for a name that is not in the table; `setting` is the option or the variable that has it."""
+    if name not in _BY_NAME:
+        near = similar(name, _BY_NAME)
+        step = f"did you mean {near}?" if near else f"use one of {', '.join(_BY_NAME)}"
+        raise BadConfig(f"{setting} {name}", "is not a known provider", step)
+
+
 def provider_of(endpoint: str | None, name: str | None = None) -> Provider:
     """The row of a store by its name, or else by its endpoint; with the region in the endpoint.
 
     No endpoint is AWS.  Raises BadConfig for a name that is not in the table.
     """
-    if name is not None and name not in _BY_NAME:
-        near = similar(name, _BY_NAME)
-        step = f"did you mean {near}?" if near else f"use one of {', '.join(_BY_NAME)}"
-        raise BadConfig(f"--provider {name}", "is not a known provider", step)
+    if name is not None:
+        check_provider(name)
     host = _host(endpoint)
     for provider in [_BY_NAME[name]] if name is not None else PROVIDERS:
         match = re.fullmatch(provider.hosts, host)

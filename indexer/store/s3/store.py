@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from indexer.core.errors import Conflict, Unavailable
+from indexer.core.errors import Conflict, Missing, Unavailable
 from indexer.core.model import ETag, Stat
 from indexer.store import CHANGED, WHOLE, Expect, Opened
 from indexer.store.s3.bucket import Bucket
 from indexer.store.s3.conditional import ConditionalWrites
 from indexer.store.s3.connect import connect
-from indexer.store.s3.errors import errors, is_mismatch, listed_stat
+from indexer.store.s3.errors import errors, is_mismatch, listed_stat, no_bucket
 from indexer.store.s3.http import NoAnswer, read
 from indexer.store.s3.listing import pages, pages_of
 from indexer.store.s3.retry import Retries
@@ -73,6 +73,12 @@ class S3Store:
 
     def list(self, prefix: str, *, part: Part = WHOLE) -> Iterator[Stat]:
         """The objects and prefixes directly under a prefix, in pages of a thousand."""
+        try:
+            yield from self._listed(prefix, part)
+        except Missing as error:  # an empty prefix is no error: the endpoint URL has the bucket in it
+            raise no_bucket(error.thing) from error
+
+    def _listed(self, prefix: str, part: Part) -> Iterator[Stat]:
         client, above = self.bucket.client, self.bucket.prefix
         query = {"prefix": above + prefix, "delimiter": "/"}
         after, last = (key and above + key for key in part)
