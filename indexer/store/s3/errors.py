@@ -108,7 +108,8 @@ def _refusal(name: str, response: Response) -> IndexerError:
     if codes & _DENIED:
         # Without permission to list the bucket, the answer for a missing object is 403 too.
         kind = BadCredentials if codes & _BAD_CREDENTIALS else Denied
-        step = "check the credentials, their permissions (`indexer doctor --policy` prints all) and the region"
+        permissions = "their permissions (also to list the bucket; `indexer doctor --policy` prints all)"
+        step = f"check the credentials, {permissions} and the region"
         return kind(name, f"the store refuses the request ({text})", step)
     if codes & {"301", "307", "400"}:
         return BadConfig(name, f"the store refuses the request ({text})", "check the region and the endpoint URL")
