@@ -22,7 +22,7 @@ from indexer.core.name_digests import name_of
 from indexer.core.value import Mutable, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 # The files of a package name are in the pages of one group; a page has so many files.
 _GROUPS = 64
@@ -63,14 +63,16 @@ class Listing(Value, frozen=True):
     def files_of(self, package_names: frozenset[str] | None) -> dict[str, Stat]:
         """The packages and the attestations of some package names by file name, of all names if None."""
         if package_names is None:
-            groups: Iterable[int] = range(len(self.pages))
-        else:
-            groups = {_group_of(name) for name in package_names} if self.pages else ()
-        packed = (page for group in groups for page in self.pages[group])
-        stats = itertools.chain(self.loose, *map(_unpacked, packed))
-        if package_names is None:
-            return {stat.key: stat for stat in stats}
-        return {stat.key: stat for stat in stats if name_of(stat.key) in package_names}
+            return {stat.key: stat for stat in self._files_in(range(len(self.pages)))}
+        groups = {_group_of(name) for name in package_names} if self.pages else set()
+        return {stat.key: stat for stat in self._files_in(groups) if name_of(stat.key) in package_names}
+
+    def _files_in(self, groups: Iterable[int]) -> Iterator[Stat]:
+        """The files of some groups in pages, and all loose ones."""
+        yield from self.loose
+        for group in groups:
+            for page in self.pages[group]:
+                yield from _unpacked(page)
 
 
 def pack(stats: Iterable[Stat], last_run_ms: int | None = None) -> Listing:
@@ -78,61 +80,71 @@ def pack(stats: Iterable[Stat], last_run_ms: int | None = None) -> Listing:
 
     `last_run_ms` is the time of the state of the last run, None if there was no run.
     """
-    packer = _Packer(last_run_ms)
+    groups = [_Group() for _ in range(_GROUPS)]
+    known: dict[str, _Name] = {}
+    others: dict[str, Stat] = {}
+    packages = _Packages(last_run_ms)
     for stat in stats:
-        packer.add(stat)
-    return packer.listing()
+        name = name_of(stat.key)
+        if not name:
+            others[stat.key] = stat
+            continue
+        of_name = known.get(name)
+        if of_name is None:
+            of_name = known[name] = _Name(groups[_group_of(name)])
+        of_name.digest += _number_of(stat)
+        of_name.group.add(stat)
+        if names.extension_of(stat.key) is not None:
+            packages.add(stat)
+    digests = {name: _hex_of(of_name.digest) for name, of_name in known.items()}
+    return Listing(
+        tuple(tuple(group.pages) for group in groups),
+        tuple(itertools.chain(*(group.files for group in groups))),
+        others,
+        packages.count,
+        digests,
+        _digest_of_all(digests, others),
+        tuple(packages.later) if len(packages.later) <= _MAX_LATER else (),
+        split_points_of(sorted(packages.marks), packages.count),
+    )
 
 
-class _Packer(Mutable):
-    """The listing so far: `sums` has the sum of the digests of its files for each package name."""
+class _Group(Mutable):
+    """The full pages of a group, and the files of its open page."""
 
-    last_run_ms: int | None
-    groups: list[list[Stat]] = field(default_factory=lambda: [[] for _ in range(_GROUPS)])
-    pages: list[list[bytes]] = field(default_factory=lambda: [[] for _ in range(_GROUPS)])
-    others: dict[str, Stat] = field(default_factory=dict)
-    packages: int = 0
-    sums: dict[str, int] = field(default_factory=dict)
-    later: list[Stat] = field(default_factory=list)
-    marks: list[str] = field(default_factory=list)
-    compress: Callable[[bytes], bytes] = field(default_factory=lambda: zstandard.ZstdCompressor(level=1).compress)
+    pages: list[bytes] = field(default_factory=list)
+    files: list[Stat] = field(default_factory=list)
 
     def add(self, stat: Stat) -> None:
         """Add a file."""
-        name = name_of(stat.key)
-        if not name:
-            self.others[stat.key] = stat
-            return
-        self.sums[name] = self.sums.get(name, 0) + _number_of(stat)
-        if names.extension_of(stat.key) is not None:
-            self._count(stat)
-        group = _group_of(name)
-        files = self.groups[group]
-        files.append(stat)
-        if len(files) == _PAGE:
-            self.pages[group].append(self.compress(msgspec.msgpack.encode(files)))
-            files.clear()
+        self.files.append(stat)
+        if len(self.files) == _PAGE:
+            self.pages.append(zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(self.files)))
+            self.files.clear()
 
-    def _count(self, stat: Stat) -> None:
-        if self.packages % _MARK_EACH == 0:
+
+class _Packages(Mutable):
+    """The number of packages, some of their names, and those that came after the last run, one too many at most."""
+
+    last_run_ms: int | None
+    count: int = 0
+    marks: list[str] = field(default_factory=list)
+    later: list[Stat] = field(default_factory=list)
+
+    def add(self, stat: Stat) -> None:
+        """Count a package."""
+        if self.count % _MARK_EACH == 0:
             self.marks.append(stat.key)
-        self.packages += 1
+        self.count += 1
         if self.last_run_ms is not None and stat.modified_ms > self.last_run_ms and len(self.later) <= _MAX_LATER:
             self.later.append(stat)
 
-    def listing(self) -> Listing:
-        """The listing of all files that were added."""
-        digests = {name: _hex_of(number) for name, number in self.sums.items()}
-        return Listing(
-            tuple(map(tuple, self.pages)) if any(self.pages) else (),
-            tuple(itertools.chain(*self.groups)),
-            self.others,
-            self.packages,
-            digests,
-            _digest_of_all(digests, self.others),
-            tuple(self.later) if len(self.later) <= _MAX_LATER else (),
-            split_points_of(sorted(self.marks), self.packages),
-        )
+
+class _Name(Mutable):
+    """The group of a package name, and the sum of the numbers of its files."""
+
+    group: _Group
+    digest: int = 0
 
 
 def split_points_of(marks: Sequence[str], packages: int) -> tuple[str, ...]:

@@ -146,18 +146,24 @@ class FolderStore:
             _log.warning("%s%r: the file name is not UTF-8, so it is not indexed", prefix, entry.name)
             return None
         try:
-            if entry.is_symlink() and self._inside(self._root / prefix / entry.name) is None:
-                if extension_of(entry.name) or entry.is_dir():
-                    name = one_line(prefix + entry.name)
-                    _log.warning("%s: is a link that leaves the channel, so it is not indexed", name)
-                return None
-            if entry.is_dir():
-                return Stat(f"{prefix}{entry.name}/", 0, ETag(""), 0)
-            status = entry.stat()
+            if entry.is_file(follow_symlinks=False):
+                return _stat_of(prefix + entry.name, entry.stat(follow_symlinks=False))
+            return self._listed_other(prefix, entry)
         except OSError as error:  # deleted since the folder was opened, or a link to nothing
             if error.errno in ABSENT:
                 return None
             raise
+
+    def _listed_other(self, prefix: str, entry: os.DirEntry[str]) -> Stat | None:
+        """A folder, or the file that a link leads to.  Raises OSError."""
+        if entry.is_symlink() and self._inside(self._root / prefix / entry.name) is None:
+            if extension_of(entry.name) or entry.is_dir():
+                name = one_line(prefix + entry.name)
+                _log.warning("%s: is a link that leaves the channel, so it is not indexed", name)
+            return None
+        if entry.is_dir():
+            return Stat(f"{prefix}{entry.name}/", 0, ETag(""), 0)
+        status = entry.stat()
         # Neither FIFOs nor sockets nor devices: reading one could never end.
         return _stat_of(prefix + entry.name, status) if st.S_ISREG(status.st_mode) else None
 
@@ -272,6 +278,8 @@ def _has_hole(descriptor: int, size: int) -> bool:
 
 
 def _is_text(name: str) -> bool:
+    if name.isascii():
+        return True
     try:
         name.encode()
     except UnicodeEncodeError:  # bytes that are not UTF-8 are surrogates in Python
