@@ -52,7 +52,8 @@ _FORMATS = {
 _OURS = (names.YANKS, names.GC_MARKER, names.LEASE, names.STATE_FILE)
 _OF_SUBDIR = {
     Successor.RATTLER: (
-        *(names.RUN_EXPORTS, names.RUN_EXPORTS_ZST, names.PATCH_INSTRUCTIONS, names.FROM_PACKAGES),
+        *(names.RUN_EXPORTS, names.RUN_EXPORTS_ZST, names.PATCH_INSTRUCTIONS),
+        *(names.FROM_PACKAGES, names.FROM_PACKAGES_ZST),
         *_OURS,
     ),
     # conda-index reads and writes the instructions of a patch and the index without the patch too.
