@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from indexer.store.channel_folder import ChannelFolder
 
 
-SMALL_STATE = 2**18
-"""A state file of more bytes is that of a large subdir in a folder; it is not unpacked beside others."""
-
-
 class SavedState(NamedTuple):
     """A state file: the state in it, None if it cannot be read, and the ETag and the time of the file.
 
@@ -44,14 +40,13 @@ class SavedState(NamedTuple):
     saved_ms: int = 0
 
 
-def load_state(store: Store, key: str, *, at_most: int | None = None) -> SavedState:
-    """The content of a state file; without the state if the file has more than `at_most` bytes."""
+def load_state(store: Store, key: str) -> SavedState:
+    """The content of a state file."""
     try:
         data, stat = read_whole(store, key)
     except Missing:
         return SavedState()
-    is_wanted = at_most is None or len(data) <= at_most
-    return SavedState(decode_state(data) if is_wanted else None, stat.etag, stat.modified_ms)
+    return SavedState(decode_state(data), stat.etag, stat.modified_ms)
 
 
 def take_snapshot(

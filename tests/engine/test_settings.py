@@ -108,7 +108,7 @@ def test_a_yank_follows_the_settings() -> None:
     store = fresh(replace(FAST, bz2=True))
     before = files(store)
     withdraw(store, YankRequest(frozenset({PACKAGES[0]}), "bad"), Options(), fake_context())
-    assert files(store) == before | {names.YANKS, names.FROM_PACKAGES}
+    assert files(store) == before | {names.YANKS, names.FROM_PACKAGES, names.FROM_PACKAGES_ZST}
 
 
 def test_a_run_on_a_new_channel_writes_no_settings_without_options() -> None:
