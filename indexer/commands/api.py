@@ -21,7 +21,7 @@ from indexer.core.options import Options, several
 from indexer.extractor.workers import Workers, local, parallel_for
 from indexer.settings.locations import Environment
 from indexer.store.concurrent import DaemonThreads
-from indexer.store.open import conditions_test_of, open_store
+from indexer.store.open import open_store, tests_of
 from indexer.store.target import Target
 
 if TYPE_CHECKING:
@@ -351,7 +351,7 @@ def _opened(
             subdir_executor=DaemonThreads(),
         )
         store = open_store(channel)
-        context = replace(context, conditions_test=conditions_test_of(channel, store))
+        context = replace(context, store_tests=tests_of(channel, store))
         yield store, context if progress is None else replace(context, progress=progress)
 
 

@@ -1,10 +1,8 @@
-"""Remembers in the state of a subdir that the store has passed the test of conditional writes."""
+"""Remembers in the state of a subdir which tests the store has passed: of conditional writes, and of compositions."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from indexer.core.proof import Proof
 
@@ -14,19 +12,17 @@ if TYPE_CHECKING:
 
 
 def accept_proof(context: Context, snapshot: Snapshot, *, force: bool) -> None:
-    """Spare the store the test if the state has a proof that holds; a run with `force` tests again."""
-    test, proof = context.conditions_test, snapshot.state.proof if snapshot.state else None
-    if test is None or proof is None or force:
-        return
-    if proof.holds(test.place, snapshot.state_saved_ms, snapshot.taken_ms):
-        test.accept(proof)
+    """Spare the store the tests if the state has a proof that holds; a run with `force` tests again."""
+    tests, proof = context.store_tests, snapshot.state.proof if snapshot.state else None
+    if tests is not None and proof is not None and not force:
+        tests.accept(proof.holding(tests.place, snapshot.state_saved_ms, snapshot.taken_ms))
 
 
 def proof_to_keep(context: Context, snapshot: Snapshot) -> Proof | None:
     """The proof for the state that this run writes."""
-    test, now_ms = context.conditions_test, snapshot.taken_ms
-    if test is None:
+    tests, now_ms = context.store_tests, snapshot.taken_ms
+    if tests is None:
         return None
-    if test.passed:
-        return Proof(test.place, now_ms, now_ms)
-    return msgspec.structs.replace(test.accepted, kept_ms=now_ms) if test.accepted else None
+    tested = now_ms if tests.conditions_passed else tests.accepted.tested_ms
+    composed = now_ms if tests.compositions_passed else tests.accepted.composed_ms
+    return Proof(tests.place, tested, now_ms, composed) if tested or composed else None

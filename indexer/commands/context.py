@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from indexer.core.progress import Step
     from indexer.extractor.workers import Workers
-    from indexer.store import ConditionsTest
+    from indexer.store import StoreTests
 
 
 class WorkerOptions(Value, frozen=True):
@@ -43,7 +43,7 @@ class Context(Value, frozen=True):
     `progress` is called with each step of a phase, never by two threads at once.
     `stored_checksums` is false for a folder: a folder has no object metadata with the digests of packages, so each byte
     is hashed.  `channel` is the target's name for messages, `title` its name for people, for pages and feeds.
-    `conditions_test` is there if the store must be tested for conditional writes.
+    `store_tests` are those that the store makes, None if it needs none.
     """
 
     workers: Workers
@@ -56,4 +56,4 @@ class Context(Value, frozen=True):
     channel: str = ""
     title: str = ""
     subdir_executor: Executor | None = None
-    conditions_test: ConditionsTest | None = None
+    store_tests: StoreTests | None = None

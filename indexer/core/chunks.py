@@ -44,6 +44,7 @@ class Chunk(Value, frozen=True):
 
     `section` is the map whose records the chunk has, `first` the key of its first record; both are empty for the text
     between records.  `packed` is the chunk as a zstd job if it was compressed before, `size` its size before that.
+    `start` is its position in the published file that it was read from, None for a new chunk.
     """
 
     text: Callable[[], bytes]
@@ -51,6 +52,7 @@ class Chunk(Value, frozen=True):
     first: str = ""
     packed: memoryview | None = None
     size: int = 0
+    start: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +68,28 @@ class Section(Value, frozen=True):
     chunks: Sequence[Chunk] = ()
 
 
-def chunked_object(values: Mapping[str, object], last: str | None = None) -> ChunkedStream:
+def chunked_object(
+    values: Mapping[str, object], last: str | None = None, saved: SavedChunks | None = None
+) -> ChunkedStream:
     """The stream of a JSON object with sorted keys; the key `last`, if there is one, follows all others.
 
-    Sections can be among the values and among the members of the values.  Reads all chunks once, for their size and
-    digest.
+    Sections can be among the values and among the members of the values.  The text between them is taken from `saved`
+    chunks if it has not changed.  Reads all chunks once, for their size and digest.
     """
+    known = {chunk.text(): chunk for chunk in (saved.chunks if saved else ()) if not chunk.section}
     chunks: list[Chunk] = []
     text: list[bytes] = []
     for part in _parts(values, last):
         if not isinstance(part, Section):
             text.append(part)
             continue
-        chunks.append(_text(b"".join(text)))
+        chunks.append(_between(b"".join(text), known))
         text = []
         for number, chunk in enumerate(part.chunks):
             if number:
-                chunks.append(_text(_COMMA))
+                chunks.append(_between(_COMMA, known))
             chunks.append(chunk)
-    chunks.append(_text(b"".join(text)))
+    chunks.append(_between(b"".join(text), known))
     whole = stream_of(lambda: (chunk.text() for chunk in chunks))
     return ChunkedStream(whole.make, whole.size, whole.sha256, chunks=tuple(chunks))
 
@@ -107,8 +112,9 @@ def _parts(values: Mapping[str, object], last: str | None = None) -> Iterator[by
     yield b"}" if values else b"{}"
 
 
-def _text(text: bytes) -> Chunk:
-    return Chunk(lambda: text)
+def _between(text: bytes, known: Mapping[bytes, Chunk]) -> Chunk:
+    """The chunk of a text between records: a `known` one if its text is the same."""
+    return known.get(text) or Chunk(lambda: text)
 
 
 def section_of(name: str, keys: Iterable[str], value_of: Callable[[str], object]) -> Section:
@@ -220,12 +226,12 @@ def saved_chunks(data: bytes, table: ChunkTable, key: str) -> SavedChunks | None
     if too_large or invalid or table_of(table.rows, [data]) != table:
         return None
     view = memoryview(data)
-    position = len(frame_header(sum(row.size for row in table.rows)))
+    position, start = len(frame_header(sum(row.size for row in table.rows))), 0
     chunks: list[Chunk] = []
     for row in table.rows:
         packed = view[position : position + row.packed]
-        position += row.packed
-        chunk = Chunk(partial(_unpacked, packed, row.size, key), row.section, row.first, packed, row.size)
+        chunk = Chunk(partial(_unpacked, packed, row.size, key), row.section, row.first, packed, row.size, start)
+        position, start = position + row.packed, start + row.size
         if row.section or row.size != len(_COMMA) or chunk.text() != _COMMA:
             chunks.append(chunk)
     return SavedChunks(tuple(chunks))

@@ -1,4 +1,4 @@
-"""The proof that a store supports conditional writes, as a state keeps it for later runs."""
+"""The proofs of what a store supports, as a state keeps them for later runs."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ _LASTS_MS = 7 * 24 * 3600 * 1000
 _SKEW_MS = 15 * 60 * 1000
 
 
-class Proof(msgspec.Struct, frozen=True):
-    """A test that a store has passed.
+class Proof(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The tests that a store has passed.
 
-    `place` is a digest of the address of the bucket.  `tested_ms` is the time of the test, `kept_ms` that of the run
-    that wrote the state with this proof (milliseconds).
+    `place` is a digest of the address of the bucket.  `kept_ms` is the time of the run that wrote the state with this
+    proof, `tested_ms` that of the test of conditional writes, `composed_ms` that of the test of compositions, each 0 if
+    the store has not passed that test (milliseconds).
     """
 
     place: str
     tested_ms: int
     kept_ms: int
+    composed_ms: int = 0
 
-    def holds(self, place: str, saved_ms: int, now_ms: int) -> bool:
-        """Whether the proof is for this place, not old, and in the state file that its run wrote.
+    def holding(self, place: str, saved_ms: int, now_ms: int) -> Proof:
+        """The proof without tests that are old; without any if it is for another place, or not in its own state file.
 
         A copy of the state has the time of the copy: its `saved_ms` is not the time of the run.
         """
-        is_original = abs(saved_ms - self.kept_ms) < _SKEW_MS
-        return self.place == place and is_original and 0 <= now_ms - self.tested_ms < _LASTS_MS
+        is_original = self.place == place and abs(saved_ms - self.kept_ms) < _SKEW_MS
+        tests = [self.tested_ms, self.composed_ms]
+        tested, composed = [ms if is_original and 0 <= now_ms - ms < _LASTS_MS else 0 for ms in tests]
+        return Proof(place, tested, self.kept_ms, composed)

@@ -9,22 +9,49 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from indexer.core.value import Value
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+
+class Kept(Value, frozen=True):
+    """A range of the published version of a file: its first byte, and the byte after the last."""
+
+    start: int
+    stop: int
+
+
+class Sent(Value, frozen=True):
+    """Bytes of a new version of a file, in chunks that are made when they are sent."""
+
+    chunks: tuple[Callable[[], bytes], ...]
+
+    def __bytes__(self) -> bytes:
+        return b"".join(make() for make in self.chunks)
+
+
+class Composition(Value, frozen=True):
+    """A new version of a file as parts in order; the ranges are those of the version with the ETag `base`."""
+
+    base: str
+    parts: tuple[Kept | Sent, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
     """A content in chunks: `make` returns an iterator over the same bytes each time.
 
-    `size` is their number, `sha256` their digest (32 bytes).  `md5` (16 bytes) is None if it is not known yet.  Two
-    streams are equal if their bytes are.
+    `size` is their number, `sha256` their digest (32 bytes).  `md5` (16 bytes) is None if it is not known yet.
+    `composition` has the same bytes as parts of a published file, None if they are not known as such.  Two streams are
+    equal if their bytes are.
     """
 
     make: Callable[[], Iterator[bytes]] = field(compare=False)
     size: int
     sha256: bytes
     md5: bytes | None = field(default=None, compare=False)
+    composition: Composition | None = field(default=None, compare=False)
 
     def __iter__(self) -> Iterator[bytes]:
         return self.make()

@@ -93,22 +93,30 @@ def within(key: str, part: Part) -> bool:
     return after < key and (not last or key <= last)
 
 
-class ConditionsTest(Protocol):
-    """The test whether a store supports conditional writes, which a store makes before its first conditional write.
+class StoreTests(Protocol):
+    """The tests that a store makes before it relies on what not every store supports.
 
-    `place` is a digest of the address of the bucket.  `passed` is true if the store has passed the test in this run.
-    `accepted` is the proof of an earlier run that stands for the test.
+    `place` is a digest of the address of the bucket.  `conditions_passed` is true if the store has passed the test of
+    conditional writes in this run, `compositions_passed` if it has passed that of compositions.  `accepted` is the
+    proof of earlier runs that stands for the tests.
     """
 
-    passed: bool
-    accepted: Proof | None
+    accepted: Proof
 
     @property
     def place(self) -> str:
         """The digest."""
 
+    @property
+    def conditions_passed(self) -> bool:
+        """Whether this run has tested conditional writes."""
+
+    @property
+    def compositions_passed(self) -> bool:
+        """Whether this run has tested compositions."""
+
     def accept(self, proof: Proof) -> None:
-        """Make no test, because an earlier run has made it."""
+        """Make no test that earlier runs have made."""
 
 
 class Store(Protocol):

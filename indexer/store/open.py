@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from indexer.core.errors import BadConfig
 
 if TYPE_CHECKING:
-    from indexer.store import ConditionsTest, Store
+    from indexer.store import Store, StoreTests
     from indexer.store.target import Target
 
 
@@ -27,11 +27,11 @@ def open_store(target: Target) -> Store:
     return S3Store(bucket, prefix, target)
 
 
-def conditions_test_of(target: Target, store: Store) -> ConditionsTest | None:
-    """The test of conditional writes that the store of a target makes; None if it needs no test."""
+def tests_of(target: Target, store: Store) -> StoreTests | None:
+    """The tests that the store of a target makes; None if it needs no test."""
     if not target.in_bucket:
         return None
-    from indexer.store.s3.providers import Conditions
     from indexer.store.s3.store import S3Store
+    from indexer.store.s3.store_tests import BucketTests
 
-    return store.writes if isinstance(store, S3Store) and store.writes.conditions is Conditions.UNPROVEN else None
+    return BucketTests(store.bucket, store.writes) if isinstance(store, S3Store) else None

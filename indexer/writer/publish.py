@@ -10,6 +10,7 @@ import msgspec
 
 from indexer.core import names
 from indexer.core.artifact import Artifact, Codec, Publication, Rank
+from indexer.core.composition import with_composition
 from indexer.core.errors import Conflict
 from indexer.core.progress import Phase, Step, silent
 from indexer.core.state import PublishedFile, State, encode_state
@@ -111,7 +112,7 @@ def _publish(
     for rank in Rank:
         todo = [file for file in _pending(publication, known, etags) if file.rank is rank]
         shards = publication.new_shards if rank is Rank.SHARD else ()
-        write = partial(_write, folder, contents, etags=etags)
+        write = partial(_write, folder, contents, known=known, etags=etags)
         before = before_rank and partial(before_rank, rank)
         written = list(shown(_write_rank(folder, write, itertools.chain(todo, shards), before)))
         rewritten += [one.artifact for one in written if one.rewritten]
@@ -191,12 +192,21 @@ def _shown(
     return shown
 
 
-def _write(folder: ChannelFolder, contents: _Contents, artifact: Artifact, *, etags: Mapping[str, ETag]) -> _Written:
+def _write(
+    folder: ChannelFolder,
+    contents: _Contents,
+    artifact: Artifact,
+    *,
+    known: Mapping[str, PublishedFile],
+    etags: Mapping[str, ETag],
+) -> _Written:
     expect = etags.get(artifact.key, Expect.ABSENT)
     if artifact.content is None:
         folder.store.delete(folder.prefix + artifact.key, expect=expect)
         return _Written(artifact)
     content, chunks = contents.of(artifact)
+    if artifact.key in known:  # its chunks are those that this run read
+        content = with_composition(content, known[artifact.key].etag)
     try:
         return _Written(artifact, _put(folder, artifact, expect, content), chunks=chunks)
     except Conflict:

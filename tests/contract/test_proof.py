@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from indexer.commands.index import index_channel
 from indexer.core.proof import Proof
 from indexer.core.report import Outcome
+from indexer.store.s3.store_tests import BucketTests
 from tests.support.fake_s3 import Behavior, FakeS3
 from tests.support.memory_channel import DAY_MS, PLAIN, FakeClock, fake_context, keys, package
 
@@ -45,8 +46,8 @@ class Channel:
         self.served.fake.upload(key, package(key))
         before = len(self.served.fake.of("PUT", PROBE))
         store = self.served.open(provider)
-        test = store.writes if provider == "other" else None
-        context = replace(fake_context(self.now_ms, self.clock), conditions_test=test)
+        tests = BucketTests(store.bucket, store.writes)
+        context = replace(fake_context(self.now_ms, self.clock), store_tests=tests)
         report = index_channel(store, options, context)
         assert report.outcome is Outcome.PUBLISHED
         return self.served.fake.of("PUT", PROBE)[before:]
@@ -103,4 +104,10 @@ def test_a_known_store_leaves_no_proof_for_an_unknown_one(served: Server) -> Non
 def test_a_proof_holds_for_its_place_its_file_and_a_week(
     place: str, saved_ms: int, now_ms: int, *, holds: bool
 ) -> None:
-    assert Proof("here", 1000, 1000).holds(place, saved_ms, now_ms) is holds
+    proof = Proof("here", 1000, 1000, composed_ms=1000).holding(place, saved_ms, now_ms)
+    assert (bool(proof.tested_ms), bool(proof.composed_ms)) == (holds, holds)
+
+
+def test_each_test_of_a_proof_ends_by_itself() -> None:
+    proof = Proof("here", 1000, 8 * DAY_MS, composed_ms=4 * DAY_MS)
+    assert proof.holding("here", 8 * DAY_MS, 9 * DAY_MS) == replace(proof, tested_ms=0)

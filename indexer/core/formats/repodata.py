@@ -227,10 +227,12 @@ def encode_repodata(
     not loaded stay as they are there.
     """
     before = None if published is None else _records(published.before)
-    return _encoded(index, info, _sections(_records(index), published, before))
+    return _encoded(index, info, _sections(_records(index), published, before), published)
 
 
-def _encoded(index: Index, info: Mapping[str, object], sections: Mapping[str, Section]) -> ChunkedStream:
+def _encoded(
+    index: Index, info: Mapping[str, object], sections: Mapping[str, Section], published: PublishedRecords | None
+) -> ChunkedStream:
     """The content of a file with the large maps `sections`, and with all that an index has besides records."""
     top: dict[str, object] = {
         **index.rest,
@@ -245,7 +247,7 @@ def _encoded(index: Index, info: Mapping[str, object], sections: Mapping[str, Se
         top["v3"] = {**index.v3_rest, **v3}
     if _RUN_EXPORTS in sections:
         top[_RUN_EXPORTS] = sections[_RUN_EXPORTS]
-    return chunked_object(top, last="info")
+    return chunked_object(top, last="info", saved=published.chunks if published else None)
 
 
 def _sections(
@@ -310,7 +312,7 @@ def encode_unpatched(
     own = {name: value for name, value in index.run_exports.items() if patched.get(name) is not value}
     own |= dict.fromkeys(patched.keys() - index.run_exports.keys(), _UNKNOWN)
     before = None if published is None else _unpatched_members(published.before, published.own_run_exports)
-    return _encoded(index, info, _sections(_unpatched_members(index, own), published, before))
+    return _encoded(index, info, _sections(_unpatched_members(index, own), published, before), published)
 
 
 def _unpatched_members(index: Index, own_run_exports: Mapping[str, Raw]) -> dict[str, Members]:
@@ -380,7 +382,9 @@ def encode_run_exports(index: Index, subdir: str, published: PublishedRecords | 
     before = None if published is None else _known_run_exports(published.before)
     sections = _sections(_known_run_exports(index), published, before)
     maps = {section: sections.get(section, Section()) for section in _SECTIONS}
-    return chunked_object({"info": {"subdir": subdir, "version": 1}, **maps})
+    return chunked_object(
+        {"info": {"subdir": subdir, "version": 1}, **maps}, saved=published.chunks if published else None
+    )
 
 
 def _known_run_exports(index: Index) -> dict[str, Members]:

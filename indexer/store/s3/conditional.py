@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
 import threading
 from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.errors import BadConfig, Conflict, Missing, NoConditions
+from indexer.core.stream import Stream
 from indexer.store import CHANGED, Expect
+from indexer.store.s3.composing import Compositions
 from indexer.store.s3.copying import Copies
 from indexer.store.s3.deletes import ConditionalDeletes
 from indexer.store.s3.errors import is_mismatch
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from indexer.core.model import ETag, Stat
-    from indexer.core.proof import Proof
     from indexer.core.stream import Content
     from indexer.store.s3.bucket import Bucket
 
@@ -40,19 +39,13 @@ class ConditionalWrites:
         self.conditions = conditions
         self.limits = limits
         self.copies = Copies(bucket)
+        self.compositions = Compositions(bucket)
         self._bucket = bucket
         # Ceph RGW 16 compares If-Match with the quotes, and so refuses the form of the standard.
         self._bare_etags = False
         self._deletes = ConditionalDeletes(bucket)
         self._proving = threading.Lock()
         self.passed = False
-        self.accepted: Proof | None = None
-
-    @functools.cached_property
-    def place(self) -> str:
-        """A digest of the address of the bucket."""
-        address = self._bucket.client.endpoint.address()
-        return hashlib.sha256(f"{address.origin}{address.path}\n{self._bucket.name}".encode()).hexdigest()
 
     def put(self, key: str, body: Content, headers: Mapping[str, str], expect: Expect | ETag) -> ETag:
         """Write an object and return its ETag, with its MD5 so that the store refuses a damaged body.
@@ -62,6 +55,9 @@ class ConditionalWrites:
         if len(body) > self.limits.one_put and self.conditions is not Conditions.GENERATION:
             condition = self._condition(key, expect)
             return LargeWrite(self._bucket, key, headers, self.limits, sending(body)).write(condition, expect)
+        composed = self._composed(key, body, headers, expect)
+        if composed is not None:
+            return composed
         md5 = md5_of(body)
         headers = {**headers, "Content-MD5": content_md5(md5)}
         try:
@@ -77,6 +73,16 @@ class ConditionalWrites:
             if not self._compares_wrongly(conflict, existing, expect):
                 raise
         return self._put_bare(key, body, headers, str(expect))
+
+    def _composed(self, key: str, body: Content, headers: Mapping[str, str], expect: Expect | ETag) -> ETag | None:
+        """The ETag of an object that the store has put together, None if a put must write it."""
+        composition = body.composition if isinstance(body, Stream) else None
+        if composition is None or composition.base != expect:
+            return None
+        condition = self._condition(key, expect)
+        if self.conditions is not Conditions.ETAG or self._bare_etags:
+            return None
+        return self.compositions.put(key, headers, composition, condition, self.limits)
 
     def _send(self, key: str, body: Content, headers: Mapping[str, str]) -> ETag:
         try:
@@ -111,12 +117,6 @@ class ConditionalWrites:
             ignored = (self._passes(absent) and self._passes(absent)) or self._passes({"If-Match": f'"{_NO_ETAG}"'})
             self.conditions = Conditions.NONE if ignored else Conditions.ETAG
             self.passed = not ignored
-
-    def accept(self, proof: Proof) -> None:
-        """Make no test, because an earlier run has made it: its proof is for this `place`."""
-        if self.conditions is Conditions.UNPROVEN:
-            self.accepted = proof
-            self.conditions = Conditions.ETAG
 
     def _passes(self, condition: Mapping[str, str]) -> bool:
         try:

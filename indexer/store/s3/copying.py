@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from indexer.core.model import ETag, Stat
     from indexer.store.s3.multipart import Limits
 
-_MATCH = "x-amz-copy-source-if-match"
+MATCH = "x-amz-copy-source-if-match"
+"""The header by which a copy depends on the ETag of its source."""
 _NO_ETAG = "0" * 32
 # The headers of an object that a copy in parts must repeat; a copy in one request has all of them.
 _HEADERS = ("cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires")
@@ -56,7 +57,7 @@ class Copies:
         if not heeded.source or not (heeded.target or expect is Expect.ANYTHING):
             raise CopyRefused(bucket.url(stat.key), "the store ignores conditions on copies")
         condition = {} if expect is Expect.ANYTHING else dict([bucket.client.endpoint.provider.absent])
-        source = {**_source(place, stat.key), _MATCH: f'"{stat.etag}"'}
+        source = {**source_of(place, stat.key), MATCH: f'"{stat.etag}"'}
         if stat.size <= limits.one_put or bucket.client.endpoint.provider.conditions is Conditions.GENERATION:
             return bucket.copy(stat.key, {**source, **condition})
         headers = _headers_of(place, stat)
@@ -71,13 +72,13 @@ class Copies:
             if self._tested is None:
                 self._bucket.put(names.PROBE, b"", {"Content-MD5": content_md5(md5_of(b""))})
                 self._tested = _Heeded(
-                    source=self._refuses({_MATCH: f'"{_NO_ETAG}"'}),
+                    source=self._refuses({MATCH: f'"{_NO_ETAG}"'}),
                     target=self._refuses(dict([self._bucket.client.endpoint.provider.absent])),
                 )
             return self._tested
 
     def _refuses(self, condition: Mapping[str, str]) -> bool:
-        source = {**_source(self._bucket, names.PROBE), "x-amz-metadata-directive": "REPLACE"}
+        source = {**source_of(self._bucket, names.PROBE), "x-amz-metadata-directive": "REPLACE"}
         try:
             self._bucket.copy(names.PROBE, {**source, **condition})
         except Conflict:
@@ -96,7 +97,8 @@ def _is_same_store(one: Bucket, other: Bucket) -> bool:
     return (mine.endpoint.url, mine.endpoint.provider.name) == (yours.endpoint.url, yours.endpoint.provider.name)
 
 
-def _source(place: Bucket, key: str) -> dict[str, str]:
+def source_of(place: Bucket, key: str) -> dict[str, str]:
+    """The header that names the source of a copy."""
     return {COPY_SOURCE: f"/{place.name}/{quote(place.prefix + key, safe='/~')}"}
 
 

@@ -52,40 +52,53 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class LargeWrite(Value, frozen=True):
-    """An object that is written in parts, with the headers that it shall have; `send_parts` sends or copies them."""
+    """An object that is written in parts, with the headers that it shall have; `send_parts` sends or copies them.
+
+    `heeded` is true if the store has shown that it heeds a condition on the request that joins the parts.
+    """
 
     bucket: Bucket
     key: str
     headers: Mapping[str, str]
     limits: Limits
     send_parts: SendParts
+    heeded: bool = False
 
     def write(self, condition: Mapping[str, str], expect: Expect | ETag) -> ETag:
         """Write the object and return its ETag.
 
-        The request that joins the parts has the `condition`.  Not every store heeds a condition there, so the object is
-        also compared with what is expected, before the parts are sent and again before they are joined.  If the object
-        is not written, the parts are deleted.  Raises Conflict and NoConditions.
+        The request that joins the parts has the `condition`.  Not every store heeds a condition there, so else the
+        object is also compared with what is expected, before the parts are sent and again before they are joined.  If
+        the object is not written, the parts are deleted.  Raises Conflict and NoConditions.
         """
         self._check(expect)
+        upload = self.begin()
+        try:
+            md5s = self.send_parts(self, upload)
+            self._check(expect)
+            return self.join(upload, md5s, condition)
+        except BaseException:
+            self.abort(upload)
+            raise
+
+    def begin(self) -> str:
+        """The id of a new upload."""
         headers = {name: value for name, value in self.headers.items() if name != "Content-MD5"}
         begun = self.ask(Request("POST", headers=headers, query={"uploads": ""}))
         upload = value_in(begun.content, "UploadId")
         if not upload:
             with errors(self.bucket.url(self.key)):
                 raise BadAnswer("it has no 'UploadId'")
-        try:
-            md5s = self.send_parts(self, upload)
-            self._check(expect)
-            return self._join(upload, md5s, condition)
-        except BaseException:
-            with contextlib.suppress(IndexerError):
-                self.ask(Request("DELETE", query={"uploadId": upload}))
-            raise
+        return upload
+
+    def abort(self, upload: str) -> None:
+        """Delete the parts of an upload."""
+        with contextlib.suppress(IndexerError):
+            self.ask(Request("DELETE", query={"uploadId": upload}))
 
     def _check(self, expect: Expect | ETag) -> None:
         """Raise Conflict if the object is not what is expected."""
-        if expect is Expect.ANYTHING:
+        if self.heeded or expect is Expect.ANYTHING:
             return
         existing = self.bucket.stat(self.key)
         if not holds(expect, existing.etag if existing else None):
@@ -96,7 +109,24 @@ class LargeWrite(Value, frozen=True):
         with errors(self.bucket.url(self.key), conditional=conditional):
             return self.bucket.client.ask(request._replace(key=self.bucket.prefix + self.key))
 
-    def _join(self, upload: str, sent: Sequence[tuple[str, bytes]], condition: Mapping[str, str]) -> ETag:
+    def send(self, upload: str, number: int, piece: bytes) -> SentPart:
+        """Send one part."""
+        md5 = hashlib.md5(piece, usedforsecurity=False).digest()
+        query = {"partNumber": str(number), "uploadId": upload}
+        answer = self.ask(Request("PUT", headers={"Content-MD5": content_md5(md5)}, query=query, body=piece))
+        with errors(self.bucket.url(self.key)):
+            return field_of(answer.headers, "ETag"), md5
+
+    def copy(self, upload: str, number: int, source: Mapping[str, str], span: tuple[int, int]) -> SentPart:
+        """Copy one part: the bytes from the first to before the second position in the `source`."""
+        headers = {**source, "x-amz-copy-source-range": f"bytes={span[0]}-{span[1] - 1}"}
+        answer = self.ask(Request("PUT", headers=headers, query={"partNumber": str(number), "uploadId": upload}))
+        with errors(self.bucket.url(self.key)):
+            etag = etag_of(value_in(answer.content, "ETag"))
+        return etag, bytes.fromhex(etag) if _MD5.fullmatch(etag) else b""
+
+    def join(self, upload: str, sent: Sequence[SentPart], condition: Mapping[str, str]) -> ETag:
+        """Join the parts to the object and return its ETag.  Raises Conflict."""
         body = _list_of_parts([etag for etag, _ in sent])
         request = Request("POST", headers=condition, query={"uploadId": upload}, body=body)
         try:
@@ -111,23 +141,22 @@ class LargeWrite(Value, frozen=True):
             return etag_of(value_in(joined.content, "ETag"))
 
 
-SendParts = Callable[[LargeWrite, str], list[tuple[str, bytes]]]
-"""Sends the parts of a write with its id: their ETags as the store gives them, with their MD5 or an empty one."""
+SentPart = tuple[str, bytes]
+"""The ETag of a part as the store gives it, and its MD5 or an empty one."""
+
+SendParts = Callable[[LargeWrite, str], list[SentPart]]
+"""Sends the parts of a write with its id."""
 
 
 def sending(body: Content) -> SendParts:
     """The parts of a content, one in memory at a time.  Sending raises OneUnavailable if the content changed."""
 
-    def send(write: LargeWrite, upload: str) -> list[tuple[str, bytes]]:
+    def send(write: LargeWrite, upload: str) -> list[SentPart]:
         sent = []
         digest = hashlib.sha256()
         for number, piece in enumerate(pieces_of(body, write.limits.part_of(len(body))), 1):
             digest.update(piece)
-            md5 = hashlib.md5(piece, usedforsecurity=False).digest()
-            query = {"partNumber": str(number), "uploadId": upload}
-            answer = write.ask(Request("PUT", headers={"Content-MD5": content_md5(md5)}, query=query, body=piece))
-            with errors(write.bucket.url(write.key)):
-                sent.append((field_of(answer.headers, "ETag"), md5))
+            sent.append(write.send(upload, number, piece))
         if isinstance(body, Stream) and digest.digest() != body.sha256:
             raise OneUnavailable(write.key, "its content changed while it was sent", "repeat when no program writes it")
         return sent
@@ -138,16 +167,11 @@ def sending(body: Content) -> SendParts:
 def copying(source: Mapping[str, str], size: int) -> SendParts:
     """The parts of an object of the same store; `source` has the headers that name its version."""
 
-    def copy(write: LargeWrite, upload: str) -> list[tuple[str, bytes]]:
-        sent: list[tuple[str, bytes]] = []
+    def copy(write: LargeWrite, upload: str) -> list[SentPart]:
+        sent: list[SentPart] = []
         part = max(write.limits.copied, write.limits.part_of(size))
         for number, start in enumerate(range(0, size, part), 1):
-            headers = {**source, "x-amz-copy-source-range": f"bytes={start}-{min(start + part, size) - 1}"}
-            query = {"partNumber": str(number), "uploadId": upload}
-            answer = write.ask(Request("PUT", headers=headers, query=query))
-            with errors(write.bucket.url(write.key)):
-                etag = etag_of(value_in(answer.content, "ETag"))
-            sent.append((etag, bytes.fromhex(etag) if _MD5.fullmatch(etag) else b""))
+            sent.append(write.copy(upload, number, source, (start, min(start + part, size))))
         return sent
 
     return copy

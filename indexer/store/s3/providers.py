@@ -41,6 +41,7 @@ class Provider(Value, frozen=True):
     `region` is the one that all requests are signed for, None if it may be any.  `checksums` is whether requests ask
     for the SHA-256 that the store has checked: some stores refuse such a request.  `absent` is the header by which a
     copy depends on the absence of its target; each run tests whether the store heeds it (store/s3/copying.py).
+    `composes` is false if the store wants parts of one size, and else tested (store/s3/composing.py).
     """
 
     name: str
@@ -50,6 +51,7 @@ class Provider(Value, frozen=True):
     addressing: Addressing = "path"
     checksums: bool = True
     absent: tuple[str, str] = ("If-None-Match", "*")
+    composes: bool = True
 
 
 AWS = Provider(
@@ -67,6 +69,7 @@ PROVIDERS = (
         Conditions.ETAG,
         region="auto",
         absent=("cf-copy-destination-if-none-match", "*"),
+        composes=False,
     ),
     Provider(
         "gcs",

@@ -1,0 +1,99 @@
+"""A large file as ranges of its published version and new bytes, from which a store can put it together.
+
+The rules for parts are those of S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from indexer.core.chunks import Chunk, ChunkedStream
+from indexer.core.stream import Composition, Kept, Sent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from indexer.core.model import ETag
+    from indexer.core.stream import Content
+
+# A store takes no smaller part, except the last one.
+_SMALLEST_PART = 5 * 2**20
+# A composition takes four requests more than a put, which are worth so many bytes.
+_WORTH = 16 * 2**20
+
+
+def with_composition(content: Content, base: ETag, smallest_part: int = _SMALLEST_PART, worth: int = _WORTH) -> Content:
+    """A content that knows its parts of the published file `base`, if those have at least `worth` bytes.
+
+    The chunks that were read must be those of that file.
+    """
+    if not isinstance(content, ChunkedStream):
+        return content
+    if sum(chunk.size for chunk in content.chunks if chunk.start is not None) < worth:
+        return content  # found without making any text
+    parts = parts_of(content.chunks, smallest_part)
+    if sum(part.stop - part.start for part in parts if isinstance(part, Kept)) < worth:
+        return content
+    return replace(content, composition=Composition(base, tuple(parts)))
+
+
+def parts_of(chunks: Sequence[Chunk], smallest_part: int) -> list[Kept | Sent]:
+    """Chunks in parts, of which only the last one can have less than `smallest_part` bytes.
+
+    A sent part ends as soon as it is large enough, so that little is sent, and held.
+    """
+    parts: list[Kept | Sent] = []
+    sent: list[Callable[[], bytes]] = []
+    size = 0
+    placed = _placed(chunks)
+    for piece, left in zip(placed, _kept_from(placed), strict=True):
+        last = parts[-1] if parts and not sent else None
+        if isinstance(last, Kept) and last.stop == piece.start:
+            parts[-1] = Kept(last.start, piece.stop)
+        elif piece.start is not None and left >= smallest_part and not sent:
+            parts.append(Kept(piece.start, piece.stop))
+        else:
+            sent.append(piece.chunk.text)
+            size += piece.size
+            if size >= smallest_part:
+                parts.append(Sent(tuple(sent)))
+                sent, size = [], 0
+    return [*parts, Sent(tuple(sent))] if sent else parts
+
+
+class _Placed(NamedTuple):
+    """A chunk with its size, and its position in the published file, None for a new one."""
+
+    chunk: Chunk
+    size: int
+    start: int | None
+
+    @property
+    def stop(self) -> int:
+        """The byte after the last."""
+        return (self.start or 0) + self.size
+
+
+def _placed(chunks: Sequence[Chunk]) -> list[_Placed]:
+    """Chunks with their places; a comma has one if it is between two neighbours in the published file."""
+    placed = []
+    for number, chunk in enumerate(chunks):
+        start, size = chunk.start, len(chunk.text()) if chunk.start is None else chunk.size
+        before, after = chunks[max(number - 1, 0)], chunks[min(number + 1, len(chunks) - 1)]
+        between = bool(before.section) and before.section == after.section and not chunk.section
+        if between and before.start is not None and after.start == before.start + before.size + size:
+            start = before.start + before.size
+        placed.append(_Placed(chunk, size, start))
+    return placed
+
+
+def _kept_from(placed: Sequence[_Placed]) -> list[int]:
+    """How many bytes from each chunk on are one range of the published file."""
+    found = [0] * len(placed)
+    for number in reversed(range(len(placed))):
+        piece = placed[number]
+        if piece.start is not None:
+            follows = number + 1 < len(placed) and placed[number + 1].start == piece.stop
+            found[number] = piece.size + (found[number + 1] if follows else 0)
+    return found
