@@ -5,14 +5,16 @@ The rules for parts are those of S3: https://docs.aws.amazon.com/AmazonS3/latest
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from indexer.core.chunks import Chunk, ChunkedStream
 from indexer.core.stream import Composition, Kept, Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from indexer.core.model import ETag
     from indexer.core.stream import Content
@@ -39,27 +41,49 @@ def with_composition(content: Content, base: ETag, smallest_part: int = _SMALLES
 
 
 def parts_of(chunks: Sequence[Chunk], smallest_part: int) -> list[Kept | Sent]:
-    """Chunks in parts, of which only the last one can have less than `smallest_part` bytes.
-
-    A sent part ends as soon as it is large enough, so that little is sent, and held.
-    """
-    parts: list[Kept | Sent] = []
-    sent: list[Callable[[], bytes]] = []
-    size = 0
+    """Chunks in parts, of which only the last one can have less than `smallest_part` bytes."""
     placed = _placed(chunks)
-    for piece, left in zip(placed, _kept_from(placed), strict=True):
-        last = parts[-1] if parts and not sent else None
-        if isinstance(last, Kept) and last.stop == piece.start:
-            parts[-1] = Kept(last.start, piece.stop)
-        elif piece.start is not None and left >= smallest_part and not sent:
-            parts.append(Kept(piece.start, piece.stop))
+    parts: list[Kept | Sent] = []
+    for is_kept, group in itertools.groupby(zip(_are_kept(placed, smallest_part), placed, strict=True), itemgetter(0)):
+        pieces = [piece for _, piece in group]
+        parts += _ranges(pieces) if is_kept else _sent(pieces, smallest_part)
+    return parts
+
+
+def _are_kept(placed: Sequence[_Placed], smallest_part: int) -> list[bool]:
+    """Whether each chunk is kept: a range begins if it is large enough, and if the chunks before it are a part."""
+    found: list[bool] = []
+    sent = 0
+    for number, (piece, left) in enumerate(zip(placed, _kept_from(placed), strict=True)):
+        goes_on = number > 0 and found[-1] and placed[number - 1].stop == piece.start
+        begins = left >= smallest_part and (sent == 0 or sent >= smallest_part)
+        found.append(goes_on or begins)
+        sent = 0 if found[-1] else sent + piece.size
+    return found
+
+
+def _ranges(pieces: Sequence[_Placed]) -> list[Kept]:
+    """The ranges of chunks that are kept."""
+    found: list[Kept] = []
+    for piece in pieces:
+        if found and found[-1].stop == piece.start:
+            found[-1] = Kept(found[-1].start, piece.stop)
         else:
-            sent.append(piece.chunk.text)
-            size += piece.size
-            if size >= smallest_part:
-                parts.append(Sent(tuple(sent)))
-                sent, size = [], 0
-    return [*parts, Sent(tuple(sent))] if sent else parts
+            found.append(Kept(piece.stop - piece.size, piece.stop))
+    return found
+
+
+def _sent(pieces: Sequence[_Placed], smallest_part: int) -> list[Sent]:
+    """The parts of chunks that are sent; one is in memory at a time, so none is much larger than it must be."""
+    parts: list[list[_Placed]] = [[]]
+    size, left = 0, sum(piece.size for piece in pieces)
+    for piece in pieces:
+        if min(size, left) >= smallest_part:
+            parts.append([])
+            size = 0
+        parts[-1].append(piece)
+        size, left = size + piece.size, left - piece.size
+    return [Sent(tuple(piece.chunk.text for piece in part)) for part in parts]
 
 
 class _Placed(NamedTuple):

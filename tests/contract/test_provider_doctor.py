@@ -13,7 +13,8 @@ from indexer.settings.locations import Environment
 from indexer.settings.resolve import resolve
 from indexer.store.target import S3Options, Target
 from tests.contract.test_provider_runs import KINDS
-from tests.support.fake_s3 import ACCESS_KEY, BUCKET, PREFIX, SECRET_KEY, Behavior, FakeS3, Refusal
+from tests.support.fake_s3 import ACCESS_KEY, BUCKET, PREFIX, SECRET_KEY, Behavior, FakeS3
+from tests.support.fake_uploads import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

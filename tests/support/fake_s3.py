@@ -24,6 +24,7 @@ from indexer.store.s3.conditional import ConditionalWrites
 from indexer.store.s3.retry import Retries
 from indexer.store.s3.store import S3Store
 from indexer.store.target import S3Options, Target
+from tests.support.fake_uploads import Refusal, Uploads
 from tests.support.http_servers import Listening
 
 if TYPE_CHECKING:
@@ -71,15 +72,6 @@ class Behavior:
     copies: str = "if-none-match"
 
 
-class Refusal(Exception):
-    """An answer that is an error."""
-
-    def __init__(self, status: int, code: str) -> None:
-        super().__init__(status, code)
-        self.status = status
-        self.code = code
-
-
 @dataclass(frozen=True)
 class Object:
     """One object as it lies there."""
@@ -118,6 +110,7 @@ class FakeS3:
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     hook: Callable[[Request], None] = lambda _: None
+    uploads: Uploads = field(default_factory=Uploads)
     objects: dict[str, Object] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
@@ -156,8 +149,12 @@ class FakeS3:
             self.hook(request)
             verify(request)
             with self._lock:
+                if request.query == "uploads=" and not request.key:
+                    return Response(200, {"Content-Type": "application/xml"}, self.uploads.listing())
                 if not request.key:
                     return self._list(dict(parse_qsl(request.query, keep_blank_values=True)))
+                if "upload" in request.query:
+                    return self._upload(request)
                 return {"PUT": self._put, "GET": self._get, "HEAD": self._get, "DELETE": self._delete}[request.method](
                     request
                 )
@@ -184,14 +181,26 @@ class FakeS3:
             raise Refusal(429, "TooManyRequests")
         self._put_at[request.key] = now
         self._check_conditions(headers, self.objects.get(request.key))
-        kept = {k: v for k, v in headers.items() if k in {"content-type", "cache-control"}}
-        kept |= {
-            k.replace("x-goog-", "x-amz-"): v
-            for k, v in headers.items()
-            if k.startswith(("x-amz-meta-", "x-goog-meta-"))
-        }
-        self._lay(request.key, request.body, kept)
+        self._lay(request.key, request.body, _kept(headers))
         return Response(200, self._described(self.objects[request.key]))
+
+    def _upload(self, request: Request) -> Response:
+        """A request for an upload in parts."""
+        xml = {"Content-Type": "application/xml"}
+        if request.method == "DELETE":
+            self.uploads.delete(request)
+            return Response(204, {})
+        if request.method == "PUT":
+            etag = self.uploads.part(request, self.objects)
+            body = f"<R><ETag>{escape(etag, {chr(34): '&quot;'})}</ETag></R>".encode()
+            is_copy = "x-amz-copy-source" in request.headers
+            return Response(200, xml, body) if is_copy else Response(200, {"ETag": etag})
+        if "uploadId" not in request.query:
+            return Response(200, xml, self.uploads.begin(request.key, _kept(request.headers)))
+        joined = self.uploads.join(request, self.objects.get(request.key))
+        self._count += 1
+        self.objects[request.key] = Object(joined.body, joined.etag, self._count, self.wall(), joined.headers)
+        return Response(200, xml, f"<R><ETag>{escape(joined.etag)}</ETag></R>".encode())
 
     def _copy(self, request: Request) -> Response:
         """Copy an object of the bucket with all its headers."""
@@ -311,8 +320,17 @@ class FakeS3:
         return Response(200, {"Content-Type": "application/xml"}, f"<R>{''.join(parts)}</R>".encode())
 
 
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that an object keeps."""
+    kept = {k: v for k, v in headers.items() if k in {"content-type", "cache-control"}}
+    metadata = {k: v for k, v in headers.items() if k.startswith(("x-amz-meta-", "x-goog-meta-"))}
+    return kept | {k.replace("x-goog-", "x-amz-"): v for k, v in metadata.items()}
+
+
 def verify(request: Request) -> None:
-    """Refuse a request that is not signed as its algorithm is documented, or that mixes two dialects."""
+    """Refuse a request that has no length, is not signed as its algorithm is documented, or mixes two dialects."""
+    if "transfer-encoding" in request.headers:
+        raise Refusal(411, "MissingContentLength")
     algorithm, _, rest = request.headers.get("authorization", "").partition(" ")
     if algorithm not in _DIALECTS:
         raise Refusal(403, "AccessDenied")
@@ -416,7 +434,7 @@ def serving() -> Iterator[Server]:
             self.wfile.flush()
             return True
 
-        do_GET = do_HEAD = do_PUT = do_DELETE = _answer  # noqa: N815  the base class calls them so
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _answer  # noqa: N815  the base class calls them so
 
     server = Listening((LOOPBACK, 0), Handler)
     thread = threading.Thread(target=functools.partial(server.serve_forever, poll_interval=0.01))

@@ -126,7 +126,7 @@ class Client(Mutable):
         keys = self.keys()
         if keys is not None:
             message = message._replace(headers=sign(message, keys, address.region))
-        if request.method == "PUT":
+        if request.method in {"PUT", "POST"}:  # without Content-Length the body would be sent in chunks
             message = message._replace(headers={**message.headers, **_of_body(request.body)})
         return message
 
