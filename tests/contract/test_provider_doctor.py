@@ -14,7 +14,7 @@ from indexer.settings.resolve import resolve
 from indexer.store.target import S3Options, Target
 from tests.contract.test_provider_runs import KINDS
 from tests.support.fake_s3 import ACCESS_KEY, BUCKET, PREFIX, SECRET_KEY, Behavior, FakeS3
-from tests.support.fake_uploads import Refusal
+from tests.support.fake_uploads import Refusal, Uploads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +84,7 @@ def test_a_store_with_better_results_than_its_row_gets_provider_other(served: Se
                 "replace with the current ETag": (True, "accepted"),
                 "many create at once": (True, "1 of 8"),
                 "many replace at once": (True, "1 of 8"),
+                "compose": (None, "supported: of a large file"),
                 "delete": (True, "deleted at once"),
                 "clock": (True, " s "),
                 "missing object": (True, "404"),
@@ -160,6 +161,18 @@ def test_a_probe_that_was_not_tested_has_no_result() -> None:
             concurrency_outcome([Finding(guard, passed=True, detail="") for guard in CONCURRENCY_PROBES - {odd}])
             == UNKNOWN
         )
+
+
+@pytest.mark.parametrize(("provider", "how"), [("r2", "heeded"), ("minio", "join ignored"), ("aws", "unknown")])
+def test_a_store_that_cannot_compose_gets_large_files_whole(served: Server, provider: str, how: str) -> None:
+    served.fake = FakeS3(Behavior(), uploads=Uploads(how))
+    options = S3Options(served.url, "us-east-1", "path", ACCESS_KEY, SECRET_KEY, provider=provider)
+    diagnosed = examine_store(Target(f"s3://{BUCKET}/{PREFIX}", options))
+    (finding,) = [finding for finding in diagnosed.findings if finding.probe == "compose"]
+    assert (finding.passed, finding.detail) == (None, "not supported: large files are sent whole")
+    assert diagnosed.not_deleted == ()
+    assert served.fake.bodies() == {}
+    assert served.fake.uploads.begun == {}
 
 
 def refused(

@@ -69,7 +69,7 @@ def test_one_changed_chunk_that_is_large_enough_is_sent_alone() -> None:
     assert bytes(sent) == b"," + changed_chunk + b","
     assert last.stop == len(published)
     kept = first.stop + last.stop - last.start
-    composed, whole = (with_composition(content, BASE, size, worth) for worth in (kept, kept + 1))
+    composed, whole = (with_composition(content, BASE, size, worth) for worth in (kept // 2, kept + 1))
     assert isinstance(composed, Stream)
     assert composed.composition == Composition(BASE, (first, sent, last))
     assert whole is content

@@ -83,10 +83,10 @@ def _iam(provider: str, bucket: str, prefix: str) -> Iterator[Policy]:
         _document(
             _listing(bucket, prefix),
             _statement(["s3:GetObject"], [f"{here}*"]),
-            _statement(["s3:PutObject", "s3:DeleteObject"], written),
+            # To begin an upload in parts, to send parts and to join them is s3:PutObject too.
+            _statement(["s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject"], written),
         ),
     )
-    # To begin an upload in parts, to send parts and to join them is s3:PutObject too.
     sent = _statement(["s3:PutObject", "s3:AbortMultipartUpload"], [here + pattern for pattern in _SENT])
     yield Policy(
         "publisher (`indexer publish`, `indexer promote` to this channel)",

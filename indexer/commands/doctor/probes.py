@@ -12,9 +12,12 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from indexer.commands.doctor.scratch import NotTested, body_of
+from indexer.core import names
 from indexer.core.errors import IndexerError, NoConditions
 from indexer.store import Expect
+from indexer.store.s3.bucket import Bucket
 from indexer.store.s3.client import Request
+from indexer.store.s3.composing import Compositions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -236,6 +239,18 @@ def _winners(scratch: Scratch, name: str, expect: Expect | ETag) -> int:
     return sum(etag is not None for etag in etags)
 
 
+def composes(scratch: Scratch) -> Result:
+    """Whether the store can put a large object together from its old version under both conditions."""
+    bucket = scratch.store.place
+    supported = False
+    if isinstance(bucket, Bucket) and scratch.client.endpoint.provider.composes:
+        scratch.created.add(names.PROBE)
+        supported = Compositions(bucket).are_supported()
+    if supported:
+        return info("supported: of a large file only what changed is sent")
+    return info("not supported: large files are sent whole")
+
+
 def deletes(scratch: Scratch) -> Result:
     """Whether objects can be deleted, and whether deletes support If-Match; a run does not rely on the latter."""
     scratch.require(Request("PUT", "deleted", body=b""))
@@ -297,6 +312,7 @@ PROBES: Mapping[str, Callable[[Scratch], Result]] = {
     "replace with the current ETag": accepts_the_current_etag,
     "many create at once": one_creates,
     "many replace at once": one_replaces,
+    "compose": composes,
     "delete": deletes,
     "clock": has_the_same_time,
     "missing object": answers_404_if_missing,

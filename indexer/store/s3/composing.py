@@ -1,7 +1,7 @@
 """Puts a large object together from ranges of its old version and new bytes, in a store that has shown that it can.
 
 Not every store heeds the conditions of such an upload, and a store that does not answers 200.  So the first composition
-tests the store with six small requests.  https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html
+tests the store with seven small requests.  https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Compositions:
 
         The condition must be that the object is the base of the composition.  Raises Conflict.
         """
-        if not self._is_tested():
+        if not self.are_supported():
             return None
         source = {**source_of(self._bucket, key), MATCH: f'"{composition.base}"'}
         write = LargeWrite(self._bucket, key, headers, limits, _composing(source, composition), heeded=True)
@@ -71,7 +71,8 @@ class Compositions:
             self.works = False
             return None
 
-    def _is_tested(self) -> bool:
+    def are_supported(self) -> bool:
+        """Whether the store can compose, which is tested once."""
         with self._testing:
             if self.works is None:
                 self.works = self.passed = self._test()

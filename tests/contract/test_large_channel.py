@@ -1,0 +1,94 @@
+"""A run over one package of a large channel sends what changed, and leaves what a run over everything would leave."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import zstandard
+from msgspec.structs import replace
+
+from indexer.commands.index import index_channel
+from indexer.core.report import Outcome
+from indexer.store.s3.store_tests import BucketTests
+from tests.support.channel_check import faults
+from tests.support.fake_s3 import Behavior, FakeS3
+from tests.support.memory_channel import DAY_MS, NOW_MS, PLAIN, FakeClock, fake_context, package
+
+if TYPE_CHECKING:
+    from tests.support.fake_s3 import Request, Server
+
+RECORDS = 95_000
+NEW = [f"linux-64/p{number}-9-0.conda" for number in (30_000, 31_000, 59_000)]
+REPODATA = "linux-64/repodata.json"
+OPTIONS = replace(PLAIN, outputs=replace(PLAIN.outputs, shards=False))
+
+
+def record(number: int) -> dict[str, object]:
+    digest = f"{number:032x}"
+    record = {"name": f"p{number}", "version": "1", "build": "0", "build_number": 0, "depends": [f"p{number + 1}"]}
+    return {**record, "subdir": "linux-64", "md5": digest, "sha256": 2 * digest, "size": 9, "timestamp": NOW_MS - 1}
+
+
+def published() -> bytes:
+    """A repodata.json of 26 MB that another indexer has left."""
+    records = {f"p{number}-1-0.conda": record(number) for number in range(RECORDS)}
+    return json.dumps(
+        {"info": {"subdir": "linux-64"}, "packages": {}, "packages.conda": records}, separators=(",", ":")
+    ).encode()
+
+
+class Channel:
+    """A large channel in a bucket."""
+
+    def __init__(self, served: Server) -> None:
+        self.served = served
+        self.days = 0
+        served.fake = FakeS3(Behavior(), wall=self.now)
+        served.fake.upload(REPODATA, published())
+        served.fake.upload("noarch/repodata.json", b'{"info":{"subdir":"noarch"},"packages":{},"packages.conda":{}}')
+
+    def now(self) -> float:
+        """The time in seconds."""
+        return NOW_MS / 1000 + self.days * DAY_MS / 1000
+
+    def add(self, key: str) -> list[Request]:
+        """The requests of a run over one new package."""
+        self.days += 1
+        self.served.fake.upload(key, package(key))
+        first = len(self.served.fake.requests)
+        store = self.served.open("minio")
+        context = fake_context(int(1000 * self.now()), FakeClock())
+        context = replace(context, store_tests=BucketTests(store.bucket, store.writes))
+        report = index_channel(store, replace(OPTIONS, packages=frozenset({key})), context)
+        assert report.outcome is Outcome.PUBLISHED
+        assert report.subdirs["linux-64"].added == (key.partition("/")[2],)
+        return self.served.fake.requests[first:]
+
+    def check(self, *added: str) -> None:
+        """Compare the files with each other, and with the records that they must have."""
+        bodies = self.served.fake.bodies()
+        plain = bodies[REPODATA]
+        assert zstandard.ZstdDecompressor().decompress(bodies[f"{REPODATA}.zst"]) == plain
+        filenames = [key.partition("/")[2] for key in added]
+        assert set(json.loads(plain)["packages.conda"]) == {f"p{n}-1-0.conda" for n in range(RECORDS)} | {*filenames}
+        assert [fault for fault in faults(self.served.open("minio")) if "-1-0.conda" not in fault] == []
+
+
+def sent(requests: list[Request]) -> int:
+    return sum(
+        len(request.body)
+        for request in requests
+        if request.key.startswith(f"ch/{REPODATA}") and "zst" not in request.key
+    )
+
+
+def test_one_package_is_added_by_a_few_requests_and_bytes(served: Server) -> None:
+    channel = Channel(served)
+    channel.add(NEW[0])
+    assert len(served.fake.bodies()[REPODATA]) > 20 * 2**20
+    second, third = channel.add(NEW[1]), channel.add(NEW[2])
+    channel.check(*NEW)
+    assert max(sent(second), sent(third)) < 7 * 2**20
+    assert (len(second), len(third)) == (25, 19)  # the store is tested once a week
+    assert served.fake.uploads.begun == {}
