@@ -246,3 +246,29 @@ def test_a_lost_answer_to_the_last_request_is_no_conflict(composing: S3Store, se
     assert lost
     assert etag.endswith("-3")
     assert content(composing) == SMALL.new
+
+
+class Killed(BaseException):
+    """The process ends."""
+
+
+@pytest.mark.parametrize("number", range(TEST + COMPOSITION))
+def test_a_killed_composition_leaves_a_whole_version_and_can_be_repeated(served: Server, number: int) -> None:
+    served.fake = FakeS3(Behavior(), uploads=Uploads(smallest=SMALLEST))
+    store = served.open("minio")
+    old = lay(store)
+    wire = Wire(store)
+
+    def answer(_: Message) -> Answer | None:
+        if len(wire.sent) > number:
+            raise Killed
+        return None
+
+    wire.answer = answer
+    with pytest.raises(Killed):
+        store.put(KEY, SMALL.body(old), expect=old)
+    wire.leave()
+    assert content(store) == SMALL.old
+    assert len(served.fake.uploads.begun) <= 1  # the bucket deletes these parts (docs/providers.md)
+    assert served.open("minio").put(KEY, SMALL.body(old), expect=old)
+    assert content(store) == SMALL.new
