@@ -100,13 +100,13 @@ class _Placed(NamedTuple):
 
 
 def _placed(chunks: Sequence[Chunk]) -> list[_Placed]:
-    """Chunks with their places; a comma has one if it is between two neighbours in the published file."""
+    """Chunks with their places; a comma has one if the chunks beside it were published: a comma followed there too."""
     placed = []
     for number, chunk in enumerate(chunks):
         start, size = chunk.start, len(chunk.text()) if chunk.start is None else chunk.size
         before, after = chunks[max(number - 1, 0)], chunks[min(number + 1, len(chunks) - 1)]
         between = bool(before.section) and before.section == after.section and not chunk.section
-        if between and before.start is not None and after.start == before.start + before.size + size:
+        if between and before.start is not None and after.start is not None:
             start = before.start + before.size
         placed.append(_Placed(chunk, size, start))
     return placed

@@ -135,6 +135,13 @@ def test_a_new_version_of_a_composed_one_is_composed(composer: tuple[S3Store, Ve
     assert content(store) == whole
 
 
+@pytest.mark.parametrize("expect", [Expect.ANYTHING, "current"])
+def test_another_expectation_than_the_base_is_a_whole_put(composing: S3Store, expect: Expect | str) -> None:
+    base, current = lay(composing), lay(composing, OTHER)
+    composing.put(KEY, SMALL.body(base), expect=current if expect == "current" else Expect.ANYTHING)
+    assert content(composing) == SMALL.new
+
+
 def test_a_large_range_is_copied_in_parts(composer: tuple[S3Store, Versions]) -> None:
     store, versions = composer
     store.writes.limits = Limits(copied=2 * versions.smallest)
