@@ -1,12 +1,10 @@
-"""A large file as ranges of its published version and new bytes, from which a store can put it together.
-
-The rules for parts are those of S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
-"""
+"""A large file as ranges of its published version and new bytes, from which a store can put it together."""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,25 +17,15 @@ if TYPE_CHECKING:
     from indexer.core.model import ETag
     from indexer.core.stream import Content
 
-# A store takes no smaller part, except the last one.
-_SMALLEST_PART = 5 * 2**20
-# A composition takes four requests more than a put, which are worth so many bytes.
-_WORTH = 16 * 2**20
 
+def with_composition(content: Content, base: ETag) -> Content:
+    """A content that knows its parts of the published file `base`, of which its chunks were read.
 
-def with_composition(content: Content, base: ETag, smallest_part: int = _SMALLEST_PART, worth: int = _WORTH) -> Content:
-    """A content that knows its parts of the published file `base`, if those have at least `worth` bytes.
-
-    The chunks that were read must be those of that file.
+    The content as it is if none of its chunks was read.
     """
-    if not isinstance(content, ChunkedStream):
+    if not isinstance(content, ChunkedStream) or all(chunk.start is None for chunk in content.chunks):
         return content
-    if sum(chunk.size for chunk in content.chunks if chunk.start is not None) < worth:
-        return content  # found without making any text
-    parts = parts_of(content.chunks, smallest_part)
-    if sum(part.stop - part.start for part in parts if isinstance(part, Kept)) < worth:
-        return content
-    return replace(content, composition=Composition(base, tuple(parts)))
+    return replace(content, composition=Composition(base, partial(parts_of, content.chunks)))
 
 
 def parts_of(chunks: Sequence[Chunk], smallest_part: int) -> list[Kept | Sent]:

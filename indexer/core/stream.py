@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from indexer.core.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 class Kept(Value, frozen=True):
@@ -32,10 +32,13 @@ class Sent(Value, frozen=True):
 
 
 class Composition(Value, frozen=True):
-    """A new version of a file as parts in order; the ranges are those of the version with the ETag `base`."""
+    """A new version of a file as ranges of the version with the ETag `base`, and other bytes.
+
+    `parts` returns them in order; only the last part can have fewer bytes than its argument.
+    """
 
     base: str
-    parts: tuple[Kept | Sent, ...]
+    parts: Callable[[int], Sequence[Kept | Sent]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,14 +105,15 @@ def _pending(publication: Publication, known: Mapping[str, PublishedFile], etags
 def _publish(
     folder: ChannelFolder, publication: Publication, snapshot: Snapshot, before_rank: Callable[[Rank], None] | None
 ) -> dict[str, PublishedFile]:
-    known, etags = _known_files(snapshot), dict(snapshot.etags)
+    read, etags = _known_files(snapshot), dict(snapshot.etags)
+    known = dict(read)
     contents = _Contents(folder.executor, _pending(publication, known, etags))
     rewritten: list[Artifact] = []
     shown = _shown(folder, publication, snapshot)
     for rank in Rank:
         todo = [file for file in _pending(publication, known, etags) if file.rank is rank]
         shards = publication.new_shards if rank is Rank.SHARD else ()
-        write = partial(_write, folder, contents, known=known, etags=etags)
+        write = partial(_write, folder, contents, read=read, etags=etags)
         before = before_rank and partial(before_rank, rank)
         written = list(shown(_write_rank(folder, write, itertools.chain(todo, shards), before)))
         rewritten += [one.artifact for one in written if one.rewritten]
@@ -197,16 +198,17 @@ def _write(
     contents: _Contents,
     artifact: Artifact,
     *,
-    known: Mapping[str, PublishedFile],
+    read: Mapping[str, PublishedFile],
     etags: Mapping[str, ETag],
 ) -> _Written:
+    """Write or delete a file; `read` has the published files, whose chunks the content can have."""
     expect = etags.get(artifact.key, Expect.ABSENT)
     if artifact.content is None:
         folder.store.delete(folder.prefix + artifact.key, expect=expect)
         return _Written(artifact)
     content, chunks = contents.of(artifact)
-    if artifact.key in known:  # its chunks are those that this run read
-        content = with_composition(content, known[artifact.key].etag)
+    if artifact.key in read:
+        content = with_composition(content, read[artifact.key].etag)
     try:
         return _Written(artifact, _put(folder, artifact, expect, content), chunks=chunks)
     except Conflict:

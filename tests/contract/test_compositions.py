@@ -57,11 +57,12 @@ class Versions:
             return self.middle
 
         parts = (Kept(0, self.smallest), Sent((middle,)), Kept(self.smallest + 99, len(self.old)))
-        composition = Composition(base, parts)
+        composition = Composition(base, lambda _: parts)
         return Stream(lambda: iter([self.new]), len(self.new), hashlib.sha256(self.new).digest(), None, composition)
 
 
 SMALL = Versions()
+ANY_SIZE = Limits(worth=1)
 
 
 def content(store: Store) -> bytes:
@@ -73,11 +74,18 @@ def lay(store: Store, content: bytes = SMALL.old) -> ETag:
     return store.put(KEY, content, expect=Expect.ANYTHING, headers=HEADERS)
 
 
+def opened(served: Server, provider: str = "minio") -> S3Store:
+    """A store that composes objects of any size."""
+    store = served.open(provider)
+    store.writes.limits = ANY_SIZE
+    return store
+
+
 @pytest.fixture
 def composing(served: Server) -> S3Store:
     """A store whose server composes."""
     served.fake = FakeS3(Behavior(), uploads=Uploads(smallest=SMALLEST))
-    return served.open("minio")
+    return opened(served)
 
 
 @pytest.fixture(params=["fake", pytest.param("s3", marks=pytest.mark.s3)])
@@ -85,7 +93,9 @@ def composer(request: pytest.FixtureRequest) -> tuple[S3Store, Versions]:
     """A store whose server composes, ours and a real one, with versions of an object."""
     if request.param == "fake":
         return request.getfixturevalue("composing"), SMALL
-    return _emptied(request.getfixturevalue("_real")), Versions(5 * 2**20)
+    store = _emptied(request.getfixturevalue("_real"))
+    store.writes.limits = ANY_SIZE
+    return store, Versions(5 * 2**20)
 
 
 def test_every_store_writes_the_new_version_in_place_of_the_old_one(store: Store) -> None:
@@ -128,11 +138,23 @@ def test_a_new_version_of_a_composed_one_is_composed(composer: tuple[S3Store, Ve
     size = len(versions.new)
     parts = (Kept(0, size - 1), Sent((lambda: b"end",)))
     whole = versions.new[:-1] + b"end"
-    body = Stream(lambda: iter([whole]), size + 2, hashlib.sha256(whole).digest(), None, Composition(etag, parts))
+    body = Stream(
+        lambda: iter([whole]), size + 2, hashlib.sha256(whole).digest(), None, Composition(etag, lambda _: parts)
+    )
     sent = store.usage.bytes_written
     store.put(KEY, body, expect=etag)
     assert store.usage.bytes_written - sent == len(b"end")
     assert content(store) == whole
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_composition_is_made_if_it_keeps_enough_bytes(composing: S3Store, kept: int) -> None:
+    worth = len(SMALL.old) - 99
+    composing.writes.limits = Limits(worth=worth + 1 - kept)
+    old, sent = lay(composing), composing.usage.bytes_written
+    composing.put(KEY, SMALL.body(old), expect=old)
+    assert content(composing) == SMALL.new
+    assert composing.usage.bytes_written - sent == (len(SMALL.middle) + 1 if kept else len(SMALL.new))
 
 
 @pytest.mark.parametrize("expect", [Expect.ANYTHING, "current"])
@@ -144,7 +166,7 @@ def test_another_expectation_than_the_base_is_a_whole_put(composing: S3Store, ex
 
 def test_a_large_range_is_copied_in_parts(composer: tuple[S3Store, Versions]) -> None:
     store, versions = composer
-    store.writes.limits = Limits(copied=2 * versions.smallest)
+    store.writes.limits = Limits(copied=2 * versions.smallest, worth=1)
     old, copies = lay(store, versions.old), store.usage.requests["COPY"]
     sent = store.usage.bytes_written
     store.put(KEY, versions.body(old), expect=old)
@@ -191,7 +213,7 @@ def lay_there(served: Server) -> None:
 @pytest.mark.parametrize("how", ["source ignored", "join ignored", "always refused", "equal parts", "unknown"])
 def test_a_store_that_cannot_compose_gets_the_whole_object(served: Server, how: str) -> None:
     served.fake = FakeS3(Behavior(), uploads=Uploads(how, SMALLEST))
-    store = served.open("minio")
+    store = opened(served)
     for _ in range(2):
         old = lay(store)
         first = len(served.fake.requests)
@@ -205,7 +227,7 @@ def test_a_store_that_cannot_compose_gets_the_whole_object(served: Server, how: 
 @pytest.mark.parametrize("provider", ["r2", "gcs"])
 def test_a_store_that_is_known_not_to_compose_is_not_tested(served: Server, provider: str) -> None:
     served.fake = FakeS3(Behavior("generation" if provider == "gcs" else "heeded"))
-    store = served.open(provider)
+    store = opened(served, provider)
     old = lay(store)
     first = len(served.fake.requests)
     store.put(KEY, SMALL.body(old), expect=old)
@@ -216,7 +238,7 @@ def test_a_store_that_is_known_not_to_compose_is_not_tested(served: Server, prov
 @pytest.mark.parametrize("number", range(TEST + COMPOSITION))
 def test_a_request_that_fails_leaves_the_new_version_and_no_parts(served: Server, number: int) -> None:
     served.fake = FakeS3(Behavior(), uploads=Uploads(smallest=SMALLEST))
-    store = served.open("minio")
+    store = opened(served)
     old = lay(store)
     wire = Wire(store)
     asked: list[str] = []
@@ -262,7 +284,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("number", range(TEST + COMPOSITION))
 def test_a_killed_composition_leaves_a_whole_version_and_can_be_repeated(served: Server, number: int) -> None:
     served.fake = FakeS3(Behavior(), uploads=Uploads(smallest=SMALLEST))
-    store = served.open("minio")
+    store = opened(served)
     old = lay(store)
     wire = Wire(store)
 
@@ -277,5 +299,5 @@ def test_a_killed_composition_leaves_a_whole_version_and_can_be_repeated(served:
     wire.leave()
     assert content(store) == SMALL.old
     assert len(served.fake.uploads.begun) <= 1  # the bucket deletes these parts (docs/providers.md)
-    assert served.open("minio").put(KEY, SMALL.body(old), expect=old)
+    assert opened(served).put(KEY, SMALL.body(old), expect=old)
     assert content(store) == SMALL.new

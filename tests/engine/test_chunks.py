@@ -71,6 +71,7 @@ def test_the_plain_files_are_not_read() -> None:
     assert (report.added, report.packages) == (("p03-2.0-0.conda",), 21)
     assert not read(store, first) & WHOLE
     assert packages_read(store.calls, first) == [NEW]
+    assert sorted(store.composed) == sorted(WHOLE)
     assert faults(store) == []
 
 

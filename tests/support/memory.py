@@ -16,6 +16,7 @@ import msgspec
 
 from indexer.core.errors import Conflict, CopyRefused, Missing, RangeRefused, Unavailable
 from indexer.core.model import ETag, Stat
+from indexer.core.stream import Kept, Stream
 from indexer.core.usage import Usage
 from indexer.store import WHOLE, Expect, Opened, holds, within
 
@@ -113,7 +114,8 @@ class MemoryReader:
 class MemoryStore:
     """A channel in a dict.  Versions count up, over all keys; the MD5 is known, as in a plain bucket.
 
-    Threads may share it.  `readers` has every body that was opened.
+    Threads may share it.  `readers` has every body that was opened.  `composed` has the keys of files that were put
+    together from their old version too, and were the same.
     """
 
     def __init__(self, clock_ms: int = 1_790_000_000_000, behavior: Behavior | None = None) -> None:
@@ -123,6 +125,7 @@ class MemoryStore:
         self.objects: dict[str, Stored] = {}
         self.calls: list[Call] = []
         self.readers: list[MemoryReader] = []
+        self.composed: list[str] = []
         self.hook: Callable[[Call], None] = lambda _: None
         self._count = 0
         self._lock = threading.RLock()
@@ -213,7 +216,14 @@ class MemoryStore:
             if not holds(expect, stored.stat.etag if stored else None):
                 raise Conflict(key, "changed since it was looked at")
             self.usage.bytes_written += len(body)
-            return self._lay(key, bytes(body), headers=headers or {}).etag
+            whole = bytes(body)
+            composition = body.composition if isinstance(body, Stream) else None
+            if composition is not None and stored is not None and composition.base == stored.stat.etag:
+                parts = composition.parts(1)
+                texts = [stored.body[it.start : it.stop] if isinstance(it, Kept) else bytes(it) for it in parts]
+                assert b"".join(texts) == whole, f"{key} is another file if it is composed"
+                self.composed.append(key)
+            return self._lay(key, whole, headers=headers or {}).etag
 
     @property
     def place(self) -> MemoryStore:

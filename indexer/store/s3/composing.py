@@ -19,9 +19,9 @@ from indexer.store.s3.md5 import content_md5, md5_of
 from indexer.store.s3.multipart import LIMITS, LargeWrite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from indexer.core.stream import Composition
+    from indexer.core.stream import Composition, Sent
     from indexer.store.s3.bucket import Bucket
     from indexer.store.s3.multipart import Limits, SendParts, SentPart
 
@@ -55,14 +55,16 @@ class Compositions:
         condition: Mapping[str, str],
         limits: Limits,
     ) -> ETag | None:
-        """Write an object and return its ETag; None if the store cannot compose it, and nothing was written.
+        """Write an object and return its ETag; None if a put must write it, and nothing was written.
 
         The condition must be that the object is the base of the composition.  Raises Conflict.
         """
-        if not self.are_supported():
+        parts = composition.parts(limits.smallest)
+        kept = sum(part.stop - part.start for part in parts if isinstance(part, Kept))
+        if kept < limits.worth or not self.are_supported():
             return None
         source = {**source_of(self._bucket, key), MATCH: f'"{composition.base}"'}
-        write = LargeWrite(self._bucket, key, headers, limits, _composing(source, composition), heeded=True)
+        write = LargeWrite(self._bucket, key, headers, limits, _composing(source, parts), heeded=True)
         try:
             return write.write(condition, ETag(composition.base))
         except Conflict:
@@ -115,12 +117,12 @@ def _must_conflict(request: Callable[[], object]) -> None:
     raise _Ignored
 
 
-def _composing(source: Mapping[str, str], composition: Composition) -> SendParts:
+def _composing(source: Mapping[str, str], parts: Sequence[Kept | Sent]) -> SendParts:
     """The parts of a composition, one in memory at a time."""
 
     def send(write: LargeWrite, upload: str) -> list[SentPart]:
         sent: list[SentPart] = []
-        for part in composition.parts:
+        for part in parts:
             if not isinstance(part, Kept):
                 sent.append(write.send(upload, len(sent) + 1, bytes(part)))
                 continue

@@ -77,7 +77,7 @@ class ConditionalWrites:
     def _composed(self, key: str, body: Content, headers: Mapping[str, str], expect: Expect | ETag) -> ETag | None:
         """The ETag of an object that the store has put together, None if a put must write it."""
         composition = body.composition if isinstance(body, Stream) else None
-        if composition is None or composition.base != expect:
+        if composition is None or composition.base != expect or len(body) < self.limits.worth:
             return None
         condition = self._condition(key, expect)
         if self.conditions is not Conditions.ETAG or self._bare_etags:

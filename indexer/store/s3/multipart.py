@@ -30,16 +30,18 @@ if TYPE_CHECKING:
 
 
 class Limits(Value, frozen=True):
-    """The largest body of one PUT, and the smallest part (bytes); the largest number of parts.
+    """The largest body of one PUT, and the size of a part (bytes); the largest number of parts.
 
-    Stores take 5 GB in one request, and parts from 5 MiB on.  One part is in memory at a time.  A `copied` part is in
-    no memory of ours.
+    Stores take 5 GB in one request, and parts from 5 MiB on, the `smallest`.  One part is in memory at a time.  A
+    `copied` part is in no memory of ours.  A composition is made if it keeps bytes that are `worth` four requests more.
     """
 
     one_put: int = 5 * 10**9
     part: int = 8 * 2**20
     copied: int = 2**29
     parts: int = 10_000
+    smallest: int = 5 * 2**20
+    worth: int = 16 * 2**20
 
     def part_of(self, size: int) -> int:
         """The size of all parts but the last of an object (bytes): some stores want equal parts."""
