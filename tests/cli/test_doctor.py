@@ -13,6 +13,7 @@ from indexer.core import names
 from indexer.store.s3.providers import NAMES
 from tests.support.channels import FEW, lay_up, objects
 from tests.support.command import ROOT, invoke
+from tests.support.http_servers import EMPTY, Request, Response, answering, refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,19 @@ def test_a_missing_bucket_is_one_line(bucket: Bucket) -> None:
     done = invoke("doctor", "s3://nowhere/ch", env=bucket.environment())
     assert done.code == 2
     assert "the bucket does not exist" in done.error
+    assert ".indexer-doctor-" not in done.error
+
+
+def test_keys_that_may_only_read_are_named() -> None:
+    def read_only(request: Request) -> Response:
+        lists = request.method == "GET" and "list-type" in request.path
+        return Response(200, EMPTY) if lists else refusal(403, "AccessDenied")
+
+    with answering(read_only) as server:
+        done = invoke("doctor", "s3://some-bucket/ch", env=server.environment())
+    assert done.code == 5
+    assert done.out.startswith("s3://some-bucket/ch: not known whether several indexers may run at once (provider ")
+    assert "advice: write: these credentials cannot index" in done.out
 
 
 def test_a_folder_is_refused_with_the_next_step(tmp_path: Path) -> None:

@@ -38,6 +38,11 @@ _THREADS = 8
 _PLAIN = "minio"
 # The outcomes: several indexers may run at once, may not, or the probes could not be tested.
 SOUND, UNSAFE, UNKNOWN = "sound", "unsafe", "unknown"
+_IN_WORDS = {
+    SOUND: "sound for several indexers at once",
+    UNSAFE: "unsafe for several indexers at once",
+    UNKNOWN: "not known whether several indexers may run at once",
+}
 
 
 class Diagnosis(Value, frozen=True):
@@ -75,7 +80,7 @@ class Diagnosis(Value, frozen=True):
         words = {True: "passed", False: "failed", None: "info"}
         width = max((len(finding.probe) for finding in self.findings), default=0)
         shown = [
-            f"{self.channel}: {self.outcome} for several indexers at once (provider {self.provider})",
+            f"{self.channel}: {_IN_WORDS[self.outcome]} (provider {self.provider})",
             *(f"  {probe:<{width}}  {words[passed]:<6}  {detail}" for probe, passed, detail in self.findings),
             *(f"advice: {line}" for line in self.advice),
             *(f"test object not deleted: {key}; delete it" for key in self.not_deleted),
