@@ -8,6 +8,7 @@ from msgspec import field
 
 from indexer.core.model import Index
 from indexer.core.overlay import Overlay
+from indexer.core.pages.catalog import Catalog
 from indexer.core.value import Value
 
 if TYPE_CHECKING:
@@ -15,24 +16,23 @@ if TYPE_CHECKING:
 
     from indexer.core.formats.repodata import PublishedRecords
     from indexer.core.formats.shards import ShardIndex
-    from indexer.core.metadata import Metadata
 
 
 class Existing(Value, frozen=True):
     """The index that a run starts from.
 
     `index` has the records before any patch, `source` is the file that they were read from (empty if there was none).
-    `overlay` has the patch, the yanks and the ignored packages that this run follows.  `metadata` has the metadata of
-    packages by file name.  `shard_index` is there if it was read to read the index.  `names_loaded` has the package
-    names (lower case) whose records were loaded, None if all records were.  `published` has these records as readers
-    see them, None if all records were loaded.  `chunks` has, by name, the files whose records of other names stay as
-    they are.
+    `overlay` has the patch, the yanks and the ignored packages that this run follows.  `catalog` is the published
+    catalog, an empty one if there is none or if it is not wanted.  `shard_index` is there if it was read to read the
+    index.  `names_loaded` has the package names (lower case) whose records were loaded, None if all records were.
+    `published` has these records as readers see them, None if all records were loaded.  `chunks` has, by name, the
+    files whose records of other names stay as they are.
     """
 
     index: Index = field(default_factory=Index)
     source: str = ""
     overlay: Overlay = field(default_factory=Overlay)
-    metadata: Mapping[str, Metadata] = field(default_factory=dict)
+    catalog: Catalog = field(default_factory=Catalog)
     shard_index: ShardIndex | None = None
     names_loaded: frozenset[str] | None = None
     published: Index | None = None

@@ -107,6 +107,11 @@ class Overlay(Value, frozen=True):
         return self.withdrawn.yanked
 
     @property
+    def hidden(self) -> frozenset[str]:
+        """The packages that readers do not see although they have a record.  Raises BadPatch."""
+        return self.instructions().remove | self.yanks.keys()
+
+    @property
     def patch(self) -> bytes | None:
         """The content of the patch that is applied, None if there is no patch."""
         return self.published_patch if self.new_patch is None else self.new_patch

@@ -18,6 +18,7 @@ from indexer.core.formats.repodata import encode_repodata, encode_run_exports, e
 from indexer.core.formats.shards import ShardIndex
 from indexer.core.model import UNREADABLE, Raw
 from indexer.core.pages import catalog
+from indexer.core.pages.catalog import Catalog
 from indexer.core.pages.current import encode_current_repodata
 from indexer.core.records.identity import identity_of
 from indexer.core.stream import Stream
@@ -51,7 +52,8 @@ class RenderContext(Value, frozen=True):
     `instructions` are those of a patch that is not published yet.  `keeps_unpatched` is true if an unpatched index is
     published already.  `changed_names` are the package names, in lower case, whose shards can differ from the published
     ones; None if any can.  `metadata` has the metadata of packages and `yanked` the reasons of yanks, by file name.
-    `published` has the files, by key, in which the records that were not loaded stay as they are.
+    `published` has the files, by key, in which the records that were not loaded stay as they are, and `catalog` the
+    published entries of these records.
     """
 
     subdir: str
@@ -66,6 +68,7 @@ class RenderContext(Value, frozen=True):
     metadata: Mapping[str, Metadata] = field(default_factory=dict)
     yanked: Mapping[str, str] = field(default_factory=dict)
     published: Mapping[str, PublishedRecords] = field(default_factory=dict)
+    catalog: Catalog = field(default_factory=Catalog)
 
 
 def publication(index: Index, context: RenderContext, unpatched: Index | None = None) -> Publication:
@@ -301,6 +304,7 @@ def _described(index: Index, context: RenderContext) -> list[Artifact]:
     if not outputs.needs_metadata:
         return []
     known = catalog.make_catalog(index, context.metadata, context.yanked, dependencies=outputs.html)
+    known = catalog.merged(known, context.catalog, context.yanked)
     content, headers = catalog.encode_catalog(known), mutable(outputs, _ZSTD)
     found = [Artifact(names.CATALOG, Rank.DERIVED, content, Codec.ZSTD, _CATALOG_LEVEL, headers)]
     if outputs.html:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.formats.shards import ShardIndex
+from indexer.core.pages.catalog import Catalog, of_other_names
 from indexer.core.publication import RenderContext, publication
 from indexer.core.value import Value
 
@@ -38,6 +39,12 @@ def has_something_to_publish(job: SubdirJob, snapshot: Snapshot, existing: Exist
     return update.has_news or not job.same_config_and_files(snapshot) or not snapshot.shards_trusted
 
 
+def _catalog_of_others(existing: Existing) -> Catalog:
+    """The published catalog without the package names whose records were loaded."""
+    loaded = existing.names_loaded
+    return Catalog() if loaded is None else of_other_names(existing.catalog, loaded)
+
+
 def render(
     job: SubdirJob, snapshot: Snapshot, existing: Existing, update: Update, shards: PublishedShards
 ) -> Publication:
@@ -56,6 +63,7 @@ def render(
         metadata=update.metadata,
         yanked={name: yank.reason for name, yank in overlay.yanks.items()},
         published=existing.chunks,
+        catalog=_catalog_of_others(existing),
     )
     keeps_unpatched = overlay or context.keeps_unpatched
     return publication(update.published, context, update.index if keeps_unpatched else None)

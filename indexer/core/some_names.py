@@ -6,21 +6,23 @@ from typing import TYPE_CHECKING
 
 from indexer.core import names
 from indexer.core.name_digests import changed_names, names_of
+from indexer.core.pages.catalog import incomplete_entries
 
 if TYPE_CHECKING:
     from indexer.core.job import SubdirJob
     from indexer.core.overlay import Overlay
+    from indexer.core.pages.catalog import Catalog
     from indexer.core.snapshot import Snapshot
 
 
 def independent_names(job: SubdirJob) -> bool:
-    """Whether what is published of one package name is made from the packages of this name alone.
+    """Whether the records and the run exports of one package name are made from the packages of this name alone.
 
-    It is in a shard, and in chunks of repodata.json.zst.  With lenient rules a package can be in the shard of another
-    name than the name in its file name.
+    They are in a shard, and in chunks of repodata.json.zst.  With lenient rules a package can be in the shard of
+    another name than the name in its file name.
     """
     outputs = job.options.outputs
-    needs_all = outputs.current_repodata or outputs.needs_metadata or job.all_in_v3
+    needs_all = outputs.current_repodata or job.all_in_v3
     has_parts = outputs.zst if outputs.monolithic else outputs.shards
     return has_parts and not needs_all and not job.options.rules.lenient
 
@@ -67,6 +69,13 @@ def with_withdrawn(package_names: frozenset[str] | None, snapshot: Snapshot, ove
     if package_names is None or (overlay and names.FROM_PACKAGES not in snapshot.etags):
         return None
     return package_names | names_of(_withdrawn_otherwise(snapshot, overlay))
+
+
+def with_undescribed(package_names: frozenset[str] | None, catalog: Catalog | None) -> frozenset[str] | None:
+    """These names, and those of packages whose entry in the catalog is not complete; None without a catalog."""
+    if package_names is None or catalog is None:
+        return None
+    return package_names | names_of(incomplete_entries(catalog))
 
 
 def _withdrawn_otherwise(snapshot: Snapshot, overlay: Overlay) -> set[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from indexer.core.pages.catalog import filenames_without_metadata
+from indexer.core.pages.catalog import filenames_without_metadata, metadata_by_name
 from indexer.core.plan import DiffContext, diff
 from indexer.core.records.dates import missing_dates
 
@@ -45,7 +45,7 @@ def _needs_metadata(job: SubdirJob, existing: Existing, *, completes_run_exports
     """The packages with a record that are read for data that the record does not have."""
     index, wanted = existing.index, frozenset[str]()
     if job.options.outputs.needs_metadata:
-        wanted = filenames_without_metadata(index, existing.metadata) - existing.overlay.yanks.keys()
+        wanted = filenames_without_metadata(index, metadata_by_name(existing.catalog)) - existing.overlay.hidden
     if completes_run_exports:
         wanted |= index.records.keys() - index.run_exports.keys()
     return wanted

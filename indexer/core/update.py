@@ -13,6 +13,7 @@ from indexer.core.formats.shards import changed_shard_names
 from indexer.core.model import Extracted, Index, Rejected
 from indexer.core.name_digests import name_of
 from indexer.core.overlay import Overlay
+from indexer.core.pages.catalog import metadata_by_name
 from indexer.core.plan import dropped, etags_to_remember, merge
 from indexer.core.recent import hourly_counts, updated_hourly_counts
 from indexer.core.records.v3 import latest
@@ -108,7 +109,7 @@ def apply(job: SubdirJob, snapshot: Snapshot, existing: Existing, todo: Plan, ex
         etags={**todo.etags_to_remember, **etags_to_remember(extracted.results)},
         attestations=attestations,
         unattested=unattested,
-        metadata={**existing.metadata, **extracted.metadata},
+        metadata={**metadata_by_name(existing.catalog), **extracted.metadata},
         incomplete=_incomplete(job, snapshot, existing, index),
         recent=_recent(snapshot, existing, published),
         metadata_read=len(todo.to_describe),

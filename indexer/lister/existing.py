@@ -12,15 +12,15 @@ from indexer.core import names, patch
 from indexer.core.errors import BadIndex, NewerIndex, Refused
 from indexer.core.existing import Existing
 from indexer.core.formats import repodata
-from indexer.core.pages import catalog
+from indexer.core.pages.catalog import Catalog, decode_catalog
 from indexer.core.records.dates import has_undated_records
+from indexer.core.some_names import with_undescribed
 from indexer.lister.recovered_dates import with_recovered_dates
 from indexer.lister.shards import load_records, load_shard_index
 from indexer.lister.some_names import load_names
 
 if TYPE_CHECKING:
     from indexer.core.job import SubdirJob
-    from indexer.core.metadata import Metadata
     from indexer.core.model import Index, Outputs, Raw
     from indexer.core.overlay import Overlay
     from indexer.core.snapshot import Snapshot
@@ -48,6 +48,9 @@ def load_existing(
     changed since the snapshot.
     """
     source = snapshot.source(monolithic=job.options.outputs.monolithic)
+    known = load_catalog(folder, snapshot, job.options.outputs)
+    if job.options.outputs.needs_metadata:
+        package_names = with_undescribed(package_names, known)
     loaded = None
     if package_names is not None and source != names.SHARD_INDEX:
         loaded = load_names(folder, job, snapshot, overlay, package_names)
@@ -60,8 +63,8 @@ def load_existing(
         from indexer.core.records.validation import validated  # only an index of another indexer needs it
 
         index = validated(index)
-    metadata = load_metadata(folder, snapshot, job.options.outputs)
-    return replace(loaded, index=job.without_unyanked(index), source=source, overlay=overlay, metadata=metadata)
+    index = job.without_unyanked(index)
+    return replace(loaded, index=index, source=source, overlay=overlay, catalog=known or Catalog())
 
 
 def _load_all(
@@ -79,12 +82,11 @@ def _load_all(
     return Existing(_load_repodata(folder, job, snapshot, overlay, source))
 
 
-def load_metadata(folder: ChannelFolder, snapshot: Snapshot, outputs: Outputs) -> dict[str, Metadata]:
-    """The metadata of packages by file name; nothing if no file is wanted that shows metadata."""
+def load_catalog(folder: ChannelFolder, snapshot: Snapshot, outputs: Outputs) -> Catalog | None:
+    """The catalog; None if it does not exist, cannot be read, or if no file is wanted that shows metadata."""
     if not outputs.needs_metadata or names.CATALOG not in snapshot.etags:
-        return {}
-    known = catalog.decode_catalog(folder.read(names.CATALOG, snapshot.etags[names.CATALOG]))
-    return catalog.metadata_by_name(known) if known else {}
+        return None
+    return decode_catalog(folder.read(names.CATALOG, snapshot.etags[names.CATALOG]))
 
 
 def load_packed_run_exports(folder: ChannelFolder, snapshot: Snapshot) -> dict[str, Raw] | None:

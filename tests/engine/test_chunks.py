@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from indexer.core import names
 from indexer.core.artifact import Artifact, Codec, Rank, with_digest
 from indexer.core.chunks import ChunkTable, Row, chunked_object, saved_chunks, table_of
+from indexer.core.pages.catalog import decode_catalog
 from indexer.core.state import State, decode_state, encode_state
 from indexer.core.zstd import ZSTD_VERSION
 from tests.support.channel_check import faults
@@ -28,9 +29,11 @@ from tests.support.memory_channel import (
     package,
     packages_read,
     published,
+    with_outputs,
 )
 
 if TYPE_CHECKING:
+    from indexer.core.options import Options
     from tests.support.memory import MemoryStore
 
 LATER = NOW_MS + DAY_MS
@@ -40,10 +43,10 @@ ZST = f"linux-64/{names.REPODATA_ZST}"
 WHOLE = {f"linux-64/{name}" for name in (names.REPODATA, names.RUN_EXPORTS)}
 
 
-def indexed(count: int) -> MemoryStore:
+def indexed(count: int, options: Options = PLAIN) -> MemoryStore:
     """A channel that a run has left, with a package that came later."""
     store = channel(*keys(count), *keys(1, "noarch"))
-    index(store)
+    index(store, options)
     return fill(store, NEW)
 
 
@@ -73,6 +76,41 @@ def test_the_plain_files_are_not_read() -> None:
     assert packages_read(store.calls, first) == [NEW]
     assert sorted(store.composed) == sorted(WHOLE)
     assert faults(store) == []
+
+
+def test_with_pages_only_the_catalog_is_read_whole() -> None:
+    pages = with_outputs(html=True, rss=True)
+    key, about = keys(1)[0], {"summary": "Sings"}
+    store = channel(*keys(20)[1:], *keys(1, "noarch"))
+    store.upload(key, package(key, about=about))
+    index(store, pages)
+    fill(store, NEW)
+    first = len(store.calls)
+    index(store, pages, now_ms=LATER)
+    assert not read(store, first) & WHOLE
+    assert packages_read(store.calls, first) == [NEW]
+    catalog = decode_catalog(store.bodies()[f"linux-64/{names.CATALOG}"])
+    assert catalog is not None
+    assert set(catalog.packages) == {key[9:] for key in (*keys(20), NEW)}
+    metadata = catalog.packages[key[9:]].metadata
+    assert metadata is not None
+    assert metadata.summary == "Sings"
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["damaged", "lost"])
+def test_without_a_catalog_all_is_read(lost: bool) -> None:  # noqa: FBT001  a parameter of the test
+    pages = with_outputs(html=True)
+    store, whole = indexed(5, pages), indexed(5, pages)
+    stored = store.objects[f"linux-64/{names.CATALOG}"]
+    if lost:
+        store.remove(f"linux-64/{names.CATALOG}")
+    else:  # with the same ETag
+        store.objects[f"linux-64/{names.CATALOG}"] = replaced(stored, body=bytes(len(stored.body)))
+    first = len(store.calls)
+    for one in (store, whole):
+        index(one, pages, now_ms=LATER)
+    assert read(store, first) >= WHOLE
+    assert published(store) == published(whole)
 
 
 @pytest.mark.parametrize("damage", ["no table", "empty table", "another table", "another size", "another file"])

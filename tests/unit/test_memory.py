@@ -77,6 +77,17 @@ def test_a_large_state_that_we_write_is_readable() -> None:
     assert state.with_notes(result, None).package_etags == seen
 
 
+def test_an_entry_that_may_have_been_shortened_is_not_complete() -> None:
+    known, record = Metadata(sha256=sha256(0)), {"name": "reed", "depends": msgspec.Raw(b"[]")}
+    entries = {
+        "unknown": Entry("reed", depends=msgspec.Raw(b"[]")),
+        "short": Entry("reed", metadata=known),
+        "whole": msgspec.json.decode(msgspec.json.encode({**record, "about": known}), type=Entry),
+        "without dependencies": Entry("reed", metadata=msgspec.structs.replace(known, summary="A reed.")),
+    }
+    assert list(catalog.incomplete_entries(Catalog(entries))) == ["unknown", "short"]
+
+
 def test_a_large_catalog_of_similar_packages_is_readable() -> None:
     about = Metadata(summary="s" * 9_000, description="d" * 16_000, keywords=("k" * 1000,) * 20)
     entries = {

@@ -12,6 +12,7 @@ from indexer.core.errors import Refused
 from indexer.core.job import SubdirJob
 from indexer.core.model import Outputs
 from indexer.core.options import Options
+from indexer.core.pages.catalog import metadata_by_name
 from indexer.core.plan import DiffContext
 from indexer.core.promoted_record import promoted_record, source_fault
 from indexer.core.promotion import packages_in
@@ -73,7 +74,7 @@ class SourceSubdir(Value, frozen=True):
             package,
             stat.within(self.name),
             sidecar and sidecar.within(self.name),
-            promoted_record(filename, index, state, self.existing.metadata),
+            promoted_record(filename, index, state, metadata_by_name(self.existing.catalog)),
         )
 
 

@@ -6,12 +6,13 @@ be large.  If it is lost, the next run reads all packages again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from indexer.core.metadata import Metadata
 from indexer.core.model import Raw
+from indexer.core.name_digests import name_of
 from indexer.core.names import parse_filename
 from indexer.core.records.dates import built_ms
 from indexer.core.zstd import SHORT_ENTRY, decompress_saved, needs_short_entries
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 # The last millisecond of the year 9999, the last year that Python's calendar has.
 _LAST_MS = 253402300799000
+V = TypeVar("V")
 # Not even null.  An encoder leaves out this very object, and no other one.
 _NOTHING = Raw()
 
@@ -86,6 +88,31 @@ def make_catalog(
     return Catalog(packages, {name: yanked.get(name, "") for name in sorted(index.removed)})
 
 
+def of_other_names(catalog: Catalog, package_names: frozenset[str]) -> Catalog:
+    """The part of a catalog that belongs to other package names than these (lower case)."""
+
+    def others(values: Mapping[str, V]) -> dict[str, V]:
+        return {filename: value for filename, value in values.items() if name_of(filename) not in package_names}
+
+    return Catalog(others(catalog.packages), others(catalog.removed))
+
+
+def merged(catalog: Catalog, others: Catalog, yanked: Mapping[str, str]) -> Catalog:
+    """One catalog of two for different package names; `yanked` has the reasons of today for removed packages."""
+    if not (others.packages or others.removed):
+        return catalog
+    packages = dict(sorted({**others.packages, **catalog.packages}.items()))
+    removed = sorted(catalog.removed.keys() | others.removed.keys())
+    return Catalog(packages, {filename: yanked.get(filename, "") for filename in removed})
+
+
+def incomplete_entries(catalog: Catalog) -> Iterator[str]:
+    """The packages whose metadata is not known, or whose entry may have been shortened."""
+    for filename, entry in catalog.packages.items():
+        if entry.metadata is None or entry == _short_form(entry):
+            yield filename
+
+
 def _without_dependencies(entry: Entry) -> Entry:
     return msgspec.structs.replace(entry, depends=_NOTHING, constrains=_NOTHING)
 
@@ -132,6 +159,10 @@ def encode_catalog(catalog: Catalog) -> bytes:
 def _short(entry: Entry) -> Entry:
     if len(msgspec.json.encode(entry)) <= SHORT_ENTRY:
         return entry
+    return _short_form(entry)
+
+
+def _short_form(entry: Entry) -> Entry:
     metadata = None if entry.metadata is None else Metadata(sha256=entry.metadata.sha256)
     return msgspec.structs.replace(_without_dependencies(entry), license=None, metadata=metadata)
 
