@@ -17,7 +17,7 @@ from indexer.core import names
 from indexer.core.channel_settings import ChannelSettings, KnownSettings, outputs_of, settings_of, union_of
 from indexer.core.errors import IndexerError, Missing
 from indexer.core.value import Value
-from indexer.lister.snapshot import SavedState, load_state
+from indexer.lister.snapshot import SMALL_STATE, SavedState, load_state
 from indexer.lister.subdirs import root_of
 from indexer.settings.channel_file import decode_settings
 from indexer.store.read import read_whole
@@ -62,7 +62,7 @@ def _of_whole_channel(
 ) -> Found:
     """The settings if the root is listed: its listing shows whether there is a file."""
     root = select_subdirs(store, options, context.channel)
-    states: States = {subdir: job.result() for subdir, job in _readable_states(store, context, root.subdirs).items()}
+    states: States = {subdir: job.result() for subdir, job in _small_states(store, context, root.subdirs).items()}
     known = _remembered(states, root.settings_etag) or (read() if root.settings_etag else None)
     if known is None:
         known, states = _without_file(store, states, is_complete=True)
@@ -74,7 +74,7 @@ def _of_named_subdirs(
 ) -> Found:
     """The settings if the root is not listed: only a request shows whether there is a file."""
     reading = (context.subdir_executor or context.executor).submit(read)
-    jobs = _readable_states(store, context, sorted(_named(options)))
+    jobs = _small_states(store, context, sorted(_named(options)))
     states: States = {subdir: job.result() for subdir, job in jobs.items()}
     try:
         known = reading.result()
@@ -86,10 +86,10 @@ def _of_named_subdirs(
     return Found(select_subdirs(store, replace(options, outputs=outputs), context.channel), known, _known(states))
 
 
-def _readable_states(store: Store, context: Context, subdirs: Iterable[str]) -> dict[str, Future[SavedState | None]]:
+def _small_states(store: Store, context: Context, subdirs: Iterable[str]) -> dict[str, Future[SavedState | None]]:
     """The states of subdirs, all requested at once."""
     submit = (context.subdir_executor or context.executor).submit
-    return {subdir: submit(_readable_state, store, subdir) for subdir in subdirs}
+    return {subdir: submit(_small_state, store, subdir) for subdir in subdirs}
 
 
 def _named(options: Options) -> set[str]:
@@ -155,10 +155,10 @@ def _load(store: Store, subdir: str) -> SavedState:
         return SavedState()
 
 
-def _readable_state(store: Store, subdir: str) -> SavedState | None:
-    """The state of a subdir; None if it cannot be read: the run over the subdir reads it itself."""
+def _small_state(store: Store, subdir: str) -> SavedState | None:
+    """The state of a subdir; None if it is large, or cannot be read: the run over the subdir reads it itself."""
     try:
-        saved = load_state(store, f"{subdir}/{names.STATE_FILE}")
+        saved = load_state(store, f"{subdir}/{names.STATE_FILE}", at_most=SMALL_STATE)
     except IndexerError:
         return None
     return saved if saved.etag is None or saved.state is not None else None

@@ -23,7 +23,7 @@ from indexer.core.progress import silent
 from indexer.core.state import SMALL
 from indexer.core.value import Mutable, Value
 from indexer.extractor.workers import MEMORY
-from indexer.lister.snapshot import SavedState, load_state
+from indexer.lister.snapshot import SMALL_STATE, SavedState, load_state
 from indexer.store.channel_folder import ChannelFolder
 from indexer.store.wrappers import Stoppable
 
@@ -153,7 +153,7 @@ class FirstAttempts(Mutable):
     def _attempt(self, run: SubdirRun, folder: ChannelFolder) -> SubdirReport | NotSmall:
         with self._unless_failed():
             saved = self.saved.pop(run.job.subdir, None)
-            saved = saved or load_state(folder.store, folder.prefix + names.STATE_FILE)
+            saved = saved or load_state(folder.store, folder.prefix + names.STATE_FILE, at_most=SMALL_STATE)
         if saved.etag is None:
             return NotSmall(saved)
         if saved.state is None or not _is_small(run.job, saved):

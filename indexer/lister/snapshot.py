@@ -6,6 +6,7 @@ In the other order a run could remove a package that another indexer has publish
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -17,7 +18,7 @@ from indexer.core.progress import Phase, Step, silent
 from indexer.core.snapshot import Snapshot, etags_in, etags_of, index_files, snapshot_of_listing
 from indexer.core.state import State, decode_state
 from indexer.lister.listing import counted, listed
-from indexer.store.read import read_whole
+from indexer.store.read import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from indexer.core.packed_listing import Listing
     from indexer.store import Store
     from indexer.store.channel_folder import ChannelFolder
+
+
+SMALL_STATE = 2**18
+"""A state file of more bytes is that of a large subdir in a folder; it is not read beside others."""
 
 
 class SavedState(NamedTuple):
@@ -40,13 +45,13 @@ class SavedState(NamedTuple):
     saved_ms: int = 0
 
 
-def load_state(store: Store, key: str) -> SavedState:
-    """The content of a state file."""
+def load_state(store: Store, key: str, *, at_most: int = sys.maxsize) -> SavedState:
+    """The content of a state file; without the state if the file has more than `at_most` bytes."""
     try:
-        data, stat = read_whole(store, key)
+        data, stat = read_small(store, key, at_most)
     except Missing:
         return SavedState()
-    return SavedState(decode_state(data), stat.etag, stat.modified_ms)
+    return SavedState(None if data is None else decode_state(data), stat.etag, stat.modified_ms)
 
 
 def take_snapshot(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from indexer.core.errors import OneUnavailable, RangeRefused, Unavailable
@@ -20,9 +21,17 @@ def read_whole(store: Store, key: str, etag: ETag | None = None) -> tuple[bytes,
 
     Raises the errors of the store, and Unavailable if the connection breaks four times.
     """
+    data, stat = read_small(store, key, sys.maxsize, etag)
+    return data or b"", stat
+
+
+def read_small(store: Store, key: str, limit: int, etag: ETag | None = None) -> tuple[bytes | None, Stat]:
+    """Like `read_whole`; None instead of the content if the object has more than `limit` bytes."""
     broken: Unavailable | None = None
     for _ in range(_ATTEMPTS):
         with store.open(key, etag=etag) as reader:
+            if reader.opened.stat.size > limit:
+                return None, reader.opened.stat
             try:
                 data = reader.read()
             except Unavailable as error:

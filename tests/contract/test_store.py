@@ -13,6 +13,7 @@ from indexer.core.errors import Conflict, Missing, RangeRefused
 from indexer.core.stream import stream_of
 from indexer.lister.listing import listed
 from indexer.store import Expect
+from indexer.store.read import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -257,6 +258,18 @@ def test_a_stat_says_the_same_as_a_listing_and_a_reader(store: Store) -> None:
     (listed,) = store.list("linux-64/")
     assert (listed.key, listed.size, listed.etag) == (found.key, found.size, found.etag)
     assert listed.md5 == found.md5
+
+
+def test_an_object_that_is_larger_than_the_limit_is_not_read(store: Store) -> None:
+    large = b"x" * 2**20
+    etags = {key: lay(store, key, body) for key, body in {KEY: TEN, "noarch/large": large}.items()}
+    before = store.usage.bytes_read
+    data, stat = read_small(store, KEY, len(TEN))
+    assert (data, stat.etag) == (TEN, etags[KEY])
+    data, stat = read_small(store, "noarch/large", len(large) - 1)
+    assert (data, stat.etag, stat.size) == (None, etags["noarch/large"], len(large))
+    assert store.usage.bytes_read - before == len(TEN)
+    assert content(store) == TEN
 
 
 @pytest.mark.parametrize(
