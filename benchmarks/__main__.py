@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _SIZES = ("200", "2000", "10000", "500000", corpora.SIX)
 _OTHERS = (*(str(size) for size in scenario.GROWTH if str(size) not in _SIZES), "large", "large-unvouched")
 _STORES = (channels.FOLDER, channels.BUCKET)
-_TOOLS = (peers.OURS, peers.SCOPED, peers.RATTLER, peers.CONDA, peers.CONDA_SAME)
+_TOOLS = (peers.OURS, *peers.BY_NAME, peers.RATTLER, peers.CONDA, peers.CONDA_SAME)
 
 
 def _options() -> argparse.Namespace:

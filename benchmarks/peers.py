@@ -29,6 +29,8 @@ RATTLER_VERSION = "0.28.0"
 CONDA_INDEX_VERSION = "0.13.0"
 OURS = "indexer"
 SCOPED = "indexer --package"
+SCOPED_ALL = "indexer --package, all files"
+BY_NAME = (SCOPED, SCOPED_ALL)
 RATTLER = "rattler-index"
 CONDA = "conda-index"
 CONDA_SAME = "conda-index, same files"
@@ -104,7 +106,7 @@ def rattler_bucket(url: str, environment: Mapping[str, str]) -> Outcome:
 
 
 def ours_tools() -> list[Tool]:
-    """This project: by its defaults, and as a channel of shards alone with `--package`."""
+    """This project: by its defaults, and with `--package` in a channel of shards alone and in one by the defaults."""
 
     def by_default(channel: Channel, filename: str = "") -> list[str]:
         del filename
@@ -113,9 +115,13 @@ def ours_tools() -> list[Tool]:
     def scoped(channel: Channel, filename: str) -> list[str]:
         return _ours(channel, "--no-monolithic", "--package", f"{SUBDIR}/{filename}")
 
+    def scoped_all(channel: Channel, filename: str) -> list[str]:
+        return _ours(channel, "--package", f"{SUBDIR}/{filename}")
+
     return [
         Tool(OURS, by_default, by_default),
         Tool(SCOPED, scoped, lambda channel: _ours(channel, "--no-monolithic")),
+        Tool(SCOPED_ALL, scoped_all, _ours),
     ]
 
 

@@ -20,6 +20,11 @@ _COLORS = {
     peers.CONDA: "#009e73",
     peers.CONDA_SAME: "#8fbf6f",
 }
+_BY_NAME = {
+    peers.SCOPED: (f"{peers.SCOPED}, shards alone", "#cc79a7"),
+    peers.SCOPED_ALL: (peers.SCOPED_ALL, "#882255"),
+    peers.OURS: (f"{peers.OURS}, all packages listed", _COLORS[peers.OURS]),
+}
 _MIB = 2**20
 _Measure = tuple[str, str, float, "Callable[[Run], float]"]
 _PANELS: tuple[_Measure, ...] = (
@@ -70,7 +75,7 @@ def draw_growth(runs: list[Run], file: Path) -> None:
 
 
 def draw_package(runs: list[Run], file: Path) -> None:
-    """Requests and bytes of one package added with `--package`, and of a whole run."""
+    """Costs of one package added with `--package`, and of a whole run."""
     plt = _pyplot()
     sized = [
         run
@@ -79,15 +84,15 @@ def draw_package(runs: list[Run], file: Path) -> None:
     ]
     panels: tuple[tuple[str, Callable[[Run], float]], ...] = (
         ("requests", lambda run: run.all_requests),
-        ("read and written, MiB", lambda run: (run.bytes_read + run.bytes_written) / _MIB),
-        ("wall time, s", lambda run: run.seconds),
+        ("CPU time, s", lambda run: run.cpu_seconds),
+        ("read, MiB", lambda run: run.bytes_read / _MIB),
+        ("written, MiB", lambda run: run.bytes_written / _MIB),
     )
     figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 3.4), squeeze=False)
     for panel, (title, measure) in zip(axes[0], panels, strict=True):
-        for tool, color in ((peers.SCOPED, "#cc79a7"), (peers.OURS, _COLORS[peers.OURS])):
-            chosen = [run for run in sized if run.tool == tool and not run.latency_ms]
-            _line(panel, chosen, measure, (tool if tool == peers.OURS else f"{tool}, shards alone", color))
-        _dress(panel, title, {int(run.corpus) for run in sized if run.tool == peers.SCOPED})
+        for tool, (label, color) in _BY_NAME.items():
+            _line(panel, [run for run in sized if run.tool == tool and not run.latency_ms], measure, (label, color))
+        _dress(panel, title, {int(run.corpus) for run in sized if run.tool in peers.BY_NAME})
         panel.set_xlabel("packages", fontsize=9)
     if sized:
         axes[0][0].legend(frameon=False, fontsize=9)

@@ -64,7 +64,7 @@ class Plan:
     def cases(self, tool: Tool) -> tuple[str, ...]:
         """The cases in which a tool is measured here."""
         bucket, many = self.store == channels.BUCKET, self.corpus.count >= _MANY
-        if tool.name == peers.SCOPED:
+        if tool.name in peers.BY_NAME:
             plain = bucket and not self.latency_ms and not self.corpus.large
             return (ADDED,) if plain and self.corpus.count in GROWTH else ()
         if (bucket and not tool.buckets) or self.corpus.count in _GROWTH_ONLY:

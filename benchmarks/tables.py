@@ -103,19 +103,22 @@ def summary(runs: list[Run]) -> str:
 
 def growth(runs: list[Run]) -> str:
     """The table of the costs of `--package` by size."""
-    by = groups(run for run in runs if run.tool == peers.SCOPED)
-    lines = ["| packages | requests | GET | PUT | read | written | wall s | MiB |", f"|---|{'---:|' * 7}"]
-    for place in _places(runs):
-        if group := by.get((place, ADDED, peers.SCOPED)):
+    by = groups(run for run in runs if run.tool in peers.BY_NAME)
+    columns = ("requests", "GET", "PUT", "read", "written", "CPU s", "wall s", "MiB")
+    lines = [f"| packages | files | {' | '.join(columns)} |", f"|---|---|{'---:|' * len(columns)}"]
+    files = {peers.SCOPED: "shards", peers.SCOPED_ALL: "all"}
+    for tool, place in itertools.product(peers.BY_NAME, _places(runs)):
+        if group := by.get((place, ADDED, tool)):
             cells = [
                 group.cell(lambda run: run.all_requests, _count),
                 *(group.cell(lambda run, verb=verb: run.requests.get(verb, 0), _count) for verb in ("GET", "PUT")),  # type: ignore[misc]
                 group.cell(lambda run: run.bytes_read, _size),
                 group.cell(lambda run: run.bytes_written, _size),
+                group.cell(lambda run: run.cpu_seconds, _seconds),
                 group.cell(lambda run: run.seconds, _seconds),
                 group.cell(lambda run: run.together_mib, _whole),
             ]
-            lines.append(f"| {_title(place[0])} | {' | '.join(cells)} |")
+            lines.append(f"| {_title(place[0])} | {files[tool]} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -226,7 +229,7 @@ def report(runs: list[Run]) -> str:
         f"Server, proxy and tool shared {_machine()}.",
         summary(runs),
         "![How cost grows with the channel](results/growth.png)",
-        "### One package added with `--package` to a channel of shards alone, in a bucket",
+        "### One package added with `--package`, in a bucket: a channel of shards alone, and one with all files",
         growth(runs),
         "![What `--package` costs](results/package.png)",
     ]
