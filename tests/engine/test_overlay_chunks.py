@@ -166,6 +166,18 @@ def test_a_patch_of_a_new_package_is_applied() -> None:
     assert records(store)[NEW[9:]]["depends"] == ["fixed >=1"]
 
 
+def test_a_package_that_a_patch_removes_is_not_read_for_its_metadata() -> None:
+    pages = with_outputs(html=True)
+    store = indexed(pages)
+    upload_patch(store, FIX)
+    index(store, replace(pages, repodata_patch=PATCH))
+    fill(store, NEW)
+    for options in (pages, replace(pages, outputs=replace(pages.outputs, bz2=True))):  # the second one reads all
+        first = len(store.calls)
+        index(store, options, now_ms=NOW_MS + DAY_MS)
+        assert packages_read(store.calls, first) == [NEW] * (options is pages)
+
+
 def test_an_ignored_package_that_a_run_over_other_packages_kept_leaves_the_index() -> None:
     store = indexed()
     store.upload(YANKS, encode_withdrawn(WithdrawnPackages(ignored={YANKED: Ignore("bad", 1)})))
