@@ -89,6 +89,8 @@ def _withdrawn_otherwise(snapshot: Snapshot, overlay: Overlay) -> set[str]:
     changed = (state.yanked.keys() ^ now.yanked.keys()) | (state.ignored.keys() ^ now.ignored.keys())
     if not snapshot.all_listed:
         return changed
-    pruned, left_out = state.pruned, set(state.pruned) ^ now.pruned.keys()
-    files = snapshot.listing.files_of(names_of(left_out)) if left_out else {}
-    return changed | {name for name in left_out if name in pruned or now.pruned[name].is_of(files.get(name))}
+    before = set(state.pruned)
+    pruned = now.pruned.keys() - before
+    files = snapshot.listing.files_of(names_of(pruned))
+    changed |= before - now.pruned.keys()
+    return changed | {filename for filename in pruned if now.pruned[filename].is_of(files.get(filename))}

@@ -79,7 +79,6 @@ def _load_chunks(folder: ChannelFolder, snapshot: Snapshot, state: State, name: 
 def _existing(chunks: Mapping[str, SavedChunks], package_names: frozenset[str], prefix: str) -> Existing:
     """The records and the run exports of some names, and all that the files have besides records.  Raises BadIndex."""
     texts = {name: saved.excerpt(package_names) for name, saved in chunks.items()}
-    files: dict[str, PublishedRecords] = {}
     published = Index()
     if names.REPODATA_ZST in texts:
         published = repodata.decode_repodata(texts[names.REPODATA_ZST], prefix + names.REPODATA_ZST)
@@ -110,7 +109,8 @@ def _values_of_names(values: Mapping[str, V], package_names: frozenset[str]) -> 
 
 def _counted(existing: Existing, package_names: frozenset[str], state: State) -> Existing:
     """The index with the number of records that were not loaded: readers do not see those of withdrawn packages."""
-    index, published = existing.index, existing.published or existing.index
+    index = existing.index
+    published = index if existing.published is None else existing.published
     others = max(state.packages - len(published.records), 0)
     withdrawn = {name for name in published.removed if name_of(name) not in package_names} - set(index.removed)
     return replace(
