@@ -23,9 +23,9 @@ from indexer.core.records.identity import altered, identity_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from indexer.core.known_packages import Attested
     from indexer.core.model import Raw, Stat
     from indexer.core.options import SentAttestations
-    from indexer.core.package_notes import Attested
 
 FIELD = "attestations_sha256"
 SUFFIX = ".sigs"

@@ -11,9 +11,9 @@ from indexer.core.value import Value
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from indexer.core.known_packages import Attested
     from indexer.core.metadata import Metadata
     from indexer.core.model import Extracted, Raw, Rejected
-    from indexer.core.package_notes import Attested
 
 
 class Extraction(Value, frozen=True):

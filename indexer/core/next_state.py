@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from indexer.core.existing import Existing
     from indexer.core.job import SubdirJob
+    from indexer.core.known_packages import Attested
     from indexer.core.model import ETag
     from indexer.core.overlay import Ignore, Yank
-    from indexer.core.package_notes import Attested
     from indexer.core.snapshot import Snapshot
     from indexer.core.update import Update
 
@@ -50,12 +50,22 @@ def next_state(
 
     After a run over a few packages, the data of the last run about all other packages stays.
     """
+    state = _state_of_this_run(job, snapshot, update, files)
+    blocks = snapshot.state.blocks if snapshot.state else ()
+    if job.scope is not None:
+        known = _known_others(job, snapshot, existing)
+        state, blocks = _with_other_packages(job, snapshot, known, update, state), known.blocks
+    return with_blocks(state, blocks, existing.names_loaded)
+
+
+def _state_of_this_run(job: SubdirJob, snapshot: Snapshot, update: Update, files: Mapping[str, PublishedFile]) -> State:
+    """What a run knows by itself."""
     attestations = _attestations(job, snapshot, update)
     transient = {bad.filename for bad in update.rejected if bad.transient}
     transient |= {filename for filename, known in attestations.items() if known.transient}
     rejected = {bad.filename: Bad(bad.etag, bad.reason, bad.kept) for bad in update.rejected if not bad.transient}
     name_digests = snapshot.listing.name_digests if independent_names(job) and job.scope is None else {}
-    state = State(
+    return State(
         config_fingerprint=job.config_fingerprint,
         listing_digest="" if transient else snapshot.listing.digest,
         packages=update.published.count,
@@ -80,11 +90,6 @@ def next_state(
         has_misfiled_records=independent_names(job) and has_misfiled_records(update.index.records),
         recent=None if update.recent is None else tuple(update.recent.items()),
     )
-    blocks = snapshot.state.blocks if snapshot.state else ()
-    if job.scope is not None:
-        known = _known_others(job, snapshot, existing)
-        state, blocks = _with_other_packages(job, snapshot, known, update, state), known.blocks
-    return with_blocks(state, blocks, existing.names_loaded)
 
 
 def _reasons(withdrawn: Mapping[str, Yank | Ignore]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from indexer.core import names
 from indexer.core.model import Rejected
 from indexer.core.packed_listing import Listing
-from indexer.core.state import with_notes
+from indexer.core.state import with_known_packages
 from indexer.core.value import Value
 
 if TYPE_CHECKING:
@@ -88,14 +88,14 @@ class Snapshot(Value, frozen=True):
         return max(reversed(indexes), key=lambda name: self.modified_ms.get(name, 0))
 
     def unpacked(self, package_names: frozenset[str] | None = None) -> Snapshot:
-        """The snapshot with the packages, the sidecars and the notes of the state on some package names.
+        """The snapshot with the packages and the sidecars of some package names, and what the state has of them.
 
         The names are in lower case; None is for all names.
         """
         files = self.listing.files_of(package_names)
         packages = {name: stat for name, stat in files.items() if names.extension_of(name) is not None}
         sidecars = {name: stat for name, stat in files.items() if name not in packages}
-        state = self.state and with_notes(self.state, package_names)
+        state = self.state and with_known_packages(self.state, package_names)
         return replace(self, state=state, packages=packages, sidecars=sidecars)
 
     def excluding(self, left_out: Collection[str]) -> Snapshot:

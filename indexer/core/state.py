@@ -14,8 +14,8 @@ import msgspec
 
 from indexer.core.channel_settings import KnownSettings
 from indexer.core.chunks import ChunkTable
+from indexer.core.known_packages import Attested, KnownPackage, blocks_with, known_packages_in
 from indexer.core.model import UNREADABLE, ETag, Outputs, Rules
-from indexer.core.package_notes import Attested, Note, blocks_with, notes_of
 from indexer.core.proof import Proof
 from indexer.core.zstd import compress, decompress_saved
 
@@ -57,9 +57,10 @@ class State(msgspec.Struct, frozen=True):
 
     `config_fingerprint` is a digest of the options that shape the output, `listing_digest` one of all listed packages
     (empty if not all were listed).  `packages` counts the records.  `files` has the published files.
-    `blocks` has the ETags and the attestations of packages (core/package_notes.py).  `package_etags` and `attestations`
-    have those of the packages that the run looks at; they are empty until `with_notes`.  `package_etags` has the ETags
-    of indexed packages whose record does not have the ETag as its MD5; it has all of them if `etags_complete`.
+    `blocks` has what is known of each package (core/known_packages.py).  Of the packages that the run looks at,
+    `package_etags` and `attestations` have the same; they are empty until `with_known_packages`.  `package_etags` has
+    the ETags of indexed packages whose record does not have the ETag as its MD5; it has all of them if
+    `etags_complete`.
     `unattested` has the reason of attestations that do not count, by file name of the package.
     `yanked` and `ignored` have the reasons by file name; `pruned` has the packages that were left out because a
     retention rule removed them.  `rejected` has bad packages, `reported` the ETags of other rejected files (an invalid
@@ -125,7 +126,7 @@ _NOT_IN_FIRST_FRAME = ("package_etags", "attestations", "blocks")
 
 
 def encode_state(state: State) -> bytes:
-    """The content of the state file: its blocks, and all else except what `with_notes` made of them."""
+    """The content of the state file: its blocks, and all else except what `with_known_packages` made of them."""
     values = {key: value for key, value in msgspec.structs.asdict(state).items() if key not in _NOT_IN_FIRST_FRAME}
     if not state.pruned:  # most channels prune nothing
         del values["pruned"]
@@ -166,19 +167,19 @@ def _digest(blocks: Sequence[bytes]) -> str:
     return digest.hexdigest()
 
 
-def with_notes(state: State, package_names: frozenset[str] | None) -> State:
+def with_known_packages(state: State, package_names: frozenset[str] | None) -> State:
     """The state with the ETags and attestations of the packages of some names (lower case), of all names if None.
 
     If a block cannot be read, the state has none of them, and is not complete.
     """
     try:
-        notes = notes_of(state.blocks, package_names)
+        known = known_packages_in(state.blocks, package_names)
     except ValueError:
         return msgspec.structs.replace(state, blocks=(), etags_complete=False)
     return msgspec.structs.replace(
         state,
-        package_etags={filename: note.etag for filename, note in notes.items() if note.etag},
-        attestations={filename: note.attested for filename, note in notes.items() if note.attested is not None},
+        package_etags={filename: one.etag for filename, one in known.items() if one.etag},
+        attestations={filename: one.attested for filename, one in known.items() if one.attested is not None},
     )
 
 
@@ -189,11 +190,13 @@ def with_blocks(state: State, before: Sequence[bytes], package_names: frozenset[
     """
     etags, attestations = state.package_etags, state.attestations
     filenames = {*etags, *attestations}
-    notes = {filename: Note(etags.get(filename, ETag("")), attestations.get(filename)) for filename in filenames}
+    known = {
+        filename: KnownPackage(etags.get(filename, ETag("")), attestations.get(filename)) for filename in filenames
+    }
     try:
-        blocks = blocks_with(before, package_names, notes, state.packages)
+        blocks = blocks_with(before, package_names, known, state.packages)
     except ValueError:
-        return msgspec.structs.replace(state, blocks=blocks_with((), None, notes, state.packages), etags_complete=False)
+        return msgspec.structs.replace(state, blocks=blocks_with((), None, known, state.packages), etags_complete=False)
     return msgspec.structs.replace(state, blocks=blocks)
 
 

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from indexer.core.existing import Existing
     from indexer.core.extraction import Extraction
     from indexer.core.job import SubdirJob
+    from indexer.core.known_packages import Attested
     from indexer.core.metadata import Metadata
     from indexer.core.model import ETag, Plan
-    from indexer.core.package_notes import Attested
     from indexer.core.recent import HourlyCounts
     from indexer.core.report import Note
     from indexer.core.snapshot import Snapshot

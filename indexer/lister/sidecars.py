@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core.attestations import MAX_SIZE, SUFFIX, bundles_digest, sidecars_by_package, sidecars_digest
 from indexer.core.errors import Conflict, Denied, Missing
-from indexer.core.package_notes import Attested
+from indexer.core.known_packages import Attested
 from indexer.store.concurrent import Limits, bounded
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from indexer.core import names
 from indexer.core.formats.shards import decode_index, filename_of, unpack_shard
-from indexer.core.package_notes import Attested
+from indexer.core.known_packages import Attested
 from indexer.core.report import Outcome
-from indexer.core.state import decode_state, encode_state, with_blocks, with_notes
+from indexer.core.state import decode_state, encode_state, with_blocks, with_known_packages
 from indexer.core.verify import RUN
 from tests.support.channel_check import faults
 from tests.support.memory_channel import (
@@ -163,7 +163,7 @@ def test_a_check_finds_attestations_that_a_record_does_not_name() -> None:
     key, other = f"linux-64/{names.STATE_FILE}", keys(2)[1].partition("/")[2]
     state = decode_state(store.bodies()[key])
     assert state is not None
-    state = with_notes(state, None)
+    state = with_known_packages(state, None)
     attested = {**state.attestations, other: Attested("", sha256)}
     store.upload(key, encode_state(with_blocks(msgspec.structs.replace(state, attestations=attested), (), None)))
     reason = "has attestations that its record does not name; run `indexer fs DIR --force`"

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from indexer.commands.yank import YankRequest, withdraw
 from indexer.core import names
-from indexer.core.package_notes import Attested
-from indexer.core.state import decode_state, encode_state, with_blocks, with_notes
+from indexer.core.known_packages import Attested
+from indexer.core.state import decode_state, encode_state, with_blocks, with_known_packages
 from tests.engine.test_attestations import SIGS, attest
 from tests.engine.test_check import ALL, FAULTS, P0, key, record_of, rewrite, sound, spoil
 from tests.support.channel_check import check, faults
@@ -142,7 +142,7 @@ def unnamed_attestations(store: MemoryStore) -> None:
     index(store)
     state = decode_state(store.bodies()[key(names.STATE_FILE)])
     assert state is not None
-    state = with_notes(state, None)
+    state = with_known_packages(state, None)
     attested = {**state.attestations, "p01-1.0-0.conda": Attested("", sha256)}
     state = with_blocks(msgspec.structs.replace(state, attestations=attested), (), None)
     store.upload(key(names.STATE_FILE), encode_state(state))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.core.attestations import FIELD, with_attestations
-from indexer.core.package_notes import Attested
+from indexer.core.known_packages import Attested
 from indexer.core.records.v3 import latest
 from indexer.core.specs.matchspec import canonical
 from tests.support.strategies import filenames, indexes, values

@@ -12,9 +12,9 @@ import pytest
 import zstandard
 
 from indexer.core import state
+from indexer.core.known_packages import known_packages_in
 from indexer.core.metadata import Metadata
 from indexer.core.model import ETag
-from indexer.core.package_notes import notes_of
 from indexer.core.pages import catalog
 from indexer.core.pages.catalog import Catalog, Entry
 from indexer.core.state import State
@@ -39,9 +39,9 @@ def first_frame(packed: bytes) -> object:
 
 
 def block(packed: bytes) -> object:
-    """The notes in such a block."""
+    """The known packages in such a block."""
     try:
-        return notes_of([packed], None)
+        return known_packages_in([packed], None)
     except ValueError:
         return None
 
@@ -74,7 +74,7 @@ def test_a_large_state_that_we_write_is_readable() -> None:
     written = state.with_blocks(State(package_etags=seen, packages=len(seen)), (), None)
     result = state.decode_state(state.encode_state(written))
     assert result is not None
-    assert state.with_notes(result, None).package_etags == seen
+    assert state.with_known_packages(result, None).package_etags == seen
 
 
 def test_an_entry_that_may_have_been_shortened_is_not_complete() -> None:

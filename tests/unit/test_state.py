@@ -8,9 +8,9 @@ import tracemalloc
 import msgspec
 import pytest
 
+from indexer.core.known_packages import Attested
 from indexer.core.listing_digest import digest_of
 from indexer.core.model import ETag, Outputs, Rules, Stat
-from indexer.core.package_notes import Attested
 from indexer.core.state import (
     Bad,
     PublishedFile,
@@ -20,13 +20,13 @@ from indexer.core.state import (
     encode_state,
     state_file,
     with_blocks,
-    with_notes,
+    with_known_packages,
 )
 from indexer.core.zstd import compress
 
 MIB = 2**20
 A, B = "a-1-0.conda", "b-1-0.conda"
-NOTED = State(
+KNOWN = State(
     "stamp",
     "listing",
     5_000,
@@ -36,38 +36,38 @@ NOTED = State(
     {"c-1-0.conda": Bad(ETag("v"), "is broken: “é”")},
     attestations={B: Attested("digest", "sha256")},
 )
-STATE = with_blocks(NOTED, (), None)
+STATE = with_blocks(KNOWN, (), None)
 WRITTEN = encode_state(STATE)
 
 
 @pytest.mark.parametrize("state", [STATE, State()])
-def test_a_state_is_read_as_it_was_written_but_for_the_notes_on_packages(state: State) -> None:
+def test_a_state_is_read_as_it_was_written_but_for_what_is_in_blocks(state: State) -> None:
     read = decode_state(encode_state(state))
     assert read == msgspec.structs.replace(state, package_etags={}, attestations={})
-    assert with_notes(read, None) == state
+    assert with_known_packages(read, None) == state
     assert encode_state(state) == encode_state(read)
 
 
-def test_the_notes_on_packages_of_some_names_are_read() -> None:
+def test_the_known_packages_of_some_names_are_read() -> None:
     read = decode_state(WRITTEN)
     assert read is not None
-    of_a, of_b = (with_notes(read, frozenset(name)) for name in "ab")
+    of_a, of_b = (with_known_packages(read, frozenset(name)) for name in "ab")
     assert (of_a.package_etags, of_a.attestations) == ({A: "1-2-3"}, {})
-    assert (of_b.package_etags, of_b.attestations) == ({B: "4"}, NOTED.attestations)
+    assert (of_b.package_etags, of_b.attestations) == ({B: "4"}, KNOWN.attestations)
 
 
 def test_the_order_of_its_entries_does_not_show() -> None:
-    other = msgspec.structs.replace(NOTED, package_etags=dict(reversed(NOTED.package_etags.items())))
+    other = msgspec.structs.replace(KNOWN, package_etags=dict(reversed(KNOWN.package_etags.items())))
     assert encode_state(with_blocks(other, (), None)) == WRITTEN
 
 
-def test_a_block_that_cannot_be_read_leaves_no_notes_and_an_incomplete_state() -> None:
+def test_a_block_that_cannot_be_read_leaves_no_known_package_and_an_incomplete_state() -> None:
     forged = msgspec.structs.replace(STATE, blocks=tuple(compress(b"[]") for _ in STATE.blocks), etags_complete=True)
     read = decode_state(encode_state(forged))
     assert read is not None
-    for state in (with_notes(read, None), with_blocks(STATE, read.blocks, frozenset("a"))):
+    for state in (with_known_packages(read, None), with_blocks(STATE, read.blocks, frozenset("a"))):
         assert not state.etags_complete
-    assert with_notes(read, None).blocks == ()
+    assert with_known_packages(read, None).blocks == ()
 
 
 @pytest.mark.parametrize(
