@@ -98,7 +98,7 @@ def _index_changed(
     existing = load_existing(folder, job, snapshot, overlay, wanted)
     if existing.names_loaded != package_names:
         snapshot = snapshot.unpacked(existing.names_loaded)
-    snapshot = snapshot.excluding(_left_out(snapshot, overlay, existing.names_loaded))
+    snapshot = snapshot.excluding(_left_out(job, snapshot, overlay, existing.names_loaded))
 
     todo = find_todo(job, snapshot, existing, run.cache.replaced_among(snapshot.packages))
     _check_few(attempt, todo)
@@ -148,12 +148,14 @@ def _check_few(attempt: Attempt, todo: Plan) -> None:
         raise NeedsTheWholeRun
 
 
-def _left_out(snapshot: Snapshot, overlay: Overlay, package_names: frozenset[str] | None) -> frozenset[str]:
-    """The withdrawn packages that the run treats as absent; those of other names are the ones of the last run."""
+def _left_out(
+    job: SubdirJob, snapshot: Snapshot, overlay: Overlay, package_names: frozenset[str] | None
+) -> frozenset[str]:
+    """The withdrawn packages that the run treats as absent; a run over all adds those of names that did not change."""
     left_out = overlay.withdrawn.left_out(snapshot.packages)
-    if package_names is None or snapshot.state is None:
+    if job.scope is not None or package_names is None or snapshot.state is None:
         return left_out
-    return left_out | {filename for filename in snapshot.state.pruned if name_of(filename) not in package_names}
+    return left_out.union(filename for filename in snapshot.state.pruned if name_of(filename) not in package_names)
 
 
 def _is_refused(job: SubdirJob, snapshot: Snapshot, update: Update) -> bool:
