@@ -169,6 +169,10 @@ def check(channel: Channel, options: CheckOptions, output: ReadingOptions, bucke
         from indexer.commands import api
         from indexer.commands.context import WorkerOptions
 
+        if output.max_parallel and not options.deep:
+            raise BadConfig(
+                "--max-parallel", "only a check with --deep reads packages", "add --deep, or drop the option"
+            )
         resolved = bucket.resolve(channel)
         workers = WorkerOptions(output.max_parallel or resolved.downloads, processes=True)
         subdirs = tuple(options.subdirs or ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 from typing import TYPE_CHECKING
 
 from msgspec import field
@@ -57,3 +58,8 @@ class Context(Value, frozen=True):
     title: str = ""
     subdir_executor: Executor | None = None
     store_tests: StoreTests | None = None
+
+    @property
+    def channel_in_shell(self) -> str:
+        """The channel as a person types it in a shell, for commands in messages."""
+        return shlex.quote(self.channel)

@@ -64,6 +64,7 @@ def index_channel(store: Store, options: Options, context: Context, start: Start
         store = Unconditional(store)
     start = start or Start(select_subdirs(store, options, context.channel))
     root = start.root
+    not_indexed = _not_indexed(store, root)
     runs = _subdir_runs(store, options, context, root)
     channel = _Channel(store, context, start.saved)
     # With strict rules nothing may be written if a package is rejected: all subdirs are planned first.
@@ -73,7 +74,7 @@ def index_channel(store: Store, options: Options, context: Context, start: Start
     done = planned if options.dry_run or refused else _index_subdirs(channel, runs)
     return Report(
         done,
-        _not_indexed(root),
+        not_indexed,
         None if refused else _index_root(channel, options, root),
         seconds=context.clock.monotonic() - began,
         usage=store.usage,
@@ -178,9 +179,18 @@ def _index_root(channel: _Channel, options: Options, root: Root) -> SubdirReport
         return _failed(error, "the channel as a whole")
 
 
-def _not_indexed(root: Root) -> tuple[Note, ...]:
-    """The folders and packages at the root that are not indexed, with the reason; no hidden folders of any tool."""
-    folders = [name for name in root.unknown_subdirs if name != names.PAGES_FOLDER and not name.startswith(".")]
+def _not_indexed(store: Store, root: Root) -> tuple[Note, ...]:
+    """The folders and packages at the root that no run has indexed, with the reason; no hidden folders of any tool.
+
+    A subdir of an unknown platform that a person indexes with --subdir has a state.
+    """
+    folders = [
+        name
+        for name in root.unknown_subdirs
+        if name != names.PAGES_FOLDER
+        and not name.startswith(".")
+        and not (names.is_subdir(name) and store.stat(f"{name}/{names.STATE_FILE}"))
+    ]
     return (
         *(Note(f"{folder}/", _reason(folder)) for folder in folders),
         *(Note(filename, "is a package beside the subdirs, so it is not indexed") for filename in root.packages),

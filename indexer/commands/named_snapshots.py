@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from indexer.store import Store
 
 _ZSTD = {"Content-Type": "application/zstd"}
-_DELETE = "delete it with `indexer snapshot TARGET --delete {name} --yes`, then repeat"
 
 
 class SnapshotRequest(Value, frozen=True):
@@ -45,10 +44,10 @@ class SnapshotRequest(Value, frozen=True):
         """The prefix of its files."""
         return prefix_of(self.name)
 
-    @property
-    def delete_step(self) -> str:
-        """What a person can do if the name is taken."""
-        return _DELETE.format(name=self.name)
+
+def delete_command(name: str, context: Context) -> str:
+    """The command that deletes a snapshot, for messages."""
+    return f"`indexer snapshot {context.channel_in_shell} --delete {name} --yes`"
 
 
 def make_snapshot(store: Store, request: SnapshotRequest, context: Context) -> SnapshotReport:
@@ -90,7 +89,9 @@ def delete_snapshot(store: Store, name: str, context: Context, *, delete: bool) 
     files = list(_files_of(store, name))
     own = {prefix_of(name) + file for file in (names.SNAPSHOT_MARKER, names.SNAPSHOT_CONTENTS)}
     if own.isdisjoint(stat.key for stat in files):  # a folder of somebody else, perhaps a channel
-        raise BadConfig(name, "is not a snapshot of this channel", "`indexer snapshot TARGET --list` lists all")
+        raise BadConfig(
+            name, "is not a snapshot of this channel", f"`indexer snapshot {context.channel_in_shell} --list` lists all"
+        )
     info = _info(name, load_marker(store, name))
     if delete:
         delete_files(store, prefix_of(name), files, context)
@@ -140,6 +141,7 @@ def _make(subdirs: Sequence[str], request: SnapshotRequest, context: Context, st
     look = partial(frozen_view, store, context=context, monolithic=request.monolithic)
     views = [view for view in map(look, subdirs) if view is not None]
     contents = Contents({view.subdir: view.entry for view in views})
+    delete_step = f"delete it with {delete_command(request.name, context)}, then repeat"
     known = load_marker(store, request.name)
     if not _put(store, request, File(names.SNAPSHOT_CONTENTS, encode_contents(contents), _ZSTD)):
         reason = (
@@ -147,14 +149,14 @@ def _make(subdirs: Sequence[str], request: SnapshotRequest, context: Context, st
             if known
             else "is an incomplete snapshot, and the channel has changed since"
         )
-        raise Refused(request.name, reason, f"use another name, or {request.delete_step}")
+        raise Refused(request.name, reason, f"use another name, or {delete_step}")
     if known is not None:
         return Outcome.UNCHANGED, known
     for view in views:
         for file in view.files:
             key = f"{view.subdir}/{file.name}"
             if not _put(store, request, file.at(key)):
-                raise Refused(request.prefix + key, "is not of this snapshot", request.delete_step)
+                raise Refused(request.prefix + key, "is not of this snapshot", delete_step)
     for view in views:
         _wait_for_gc(store, view.subdir, context)
         _check_still_there(store, view, request, context)
@@ -213,4 +215,4 @@ def _check_still_there(store: Store, view: FrozenView, request: SnapshotRequest,
     shards_exist = all(context.executor.map(store.stat, keys))
     if now is None or not shards_exist or not set(view.entry.packages) <= set(now.entry.packages):
         reason = "lost packages or shards while the snapshot was made; the snapshot is not complete"
-        raise Refused(view.subdir, reason, request.delete_step)
+        raise Refused(view.subdir, reason, f"delete it with {delete_command(request.name, context)}, then repeat")

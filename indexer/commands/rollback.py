@@ -80,7 +80,7 @@ def roll_back(store: Store, request: RollbackRequest, context: Context) -> Rollb
     Raises BadConfig if there is no such complete snapshot, or if a subdir was never indexed, before any change.
     """
     began = context.clock.monotonic()
-    contents = _contents(store, request.name)
+    contents = _contents(store, request.name, context)
     root = root_of(store)
     check_channel(root, context.channel)
     check_exists(root, context.channel)
@@ -101,12 +101,14 @@ def roll_back(store: Store, request: RollbackRequest, context: Context) -> Rollb
     )
 
 
-def _contents(store: Store, name: str) -> Contents:
+def _contents(store: Store, name: str, context: Context) -> Contents:
     """The contents of a complete snapshot.  Raises BadConfig if there is none."""
     check_name(name)
     contents = load_contents(store, name)
     if contents is None:
-        raise BadConfig(name, "is not a snapshot of this channel", "`indexer snapshot TARGET --list` lists all")
+        raise BadConfig(
+            name, "is not a snapshot of this channel", f"`indexer snapshot {context.channel_in_shell} --list` lists all"
+        )
     if load_marker(store, name) is None:
         raise BadConfig(name, "is a snapshot that is not complete", "nothing was changed: use another snapshot")
     return contents

@@ -97,7 +97,8 @@ class ChannelSettings(Struct, frozen=True, rename="kebab", omit_defaults=True):
         Meta(description="`prune` keeps this many versions of each package name."),
     ] = None
     keep_newer_than: Annotated[
-        str | None, Meta(description="`prune` keeps versions that were indexed within this time: 12h, 30d.")
+        str | None,
+        Meta(description="`prune` keeps versions that were indexed within this time: 12h, 30d.", examples=["30d"]),
     ] = None
     keep: Annotated[
         tuple[str, ...] | None, Meta(description="`prune` keeps packages that match one of these specs.")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _VERSION = 1
-_NEXT_STEP = "nothing was changed: restore it, or delete it with `indexer snapshot TARGET --delete NAME --yes`"
+_NEXT_STEP = "nothing was changed: restore it, or delete the snapshot with --delete of `indexer snapshot`"
 
 
 class FrozenSubdir(msgspec.Struct, frozen=True):

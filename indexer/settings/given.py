@@ -102,7 +102,7 @@ def _both(one: str, other: str, reason: str, origins: Mapping[str, str]) -> BadC
     else:
         value = {"fail_on": "any", "write_shards": True, "monolithic": True}.get(name, False)
         text = value if isinstance(value, str) else str(value).lower()
-        step = f"also use {option_of(name, value)}, or `indexer settings TARGET --set {KEYS[name]}={text}`"
+        step = f"also use {option_of(name, value)}, or save {KEYS[name]}={text} with `indexer settings`"
     return BadConfig(f"{_named(one, origins)} {_named(other, origins)}", reason, step)
 
 

@@ -5,6 +5,7 @@ Parsing, messages and docs/configuration.md all use these structs.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -15,6 +16,9 @@ from indexer.core.similar import similar
 from indexer.core.value import Value
 
 _Table = TypeVar("_Table", bound=Struct)
+# The types in msgspec's messages, in words.
+_TYPES = {"str": "a text", "int": "a number", "bool": "true or false", "array": "a list", "object": "a table"}
+_TYPE = re.compile(rf"\b({'|'.join(_TYPES)})\b(?!')")
 _Text = Annotated[str, Meta(min_length=1)]
 
 
@@ -87,11 +91,12 @@ def table_of(source: str, value: object, table: type[_Table]) -> _Table:
     try:
         return msgspec.convert(value, table)
     except msgspec.ValidationError as error:
-        # msgspec's text is `Expected `str`, got `int` - at `$.region``.
+        # msgspec's text is "Expected `str`, got `int` - at `$.region`".
         reason, _, path = str(error).partition(" - at `$")
         path = path.strip(".`")
-        reason = reason.replace(" | null", "").replace("`", "")
-        step = next((f"set {key.holds}" for key in keys(table) if key.name == path), "correct it")
+        reason = _TYPE.sub(lambda match: _TYPES[match[0]], reason.replace(" | null", "").replace("`", ""))
+        name = re.split(r"[.\[]", path)[0]
+        step = next((f"set {key.holds}" for key in keys(table) if key.name == name), "correct it")
         raise BadConfig(f"{source} {path}".rstrip(), f"{reason[:1].lower()}{reason[1:]}", step) from error
 
 
@@ -109,8 +114,11 @@ def keys(table: type[Struct]) -> list[Key]:
     described = []
     for field in msgspec.structs.fields(table):
         kind, *notes = get_args(hints[field.name])
-        meaning = "".join(note.description or "" for note in notes if isinstance(note, Meta))
-        described.append(Key(field.encode_name, _holds(kind), meaning))
+        meanings = [note for note in notes if isinstance(note, Meta)]
+        example = "".join(f" such as {each}" for note in meanings for each in note.examples or ())
+        described.append(
+            Key(field.encode_name, _holds(kind) + example, "".join(note.description or "" for note in meanings))
+        )
     return described
 
 
@@ -124,6 +132,8 @@ def _holds(kind: Any) -> str:
         return f"a list, each {_holds(inside[0])}"
     if isinstance(kind, type) and issubclass(kind, Struct):
         return f"a table of {', '.join(kind.__struct_encode_fields__)}"
+    if limit := next((each.le for each in inside if isinstance(each, Meta) and each.le), None):
+        return f"{_holds(inside[0])} to {limit}"
     # The rest are optional values, and values with a limit.
     return plain.get(kind) or plain.get(origin) or _holds(inside[0])
 

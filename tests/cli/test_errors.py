@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.channels import FEW, lay_up
 from tests.support.command import Ran, invoke
-from tests.support.http_servers import Request, Response, an_empty_bucket, answering, refusal
+from tests.support.http_servers import EMPTY, Request, Response, an_empty_bucket, answering, refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,12 +105,35 @@ MISTAKES = {
     "package before the channel": Mistake(
         ["publish", "{}/a-1-0.conda", "{}"], "{}/a-1-0.conda", "is a package, not a channel", "name the channel first"
     ),
-    "folder to publish": Mistake(["publish", "{}", "{}/noarch"], "{}/noarch", "is a folder", "name package files"),
+    "folder to publish": Mistake(
+        ["publish", "{}", "{}/noarch"], "{}/noarch", "is a folder", "nothing was changed: name"
+    ),
     "another file to publish": Mistake(
         ["publish", "{}", "{}/file"], "{}/file", "does not end in .conda or .tar.bz2", "name package files"
     ),
     "check of a folder that is no channel": Mistake(
         ["check", "{}/no"], "{}/no", "has no subdir such as noarch", "check the name"
+    ),
+    "packages at once of a check that reads none": Mistake(
+        ["check", "{}", "--max-parallel", "2"], "--max-parallel", "only a check with --deep", "add --deep"
+    ),
+    "age without a unit": Mistake(
+        ["settings", "{}", "--set", "keep-newer-than=30"],
+        "--set keep-newer-than",
+        "expected a text, got a number",
+        "set a text such as 30d",
+    ),
+    "number above the limit": Mistake(
+        ["settings", "{}", "--set", "zst-level=30"], "--set zst-level", "<= 22", "set a number from 1 to 22"
+    ),
+    "prune without a rule": Mistake(
+        ["prune", "{}"], "{}", "no rule of retention", "`indexer settings {} --set keep-newest=3`"
+    ),
+    "rollback to no snapshot": Mistake(
+        ["rollback", "{}", "none"], "none", "is not a snapshot", "`indexer snapshot {} --list`"
+    ),
+    "delete of no snapshot": Mistake(
+        ["snapshot", "{}", "--delete", "none"], "none", "is not a snapshot", "`indexer snapshot {} --list`"
     ),
 }
 
@@ -186,6 +209,30 @@ def test_an_endpoint_with_the_bucket_in_it_is_wrong_usage() -> None:
     assert done.code == 2
     assert "s3://conda/ch/: the bucket does not exist" in done.error
     assert "must not have the bucket in its path" in done.error
+
+
+def test_https_for_a_server_that_speaks_http_is_wrong_usage() -> None:
+    with answering(lambda _: Response(200)) as server:
+        host = server.url.removeprefix("http://")
+        done = invoke("s3", "s3://b/ch", "--endpoint-url", f"https://{host}", env=server.environment())
+    assert done.code == 2
+    assert done.error == (
+        f"error: https://{host}: the server there speaks http, not https; use http://{host}, or the port for https"
+    )
+
+
+def test_keys_that_may_not_write_are_named_with_the_channel() -> None:
+    def read_only(request: Request) -> Response:
+        if request.method == "PUT":
+            return refusal(403, "AccessDenied")
+        return Response(200, EMPTY) if "list-type" in request.path else refusal(404, "NoSuchKey")
+
+    with answering(read_only) as server:
+        done = invoke("s3", "s3://b/ch", "--create", env={**server.environment(), "S3_PROVIDER": "other"})
+    assert done.code == 1
+    assert ".indexer-probe" not in done.err
+    assert "s3://b/ch/: these credentials may not write: " in done.err
+    assert "; give them the permissions that `indexer doctor --policy` prints" in done.err
 
 
 def test_a_missing_bucket_has_a_traceback_with_vv(bucket: Bucket) -> None:

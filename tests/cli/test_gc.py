@@ -41,12 +41,22 @@ def test_without_yes_the_unused_files_are_listed_and_stay(orphaned: Path) -> Non
     before = snapshot(orphaned)
     done = invoke("gc", orphaned)
     assert done.code == 0
-    assert done.err.startswith("would delete: noarch/shards/")
+    assert done.err == ""
     lines = done.out.splitlines()
     assert lines[0].startswith(f"{orphaned}: planned in ")
     assert "noarch     would delete 1 file, " in lines[2]
-    assert "repeat with --yes" in lines[4]
+    assert lines[4].startswith("  would delete: noarch/shards/")
+    assert "repeat with --yes" in lines[5]
     assert snapshot(orphaned) == before
+
+
+def test_a_plan_with_many_files_names_the_first_ones(orphaned: Path) -> None:
+    for number in range(11):
+        (orphaned / f"noarch/shards/{number:064x}.msgpack.zst").write_bytes(b"")
+    age(orphaned)
+    lines = invoke("gc", orphaned).out.splitlines()
+    assert sum(line.startswith("  would delete: noarch/shards/") for line in lines) == 10
+    assert "  would delete: 2 more (--json lists all)" in lines
 
 
 def test_with_yes_the_orphan_goes_and_the_channel_stays_sound(orphaned: Path) -> None:

@@ -119,6 +119,7 @@ def test_a_plan_names_what_it_would_change_and_caps_each_list(channel: Path, wor
     (added,) = [line for line in lines if line.startswith("  osx-arm64 would add: late-00.0-0.conda, ")]
     assert added.endswith("late-09.0-0.conda and 2 more (--json lists all)")
     assert any(line.startswith("  noarch would write: noarch/repodata.json, ") for line in lines)
+    assert f"  nothing was changed; `indexer fs {channel}` with the same options does this" in lines
     planned = invoke(*(word.format(channel) for word in words), "--json").json["subdirs"]["osx-arm64"]
     assert len(planned["would_add"]) == 12
 

@@ -294,7 +294,7 @@ def _shards(store: MemoryStore) -> set[str]:
         (b"", "is not a readable file of settings"),
         (b'{"version":2,"settings":{}}', "is of version 2, which this release does not know; .*update the indexer"),
         (b'{"version":1,"settings":{"htm":true}}', r"htm: unknown key; use html"),
-        (b'{"version":1,"settings":{"html":"on"}}', r"html: expected bool, got str; set true or false"),
+        (b'{"version":1,"settings":{"html":"on"}}', r"html: expected true or false, got a text; set true or false"),
     ],
 )
 @pytest.mark.parametrize("options", [{}, {"packages": frozenset({PACKAGES[0]})}])

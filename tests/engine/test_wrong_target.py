@@ -200,6 +200,12 @@ def test_packages_where_no_run_looks_are_named_with_the_reason() -> None:
     assert index(store).not_indexed == report.not_indexed
 
 
+def test_an_unknown_subdir_that_a_person_indexes_is_not_noted_any_more() -> None:
+    store = channel(*keys(1), "espidf-xtensa/p-1-0.conda", "espidf-riscv/p-1-0.conda")
+    index(store, replace(PLAIN, subdirs=("espidf-xtensa",)))
+    assert [note.filename for note in index(store).not_indexed] == ["espidf-riscv/"]
+
+
 def test_an_event_of_an_unknown_subdir_does_not_stop_the_others() -> None:
     store = channel("noarch/n-1.0-0.conda")
     of_event = frozenset({"old-64/x-1.0-0.conda", "noarch/n-1.0-0.conda"})

@@ -149,8 +149,8 @@ MISTAKES = {
     ),
     "[s3-options]\nregion = 'eu'": (" [s3-options] region: is not in the table of a bucket; write [s3-options.BUCKET]"),
     "s3-options = 1": " s3-options: is not a table; write [s3-options]",
-    "[s3-options.reeds]\nregion = ''": " [s3-options.reeds] region: expected str of length >= 1; set a text",
-    "[s3-options.reeds]\nregion = 1": " [s3-options.reeds] region: expected str, got int; set a text",
+    "[s3-options.reeds]\nregion = ''": " [s3-options.reeds] region: expected a text of length >= 1; set a text",
+    "[s3-options.reeds]\nregion = 1": " [s3-options.reeds] region: expected a text, got a number; set a text",
     "[s3-options.reeds]\naddressing-style = 'round'": (
         " [s3-options.reeds] addressing-style: invalid enum value 'round'; set virtual-host or path"
     ),
@@ -166,7 +166,8 @@ MISTAKES = {
         ' [index-config."s3://reeds"]: is not a table; write keys in it, such as write-zst'
     ),
     "[index-config]\nrepodata-revisions = ['v4']": (
-        " [index-config] repodata-revisions[0].revision: invalid enum value 'v4'; correct it"
+        " [index-config] repodata-revisions[0].revision: invalid enum value 'v4'; "
+        "set a list, each a table of revision, message"
     ),
     "[index-config]\nrepodata-revisions = ['v3', 'v3']": (
         " [index-config]: repodata-revisions lists v3 more than once; correct it"
@@ -175,12 +176,13 @@ MISTAKES = {
         " [index-config] channel-relations basis: unknown key; use base"
     ),
     "[[index-config.notices]]\nid = 'n'": (
-        " [index-config] notices[0]: object missing required field message; correct it"
+        " [index-config] notices[0]: object missing required field message; "
+        "set a list, each a table of id, message, level, created_at, expires_at, interval"
     ),
     "[[index-config.notices]]\nid = 'n'\ncreated-at = 1": (
         " [index-config] notices created-at: unknown key; use created_at"
     ),
-    "[concurrency]\ndownloads = 0": " [concurrency] downloads: expected int >= 1; set a number from 1",
+    "[concurrency]\ndownloads = 0": " [concurrency] downloads: expected a number >= 1; set a number from 1",
     "[concurrency]\ndownload = 1": " [concurrency] download: unknown key; use downloads",
     "authentication-override-file = 1": (
         " authentication-override-file: is not a path; set the path of a file of credentials"

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.cli.text.lines import REPEAT_WITH_YES, aligned, delete_verb, first_line, grouped, requests_line
+from indexer.cli.text.lines import (
+    REPEAT_WITH_YES,
+    aligned,
+    delete_verb,
+    file_lines,
+    first_line,
+    grouped,
+    nothing,
+    requests_line,
+)
 from indexer.core.amounts import counted, size_in_words
-from indexer.core.printable import one_line
 from indexer.core.report import Outcome
 from indexer.store.target import Target
 
@@ -15,11 +23,14 @@ if TYPE_CHECKING:
 
     from indexer.core.report import GcReport, SubdirGc
 
+warnings = nothing
+
 
 def lines(report: GcReport) -> Iterator[str]:
     """The lines on standard output."""
     yield first_line(report, report.outcome)
     yield from aligned({name: _collected(sub, report) for name, sub in sorted(report.subdirs.items())})
+    yield from file_lines([key for _, sub in sorted(report.subdirs.items()) for key in sub.unused], done=report.deleted)
     if report.outcome is Outcome.PLANNED:
         yield REPEAT_WITH_YES
     yield requests_line(report.usage)
@@ -36,12 +47,6 @@ def errors(report: GcReport) -> Iterator[str]:
             lambda _: (),
             lambda key, more: f"fault: {key}: is in the shard index, but missing{more}; run `{command} --force`",
         )
-
-
-def warnings(report: GcReport) -> Iterator[str]:
-    """A line for each file that is unused."""
-    verb = delete_verb(done=report.deleted)
-    return (f"{verb}: {one_line(key)}" for _, sub in sorted(report.subdirs.items()) for key in sub.unused)
 
 
 def _collected(sub: SubdirGc, report: GcReport) -> str:

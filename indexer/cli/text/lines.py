@@ -82,6 +82,14 @@ def delete_verb(*, done: bool) -> str:
     return "deleted" if done else "would delete"
 
 
+def file_lines(keys: Sequence[str], *, done: bool) -> Iterator[str]:
+    """A line for each of the first files that were deleted, or that would be, and the number of the others."""
+    verb = delete_verb(done=done)
+    yield from (f"  {verb}: {one_line(key)}" for key in keys[:_NAMES_SHOWN])
+    if len(keys) > _NAMES_SHOWN:
+        yield f"  {verb}: {len(keys) - _NAMES_SHOWN:,} more (--json lists all)"
+
+
 def nothing(_report: object) -> Iterator[str]:
     """No line."""
     return iter(())

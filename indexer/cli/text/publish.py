@@ -9,6 +9,7 @@ from indexer.cli.text.lines import first_line, note_lines, requests_line
 from indexer.core.amounts import size_in_words
 from indexer.core.printable import one_line
 from indexer.core.publishing import PromoteReport, Sending
+from indexer.core.report import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,8 @@ def lines(report: PublishReport) -> Iterator[str]:
     yield first_line(report, report.outcome)
     yield from _package_lines(report)
     yield from run.body(report)
+    if report.outcome is Outcome.PLANNED:
+        yield "  nothing was changed; repeat without --dry-run"
     yield requests_line(report.usage)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.cli.text import run
-from indexer.cli.text.lines import REPEAT_WITH_YES, delete_verb, first_line, requests_line
+from indexer.cli.text.lines import REPEAT_WITH_YES, file_lines, first_line, requests_line
 from indexer.core import names
 from indexer.core.amounts import counted
 from indexer.core.printable import one_line
@@ -29,8 +29,7 @@ def lines(report: RemovalReport) -> Iterator[str]:
 
 def _own_files(report: RemovalReport) -> Iterator[str]:
     """A line for each file that only we read, and the next step."""
-    verb = delete_verb(done=report.deleted)
-    yield from (f"  {verb}: {one_line(key)}" for key in report.own_files)
+    yield from file_lines(report.own_files, done=report.deleted)
     if report.own_files and not report.deleted:
         yield REPEAT_WITH_YES
     elif not report.exit_code:

@@ -13,6 +13,7 @@ from indexer.core.amounts import counted, size_in_words
 from indexer.core.printable import one_line
 from indexer.core.recent import DAYS
 from indexer.core.report import Note, Outcome, ReadCount
+from indexer.store.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -33,6 +34,8 @@ def lines(report: Report) -> Iterator[str]:
     """The lines on standard output."""
     yield first_line(report, report.outcome)
     yield from body(report)
+    if report.outcome is Outcome.PLANNED and report.has_work:
+        yield f"  nothing was changed; `{Target(report.channel).command}` with the same options does this"
     yield requests_line(report.usage)
 
 

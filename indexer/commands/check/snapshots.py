@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import field
 
+from indexer.commands.named_snapshots import delete_command
 from indexer.core import names
 from indexer.core.errors import BadIndex, Missing
 from indexer.core.formats.shards import decode_index, filename_of
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from indexer.core.named_snapshot import Contents, FrozenSubdir
     from indexer.store import Store
 
-_REPEAT = "repeat the command that makes it, or delete it with `indexer snapshot TARGET --delete {name} --yes`"
-_RESTORE = "restore it, or delete the snapshot with `indexer snapshot TARGET --delete {name} --yes`"
+_REPEAT = "repeat the command that makes it, or delete it with {delete}"
+_RESTORE = "restore it, or delete the snapshot with {delete}"
 
 
 def check_snapshots(store: Store, context: Context) -> dict[str, SubdirCheck]:
@@ -61,23 +62,24 @@ class _Channel(Value, frozen=True):
 
 def _checked(channel: _Channel, name: str) -> SubdirCheck | None:
     """The result for a snapshot, None if there is none (any more)."""
-    key = prefix_of(name) + names.SNAPSHOT_CONTENTS
+    key, delete = prefix_of(name) + names.SNAPSHOT_CONTENTS, delete_command(name, channel.context)
     try:
         contents = load_contents(channel.store, name)
         if contents is None:
             return None
         if load_marker(channel.store, name) is None:
-            return SubdirCheck(hints=(Fault(key, "is of a snapshot that is not complete", _REPEAT.format(name=name)),))
+            hint = Fault(key, "is of a snapshot that is not complete", _REPEAT.format(delete=delete))
+            return SubdirCheck(hints=(hint,))
         faults = tuple(_faults(channel, name, contents))
     except BadIndex as error:
-        return SubdirCheck((Fault(error.thing, error.reason, _RESTORE.format(name=name)),))
+        return SubdirCheck((Fault(error.thing, error.reason, _RESTORE.format(delete=delete)),))
     if faults and load_marker(channel.store, name) is None:  # deleted meanwhile
         return None
     return SubdirCheck(faults, packages=contents.packages)
 
 
 def _faults(channel: _Channel, name: str, contents: Contents) -> Iterator[Fault]:
-    step = _RESTORE.format(name=name)
+    step = _RESTORE.format(delete=delete_command(name, channel.context))
     for subdir, entry in sorted(contents.subdirs.items()):
         if gone := set(entry.packages) - channel.packages(subdir):
             reason = f"names packages of {subdir} that do not exist: {shortened_list(gone)}"

@@ -64,7 +64,7 @@ def prune(store: Store, request: PruneRequest, context: Context) -> PruneReport:
             context.channel or "the channel",
             "has no rule of retention",
             "nothing was changed: give --keep-newest or --keep-newer-than, or save a rule with "
-            "`indexer settings TARGET --set keep-newest=3`",
+            f"`indexer settings {context.channel_in_shell} --set keep-newest=3`",
         )
     _warn_of_caches(settings, request)
     options = Options(outputs=outputs_of(settings), rules=rules_of(settings))

@@ -63,7 +63,7 @@ def read_file(file: Path, rules: Rules, now_ms: int) -> ValidFile | PackageResul
 def _located(file: Path, real: Path) -> tuple[FolderStore, Stat]:
     if extension_of(real.name) is None:
         reason = "is a folder" if real.is_dir() else "does not end in .conda or .tar.bz2, as a package does"
-        raise BadConfig(str(file), reason, "nothing was sent: name package files, such as output/*/*.conda")
+        raise BadConfig(str(file), reason, "nothing was changed: name package files, such as output/*/*.conda")
     stat = None
     if real.parent.is_dir():
         folder = FolderStore(real.parent)

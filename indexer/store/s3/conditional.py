@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from indexer.core import names
-from indexer.core.errors import BadConfig, Conflict, Missing, NoConditions
+from indexer.core.errors import BadConfig, BadCredentials, Conflict, Denied, Missing, NoConditions
 from indexer.core.stream import Stream
 from indexer.store import CHANGED, Expect
 from indexer.store.s3.composing import Compositions
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _NO_ETAG = "0" * 32
 _NONE = "the store has no conditional writes"
 _UNSAFE = "so this cannot be done safely there"
+_RIGHTS = "give them the permissions that `indexer doctor --policy` prints, or use other credentials"
 
 
 class ConditionalWrites:
@@ -123,6 +124,10 @@ class ConditionalWrites:
             self._send(names.PROBE, b"", {**condition, "Content-MD5": content_md5(md5_of(b""))})
         except Conflict:
             return False
+        except BadCredentials:
+            raise
+        except Denied as error:
+            raise Denied(self._bucket.url(""), f"these credentials may not write: {error.reason}", _RIGHTS) from error
         return True
 
     def _generation(self, key: str, expect: ETag) -> str:

@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 
 # Texts of errors of a certificate that is not trusted.
 _DISTRUST = ("certificate verify failed", "doesn't match", "ostname mismatch", "address mismatch")
+# Parts of the errors of OpenSSL if a server answers a TLS greeting with plain text.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "wrong version number", "RECORD_LAYER_FAILURE", "record layer failure")
 # The schemes of proxies that urllib3 supports; SOCKS needs one more library.
 _PROXY_SCHEMES = {"", "http", "https"}
 _ALL = "all"
@@ -94,18 +96,23 @@ def _warn_of_no_certificate(setting: str) -> None:
 
 
 def refuse_distrust(error: object, trust: Trust) -> None:
-    """Raise BadConfig if the error is a certificate that is not trusted, with the setting that decides."""
+    """Raise BadConfig if the error is a certificate that is not trusted, or a server without TLS."""
     if isinstance(error, Distrusted):  # by the store
         origin, reason = error.origin, str(error)
     elif isinstance(error, SSLError):  # by a service for credentials
         origin, reason = str(error.kwargs.get("endpoint_url", "")), str(error.kwargs.get("error", error))
     else:
         return
+    host = urlsplit(origin).netloc.rpartition("@")[2]  # the URL of a proxy may have a password
+    if any(part in reason for part in _NO_TLS):
+        raise BadConfig(
+            f"https://{host}", "the server there speaks http, not https", f"use http://{host}, or the port for https"
+        ) from error
     if not any(part in reason for part in _DISTRUST):
         return
     trusted = trust.setting or "the certifi package"
     raise BadConfig(
-        urlsplit(origin).netloc.rpartition("@")[2],  # the URL of a proxy may have a password
+        host,
         f"the certificate is not trusted by {trusted} ({masked(reason)})",
         "set SSL_CERT_FILE, which pixi reads too, to a file with the certificate of its authority",
     ) from error
