@@ -132,7 +132,7 @@ def test_an_untrusted_certificate_names_the_setting(text: str) -> None:
     assert "SSL_CERT_FILE" in refused.value.next_step
 
 
-@pytest.mark.parametrize("error", [error_of("[SSL: WRONG_VERSION_NUMBER] wrong version"), OSError("reset"), None])
+@pytest.mark.parametrize("error", [error_of("[SSL: TLSV1_ALERT_PROTOCOL_VERSION] tlsv1 alert"), OSError("reset"), None])
 def test_another_fault_of_the_network_is_none_of_certificates(error: object) -> None:
     refuse_distrust(error, CERTIFI)
 

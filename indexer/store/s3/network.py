@@ -32,8 +32,8 @@ _log = logging.getLogger(__name__)
 
 # Texts of errors of a certificate that is not trusted.
 _DISTRUST = ("certificate verify failed", "doesn't match", "ostname mismatch", "address mismatch")
-# Parts of the errors of OpenSSL if a server answers a TLS greeting with plain text.
-_NO_TLS = ("WRONG_VERSION_NUMBER", "wrong version number", "RECORD_LAYER_FAILURE", "record layer failure")
+# The error of OpenSSL if a server answers in plain text.
+_NO_TLS = "WRONG_VERSION_NUMBER"
 # The schemes of proxies that urllib3 supports; SOCKS needs one more library.
 _PROXY_SCHEMES = {"", "http", "https"}
 _ALL = "all"
@@ -104,7 +104,7 @@ def refuse_distrust(error: object, trust: Trust) -> None:
     else:
         return
     host = urlsplit(origin).netloc.rpartition("@")[2]  # the URL of a proxy may have a password
-    if any(part in reason for part in _NO_TLS):
+    if _NO_TLS in reason:
         raise BadConfig(
             f"https://{host}", "the server there speaks http, not https", f"use http://{host}, or the port for https"
         ) from error
