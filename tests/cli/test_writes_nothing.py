@@ -124,6 +124,13 @@ def test_a_plan_names_what_it_would_change_and_caps_each_list(channel: Path, wor
     assert len(planned["would_add"]) == 12
 
 
+def test_a_plan_that_only_deletes_names_no_written_file(channel: Path) -> None:
+    invoke("fs", channel, "--html")
+    out = invoke("fs", channel, "--no-html", "--dry-run").out
+    assert "would delete 2 files" in out
+    assert "would write" not in out
+
+
 def test_packages_that_are_read_again_and_say_the_same_are_not_updated(channel: Path) -> None:
     invoke("fs", channel)
     write(channel, "linux-64/dew-1.0-0.conda", license="BSD-3-Clause")

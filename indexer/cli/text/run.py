@@ -170,5 +170,7 @@ def _root(root: SubdirReport) -> str:
 def _files(sub: SubdirReport) -> str:
     done = sub.outcome is not Outcome.PLANNED
     write, delete = "wrote" if done else "would write", delete_verb(done=done)
-    written = f"{write} {counted(len(sub.written), 'file')}" if sub.written or sub.deleted else "nothing to write"
+    if not sub.written:
+        return f"{delete} {counted(len(sub.deleted), 'file')}" if sub.deleted else "nothing to write"
+    written = f"{write} {counted(len(sub.written), 'file')}"
     return f"{written}, {delete} {len(sub.deleted)}" if sub.deleted else written

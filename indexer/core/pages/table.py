@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _FIND = """<div class=find role=search hidden>
 <label for=find>Search</label>
-<input id=find type=search autocomplete=off spellcheck=false placeholder="Search packages">
+<input id=find type=search autocomplete=off spellcheck=false placeholder="package name or version">
 <output for=find></output>
 </div>
 """
