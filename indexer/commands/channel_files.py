@@ -149,10 +149,12 @@ def _sources(job: ChannelJob, root: ChannelFolder, listing: Mapping[str, Stat]) 
         return {}
     named = {key.rpartition("/")[0] for key in options.packages or ()} | set(options.subdirs)
     folders = {key[:-1] for key in listing if key.endswith("/")}
-    subdirs = sorted(folders & (names.KNOWN_SUBDIRS | named))
+    subdirs = sorted(filter(names.is_subdir, folders))
 
     def source(subdir: str) -> Stat | None:
-        for name in (names.CATALOG, names.REPODATA, names.SHARD_INDEX):
+        # A folder of an unknown platform belongs to the channel if a run has indexed it.
+        is_expected = subdir in names.KNOWN_SUBDIRS or subdir in named
+        for name in (names.CATALOG, *((names.REPODATA, names.SHARD_INDEX) if is_expected else ())):
             key = f"{subdir}/{name}"
             stat = root.store.stat(key)
             if stat is not None:

@@ -86,7 +86,7 @@ def check_exists(root: Root, channel: str) -> None:
         reason = f"{reason}, only other folders ({some}{', ...' if len(folders) > _FOLDERS_NAMED else ''})"
     else:
         step = "check the name"
-    create = "create a channel with --create of `indexer s3`, `fs` or `publish`"
+    create = "create a channel with --create of `indexer s3`, `fs`, `publish` or `promote`"
     raise BadConfig(channel or "the channel", reason, f"nothing was changed: {step}, or {create}")
 
 

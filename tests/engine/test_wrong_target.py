@@ -206,6 +206,18 @@ def test_an_unknown_subdir_that_a_person_indexes_is_not_noted_any_more() -> None
     assert [note.filename for note in index(store).not_indexed] == ["espidf-riscv/"]
 
 
+def test_an_unknown_subdir_that_is_indexed_stays_in_the_pages() -> None:
+    store = channel(*keys(1), "espidf-xtensa/p-1-0.conda", "espidf-riscv/p-1-0.conda")
+    html = Options(replace(PLAIN.outputs, html=True))
+    index(store, html)
+    index(store, replace(html, subdirs=("espidf-xtensa",)))
+    before = store.bodies()
+    assert b"espidf-xtensa" in before["index.html"]
+    assert b"espidf-riscv" not in before["index.html"]
+    index(store, html)
+    assert store.bodies() == before
+
+
 def test_an_event_of_an_unknown_subdir_does_not_stop_the_others() -> None:
     store = channel("noarch/n-1.0-0.conda")
     of_event = frozenset({"old-64/x-1.0-0.conda", "noarch/n-1.0-0.conda"})
