@@ -115,7 +115,8 @@ def _publish(
         shards = publication.new_shards if rank is Rank.SHARD else ()
         write = partial(_write, folder, contents, read=read, etags=etags)
         before = before_rank and partial(before_rank, rank)
-        written = list(shown(_write_rank(folder, write, itertools.chain(todo, shards), before)))
+        every = shown(_write_rank(folder, write, itertools.chain(todo, shards), before))
+        written = [one for one in every if one.rewritten or not one.artifact.immutable]  # new shards are many
         rewritten += [one.artifact for one in written if one.rewritten]
         files = _files_of(written)
         # A file that is in the publication twice is written again only if its second content differs.
