@@ -116,12 +116,12 @@ def ours_tools() -> list[Tool]:
         return _ours(channel, "--no-monolithic", "--package", f"{SUBDIR}/{filename}")
 
     def scoped_all(channel: Channel, filename: str) -> list[str]:
-        return _ours(channel, "--package", f"{SUBDIR}/{filename}")
+        return _ours(channel, "--monolithic", "--package", f"{SUBDIR}/{filename}")
 
     return [
         Tool(OURS, by_default, by_default),
         Tool(SCOPED, scoped, lambda channel: _ours(channel, "--no-monolithic")),
-        Tool(SCOPED_ALL, scoped_all, _ours),
+        Tool(SCOPED_ALL, scoped_all, lambda channel: _ours(channel, "--monolithic")),
     ]
 
 
