@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 # A chunk has so many records on average: half a second of compression, and a file that is 1 % larger than one job.
 _RECORDS = 3000
-# A chunk of more bytes is not read by itself: a megabyte of zstd can hold tens of gigabytes.
 CHUNKS_OF = f"chunks 1, zstd {ZSTD_VERSION}"
 """How chunks are cut and compressed: another number for another rule of cutting or other parameters."""
-# Strangers may upload a state and a file: the files of an index compress to a tenth.
-_MAX_RATIO = 128
+# A chunk of more bytes is not read by itself: a megabyte of zstd can hold tens of gigabytes.
 _LARGEST = 64 * 2**20
+# A stranger can upload a state and a file.  The files of an index compress to a tenth.
+_MAX_RATIO = 128
 _COMMA = b","
 
 _raw_map = msgspec.json.Decoder(dict[str, Raw])

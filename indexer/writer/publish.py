@@ -115,8 +115,7 @@ def _publish(
         shards = publication.new_shards if rank is Rank.SHARD else ()
         write = partial(_write, folder, contents, read=read, etags=etags)
         before = before_rank and partial(before_rank, rank)
-        every = shown(_write_rank(folder, write, itertools.chain(todo, shards), before))
-        written = [one for one in every if one.rewritten or not one.artifact.immutable]  # new shards are many
+        written = _without_new_shards(shown(_write_rank(folder, write, itertools.chain(todo, shards), before)))
         rewritten += [one.artifact for one in written if one.rewritten]
         files = _files_of(written)
         # A file that is in the publication twice is written again only if its second content differs.
@@ -127,6 +126,11 @@ def _publish(
             rewritten = []
     _ensure_shards(folder, rewritten)
     return {key: known[key] for key in known.keys() & _wanted(publication)}
+
+
+def _without_new_shards(written: Iterable[_Written]) -> list[_Written]:
+    """The written files that are looked at again; new shards are many, and are not held."""
+    return [one for one in written if one.rewritten or not one.artifact.immutable]
 
 
 def _wanted(publication: Publication) -> set[str]:

@@ -1,4 +1,7 @@
-"""A large object is put together from its old version only if nobody has changed it, or it is written as any other."""
+"""A large object is made from ranges of its old version only if that version is still there.
+
+If the store cannot do this, the object is sent whole; if the version has changed, the put is a Conflict.
+"""
 
 from __future__ import annotations
 

@@ -531,7 +531,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_without_credentials_the_next_step_names_the_variables(nobody: None, call: Callable[[Store], object]) -> None:
+def test_missing_credentials_name_the_variables_to_set(nobody: None, call: Callable[[Store], object]) -> None:
     options = S3Options(endpoint_url=f"http://127.0.0.1:{closed_port()}", region="us-east-1")
     with pytest.raises(BadConfig, match="set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY") as caught:
         call(open_store(Target("s3://bucket/channel", options)))

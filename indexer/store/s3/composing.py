@@ -7,6 +7,7 @@ tests the store with seven small requests.  https://docs.aws.amazon.com/AmazonS3
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from indexer.core.stream import Composition, Sent
     from indexer.store.s3.bucket import Bucket
     from indexer.store.s3.multipart import Limits, SendParts, SentPart
+
+_log = logging.getLogger(__name__)
 
 _NO_ETAG = f'"{"0" * 32}"'
 _BODY = b"-"
@@ -69,7 +72,8 @@ class Compositions:
             return write.write(condition, ETag(composition.base))
         except Conflict:
             raise
-        except IndexerError:  # such as a store that wants parts of one size; if it fails, it also fails for a put
+        except IndexerError as error:  # such as a store that wants parts of one size; what is lasting fails the put too
+            _log.debug("%s: cannot be put together from its old version, so it is sent whole: %s", key, error)
             self.works = False
             return None
 
