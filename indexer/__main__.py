@@ -26,6 +26,9 @@ def main() -> None:
 def _run() -> None:
     """Run the command line and exit with its code; wrong usage is reported in one line, too."""
     # Imported here: processes that read packages also import this module, and need no commands.
+    from indexer.cli.arenas import share_one_arena
+
+    share_one_arena()  # before any thread has an arena
     from typer.exceptions import TyperException
 
     from indexer.cli.app import app

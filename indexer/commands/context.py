@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import field
 
+from indexer.core.first_run import STAGE
 from indexer.core.progress import silent
 from indexer.core.value import Value
 from indexer.store.clock import Clock
@@ -44,7 +45,8 @@ class Context(Value, frozen=True):
     `progress` is called with each step of a phase, never by two threads at once.
     `stored_checksums` is false for a folder: a folder has no object metadata with the digests of packages, so each byte
     is hashed.  `channel` is the target's name for messages, `title` its name for people, for pages and feeds.
-    `store_tests` are those that the store makes, None if it needs none.
+    `store_tests` are those that the store makes, None if it needs none.  `stage` is the number of packages in a
+    stage of the first run over a subdir.
     """
 
     workers: Workers
@@ -58,6 +60,7 @@ class Context(Value, frozen=True):
     title: str = ""
     subdir_executor: Executor | None = None
     store_tests: StoreTests | None = None
+    stage: int = STAGE
 
     @property
     def channel_in_shell(self) -> str:

@@ -158,7 +158,7 @@ def _index_subdir(channel: _Channel, run: SubdirRun, first: FirstAttempts) -> Su
 
 def _ways(cache: ExtractionCache, report: SubdirReport) -> dict[str, ReadCount]:
     """How packages were read, and how many were not read because their records are current."""
-    kept = report.packages + len(report.rejected) - len(cache.results)
+    kept = report.packages + len(report.rejected) - sum(count.packages for count in cache.read_counts.values())
     return {**({"kept": ReadCount(kept)} if kept > 0 else {}), **cache.read_counts}
 
 

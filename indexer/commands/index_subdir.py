@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from indexer.commands.conditions import accept_proof, proof_to_keep
-from indexer.commands.retry import Interrupted, NeedsAllRecords, NeedsTheWholeRun
+from indexer.commands.retry import Interrupted, NeedsAllRecords, NeedsTheWholeRun, StageEnded
 from indexer.core.ahead import files_to_read, likely_new
 from indexer.core.artifact import Rank
 from indexer.core.errors import BadConfig, Conflict
+from indexer.core.first_run import names_of_stage, shown_for_stage
 from indexer.core.in_force import overlay_in_force
 from indexer.core.model import Index
 from indexer.core.name_digests import name_of
@@ -29,7 +30,7 @@ from indexer.lister.existing import load_existing
 from indexer.lister.overlay import load_overlay
 from indexer.lister.shards import load_published_shards
 from indexer.lister.sidecars import first_sidecars_to_read, load_attestations
-from indexer.lister.snapshot import check_packages_unchanged, take_snapshot
+from indexer.lister.snapshot import check_packages_unchanged, snapshot_of_next_stage, take_snapshot
 from indexer.writer.publish import pending, publish, save_state
 
 if TYPE_CHECKING:
@@ -75,17 +76,31 @@ def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt, saved:
     Raises Conflict if another indexer writes at the same time, and any other IndexerError.
     """
     job = run.job
-    snapshot = take_snapshot(folder, job, saved, run.context.clock.now_ms(), trust_state=attempt.number == 1)
+    snapshot = _snapshot(run, folder, attempt, saved)
     if snapshot.state is not None and job.is_up_to_date(snapshot):
         return unchanged_report(job, snapshot, snapshot.state)
     _check_target(run, folder, snapshot)
     accept_proof(run.context, snapshot, force=job.options.force)
-    package_names = None if attempt.load_all else names_to_load(job, snapshot)
+    package_names = None if attempt.load_all else _names_to_look_at(run, snapshot)
+    progress = shown_for_stage(run.cache.progress, snapshot, package_names)
+    run = replace(run, cache=replace(run.cache, progress=progress))
     snapshot = snapshot.unpacked(package_names)
     files = {**files_to_read(job, snapshot), **(first_sidecars_to_read(snapshot) if job.scope is None else {})}
     with folder.requesting(files) as requested:
         _read_new_packages(run, folder, snapshot)
         return _index_changed(run, requested, attempt, snapshot, package_names)
+
+
+def _snapshot(run: SubdirRun, folder: ChannelFolder, attempt: Attempt, saved: SavedState) -> Snapshot:
+    now_ms = run.context.clock.now_ms()
+    if attempt.listing is not None and saved.state is not None:
+        return snapshot_of_next_stage(run.job, saved, attempt.listing, now_ms)
+    return take_snapshot(folder, run.job, saved, now_ms, trust_state=attempt.number == 1)
+
+
+def _names_to_look_at(run: SubdirRun, snapshot: Snapshot) -> frozenset[str] | None:
+    """The names of the only packages that this attempt looks at, None for all."""
+    return names_of_stage(run.job, snapshot, names_to_load(run.job, snapshot), run.context.stage)
 
 
 def _index_changed(
@@ -122,6 +137,9 @@ def _index_changed(
         if known_files is not None:
             state = next_state(job, snapshot, existing, update, known_files)
             save_state(folder, state, snapshot, proof_to_keep(run.context, snapshot))
+            if state.has_more_stages and job.scope is None:
+                run.cache.forget()
+                raise StageEnded(report, snapshot.listing)
     except Conflict as conflict:
         raise Interrupted(conflict, report) from conflict
     return published_report(report)

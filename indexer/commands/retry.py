@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from indexer.commands.context import Context
+    from indexer.core.packed_listing import Listing
     from indexer.core.report import SubdirReport
 
 R = TypeVar("R")
@@ -24,6 +25,14 @@ _log = logging.getLogger(__name__)
 _GIVE_UP_AFTER = 600.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
+
+
+class StageEnded(Exception):
+    """A stage of a first run has published what `report` names; the next stage has the same `listing`."""
+
+    def __init__(self, report: SubdirReport, listing: Listing) -> None:
+        super().__init__()
+        self.report, self.listing = report, listing
 
 
 class Interrupted(Conflict):
@@ -47,13 +56,15 @@ class Attempt(Value, frozen=True):
 
     `number` counts from 1 on.  With `load_all` it loads the records of all package names.  `leased` is true if the
     folder is written under a lease, because the store knows no conditional writes.  `beside_others` is true if other
-    subdirs are indexed at the same time: such an attempt reads a few packages only.
+    subdirs are indexed at the same time: such an attempt reads a few packages only.  `listing` is that of the stage
+    before, None if the packages must be listed.
     """
 
     number: int = 1
     load_all: bool = False
     leased: bool = False
     beside_others: bool = False
+    listing: Listing | None = None
 
 
 def backoff(context: Context) -> Iterator[float]:
@@ -83,18 +94,23 @@ def until_no_conflict(thing: str, context: Context, work: Callable[[], R]) -> R:
 
 
 def retry_on_conflict(thing: str, context: Context, run: Callable[[Attempt], SubdirReport]) -> SubdirReport:
-    """The report of the first attempt that ends without a write conflict, with the files that earlier attempts wrote.
+    """The report of the first attempt that ends without a write conflict, with the changes of earlier attempts and
+    stages.
 
     Raises GaveUp if there are conflicts for ten minutes.
     """
     pauses = backoff(context)
     interrupted: list[SubdirReport] = []
+    stages: list[SubdirReport] = []
     attempt = Attempt()
     while True:
         try:
             report = run(attempt)
         except NeedsAllRecords:
             attempt = replace(attempt, load_all=True)
+        except StageEnded as stage:
+            stages.append(stage.report)
+            attempt = replace(attempt, listing=stage.listing)
         except Conflict as conflict:
             if isinstance(conflict, Interrupted):
                 interrupted.append(conflict.report)
@@ -107,6 +123,6 @@ def retry_on_conflict(thing: str, context: Context, run: Callable[[Attempt], Sub
                 ) from conflict
             _log.info("%s; next attempt in %.1f s", conflict, wait)
             context.clock.sleep(wait)
-            attempt = replace(attempt, number=attempt.number + 1)
+            attempt = replace(attempt, number=attempt.number + 1, listing=None)
         else:
-            return replace(report, attempts=attempt.number).after(interrupted)
+            return replace(report, attempts=attempt.number).after(interrupted).after_stages(stages)

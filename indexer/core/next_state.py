@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from indexer.core import names
+from indexer.core.first_run import name_digests_after
 from indexer.core.name_digests import has_misfiled_records, mark_unsure, names_of
 from indexer.core.patch import is_empty_form_of_conda_index
 from indexer.core.publication import instructions_of
@@ -50,7 +51,7 @@ def next_state(
 
     After a run over a few packages, the data of the last run about all other packages stays.
     """
-    state = _state_of_this_run(job, snapshot, update, files)
+    state = _state_of_this_run(job, snapshot, update, files, _name_digests(job, snapshot, existing))
     blocks = snapshot.state.blocks if snapshot.state else ()
     if job.scope is not None:
         known = _known_others(job, snapshot, existing)
@@ -58,18 +59,25 @@ def next_state(
     return with_blocks(state, blocks, existing.names_loaded)
 
 
-def _state_of_this_run(job: SubdirJob, snapshot: Snapshot, update: Update, files: Mapping[str, PublishedFile]) -> State:
-    """What a run knows by itself."""
+def _state_of_this_run(
+    job: SubdirJob,
+    snapshot: Snapshot,
+    update: Update,
+    files: Mapping[str, PublishedFile],
+    name_digests: Mapping[str, str],
+) -> State:
+    """What a run knows by itself; `name_digests` are empty if the next run must look at all names."""
     attestations = _attestations(job, snapshot, update)
     transient = {bad.filename for bad in update.rejected if bad.transient}
     transient |= {filename for filename, known in attestations.items() if known.transient}
     rejected = {bad.filename: Bad(bad.etag, bad.reason, bad.kept) for bad in update.rejected if not bad.transient}
-    name_digests = snapshot.listing.name_digests if independent_names(job) and job.scope is None else {}
+    has_more_stages = 0 < len(name_digests) < len(snapshot.listing.name_digests)
     return State(
         config_fingerprint=job.config_fingerprint,
-        listing_digest="" if transient else snapshot.listing.digest,
+        listing_digest="" if transient or has_more_stages else snapshot.listing.digest,
         packages=update.published.count,
         validated=True,
+        has_more_stages=has_more_stages,
         files=dict(files),
         package_etags=dict(update.etags),
         rejected=rejected,
@@ -90,6 +98,13 @@ def _state_of_this_run(job: SubdirJob, snapshot: Snapshot, update: Update, files
         has_misfiled_records=independent_names(job) and has_misfiled_records(update.index.records),
         recent=None if update.recent is None else tuple(update.recent.items()),
     )
+
+
+def _name_digests(job: SubdirJob, snapshot: Snapshot, existing: Existing) -> Mapping[str, str]:
+    """The digests of all names that this or an earlier run has looked at."""
+    if job.scope is not None or not independent_names(job):
+        return {}
+    return name_digests_after(snapshot, existing.names_loaded)
 
 
 def _reasons(withdrawn: Mapping[str, Yank | Ignore]) -> dict[str, str]:
@@ -137,6 +152,7 @@ def _with_other_packages(job: SubdirJob, snapshot: Snapshot, known: State, updat
         listing_digest="",
         etags_complete=known.etags_complete,
         validated=known.validated,
+        has_more_stages=last.has_more_stages,
         package_etags={**others(known.package_etags), **state.package_etags},
         unattested=others(last.unattested),
         rejected={**others(known.rejected), **state.rejected},

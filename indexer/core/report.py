@@ -133,6 +133,17 @@ class SubdirReport(Value, frozen=True):
             deleted=_union(report.deleted for report in attempts),
         )
 
+    def after_stages(self, stages: Sequence[SubdirReport]) -> SubdirReport:
+        """This report of the last stage of a first run, with what earlier `stages` did and found."""
+        parts = (*stages, self)
+        return replace(
+            self.after(stages),
+            warnings=tuple(sorted({note for report in parts for note in report.warnings})),
+            new_rejected=_union(report.new_rejected for report in parts),
+            metadata_read=sum(report.metadata_read for report in parts),
+            reread=sum(report.reread for report in parts),
+        )
+
     def as_json(self) -> dict[str, object]:
         """The object of the subdir in a report."""
         values = asdict(self)

@@ -65,6 +65,7 @@ class State(msgspec.Struct, frozen=True):
     `yanked` and `ignored` have the reasons by file name; `pruned` has the packages that were left out because a
     retention rule removed them.  `rejected` has bad packages, `reported` the ETags of other rejected files (an invalid
     name, no permission to read).
+    `has_more_stages` is true if the first run over the subdir has not ended (core/first_run.py).
     `validated` is true if readers can parse all records: an index of another indexer is checked once.  `outputs` and
     `rules` are those of the run: a yank publishes with the same ones.  `all_in_v3` is true if records can be under
     `v3` by assignment only.  `split_points` are file names at which the next listing can be split into even parts.
@@ -99,6 +100,7 @@ class State(msgspec.Struct, frozen=True):
     place: str = ""
     incomplete: int | None = None
     validated: bool = False
+    has_more_stages: bool = False
     recent: tuple[tuple[int, int], ...] | None = None
     settings: KnownSettings | None = None
     proof: Proof | None = None

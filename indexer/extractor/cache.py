@@ -41,14 +41,14 @@ def extract_spec(job: SubdirJob, snapshot: Snapshot, index: Index, *, stored_che
     """
     from indexer.extractor.extract import ExtractSpec
 
-    unpack = job.options.verify_digests
+    unpack, state = job.options.verify_digests, snapshot.state
     return ExtractSpec(
         job.subdir,
         job.options.rules,
         snapshot.taken_ms,
         unpack or not stored_checksums,
         job.options.outputs.needs_metadata,
-        snapshot.state is None and is_undated(index),
+        is_undated(index) if state is None else state.has_more_stages,
         unpack,
     )
 
@@ -65,6 +65,10 @@ class ExtractionCache(Value, frozen=True):
     results: dict[str, Extracted | Rejected] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
     read_counts: dict[str, ReadCount] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """Forget the results, which were published."""
+        self.results.clear()
 
     def replaced_among(self, packages: Mapping[str, Stat]) -> frozenset[str]:
         """The packages that this run has read with another ETag: no date proves that their records are current."""
@@ -107,7 +111,8 @@ class ExtractionCache(Value, frozen=True):
 
     def _count(self, reading: Reading) -> None:
         usage, strategy = reading.usage, reading.strategy.value
-        count = ReadCount(1, usage.requests.total(), usage.bytes_read)
+        is_new = isinstance(reading.result, Extracted | Rejected) and reading.result.filename not in self.results
+        count = ReadCount(int(is_new), usage.requests.total(), usage.bytes_read)
         self.read_counts[strategy] = self.read_counts.get(strategy, ReadCount()) + count
 
 

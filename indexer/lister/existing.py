@@ -73,7 +73,7 @@ def _load_all(
     """The whole index, or that of some names if it is read from shards."""
     source = snapshot.source(monolithic=job.options.outputs.monolithic)
     if not source:
-        return Existing()
+        return Existing(names_loaded=package_names)
     if source == names.SHARD_INDEX:
         shard_index = load_shard_index(folder, snapshot)
         index = load_records(folder, snapshot, shard_index, package_names)

@@ -66,14 +66,7 @@ def take_snapshot(
     """
     state = saved.state
     scope, outputs = job.scope, job.options.outputs
-    empty = Snapshot(
-        state=state,
-        state_etag=saved.etag,
-        all_listed=scope is None,
-        shards_in_doubt=job.options.force,
-        taken_ms=now_ms,
-        state_saved_ms=saved.saved_ms,
-    )
+    empty = _without_files(job, saved, now_ms)
     if state is not None and trust_state:
         etags = index_files(etags_of(state))
         listing = _list(folder, scope, saved)
@@ -83,6 +76,29 @@ def take_snapshot(
     etags = _without_foreign_page({name: stat.etag for name, stat in stats.items()}, state, outputs)
     modified_ms = {name: stat.written_ms for name, stat in stats.items()}
     return snapshot_of_listing(_list(folder, scope, saved), replace(empty, etags=etags, modified_ms=modified_ms))
+
+
+def snapshot_of_next_stage(job: SubdirJob, saved: SavedState, listing: Listing, now_ms: int) -> Snapshot:
+    """The snapshot for the next stage of a first run, with the `listing` of the stage before, whose state is `saved`.
+
+    Nothing is requested: another indexer that has written since the listing makes a conflict, because the ETags are
+    those of files that the stage before wrote on the condition that nothing else was written.
+    """
+    etags = index_files(etags_of(saved.state or State()))
+    snapshot = snapshot_of_listing(listing, replace(_without_files(job, saved, now_ms), etags=etags))
+    # The listing is older than the shards of the stage before.
+    return replace(snapshot, shards_in_doubt=False)
+
+
+def _without_files(job: SubdirJob, saved: SavedState, now_ms: int) -> Snapshot:
+    return Snapshot(
+        state=saved.state,
+        state_etag=saved.etag,
+        all_listed=job.scope is None,
+        shards_in_doubt=job.options.force,
+        taken_ms=now_ms,
+        state_saved_ms=saved.saved_ms,
+    )
 
 
 def take_index_snapshot(folder: ChannelFolder, outputs: Outputs) -> Snapshot:
