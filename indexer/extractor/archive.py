@@ -17,6 +17,7 @@ from indexer.core.errors import BadPackage
 from indexer.core.records.about import traits
 from indexer.extractor.archive_errors import OwnSource, library_call
 from indexer.extractor.integrity import check_directory, check_members, unpack_rest
+from indexer.extractor.tar_names import INDEX_JSON, RECORD_FILES, RUN_EXPORTS_JSON, is_last, start_of_record
 from indexer.extractor.zip_warnings import zip_warnings
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
     from indexer.extractor.integrity import FullCheck
     from indexer.extractor.range_file import RangeFile, SeekableFile
 
-INDEX_JSON = "info/index.json"
-RUN_EXPORTS_JSON = "info/run_exports.json"
-_RECORD_FILES = (INDEX_JSON, RUN_EXPORTS_JSON)
-_RECORD_BASENAMES = tuple(name.removeprefix("info/").encode() for name in _RECORD_FILES)
 RUN_EXPORTS_UNKNOWN = "run exports are unknown"
 """A key of the result: the run exports may be in the part of the archive that cannot be read."""
 ZIP_WARNINGS = "deviations"
@@ -66,7 +63,6 @@ _USUAL_WINDOW = 8 * _MIB
 _CONTENT_IN_LARGE_WINDOW = 40 * _MIB
 # Content up to this size is read into memory whole.  A larger read makes zstandard ask the system for memory each time.
 _HELD = 2**17 - 2**10
-_END_OF_TAR = bytes(2 * tarfile.BLOCKSIZE)
 _EXTENDED_HEADERS = {
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -85,7 +81,7 @@ class _LimitedStream:
     """A decompressed stream that raises BadPackage above a limit.
 
     `size` is the compressed size in bytes, `window` the window size of the decompressor.  After `hold`, `held` has the
-    whole content if it is small.
+    whole content if it is small; reading it begins at `start`.
     """
 
     def __init__(self, source: Source, size: int, window: int = 0, free: int = _FREE_CONTENT) -> None:
@@ -98,6 +94,7 @@ class _LimitedStream:
         self._start = b""
         self.members = _FREE_MEMBERS + size // _MIN_MEMBER
         self.held: bytes | None = None
+        self.start = 0
 
     def hold(self) -> None:
         """Read the start of the content into memory; `read` returns it later."""
@@ -156,7 +153,9 @@ class _BoundedTar(tarfile.TarFile):
 
 def _open_tar(fileobj: _LimitedStream, mode: str, encoding: str) -> tarfile.TarFile:
     if fileobj.held is not None:  # tarfile takes less time for a file than for a stream
-        return _BoundedTar(fileobj=io.BytesIO(fileobj.held), encoding=encoding, content=fileobj)
+        held = io.BytesIO(fileobj.held)
+        held.seek(fileobj.start)
+        return _BoundedTar(fileobj=held, encoding=encoding, content=fileobj)
     # typeshed does not know that `open` passes other arguments on.
     opened: Callable[..., tarfile.TarFile] = _BoundedTar.open
     return opened(fileobj=fileobj, mode=mode, encoding=encoding, content=fileobj)
@@ -273,6 +272,8 @@ def _read_patches(content: _LimitedStream) -> dict[str, bytes]:
 
 def _read_tar(content: _LimitedStream, *, about: bool) -> dict[str, bytes]:
     files = _InfoFiles(metadata_files={} if about else None)
+    if content.held is not None and not about:
+        content.start = start_of_record(content.held)
     try:
         _collect(content, files)
     except BadPackage:
@@ -300,7 +301,7 @@ class _InfoFiles(Struct):
     @property
     def has_record_files(self) -> bool:
         """Whether both files of a record were read."""
-        return len(self.record_files) == len(_RECORD_FILES)
+        return len(self.record_files) == len(RECORD_FILES)
 
     @property
     def whole(self) -> bool:
@@ -321,7 +322,7 @@ class _InfoFiles(Struct):
 def _collect(content: _LimitedStream, files: _InfoFiles) -> None:
     for tar, member in _members(content):
         files.has_file_list |= member.name in _FILE_LISTS
-        if member.name in _RECORD_FILES:
+        if member.name in RECORD_FILES:
             if member.name in files.record_files:
                 files.record_files.clear()  # it is undefined which of the two a client uses
                 raise BadPackage("the archive", f"has {member.name} more than once")
@@ -337,15 +338,8 @@ def _collect(content: _LimitedStream, files: _InfoFiles) -> None:
 
 
 def _is_last(content: _LimitedStream, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bool:
-    """Whether no file of a record follows the `info/index.json` of a small tar, whose end is there.
-
-    A name is in a tar as it is, in one piece after the last slash.  To find no name in the bytes takes less time than
-    to read the headers.  A global header names files after it.
-    """
-    if content.held is None or member.name != INDEX_JSON or tar.pax_headers or not content.held.endswith(_END_OF_TAR):
-        return False
-    end = member.offset_data + member.size
-    return all(content.held.find(name, end) < 0 for name in _RECORD_BASENAMES)
+    """Whether no file of a record follows in a small tar.  A global header can name the files after it."""
+    return content.held is not None and not tar.pax_headers and is_last(content.held, member)
 
 
 def _metadata_file(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, bytes]:

@@ -22,10 +22,8 @@ from indexer.core.usage import Usage
 from indexer.core.value import Value
 from indexer.extractor.archive import (
     ABOUT_JSON,
-    INDEX_JSON,
     PATHS_JSON,
     RECIPES,
-    RUN_EXPORTS_JSON,
     RUN_EXPORTS_UNKNOWN,
     ZIP_WARNINGS,
     read_conda,
@@ -35,6 +33,7 @@ from indexer.extractor.digests import Digests, Hasher, digests_of
 from indexer.extractor.file_kind import START_SIZE, check_file_kind
 from indexer.extractor.integrity import BZIP2_TAIL, FullCheck, Tail, ends_as_bzip2, scan_members, unpack_bzip2
 from indexer.extractor.range_file import HeldFile, RangeFile
+from indexer.extractor.tar_names import INDEX_JSON, RUN_EXPORTS_JSON
 from indexer.store.read import ResumingReader
 from indexer.store.wrappers import Metered
 

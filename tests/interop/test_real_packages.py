@@ -14,7 +14,8 @@ from indexer import Target
 from indexer.core.model import Outputs
 from indexer.core.names import KNOWN_SUBDIRS, STATE_FILE
 from indexer.core.report import Outcome
-from indexer.extractor.archive import RECIPES, RUN_EXPORTS_JSON, read_tar_bz2
+from indexer.extractor.archive import RECIPES, read_tar_bz2
+from indexer.extractor.tar_names import RUN_EXPORTS_JSON
 from tests.interop.real_packages import WITH_BZ2, Indexed, run
 from tests.support.channels import copy, files, lay_out, objects, records
 

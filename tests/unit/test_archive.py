@@ -17,9 +17,10 @@ import fixtures
 from indexer.core.errors import BadPackage
 from indexer.core.model import Extracted, Rejected, Rules
 from indexer.core.records.identity import identity_of
-from indexer.extractor.archive import INDEX_JSON, RUN_EXPORTS_JSON, ZIP_WARNINGS, read_conda, read_tar_bz2
+from indexer.extractor.archive import ZIP_WARNINGS, read_conda, read_tar_bz2
 from indexer.extractor.extract import ExtractSpec, read
 from indexer.extractor.range_file import RangeFile
+from indexer.extractor.tar_names import INDEX_JSON, RUN_EXPORTS_JSON
 from tests.support.archives import END, MIB, Entry, bz2_of, conda, header, index_json, member, pax, zipped, zst
 from tests.support.memory import MemoryStore
 
