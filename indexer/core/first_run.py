@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from indexer.core.job import SubdirJob
     from indexer.core.snapshot import Snapshot
 
-STAGE = 100_000
+STAGE = 50_000
 """About how many packages a stage reads: a run takes some 2 kB of memory for each."""
 
 

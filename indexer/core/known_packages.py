@@ -71,15 +71,10 @@ def blocks_with(
         return _made(now, count)
     if len(before) != count:
         return _made({**_of_other_names(known_packages_in(before, None), package_names), **now}, count)
-    changed = {
-        number: _of_other_names(_decoded(before[number]), package_names)
-        for number in {_number_of(name, count) for name in package_names}
-    }
-    for filename, known in now.items():
-        changed[_number_of(_name_of(filename), count)][filename] = known
+    new = _by_block(now, count)
     blocks = list(before)
-    for number, content in changed.items():
-        blocks[number] = _encoded(content)
+    for number in {_number_of(name, count) for name in package_names}:  # one block in memory at a time
+        blocks[number] = _encoded({**_of_other_names(_decoded(before[number]), package_names), **new[number]})
     return tuple(blocks) if any(blocks) else ()
 
 
@@ -91,10 +86,14 @@ def _made(known: Mapping[str, KnownPackage], count: int) -> tuple[bytes, ...]:
     """All blocks; none if no package is known, as in a bucket whose ETags are all the MD5 of the package."""
     if not known:
         return ()
+    return tuple(map(_encoded, _by_block(known, count)))
+
+
+def _by_block(known: Mapping[str, KnownPackage], count: int) -> list[dict[str, KnownPackage]]:
     parts: list[dict[str, KnownPackage]] = [{} for _ in range(count)]
     for filename, one in known.items():
         parts[_number_of(_name_of(filename), count)][filename] = one
-    return tuple(map(_encoded, parts))
+    return parts
 
 
 def _name_of(filename: str) -> str:

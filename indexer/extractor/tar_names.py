@@ -28,7 +28,7 @@ def start_of_record(tar: bytes) -> int:
     That is another file of a record, a header that changes the names of others, or one that a package must not have.
     """
     at = tar.find(_HEADER_NAME)
-    if at < 0 or at % tarfile.BLOCKSIZE or not tar.endswith(_END):
+    if at < 0 or at % tarfile.BLOCKSIZE or not _is_header(tar, at) or not tar.endswith(_END):
         return 0
     if any(tar.find(name, 0, at + _FOLDER + len(name) - 1) >= 0 for name in _BASENAMES):
         return 0
