@@ -61,7 +61,10 @@ def lines(clock: Callable[[], float] = time.monotonic) -> Iterator[Callable[[Ste
     def show(step: Step) -> None:
         nonlocal last
         now = clock()
-        since, before = begun.setdefault((step.phase, step.subdir), (now, step.done))
+        key = (step.phase, step.subdir)
+        since, before = begun.setdefault(key, (now, step.done))
+        if step.total and step.done == step.total:
+            del begun[key]  # each stage of a first run writes files
         if now - last >= _EVERY and (step.done < step.total or not step.total):
             last = now
             rate = (step.done - before) / (now - since) if now > since else 0.0

@@ -98,6 +98,8 @@ def test_without_a_terminal_there_is_a_line_every_30_seconds(capsys: pytest.Capt
         161.0: Step(Phase.READING, "noarch", 1000, 60_000),
         200.0: Step(Phase.WRITING, "", 3, 12),
         300.0: Step(Phase.WRITING, "", 12, 12),  # the report says that it has ended
+        400.0: Step(Phase.WRITING, "", 0, 50),  # another stage
+        440.0: Step(Phase.WRITING, "", 20, 50),
     }
     seconds = iter((0.0, *steps))
     with lines(lambda: next(seconds)) as show:
@@ -108,6 +110,8 @@ def test_without_a_terminal_there_is_a_line_every_30_seconds(capsys: pytest.Capt
         "noarch: listing: 5,000 objects listed, 200/s",
         "noarch: reading: 1,000 of 60,000 packages read, 10/s, about 1.6 h left",
         "channel: writing: 3 of 12 files written",
+        "channel: writing: 0 of 50 files written",
+        "channel: writing: 20 of 50 files written, 0/s, about 1 min left",
     ]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from indexer.commands.index import index_channel
 from indexer.commands.with_settings import index_with_settings
 from indexer.core.progress import Phase, Step
 from indexer.lister.listing import counted, listed
@@ -43,6 +44,14 @@ def test_pages_that_are_written_are_counted() -> None:
     shown = steps(channel(*keys(3)), with_outputs(html=True))
     pages = [step for step in shown if step.subdir == "" and step.total == 3]
     assert [step.done for step in pages] == [1, 2, 3]
+
+
+def test_all_stages_of_a_first_run_count_all_packages() -> None:
+    shown: list[Step] = []
+    index_channel(channel(*keys(5)), PLAIN, replace(fake_context(), progress=shown.append, stage=2))
+    reading = [step for step in shown if step.phase is Phase.READING]
+    assert [step.done for step in reading] == [0, 1, 2, 2, 3, 4, 4, 5]
+    assert {step.total for step in reading} == {5}
 
 
 def test_an_unchanged_run_writes_nothing_and_reads_nothing() -> None:
