@@ -139,7 +139,7 @@ def encode_state(state: State) -> bytes:
 
 def state_file(first: bytes, blocks: Sequence[bytes] = ()) -> bytes:
     """A state file of the content of its first frame, and of blocks."""
-    frame = compress(first)
+    frame = compress(first, checksum=True)
     return b"".join([_START.pack(_SKIPPABLE, 4, len(frame)), frame, *blocks])
 
 

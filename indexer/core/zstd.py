@@ -17,12 +17,12 @@ _MAX_RATIO = 128
 SHORT_ENTRY = 2**11
 
 
-def compress(data: bytes) -> bytes:
-    """One zstd frame of `data`.
+def compress(data: bytes, *, checksum: bool = False) -> bytes:
+    """One zstd frame of `data`; with `checksum` a frame whose content was changed is not decoded.
 
     Its header has the size of the content, which older conda-libmamba-solver needs (conda-libmamba-solver#748).
     """
-    return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)
+    return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True, write_checksum=checksum).compress(data)
 
 
 def decompress(data: bytes, limit: int) -> bytes:
