@@ -139,6 +139,13 @@ class Overlay(Value, frozen=True):
             return frozenset()
         return patch.filenames_with_patched_run_exports(self.published_instructions)
 
+    def without_own_removals(self, index: Index) -> Index:
+        """An index that readers saw, in which the packages that this overlay hides are not listed as removed."""
+        if isinstance(self.published_instructions, BadPatch):
+            return index
+        own = self.published_instructions.remove | self.yanks.keys()
+        return replace(index, removed=tuple(name for name in index.removed if name not in own))
+
     def apply(self, index: Index) -> Patched:
         """The index that readers see: patched, and without yanked packages.  Raises BadPatch."""
         instructions = self.instructions()

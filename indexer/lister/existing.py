@@ -64,6 +64,8 @@ def load_existing(
 
         index = validated(index)
     index = job.without_unyanked(index)
+    if job.options.force and source != names.FROM_PACKAGES:
+        index = overlay.without_own_removals(index)  # else a package that the patch removes never comes back
     return replace(loaded, index=index, source=source, overlay=overlay, catalog=known or Catalog())
 
 

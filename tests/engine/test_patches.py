@@ -264,6 +264,18 @@ def test_a_lost_unpatched_index_is_not_replaced_by_the_patched_one() -> None:
     assert records(store)[FIRST]["depends"] == ["fixed >=1"]
 
 
+@pytest.mark.parametrize("lost", [[UNPATCHED], [UNPATCHED, f"linux-64/{names.REPODATA}"]], ids=["unpatched", "both"])
+def test_after_a_lost_index_the_end_of_a_patch_brings_packages_back(lost: list[str]) -> None:
+    store = patched()
+    for key in lost:
+        store.remove(key)
+    forced = only(index(store, replace(PLAIN, force=True)))
+    assert SECOND not in {note.filename for note in forced.warnings}
+    assert set(unpatched(store)) == {FIRST, SECOND, THIRD}
+    index(store, ENDING)
+    assert set(records(store)) == sharded(store) == {FIRST, SECOND, THIRD}
+
+
 def test_a_check_finds_what_is_in_force_and_not_published() -> None:
     store = patched()
     assert _faults(store) == []
