@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from indexer.commands.index import index_channel
 from indexer.core import names
 from indexer.core.report import Outcome
+from indexer.core.state import decode_state
 from tests.support.channel_check import faults
 from tests.support.interfering_store import Crash, InterferingStore
 from tests.support.memory_channel import (
@@ -34,6 +35,7 @@ from tests.support.memory_channel import (
 if TYPE_CHECKING:
     from indexer.core.options import Options
     from indexer.core.report import Report
+    from indexer.core.state import State
     from indexer.store import Store
     from tests.support.memory import MemoryStore
 
@@ -61,6 +63,13 @@ def in_stages(store: Store, size: int = 2, options: Options = PLAIN, *, now_ms: 
     return index_channel(store, options, replace(fake_context(now_ms), stage=size))
 
 
+def state_of(store: MemoryStore) -> State:
+    """The state without the files, whose ETags tell how often they were written."""
+    state = decode_state(store.bodies()[f"linux-64/{names.STATE_FILE}"])
+    assert state is not None
+    return replace(state, files={})
+
+
 def writes_of_source(store: MemoryStore, since: int = 0) -> int:
     return [key for _, key in changes(store.calls, since)].count(SOURCE)
 
@@ -71,6 +80,7 @@ def test_the_files_are_those_of_one_run(packages: set[str], size: int, options: 
     expected, store = channel(*packages), channel(*packages)
     whole, report = index(expected, options), in_stages(store, size, options)
     assert published(store) == published(expected)
+    assert state_of(store) == state_of(expected)
     assert only(report).added == only(whole).added
     assert only(report).written == only(whole).written
     assert only(report).read == only(whole).read
