@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core.model import UNREADABLE, ETag
-from indexer.core.names import parse_filename
+from indexer.core.names import name_in
 from indexer.core.zstd import compress, decompress_saved
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ def _by_block(known: Mapping[str, KnownPackage], count: int) -> list[dict[str, K
 
 
 def _name_of(filename: str) -> str:
-    parsed = parse_filename(filename)
-    return parsed.name.lower() if parsed else ""
+    return name_in(filename).lower()
 
 
 def _number_of(name: str, count: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexer.core.attestations import SUFFIX, package_of_sidecar
-from indexer.core.names import parse_filename
+from indexer.core.names import name_in
 from indexer.core.records.identity import identity_of
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 def name_of(filename: str) -> str:
     """The package name, in lower case, of a package or a sidecar by its file name; empty for any other file."""
-    parsed = parse_filename(filename)
-    if parsed is None and SUFFIX in filename:
-        parsed = parse_filename(package_of_sidecar(filename) or "")
-    return parsed.name.lower() if parsed else ""
+    name = name_in(filename)
+    if not name and SUFFIX in filename:
+        name = name_in(package_of_sidecar(filename) or "")
+    return name.lower()
 
 
 def names_of(filenames: Iterable[str]) -> frozenset[str]:

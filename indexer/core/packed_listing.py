@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # The files of a package name are in the pages of one group; a page has so many files.
 _GROUPS = 64
 _PAGE = 250
-# Of 32 bytes: enough to notice a change, and a state has one digest for each name.
+# Enough to notice a change, and a state has one digest for each name.
 _DIGEST_BYTES = 8
 # Packages that came after the last run are known without unpacking a page if they are at most so many.
 _MAX_LATER = 1_000
@@ -93,8 +93,11 @@ def pack(stats: Iterable[Stat], last_run_ms: int | None = None) -> Listing:
         if of_name is None:
             of_name = known[name] = _Name(groups[_group_of(name)])
         of_name.digest += _number_of(stat)
-        of_name.group.add(stat)
-        if names.extension_of(stat.key) is not None:
+        files = of_name.group.files
+        files.append(stat)
+        if len(files) == _PAGE:
+            of_name.group.close_page()
+        if stat.key.endswith(names.EXTENSIONS):
             packages.add(stat)
     digests = {name: _hex_of(of_name.digest) for name, of_name in known.items()}
     return Listing(
@@ -115,12 +118,10 @@ class _Group(Mutable):
     pages: list[bytes] = field(default_factory=list)
     files: list[Stat] = field(default_factory=list)
 
-    def add(self, stat: Stat) -> None:
-        """Add a file."""
-        self.files.append(stat)
-        if len(self.files) == _PAGE:
-            self.pages.append(zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(self.files)))
-            self.files.clear()
+    def close_page(self) -> None:
+        """Compress the files of the open page."""
+        self.pages.append(zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(self.files)))
+        self.files.clear()
 
 
 class _Packages(Mutable):
@@ -167,7 +168,9 @@ def _unpacked(page: bytes) -> list[Stat]:
 
 
 def _number_of(stat: Stat) -> int:
-    return int.from_bytes(hashlib.sha256(line_of(stat.key, stat).encode()).digest()[:_DIGEST_BYTES], "big")
+    # Of so few bytes, BLAKE2 is made in half the time of SHA-256.
+    line = line_of(stat.key, stat).encode()
+    return int.from_bytes(hashlib.blake2b(line, digest_size=_DIGEST_BYTES).digest(), "big")
 
 
 def _hex_of(number: int) -> str:

@@ -288,8 +288,9 @@ def _is_text(name: str) -> bool:
 
 
 def _stat_of(key: str, status: os.stat_result) -> Stat:
-    arrived = max(status.st_mtime_ns, status.st_ctime_ns)
-    return Stat(key, status.st_size, etag_of(status), arrived // _MS, mtime_ms=status.st_mtime_ns // _MS)
+    modified_ms, changed_ms = status.st_mtime_ns // _MS, status.st_ctime_ns // _MS
+    arrived_ms = changed_ms if changed_ms > modified_ms else modified_ms
+    return Stat(key, status.st_size, etag_of(status), arrived_ms, None, None, modified_ms)
 
 
 @contextlib.contextmanager

@@ -398,13 +398,6 @@ def test_an_endpoint_without_s3_is_named(name: str, words: list[str]) -> None:
     assert "secret-word" not in done.error
 
 
-def test_an_html_page_of_a_failing_gateway_is_a_passing_fault() -> None:
-    with answering(lambda _: Response(502, HTML)) as server:
-        done = invoke("s3", "s3://some-bucket/ch", env=server.environment())
-    assert done.code == 1
-    assert "not an S3 endpoint" not in done.error
-
-
 def test_an_event_for_a_folder_is_an_error_with_a_next_step(channel: Path, tmp_path: Path) -> None:
     event = tmp_path / "event.json"
     event.write_text("{}")

@@ -113,6 +113,14 @@ def test_the_pauses_grow_and_have_a_limit_each_and_together(moto: Bucket) -> Non
     store.bucket.client.connections.close()
 
 
+def test_an_html_page_of_a_failing_gateway_is_a_passing_fault(s3: S3Store, wire: Wire) -> None:
+    wire.answer = lambda _: response(502, b"<!DOCTYPE html><title>Bad gateway</title>", Content_Type="text/html")
+    with pytest.raises(Unavailable) as caught:
+        list(s3.list(""))
+    assert "not an S3 endpoint" not in str(caught.value)
+    assert len(wire.sent) == ATTEMPTS
+
+
 def test_a_storm_over_many_requests_uses_no_tries_up_for_others(s3: S3Store, wire: Wire) -> None:
     for number in range(40):
         calm = len(wire.sent) + ATTEMPTS
