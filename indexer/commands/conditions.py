@@ -1,4 +1,4 @@
-"""Remembers in the state of a subdir which tests the store has passed: of conditional writes, and of compositions."""
+"""Remembers in the state of a subdir the tests of the store, of conditional writes and of compositions."""
 
 from __future__ import annotations
 
@@ -24,5 +24,9 @@ def proof_to_keep(context: Context, snapshot: Snapshot) -> Proof | None:
     if tests is None:
         return None
     tested = now_ms if tests.conditions_passed else tests.accepted.tested_ms
-    composed = now_ms if tests.compositions_passed else tests.accepted.composed_ms
-    return Proof(tests.place, tested, now_ms, composed) if tested or composed else None
+    composed, refused = tests.accepted.composed_ms, tests.accepted.refused_ms
+    if tests.compositions_refused:
+        composed, refused = 0, now_ms
+    elif tests.compositions_passed:
+        composed, refused = now_ms, 0
+    return Proof(tests.place, tested, now_ms, composed, refused) if tested or composed or refused else None

@@ -97,8 +97,9 @@ class StoreTests(Protocol):
     """The tests that a store makes before it relies on what not every store supports.
 
     `place` is a digest of the address of the bucket.  `conditions_passed` is true if the store has passed the test of
-    conditional writes in this run, `compositions_passed` if it has passed that of compositions.  `accepted` is the
-    proof of earlier runs that stands for the tests.
+    conditional writes in this run, `compositions_passed` if it has passed that of compositions.  `compositions_refused`
+    is true if it has failed that test in this run, or refused a composition.  `accepted` is the proof of earlier runs
+    that stands for the tests.
     """
 
     accepted: Proof
@@ -114,6 +115,10 @@ class StoreTests(Protocol):
     @property
     def compositions_passed(self) -> bool:
         """Whether this run has tested compositions."""
+
+    @property
+    def compositions_refused(self) -> bool:
+        """Whether this run has found that the store does not compose."""
 
     def accept(self, proof: Proof) -> None:
         """Make no test that earlier runs have made."""

@@ -289,8 +289,7 @@ def _is_text(name: str) -> bool:
 
 def _stat_of(key: str, status: os.stat_result) -> Stat:
     modified_ms, changed_ms = status.st_mtime_ns // _MS, status.st_ctime_ns // _MS
-    arrived_ms = changed_ms if changed_ms > modified_ms else modified_ms
-    return Stat(key, status.st_size, etag_of(status), arrived_ms, None, None, modified_ms)
+    return Stat(key, status.st_size, etag_of(status), max(modified_ms, changed_ms), mtime_ms=modified_ms)
 
 
 @contextlib.contextmanager

@@ -224,7 +224,9 @@ def test_a_store_that_cannot_compose_gets_the_whole_object(served: Server, how: 
         assert content(store) == SMALL.new
         assert served.fake.uploads.begun == {}
     assert len(served.fake.requests) == first + 2  # not tried again
-    assert not BucketTests(store.bucket, store.writes).compositions_passed or how == "equal parts"
+    tests = BucketTests(store.bucket, store.writes)
+    assert not tests.compositions_passed or how == "equal parts"
+    assert tests.compositions_refused
 
 
 @pytest.mark.parametrize("provider", ["r2", "gcs"])
@@ -304,3 +306,17 @@ def test_a_killed_composition_leaves_a_whole_version_and_can_be_repeated(served:
     assert len(served.fake.uploads.begun) <= 1  # the bucket deletes these parts (docs/providers.md)
     assert opened(served).put(KEY, SMALL.body(old), expect=old)
     assert content(store) == SMALL.new
+
+
+def test_a_temporary_error_is_no_refusal(served: Server) -> None:
+    served.fake = FakeS3(Behavior(), uploads=Uploads(smallest=SMALLEST))
+    store = opened(served)
+    old = lay(store)
+    wire = Wire(store)
+    wire.answer = lambda message: refusal(503, "SlowDown") if message.method == "POST" else None
+    try:
+        store.put(KEY, SMALL.body(old), expect=old)
+    finally:
+        wire.leave()
+    assert content(store) == SMALL.new
+    assert not store.writes.compositions.refused

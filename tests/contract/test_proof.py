@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
+from indexer.commands.conditions import proof_to_keep
 from indexer.commands.index import index_channel
 from indexer.core.proof import Proof
 from indexer.core.report import Outcome
+from indexer.core.snapshot import Snapshot
 from indexer.store.s3.store_tests import BucketTests
 from tests.support.fake_s3 import Behavior, FakeS3
 from tests.support.memory_channel import DAY_MS, PLAIN, FakeClock, fake_context, keys, package
@@ -104,8 +106,30 @@ def test_a_known_store_leaves_no_proof_for_an_unknown_one(served: Server) -> Non
 def test_a_proof_holds_for_its_place_its_file_and_a_week(
     place: str, saved_ms: int, now_ms: int, *, holds: bool
 ) -> None:
-    proof = Proof("here", 1000, 1000, composed_ms=1000).holding(place, saved_ms, now_ms)
-    assert (bool(proof.tested_ms), bool(proof.composed_ms)) == (holds, holds)
+    proof = Proof("here", 1000, 1000, composed_ms=1000, refused_ms=1000).holding(place, saved_ms, now_ms)
+    assert {bool(ms) for ms in (proof.tested_ms, proof.composed_ms, proof.refused_ms)} == {holds}
+
+
+@pytest.mark.parametrize(("refused_ms", "expected"), [(0, True), (1000, False)])
+def test_a_store_that_refused_a_composition_is_not_asked_again(
+    served: Server, refused_ms: int, *, expected: bool
+) -> None:
+    served.fake = FakeS3(Behavior())
+    store = served.open("other")
+    tests = BucketTests(store.bucket, store.writes)
+    tests.accept(Proof(tests.place, 1000, 1000, 1000 - refused_ms, refused_ms))
+    assert store.writes.compositions.are_supported() is expected
+    assert served.fake.requests == []
+
+
+def test_a_refusal_ends_an_earlier_proof(served: Server) -> None:
+    served.fake = FakeS3(Behavior())
+    store = served.open("other")
+    tests = BucketTests(store.bucket, store.writes)
+    tests.accept(Proof(tests.place, 1000, 1000, composed_ms=1000))
+    store.writes.compositions.refused = True
+    kept = proof_to_keep(replace(fake_context(), store_tests=tests), Snapshot(taken_ms=2000))
+    assert kept == Proof(tests.place, 1000, 2000, composed_ms=0, refused_ms=2000)
 
 
 def test_each_test_of_a_proof_ends_by_itself() -> None:

@@ -16,6 +16,7 @@ from indexer.core.errors import Conflict, IndexerError
 from indexer.core.model import ETag
 from indexer.core.stream import Kept
 from indexer.store.s3.copying import MATCH, source_of
+from indexer.store.s3.errors import is_lasting
 from indexer.store.s3.md5 import content_md5, md5_of
 from indexer.store.s3.multipart import LIMITS, LargeWrite
 
@@ -36,19 +37,19 @@ class Compositions:
     """Composes objects of a bucket.
 
     `works` is whether the store has shown that it can, None if it was not tested; `passed` is true if the test was in
-    this run.
+    this run, `refused` if the test has failed in this run, or if the store has refused a composition.
     """
 
     def __init__(self, bucket: Bucket) -> None:
         self.works: bool | None = None if bucket.client.endpoint.provider.composes else False
-        self.passed = False
+        self.passed = self.refused = False
         self._bucket = bucket
         self._testing = threading.Lock()
 
-    def accept(self) -> None:
+    def accept(self, *, works: bool) -> None:
         """Make no test, because an earlier run has made it."""
         if self.works is None:
-            self.works = True
+            self.works = works
 
     def put(
         self,
@@ -74,7 +75,7 @@ class Compositions:
             raise
         except IndexerError as error:  # such as a store that wants parts of one size; what is lasting fails the put too
             _log.debug("%s: cannot be put together from its old version, so it is sent whole: %s", key, error)
-            self.works = False
+            self.works, self.refused = False, is_lasting(error)
             return None
 
     def are_supported(self) -> bool:
@@ -92,7 +93,8 @@ class Compositions:
             LargeWrite(self._bucket, names.PROBE, {}, LIMITS, self._testing_parts(etag), heeded=True).write(
                 {"If-Match": f'"{etag}"'}, etag
             )
-        except (IndexerError, _Ignored):
+        except (IndexerError, _Ignored) as error:
+            self.refused = is_lasting(error)
             return False
         return True
 

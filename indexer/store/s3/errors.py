@@ -90,6 +90,12 @@ def is_unknown(refused: Refused) -> bool:
     return bool(_codes(refused.response) & {*_NOT_IMPLEMENTED, "MethodNotAllowed", "405"})
 
 
+def is_lasting(error: Exception) -> bool:
+    """Whether an error comes again if the same request is made later: the store answered, and refused it."""
+    refused = error.__cause__
+    return not isinstance(error, Unavailable) or (isinstance(refused, Refused) and is_unknown(refused))
+
+
 def _codes(response: Response) -> set[str]:
     """The error code and the HTTP status of a response."""
     return {response.code, str(response.status)}

@@ -38,10 +38,15 @@ class BucketTests:
         """Whether the store has passed the test of compositions in this run."""
         return self._writes.compositions.passed
 
+    @property
+    def compositions_refused(self) -> bool:
+        """Whether the store has failed the test of compositions in this run, or has refused a composition."""
+        return self._writes.compositions.refused
+
     def accept(self, proof: Proof) -> None:
         """Make no test that earlier runs have made: their proof is for this `place`."""
         self.accepted = proof
         if proof.tested_ms and self._writes.conditions is Conditions.UNPROVEN:
             self._writes.conditions = Conditions.ETAG
-        if proof.composed_ms:
-            self._writes.compositions.accept()
+        if proof.composed_ms or proof.refused_ms:
+            self._writes.compositions.accept(works=not proof.refused_ms)
