@@ -226,7 +226,8 @@ def test_a_store_that_cannot_compose_gets_the_whole_object(served: Server, how: 
     assert len(served.fake.requests) == first + 2  # not tried again
     tests = BucketTests(store.bucket, store.writes)
     assert not tests.compositions_passed or how == "equal parts"
-    assert tests.compositions_refused
+    # A conflict is no refusal: another run may have written the test object.  So the next run tests the store again.
+    assert tests.compositions_refused == (how != "always refused")
 
 
 @pytest.mark.parametrize("provider", ["r2", "gcs"])

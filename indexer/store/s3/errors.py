@@ -91,9 +91,13 @@ def is_unknown(refused: Refused) -> bool:
 
 
 def is_lasting(error: Exception) -> bool:
-    """Whether an error comes again if the same request is made later: the store answered, and refused it."""
+    """Whether an error comes again if the same request is made later: the store answered, and refused it.
+
+    A Conflict does not: another run may have written the same object.
+    """
     refused = error.__cause__
-    return not isinstance(error, Unavailable) or (isinstance(refused, Refused) and is_unknown(refused))
+    passes = isinstance(error, (Conflict, Unavailable))
+    return not passes or (isinstance(refused, Refused) and is_unknown(refused))
 
 
 def _codes(response: Response) -> set[str]:
