@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +15,7 @@ from indexer.core.formats.shards import encode_index
 from indexer.core.model import Outputs
 from indexer.core.named_snapshot import FrozenSubdir, frozen_repodata, frozen_shard_index
 from indexer.core.snapshot import Snapshot, etags_of
+from indexer.core.stream import sha256_of
 from indexer.core.value import Value
 from indexer.lister.published_index import load_published_index
 from indexer.lister.shards import LostShard, load_shard_index
@@ -106,7 +106,7 @@ def _view(folder: ChannelFolder, state: State, *, monolithic: bool) -> FrozenVie
     snapshot = Snapshot(etags_of(state), state, all_listed=False)
     index, shard_index = load_published_index(folder, snapshot), load_shard_index(folder, snapshot)
     files = _files(folder.name, index, shard_index, state.outputs or Outputs(), monolithic=monolithic)
-    digests = {file.name: _sha256(file.content) for file in files}
+    digests = {file.name: sha256_of(file.content).hex() for file in files}
     return FrozenView(
         folder.name,
         FrozenSubdir(tuple(sorted(index.records)), digests),
@@ -128,7 +128,3 @@ def _files(subdir: str, index: Index, shard_index: ShardIndex, outputs: Outputs,
         artifacts = frozen_repodata(index, url, subdir, outputs)
         files += [File(artifact.key, compressed(artifact).content, artifact.headers) for artifact in artifacts]
     return files
-
-
-def _sha256(content: Content) -> str:
-    return (hashlib.sha256(content).digest() if isinstance(content, bytes) else content.sha256).hex()

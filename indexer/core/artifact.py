@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from indexer.core import names
 from indexer.core.chunks import CHUNKS_OF, ChunkedStream
 from indexer.core.formats import shards
+from indexer.core.stream import sha256_of
 from indexer.core.value import Value
 
 if TYPE_CHECKING:
@@ -74,10 +75,10 @@ def with_digest(artifact: Artifact) -> Artifact:
     content = artifact.content
     if content is None:
         return artifact
-    sha256 = hashlib.sha256(content).digest() if isinstance(content, bytes) else content.sha256
+    digest = content.digest.encode() if isinstance(content, ChunkedStream) else sha256_of(content)
     made = [CHUNKS_OF] if artifact.codec is Codec.ZSTD and isinstance(content, ChunkedStream) else []
     shape = msgspec.json.encode((artifact.codec.value, artifact.level, artifact.headers, *made), order="deterministic")
-    return replace(artifact, digest=hashlib.sha256(sha256 + shape).hexdigest())
+    return replace(artifact, digest=hashlib.sha256(digest + shape).hexdigest())
 
 
 class NewShards(Value, frozen=True):
@@ -93,7 +94,7 @@ class NewShards(Value, frozen=True):
     @property
     def keys(self) -> list[str]:
         """The keys of the shards, relative to the subdir."""
-        return [names.SHARDS_FOLDER + shards.filename_of(content.sha256) for content in self.contents]
+        return [names.SHARDS_FOLDER + shards.filename_of(sha256_of(content)) for content in self.contents]
 
 
 class Publication(Value, frozen=True):

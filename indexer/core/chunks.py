@@ -9,57 +9,73 @@ from __future__ import annotations
 import hashlib
 import itertools
 import zlib
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
-from indexer.core.errors import BadIndex
 from indexer.core.json_form import dump
 from indexer.core.model import Raw
-from indexer.core.stream import Stream, stream_of
+from indexer.core.stream import Piece, Stream, made
 from indexer.core.value import Value
-from indexer.core.zstd import ZSTD_VERSION, frame_header, unpack_job
+from indexer.core.zstd import ZSTD_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from indexer.core.saved_chunks import SavedChunks
 
 # A chunk has so many records on average: half a second of compression, and a file that is 1 % larger than one job.
 _RECORDS = 3000
 CHUNKS_OF = f"chunks 1, zstd {ZSTD_VERSION}"
 """How chunks are cut and compressed: another number for another rule of cutting or other parameters."""
-# A chunk of more bytes is not read by itself: a megabyte of zstd can hold tens of gigabytes.
-_LARGEST = 64 * 2**20
-# A stranger can upload a state and a file.  The files of an index compress to a tenth.
-_MAX_RATIO = 128
-_COMMA = b","
+COMMA = b","
+_DIGEST_SIZE = 16  # bytes
 
 _raw_map = msgspec.json.Decoder(dict[str, Raw])
+
+
+Span = tuple[int, int]
+"""The first byte of a part of a file, and the byte after the last."""
+
+
+class SavedPart(Value, frozen=True):
+    """Where a chunk is in the published files: `plain` in the one that is not compressed, `packed` in the other one.
+
+    `job` returns the chunk as it is in the compressed file; `job_digest` is the digest of these bytes.
+    """
+
+    plain: Span
+    packed: Span
+    job: Callable[[], bytes]
+    job_digest: str
 
 
 class Chunk(Value, frozen=True):
     """A part of a file, whose `text` is made when it is needed.
 
     `section` is the map whose records the chunk has, `first` the key of its first record; both are empty for the text
-    between records.  `packed` is the chunk as a zstd job if it was compressed before, `size` its size before that.
-    `start` is its position in the published file that it was read from, None for a new chunk.
+    between records.  `size` and `digest` are those of the text; the digest is empty if they are not known yet.  `saved`
+    is None for a chunk that is not in the published file.
     """
 
     text: Callable[[], bytes]
     section: str = ""
     first: str = ""
-    packed: memoryview | None = None
     size: int = 0
-    start: int | None = None
+    digest: str = ""
+    saved: SavedPart | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkedStream(Stream):
-    """A stream whose chunks are compressed one by one."""
+    """A stream whose chunks are compressed one by one; its `digest` is made of those of the chunks."""
 
     chunks: tuple[Chunk, ...] = field(default=(), compare=False)
+    digest: str = ""
 
 
 class Section(Value, frozen=True):
@@ -74,9 +90,9 @@ def chunked_object(
     """The stream of a JSON object with sorted keys; the key `last`, if there is one, follows all others.
 
     Sections can be among the values and among the members of the values.  The text between them is taken from `saved`
-    chunks if it has not changed.  Reads all chunks once, for their size and digest.
+    chunks if it has not changed.  Makes the text of each new chunk once, for its size and digest.
     """
-    known = {chunk.text(): chunk for chunk in (saved.chunks if saved else ()) if not chunk.section}
+    known = {chunk.digest: chunk for chunk in (saved.chunks if saved else ()) if not chunk.section}
     chunks: list[Chunk] = []
     text: list[bytes] = []
     for part in _parts(values, last):
@@ -87,11 +103,48 @@ def chunked_object(
         text = []
         for number, chunk in enumerate(part.chunks):
             if number:
-                chunks.append(_between(_COMMA, known))
-            chunks.append(chunk)
+                chunks.append(_between(COMMA, known))
+            chunks.append(_measured(chunk))
     chunks.append(_between(b"".join(text), known))
-    whole = stream_of(lambda: (chunk.text() for chunk in chunks))
-    return ChunkedStream(whole.make, whole.size, whole.sha256, chunks=tuple(chunks))
+    digest = digest_of("".join(chunk.digest for chunk in chunks).encode())
+    size = sum(chunk.size for chunk in chunks)
+    starts = starts_in_published(chunks, lambda saved: saved.plain)
+    pieces = [Piece(chunk.text, chunk.size, start) for chunk, start in zip(chunks, starts, strict=True)]
+    return ChunkedStream(partial(made, pieces), size, pieces=tuple(pieces), chunks=tuple(chunks), digest=digest)
+
+
+def starts_in_published(chunks: Sequence[Chunk], span_of: Callable[[SavedPart], Span]) -> list[int | None]:
+    """Where each chunk begins in a published file, None for a new chunk.
+
+    `span_of` returns the place of a saved chunk.  A comma has a place if the chunks beside it have one: a comma
+    followed the first one there too.
+    """
+    spans = [None if chunk.saved is None else span_of(chunk.saved) for chunk in chunks]
+    found = [None if span is None else span[0] for span in spans]
+    for number in range(1, len(chunks) - 1):
+        before, after = chunks[number - 1], chunks[number + 1]
+        span = spans[number - 1]
+        if span is not None and after.saved is not None and _is_comma(before, chunks[number], after):
+            found[number] = span[1]
+    return found
+
+
+def _is_comma(before: Chunk, chunk: Chunk, after: Chunk) -> bool:
+    """Whether a chunk is the comma between two chunks of a section."""
+    return bool(before.section) and before.section == after.section and not chunk.section
+
+
+def digest_of(data: bytes | memoryview) -> str:
+    """The digest of a chunk: 32 hex digits."""
+    return hashlib.blake2b(data, digest_size=_DIGEST_SIZE).hexdigest()
+
+
+def _measured(chunk: Chunk) -> Chunk:
+    """The chunk with its size and digest."""
+    if chunk.digest:
+        return chunk
+    text = chunk.text()
+    return replace(chunk, size=len(text), digest=digest_of(text))
 
 
 def _parts(values: Mapping[str, object], last: str | None = None) -> Iterator[bytes | Section]:
@@ -112,9 +165,10 @@ def _parts(values: Mapping[str, object], last: str | None = None) -> Iterator[by
     yield b"}" if values else b"{}"
 
 
-def _between(text: bytes, known: Mapping[bytes, Chunk]) -> Chunk:
-    """The chunk of a text between records: a `known` one if its text is the same."""
-    return known.get(text) or Chunk(lambda: text)
+def _between(text: bytes, known: Mapping[str, Chunk]) -> Chunk:
+    """The chunk of a text between records: a `known` one, by its digest, if its text is the same."""
+    chunk = _measured(Chunk(lambda: text))
+    return known.get(chunk.digest, chunk)
 
 
 def section_of(name: str, keys: Iterable[str], value_of: Callable[[str], object]) -> Section:
@@ -145,108 +199,10 @@ def _new_chunk(section: str, keys: Sequence[str], value_of: Callable[[str], obje
         for key in keys:
             value = value_of(key)
             # A Raw is copied once, into the text: encoded as one object, a chunk would be in memory three times.
-            pieces += (_COMMA, msgspec.json.encode(key), b":", value if isinstance(value, Raw) else dump(value))
+            pieces += (COMMA, msgspec.json.encode(key), b":", value if isinstance(value, Raw) else dump(value))
         return b"".join(pieces[1:])
 
     return Chunk(text, section, keys[0])
-
-
-class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A chunk in a table: its `section` and `first` key, its size in bytes, and its size after compression."""
-
-    section: str
-    first: str
-    size: int
-    packed: int
-
-
-class ChunkTable(msgspec.Struct, frozen=True):
-    """The chunks of a compressed file in order, with a digest of the file and of the table.
-
-    `zstd` is the version of zstd that made the chunks: another version can compress the same text to other bytes.
-    """
-
-    rows: tuple[Row, ...]
-    digest: str
-    zstd: str = ""
-
-    @property
-    def is_of_this_zstd(self) -> bool:
-        """Whether this version of zstd made the chunks."""
-        return self.zstd == ZSTD_VERSION
-
-
-def table_of(rows: Iterable[Row], packed: Iterable[bytes | memoryview]) -> ChunkTable:
-    """The table of a compressed file, whose bytes are `packed`."""
-    rows = tuple(rows)
-    digest = hashlib.sha256(msgspec.json.encode((ZSTD_VERSION, rows)))
-    for part in packed:
-        digest.update(part)
-    return ChunkTable(rows, digest.hexdigest(), ZSTD_VERSION)
-
-
-class SavedChunks(Value, frozen=True):
-    """The chunks of a published file in order, without the commas between them."""
-
-    chunks: tuple[Chunk, ...] = ()
-
-    def sections(self) -> dict[str, list[Chunk]]:
-        """The chunks of each section that has records, by the name of the section."""
-        found: dict[str, list[Chunk]] = {}
-        for chunk in self.chunks:
-            if chunk.section:
-                found.setdefault(chunk.section, []).append(chunk)
-        return found
-
-    def excerpt(self, package_names: Iterable[str]) -> bytes:
-        """The file with only those chunks of records that can have a package of some names (lower case)."""
-        ranges = [(f"{name}-", f"{name}.") for name in package_names]  # the byte after "-" is "."
-        wanted = {
-            (section, chunk.first)
-            for section, chunks in self.sections().items()
-            for chunk in _chunks_in(chunks, ranges)
-        }
-        found: list[bytes] = []
-        last = ""
-        for chunk in self.chunks:
-            if not chunk.section or (chunk.section, chunk.first) in wanted:
-                if chunk.section and chunk.section == last:
-                    found.append(_COMMA)
-                found.append(chunk.text())
-                last = chunk.section
-        return b"".join(found)
-
-
-def _chunks_in(chunks: Sequence[Chunk], ranges: Iterable[tuple[str, str]]) -> Iterator[Chunk]:
-    """The chunks of a section that can have keys in some ranges."""
-    firsts = [chunk.first for chunk in chunks]
-    for start, end in ranges:
-        yield from chunks[max(bisect_right(firsts, start) - 1, 0) : bisect_left(firsts, end)]
-
-
-def saved_chunks(data: bytes, table: ChunkTable, key: str) -> SavedChunks | None:
-    """The chunks of the compressed file `key`; None if the table is not the one of these bytes."""
-    too_large = sum(row.size for row in table.rows) > _LARGEST + _MAX_RATIO * len(data)
-    invalid = any(not 0 <= row.size <= _LARGEST or row.packed < 0 for row in table.rows)
-    if too_large or invalid or table_of(table.rows, [data]) != table:
-        return None
-    view = memoryview(data)
-    position, start = len(frame_header(sum(row.size for row in table.rows))), 0
-    chunks: list[Chunk] = []
-    for row in table.rows:
-        packed = view[position : position + row.packed]
-        chunk = Chunk(partial(_unpacked, packed, row.size, key), row.section, row.first, packed, row.size, start)
-        position, start = position + row.packed, start + row.size
-        if row.section or row.size != len(_COMMA) or chunk.text() != _COMMA:
-            chunks.append(chunk)
-    return SavedChunks(tuple(chunks))
-
-
-def _unpacked(packed: memoryview, size: int, key: str) -> bytes:
-    try:
-        return unpack_job(packed, size)
-    except ValueError as error:
-        raise BadIndex(key, f"is damaged ({error})", "delete it and repeat") from error
 
 
 def spliced(name: str, saved: Sequence[Chunk], changes: Mapping[str, object]) -> Section:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.core.channel_settings import KnownSettings
-from indexer.core.chunks import ChunkTable
 from indexer.core.known_packages import Attested, KnownPackage, blocks_with, known_packages_in
 from indexer.core.model import UNREADABLE, ETag, Outputs, Rules
 from indexer.core.proof import Proof
+from indexer.core.saved_chunks import ChunkTable
 from indexer.core.zstd import compress, decompress_saved
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _SKIPPABLE = 0x184D2A50
 class PublishedFile(msgspec.Struct, frozen=True, omit_defaults=True):
     """One of our files: its ETag, the digest of the content and the headers that we wrote, and its chunks.
 
-    `chunks` is None if the file is not compressed in chunks (core/chunks.py).
+    `chunks` is None if the file is not compressed in chunks (core/saved_chunks.py).
     """
 
     etag: ETag

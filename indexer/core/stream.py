@@ -31,6 +31,17 @@ class Sent(Value, frozen=True):
         return b"".join(make() for make in self.chunks)
 
 
+class Piece(Value, frozen=True):
+    """A part of a new version of a file: `make` returns its `size` bytes.
+
+    `start` is their position in the published version, None if they are not there.
+    """
+
+    make: Callable[[], bytes]
+    size: int
+    start: int | None = None
+
+
 class Composition(Value, frozen=True):
     """A new version of a file as ranges of the version with the ETag `base`, and other bytes.
 
@@ -45,16 +56,17 @@ class Composition(Value, frozen=True):
 class Stream:
     """A content in chunks: `make` returns an iterator over the same bytes each time.
 
-    `size` is their number, `sha256` their digest (32 bytes).  `md5` (16 bytes) is None if it is not known yet.
-    `composition` has the same bytes as parts of a published file, None if they are not known as such.  Two streams are
-    equal if their bytes are.
+    `size` is their number, `sha256` (32 bytes) and `md5` (16 bytes) are their digests, None if they are not known yet.
+    `pieces` are the same bytes if some of them can be in a published file; `composition` has them as parts of a certain
+    version of it, None if that is not known.  Two streams with a `sha256` are equal if their bytes are.
     """
 
     make: Callable[[], Iterator[bytes]] = field(compare=False)
     size: int
-    sha256: bytes
+    sha256: bytes | None = None
     md5: bytes | None = field(default=None, compare=False)
     composition: Composition | None = field(default=None, compare=False)
+    pieces: tuple[Piece, ...] = field(default=(), compare=False)
 
     def __iter__(self) -> Iterator[bytes]:
         return self.make()
@@ -77,6 +89,21 @@ def stream_of(make: Callable[[], Iterator[bytes]]) -> Stream:
         digest.update(chunk)
         size += len(chunk)
     return Stream(make, size, digest.digest())
+
+
+def made(pieces: Iterable[Piece]) -> Iterator[bytes]:
+    """The bytes of pieces, each made when it is asked for."""
+    return (piece.make() for piece in pieces)
+
+
+def sha256_of(content: Content) -> bytes:
+    """The SHA-256 of a content, as 32 bytes; read only if it is not known."""
+    if isinstance(content, Stream) and content.sha256 is not None:
+        return content.sha256
+    digest = hashlib.sha256()
+    for chunk in chunks_of(content):
+        digest.update(chunk)
+    return digest.digest()
 
 
 def pieces_of(content: Content, size: int) -> Iterator[bytes]:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from indexer.core import names
-from indexer.core.chunks import saved_chunks
 from indexer.core.errors import BadIndex, Conflict, NewerIndex
 from indexer.core.existing import Existing
 from indexer.core.formats import repodata
 from indexer.core.formats.repodata import PublishedRecords
 from indexer.core.model import Index
 from indexer.core.name_digests import name_of
+from indexer.core.saved_chunks import sound_chunks
 from indexer.core.some_names import chunked_files
 from indexer.lister.shards import load_shard_index
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TypeVar
 
-    from indexer.core.chunks import SavedChunks
     from indexer.core.job import SubdirJob
     from indexer.core.overlay import Overlay
+    from indexer.core.saved_chunks import SavedChunks
     from indexer.core.snapshot import Snapshot
     from indexer.core.state import State
     from indexer.store.channel_folder import ChannelFolder
@@ -70,7 +70,8 @@ def _check_source(folder: ChannelFolder, snapshot: Snapshot, source: str) -> Non
 def _load_chunks(folder: ChannelFolder, snapshot: Snapshot, state: State, name: str) -> SavedChunks:
     """The chunks of a compressed file.  Raises BadIndex if they are not those that the last run left."""
     key = folder.prefix + name
-    found = saved_chunks(folder.read(name, snapshot.etags[name]), state.chunks[name], key)
+    read, size = folder.ranges(name, snapshot.etags[name])
+    found = sound_chunks(read, size, state.chunks[name], key)
     if found is None:
         raise BadIndex(key, "is not as the last run left it", "repeat with --force")
     return found

@@ -7,7 +7,7 @@ ones.  An expectation that does not hold raises Conflict and changes nothing.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from msgspec import field
 
@@ -76,6 +76,14 @@ class Reader(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close."""
+
+
+@runtime_checkable
+class RandomReader(Reader, Protocol):
+    """A file that stays open: its bytes can be read in any order, by any thread, even if it was replaced."""
+
+    def range(self, start: int, stop: int) -> bytes:
+        """The bytes from one position to before another.  Raises Conflict if the file became shorter."""
 
 
 Range = tuple[int, int | None]

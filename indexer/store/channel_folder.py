@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from indexer.core.progress import silent
 from indexer.core.value import Value
-from indexer.store.read import read_whole
+from indexer.store import RandomReader
+from indexer.store.read import ResumingReader, read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,6 +36,7 @@ class ChannelFolder(Value, frozen=True, dict=True):
     executor: Executor
     progress: Callable[[Step], None] = silent
     _requested: dict[tuple[str, ETag], Future[bytes]] = field(default_factory=dict)
+    _kept_open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @cached_property
     def prefix(self) -> str:
@@ -48,12 +50,31 @@ class ChannelFolder(Value, frozen=True, dict=True):
             return requested.result()
         return read_whole(self.store, self.prefix + filename, etag)[0]
 
+    def ranges(self, filename: str, etag: ETag) -> tuple[Callable[[int, int], bytes], int]:
+        """A function that returns the bytes of a file from one position to before another, and the size of the file.
+
+        It returns those of this version even if the file was replaced in the meantime, until `requesting` ends.  A file
+        of a store that cannot keep it open is in memory.  Raises the errors of `read`.
+        """
+        requested = self._requested.pop((filename, etag), None)
+        if requested is not None:
+            data = requested.result()
+        else:
+            reader = self.store.open(self.prefix + filename, etag=etag)
+            if isinstance(reader, RandomReader):
+                self._kept_open.enter_context(reader)
+                return reader.range, reader.opened.stat.size
+            with ResumingReader(self.store, reader.opened.stat, reader) as resuming:
+                data = resuming.rest()
+        return lambda start, stop: data[start:stop], len(data)
+
     @contextlib.contextmanager
     def requesting(self, files: Mapping[str, ETag]) -> Iterator[ChannelFolder]:
         """The folder; it requests these files now, all at the same time, and `read` returns their content later."""
         requested = {file: self.executor.submit(self.read, *file) for file in files.items()}
         try:
-            yield replace(self, _requested=requested)
+            with contextlib.ExitStack() as kept_open:
+                yield replace(self, _requested=requested, _kept_open=kept_open)
         finally:  # what is left was not needed
             for future in requested.values():
                 future.cancel()

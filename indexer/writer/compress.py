@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import hashlib
 import io
 import os
 import threading
@@ -14,12 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import zstandard
 
 from indexer.core.artifact import Artifact, Codec
-from indexer.core.chunks import Chunk, ChunkedStream, ChunkTable, Row, table_of
-from indexer.core.stream import Stream, chunks_of
+from indexer.core.chunks import Chunk, ChunkedStream, digest_of, starts_in_published
+from indexer.core.saved_chunks import ChunkTable, Row, table_of
+from indexer.core.stream import Piece, Stream, chunks_of, made
 from indexer.core.zstd import FRAME_END, WINDOW_LOG, frame_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from indexer.core.stream import Content
 
@@ -122,14 +122,14 @@ def frame_of_chunks(content: ChunkedStream, level: int, threads: int | None = No
     """
     packers = threading.local()
 
-    def packed(chunk: Chunk) -> tuple[Row, bytes | memoryview]:
-        if chunk.packed is not None:
-            return Row(chunk.section, chunk.first, chunk.size, len(chunk.packed)), chunk.packed
+    def packed(chunk: Chunk) -> tuple[Row, Callable[[], bytes]]:
+        section, first, size, digest = chunk.section, chunk.first, chunk.size, chunk.digest
+        if (saved := chunk.saved) is not None:
+            return Row(section, first, size, saved.packed[1] - saved.packed[0], digest, saved.job_digest), saved.job
         if not hasattr(packers, "pack"):
             packers.pack = _packer(level)
-        text = chunk.text()
-        job: bytes = packers.pack(text)
-        return Row(chunk.section, chunk.first, len(text), len(job)), job
+        job: bytes = packers.pack(chunk.text())
+        return Row(section, first, size, len(job), digest, digest_of(job)), lambda: job
 
     # Each thread needs some 4 MiB: a content of one or two chunks is compressed in this one.
     count = threads or min(_thread_count(), 1 + content.size // _FOR_A_THREAD)
@@ -139,12 +139,22 @@ def frame_of_chunks(content: ChunkedStream, level: int, threads: int | None = No
         else:
             with ThreadPoolExecutor(count) as pool:
                 done = list(pool.map(packed, content.chunks))
-    parts = [frame_header(content.size), *(job for _, job in done), FRAME_END]
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    whole = Stream(partial(iter, parts), sum(map(len, parts)), digest.digest())
-    return Packed(whole, table_of((row for row, _ in done), parts))
+    rows, jobs = [row for row, _ in done], [job for _, job in done]
+    pieces = _frame_of(content, rows, jobs)
+    return Packed(Stream(partial(made, pieces), sum(piece.size for piece in pieces), pieces=pieces), table_of(rows))
+
+
+def _frame_of(content: ChunkedStream, rows: Sequence[Row], jobs: Sequence[Callable[[], bytes]]) -> tuple[Piece, ...]:
+    """The pieces of a frame, and where they are in the published one; the header changes with the size."""
+    starts = starts_in_published(content.chunks, lambda saved: saved.packed)
+    header = frame_header(content.size)
+    # The last chunk ends the text, so a published one was the last one there too.
+    end = None if starts[-1] is None else starts[-1] + rows[-1].packed
+    return (
+        Piece(lambda: header, len(header)),
+        *(Piece(job, row.packed, start) for job, row, start in zip(jobs, rows, starts, strict=True)),
+        Piece(lambda: FRAME_END, len(FRAME_END), end),
+    )
 
 
 def _packer(level: int) -> Callable[[bytes], bytes]:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
-    from indexer.core.chunks import ChunkTable
     from indexer.core.model import ETag
     from indexer.core.proof import Proof
+    from indexer.core.saved_chunks import ChunkTable
     from indexer.core.snapshot import Snapshot
     from indexer.core.stream import Content
     from indexer.store.channel_folder import ChannelFolder

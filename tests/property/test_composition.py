@@ -34,7 +34,7 @@ def test_the_parts_are_the_new_file_and_only_the_last_one_is_small(
         names = frozenset(name_of(filename) for filename, _ in changes)
         before, index = of_names(index, names), changed(index, changes)
         content = encode_repodata(of_names(index, names), info, PublishedRecords(saved(packed), before))
-        parts = parts_of(content.chunks, smallest)
+        parts = parts_of(content.pieces, smallest)
         texts = put_together(parts, published)
         assert b"".join(texts) == bytes(content) == bytes(encode_repodata(index, info))
         assert all(len(text) >= smallest for text in texts[:-1])
@@ -50,7 +50,7 @@ def test_a_file_that_did_not_change_is_one_range(changes: list[tuple[str, int]])
     content = encode_repodata(index, INFO)
     known = PublishedRecords(saved(frame_of_chunks(content, 3, 1)), Index())
     again = encode_repodata(Index(), INFO, known)
-    assert parts_of(again.chunks, 1) == [Kept(0, len(content))]
+    assert parts_of(again.pieces, 1) == [Kept(0, len(content))]
 
 
 def test_one_changed_chunk_that_is_large_enough_is_sent_alone() -> None:
@@ -62,7 +62,7 @@ def test_one_changed_chunk_that_is_large_enough_is_sent_alone() -> None:
     content = encode_repodata(of_names(changed(index, changes), frozenset("b")), INFO, known)
     changed_chunk = content.chunks[4].text()
     size = len(changed_chunk)
-    first, sent, last = parts_of(content.chunks, size)
+    first, sent, last = parts_of(content.pieces, size)
     assert isinstance(first, Kept)
     assert isinstance(sent, Sent)
     assert isinstance(last, Kept)

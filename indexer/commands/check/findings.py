@@ -6,9 +6,9 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from indexer.core import names
-from indexer.core.chunks import saved_chunks
 from indexer.core.errors import BadIndex, NewerIndex
 from indexer.core.formats import repodata
+from indexer.core.saved_chunks import sound_chunks
 from indexer.core.value import Value
 from indexer.core.verify import DELETE_AND_RUN, RUN, UPDATE, Fault, decompress_file, has_content
 
@@ -105,4 +105,7 @@ class PublishedFiles(Value, frozen=True):
         if state is None or name not in state.chunks or not self.snapshot.is_unchanged(name):
             return True
         table = state.chunks[name]
-        return not table.is_of_this_zstd or saved_chunks(packed, table, self.folder.prefix + name) is not None
+        if not table.is_of_this_zstd:
+            return True
+        key = self.folder.prefix + name
+        return sound_chunks(lambda start, stop: packed[start:stop], len(packed), table, key) is not None

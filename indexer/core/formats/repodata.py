@@ -24,7 +24,8 @@ from indexer.core.value import Value
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from indexer.core.chunks import ChunkedStream, SavedChunks
+    from indexer.core.chunks import ChunkedStream
+    from indexer.core.saved_chunks import SavedChunks
 
 _raw_map = msgspec.json.Decoder(dict[str, Raw])
 V = TypeVar("V")

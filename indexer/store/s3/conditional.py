@@ -15,7 +15,7 @@ from indexer.store.s3.copying import Copies
 from indexer.store.s3.deletes import ConditionalDeletes
 from indexer.store.s3.errors import is_mismatch
 from indexer.store.s3.gcs import generation_of
-from indexer.store.s3.md5 import content_md5, md5_of
+from indexer.store.s3.md5 import content_md5, md5_of, with_digests
 from indexer.store.s3.multipart import LIMITS, LargeWrite, Limits, sending
 from indexer.store.s3.providers import GOOGLE_MATCH, Conditions
 
@@ -59,6 +59,7 @@ class ConditionalWrites:
         composed = self._composed(key, body, headers, expect)
         if composed is not None:
             return composed
+        body = with_digests(body)
         md5 = md5_of(body)
         headers = {**headers, "Content-MD5": content_md5(md5)}
         try:

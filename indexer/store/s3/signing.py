@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 
+from indexer.core.stream import sha256_of
 from indexer.store.s3.gcs import Goog4Auth
 from indexer.store.s3.providers import GOOGLE_MATCH
 
@@ -46,8 +46,7 @@ def sign(message: Message, keys: Any, region: str) -> Mapping[str, str]:
     https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
     """
     request = AWSRequest(message.method, message.origin + message.target, message.headers)
-    body = message.body
-    request.context["payload"] = (hashlib.sha256(body).digest() if isinstance(body, bytes) else body.sha256).hex()
+    request.context["payload"] = sha256_of(message.body).hex()
     signer = _GoogleAuth if GOOGLE_MATCH in message.headers else _Auth
     signer(keys, "s3", region).add_auth(request)
     return dict(request.headers.items())
