@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from indexer.core.model import ETag
     from indexer.core.stream import Content, Piece
 
+# Bytes.  Stores take no part that is smaller, except the last one.
+SMALLEST_PART = 5 * 2**20
+# A composition takes four requests more than a put, so it is made if it keeps so many bytes.
+WORTH = 16 * 2**20
+
 
 def with_composition(content: Content, base: ETag) -> Content:
     """A content that knows its parts of the published file `base`, if some of its pieces are there."""

@@ -25,6 +25,11 @@ class Proof(msgspec.Struct, frozen=True, omit_defaults=True):
     composed_ms: int = 0
     refused_ms: int = 0
 
+    @property
+    def composes(self) -> bool:
+        """Whether the store has passed the test of compositions, and has refused none since."""
+        return bool(self.composed_ms) and not self.refused_ms
+
     def holding(self, place: str, saved_ms: int, now_ms: int) -> Proof:
         """The proof without tests that are old; without any if it is for another place, or not in its own state file.
 

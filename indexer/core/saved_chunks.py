@@ -23,10 +23,16 @@ if TYPE_CHECKING:
 ReadRange = Callable[[int, int], bytes]
 """Returns the bytes of a file from one position to before another."""
 
+NOT_AS_LEFT = "is not as the last run left it"
 # A chunk of more bytes is not read by itself: a megabyte of zstd can hold tens of gigabytes.
 _LARGEST = 64 * 2**20
 # A stranger can upload a state and a file.  The files of an index compress to a tenth.
 _MAX_RATIO = 128
+# Bytes that are not needed are read if they are less than this part of what a store takes as a part: half a mebibyte
+# costs as much as a request.
+_COST = 10
+# The bytes of the compressed commas beside a chunk, and some more.
+_COMMAS = 32
 _COMMA_DIGEST = digest_of(COMMA)
 
 
@@ -53,6 +59,12 @@ class ChunkTable(msgspec.Struct, frozen=True):
     rows: tuple[Row, ...]
     digest: str
     zstd: str = ""
+
+    @property
+    def size(self) -> int:
+        """The number of bytes of the compressed file."""
+        packed, plain = sum(row.packed for row in self.rows), sum(row.size for row in self.rows)
+        return len(frame_header(plain)) + packed + len(FRAME_END)
 
     @property
     def is_of_this_zstd(self) -> bool:
@@ -82,39 +94,70 @@ class SavedChunks(Value, frozen=True):
 
     def excerpt(self, package_names: Iterable[str]) -> bytes:
         """The file with only those chunks of records that can have a package of some names (lower case)."""
+        found: list[bytes] = []
+        last = ""
+        for chunk in self.of_names(package_names):
+            if chunk.section and chunk.section == last:
+                found.append(COMMA)
+            found.append(chunk.text())
+            last = chunk.section
+        return b"".join(found)
+
+    def of_names(self, package_names: Iterable[str]) -> list[Chunk]:
+        """The text between records, and the chunks of records that can have a package of some names (lower case)."""
         ranges = [(f"{name}-", f"{name}.") for name in package_names]  # the byte after "-" is "."
         wanted = {
             (section, chunk.first)
             for section, chunks in self.sections().items()
             for chunk in _chunks_in(chunks, ranges)
         }
-        found: list[bytes] = []
-        last = ""
-        for chunk in self.chunks:
-            if not chunk.section or (chunk.section, chunk.first) in wanted:
-                if chunk.section and chunk.section == last:
-                    found.append(COMMA)
-                found.append(chunk.text())
-                last = chunk.section
-        return b"".join(found)
+        return [chunk for chunk in self.chunks if not chunk.section or (chunk.section, chunk.first) in wanted]
+
+    def spans(self, package_names: Iterable[str], size: int, sent: int) -> list[Span]:
+        """The ranges of the compressed file of `size` bytes that a run over some names needs, if it sends only a part.
+
+        Those of `of_names`.  The header and the records of these names change: at least `sent` bytes that follow each
+        of them are sent with it, and so is all that is left, or lies between two of them, if it is less than that.
+        """
+        stops = [chunk.saved.packed[1] for chunk in self.chunks if chunk.saved is not None]
+
+        def end_of(changed: int) -> int:
+            number = bisect_left(stops, changed + sent)
+            return stops[number] if number < len(stops) and size - stops[number] >= sent else size
+
+        chunks = [(chunk.section, chunk.saved.packed) for chunk in self.of_names(package_names) if chunk.saved]
+        changed = [(start, end_of(stop)) for section, (start, stop) in chunks if section]
+        read = [span for section, span in chunks if not section]
+        return _merged([*_merged([(0, end_of(0)), *changed], sent + _COMMAS), *read], sent // _COST)
+
+
+def _merged(spans: Iterable[Span], gap: int) -> list[Span]:
+    """Spans in order, as one where there are at most `gap` bytes between two."""
+    found: list[Span] = []
+    for start, stop in sorted(spans):
+        if found and start <= found[-1][1] + gap:
+            found[-1] = found[-1][0], max(found[-1][1], stop)
+        else:
+            found.append((start, stop))
+    return found
 
 
 def _chunks_in(chunks: Sequence[Chunk], ranges: Iterable[tuple[str, str]]) -> Iterator[Chunk]:
-    """The chunks of a section that can have keys in some ranges."""
+    """The chunks of a section that can have keys in some ranges; the first one also gets the keys before it."""
     firsts = [chunk.first for chunk in chunks]
     for start, end in ranges:
-        yield from chunks[max(bisect_right(firsts, start) - 1, 0) : bisect_left(firsts, end)]
+        yield from chunks[max(bisect_right(firsts, start) - 1, 0) : max(bisect_left(firsts, end), 1)]
 
 
-def saved_chunks(read: ReadRange, size: int, table: ChunkTable, key: str) -> SavedChunks | None:
-    """The chunks of the compressed file `key`, which has `size` bytes and is read when a chunk is needed.
+def saved_chunks(read: ReadRange, size: int | None, table: ChunkTable, key: str) -> SavedChunks | None:
+    """The chunks of the compressed file `key`, which has `size` bytes if that is known; it is read when one is needed.
 
     None if the file cannot have this table.  A chunk that is not the one of the table raises BadIndex when it is read.
     """
     rows = table.rows
-    too_large = sum(row.size for row in rows) > _LARGEST + _MAX_RATIO * size
+    too_large = sum(row.size for row in rows) > _LARGEST + _MAX_RATIO * sum(row.packed for row in rows)
     invalid = any(not 0 <= row.size <= _LARGEST or row.packed < 0 for row in rows)
-    if too_large or invalid or table_of(rows) != table:
+    if too_large or invalid or size not in {None, table.size} or table_of(rows) != table:
         return None
     start, packed_start = 0, len(frame_header(sum(row.size for row in rows)))
     chunks: list[Chunk] = []
@@ -126,25 +169,24 @@ def saved_chunks(read: ReadRange, size: int, table: ChunkTable, key: str) -> Sav
             text = partial(_unpacked, job, row.size, key)
             chunks.append(Chunk(text, row.section, row.first, row.size, row.digest, saved))
         start, packed_start = start + row.size, packed_start + row.packed
-    return SavedChunks(tuple(chunks)) if packed_start + len(FRAME_END) == size else None
+    return SavedChunks(tuple(chunks))
 
 
-def sound_chunks(read: ReadRange, size: int, table: ChunkTable, key: str) -> SavedChunks | None:
-    """Like `saved_chunks`, and None too if a chunk is not the one of the table: reads all chunks once."""
-    found = saved_chunks(read, size, table, key)
+def are_sound(chunks: Iterable[Chunk]) -> bool:
+    """Whether saved chunks are those of their table: reads all of them once."""
     try:
-        for chunk in found.chunks if found else ():
+        for chunk in chunks:
             if chunk.saved is not None:
                 chunk.saved.job()
     except BadIndex:
-        return None
-    return found
+        return False
+    return True
 
 
 def _job(read: ReadRange, span: Span, digest: str, key: str) -> bytes:
     data = read(*span)
     if digest_of(data) != digest:
-        raise BadIndex(key, "is not as the last run left it", "delete it and repeat")
+        raise BadIndex(key, NOT_AS_LEFT, "repeat with --force")
     return data
 
 

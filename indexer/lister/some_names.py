@@ -14,8 +14,8 @@ from indexer.core.formats import repodata
 from indexer.core.formats.repodata import PublishedRecords
 from indexer.core.model import Index
 from indexer.core.name_digests import name_of
-from indexer.core.saved_chunks import sound_chunks
 from indexer.core.some_names import chunked_files
+from indexer.lister.chunks import load_chunks, load_some_chunks
 from indexer.lister.shards import load_shard_index
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def load_names(
         _check_source(folder, snapshot, snapshot.source(monolithic=job.options.outputs.monolithic))
     try:
         shard_index = load_shard_index(folder, snapshot) if job.options.outputs.shards else None
-        chunks = {name: _load_chunks(folder, snapshot, state, name) for name in chunked_files(job, snapshot)}
+        chunks = _load_chunks(folder, job, snapshot, package_names)
         existing = _existing(chunks, package_names, folder.prefix)
     except NewerIndex:
         raise
@@ -67,13 +67,19 @@ def _check_source(folder: ChannelFolder, snapshot: Snapshot, source: str) -> Non
         raise Conflict(folder.prefix + source, "changed since the last run")
 
 
-def _load_chunks(folder: ChannelFolder, snapshot: Snapshot, state: State, name: str) -> SavedChunks:
-    """The chunks of a compressed file.  Raises BadIndex if they are not those that the last run left."""
-    key = folder.prefix + name
-    read, size = folder.ranges(name, snapshot.etags[name])
-    found = sound_chunks(read, size, state.chunks[name], key)
-    if found is None:
-        raise BadIndex(key, "is not as the last run left it", "repeat with --force")
+def _load_chunks(
+    folder: ChannelFolder, job: SubdirJob, snapshot: Snapshot, package_names: frozenset[str]
+) -> dict[str, SavedChunks]:
+    """The chunks of the compressed files, by file name.  Raises BadIndex if they are not those that the last run left.
+
+    A store that is known to put files together need not send all of them, unless a .bz2 is made of them.
+    """
+    state, found = snapshot.state, {}
+    composes = state is not None and state.proof is not None and state.proof.composes and not job.options.outputs.bz2
+    for name, table in state.chunks.items() if state else ():
+        if name in chunked_files(job, snapshot):
+            file = folder, name, snapshot.etags[name], table
+            found[name] = load_some_chunks(*file, package_names) if composes else load_chunks(*file)
     return found
 
 

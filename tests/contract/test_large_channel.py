@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 import zstandard
 from msgspec.structs import replace
 
 from indexer.commands.index import index_channel
 from indexer.core.report import Outcome
+from indexer.core.state import SMALL
+from indexer.lister import chunks
+from indexer.store.s3.multipart import LIMITS, Limits
 from indexer.store.s3.store_tests import BucketTests
 from tests.support.channel_check import faults
 from tests.support.fake_s3 import Behavior, FakeS3
+from tests.support.fake_uploads import Refusal, Uploads
 from tests.support.memory_channel import DAY_MS, NOW_MS, PLAIN, FakeClock, fake_context, package
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.support.fake_s3 import Request, Server
 
 RECORDS = 95_000
@@ -30,9 +37,9 @@ def record(number: int) -> dict[str, object]:
     return {**record, "subdir": "linux-64", "md5": digest, "sha256": 2 * digest, "size": 9, "timestamp": NOW_MS - 1}
 
 
-def published() -> bytes:
-    """A repodata.json of 26 MB that another indexer has left."""
-    records = {f"p{number}-1-0.conda": record(number) for number in range(RECORDS)}
+def published(count: int) -> bytes:
+    """A repodata.json that another indexer has left: 26 MB for 95,000 records."""
+    records = {f"p{number}-1-0.conda": record(number) for number in range(count)}
     return json.dumps(
         {"info": {"subdir": "linux-64"}, "packages": {}, "packages.conda": records}, separators=(",", ":")
     ).encode()
@@ -41,11 +48,11 @@ def published() -> bytes:
 class Channel:
     """A large channel in a bucket."""
 
-    def __init__(self, served: Server) -> None:
-        self.served = served
-        self.days = 0
-        served.fake = FakeS3(Behavior(), wall=self.now)
-        served.fake.upload(REPODATA, published())
+    def __init__(self, served: Server, records: int, limits: Limits = LIMITS) -> None:
+        self.served, self.records, self.limits = served, records, limits
+        self.days = self.bytes_read = 0
+        served.fake = FakeS3(Behavior(), wall=self.now, uploads=Uploads(smallest=limits.smallest))
+        served.fake.upload(REPODATA, published(records))
         served.fake.upload("noarch/repodata.json", b'{"info":{"subdir":"noarch"},"packages":{},"packages.conda":{}}')
 
     def now(self) -> float:
@@ -58,11 +65,14 @@ class Channel:
         self.served.fake.upload(key, package(key))
         first = len(self.served.fake.requests)
         store = self.served.open("minio")
+        store.writes.limits = self.limits
+        before = store.usage.bytes_read
         context = fake_context(int(1000 * self.now()), FakeClock())
         context = replace(context, store_tests=BucketTests(store.bucket, store.writes))
         report = index_channel(store, replace(OPTIONS, packages=frozenset({key})), context)
         assert report.outcome is Outcome.PUBLISHED
         assert report.subdirs["linux-64"].added == (key.partition("/")[2],)
+        self.bytes_read = store.usage.bytes_read - before
         return self.served.fake.requests[first:]
 
     def check(self, *added: str) -> None:
@@ -71,7 +81,9 @@ class Channel:
         plain = bodies[REPODATA]
         assert zstandard.ZstdDecompressor().decompress(bodies[f"{REPODATA}.zst"]) == plain
         filenames = [key.partition("/")[2] for key in added]
-        assert set(json.loads(plain)["packages.conda"]) == {f"p{n}-1-0.conda" for n in range(RECORDS)} | {*filenames}
+        assert set(json.loads(plain)["packages.conda"]) == {f"p{n}-1-0.conda" for n in range(self.records)} | {
+            *filenames
+        }
         assert [fault for fault in faults(self.served.open("minio")) if "-1-0.conda" not in fault] == []
 
 
@@ -84,7 +96,7 @@ def sent(requests: list[Request]) -> int:
 
 
 def test_one_package_is_added_by_a_few_requests_and_bytes(served: Server) -> None:
-    channel = Channel(served)
+    channel = Channel(served, RECORDS)
     channel.add(NEW[0])
     assert len(served.fake.bodies()[REPODATA]) > 20 * 2**20
     second, third = channel.add(NEW[1]), channel.add(NEW[2])
@@ -92,3 +104,60 @@ def test_one_package_is_added_by_a_few_requests_and_bytes(served: Server) -> Non
     assert max(sent(second), sent(third)) < 7 * 2**20
     assert (len(second), len(third)) == (25, 19)  # the store is tested once a week
     assert served.fake.uploads.begun == {}
+
+
+SMALL_PARTS = Limits(smallest=2**12, worth=2**14)
+
+
+@pytest.fixture
+def small_parts(served: Server, monkeypatch: pytest.MonkeyPatch) -> Channel:
+    """A channel whose files are put together from small parts."""
+    monkeypatch.setattr(chunks, "SMALLEST_PART", SMALL_PARTS.smallest)
+    monkeypatch.setattr(chunks, "WORTH", SMALL_PARTS.worth)
+    return Channel(served, SMALL + 1, SMALL_PARTS)
+
+
+def test_the_compressed_file_is_neither_read_nor_sent_whole(small_parts: Channel) -> None:
+    channel = small_parts
+    channel.add(NEW[0])
+    channel.add(NEW[1])
+    zst = f"ch/{REPODATA}.zst"
+    size = len(channel.served.fake.bodies()[zst.removeprefix("ch/")])
+    requests = channel.add(NEW[2])
+    channel.check(*NEW)
+    assert {"range" in request.headers for request in requests if (request.method, request.key) == ("GET", zst)} == {
+        True
+    }
+    assert channel.bytes_read < size // 3
+    assert sum(len(request.body) for request in requests if request.key == zst) < size // 3
+    assert len(requests) == 26
+
+
+def test_a_store_that_composes_no_more_gets_the_whole_file(small_parts: Channel) -> None:
+    channel = small_parts
+    channel.add(NEW[0])
+    channel.add(NEW[1])
+    channel.served.fake.uploads.how = "unknown"
+    requests = channel.add(NEW[2])
+    channel.check(*NEW)
+    assert f"ch/{REPODATA}" in {request.key for request in requests if request.method == "PUT" and not request.query}
+
+
+def test_a_run_that_cannot_read_the_old_file_any_more_begins_again(
+    small_parts: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store composes the .zst, then it refuses to compose repodata.json, of which the run has read few chunks."""
+    channel = small_parts
+    channel.add(NEW[0])
+    channel.add(NEW[1])
+    begin = Uploads.begin
+
+    def refusing(self: Uploads, key: str, headers: Mapping[str, str]) -> bytes:
+        if key == f"ch/{REPODATA}":
+            raise Refusal(501, "NotImplemented")
+        return begin(self, key, headers)
+
+    monkeypatch.setattr(Uploads, "begin", refusing)
+    requests = channel.add(NEW[2])
+    channel.check(*NEW)
+    assert [r.method for r in requests if r.key == f"ch/{REPODATA}" and r.method != "HEAD"] == ["POST", "GET", "PUT"]

@@ -17,7 +17,7 @@ from indexer.core.formats.repodata import (
 )
 from indexer.core.model import Index, Raw
 from indexer.core.name_digests import name_of
-from indexer.core.saved_chunks import ChunkTable, Row, SavedChunks, sound_chunks, table_of
+from indexer.core.saved_chunks import ChunkTable, Row, SavedChunks, are_sound, saved_chunks, table_of
 from indexer.core.zstd import FRAME_END, frame_header
 from indexer.writer.compress import Packed, frame_of_chunks
 from tests.support.strategies import first_of_a_chunk
@@ -25,10 +25,11 @@ from tests.support.strategies import first_of_a_chunk
 # Few names, so that records are replaced and removed, and names that begin with other names.
 _NAMES = ("a", "a-b", "ab", "a.b", "b", "py", "py-x", "z")
 _EXTENSIONS = (".conda", ".tar.bz2")
+FIRSTS = [first_of_a_chunk(name, extension) for name in _NAMES for extension in _EXTENSIONS]
+"""A chunk begins at each of these."""
 FILENAMES = st.one_of(
     st.builds("{}-{}-0{}".format, st.sampled_from(_NAMES), st.integers(0, 99), st.sampled_from(_EXTENSIONS)),
-    # A chunk begins at each of these.
-    st.sampled_from([first_of_a_chunk(name, extension) for name in _NAMES for extension in _EXTENSIONS]),
+    st.sampled_from(FIRSTS),
 )
 CHANGES = st.lists(st.tuples(FILENAMES, st.integers(0, 3)), max_size=40)
 INFO = {"subdir": "noarch"}
@@ -62,7 +63,8 @@ def saved(packed: Packed) -> SavedChunks:
 
 
 def read_back(data: bytes, table: ChunkTable) -> SavedChunks | None:
-    return sound_chunks(lambda start, stop: data[start:stop], len(data), table, "x.zst")
+    found = saved_chunks(lambda start, stop: data[start:stop], len(data), table, "x.zst")
+    return found if found and are_sound(found.chunks) else None
 
 
 def files_of(

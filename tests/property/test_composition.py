@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from indexer.core.composition import parts_of, with_composition
 from indexer.core.formats.repodata import PublishedRecords, encode_repodata
 from indexer.core.model import ETag, Index
 from indexer.core.name_digests import name_of
+from indexer.core.saved_chunks import saved_chunks
 from indexer.core.stream import Kept, Sent, Stream
 from indexer.writer.compress import frame_of_chunks
-from tests.property.test_chunks import CHANGES, INFO, changed, of_names, saved
+from tests.property.test_chunks import CHANGES, FILENAMES, FIRSTS, INFO, changed, of_names, saved
 from tests.support.strategies import first_of_a_chunk
 
 BASE = ETag("base")
@@ -75,3 +76,37 @@ def test_one_changed_chunk_that_is_large_enough_is_sent_alone() -> None:
     assert composed.composition.parts(size) == [first, sent, last]
     assert with_composition(published, BASE) is published  # its chunks are of no published file
     assert with_composition(b"{}", BASE) == b"{}"
+
+
+@given(
+    st.sets(st.sampled_from(FIRSTS)),
+    st.lists(st.tuples(FILENAMES, st.integers(0, 3)), min_size=1, max_size=3),
+    st.integers(1, 200),
+)
+@example({FIRSTS[4]}, [("a-0-0.conda", 1)], 1)  # the first chunk gets what comes before it
+@example({*FIRSTS}, [(FIRSTS[4], 2)], 135)  # what is left is too small to stay
+@example({*FIRSTS}, [(FIRSTS[9], 2)], 108)  # and what is between the header and the change
+def test_what_is_sent_is_in_the_spans(old: set[str], changes: list[tuple[str, int]], small: int) -> None:
+    index = changed(Index(), [(filename, 1) for filename in old])
+    content = encode_repodata(index, INFO)
+    packed = frame_of_chunks(content, 3, 1)
+    assert packed.chunks is not None
+    published, plain = bytes(packed.content), bytes(content)
+    names = frozenset(name_of(filename) for filename, _ in changes)
+    spans: list[tuple[int, int]] = []
+
+    def read(start: int, stop: int) -> bytes:
+        assert any(first <= start and stop <= end for first, end in spans)
+        return published[start:stop]
+
+    found = saved_chunks(read, None, packed.chunks, "x.zst")
+    assert found is not None
+    spans += found.spans(names, len(published), small)
+    after = changed(index, changes)
+    content = encode_repodata(of_names(after, names), INFO, PublishedRecords(found, of_names(index, names)))
+    packed = frame_of_chunks(content, 3, 1)
+    assert isinstance(packed.content, Stream)
+    at_once = encode_repodata(after, INFO)
+    new_packed = put_together(parts_of(packed.content.pieces, small), published)
+    assert b"".join(new_packed) == bytes(frame_of_chunks(at_once, 3, 1).content)
+    assert b"".join(put_together(parts_of(content.pieces, small), plain)) == bytes(at_once)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from indexer.core import names
 from indexer.core.errors import BadIndex, NewerIndex
 from indexer.core.formats import repodata
-from indexer.core.saved_chunks import sound_chunks
+from indexer.core.saved_chunks import are_sound, saved_chunks
 from indexer.core.value import Value
 from indexer.core.verify import DELETE_AND_RUN, RUN, UPDATE, Fault, decompress_file, has_content
 
@@ -108,4 +108,5 @@ class PublishedFiles(Value, frozen=True):
         if not table.is_of_this_zstd:
             return True
         key = self.folder.prefix + name
-        return sound_chunks(lambda start, stop: packed[start:stop], len(packed), table, key) is not None
+        found = saved_chunks(lambda start, stop: packed[start:stop], len(packed), table, key)
+        return found is not None and are_sound(found.chunks)

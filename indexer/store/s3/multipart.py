@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from indexer.core.composition import SMALLEST_PART, WORTH
 from indexer.core.errors import Conflict, IndexerError, OneUnavailable
 from indexer.core.model import ETag
 from indexer.core.stream import Content, Stream, pieces_of
@@ -33,15 +34,15 @@ class Limits(Value, frozen=True):
     """The largest body of one PUT, and the size of a part (bytes); the largest number of parts.
 
     Stores take 5 GB in one request, and parts from 5 MiB on, the `smallest`.  One part is in memory at a time.  A
-    `copied` part is in no memory of ours.  A composition is made if it keeps bytes that are `worth` four requests more.
+    `copied` part is in no memory of ours.  A composition is made if it keeps at least the bytes of `worth`.
     """
 
     one_put: int = 5 * 10**9
     part: int = 8 * 2**20
     copied: int = 2**29
     parts: int = 10_000
-    smallest: int = 5 * 2**20
-    worth: int = 16 * 2**20
+    smallest: int = SMALLEST_PART
+    worth: int = WORTH
 
     def part_of(self, size: int) -> int:
         """The size of all parts but the last of an object (bytes): some stores want equal parts."""
