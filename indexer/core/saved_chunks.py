@@ -28,18 +28,15 @@ NOT_AS_LEFT = "is not as the last run left it"
 _LARGEST = 64 * 2**20
 # A stranger can upload a state and a file.  The files of an index compress to a tenth.
 _MAX_RATIO = 128
-# Bytes that are not needed are read if they are less than this part of what a store takes as a part: half a mebibyte
-# costs as much as a request.
-_COST = 10
-# The bytes of the compressed commas beside a chunk, and some more.
-_COMMAS = 32
+# Bytes.  The text between records is short, unless many packages are removed.
+_SHORT = 2**11
 _COMMA_DIGEST = digest_of(COMMA)
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A chunk in a table: its `section` and `first` key, its size in bytes, and its size after compression.
 
-    `digest` is that of the text, `packed_digest` that of the compressed chunk.
+    `digest` is that of the text, `packed_digest` that of the compressed chunk.  `text` is a short text between records.
     """
 
     section: str
@@ -48,6 +45,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
     packed: int
     digest: str = ""
     packed_digest: str = ""
+    text: str = ""
 
 
 class ChunkTable(msgspec.Struct, frozen=True):
@@ -62,7 +60,7 @@ class ChunkTable(msgspec.Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """The number of bytes of the compressed file."""
+        """The number of bytes of the compressed file, if the table is possible."""
         packed, plain = sum(row.packed for row in self.rows), sum(row.size for row in self.rows)
         return len(frame_header(plain)) + packed + len(FRAME_END)
 
@@ -70,6 +68,13 @@ class ChunkTable(msgspec.Struct, frozen=True):
     def is_of_this_zstd(self) -> bool:
         """Whether this version of zstd made the chunks."""
         return self.zstd == ZSTD_VERSION
+
+
+def row_of(chunk: Chunk, packed: int, packed_digest: str) -> Row:
+    """The row of a chunk, which has `packed` bytes after compression."""
+    is_short = not chunk.section and len(COMMA) < chunk.size <= _SHORT
+    text = chunk.text().decode() if is_short else ""
+    return Row(chunk.section, chunk.first, chunk.size, packed, chunk.digest, packed_digest, text)
 
 
 def table_of(rows: Iterable[Row]) -> ChunkTable:
@@ -113,34 +118,6 @@ class SavedChunks(Value, frozen=True):
         }
         return [chunk for chunk in self.chunks if not chunk.section or (chunk.section, chunk.first) in wanted]
 
-    def spans(self, package_names: Iterable[str], size: int, sent: int) -> list[Span]:
-        """The ranges of the compressed file of `size` bytes that a run over some names needs, if it sends only a part.
-
-        Those of `of_names`.  The header and the records of these names change: at least `sent` bytes that follow each
-        of them are sent with it, and so is all that is left, or lies between two of them, if it is less than that.
-        """
-        stops = [chunk.saved.packed[1] for chunk in self.chunks if chunk.saved is not None]
-
-        def end_of(changed: int) -> int:
-            number = bisect_left(stops, changed + sent)
-            return stops[number] if number < len(stops) and size - stops[number] >= sent else size
-
-        chunks = [(chunk.section, chunk.saved.packed) for chunk in self.of_names(package_names) if chunk.saved]
-        changed = [(start, end_of(stop)) for section, (start, stop) in chunks if section]
-        read = [span for section, span in chunks if not section]
-        return _merged([*_merged([(0, end_of(0)), *changed], sent + _COMMAS), *read], sent // _COST)
-
-
-def _merged(spans: Iterable[Span], gap: int) -> list[Span]:
-    """Spans in order, as one where there are at most `gap` bytes between two."""
-    found: list[Span] = []
-    for start, stop in sorted(spans):
-        if found and start <= found[-1][1] + gap:
-            found[-1] = found[-1][0], max(found[-1][1], stop)
-        else:
-            found.append((start, stop))
-    return found
-
 
 def _chunks_in(chunks: Sequence[Chunk], ranges: Iterable[tuple[str, str]]) -> Iterator[Chunk]:
     """The chunks of a section that can have keys in some ranges; the first one also gets the keys before it."""
@@ -149,15 +126,21 @@ def _chunks_in(chunks: Sequence[Chunk], ranges: Iterable[tuple[str, str]]) -> It
         yield from chunks[max(bisect_right(firsts, start) - 1, 0) : max(bisect_left(firsts, end), 1)]
 
 
-def saved_chunks(read: ReadRange, size: int | None, table: ChunkTable, key: str) -> SavedChunks | None:
-    """The chunks of the compressed file `key`, which has `size` bytes if that is known; it is read when one is needed.
+def is_possible(table: ChunkTable) -> bool:
+    """Whether a run can have left a table."""
+    rows = table.rows
+    too_large = sum(row.size for row in rows) > _LARGEST + _MAX_RATIO * sum(row.packed for row in rows)
+    invalid = any(not 0 <= row.size <= _LARGEST or row.packed < 0 for row in rows)
+    return not too_large and not invalid and table_of(rows) == table
+
+
+def saved_chunks(read: ReadRange, size: int, table: ChunkTable, key: str) -> SavedChunks | None:
+    """The chunks of the compressed file `key`, which has `size` bytes and is read when a chunk is needed.
 
     None if the file cannot have this table.  A chunk that is not the one of the table raises BadIndex when it is read.
     """
     rows = table.rows
-    too_large = sum(row.size for row in rows) > _LARGEST + _MAX_RATIO * sum(row.packed for row in rows)
-    invalid = any(not 0 <= row.size <= _LARGEST or row.packed < 0 for row in rows)
-    if too_large or invalid or size not in {None, table.size} or table_of(rows) != table:
+    if not is_possible(table) or size != table.size:
         return None
     start, packed_start = 0, len(frame_header(sum(row.size for row in rows)))
     chunks: list[Chunk] = []
@@ -166,8 +149,7 @@ def saved_chunks(read: ReadRange, size: int | None, table: ChunkTable, key: str)
             span = packed_start, packed_start + row.packed
             job = partial(_job, read, span, row.packed_digest, key)
             saved = SavedPart((start, start + row.size), span, job, row.packed_digest)
-            text = partial(_unpacked, job, row.size, key)
-            chunks.append(Chunk(text, row.section, row.first, row.size, row.digest, saved))
+            chunks.append(Chunk(_text_of(row, job, key), row.section, row.first, row.size, row.digest, saved))
         start, packed_start = start + row.size, packed_start + row.packed
     return SavedChunks(tuple(chunks))
 
@@ -188,6 +170,12 @@ def _job(read: ReadRange, span: Span, digest: str, key: str) -> bytes:
     if digest_of(data) != digest:
         raise BadIndex(key, NOT_AS_LEFT, "repeat with --force")
     return data
+
+
+def _text_of(row: Row, job: Callable[[], bytes], key: str) -> Callable[[], bytes]:
+    """The text of a chunk: what the table has of it, or what its job has."""
+    text = row.text.encode()
+    return (lambda: text) if text and digest_of(text) == row.digest else partial(_unpacked, job, row.size, key)
 
 
 def _unpacked(job: Callable[[], bytes], size: int, key: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Reads the chunks of a published file: all of them, or those that a run needs if the store puts the file together."""
+"""Reads the chunks of a published file: all of them, or only those that a run needs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ from typing import TYPE_CHECKING
 from indexer.core.composition import SMALLEST_PART, WORTH
 from indexer.core.errors import BadIndex
 from indexer.core.model import Stat
-from indexer.core.saved_chunks import NOT_AS_LEFT, are_sound, saved_chunks
+from indexer.core.saved_chunks import NOT_AS_LEFT, are_sound, is_possible, saved_chunks
 from indexer.store.read import ResumingReader, open_range
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from indexer.core.chunks import Span
     from indexer.core.model import ETag
     from indexer.core.saved_chunks import ChunkTable, SavedChunks
     from indexer.store.channel_folder import ChannelFolder
+
+# Bytes.  Of a smaller file, less than what is worth a composition stays in the store: the header and a change are sent.
+LARGE = WORTH + 2 * SMALLEST_PART
+# A chunk is sent with those after it, until they are a part; one chunk more, because the first one may become smaller.
+_AHEAD = SMALLEST_PART + 2**20
+# A request takes as long as so many bytes.
+_GAP = 2**18
 
 
 def load_chunks(folder: ChannelFolder, name: str, etag: ETag, table: ChunkTable) -> SavedChunks:
@@ -32,22 +39,20 @@ def load_chunks(folder: ChannelFolder, name: str, etag: ETag, table: ChunkTable)
 def load_some_chunks(
     folder: ChannelFolder, name: str, etag: ETag, table: ChunkTable, package_names: frozenset[str]
 ) -> SavedChunks:
-    """The chunks of a compressed file, of which those that a run over some names needs are read now.
+    """The chunks of a compressed file, of which those of some names are read now, and others when they are needed.
 
-    The store must put the new file together from ranges of this one: else the run needs all chunks, and reads the whole
-    file.  A file is read whole at once if less than what is `WORTH` it would stay in the store.  Raises BadIndex if the
-    chunks that are read are not those of the table.
+    For a store that puts the new file together from ranges of this one: else the run needs all chunks, and one request
+    is better, as it is for a file that is not large.  Raises BadIndex if they are not those of the table.
     """
-    file = _PartlyRead(folder, name, etag)
-    found = saved_chunks(file.read, None, table, folder.prefix + name)
+    if not is_possible(table):
+        raise _not_as_left(folder, name)
+    if table.size < LARGE:
+        return load_chunks(folder, name, etag, table)
+    file = _PartlyRead(folder, Stat(folder.prefix + name, table.size, etag, 0))
+    found = saved_chunks(file.read, table.size, table, folder.prefix + name)
     if found is None:
         raise _not_as_left(folder, name)
-    spans = found.spans(package_names, table.size, SMALLEST_PART)
-    if table.size - sum(stop - start for start, stop in spans) < WORTH:
-        return load_chunks(folder, name, etag, table)
-    file.fetch(spans, table.size)
-    if not are_sound(chunk for chunk in found.chunks if chunk.saved and file.holds(chunk.saved.packed)):
-        raise _not_as_left(folder, name)
+    file.fetch(chunk.saved.packed for chunk in found.of_names(package_names) if chunk.section and chunk.saved)
     return found
 
 
@@ -56,33 +61,49 @@ def _not_as_left(folder: ChannelFolder, name: str) -> BadIndex:
 
 
 class _PartlyRead:
-    """One version of a file of which some ranges are in memory, and all of it as soon as another range is read."""
+    """One version of a file of which some ranges are in memory."""
 
-    def __init__(self, folder: ChannelFolder, name: str, etag: ETag) -> None:
-        self._folder, self._name, self._etag = folder, name, etag
+    def __init__(self, folder: ChannelFolder, stat: Stat) -> None:
+        self._folder, self._stat = folder, stat
         self._parts: dict[Span, bytes] = {}
         self._reading = threading.Lock()
 
-    def fetch(self, spans: Sequence[Span], size: int) -> None:
-        """Read ranges of the file, which has `size` bytes, all at the same time."""
-        stat = Stat(self._folder.prefix + self._name, size, self._etag, 0)
-
-        def part(span: Span) -> bytes:
-            reader = open_range(self._folder.store, stat, *span)
-            with ResumingReader(self._folder.store, stat, reader, span) as resuming:
-                return resuming.rest()
-
-        self._parts = dict(zip(spans, self._folder.executor.map(part, spans), strict=True))
-
-    def holds(self, span: Span) -> bool:
-        """Whether a range is in memory."""
-        return any(start <= span[0] and span[1] <= stop for start, stop in self._parts)
+    def fetch(self, spans: Iterable[Span]) -> None:
+        """Read ranges of the file, all at the same time."""
+        joined = _joined(spans)
+        self._parts.update(zip(joined, self._folder.executor.map(self._requested, joined), strict=True))
 
     def read(self, start: int, stop: int) -> bytes:
-        """A range.  Raises Conflict if it is not in memory and the file has been replaced."""
+        """A range; one that is not in memory is read with what follows, until both are large enough to be sent.
+
+        Raises Conflict if the file has been replaced.
+        """
         with self._reading:
-            if not self.holds((start, stop)):
-                whole = self._folder.read(self._name, self._etag)
-                self._parts = {(0, len(whole)): whole}
-        (first, data), *_ = [part for part in self._parts.items() if part[0][0] <= start and stop <= part[0][1]]
-        return data[start - first[0] : stop - first[0]]
+            found = self._in_memory(start, stop)
+            if found is None:
+                span = start, min(max(stop, start + _AHEAD), self._stat.size)
+                self._parts[span] = self._requested(span)
+                found = self._parts[span][: stop - start]
+            return found
+
+    def _in_memory(self, start: int, stop: int) -> bytes | None:
+        for (first, last), data in self._parts.items():
+            if first <= start and stop <= last:
+                return data[start - first : stop - first]
+        return None
+
+    def _requested(self, span: Span) -> bytes:
+        reader = open_range(self._folder.store, self._stat, *span)
+        with ResumingReader(self._folder.store, self._stat, reader, span) as resuming:
+            return resuming.rest()
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Spans in order, as one where the bytes between two cost less than a request."""
+    found: list[Span] = []
+    for start, stop in sorted(spans):
+        if found and start <= found[-1][1] + _GAP:
+            found[-1] = found[-1][0], max(found[-1][1], stop)
+        else:
+            found.append((start, stop))
+    return found

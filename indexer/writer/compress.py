@@ -14,7 +14,7 @@ import zstandard
 
 from indexer.core.artifact import Artifact, Codec
 from indexer.core.chunks import Chunk, ChunkedStream, digest_of, starts_in_published
-from indexer.core.saved_chunks import ChunkTable, Row, table_of
+from indexer.core.saved_chunks import ChunkTable, Row, row_of, table_of
 from indexer.core.stream import Piece, Stream, chunks_of, made
 from indexer.core.zstd import FRAME_END, WINDOW_LOG, frame_header
 
@@ -123,13 +123,12 @@ def frame_of_chunks(content: ChunkedStream, level: int, threads: int | None = No
     packers = threading.local()
 
     def packed(chunk: Chunk) -> tuple[Row, Callable[[], bytes]]:
-        section, first, size, digest = chunk.section, chunk.first, chunk.size, chunk.digest
         if (saved := chunk.saved) is not None:
-            return Row(section, first, size, saved.packed[1] - saved.packed[0], digest, saved.job_digest), saved.job
+            return row_of(chunk, saved.packed[1] - saved.packed[0], saved.job_digest), saved.job
         if not hasattr(packers, "pack"):
             packers.pack = _packer(level)
         job: bytes = packers.pack(chunk.text())
-        return Row(section, first, size, len(job), digest, digest_of(job)), lambda: job
+        return row_of(chunk, len(job), digest_of(job)), lambda: job
 
     # Each thread needs some 4 MiB: a content of one or two chunks is compressed in this one.
     count = threads or min(_thread_count(), 1 + content.size // _FOR_A_THREAD)

@@ -112,8 +112,9 @@ SMALL_PARTS = Limits(smallest=2**12, worth=2**14)
 @pytest.fixture
 def small_parts(served: Server, monkeypatch: pytest.MonkeyPatch) -> Channel:
     """A channel whose files are put together from small parts."""
-    monkeypatch.setattr(chunks, "SMALLEST_PART", SMALL_PARTS.smallest)
-    monkeypatch.setattr(chunks, "WORTH", SMALL_PARTS.worth)
+    monkeypatch.setattr(chunks, "LARGE", SMALL_PARTS.worth)
+    monkeypatch.setattr(chunks, "_AHEAD", SMALL_PARTS.smallest)
+    monkeypatch.setattr(chunks, "_GAP", 0)
     return Channel(served, SMALL + 1, SMALL_PARTS)
 
 
