@@ -20,6 +20,7 @@ from indexer.core.listing_digest import line_of
 from indexer.core.model import Stat
 from indexer.core.name_digests import name_of
 from indexer.core.value import Mutable, Value
+from indexer.core.zstd import copied
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -120,7 +121,8 @@ class _Group(Mutable):
 
     def close_page(self) -> None:
         """Compress the files of the open page."""
-        self.pages.append(zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(self.files)))
+        frame = zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(self.files))
+        self.pages.append(copied(frame))
         self.files.clear()
 
 
