@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -12,9 +13,13 @@ from hypothesis import strategies as st
 from indexer.core.formats.repodata import encode_repodata, encode_run_exports, section_of, v3_buckets
 from indexer.core.json_form import dump
 from indexer.core.model import Index, Raw
-from indexer.core.stream import chunks_of, stream_of
+from indexer.core.stream import Stream, chunks_of, sha256_of, stream_of
+from indexer.store.s3.md5 import md5_of, with_digests
 from indexer.writer.compress import frame
 from tests.support.strategies import JSON, TEXTS, indexes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SECTIONS = ("packages", "packages.conda")
 PARTS = st.lists(st.binary(max_size=20), max_size=8)
@@ -64,3 +69,18 @@ def test_the_bytes_of_a_zst_do_not_depend_on_the_chunks(size: int, step: int) ->
     content = b"".join(b"%d " % number * 64 for number in range(3 * 2**20 // 300))[:size]
     cut = stream_of(lambda: (content[start : start + step] for start in range(0, len(content), step)))
     assert bytes(frame(cut, 3)) == bytes(frame(content, 3))
+
+
+@given(PARTS)
+def test_a_put_reads_a_stream_once_for_both_digests(parts: list[bytes]) -> None:
+    reads = []
+
+    def make() -> Iterator[bytes]:
+        reads.append(1)
+        return iter(parts)
+
+    whole = b"".join(parts)
+    body = with_digests(Stream(make, len(whole)))
+    assert (md5_of(body), sha256_of(body)) == (md5_of(whole), sha256_of(whole))
+    assert with_digests(body) is body
+    assert len(reads) == 1
