@@ -113,12 +113,17 @@ class OpenFile(FolderReader):
     def range(self, start: int, stop: int) -> bytes:
         """The bytes from one position to before another, read by any thread."""
         parts: list[bytes] = []
-        while start < stop and (part := os.pread(self._file.fileno(), stop - start, start)):
-            parts.append(part)
-            start += len(part)
+        key = self.opened.stat.key
+        try:
+            while start < stop and (part := os.pread(self._file.fileno(), stop - start, start)):
+                parts.append(part)
+                start += len(part)
+        except OSError as error:  # on NFS, such as after another host has replaced the file
+            raise _translated(key, error) from error
         if start < stop:
-            raise Conflict(self.opened.stat.key, "became shorter while it was read")
-        self._uncounted += sum(map(len, parts))
+            raise Conflict(key, "became shorter while it was read")
+        with COUNTING:
+            self._usage.bytes_read += sum(map(len, parts))
         return b"".join(parts)
 
 

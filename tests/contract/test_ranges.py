@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.core.errors import Conflict
+from indexer.core.errors import Conflict, IndexerError
 from indexer.store import Expect, fs
 from indexer.store.channel_folder import ChannelFolder
 from indexer.store.fs import FolderStore
@@ -54,6 +56,20 @@ def test_a_file_that_became_shorter_is_a_conflict(tmp_path: Path) -> None:
         read, size = folder.ranges(NAME, etag)
         (tmp_path / KEY).write_bytes(NEW)
         with pytest.raises(Conflict, match="became shorter"):
+            read(0, size)
+
+
+def test_an_error_of_the_disk_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FolderStore(tmp_path)
+    etag = store.put(KEY, OLD, expect=Expect.ABSENT)
+
+    def stale(*_: int) -> bytes:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with ChannelFolder(store, "noarch", Inline()).requesting({}) as folder:
+        read, size = folder.ranges(NAME, etag)
+        monkeypatch.setattr(os, "pread", stale)
+        with pytest.raises(IndexerError, match=KEY):
             read(0, size)
 
 
