@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any, Literal
 
@@ -232,6 +233,8 @@ def schema() -> dict[str, Any]:
     """The whole schema.  A report has all keys of its form, except `error` and `channel_files`."""
     forms, definitions = msgspec.json.schema_components(dict.fromkeys(FORMS.values()), ref_template="#/$defs/{name}")
     for definition in definitions.values():
+        if "description" in definition:  # msgspec up to 0.22 keeps the indentation of docstrings
+            definition["description"] = inspect.cleandoc(definition["description"])
         properties = definition.get("properties", {})
         if properties:
             optional = {"error", "channel_files"}

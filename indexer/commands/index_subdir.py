@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from indexer.commands.conditions import accept_proof, proof_to_keep
 from indexer.commands.retry import Interrupted, NeedsAllRecords, NeedsTheWholeRun, StageEnded
 from indexer.core.ahead import files_to_read, likely_new
 from indexer.core.artifact import Rank
-from indexer.core.errors import BadConfig, Conflict
+from indexer.core.errors import BadConfig, Conflict, DamagedChunk
 from indexer.core.first_run import names_of_stage, shown_for_stage
 from indexer.core.in_force import overlay_in_force
 from indexer.core.model import Index
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from indexer.store.channel_folder import ChannelFolder
 
 
+_log = logging.getLogger(__name__)
+
 # How many packages an attempt beside those at other subdirs may read.
 _FEW = 64
 
@@ -88,7 +91,11 @@ def index_subdir(run: SubdirRun, folder: ChannelFolder, attempt: Attempt, saved:
     files = {**files_to_read(job, snapshot), **(first_sidecars_to_read(snapshot) if job.scope is None else {})}
     with folder.requesting(files) as requested:
         _read_new_packages(run, folder, snapshot)
-        return _index_changed(run, requested, attempt, snapshot, package_names)
+        try:
+            return _index_changed(run, requested, attempt, snapshot, package_names)
+        except DamagedChunk as error:
+            _log.warning("%s: %s; it is written again", error.thing, error.reason)
+            raise NeedsAllRecords from error
 
 
 def _snapshot(run: SubdirRun, folder: ChannelFolder, attempt: Attempt, saved: SavedState) -> Snapshot:

@@ -10,15 +10,16 @@ import hashlib
 import itertools
 import zlib
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
+from indexer.core.errors import DamagedChunk
 from indexer.core.json_form import dump
-from indexer.core.model import Raw
+from indexer.core.model import UNREADABLE, Raw
 from indexer.core.stream import Piece, Stream, made
 from indexer.core.value import Value
 from indexer.core.zstd import ZSTD_VERSION
@@ -33,6 +34,8 @@ _RECORDS = 3000
 CHUNKS_OF = f"chunks 1, zstd {ZSTD_VERSION}"
 """How chunks are cut and compressed: another number for another rule of cutting or other parameters."""
 COMMA = b","
+NOT_AS_LEFT = "is not as the last run left it"
+FORCE = "repeat with --force"
 _DIGEST_SIZE = 16  # bytes
 
 _raw_map = msgspec.json.Decoder(dict[str, Raw])
@@ -45,9 +48,11 @@ Span = tuple[int, int]
 class SavedPart(Value, frozen=True):
     """Where a chunk is in the published files: `plain` in the one that is not compressed, `packed` in the other one.
 
-    `job` returns the chunk as it is in the compressed file; `job_digest` is the digest of these bytes.
+    `key` is that of the compressed file.  `job` returns the chunk as it is in that file; `job_digest` is the digest of
+    these bytes.
     """
 
+    key: str
     plain: Span
     packed: Span
     job: Callable[[], bytes]
@@ -70,11 +75,11 @@ class Chunk(Value, frozen=True):
     saved: SavedPart | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ChunkedStream(Stream):
     """A stream whose chunks are compressed one by one; its `digest` is made of those of the chunks."""
 
-    chunks: tuple[Chunk, ...] = field(default=(), compare=False)
+    chunks: tuple[Chunk, ...] = ()
     digest: str = ""
 
 
@@ -108,7 +113,7 @@ def chunked_object(
     chunks.append(_between(b"".join(text), known))
     digest = digest_of("".join(chunk.digest for chunk in chunks).encode())
     size = sum(chunk.size for chunk in chunks)
-    starts = starts_in_published(chunks, lambda saved: saved.plain)
+    starts = starts_in_published(chunks, lambda part: part.plain)
     pieces = [Piece(chunk.text, chunk.size, start) for chunk, start in zip(chunks, starts, strict=True)]
     return ChunkedStream(partial(made, pieces), size, pieces=tuple(pieces), chunks=tuple(chunks), digest=digest)
 
@@ -116,8 +121,8 @@ def chunked_object(
 def starts_in_published(chunks: Sequence[Chunk], span_of: Callable[[SavedPart], Span]) -> list[int | None]:
     """Where each chunk begins in a published file, None for a new chunk.
 
-    `span_of` returns the place of a saved chunk.  A comma has a place if the chunks beside it have one: a comma
-    followed the first one there too.
+    `span_of` returns the place of a chunk that was published.  A comma has a place if the chunks beside it have one: a
+    comma followed the first one there too.
     """
     spans = [None if chunk.saved is None else span_of(chunk.saved) for chunk in chunks]
     found = [None if span is None else span[0] for span in spans]
@@ -238,4 +243,8 @@ def _changed_chunks(firsts: Sequence[str], changes: Mapping[str, object]) -> dic
 
 
 def _members(chunk: Chunk) -> dict[str, Raw]:
-    return _raw_map.decode(b"{%b}" % chunk.text())
+    """The records of a chunk.  Raises DamagedChunk if a published one has something else."""
+    try:
+        return _raw_map.decode(b"{%b}" % chunk.text())
+    except UNREADABLE as error:
+        raise DamagedChunk(chunk.saved.key if chunk.saved else chunk.section, NOT_AS_LEFT, FORCE) from error

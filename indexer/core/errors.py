@@ -90,6 +90,10 @@ class NewerIndex(BadIndex):
     """A published index has a feature that this release does not know, so it is not overwritten: update the indexer."""
 
 
+class DamagedChunk(BadIndex):
+    """A chunk of a compressed file is not the one of the table in the state: the next attempt reads the whole index."""
+
+
 class BadPatch(IndexerError):
     """A repodata patch or the yanks of a channel cannot be applied: correct the file."""
 

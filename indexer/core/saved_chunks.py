@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.core.chunks import COMMA, Chunk, SavedPart, digest_of
-from indexer.core.errors import BadIndex
+from indexer.core.chunks import COMMA, FORCE, NOT_AS_LEFT, Chunk, SavedPart, digest_of
+from indexer.core.errors import DamagedChunk
 from indexer.core.value import Value
 from indexer.core.zstd import FRAME_END, ZSTD_VERSION, frame_header, unpack_job
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ReadRange = Callable[[int, int], bytes]
 """Returns the bytes of a file from one position to before another."""
 
-NOT_AS_LEFT = "is not as the last run left it"
+MADE_BY = f"table 2, zstd {ZSTD_VERSION}"
 # A chunk of more bytes is not read by itself: a megabyte of zstd can hold tens of gigabytes.
 _LARGEST = 64 * 2**20
 # A stranger can upload a state and a file.  The files of an index compress to a tenth.
@@ -51,12 +51,13 @@ class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class ChunkTable(msgspec.Struct, frozen=True):
     """The chunks of a compressed file in order, with a digest of the table.
 
-    `zstd` is the version of zstd that made the chunks: another version can compress the same text to other bytes.
+    `made_by` is the form of the table and the version of zstd that made the chunks: another version can compress the
+    same text to other bytes.
     """
 
     rows: tuple[Row, ...]
     digest: str
-    zstd: str = ""
+    made_by: str = ""
 
     @property
     def size(self) -> int:
@@ -65,9 +66,9 @@ class ChunkTable(msgspec.Struct, frozen=True):
         return len(frame_header(plain)) + packed + len(FRAME_END)
 
     @property
-    def is_of_this_zstd(self) -> bool:
-        """Whether this version of zstd made the chunks."""
-        return self.zstd == ZSTD_VERSION
+    def is_known(self) -> bool:
+        """Whether a table has this form, and its chunks are of this version of zstd."""
+        return self.made_by == MADE_BY
 
 
 def row_of(chunk: Chunk, packed: int, packed_digest: str) -> Row:
@@ -80,8 +81,8 @@ def row_of(chunk: Chunk, packed: int, packed_digest: str) -> Row:
 def table_of(rows: Iterable[Row]) -> ChunkTable:
     """The table of a compressed file."""
     rows = tuple(rows)
-    digest = hashlib.sha256(msgspec.json.encode((ZSTD_VERSION, rows)))
-    return ChunkTable(rows, digest.hexdigest(), ZSTD_VERSION)
+    digest = hashlib.sha256(msgspec.json.encode((MADE_BY, rows)))
+    return ChunkTable(rows, digest.hexdigest(), MADE_BY)
 
 
 class SavedChunks(Value, frozen=True):
@@ -130,14 +131,19 @@ def is_possible(table: ChunkTable) -> bool:
     """Whether a run can have left a table."""
     rows = table.rows
     too_large = sum(row.size for row in rows) > _LARGEST + _MAX_RATIO * sum(row.packed for row in rows)
-    invalid = any(not 0 <= row.size <= _LARGEST or row.packed < 0 for row in rows)
-    return not too_large and not invalid and table_of(rows) == table
+    return not too_large and all(map(_is_possible_row, rows)) and table_of(rows) == table
+
+
+def _is_possible_row(row: Row) -> bool:
+    text = COMMA if row.digest == _COMMA_DIGEST else row.text.encode()
+    return 0 <= row.size <= _LARGEST and row.packed >= 0 and (not text or len(text) == row.size)
 
 
 def saved_chunks(read: ReadRange, size: int, table: ChunkTable, key: str) -> SavedChunks | None:
     """The chunks of the compressed file `key`, which has `size` bytes and is read when a chunk is needed.
 
-    None if the file cannot have this table.  A chunk that is not the one of the table raises BadIndex when it is read.
+    None if the file cannot have this table.  A chunk that is not the one of the table raises DamagedChunk when it is
+    read.
     """
     rows = table.rows
     if not is_possible(table) or size != table.size:
@@ -148,7 +154,7 @@ def saved_chunks(read: ReadRange, size: int, table: ChunkTable, key: str) -> Sav
         if row.digest != _COMMA_DIGEST:
             span = packed_start, packed_start + row.packed
             job = partial(_job, read, span, row.packed_digest, key)
-            saved = SavedPart((start, start + row.size), span, job, row.packed_digest)
+            saved = SavedPart(key, (start, start + row.size), span, job, row.packed_digest)
             chunks.append(Chunk(_text_of(row, job, key), row.section, row.first, row.size, row.digest, saved))
         start, packed_start = start + row.size, packed_start + row.packed
     return SavedChunks(tuple(chunks))
@@ -160,7 +166,7 @@ def are_sound(chunks: Iterable[Chunk]) -> bool:
         for chunk in chunks:
             if chunk.saved is not None:
                 chunk.saved.job()
-    except BadIndex:
+    except DamagedChunk:
         return False
     return True
 
@@ -168,7 +174,7 @@ def are_sound(chunks: Iterable[Chunk]) -> bool:
 def _job(read: ReadRange, span: Span, digest: str, key: str) -> bytes:
     data = read(*span)
     if digest_of(data) != digest:
-        raise BadIndex(key, NOT_AS_LEFT, "repeat with --force")
+        raise DamagedChunk(key, NOT_AS_LEFT, FORCE)
     return data
 
 
@@ -182,4 +188,4 @@ def _unpacked(job: Callable[[], bytes], size: int, key: str) -> bytes:
     try:
         return unpack_job(job(), size)
     except ValueError as error:
-        raise BadIndex(key, f"is damaged ({error})", "delete it and repeat") from error
+        raise DamagedChunk(key, NOT_AS_LEFT, FORCE) from error

@@ -41,7 +41,7 @@ def can_load_some_names(job: SubdirJob, snapshot: Snapshot) -> bool:
     state = snapshot.state
     if state is None or job.options.force or not independent_names(job) or state.has_misfiled_records:
         return False
-    tables = {name for name, table in state.chunks.items() if table.is_of_this_zstd}
+    tables = {name for name, table in state.chunks.items() if table.is_known}
     if not chunked_files(job, snapshot) <= tables:
         return False
     return job.same_config_and_patch(snapshot) and snapshot.shards_trusted

@@ -6,7 +6,7 @@ A file of any size is written without holding all of it in memory.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from indexer.core.value import Value
@@ -52,21 +52,21 @@ class Composition(Value, frozen=True):
     parts: Callable[[int], Sequence[Kept | Sent]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Stream:
     """A content in chunks: `make` returns an iterator over the same bytes each time.
 
     `size` is their number, `sha256` (32 bytes) and `md5` (16 bytes) are their digests, None if they are not known yet.
     `pieces` are the same bytes if some of them can be in a published file; `composition` has them as parts of a certain
-    version of it, None if that is not known.  Two streams with a `sha256` are equal if their bytes are.
+    version of it, None if that is not known.
     """
 
-    make: Callable[[], Iterator[bytes]] = field(compare=False)
+    make: Callable[[], Iterator[bytes]]
     size: int
     sha256: bytes | None = None
-    md5: bytes | None = field(default=None, compare=False)
-    composition: Composition | None = field(default=None, compare=False)
-    pieces: tuple[Piece, ...] = field(default=(), compare=False)
+    md5: bytes | None = None
+    composition: Composition | None = None
+    pieces: tuple[Piece, ...] = ()
 
     def __iter__(self) -> Iterator[bytes]:
         return self.make()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from indexer.core.chunks import FORCE, NOT_AS_LEFT
 from indexer.core.composition import SMALLEST_PART, WORTH
 from indexer.core.errors import BadIndex
 from indexer.core.model import Stat
-from indexer.core.saved_chunks import NOT_AS_LEFT, are_sound, is_possible, saved_chunks
+from indexer.core.saved_chunks import are_sound, is_possible, saved_chunks
 from indexer.store.read import ResumingReader, open_range
 
 if TYPE_CHECKING:
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from indexer.core.saved_chunks import ChunkTable, SavedChunks
     from indexer.store.channel_folder import ChannelFolder
 
-# Bytes.  Of a smaller file, less than what is worth a composition stays in the store: the header and a change are sent.
+# Bytes.  A smaller file is read whole: without two parts that are sent, one for the header and one for a change, too
+# little of it would stay in the store.
 LARGE = WORTH + 2 * SMALLEST_PART
-# A chunk is sent with those after it, until they are a part; one chunk more, because the first one may become smaller.
+# A store takes no small part, so a changed chunk is sent with the chunks after it: these are read at once.
 _AHEAD = SMALLEST_PART + 2**20
-# A request takes as long as so many bytes.
+# To read so many bytes takes as long as one more request.
 _GAP = 2**18
 
 
@@ -57,7 +59,7 @@ def load_some_chunks(
 
 
 def _not_as_left(folder: ChannelFolder, name: str) -> BadIndex:
-    return BadIndex(folder.prefix + name, NOT_AS_LEFT, "repeat with --force")
+    return BadIndex(folder.prefix + name, NOT_AS_LEFT, FORCE)
 
 
 class _PartlyRead:
@@ -95,6 +97,9 @@ class _PartlyRead:
     def _requested(self, span: Span) -> bytes:
         reader = open_range(self._folder.store, self._stat, *span)
         with ResumingReader(self._folder.store, self._stat, reader, span) as resuming:
+            # A table of another file can have any sizes: nothing is read, and nothing unpacked, by such a table.
+            if reader.opened.stat.size != self._stat.size:
+                raise BadIndex(self._stat.key, NOT_AS_LEFT, FORCE)
             return resuming.rest()
 
 

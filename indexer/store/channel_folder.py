@@ -36,7 +36,7 @@ class ChannelFolder(Value, frozen=True, dict=True):
     executor: Executor
     progress: Callable[[Step], None] = silent
     _requested: dict[tuple[str, ETag], Future[bytes]] = field(default_factory=dict)
-    _kept_open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _kept_open: contextlib.ExitStack | None = None
 
     @cached_property
     def prefix(self) -> str:
@@ -53,15 +53,15 @@ class ChannelFolder(Value, frozen=True, dict=True):
     def ranges(self, filename: str, etag: ETag) -> tuple[Callable[[int, int], bytes], int]:
         """A function that returns the bytes of a file from one position to before another, and the size of the file.
 
-        It returns those of this version even if the file was replaced in the meantime, until `requesting` ends.  A file
-        of a store that cannot keep it open is in memory.  Raises the errors of `read`.
+        It returns those of this version even if the file was replaced in the meantime.  Inside of `requesting` a file
+        of a folder stays open until that ends; any other file is in memory.  Raises the errors of `read`.
         """
         requested = self._requested.pop((filename, etag), None)
         if requested is not None:
             data = requested.result()
         else:
             reader = self.store.open(self.prefix + filename, etag=etag)
-            if isinstance(reader, RandomReader):
+            if isinstance(reader, RandomReader) and self._kept_open is not None:
                 self._kept_open.enter_context(reader)
                 return reader.range, reader.opened.stat.size
             with ResumingReader(self.store, reader.opened.stat, reader) as resuming:

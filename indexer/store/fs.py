@@ -118,7 +118,9 @@ class OpenFile(FolderReader):
             while start < stop and (part := os.pread(self._file.fileno(), stop - start, start)):
                 parts.append(part)
                 start += len(part)
-        except OSError as error:  # on NFS, such as after another host has replaced the file
+        except OSError as error:
+            if error.errno == errno.ESTALE:  # on NFS, after another host has replaced the file
+                raise Conflict(key, CHANGED) from error
             raise _translated(key, error) from error
         if start < stop:
             raise Conflict(key, "became shorter while it was read")

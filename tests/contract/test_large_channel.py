@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from indexer.commands.index import index_channel
 from indexer.core.report import Outcome
-from indexer.core.state import SMALL
+from indexer.core.saved_chunks import Row, table_of
+from indexer.core.state import SMALL, decode_state, encode_state
 from indexer.lister import chunks
 from indexer.store.s3.multipart import LIMITS, Limits
 from indexer.store.s3.store_tests import BucketTests
@@ -162,3 +163,37 @@ def test_a_run_that_cannot_read_the_old_file_any_more_begins_again(
     requests = channel.add(NEW[2])
     channel.check(*NEW)
     assert [r.method for r in requests if r.key == f"ch/{REPODATA}" and r.method != "HEAD"] == ["POST", "GET", "PUT"]
+
+
+def forged(rows: list[Row], how: str) -> list[Row]:
+    """The rows of a table that does not fit the file; NEW[2] is in the last chunk but two."""
+    if how == "a larger file":
+        return [*rows[:-1], replace(rows[-1], packed=10**12)]
+    if how == "a shorter file":
+        return [*rows[:-1], replace(rows[-1], packed=rows[-1].packed - 1)]
+    number = next(number for number, row in enumerate(rows) if row.section)
+    return [replace(row, packed_digest="0" * 32) if at == number else row for at, row in enumerate(rows)]
+
+
+@pytest.mark.parametrize("how", ["a larger file", "a shorter file", "another chunk, which is read when it is sent"])
+def test_a_table_that_does_not_fit_is_not_believed(
+    small_parts: Channel, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    channel = small_parts
+    channel.add(NEW[0])
+    channel.add(NEW[1])
+    key = "linux-64/.indexer.json.zst"
+    state = decode_state(channel.served.fake.bodies()[key])
+    assert state is not None
+    file = state.files["repodata.json.zst"]
+    assert file.chunks is not None
+    table = table_of(forged([*file.chunks.rows], how))
+    files = {**state.files, "repodata.json.zst": replace(file, chunks=table)}
+    channel.served.fake.upload(key, encode_state(replace(state, files=files)))
+    requests = channel.add(NEW[2])
+    channel.check(*NEW)
+    assert "linux-64/repodata.json.zst: is not as the last run left it; it is written again" in caplog.messages
+    assert f"ch/{REPODATA}" in {request.key for request in requests if request.method == "GET"}
+    assert channel.bytes_read < 60 * 2**20
+    assert len(channel.add("linux-64/p60000-9-0.conda")) < 30  # the test of compositions is not made again
+    channel.check(*NEW, "linux-64/p60000-9-0.conda")

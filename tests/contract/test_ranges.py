@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from indexer.core.errors import Conflict, IndexerError
+from indexer.core.errors import Conflict, OneUnavailable
 from indexer.store import Expect, fs
 from indexer.store.channel_folder import ChannelFolder
 from indexer.store.fs import FolderStore
@@ -59,17 +59,20 @@ def test_a_file_that_became_shorter_is_a_conflict(tmp_path: Path) -> None:
             read(0, size)
 
 
-def test_an_error_of_the_disk_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("number", "expected"), [(errno.ESTALE, Conflict), (errno.EIO, OneUnavailable)])
+def test_an_error_of_the_disk_is_an_error_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, expected: type[Exception]
+) -> None:
     store = FolderStore(tmp_path)
     etag = store.put(KEY, OLD, expect=Expect.ABSENT)
 
-    def stale(*_: int) -> bytes:
-        raise OSError(errno.ESTALE, "Stale file handle")
+    def failing(*_: int) -> bytes:
+        raise OSError(number, "failed")
 
     with ChannelFolder(store, "noarch", Inline()).requesting({}) as folder:
         read, size = folder.ranges(NAME, etag)
-        monkeypatch.setattr(os, "pread", stale)
-        with pytest.raises(IndexerError, match=KEY):
+        monkeypatch.setattr(os, "pread", failing)
+        with pytest.raises(expected, match=KEY):
             read(0, size)
 
 

@@ -13,9 +13,8 @@ from indexer.core import names
 from indexer.core.artifact import Artifact, Codec, Rank, with_digest
 from indexer.core.chunks import chunked_object
 from indexer.core.pages.catalog import decode_catalog
-from indexer.core.saved_chunks import ChunkTable, Row, saved_chunks, table_of
+from indexer.core.saved_chunks import MADE_BY, ChunkTable, Row, saved_chunks, table_of
 from indexer.core.state import State, decode_state, encode_state
-from indexer.core.zstd import ZSTD_VERSION
 from tests.support.channel_check import faults
 from tests.support.memory import copy_of
 from tests.support.memory_channel import (
@@ -122,12 +121,12 @@ def test_a_table_that_does_not_fit_is_not_believed(damage: str) -> None:
     if damage == "no table":
         with_table(store, None)
     elif damage == "empty table":
-        with_table(store, ChunkTable((), table.digest, table.zstd))
+        with_table(store, ChunkTable((), table.digest, table.made_by))
     elif damage == "another table":
         with_table(store, state_of(indexed(6)).chunks[names.REPODATA_ZST])
     elif damage == "another size":
         rows = tuple(msgspec.structs.replace(row, first="z") if row == first_row else row for row in table.rows)
-        with_table(store, ChunkTable(rows, table.digest, table.zstd))
+        with_table(store, ChunkTable(rows, table.digest, table.made_by))
     else:  # with the same ETag
         stored = store.objects[ZST]
         store.objects[ZST] = replaced(stored, body=stored.body[:-9] + bytes(9))
@@ -143,7 +142,7 @@ def test_a_check_names_a_table_that_does_not_fit() -> None:
     store = indexed(5)
     index(store, now_ms=LATER)
     assert faults(store) == []
-    with_table(store, ChunkTable((), "0", ZSTD_VERSION))
+    with_table(store, ChunkTable((), "0", MADE_BY))
     (fault,) = faults(store)
     assert "has other chunks than the state has" in str(fault)
 
@@ -151,7 +150,7 @@ def test_a_check_names_a_table_that_does_not_fit() -> None:
 def test_a_table_of_another_version_of_zstd_is_no_fault_and_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     store, undisturbed = indexed(5), indexed(5)
     table = state_of(store).chunks[names.REPODATA_ZST]
-    with_table(store, msgspec.structs.replace(table, zstd="0.1"))
+    with_table(store, msgspec.structs.replace(table, made_by="0.1"))
     first = len(store.calls)
     index(store, now_ms=LATER)
     index(undisturbed, now_ms=LATER)

@@ -78,7 +78,10 @@ class PublishedFiles(Value, frozen=True):
 
     def packed_faults(self, name: str, data: bytes, differences: Callable[[bytes], Iterable[str]]) -> Findings:
         """Faults if a compressed file exists and differs from the plain file, whose content is `data`."""
-        return self.faults(name, self._packed_errors(name, data, differences))
+        found = self.faults(name, self._packed_errors(name, data, differences))
+        if found.faults or not self.has(name) or self._fits_state(name):
+            return found
+        return self.faults(name, ["has other chunks than the state has"], DELETE_AND_RUN)
 
     def _packed_errors(self, name: str, data: bytes, differences: Callable[[bytes], Iterable[str]]) -> Iterator[str]:
         if not self.has(name):
@@ -93,10 +96,8 @@ class PublishedFiles(Value, frozen=True):
                 yield from differences(decompress_file(packed, name, 2 * len(data) + MAX_SURPLUS_BYTES))
             except BadIndex as error:
                 yield error.reason
-        elif not self._fits_state(name, packed):
-            yield "has other chunks than the state has"
 
-    def _fits_state(self, name: str, packed: bytes) -> bool:
+    def _fits_state(self, name: str) -> bool:
         """Whether a compressed file that the last run left has the chunks that the state has.
 
         Nothing is known about the chunks of another version of zstd: the next run reads the whole file.
@@ -104,8 +105,8 @@ class PublishedFiles(Value, frozen=True):
         state = self.snapshot.state
         if state is None or name not in state.chunks or not self.snapshot.is_unchanged(name):
             return True
-        table = state.chunks[name]
-        if not table.is_of_this_zstd:
+        table, packed = state.chunks[name], self.read(name)
+        if not table.is_known:
             return True
         key = self.folder.prefix + name
         found = saved_chunks(lambda start, stop: packed[start:stop], len(packed), table, key)

@@ -41,7 +41,8 @@ def subdir_page(subdir: str, catalog: Catalog, outputs: Outputs) -> bytes:
     """The page of a subdir, from its catalog."""
     releases = list(releases_of(subdir, catalog))
     is_large = file_count(releases) > _MOST_FILES
-    shown = _names(subdir, catalog) if is_large else _files(releases, downloads(subdir, outputs, "./"))
+    folder = downloads(subdir, outputs, "./")
+    shown = _names(subdir, catalog, folder) if is_large else _files(releases, folder)
     caption = counts(len({release.entry.name for release in releases}), file_count(releases))
     files = {
         names.REPODATA: outputs.monolithic,
@@ -69,16 +70,22 @@ def _files(releases: Sequence[Release], folder: str) -> Table:
     return Table("subdir", _COLUMNS, rows, "Files", _FILTERS)
 
 
-def _names(subdir: str, catalog: Catalog) -> Table:
-    """A table with a row for each package name."""
-    rows = [_row_of_name(package) for package in packages_of({subdir: catalog})]
+def _names(subdir: str, catalog: Catalog, folder: str) -> Table:
+    """A table with a row for each package name, with the files in a `folder` if the name has no page."""
+    rows = [_row_of_name(package, folder) for package in packages_of({subdir: catalog})]
     return Table("root", _COLUMNS_OF_NAMES, rows, "Packages", _FILTERS)
 
 
-def _row_of_name(package: Package) -> str:
+def _row_of_name(package: Package, folder: str) -> str:
     files = file_count(package.releases)
+    has_page = names.page_key(package.name) is not None
+    links = (
+        [] if has_page else [download(folder, filename) for release in package.releases for filename in release.files]
+    )
     cells = (
-        f"{page_link(package.name, f'../{names.PAGES_FOLDER}/')}{summary(str(package.newest_value('summary')))}",
+        page_link(package.name, f"../{names.PAGES_FOLDER}/")
+        + summary(str(package.newest_value("summary")))
+        + "".join(f"<p>{link}" for link in links),
         text(package.latest.entry.version),
         f"<data value={files}>{files:,}</data>",
         text(str(package.newest_value("license"))),

@@ -6,7 +6,7 @@ pixi's solver fails for all packages of a name if one record has a field of a wr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -89,7 +89,7 @@ _record = msgspec.json.Decoder(_Record)
 _encode = msgspec.json.Encoder().encode
 _run_exports = msgspec.json.Decoder(_RunExports)
 # A wrong type in one of these keys makes a whole subdir unreadable.
-_INFO = {
+_INFO: dict[str, msgspec.json.Decoder[Any]] = {
     "channel_relations": msgspec.json.Decoder(_Relations | None),
     "repodata_revisions": msgspec.json.Decoder(dict[str, _Revision]),
     "virtual_package_detectors": msgspec.json.Decoder(dict[str, list[str]]),

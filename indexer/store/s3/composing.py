@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from indexer.core import names
-from indexer.core.errors import Conflict, IndexerError
+from indexer.core.errors import BadIndex, Conflict, IndexerError
 from indexer.core.model import ETag
 from indexer.core.stream import Kept
 from indexer.store.s3.copying import MATCH, source_of
@@ -71,7 +71,7 @@ class Compositions:
         write = LargeWrite(self._bucket, key, headers, limits, _composing(source, parts), heeded=True)
         try:
             return write.write(condition, ETag(composition.base))
-        except Conflict:
+        except (Conflict, BadIndex):  # of the object, or of the bytes that shall be sent
             raise
         except IndexerError as error:  # such as a store that wants parts of one size; what is lasting fails the put too
             _log.debug("%s: cannot be put together from its old version, so it is sent whole: %s", key, error)

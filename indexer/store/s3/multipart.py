@@ -152,7 +152,10 @@ SendParts = Callable[[LargeWrite, str], list[SentPart]]
 
 
 def sending(body: Content) -> SendParts:
-    """The parts of a content, one in memory at a time.  Sending raises OneUnavailable if the content changed."""
+    """The parts of a content, one in memory at a time.  Sending raises OneUnavailable if it has another SHA-256.
+
+    A content without a known digest is not compared.
+    """
 
     def send(write: LargeWrite, upload: str) -> list[SentPart]:
         sent = []
