@@ -106,7 +106,12 @@ def test_the_same_input_gives_the_same_bytes(index: Index, outputs: Outputs) -> 
         dict(reversed(list(index.rest.items()))),
         index.v3_rest,
     )
-    assert [*publication(backwards, first_context(outputs))] == [*publication(index, first_context(outputs))]
+    one, other = (publication(it, first_context(outputs)) for it in (backwards, index))
+    assert [with_bytes(artifact) for artifact in one] == [with_bytes(artifact) for artifact in other]
+
+
+def with_bytes(artifact: Artifact) -> Artifact:
+    return artifact if artifact.content is None else replace(artifact, content=bytes(artifact.content))
 
 
 @given(indexes(), st.integers(1, 2**40))
