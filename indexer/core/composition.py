@@ -51,13 +51,14 @@ def _are_kept(pieces: Sequence[Piece], smallest_part: int) -> list[bool]:
 
 
 def _ranges(pieces: Sequence[Piece]) -> list[Kept]:
-    """The ranges of pieces that are kept."""
+    """The ranges of pieces that are kept: all of them have a place."""
     found: list[Kept] = []
     for piece in pieces:
-        if found and found[-1].stop == piece.start:
-            found[-1] = Kept(found[-1].start, _stop(piece))
+        start, stop = piece.start or 0, _stop(piece)
+        if found and found[-1].stop == start:
+            found[-1] = Kept(found[-1].start, stop)
         else:
-            found.append(Kept(_stop(piece) - piece.size, _stop(piece)))
+            found.append(Kept(start, stop))
     return found
 
 

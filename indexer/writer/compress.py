@@ -147,7 +147,7 @@ def _frame_of(content: ChunkedStream, rows: Sequence[Row], jobs: Sequence[Callab
     """The pieces of a frame, and where they are in the published one; the header changes with the size."""
     starts = starts_in_published(content.chunks, lambda saved: saved.packed)
     header = frame_header(content.size)
-    # The last chunk ends the text, so a published one was the last one there too.
+    # Only the last text closes the whole object: if it was published, it was the last one there too.
     end = None if starts[-1] is None else starts[-1] + rows[-1].packed
     return (
         Piece(lambda: header, len(header)),

@@ -33,6 +33,18 @@ def test_the_ranges_stay_those_of_the_old_version(store: Store) -> None:
         assert (read(300, 400), read(0, 1), read(0, size)) == (OLD[300:400], OLD[:1], OLD)
 
 
+def test_a_file_of_a_folder_is_closed_when_the_run_ends(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    etag = store.put(KEY, OLD, expect=Expect.ABSENT)
+    with ChannelFolder(store, "noarch", Inline()).requesting({}) as folder:
+        read, _ = folder.ranges(NAME, etag)
+    with pytest.raises(ValueError, match="closed"):
+        read(0, 1)
+    read, _ = ChannelFolder(store, "noarch", Inline()).ranges(NAME, etag)  # nothing would close the file: it is read
+    (tmp_path / KEY).unlink()
+    assert read(5, 9) == OLD[5:9]
+
+
 def test_a_file_that_was_requested_is_not_requested_again(store: Store) -> None:
     etag = store.put(KEY, OLD, expect=Expect.ABSENT)
     before = store.usage.requests["GET"]
