@@ -27,8 +27,6 @@ from indexer.core.zstd import ZSTD_VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from indexer.core.saved_chunks import SavedChunks
-
 # A chunk has so many records on average: half a second of compression, and a file that is 1 % larger than one job.
 _RECORDS = 3000
 CHUNKS_OF = f"chunks 1, zstd {ZSTD_VERSION}"
@@ -89,15 +87,14 @@ class Section(Value, frozen=True):
     chunks: Sequence[Chunk] = ()
 
 
-def chunked_object(
-    values: Mapping[str, object], last: str | None = None, saved: SavedChunks | None = None
-) -> ChunkedStream:
+def chunked_object(values: Mapping[str, object], last: str | None = None, saved: Iterable[Chunk] = ()) -> ChunkedStream:
     """The stream of a JSON object with sorted keys; the key `last`, if there is one, follows all others.
 
-    Sections can be among the values and among the members of the values.  The text between them is taken from `saved`
-    chunks if it has not changed.  Makes the text of each new chunk once, for its size and digest.
+    Sections can be among the values and among the members of the values.  The text between them is taken from the
+    `saved` chunks of the published file if it has not changed.  Makes the text of each new chunk once, for its size and
+    digest.
     """
-    known = {chunk.digest: chunk for chunk in (saved.chunks if saved else ()) if not chunk.section}
+    known = {chunk.digest: chunk for chunk in saved if not chunk.section}
     chunks: list[Chunk] = []
     text: list[bytes] = []
     for part in _parts(values, last):

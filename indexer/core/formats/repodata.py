@@ -248,7 +248,7 @@ def _encoded(
         top["v3"] = {**index.v3_rest, **v3}
     if _RUN_EXPORTS in sections:
         top[_RUN_EXPORTS] = sections[_RUN_EXPORTS]
-    return chunked_object(top, last="info", saved=published.chunks if published else None)
+    return chunked_object(top, last="info", saved=published.chunks.chunks if published else ())
 
 
 def _sections(
@@ -384,7 +384,7 @@ def encode_run_exports(index: Index, subdir: str, published: PublishedRecords | 
     sections = _sections(_known_run_exports(index), published, before)
     maps = {section: sections.get(section, Section()) for section in _SECTIONS}
     return chunked_object(
-        {"info": {"subdir": subdir, "version": 1}, **maps}, saved=published.chunks if published else None
+        {"info": {"subdir": subdir, "version": 1}, **maps}, saved=published.chunks.chunks if published else ()
     )
 
 
