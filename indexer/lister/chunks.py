@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from indexer.core.chunks import FORCE, NOT_AS_LEFT
 from indexer.core.composition import SMALLEST_PART, WORTH
-from indexer.core.errors import BadIndex
+from indexer.core.errors import DamagedChunk
 from indexer.core.model import Stat
 from indexer.core.saved_chunks import are_sound, is_possible, saved_chunks
 from indexer.store.read import ResumingReader, open_range
@@ -30,7 +30,7 @@ _GAP = 2**18
 
 
 def load_chunks(folder: ChannelFolder, name: str, etag: ETag, table: ChunkTable) -> SavedChunks:
-    """All chunks of a compressed file.  Raises BadIndex if they are not those of the table."""
+    """All chunks of a compressed file.  Raises DamagedChunk if they are not those of the table."""
     read, size = folder.ranges(name, etag)
     found = saved_chunks(read, size, table, folder.prefix + name)
     if found is None or not are_sound(found.chunks):
@@ -44,7 +44,7 @@ def load_some_chunks(
     """The chunks of a compressed file, of which those of some names are read now, and others when they are needed.
 
     For a store that puts the new file together from ranges of this one: else the run needs all chunks, and one request
-    is better, as it is for a file that is not large.  Raises BadIndex if they are not those of the table.
+    is better, as it is for a file that is not large.  Raises DamagedChunk if they are not those of the table.
     """
     if not is_possible(table):
         raise _not_as_left(folder, name)
@@ -58,8 +58,8 @@ def load_some_chunks(
     return found
 
 
-def _not_as_left(folder: ChannelFolder, name: str) -> BadIndex:
-    return BadIndex(folder.prefix + name, NOT_AS_LEFT, FORCE)
+def _not_as_left(folder: ChannelFolder, name: str) -> DamagedChunk:
+    return DamagedChunk(folder.prefix + name, NOT_AS_LEFT, FORCE)
 
 
 class _PartlyRead:
@@ -99,7 +99,7 @@ class _PartlyRead:
         with ResumingReader(self._folder.store, self._stat, reader, span) as resuming:
             # A table of another file can have any sizes: nothing is read, and nothing unpacked, by such a table.
             if reader.opened.stat.size != self._stat.size:
-                raise BadIndex(self._stat.key, NOT_AS_LEFT, FORCE)
+                raise DamagedChunk(self._stat.key, NOT_AS_LEFT, FORCE)
             return resuming.rest()
 
 

@@ -14,7 +14,7 @@ from indexer.core.formats.repodata import encode_repodata, encode_run_exports, s
 from indexer.core.json_form import dump
 from indexer.core.model import Index, Raw
 from indexer.core.stream import Stream, chunks_of, sha256_of, stream_of
-from indexer.store.s3.md5 import md5_of, with_digests
+from indexer.store.s3.body_digests import md5_of, with_digests
 from indexer.writer.compress import frame
 from tests.support.strategies import JSON, TEXTS, indexes
 

@@ -12,11 +12,11 @@ from indexer.core.value import Mutable
 from indexer.store import Expect
 from indexer.store.redact import masked
 from indexer.store.s3.answers import Response, StoreError
+from indexer.store.s3.body_digests import content_md5, md5_of
 from indexer.store.s3.client import Request
 from indexer.store.s3.entries import page_of
 from indexer.store.s3.http import NoAnswer, NoKeys, read
 from indexer.store.s3.listing import decoded
-from indexer.store.s3.md5 import content_md5, md5_of
 from indexer.store.s3.strict import BadAnswer
 
 if TYPE_CHECKING:

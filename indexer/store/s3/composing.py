@@ -15,9 +15,9 @@ from indexer.core import names
 from indexer.core.errors import BadIndex, Conflict, IndexerError
 from indexer.core.model import ETag
 from indexer.core.stream import Kept
+from indexer.store.s3.body_digests import content_md5, md5_of
 from indexer.store.s3.copying import MATCH, source_of
 from indexer.store.s3.errors import is_lasting
-from indexer.store.s3.md5 import content_md5, md5_of
 from indexer.store.s3.multipart import LIMITS, LargeWrite
 
 if TYPE_CHECKING:

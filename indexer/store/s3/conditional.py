@@ -10,12 +10,12 @@ from indexer.core import names
 from indexer.core.errors import BadConfig, BadCredentials, Conflict, Denied, Missing, NoConditions
 from indexer.core.stream import Stream
 from indexer.store import CHANGED, Expect
+from indexer.store.s3.body_digests import content_md5, md5_of, with_digests
 from indexer.store.s3.composing import Compositions
 from indexer.store.s3.copying import Copies
 from indexer.store.s3.deletes import ConditionalDeletes
 from indexer.store.s3.errors import is_mismatch
 from indexer.store.s3.gcs import generation_of
-from indexer.store.s3.md5 import content_md5, md5_of, with_digests
 from indexer.store.s3.multipart import LIMITS, LargeWrite, Limits, sending
 from indexer.store.s3.providers import GOOGLE_MATCH, Conditions
 

@@ -13,9 +13,9 @@ from urllib.parse import quote
 from indexer.core import names
 from indexer.core.errors import BadConfig, Conflict, CopyRefused, NoConditions
 from indexer.store import CHANGED, Expect
+from indexer.store.s3.body_digests import content_md5, md5_of
 from indexer.store.s3.bucket import Bucket
 from indexer.store.s3.client import COPY_SOURCE
-from indexer.store.s3.md5 import content_md5, md5_of
 from indexer.store.s3.multipart import LargeWrite, copying
 from indexer.store.s3.providers import Conditions
 

@@ -18,9 +18,9 @@ from indexer.core.stream import Content, Stream, pieces_of
 from indexer.core.value import Value
 from indexer.store import CHANGED, Expect, holds
 from indexer.store.s3.answers import value_in
+from indexer.store.s3.body_digests import content_md5
 from indexer.store.s3.client import Request
 from indexer.store.s3.errors import errors, etag_of
-from indexer.store.s3.md5 import content_md5
 from indexer.store.s3.strict import BadAnswer, field_of
 
 if TYPE_CHECKING:
