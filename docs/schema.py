@@ -11,9 +11,10 @@ from msgspec import UNSET, Struct, UnsetType
 
 from indexer.core.channel_settings import SettingChange
 from indexer.core.exit_codes import ExitCode
+from indexer.core.gc_report import GcObject
 from indexer.core.pruning import JudgedPackage
 from indexer.core.publishing import PackageResult
-from indexer.core.report import GcObject, Note, Outcome, SubdirObject
+from indexer.core.report import Note, Outcome, SubdirObject
 from indexer.core.rollback import SubdirRollback
 from indexer.core.snapshot_report import SnapshotInfo
 

@@ -41,13 +41,14 @@ if TYPE_CHECKING:
     from indexer.core.channel_settings import ChannelSettings
     from indexer.core.errors import IndexerError
     from indexer.core.exit_codes import ExitCode
+    from indexer.core.gc_report import GcReport
     from indexer.core.model import Outputs, Rules
     from indexer.core.options import Options
     from indexer.core.progress import Phase, Step
     from indexer.core.pruning import PruneReport, PruneRequest
     from indexer.core.publishing import PromoteReport, PublishReport, PublishRequest
     from indexer.core.removal import RemovalReport, RemovalRequest, Successor
-    from indexer.core.report import CheckReport, GcReport, Outcome, Report, SettingsReport
+    from indexer.core.report import CheckReport, Outcome, Report, SettingsReport
     from indexer.core.rollback import RollbackReport
     from indexer.core.snapshot_report import SnapshotReport
     from indexer.store.target import S3Options, Target
@@ -107,7 +108,7 @@ _HOMES = {
     "ChannelSettings": "indexer.core.channel_settings",
     "CheckReport": "indexer.core.report",
     "ExitCode": "indexer.core.exit_codes",
-    "GcReport": "indexer.core.report",
+    "GcReport": "indexer.core.gc_report",
     "GcRequest": "indexer.commands.gc",
     "IndexerError": "indexer.core.errors",
     "Options": "indexer.core.options",

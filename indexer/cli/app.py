@@ -37,9 +37,10 @@ from indexer.core.names import extension_of
 from indexer.core.release import __version__
 
 if TYPE_CHECKING:
+    from indexer.core.gc_report import GcReport
     from indexer.core.pruning import PruneReport
     from indexer.core.publishing import PromoteReport, PublishReport
-    from indexer.core.report import CheckReport, GcReport, Page, Report, SettingsReport
+    from indexer.core.report import CheckReport, Page, Report, SettingsReport
     from indexer.core.rollback import RollbackReport
     from indexer.core.snapshot_report import SnapshotReport
 

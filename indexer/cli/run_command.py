@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from indexer.cli.options.monitoring import MonitoringOptions
     from indexer.cli.options.output import OutputOptions, ProgressOptions
+    from indexer.core.gc_report import GcReport
     from indexer.core.progress import Step
-    from indexer.core.report import CheckReport, GcReport, Page, Report, SettingsReport
+    from indexer.core.report import CheckReport, Page, Report, SettingsReport
     from indexer.core.snapshot_report import SnapshotReport
 
     AnyReport = Report | CheckReport | GcReport | SettingsReport | SnapshotReport | Page

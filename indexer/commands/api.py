@@ -32,11 +32,12 @@ if TYPE_CHECKING:
     from indexer.commands.gc import GcRequest
     from indexer.commands.rollback import RollbackRequest
     from indexer.core.channel_settings import ChannelSettings
+    from indexer.core.gc_report import GcReport
     from indexer.core.progress import Step
     from indexer.core.pruning import PruneReport, PruneRequest
     from indexer.core.publishing import PromoteReport, PublishReport, PublishRequest
     from indexer.core.removal import RemovalReport, RemovalRequest
-    from indexer.core.report import CheckReport, GcReport, Report, SettingsReport
+    from indexer.core.report import CheckReport, Report, SettingsReport
     from indexer.core.rollback import RollbackReport
     from indexer.core.snapshot_report import SnapshotReport
     from indexer.store import Store

@@ -15,10 +15,10 @@ from indexer.core.attestations import package_of_sidecar
 from indexer.core.errors import Conflict, GaveUp, IndexerError, Missing
 from indexer.core.exit_codes import ExitCode
 from indexer.core.formats import shards
+from indexer.core.gc_report import GcReport, SubdirGc
 from indexer.core.json_form import dump
 from indexer.core.model import ETag, Outputs, Stat
 from indexer.core.named_snapshot import prefix_of
-from indexer.core.report import GcReport, SubdirGc
 from indexer.core.value import Mutable, Value
 from indexer.lister.named_snapshots import ShardsInSnapshots, snapshot_names
 from indexer.lister.subdirs import chosen

@@ -37,9 +37,9 @@ from tests.support.memory_channel import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from indexer.core.gc_report import GcReport, SubdirGc
     from indexer.core.model import Stat
     from indexer.core.options import Options
-    from indexer.core.report import GcReport, SubdirGc
     from indexer.store import Store
     from tests.support.memory import Call
 

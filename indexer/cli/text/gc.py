@@ -21,7 +21,7 @@ from indexer.store.target import Target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from indexer.core.report import GcReport, SubdirGc
+    from indexer.core.gc_report import GcReport, SubdirGc
 
 warnings = nothing
 
